@@ -1,0 +1,298 @@
+/**
+ * Configuration: flags, environment, file and defaults become one frozen object. Order: flag >
+ * environment > file > default. A key that does not exist and a value that is not allowed stop
+ * the start, with the name of the key and what is allowed. Keys of the contract whose function
+ * this version lacks are known by name and take only the value that it serves.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { parse as parseToml } from 'smol-toml';
+import { VanityError } from './errors.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+export interface PoolConfig {
+  readonly name: string;
+  readonly suffix: string;
+  readonly prefix: string;
+  readonly ignoreCase: boolean;
+  readonly keys: 'seed';
+  readonly target: number;
+  readonly ready: number;
+  readonly readyMax: number;
+}
+
+export interface Config {
+  readonly logLevel: LogLevel;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly threads: number;
+    readonly compat: boolean;
+    readonly drainSeconds: number;
+  };
+  readonly store: {
+    /** Absolute path of the data directory. */
+    readonly directory: string;
+    /** 'file:PATH' with an absolute path, or 'env:NAME'. */
+    readonly sealingKey: string;
+    readonly retentionHours: number;
+  };
+  readonly grinder: {
+    readonly threads: number;
+    readonly batch: number;
+    readonly sliceMs: number;
+    readonly priority: 'idle' | 'normal';
+  };
+  readonly pools: readonly PoolConfig[];
+}
+
+/** Values by key as in the file: `{ 'http.port': 5057 }`. Flags come in this form too. */
+export type Settings = Readonly<Record<string, unknown>>;
+
+interface Rule {
+  readonly fallback: unknown;
+  /** What is allowed, for people. */
+  readonly allowed: string;
+  /** The value if it is allowed, else undefined. */
+  read(value: unknown): unknown;
+}
+
+const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
+
+const whole = (fallback: number, min: number, max: number): Rule => ({
+  fallback,
+  allowed: `a whole number from ${min} to ${max}`,
+  read: (value) =>
+    typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+      ? value
+      : undefined,
+});
+const flag = (fallback: boolean): Rule => ({
+  fallback,
+  allowed: 'true or false',
+  read: (value) => (typeof value === 'boolean' ? value : undefined),
+});
+const text = (fallback: string, allowed: string, pattern = /^/): Rule => ({
+  fallback,
+  allowed,
+  read: (value) => (typeof value === 'string' && pattern.test(value) ? value : undefined),
+});
+const oneOf = (fallback: unknown, ...values: unknown[]): Rule => ({
+  fallback,
+  allowed: values.map((value) => JSON.stringify(value)).join(' or '),
+  read: (value) => (values.includes(value) ? value : undefined),
+});
+/** A key of the contract of which this version serves one value alone. */
+const only = (value: unknown): Rule => ({
+  ...oneOf(value, value),
+  allowed: value === undefined ? 'no value in this version' : `${JSON.stringify(value)} in this version`,
+});
+
+const RULES: Readonly<Record<string, Rule>> = {
+  role: only('all'),
+  log_level: oneOf('info', ...LOG_LEVELS),
+  'http.host': text(
+    '127.0.0.1',
+    'a loopback address ("127.0.0.1", "::1", "localhost") or "unix:PATH"',
+    /^(unix:.+|[^\s]+)$/,
+  ),
+  'http.port': whole(5057, 0, 65535),
+  'http.threads': whole(1, 1, 64),
+  'http.tls_cert': only(undefined),
+  'http.tls_key': only(undefined),
+  'http.insecure': only(false),
+  'http.trust_proxy': only(false),
+  'http.compat': flag(true),
+  'http.drain_seconds': whole(20, 0, 3600),
+  'store.url': text('file:./data', '"file:DIRECTORY" in this version', /^file:.+/),
+  'store.durability': only('leased'),
+  'store.sealing_key': text('', '"file:PATH" or "env:NAME"', /^(file:.+|env:[A-Za-z_]\w*)$/),
+  'store.retention_hours': whole(24, 1, 24 * 365),
+  'store.lease_ttl_seconds': only(60),
+  'grinder.threads': whole(availableParallelism(), 0, 1024),
+  'grinder.batch': whole(256, 1, 4096),
+  'grinder.slice_ms': whole(25, 1, 50),
+  'grinder.priority': oneOf('idle', 'idle', 'normal'),
+  'auth.required': oneOf('auto', 'auto', false),
+};
+
+const POOL_RULES: Readonly<Record<string, Rule>> = {
+  name: text('', 'lower-case letters, digits, "-" and "_", at most 63', POOL_NAME),
+  suffix: text('', 'a pattern such as "[a-z]Pet"'),
+  prefix: text('', 'a pattern such as "abc"'),
+  ignore_case: flag(false),
+  target: whole(1000, 1, 100_000_000),
+  ready: whole(256, 1, 1_048_576),
+  ready_max: whole(65_536, 1, 1_048_576),
+  keys: only('seed'),
+  handout: only('secret'),
+  sign_limit: only(1),
+  reuse_released: only(false),
+  accepts_imports: only(false),
+};
+
+export interface ConfigSources {
+  /** Flags of the command line, by configuration key. */
+  readonly flags?: Settings;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** `--config FILE`; without it `vanitypool.toml` in the working directory, if it is there. */
+  readonly file?: string | undefined;
+  readonly cwd?: string;
+}
+
+/** Errors: CONFIG_UNREADABLE, CONFIG_UNKNOWN_KEY, CONFIG_INVALID. */
+export function loadConfig(sources: ConfigSources = {}): Config {
+  const { flags = {}, env = {}, file, cwd = process.cwd() } = sources;
+  const { settings, pools } = readFile(file, cwd);
+  const given = { ...settings, ...readEnvironment(env), ...flags };
+  const value = check(given, RULES, '');
+  return freeze(value, readPools(pools), cwd);
+}
+
+function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Config {
+  const directory = resolve(cwd, String(value['store.url']).slice('file:'.length));
+  const sealingKey = String(value['store.sealing_key']);
+  const host = String(value['http.host']);
+  const config = {
+    logLevel: value['log_level'],
+    http: {
+      host: host.startsWith('unix:') ? `unix:${resolve(cwd, host.slice(5))}` : host,
+      port: value['http.port'],
+      threads: value['http.threads'],
+      compat: value['http.compat'],
+      drainSeconds: value['http.drain_seconds'],
+    },
+    store: {
+      directory,
+      sealingKey: sealingKey.startsWith('env:')
+        ? sealingKey
+        : `file:${resolve(cwd, sealingKey.slice(5) || `${directory}/sealing.key`)}`,
+      retentionHours: value['store.retention_hours'],
+    },
+    grinder: {
+      threads: value['grinder.threads'],
+      batch: value['grinder.batch'],
+      sliceMs: value['grinder.slice_ms'],
+      priority: value['grinder.priority'],
+    },
+    pools,
+  } as Config;
+  for (const part of [config, config.http, config.store, config.grinder, pools]) {
+    Object.freeze(part);
+  }
+  return config;
+}
+
+function readFile(file: string | undefined, cwd: string): { settings: Settings; pools: unknown } {
+  const path = resolve(cwd, file ?? 'vanitypool.toml');
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    if (missing && file === undefined) return { settings: {}, pools: undefined };
+    const reason = missing ? 'there is no such file' : (cause as Error).message;
+    throw new VanityError('CONFIG_UNREADABLE', `${path}: ${reason}`, { cause });
+  }
+  let parsed: Record<string, unknown>;
+  try {
+    parsed = parseToml(source);
+  } catch (cause) {
+    throw new VanityError('CONFIG_UNREADABLE', `${path}: ${(cause as Error).message}`, { cause });
+  }
+  const { pools, ...sections } = parsed;
+  const settings: Record<string, unknown> = {};
+  for (const [name, section] of Object.entries(sections)) {
+    if (!isTable(section)) settings[name] = section;
+    else for (const [key, value] of Object.entries(section)) settings[`${name}.${key}`] = value;
+  }
+  return { settings, pools };
+}
+
+/** `VANITYPOOL_HTTP__PORT=5057`; only names with `__` are configuration. */
+function readEnvironment(env: Readonly<Record<string, string | undefined>>): Settings {
+  const settings: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
+    const [section = '', ...rest] = name.slice('VANITYPOOL_'.length).toLowerCase().split('__');
+    const key = section === '' ? rest.join('__') : `${section}.${rest.join('__')}`;
+    settings[key] = isTextRule(key) ? value : literal(value);
+  }
+  return settings;
+}
+
+function isTextRule(key: string): boolean {
+  return typeof RULES[key]?.fallback === 'string';
+}
+
+function literal(value: string): unknown {
+  if (value === 'true') return true;
+  if (value === 'false') return false;
+  return /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+}
+
+function readPools(pools: unknown): readonly PoolConfig[] {
+  if (pools === undefined) return readPools([DEFAULT_POOL]);
+  if (!Array.isArray(pools) || pools.length === 0 || !pools.every(isTable)) {
+    throw new VanityError('CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
+  }
+  const names = new Set<string>();
+  return pools.map((pool, index) => {
+    const label = typeof pool['name'] === 'string' ? pool['name'] : String(index + 1);
+    const value = check(pool, POOL_RULES, `pools.${label}.`);
+    const name = String(value['name']);
+    if (name === '') {
+      throw new VanityError('CONFIG_INVALID', `pools.${label}.name: a pool needs a name`);
+    }
+    if (names.has(name)) {
+      throw new VanityError('CONFIG_INVALID', `pools.${name}.name: two pools have this name`);
+    }
+    names.add(name);
+    const ready = value['ready'] as number;
+    const readyMax = value['ready_max'] as number;
+    if (ready > readyMax) {
+      throw new VanityError(
+        'CONFIG_INVALID',
+        `pools.${name}.ready: ${ready} is more than ready_max (${readyMax})`,
+      );
+    }
+    return Object.freeze({
+      name,
+      suffix: value['suffix'],
+      prefix: value['prefix'],
+      ignoreCase: value['ignore_case'],
+      keys: value['keys'],
+      target: value['target'],
+      ready,
+      readyMax,
+    } as PoolConfig);
+  });
+}
+
+/** Every rule's value: the given one if it is allowed, else the default. */
+function check(given: Settings, rules: Readonly<Record<string, Rule>>, at: string): Settings {
+  for (const key of Object.keys(given)) {
+    if (!Object.hasOwn(rules, key)) {
+      const known = Object.keys(rules).join(', ');
+      throw new VanityError('CONFIG_UNKNOWN_KEY', `${at}${key}: no such key; there are: ${known}`);
+    }
+  }
+  const values: Record<string, unknown> = {};
+  for (const [key, rule] of Object.entries(rules)) {
+    const value = given[key];
+    values[key] = value === undefined ? rule.fallback : rule.read(value);
+    if (value !== undefined && values[key] === undefined) {
+      throw new VanityError(
+        'CONFIG_INVALID',
+        `${at}${key}: ${JSON.stringify(value)} is not allowed; allowed: ${rule.allowed}`,
+      );
+    }
+  }
+  return values;
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,98 @@
+/**
+ * Every error that a user, a client or an operator can meet, in one table: a stable code, the
+ * HTTP status it travels with, a short title, and whether trying again later can help. Pure
+ * data; any thread may use it. A code is never renamed or reused. `docs/http-api.md` lists those
+ * that HTTP can answer, and a test holds both together.
+ */
+
+interface ErrorKind {
+  /** HTTP status; 500 for what only a start or a command line can meet. */
+  readonly status: number;
+  readonly title: string;
+  readonly retryable: boolean;
+}
+
+const kind = (status: number, title: string, retryable = false): ErrorKind => ({
+  status,
+  title,
+  retryable,
+});
+
+export const ERRORS = {
+  // Requests
+  BODY_INVALID: kind(400, 'The request body is not what this route takes'),
+  COUNT_INVALID: kind(400, 'The count is not a whole number from 1 to 1000'),
+  REQUEST_INVALID: kind(400, 'The request is not valid HTTP for this route'),
+  HOST_REFUSED: kind(403, 'The Host header names another machine'),
+  FOREIGN_REQUEST: kind(403, 'The request comes from a web page or a proxy'),
+  ROUTE_NOT_FOUND: kind(404, 'There is no such route'),
+  POOL_NOT_FOUND: kind(404, 'There is no such pool'),
+  METHOD_NOT_ALLOWED: kind(405, 'The route does not take this method'),
+  REQUEST_TIMEOUT: kind(408, 'The request took too long to arrive', true),
+  BODY_TOO_LARGE: kind(413, 'The request body is too large'),
+  MEDIA_TYPE_UNSUPPORTED: kind(415, 'The request body must be application/json'),
+  HEADERS_TOO_LARGE: kind(431, 'The request headers are too large'),
+  INTERNAL: kind(500, 'Something failed inside the server'),
+  POOL_EMPTY: kind(503, 'The pool has fewer addresses left than were asked for', true),
+  STORE_UNAVAILABLE: kind(503, 'The store cannot be written now', true),
+  DRAINING: kind(503, 'The server is shutting down', true),
+
+  // Patterns
+  PATTERN_INVALID: kind(400, 'The pattern cannot be read'),
+  PATTERN_IMPOSSIBLE: kind(400, 'No address can match the pattern'),
+  PATTERN_TOO_LONG: kind(400, 'The pattern is too long'),
+
+  // Configuration and start
+  USAGE_INVALID: kind(500, 'The command line cannot be read'),
+  CONFIG_UNREADABLE: kind(500, 'The configuration file cannot be read'),
+  CONFIG_UNKNOWN_KEY: kind(500, 'There is no such configuration key'),
+  CONFIG_INVALID: kind(500, 'A configuration value is not allowed'),
+  BIND_REFUSED: kind(500, 'The server may not listen on this address'),
+  PORT_IN_USE: kind(500, 'The port is in use'),
+  DATA_NOT_WRITABLE: kind(500, 'The data directory cannot be written'),
+  DATA_IN_USE: kind(500, 'Another server holds the data directory'),
+  DISK_FULL: kind(500, 'The disk is full'),
+  STORE_FOREIGN: kind(500, 'The file is not a vanitypool store'),
+  STORE_NEWER: kind(500, 'The store was made by a newer version'),
+  STORE_LOCKED: kind(500, 'Another program holds the database'),
+  STORE_CORRUPT: kind(500, 'The database is damaged'),
+  SEALING_KEY_INVALID: kind(500, 'The sealing key cannot be used'),
+  POOL_MISMATCH: kind(500, 'The pool was made with another pattern'),
+
+  // Command line
+  FILE_EXISTS: kind(500, 'The file exists and is not overwritten'),
+  FILE_NOT_WRITABLE: kind(500, 'The file cannot be written'),
+  SERVER_UNREACHABLE: kind(500, 'No server answers', true),
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorExtras {
+  readonly cause?: unknown;
+  /** Seconds after which trying again can help; becomes the `Retry-After` header. */
+  readonly retryAfterSeconds?: number;
+  /** Methods that the route takes; becomes the `Allow` header. */
+  readonly allow?: string;
+}
+
+/**
+ * An error with a stable `code`. `message` names the thing and what is allowed; it never holds a
+ * secret or an address that was not dispensed.
+ */
+export class VanityError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfterSeconds: number | undefined;
+  readonly allow: string | undefined;
+
+  constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
+    super(message, extras.cause === undefined ? undefined : { cause: extras.cause });
+    this.name = 'VanityError';
+    this.code = code;
+    this.retryAfterSeconds = extras.retryAfterSeconds;
+    this.allow = extras.allow;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+}

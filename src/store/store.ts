@@ -1,0 +1,119 @@
+/**
+ * What a database must do for the pools, in the words of the product and not of SQL. The store
+ * runs in one thread of its own; the calls of one store are made one after the other, never two
+ * at once.
+ *
+ * States of an address: available -> leased -> dispensed, and -> burned. `dispensed` means "may
+ * have left", not "was received". At every moment, per pool:
+ *
+ *     available + leased + reserved + dispensed + burned = ground + imported
+ *
+ * Each figure is updated in the transaction of its own transition, and every transition is one
+ * conditional statement: it happens to exactly the addresses that are in the state it starts
+ * from, or not at all. When a call returns, what it did is durable: it survives a power loss.
+ * When a call fails nothing of it happened, and it may be tried again.
+ *
+ * Addresses of one pool are leased oldest first, and `leased` ones become `dispensed` in that
+ * same order: the lease of an epoch is therefore a range, whatever its size.
+ */
+import type { KeyType } from '../keypair/keypair.ts';
+
+export type Origin = 'ground' | 'imported';
+
+/** What makes a pool this pool. It never changes after the pool is made. */
+export interface PoolIdentity {
+  readonly name: string;
+  /** As configured; '' when there is none. */
+  readonly prefix: string;
+  readonly suffix: string;
+  readonly ignoreCase: boolean;
+  readonly keys: KeyType;
+}
+
+/** A key found by a grinder and proved by `node:crypto` before it comes here. */
+export interface Hit {
+  readonly pool: string;
+  /** 64 bytes: seed, then public key. */
+  readonly keypair: Uint8Array;
+}
+
+export interface LeasedAddress {
+  /** Positive, below 2^53, never given twice, growing in the order of insertion. */
+  readonly id: number;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly origin: Origin;
+  readonly keyType: KeyType;
+  /** 64 bytes: seed, then public key. The receiver wipes it after use. */
+  readonly keypair: Uint8Array;
+}
+
+export interface PoolCounts {
+  readonly available: number;
+  readonly leased: number;
+  readonly reserved: number;
+  readonly dispensed: number;
+  readonly burned: number;
+  readonly ground: number;
+  readonly imported: number;
+}
+
+export interface StoredPool extends PoolIdentity {
+  readonly counts: PoolCounts;
+}
+
+export interface InsertReport {
+  readonly inserted: number;
+  /** Hits whose public key the store has seen before, in whatever state: they are dropped. */
+  readonly duplicates: number;
+}
+
+export interface LeaseReport {
+  readonly leased: readonly LeasedAddress[];
+  /** Leased rows that could not be unsealed: burned, in the same call. */
+  readonly burned: number;
+}
+
+/** Figures that outlive a run: totals since the store was made, by name. */
+export type Counters = Readonly<Record<string, number>>;
+
+export interface Store extends AsyncDisposable {
+  /** Made with the store, 32 hex digits. */
+  readonly id: string;
+  /** Grows by one with every opening for service. */
+  readonly epoch: number;
+  /**
+   * Addresses that the last run had leased and may have handed out: burned at opening, by pool
+   * name. Empty after a clean stop.
+   */
+  readonly burnedAtOpen: Readonly<Record<string, number>>;
+
+  /** Every pool that the store knows, configured or not. */
+  pools(): Promise<StoredPool[]>;
+
+  /** Makes the pool if there is none of that name. POOL_MISMATCH if it has another identity. */
+  definePool(identity: PoolIdentity): Promise<StoredPool>;
+
+  /** Seals and inserts all hits in one transaction. POOL_NOT_FOUND if one names no pool. */
+  insert(hits: readonly Hit[]): Promise<InsertReport>;
+
+  /**
+   * One turn of a pool's lease, in one transaction: the `dispensed` oldest leased addresses are
+   * recorded as dispensed, then up to `wanted` available ones are leased, oldest first.
+   */
+  turn(pool: string, dispensed: number, wanted: number): Promise<LeaseReport>;
+
+  /** Gives every leased address of the pool back to `available`: none of them was handed out. */
+  returnLease(pool: string): Promise<number>;
+
+  counts(pool: string): Promise<PoolCounts>;
+
+  /** Overwrites the sealed secrets of what was dispensed before `before` (milliseconds). */
+  destroyDispensed(before: number): Promise<number>;
+
+  counters(): Promise<Counters>;
+  saveCounters(counters: Counters): Promise<void>;
+
+  /** Does not touch leases: `returnLease` first is what makes a stop a clean one. */
+  close(): Promise<void>;
+}
