@@ -87,7 +87,8 @@ const oneOf = (fallback: unknown, ...values: unknown[]): Rule => ({
 /** A key of the contract of which this version serves one value alone. */
 const only = (value: unknown): Rule => ({
   ...oneOf(value, value),
-  allowed: value === undefined ? 'no value in this version' : `${JSON.stringify(value)} in this version`,
+  allowed:
+    value === undefined ? 'no value in this version' : `${JSON.stringify(value)} in this version`,
 });
 
 const RULES: Readonly<Record<string, Rule>> = {

@@ -109,7 +109,11 @@ export function answer<T extends Calls<T>>(
 
 function portable(error: unknown): NonNullable<Answer['error']> {
   if (!(error instanceof VanityError)) {
-    return { code: 'INTERNAL', message: 'a thread of the server failed', retryAfterSeconds: undefined };
+    return {
+      code: 'INTERNAL',
+      message: 'a thread of the server failed',
+      retryAfterSeconds: undefined,
+    };
   }
   const { code, message, retryAfterSeconds } = error;
   return { code, message, retryAfterSeconds };
