@@ -70,8 +70,10 @@ export interface InsertReport {
 
 export interface LeaseReport {
   readonly leased: readonly LeasedAddress[];
-  /** Leased rows that could not be unsealed: burned, in the same call. */
+  /** Leased rows that could not be unsealed: burned, in the same transaction. */
   readonly burned: number;
+  /** As the transaction left them. */
+  readonly counts: PoolCounts;
 }
 
 /** Figures that outlive a run: totals since the store was made, by name. */
@@ -99,7 +101,10 @@ export interface Store extends AsyncDisposable {
 
   /**
    * One turn of a pool's lease, in one transaction: the `dispensed` oldest leased addresses are
-   * recorded as dispensed, then up to `wanted` available ones are leased, oldest first.
+   * recorded as dispensed, then up to `wanted` available ones are leased, oldest first. They are
+   * read and unsealed inside the transaction, so that a call that fails has leased nothing: an
+   * address that is leased and was never told of would be recorded as dispensed in place of one
+   * that did leave.
    */
   turn(pool: string, dispensed: number, wanted: number): Promise<LeaseReport>;
 

@@ -1,0 +1,67 @@
+/**
+ * A board: a few whole numbers that one thread writes and every thread reads, in shared memory,
+ * always as one consistent snapshot. Status pages and metrics are read from boards, so that they
+ * ask no other thread and no database.
+ *
+ * One SharedArrayBuffer of 64-bit words: word 0 is the version, the others are the fields in the
+ * order of their names. The writer makes the version odd, stores the fields, and makes it even
+ * again; a reader that sees an odd version, or another one after than before, reads again. All
+ * accesses are atomic, since plain ones may be reordered around the version. A writer that dies in
+ * between leaves the version odd: readers then take what is there after a bounded number of tries.
+ */
+
+/** More than any writer's time slice lasts; a writer is between its two steps for microseconds. */
+const TRIES = 100_000;
+
+export type Figures<F extends string> = Readonly<Record<F, number>>;
+
+export class Board<F extends string> {
+  /** What another thread joins by. */
+  readonly buffer: SharedArrayBuffer;
+  readonly #fields: readonly F[];
+  readonly #words: BigInt64Array;
+
+  /** A new board, all 0, or the one in `buffer` with the same fields in the same order. */
+  constructor(fields: readonly F[], buffer?: SharedArrayBuffer) {
+    const bytes = (1 + fields.length) * BigInt64Array.BYTES_PER_ELEMENT;
+    if (buffer !== undefined && buffer.byteLength !== bytes) {
+      throw new TypeError(`buffer: holds no board with the fields ${fields.join(', ')}`);
+    }
+    this.buffer = buffer ?? new SharedArrayBuffer(bytes);
+    this.#fields = fields;
+    this.#words = new BigInt64Array(this.buffer);
+  }
+
+  /** One thread only. Whole numbers; fields that are not named keep their value. */
+  write(figures: Partial<Figures<F>>): void {
+    // What is no whole number throws here, before anything is touched.
+    const words = this.#fields.map((field) => BigInt(figures[field] ?? this.#load(field)));
+    Atomics.add(this.#words, 0, 1n);
+    for (const [index, word] of words.entries()) Atomics.store(this.#words, 1 + index, word);
+    Atomics.add(this.#words, 0, 1n);
+  }
+
+  /** Any thread. */
+  read(): Figures<F> {
+    return this.readWith(() => undefined).figures;
+  }
+
+  /**
+   * Any thread. A snapshot, and what `also` returned at a moment at which it was the newest one:
+   * for values outside the board that are to agree with it.
+   */
+  readWith<T>(also: () => T): { figures: Figures<F>; value: T } {
+    for (let tries = 1; ; tries++) {
+      const version = Atomics.load(this.#words, 0);
+      const figures = {} as Record<F, number>;
+      for (const field of this.#fields) figures[field] = this.#load(field);
+      const value = also();
+      const isWhole = version % 2n === 0n && Atomics.load(this.#words, 0) === version;
+      if (isWhole || tries === TRIES) return { figures, value };
+    }
+  }
+
+  #load(field: F): number {
+    return Number(Atomics.load(this.#words, 1 + this.#fields.indexOf(field)));
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * A pool as an HTTP thread sees it: addresses from the ready queue, and a status that is exact at
+ * any moment without asking anybody. `sharePool` makes the memory that all threads have in common.
+ *
+ * A dispense that the ready queue can serve is a memory operation and nothing else. When the queue
+ * holds less than is asked for, the store thread is asked to refill it, and the request tries
+ * again: whatever leaves, leaves through the queue.
+ *
+ * Live figures: the store thread publishes the counts of each transaction together with the
+ * position of the queue that they cover. What was popped since then has left `leased` for
+ * `dispensed`, though the store has yet to record it; the sum stays what it is.
+ */
+import type { PoolConfig } from '../config.ts';
+import { VanityError } from '../errors.ts';
+import type { KeyType } from '../keypair/keypair.ts';
+import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import type { PoolCounts } from '../store/store.ts';
+import { Board } from './board.ts';
+import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
+
+const COUNT_FIELDS = [
+  'available',
+  'leased',
+  'reserved',
+  'dispensed',
+  'burned',
+  'ground',
+  'imported',
+  /** Of the ready queue: pops before it are in the counts. */
+  'position',
+] as const;
+const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
+
+/** What all threads know and share of one pool; can be sent to a thread as it is. */
+export interface SharedPool {
+  readonly name: string;
+  readonly pattern: Pattern;
+  readonly keys: KeyType;
+  readonly target: number;
+  readonly ready: number;
+  readonly readyMax: number;
+  readonly queue: SharedArrayBuffer;
+  readonly counts: SharedArrayBuffer;
+  readonly grinding: SharedArrayBuffer;
+}
+
+export type CountsBoard = Board<(typeof COUNT_FIELDS)[number]>;
+export type GrindingBoard = Board<(typeof GRINDING_FIELDS)[number]>;
+
+/** Room for the largest request that is allowed, however small `ready_max` is. */
+export const COUNT_MAX = 1000;
+
+/** Errors: those of `parsePattern`. */
+export function sharePool(config: PoolConfig): SharedPool {
+  const { name, keys, target, ready, readyMax } = config;
+  return {
+    name,
+    pattern: parsePattern(config),
+    keys,
+    target,
+    ready,
+    readyMax,
+    queue: ReadyQueue.create(Math.max(readyMax, COUNT_MAX)).buffer,
+    counts: new Board(COUNT_FIELDS).buffer,
+    grinding: new Board(GRINDING_FIELDS).buffer,
+  };
+}
+
+export function countsBoard({ counts }: SharedPool): CountsBoard {
+  return new Board(COUNT_FIELDS, counts);
+}
+
+export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
+  return new Board(GRINDING_FIELDS, grinding);
+}
+
+export interface PoolStatus extends PoolCounts {
+  readonly ready: number;
+  readonly grinding: {
+    readonly active: boolean;
+    readonly threads: number;
+    readonly attemptsPerSecond: number;
+    readonly hitsPerSecond: number;
+    /** Until the target is reached; 0 when it is, null when nothing is grinding for it. */
+    readonly etaSeconds: number | null;
+  };
+}
+
+const RETRY_AFTER_MAX = 3600;
+/** Refills that one request waits for: each finds the store with enough left, or ends it. */
+const REFILLS_MAX = 8;
+
+export class Pool {
+  readonly shared: SharedPool;
+  readonly #queue: ReadyQueue;
+  readonly #counts: CountsBoard;
+  readonly #grinding: GrindingBoard;
+  readonly #refill: (pool: string, count: number) => Promise<void>;
+
+  /** `refill` resolves after the store thread did what it could to have `count` ready. */
+  constructor(shared: SharedPool, refill: (pool: string, count: number) => Promise<void>) {
+    this.shared = shared;
+    this.#queue = new ReadyQueue(shared.queue);
+    this.#counts = countsBoard(shared);
+    this.#grinding = grindingBoard(shared);
+    this.#refill = refill;
+  }
+
+  /** `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. */
+  pop(count: number): ReadyAddress[] | undefined {
+    return this.#queue.pop(count);
+  }
+
+  /** All `count` (1..COUNT_MAX) addresses or none. Errors: POOL_EMPTY, STORE_UNAVAILABLE. */
+  async dispense(count: number): Promise<ReadyAddress[]> {
+    for (let refills = 0; ; refills++) {
+      const addresses = this.#queue.pop(count);
+      if (addresses !== undefined) return addresses;
+      const { available, leased } = this.status();
+      if (available + leased < count || refills === REFILLS_MAX) throw this.#empty(count);
+      await this.#refill(this.shared.name, count);
+    }
+  }
+
+  status(): PoolStatus {
+    const { figures, value } = this.#counts.readWith(() => ({
+      head: this.#queue.head,
+      ready: this.#queue.size,
+    }));
+    const { position, ...counts } = figures;
+    const unrecorded = (value.head - position) >>> 0;
+    const { active, threads, attemptsPerSecond } = this.#grinding.read();
+    const hitsPerSecond = attemptsPerSecond / this.shared.pattern.difficulty;
+    const missing = Math.max(0, this.shared.target - counts.available - counts.leased + unrecorded);
+    const eta = hitsPerSecond > 0 ? Math.ceil(missing / hitsPerSecond) : null;
+    return {
+      ...counts,
+      leased: counts.leased - unrecorded,
+      dispensed: counts.dispensed + unrecorded,
+      ready: value.ready,
+      grinding: {
+        active: active === 1,
+        threads,
+        attemptsPerSecond,
+        hitsPerSecond,
+        etaSeconds: missing === 0 ? 0 : eta,
+      },
+    };
+  }
+
+  /** Names what is left in sum only: nothing about which addresses. */
+  #empty(count: number): VanityError {
+    const { available, leased, grinding } = this.status();
+    const left = available + leased;
+    const seconds = Math.ceil((count - left) / grinding.hitsPerSecond);
+    const retryAfterSeconds = Math.min(Math.max(seconds, 1), RETRY_AFTER_MAX);
+    return new VanityError(
+      'POOL_EMPTY',
+      `pool ${this.shared.name}: ${count} asked for, ${left} left`,
+      { retryAfterSeconds: Number.isFinite(seconds) ? retryAfterSeconds : RETRY_AFTER_MAX },
+    );
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * Keeps the ready queues filled and the store told of what was popped. Runs in the store thread,
+ * and is the one producer of every queue.
+ *
+ * One turn of a pool is one transaction of the store: the addresses popped since the last turn
+ * become dispensed, and new ones are leased. Only when that is durable are the leased ones
+ * published in the counts, and only then pushed: whoever pops one finds it in the counts.
+ *
+ * A queue's goal is two seconds of its demand, between `ready` and `ready_max`. Demand rises at
+ * once with what is popped and halves every ten seconds. Pops are recorded within 100 ms.
+ *
+ * When the store fails, requests go on from what is ready; turns are tried again after 100 ms,
+ * then after twice as long each time, at most every 5 s.
+ */
+import { VanityError } from '../errors.ts';
+import { encodeBase58 } from '../keypair/address.ts';
+import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
+import type { LeasedAddress, PoolCounts, Store } from '../store/store.ts';
+import { type CountsBoard, countsBoard, type SharedPool } from './pool.ts';
+import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
+
+const TICK_MS = 25;
+/** The longest wait of a turn that is not urgent: it gathers pops, and costs a disk sync. */
+const TURN_MS = 50;
+/** Addresses leased by one turn: a few milliseconds of the store thread. */
+const LEASE_MAX = 2048;
+const DEMAND_SECONDS = 2;
+const DEMAND_HALF_LIFE_MS = 10_000;
+const BACK_OFF_MIN_MS = 100;
+const BACK_OFF_MAX_MS = 5000;
+const SEED_BYTES = 32;
+
+/** Runs one piece of work after the other: the store takes one call at a time. */
+export type Exclusively = <T>(work: () => Promise<T>) => Promise<T>;
+
+export interface RefillerOptions {
+  readonly store: Store;
+  readonly exclusively: Exclusively;
+  /** Called after every attempt at a turn, with what made it fail. */
+  readonly onTurn: (pool: string, error: VanityError | undefined, burned: number) => void;
+}
+
+export class Refiller {
+  readonly #options: RefillerOptions;
+  readonly #lines = new Map<string, Line>();
+  #timer: NodeJS.Timeout | undefined;
+  #backOffMs = 0;
+  #notBefore = 0;
+
+  constructor(options: RefillerOptions) {
+    this.#options = options;
+  }
+
+  /** `counts` as the store has them now: nothing of the pool is leased. */
+  add(shared: SharedPool, counts: PoolCounts): void {
+    const line = new Line(shared);
+    line.publish(counts);
+    this.#lines.set(shared.name, line);
+  }
+
+  /** The counts of a pool after the store was changed by another call. */
+  publish(pool: string, counts: PoolCounts): void {
+    this.#lines.get(pool)?.publish(counts);
+  }
+
+  start(): void {
+    const tick = async () => {
+      for (const line of this.#lines.values()) {
+        line.measure(performance.now());
+        if (line.isDue(performance.now()) && !this.#isBackingOff) await this.#turn(line, 0);
+      }
+      if (this.#timer !== undefined) this.#timer = setTimeout(tick, TICK_MS);
+    };
+    this.#timer = setTimeout(tick, TICK_MS);
+  }
+
+  /**
+   * Fills the queue until it holds `count` or the store has no more. Errors: STORE_UNAVAILABLE,
+   * at once while the store fails.
+   */
+  async refill(pool: string, count: number): Promise<void> {
+    const line = this.#lines.get(pool);
+    if (line === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: not served here`);
+    if (this.#isBackingOff) throw unavailable();
+    // Requests that wait together find the queue filled by the first one's turn.
+    while (line.queue.size < count) {
+      const error = await this.#turn(line, count);
+      if (error !== undefined) throw unavailable();
+      if (line.available === 0) return;
+    }
+  }
+
+  /**
+   * After the last pop: records what was popped and returns the rest of all leases. Errors are
+   * those of the store; what could not be returned is burned at the next start.
+   */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { store, exclusively } = this.#options;
+    for (const [pool, line] of this.#lines) {
+      await exclusively(async () => {
+        const head = line.queue.head;
+        await store.turn(pool, line.unrecorded(head), 0);
+        line.position = head;
+        await store.returnLease(pool);
+        line.empty();
+        line.publish(await store.counts(pool));
+      });
+    }
+  }
+
+  get #isBackingOff(): boolean {
+    return performance.now() < this.#notBefore;
+  }
+
+  #turn(line: Line, count: number): Promise<VanityError | undefined> {
+    const { store, exclusively, onTurn } = this.#options;
+    return exclusively(async () => {
+      const pool = line.shared.name;
+      const head = line.queue.head;
+      const size = line.queue.size;
+      const wanted = Math.min(Math.max(line.goal, count) - size, line.queue.capacity - size);
+      if (line.unrecorded(head) === 0 && (wanted <= 0 || line.available === 0)) return undefined;
+      const report = await store
+        .turn(pool, line.unrecorded(head), Math.min(Math.max(wanted, 0), LEASE_MAX))
+        .catch((cause: unknown) => (cause instanceof VanityError ? cause : unavailable(cause)));
+      if (report instanceof VanityError) {
+        const doubled = Math.max(2 * this.#backOffMs, BACK_OFF_MIN_MS);
+        this.#backOffMs = Math.min(doubled, BACK_OFF_MAX_MS);
+        this.#notBefore = performance.now() + this.#backOffMs;
+        onTurn(pool, report, 0);
+        return report;
+      }
+      this.#backOffMs = 0;
+      line.position = head;
+      line.publish(report.counts);
+      line.push(report.leased);
+      onTurn(pool, undefined, report.burned);
+      return undefined;
+    });
+  }
+}
+
+/** One pool's queue and what its producer knows of it. */
+class Line {
+  readonly shared: SharedPool;
+  readonly queue: ReadyQueue;
+  /** Pops before this position of the queue are recorded. */
+  position: number;
+  available = 0;
+  readonly #counts: CountsBoard;
+  #lastTurn = Number.NEGATIVE_INFINITY;
+  #demand = 0; // addresses a second
+  #measuredAt = performance.now();
+  #measuredHead: number;
+
+  constructor(shared: SharedPool) {
+    this.shared = shared;
+    this.queue = new ReadyQueue(shared.queue);
+    this.#counts = countsBoard(shared);
+    this.position = this.queue.head;
+    this.#measuredHead = this.position;
+  }
+
+  get goal(): number {
+    const { ready, readyMax } = this.shared;
+    return Math.min(Math.max(Math.ceil(this.#demand * DEMAND_SECONDS), ready), readyMax);
+  }
+
+  unrecorded(head: number): number {
+    return (head - this.position) >>> 0;
+  }
+
+  measure(now: number): void {
+    const elapsedMs = now - this.#measuredAt;
+    // Shorter spans would take a burst for a rate.
+    if (elapsedMs < 4 * TICK_MS) return;
+    const head = this.queue.head;
+    const perSecond = (((head - this.#measuredHead) >>> 0) * 1000) / elapsedMs;
+    this.#demand = Math.max(perSecond, this.#demand * 0.5 ** (elapsedMs / DEMAND_HALF_LIFE_MS));
+    this.#measuredAt = now;
+    this.#measuredHead = head;
+  }
+
+  isDue(now: number): boolean {
+    const size = this.queue.size;
+    const canFill = size < this.goal && this.available > 0;
+    if (!canFill && this.unrecorded(this.queue.head) === 0) return false;
+    const isUrgent = canFill && size < this.goal / 2;
+    if (!isUrgent && now - this.#lastTurn < TURN_MS) return false;
+    this.#lastTurn = now;
+    return true;
+  }
+
+  publish(counts: PoolCounts): void {
+    this.available = counts.available;
+    this.#counts.write({ ...counts, position: this.position });
+  }
+
+  push(leased: readonly LeasedAddress[]): void {
+    const pushed = this.queue.push(leased.map(ready));
+    for (const { keypair } of leased) keypair.fill(0);
+    // Going on would record the wrong addresses as dispensed. A dead thread's leases are burned.
+    if (pushed !== leased.length) throw new Error(`${this.shared.name}: the ready queue overran`);
+  }
+
+  /** Wipes what was ready. No consumer is left. */
+  empty(): void {
+    this.queue.pop(this.queue.size);
+    this.queue.wipe();
+  }
+}
+
+function ready({ id, keypair, keyType, origin, createdAt }: LeasedAddress): ReadyAddress {
+  const address = encodeBase58(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
+  return { id, address, secret: encodeBase58(keypair), keyType, origin, createdAt };
+}
+
+function unavailable(cause?: unknown): VanityError {
+  return new VanityError('STORE_UNAVAILABLE', 'the store cannot lease more addresses now', {
+    cause,
+    retryAfterSeconds: 1,
+  });
+}
+

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { Board } from '../../src/pool/board.ts';
+
+const FIELDS = ['left', 'right'] as const;
+
+test('fields that are not written keep their value', () => {
+  const board = new Board(FIELDS);
+  board.write({ left: 1, right: 2 ** 53 - 1 });
+  board.write({ left: -3 });
+  assert.deepEqual(board.read(), { left: -3, right: 2 ** 53 - 1 });
+});
+
+test('a board with other fields is refused', () => {
+  const { buffer } = new Board(FIELDS);
+  assert.throws(() => new Board(['left'], buffer), /holds no board with the fields left/);
+});
+
+test('a figure that is no whole number is refused', () => {
+  const board = new Board(FIELDS);
+  assert.throws(() => board.write({ left: 1, right: 0.5 }), RangeError);
+  assert.deepEqual(board.readWith(() => 'whole').figures, { left: 0, right: 0 });
+  assert.equal(new BigInt64Array(board.buffer)[0], 0n, 'no write was begun');
+});
+
+test('a reader never sees half of what another thread writes', async () => {
+  const board = new Board(FIELDS);
+  const worker = new Worker(
+    `const { Board } = require(${JSON.stringify(new URL('../../src/pool/board.ts', import.meta.url).pathname)});
+     const { workerData } = require('node:worker_threads');
+     const board = new Board(['left', 'right'], workerData);
+     for (let round = 1; board.read().right !== -1 && round <= 300000; round++) {
+       board.write({ left: round, right: round });
+     }`,
+    { eval: true, workerData: board.buffer },
+  );
+  const ended = once(worker, 'exit');
+  let reads = 0;
+  while (board.read().left < 300_000) {
+    const { figures, value } = board.readWith(() => board.read().left);
+    assert.equal(figures.left, figures.right);
+    assert.equal(value, figures.left, 'the value was taken from the same snapshot');
+    reads++;
+  }
+  assert.ok(reads > 0);
+  await ended;
+});
+
+test('a board whose writer died half-way is still read', () => {
+  const board = new Board(FIELDS);
+  board.write({ left: 7, right: 8 });
+  Atomics.add(new BigInt64Array(board.buffer), 0, 1n);
+  assert.deepEqual(board.read(), { left: 7, right: 8 });
+});
