@@ -5,7 +5,7 @@
  * A keypair here is 64 bytes: the 32-byte seed, then the 32-byte public key (RFC 8032, section
  * 5.1.5). It is not the 64-byte expanded key, which other libraries call the private key.
  */
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
@@ -19,7 +19,6 @@ export const KEYPAIR_BYTES = 64;
 
 /** What stands before the seed in a PKCS #8 private key of Ed25519 (RFC 8410, section 7). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
-const SPKI_HEAD_BYTES = 12;
 
 /** The 32-byte public key of a 32-byte seed. */
 export function publicKeyOf(seed: Uint8Array): Uint8Array {
@@ -29,10 +28,10 @@ export function publicKeyOf(seed: Uint8Array): Uint8Array {
   const pkcs8 = Buffer.alloc(PKCS8_HEAD.length + SEED_BYTES);
   pkcs8.set(PKCS8_HEAD);
   pkcs8.set(seed, PKCS8_HEAD.length);
-  const privateKey = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
+  const publicKey = createPublicKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
   pkcs8.fill(0);
-  const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
-  return Uint8Array.from(spki.subarray(SPKI_HEAD_BYTES));
+  // A JWK takes 60 us in all, the DER of the same key 85 us.
+  return Uint8Array.from(Buffer.from(publicKey.export({ format: 'jwk' }).x!, 'base64url'));
 }
 
 /** The 64-byte keypair of a 32-byte seed. */
