@@ -128,9 +128,9 @@ class SideReader {
       throw new VanityError(empty ? 'PATTERN_INVALID' : 'PATTERN_IMPOSSIBLE', message);
     }
     if (missing !== '') {
-      const [are, left] = missing.length === 1 ? ['is', 'is'] : ['are', 'are'];
+      const are = missing.length === 1 ? 'is' : 'are';
       const names = [...missing].join(', ');
-      this.#notes.push(`${text}: ${names} ${are} not in the base58 alphabet and ${left} left out`);
+      this.#notes.push(`${text}: ${names} ${are} not in the base58 alphabet and ${are} left out`);
     }
     return set;
   }
