@@ -156,8 +156,12 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
   const directory = resolve(cwd, String(value['store.url']).slice('file:'.length));
   const sealingKey = String(value['store.sealing_key']);
   const host = String(value['http.host']);
+  if (host.startsWith('unix:') && value['http.threads'] !== 1) {
+    const detail = 'http.threads: threads share a port, not a socket; allowed with unix:PATH: 1';
+    throw new VanityError('CONFIG_INVALID', detail);
+  }
   const config = {
-    logLevel: value['log_level'],
+    logLevel: value.log_level,
     http: {
       host: host.startsWith('unix:') ? `unix:${resolve(cwd, host.slice(5))}` : host,
       port: value['http.port'],
@@ -241,9 +245,9 @@ function readPools(pools: unknown): readonly PoolConfig[] {
   }
   const names = new Set<string>();
   return pools.map((pool, index) => {
-    const label = typeof pool['name'] === 'string' ? pool['name'] : String(index + 1);
+    const label = typeof pool.name === 'string' ? pool.name : String(index + 1);
     const value = check(pool, POOL_RULES, `pools.${label}.`);
-    const name = String(value['name']);
+    const name = String(value.name);
     if (name === '') {
       throw new VanityError('CONFIG_INVALID', `pools.${label}.name: a pool needs a name`);
     }
@@ -251,8 +255,8 @@ function readPools(pools: unknown): readonly PoolConfig[] {
       throw new VanityError('CONFIG_INVALID', `pools.${name}.name: two pools have this name`);
     }
     names.add(name);
-    const ready = value['ready'] as number;
-    const readyMax = value['ready_max'] as number;
+    const ready = value.ready as number;
+    const readyMax = value.ready_max as number;
     if (ready > readyMax) {
       throw new VanityError(
         'CONFIG_INVALID',
@@ -261,11 +265,11 @@ function readPools(pools: unknown): readonly PoolConfig[] {
     }
     return Object.freeze({
       name,
-      suffix: value['suffix'],
-      prefix: value['prefix'],
-      ignoreCase: value['ignore_case'],
-      keys: value['keys'],
-      target: value['target'],
+      suffix: value.suffix,
+      prefix: value.prefix,
+      ignoreCase: value.ignore_case,
+      keys: value.keys,
+      target: value.target,
       ready,
       readyMax,
     } as PoolConfig);

@@ -43,6 +43,6 @@ function readable(line: string): string {
   const fields = Object.entries(entry)
     .filter(([name]) => !HIDDEN.has(name))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  const time = String(entry['time']).slice(11, 19);
-  return `${[time, String(entry['level']).padEnd(5), entry['msg'], ...fields].join(' ')}\n`;
+  const time = String(entry.time).slice(11, 19);
+  return `${[time, String(entry.level).padEnd(5), entry.msg, ...fields].join(' ')}\n`;
 }

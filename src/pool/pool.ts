@@ -74,6 +74,12 @@ export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
   return new Board(GRINDING_FIELDS, grinding);
 }
 
+/** What an HTTP thread may ask of the store thread. */
+export type RefillCalls = {
+  /** Resolves when `count` are ready or the store has no more. Errors: STORE_UNAVAILABLE. */
+  refill(what: { pool: string; count: number }): Promise<void>;
+};
+
 export interface PoolStatus extends PoolCounts {
   readonly ready: number;
   readonly grinding: {

@@ -80,7 +80,8 @@ export class Refiller {
    */
   async refill(pool: string, count: number): Promise<void> {
     const line = this.#lines.get(pool);
-    if (line === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: not served here`);
+    if (line === undefined)
+      throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: not served here`);
     if (this.#isBackingOff) throw unavailable();
     // Requests that wait together find the queue filled by the first one's turn.
     while (line.queue.size < count) {
@@ -223,4 +224,3 @@ function unavailable(cause?: unknown): VanityError {
     retryAfterSeconds: 1,
   });
 }
-

@@ -1,0 +1,61 @@
+/**
+ * `vanitypool serve`: the server, until it is told to stop. SIGINT and SIGTERM drain it and exit
+ * with 0; a second one exits at once, and what was ready is burned at the next start.
+ */
+import { parseArgs } from 'node:util';
+import { loadConfig } from '../config.ts';
+import { createLog } from '../log.ts';
+import { Service } from '../service.ts';
+import { VERSION } from '../version.ts';
+
+const INTERRUPTED = 130;
+
+/** Resolves to the exit code. Errors: those of the configuration and of starting. */
+export async function serve(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      config: { type: 'string' },
+      host: { type: 'string' },
+      port: { type: 'string' },
+      data: { type: 'string' },
+      threads: { type: 'string' },
+      'log-level': { type: 'string' },
+    },
+  });
+  const config = loadConfig({
+    flags: {
+      ...(values.host !== undefined && { 'http.host': values.host }),
+      ...(values.port !== undefined && { 'http.port': numberOf(values.port) }),
+      ...(values.data !== undefined && { 'store.url': `file:${values.data}` }),
+      ...(values.threads !== undefined && { 'grinder.threads': numberOf(values.threads) }),
+      ...(values['log-level'] !== undefined && { log_level: values['log-level'] }),
+    },
+    env: process.env,
+    file: values.config,
+  });
+  const isPretty = process.stderr.isTTY === true;
+  const log = createLog('main', config.logLevel, isPretty);
+  const stop = Promise.withResolvers<void>();
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (++signals > 1) process.exit(INTERRUPTED);
+    log.info({ signal }, 'stopping: requests are answered, leases returned');
+    stop.resolve();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+
+  const service = await Service.start(config, { log, isPretty, version: VERSION });
+  try {
+    await Promise.race([stop.promise, service.failed]);
+  } finally {
+    await service.stop();
+  }
+  log.info('stopped cleanly: nothing was burned');
+  return 0;
+}
+
+/** What is no number stays a text, for the configuration to refuse by its key. */
+function numberOf(text: string): unknown {
+  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+}

@@ -1,0 +1,135 @@
+/**
+ * The HTTP application of one thread: `buildApp` puts routes, access rules, errors and documents
+ * together and does not listen. What it answers with comes from `AppDeps`.
+ *
+ * A request: access rules (403) -> route (404, 405) -> body parsed (413, 415, 400) -> schema (400)
+ * -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
+ */
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify';
+import type { Registry } from 'prom-client';
+import { VanityError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { StoreHealth } from '../pool/health.ts';
+import type { Pool } from '../pool/pool.ts';
+import { assertLocal } from './access.ts';
+import { compatRoutes } from './compat.ts';
+import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
+import { poolRoutes } from './routes/pools.ts';
+import { serviceRoutes } from './routes/service.ts';
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+export interface AppDeps {
+  readonly pools: ReadonlyMap<string, Pool>;
+  readonly storeHealth: StoreHealth;
+  readonly metrics: Registry;
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Serve the ancestor's routes. */
+  readonly isCompat: boolean;
+  readonly isDraining: () => boolean;
+  readonly log: Log;
+}
+
+const BODY_MAX = 16_384;
+const REQUEST_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 72_000;
+
+export async function buildApp(deps: AppDeps): Promise<App> {
+  const app: App = Fastify({
+    bodyLimit: BODY_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    clientErrorHandler: refuseConnection,
+    frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
+    // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.removeContentTypeParser('text/plain');
+  readEmptyJsonAsNone(app);
+  app.addHook('onRequest', (request, _, done) => {
+    assertLocal(request.headers);
+    done();
+  });
+  app.setErrorHandler((thrown, _, reply) => {
+    const error = toVanityError(thrown);
+    if (error.code === 'INTERNAL') deps.log.error({ err: error.cause }, 'a request failed');
+    return sendProblem(reply, error);
+  });
+  refuseUnknown(app);
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'vanitypool',
+        version: deps.version,
+        description: 'Vanity addresses of Solana, ground ahead of time, each handed out once.',
+      },
+    },
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+  app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));
+
+  serviceRoutes(app, deps);
+  poolRoutes(app, deps);
+  if (deps.isCompat) await app.register(async (scope: App) => compatRoutes(scope, deps));
+  return app;
+}
+
+/** As Fastify's own parser, but for a body of no bytes, which is no body. */
+function readEmptyJsonAsNone(app: App): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined);
+    else void parse(request, body as string, done);
+  });
+}
+
+/** 404 for what is not there, 405 with `Allow` for what is there under another method. */
+function refuseUnknown(app: App): void {
+  const methodsOf = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = methodsOf.get(url) ?? new Set();
+    for (const name of [method].flat()) methods.add(name);
+    methodsOf.set(url, methods);
+  });
+  app.setNotFoundHandler(({ method, url }, reply) => {
+    const path = url.split('?', 1)[0]!;
+    const allowed = [...methodsOf].find(([route]) => toPattern(route).test(path))?.[1];
+    const error =
+      allowed === undefined || allowed.has(method)
+        ? new VanityError('ROUTE_NOT_FOUND', `${path}: no such route; GET /openapi.json lists all`)
+        : notAllowed(method, path, [...allowed].join(', '));
+    return sendProblem(reply, error);
+  });
+}
+
+function toPattern(route: string): RegExp {
+  const escaped = route.replace(/[.+^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${escaped.replace(/:\w+/g, '[^/]+').replace(/\*$/, '.*')}$`);
+}
+
+function notAllowed(method: string, path: string, allow: string): VanityError {
+  return new VanityError('METHOD_NOT_ALLOWED', `${path}: takes ${allow}, not ${method}`, { allow });
+}

@@ -1,0 +1,93 @@
+/**
+ * The routes of vanitypool's ancestor with its exact envelope, for clients written against it.
+ * They serve the pool named `pet`; without such a pool, or with `http.compat = false`, there are
+ * none. Runs in the HTTP threads.
+ *
+ * The ancestor hands an address out on GET. So nothing here may answer HEAD by itself, and nothing
+ * may be cached.
+ */
+import type { FastifyReply } from 'fastify';
+import { VanityError } from '../errors.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { ReadyAddress } from '../pool/ready-queue.ts';
+import type { App, AppDeps } from './app.ts';
+import { toVanityError, withErrorHeaders } from './problems.ts';
+import { readiness, secondsSince } from './routes/service.ts';
+
+const POOL = 'pet';
+
+export function compatRoutes(app: App, deps: AppDeps): void {
+  const pool = deps.pools.get(POOL);
+  if (pool === undefined) return;
+  const { version, startedAt } = deps;
+  const options = { exposeHeadRoute: false, schema: { hide: true } };
+
+  app.addHook('onSend', async (_, reply) => {
+    reply.header('cache-control', 'no-store');
+  });
+  app.setErrorHandler((thrown, _, reply) => {
+    const error = toVanityError(thrown);
+    // The ancestor answers 404 when its pool is empty.
+    const status = error.code === 'POOL_EMPTY' ? 404 : error.status;
+    if (error.code === 'INTERNAL') deps.log.error({ err: error.cause }, 'a request failed');
+    return withErrorHeaders(reply, error)
+      .code(status)
+      .send(envelope(status, error.message, null));
+  });
+
+  app.get('/api/v1/pet/address', options, async (_, reply: FastifyReply) => {
+    const [address] = pool.pop(1) ?? (await pool.dispense(1));
+    return reply.send(envelope(200, 'success', dispensedView(address!)));
+  });
+
+  app.get('/api/v1/pet/status', options, () => envelope(200, 'success', statusView(pool)));
+
+  app.get('/health', options, () =>
+    envelope(200, 'success', { status: 'healthy', version, uptime: uptime(startedAt) }),
+  );
+
+  app.get('/health/detailed', options, () =>
+    envelope(200, 'success', {
+      status: statusOf(deps),
+      version,
+      uptime: uptime(startedAt),
+      pool: statusView(pool),
+    }),
+  );
+
+  app.get('/swagger-ui', options, (_, reply: FastifyReply) => reply.redirect('/docs'));
+}
+
+/** `timestamp` in seconds since 1970. */
+export function envelope(code: number, message: string, data: unknown) {
+  return { code, message, data, timestamp: Math.floor(Date.now() / 1000) };
+}
+
+function dispensedView({ id, address, secret, createdAt }: ReadyAddress) {
+  const created_at = new Date(createdAt).toISOString();
+  return { id, public_key: address, private_key: secret, address, created_at };
+}
+
+function statusView(pool: Pool) {
+  const { available, ready, grinding } = pool.status();
+  return {
+    total_addresses: available + ready,
+    pool_size: pool.shared.target,
+    generation_active: grinding.active,
+  };
+}
+
+function statusOf(deps: AppDeps): string {
+  try {
+    return readiness(deps).status === 'ready' ? 'healthy' : 'degraded';
+  } catch (error) {
+    if (error instanceof VanityError) return 'unhealthy';
+    throw error;
+  }
+}
+
+function uptime(startedAt: number): string {
+  const minutes = Math.floor(secondsSince(startedAt) / 60);
+  const hours = Math.floor(minutes / 60);
+  return `${Math.floor(hours / 24)} days ${hours % 24} hours ${minutes % 60} minutes`;
+}

@@ -1,0 +1,94 @@
+/**
+ * Errors on their way out, as RFC 9457 problem documents with a stable `code`. Runs in the HTTP
+ * threads. Fastify's own errors are given our codes here; what has no code leaves as INTERNAL,
+ * without a word of what it was: that goes to the log.
+ */
+import type { Socket } from 'node:net';
+import type { FastifyError, FastifyReply } from 'fastify';
+import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+export function problemOf(error: VanityError): Problem {
+  const { code, message } = error;
+  const { title, status } = ERRORS[code];
+  return { type: `urn:vanitypool:error:${code}`, title, status, code, detail: message };
+}
+
+/** Sends the status and headers that belong to an error; the body is the caller's. */
+export function withErrorHeaders(reply: FastifyReply, error: VanityError): FastifyReply {
+  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
+  if (error.allow !== undefined) reply.header('allow', error.allow);
+  return reply.code(error.status).header('cache-control', 'no-store');
+}
+
+export function sendProblem(reply: FastifyReply, error: VanityError): FastifyReply {
+  const body = JSON.stringify(problemOf(error));
+  return withErrorHeaders(reply, error).type(PROBLEM_TYPE).send(body);
+}
+
+/** Errors that Fastify raises before a handler runs, by its codes and then by their status. */
+export function toVanityError(error: unknown): VanityError {
+  if (error instanceof VanityError) return error;
+  const { code, message, statusCode, validation, validationContext } = error as FastifyError;
+  if (validation !== undefined) {
+    const first = validation[0];
+    const at = `${validationContext ?? 'request'}${first?.instancePath ?? ''}`;
+    const unknownKey = first?.params.additionalProperty;
+    const detail = unknownKey === undefined ? first?.message : `no such key: ${unknownKey}`;
+    const isCount = first?.instancePath === '/count';
+    const allowed = isCount ? '; allowed: a whole number from 1 to 1000' : '';
+    return new VanityError(
+      isCount ? 'COUNT_INVALID' : 'BODY_INVALID',
+      `${at}: ${detail}${allowed}`,
+    );
+  }
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new VanityError('BODY_TOO_LARGE', message);
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new VanityError('MEDIA_TYPE_UNSUPPORTED', 'content-type: must be application/json');
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new VanityError('BODY_INVALID', message);
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new VanityError('REQUEST_INVALID', message);
+  }
+  return new VanityError('INTERNAL', 'the server failed to answer; its log says why', {
+    cause: error,
+  });
+}
+
+/** What Node's HTTP parser refuses never becomes a request: the answer is written by hand. */
+export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(problemOf(connectionError(error.code)));
+  const { status } = JSON.parse(body) as Problem;
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: ${PROBLEM_TYPE}\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function connectionError(code: string | undefined): VanityError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new VanityError('HEADERS_TOO_LARGE', 'headers: at most 16384 bytes in all');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new VanityError('REQUEST_TIMEOUT', 'the request did not arrive in time');
+    default:
+      return new VanityError('REQUEST_INVALID', 'this is not a request in HTTP/1.1');
+  }
+}

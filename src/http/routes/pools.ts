@@ -1,0 +1,121 @@
+/**
+ * Pools: their status, and the dispense that the product is about. Runs in the HTTP threads. A
+ * dispense that the ready queue can serve waits for nothing and asks nobody.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { VanityError } from '../../errors.ts';
+import type { Pool } from '../../pool/pool.ts';
+import type { ReadyAddress } from '../../pool/ready-queue.ts';
+import type { App, AppDeps } from '../app.ts';
+import {
+  DispenseBody,
+  Dispensed,
+  PoolList,
+  PoolParams,
+  type PoolView,
+  PoolView as PoolViewSchema,
+  ProblemView,
+} from '../schemas.ts';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+export function poolRoutes(app: App, { pools }: AppDeps): void {
+  const find = (name: string): Pool => {
+    const pool = pools.get(name);
+    if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
+    return pool;
+  };
+
+  app.get(
+    '/v1/pools',
+    {
+      schema: {
+        summary: 'The status of every pool',
+        tags: ['pools'],
+        response: { 200: PoolList, default: ProblemView },
+      },
+    },
+    (): PoolList => ({ pools: [...pools.values()].map(view) }),
+  );
+
+  app.get(
+    '/v1/pools/:pool',
+    {
+      schema: {
+        summary: 'The status of one pool',
+        tags: ['pools'],
+        params: PoolParams,
+        response: { 200: PoolViewSchema, default: ProblemView },
+      },
+    },
+    ({ params }) => view(find(params.pool)),
+  );
+
+  app.post(
+    '/v1/pools/:pool/dispense',
+    {
+      schema: {
+        summary: 'Hand out addresses, each of them once and for ever',
+        description: 'All of `count` or none. Without a body: one.',
+        tags: ['pools'],
+        params: PoolParams,
+        body: DispenseBody,
+        response: { 200: Dispensed, default: ProblemView },
+      },
+      preValidation: emptyBodyIsOne,
+    },
+    ({ params, body, headers }, reply) => {
+      if (headers['idempotency-key'] !== undefined) {
+        // A client that sends one relies on it: to ignore it would hand out twice.
+        const detail = 'idempotency-key: not served by this version; nothing was handed out';
+        throw new VanityError('REQUEST_INVALID', detail);
+      }
+      const pool = find(params.pool);
+      const count = body.count ?? 1;
+      const ready = pool.pop(count);
+      if (ready !== undefined) return send(reply, ready);
+      return pool.dispense(count).then((addresses) => send(reply, addresses));
+    },
+  );
+}
+
+function emptyBodyIsOne(request: FastifyRequest, _: FastifyReply, done: () => void): void {
+  request.body ??= {};
+  done();
+}
+
+function send(reply: Pick<FastifyReply, 'raw'>, addresses: readonly ReadyAddress[]): void {
+  const rows = addresses.map(addressJson).join(',');
+  const plain = reply as FastifyReply;
+  plain.header('cache-control', 'no-store').type(JSON_TYPE).send(`{"addresses":[${rows}]}`);
+}
+
+/** By hand: every part is a number or a text without a character that JSON escapes. */
+export function addressJson({
+  id,
+  address,
+  keyType,
+  secret,
+  origin,
+  createdAt,
+}: ReadyAddress): string {
+  const name = keyType === 'expanded' ? 'expandedKey' : 'secretKey';
+  const time = new Date(createdAt).toISOString();
+  return (
+    `{"id":${id},"address":"${address}","keyType":"${keyType}","${name}":"${secret}",` +
+    `"origin":"${origin}","createdAt":"${time}"}`
+  );
+}
+
+function view(pool: Pool): PoolView {
+  const { name, pattern, target } = pool.shared;
+  return {
+    name,
+    pattern: pattern.text,
+    difficulty: Math.round(pattern.difficulty),
+    keys: 'seed',
+    handout: 'secret',
+    target,
+    ...pool.status(),
+  };
+}

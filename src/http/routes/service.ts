@@ -1,0 +1,69 @@
+/**
+ * What operators and their machines ask of the server as a whole. Runs in the HTTP threads.
+ * `/healthz` says that the process answers; `/readyz` whether it can hand out addresses.
+ */
+
+import { VanityError } from '../../errors.ts';
+import type { App, AppDeps } from '../app.ts';
+import { Health, ProblemView, Readiness } from '../schemas.ts';
+
+export function serviceRoutes(app: App, deps: AppDeps): void {
+  const { version, startedAt, metrics } = deps;
+
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        summary: 'The process answers',
+        tags: ['service'],
+        response: { 200: Health },
+      },
+    },
+    () => ({ status: 'ok' as const, version, uptimeSeconds: secondsSince(startedAt) }),
+  );
+
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        summary: 'Addresses can be handed out',
+        description: '200 while any pool can serve, 503 when none can or when shutting down.',
+        tags: ['service'],
+        response: { 200: Readiness, default: ProblemView },
+      },
+    },
+    () => readiness(deps),
+  );
+
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        summary: 'Figures for Prometheus',
+        tags: ['service'],
+        response: { 200: { type: 'string', description: 'Prometheus text format.' } },
+      },
+    },
+    async (_, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
+  );
+}
+
+/** Errors: DRAINING, STORE_UNAVAILABLE, POOL_EMPTY. */
+export function readiness({ pools, storeHealth, isDraining }: AppDeps): Readiness {
+  if (isDraining()) throw new VanityError('DRAINING', 'the server is shutting down');
+  const failure = storeHealth.failure;
+  const reasons: string[] = failure === undefined ? [] : [failure];
+  let canServe = false;
+  for (const pool of pools.values()) {
+    const { ready, available } = pool.status();
+    if (ready > 0 || (available > 0 && failure === undefined)) canServe = true;
+    else reasons.push(`POOL_EMPTY: ${pool.shared.name}`);
+  }
+  if (canServe) return { status: reasons.length === 0 ? 'ready' : 'degraded', reasons };
+  const code = failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
+  throw new VanityError(code, `no pool can serve: ${reasons.join(', ')}`, { retryAfterSeconds: 1 });
+}
+
+export function secondsSince(startedAt: number): number {
+  return Math.floor((Date.now() - startedAt) / 1000);
+}

@@ -1,0 +1,106 @@
+/**
+ * Entry of an HTTP thread, and its composition root: the application over the shared memory of the
+ * pools, with a way to ask the store thread for a refill. It holds no state that a client could
+ * miss when the thread is replaced.
+ */
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { VanityError } from '../errors.ts';
+import { createLog, type LogLevel } from '../log.ts';
+import { grinderBoard, StoreHealth } from '../pool/health.ts';
+import { Pool, type RefillCalls, type SharedPool } from '../pool/pool.ts';
+import { answer, Caller } from '../port.ts';
+import { buildApp } from './app.ts';
+import { createMetrics } from './metrics.ts';
+
+/** A request that waits for the store longer than this is answered that it is unavailable. */
+const REFILL_TIMEOUT_MS = 2000;
+
+export interface HttpWorkerData {
+  readonly pools: readonly SharedPool[];
+  readonly storeHealth: SharedArrayBuffer;
+  readonly grinder: SharedArrayBuffer;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly isCompat: boolean;
+  readonly port: MessagePort;
+  readonly logLevel: LogLevel;
+  readonly isPretty: boolean;
+}
+
+/** Where to listen: a host and a port, or the path of a socket. */
+export type ListenOn =
+  | { readonly host: string; readonly port: number; readonly reusePort: boolean }
+  | { readonly path: string };
+
+/** What the main thread may ask. */
+export type HttpCalls = {
+  /** `store` answers `RefillCalls`. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED. */
+  listen(what: { on: ListenOn; store: MessagePort }): Promise<number>;
+  /** Answers what has come and closes; connections still open after `seconds` are cut. */
+  drain(seconds: number): Promise<void>;
+};
+
+if (parentPort !== null) await run(workerData as HttpWorkerData);
+
+async function run(data: HttpWorkerData): Promise<void> {
+  const log = createLog('http', data.logLevel, data.isPretty);
+  let store: Caller<RefillCalls> | undefined;
+  let isDraining = false;
+
+  const refill = async (pool: string, count: number): Promise<void> => {
+    if (store === undefined)
+      throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
+    await store.call('refill', { pool, count }, { timeoutMs: REFILL_TIMEOUT_MS });
+  };
+  const pools = new Map(data.pools.map((shared) => [shared.name, new Pool(shared, refill)]));
+  const storeHealth = new StoreHealth(data.storeHealth);
+  const grinder = grinderBoard(data.grinder);
+  const { version, startedAt, isCompat } = data;
+  const app = await buildApp({
+    pools,
+    storeHealth,
+    metrics: createMetrics({ pools, grinder, storeHealth }),
+    version,
+    startedAt,
+    isCompat,
+    isDraining: () => isDraining,
+    log,
+  });
+  await app.ready();
+
+  const calls: HttpCalls = {
+    async listen({ on, store: port }) {
+      store = new Caller<RefillCalls>(port, 'STORE_UNAVAILABLE');
+      await app.listen(on).catch((error: NodeJS.ErrnoException) => {
+        throw listenError(error, on);
+      });
+      const address = app.server.address();
+      return typeof address === 'string' ? 0 : (address as AddressInfo).port;
+    },
+    async drain(seconds) {
+      isDraining = true;
+      const closed = app.close();
+      const timeout = new AbortController();
+      const cut = sleep(seconds * 1000, undefined, { signal: timeout.signal })
+        .then(() => app.server.closeAllConnections())
+        .catch(() => undefined);
+      await closed;
+      timeout.abort();
+      await cut;
+      store?.close();
+    },
+  };
+  answer(data.port, calls, (error) => log.error({ err: error }, 'an HTTP thread failed'));
+}
+
+/** Errors of listening, as what an operator can do about them. */
+export function listenError(error: NodeJS.ErrnoException, on: ListenOn): VanityError {
+  const at = 'path' in on ? `unix:${on.path}` : `${on.host}:${on.port}`;
+  if (error.code === 'EADDRINUSE') {
+    const detail = `${at}: in use; stop what listens there, or choose another with --port`;
+    return new VanityError('PORT_IN_USE', detail, { cause: error });
+  }
+  return new VanityError('BIND_REFUSED', `${at}: ${error.message}`, { cause: error });
+}

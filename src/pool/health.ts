@@ -1,0 +1,59 @@
+/**
+ * How the store and the grinder are doing, on boards that every thread can read: the store thread
+ * writes the one, the main thread the other.
+ */
+import type { ErrorCode } from '../errors.ts';
+import { Board } from './board.ts';
+
+const STORE_FIELDS = ['reason', 'turns', 'inserts'] as const;
+const GRINDER_FIELDS = [
+  'attempts',
+  'hits',
+  'faults',
+  'restarts',
+  'threads',
+  'attemptsPerSecond',
+] as const;
+
+/** Why the store fails, by its number on the board; 0 there is for "it does not". */
+const REASONS: readonly ErrorCode[] = [
+  'STORE_UNAVAILABLE',
+  'DISK_FULL',
+  'STORE_LOCKED',
+  'STORE_CORRUPT',
+];
+
+export class StoreHealth {
+  readonly #board: Board<(typeof STORE_FIELDS)[number]>;
+
+  constructor(buffer?: SharedArrayBuffer) {
+    this.#board = new Board(STORE_FIELDS, buffer);
+  }
+
+  get buffer(): SharedArrayBuffer {
+    return this.#board.buffer;
+  }
+
+  /** The code of what the store fails with, or undefined while it works. Any thread. */
+  get failure(): ErrorCode | undefined {
+    const { reason } = this.#board.read();
+    return reason === 0 ? undefined : REASONS[reason - 1];
+  }
+
+  /** Store thread only. `turns` and `inserts` are transactions of this run. */
+  write(failure: ErrorCode | undefined, tally: { turns: number; inserts: number }): void {
+    const reason = failure === undefined ? 0 : Math.max(REASONS.indexOf(failure), 0) + 1;
+    this.#board.write({ reason, ...tally });
+  }
+
+  read(): { readonly turns: number; readonly inserts: number } {
+    return this.#board.read();
+  }
+}
+
+/** Attempts, hits, faults and restarts are totals since the store was made. */
+export type GrinderBoard = Board<(typeof GRINDER_FIELDS)[number]>;
+
+export function grinderBoard(buffer?: SharedArrayBuffer): GrinderBoard {
+  return new Board(GRINDER_FIELDS, buffer);
+}

@@ -1,0 +1,317 @@
+/**
+ * The composition root of the server, in the main thread: starts the store thread, the HTTP threads
+ * and the grinder, wires them together, and stops them in order. It does no work of its own beyond
+ * passing hits on, saying for which pools to grind, and saving counters.
+ *
+ * Start: shared memory -> store thread opens the store, while HTTP threads load -> HTTP threads
+ * listen -> grinder. The grinder comes last: its tables never delay the first reply.
+ * Stop: grinder (its last hits are stored) and HTTP threads (their last requests are answered)
+ * -> store thread (pops recorded, leases returned, counters saved). A second stop is the first.
+ *
+ * A grinder thread or an HTTP thread that dies is replaced. When the store thread dies the server
+ * stops: what is in the ready queues is then burned at the next start, never handed out again.
+ */
+import { rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
+import type { Config } from './config.ts';
+import { VanityError } from './errors.ts';
+import { Grinder } from './grinder/grinder.ts';
+import { hardenProcess } from './grinder/kernel.ts';
+import { type HttpCalls, type HttpWorkerData, type ListenOn, listenError } from './http/worker.ts';
+import type { Log } from './log.ts';
+import { type GrinderBoard, grinderBoard, StoreHealth } from './pool/health.ts';
+import {
+  type GrindingBoard,
+  grindingBoard,
+  Pool,
+  type SharedPool,
+  sharePool,
+} from './pool/pool.ts';
+import { Caller } from './port.ts';
+import type { Counters } from './store/store.ts';
+import type { StoreCalls, StoreWorkerData } from './store/worker.ts';
+
+const LOOPBACK = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1)$/;
+const STEER_MS = 200;
+const SAVE_COUNTERS_MS = 10_000;
+/** One that lives no longer would be replaced for ever. */
+const HTTP_LIFE_MIN_MS = 1000;
+const TOTALS = ['attempts', 'hits', 'faults', 'restarts'] as const;
+
+export interface ServiceOptions {
+  readonly log: Log;
+  readonly isPretty: boolean;
+  readonly version: string;
+}
+
+interface Served {
+  readonly shared: SharedPool;
+  readonly status: Pool;
+  readonly grinding: GrindingBoard;
+}
+
+interface HttpThread {
+  readonly worker: Worker;
+  readonly calls: Caller<HttpCalls>;
+}
+
+export class Service implements AsyncDisposable {
+  /** Where it listens: `http://127.0.0.1:5057`, or `unix:PATH`. */
+  url = '';
+  /** Rejects when the server cannot go on; never resolves. */
+  readonly failed: Promise<never>;
+
+  readonly #config: Config;
+  readonly #options: ServiceOptions;
+  readonly #startedAt = Date.now();
+  readonly #pools: readonly Served[];
+  readonly #storeHealth = new StoreHealth();
+  readonly #board: GrinderBoard = grinderBoard();
+  readonly #httpThreads = new Set<HttpThread>();
+  readonly #fail: (error: VanityError) => void;
+  #store: Caller<StoreCalls> | undefined;
+  #grinder: Grinder | undefined;
+  /** Totals of all runs before this one. */
+  #before: Counters = {};
+  #timers: NodeJS.Timeout[] = [];
+  #stopping: Promise<void> | undefined;
+
+  /** Errors: those of the configuration's patterns, of opening a store, and of listening. */
+  static async start(config: Config, options: ServiceOptions): Promise<Service> {
+    const service = new Service(config, options);
+    try {
+      await service.#start();
+      return service;
+    } catch (error) {
+      await service.stop().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private constructor(config: Config, options: ServiceOptions) {
+    this.#config = config;
+    this.#options = options;
+    const { promise, reject } = Promise.withResolvers<never>();
+    promise.catch(() => undefined);
+    this.failed = promise;
+    this.#fail = reject;
+    const noRefill = () => Promise.reject(new Error('the main thread dispenses nothing'));
+    this.#pools = config.pools.map((pool) => {
+      const shared = sharePool(pool);
+      return { shared, status: new Pool(shared, noRefill), grinding: grindingBoard(shared) };
+    });
+  }
+
+  async #start(): Promise<void> {
+    const { http, grinder } = this.#config;
+    const { log } = this.#options;
+    process.umask(0o077);
+    if (!hardenProcess()) log.warn('this system cannot be told to make no core dumps');
+    for (const { shared } of this.#pools) {
+      for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
+    }
+    const on = await this.#listenOn();
+    const store = this.#startStoreThread();
+    this.#store = store;
+    // They load while the store opens.
+    const threads = Array.from({ length: http.threads }, () => this.#startHttpThread());
+    const opened = await store.call('open', undefined);
+    this.#before = opened.counters;
+    log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
+    const ports = await Promise.all(threads.map((thread) => this.#listen(thread, on)));
+    this.url = 'path' in on ? `unix:${on.path}` : `http://${bracketed(on.host)}:${ports[0]}`;
+    log.info({ url: this.url, pools: this.#pools.map(({ shared }) => shared.name) }, 'listening');
+
+    this.#grinder = new Grinder({
+      ...grinder,
+      log,
+      onHits: async (hits) => void (await store.call('insert', hits)),
+    });
+    this.#timers = [
+      setInterval(() => this.#steer(), STEER_MS),
+      setInterval(() => void this.#saveCounters(), SAVE_COUNTERS_MS),
+    ];
+    this.#steer();
+  }
+
+  /** Drains requests and threads; errors are those of a store that could not be closed cleanly. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    const seconds = this.#config.http.drainSeconds;
+    await Promise.all([
+      this.#grinder?.close(),
+      ...[...this.#httpThreads].map(async ({ worker, calls }) => {
+        await calls.call('drain', seconds).catch(() => undefined);
+        await worker.terminate();
+      }),
+    ]);
+    await this.#store?.call('stop', this.#counters());
+    this.#store?.close();
+  }
+
+  /**
+   * Port 0 becomes a free one, and a port that anything listens on is told here: the HTTP threads
+   * share theirs, and would share it with a second server too.
+   */
+  async #listenOn(): Promise<ListenOn> {
+    const { host, port, threads } = this.#config.http;
+    if (host.startsWith('unix:')) return { path: await freeSocket(host.slice('unix:'.length)) };
+    if (!LOOPBACK.test(host)) {
+      const detail = `${host}: not a loopback address, and this version serves this machine alone`;
+      throw new VanityError('BIND_REFUSED', `${detail}: vanitypool serve --host 127.0.0.1`);
+    }
+    const on = { host: host === 'localhost' ? '127.0.0.1' : host, port, reusePort: threads > 1 };
+    const probe = createServer();
+    const bound = Promise.withResolvers<number>();
+    probe.once('error', (error) => bound.reject(listenError(error, on)));
+    probe.listen({ host: on.host, port, exclusive: true }, () => {
+      const address = probe.address();
+      bound.resolve(typeof address === 'object' ? (address?.port ?? port) : port);
+    });
+    const found = await bound.promise;
+    await new Promise((closed) => probe.close(closed));
+    return { ...on, port: found };
+  }
+
+  #startStoreThread(): Caller<StoreCalls> {
+    const { port1, port2 } = new MessageChannel();
+    const { directory, sealingKey, retentionHours } = this.#config.store;
+    const worker = startThread(
+      'store',
+      new URL('./store/worker.ts', import.meta.url),
+      {
+        directory,
+        sealingKey,
+        retentionHours,
+        pools: this.#pools.map(({ shared }) => shared),
+        health: this.#storeHealth.buffer,
+        port: port2,
+        logLevel: this.#config.logLevel,
+        isPretty: this.#options.isPretty,
+      } satisfies StoreWorkerData,
+      [port2],
+    );
+    worker.on('error', (error) => {
+      this.#options.log.fatal({ reason: error.message }, 'the store thread failed');
+      this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread failed; the log says why'));
+    });
+    return new Caller<StoreCalls>(port1, 'STORE_UNAVAILABLE');
+  }
+
+  #startHttpThread(): HttpThread {
+    const { port1, port2 } = new MessageChannel();
+    const worker = startThread(
+      'http',
+      new URL('./http/worker.ts', import.meta.url),
+      {
+        pools: this.#pools.map(({ shared }) => shared),
+        storeHealth: this.#storeHealth.buffer,
+        grinder: this.#board.buffer,
+        version: this.#options.version,
+        startedAt: this.#startedAt,
+        isCompat: this.#config.http.compat,
+        port: port2,
+        logLevel: this.#config.logLevel,
+        isPretty: this.#options.isPretty,
+      } satisfies HttpWorkerData,
+      [port2],
+    );
+    const thread = { worker, calls: new Caller<HttpCalls>(port1, 'INTERNAL') };
+    this.#httpThreads.add(thread);
+    worker.on('error', (error) => {
+      this.#options.log.error({ reason: error.message }, 'an HTTP thread failed');
+    });
+    return thread;
+  }
+
+  async #listen(thread: HttpThread, on: ListenOn): Promise<number> {
+    const { port1, port2 } = new MessageChannel();
+    await this.#store!.call('connect', port1, { transfer: [port1] });
+    const port = await thread.calls.call('listen', { on, store: port2 }, { transfer: [port2] });
+    const since = performance.now();
+    thread.worker.once('exit', () => {
+      this.#httpThreads.delete(thread);
+      if (this.#stopping !== undefined) return;
+      if (performance.now() - since < HTTP_LIFE_MIN_MS) {
+        this.#fail(new VanityError('INTERNAL', 'an HTTP thread ended as soon as it listened'));
+        return;
+      }
+      this.#options.log.error('an HTTP thread ended; it is replaced');
+      const again = 'path' in on ? on : { ...on, port };
+      this.#listen(this.#startHttpThread(), again).catch((error: unknown) => {
+        const cause = error instanceof VanityError ? error.message : 'it failed to start';
+        this.#fail(new VanityError('INTERNAL', `an HTTP thread cannot be replaced: ${cause}`));
+      });
+    });
+    return port;
+  }
+
+  /** Grinds for the pools that are short, and tells all threads how it goes. */
+  #steer(): void {
+    const grinder = this.#grinder!;
+    const short = this.#pools.filter(({ shared, status }) => {
+      const { available, leased } = status.status();
+      return available + leased < shared.target;
+    });
+    grinder.steer(short.map(({ shared }) => ({ pool: shared.name, pattern: shared.pattern })));
+    const { active, attemptsPerSecond } = grinder.stats();
+    const rate = Math.round(attemptsPerSecond);
+    for (const served of this.#pools) {
+      const isShort = short.includes(served) && active > 0;
+      served.grinding.write({
+        active: isShort ? 1 : 0,
+        threads: isShort ? active : 0,
+        attemptsPerSecond: isShort ? rate : 0,
+      });
+    }
+    this.#board.write({ ...this.#counters(), threads: active, attemptsPerSecond: rate });
+  }
+
+  #counters(): Record<(typeof TOTALS)[number], number> {
+    const stats = this.#grinder?.stats();
+    const totals = {} as Record<(typeof TOTALS)[number], number>;
+    for (const name of TOTALS) totals[name] = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
+    return totals;
+  }
+
+  /** A store that fails says so in its own log; these figures are saved the next time. */
+  async #saveCounters(): Promise<void> {
+    await this.#store?.call('saveCounters', this.#counters()).catch(() => undefined);
+  }
+}
+
+function startThread(name: string, entry: URL, data: object, transfer: Transferable[]): Worker {
+  const transferList = transfer as NonNullable<
+    ConstructorParameters<typeof Worker>[1]
+  >['transferList'];
+  return new Worker(entry, { name, workerData: data, ...(transferList && { transferList }) });
+}
+
+/** A socket file that nobody listens on is left of a server that was killed: it is removed. */
+async function freeSocket(path: string): Promise<string> {
+  const socket = connect(path);
+  const isTaken = await new Promise<boolean>((resolve) => {
+    socket.once('connect', () => resolve(true));
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED') rmSync(path, { force: true });
+      resolve(false);
+    });
+  });
+  socket.destroy();
+  if (isTaken) throw new VanityError('PORT_IN_USE', `unix:${path}: another server listens there`);
+  return path;
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -1,0 +1,197 @@
+/**
+ * Entry of the store thread, and the composition root of what runs in it: the store and the
+ * refiller of the ready queues. The only thread that touches the database.
+ *
+ * Calls come by message, from the main thread and from each HTTP thread, and are made one after
+ * the other. An error without a code ends the thread and with it the server: what the store and
+ * the queues then hold cannot be trusted, and the next start burns what may have left.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type ErrorCode, VanityError } from '../errors.ts';
+import { createLog, type Log, type LogLevel } from '../log.ts';
+import { StoreHealth } from '../pool/health.ts';
+import type { RefillCalls, SharedPool } from '../pool/pool.ts';
+import { type Exclusively, Refiller } from '../pool/refill.ts';
+import { answer } from '../port.ts';
+import { openSqliteStore } from './sqlite.ts';
+import type { Counters, Hit, InsertReport, Store } from './store.ts';
+
+const DESTROY_EVERY_MS = 60_000;
+
+export interface StoreWorkerData {
+  readonly directory: string;
+  readonly sealingKey: string;
+  readonly retentionHours: number;
+  readonly pools: readonly SharedPool[];
+  readonly health: SharedArrayBuffer;
+  readonly port: MessagePort;
+  readonly logLevel: LogLevel;
+  readonly isPretty: boolean;
+}
+
+export interface OpenReport {
+  readonly id: string;
+  readonly epoch: number;
+  readonly counters: Counters;
+}
+
+/** What the main thread may ask. */
+export type StoreCalls = {
+  /** Errors: those of opening a store, POOL_MISMATCH. */
+  open(): Promise<OpenReport>;
+  insert(hits: readonly Hit[]): Promise<InsertReport>;
+  saveCounters(counters: Counters): Promise<void>;
+  /** Serves an HTTP thread's `RefillCalls` on a port of its own. */
+  connect(port: MessagePort): void;
+  /** After the last request is answered. */
+  stop(counters: Counters): Promise<void>;
+};
+
+if (parentPort !== null) {
+  const data = workerData as StoreWorkerData;
+  let served: ServedStore | undefined;
+  const opened = (): ServedStore => {
+    if (served === undefined) throw new VanityError('STORE_UNAVAILABLE', 'the store is not open');
+    return served;
+  };
+  const calls: StoreCalls = {
+    async open() {
+      served = await ServedStore.open(data);
+      return served.report();
+    },
+    insert: (hits) => opened().insert(hits),
+    saveCounters: (counters) => opened().saveCounters(counters),
+    connect(port) {
+      const { refiller } = opened();
+      const refillCalls: RefillCalls = {
+        refill: ({ pool, count }) => refiller.refill(pool, count),
+      };
+      answer(port, refillCalls, die);
+    },
+    stop: async (counters) => served?.stop(counters),
+  };
+  answer(data.port, calls, die);
+}
+
+/** The open store of this thread, its refiller, and what is told of their health. */
+class ServedStore {
+  readonly refiller: Refiller;
+  readonly #store: Store;
+  readonly #retentionMs: number;
+  readonly #exclusively = inTurn();
+  readonly #log: Log;
+  readonly #health: StoreHealth;
+  readonly #tally = { turns: 0, inserts: 0 };
+  readonly #destroyer: NodeJS.Timeout;
+  #failure: ErrorCode | undefined;
+
+  static async open(data: StoreWorkerData): Promise<ServedStore> {
+    const store = await openSqliteStore(data);
+    try {
+      const served = new ServedStore(store, data);
+      for (const shared of data.pools) {
+        const { name, pattern, keys } = shared;
+        const { prefix, suffix, ignoreCase } = pattern;
+        const { counts } = await store.definePool({ name, prefix, suffix, ignoreCase, keys });
+        served.refiller.add(shared, counts);
+      }
+      served.refiller.start();
+      return served;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  private constructor(store: Store, data: StoreWorkerData) {
+    this.#store = store;
+    this.#retentionMs = data.retentionHours * 3_600_000;
+    this.#log = createLog('store', data.logLevel, data.isPretty);
+    this.#health = new StoreHealth(data.health);
+    this.refiller = new Refiller({
+      store,
+      exclusively: this.#exclusively,
+      onTurn: (pool, error, burned) => {
+        this.#tally.turns++;
+        this.#note(error);
+        if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
+      },
+    });
+    for (const [pool, burned] of Object.entries(store.burnedAtOpen)) {
+      this.#log.warn({ pool, burned }, 'the last run did not stop cleanly: its leases are burned');
+    }
+    this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
+  }
+
+  async report(): Promise<OpenReport> {
+    const { id, epoch } = this.#store;
+    return { id, epoch, counters: await this.#exclusively(() => this.#store.counters()) };
+  }
+
+  insert(hits: readonly Hit[]): Promise<InsertReport> {
+    return this.#exclusively(async () => {
+      try {
+        const report = await this.#store.insert(hits);
+        for (const pool of new Set(hits.map((hit) => hit.pool))) {
+          this.refiller.publish(pool, await this.#store.counts(pool));
+        }
+        this.#tally.inserts++;
+        this.#note(undefined);
+        return report;
+      } catch (error) {
+        if (error instanceof VanityError) this.#note(error);
+        throw error;
+      } finally {
+        for (const { keypair } of hits) keypair.fill(0);
+      }
+    });
+  }
+
+  saveCounters(counters: Counters): Promise<void> {
+    return this.#exclusively(() => this.#store.saveCounters(counters));
+  }
+
+  async stop(counters: Counters): Promise<void> {
+    clearInterval(this.#destroyer);
+    try {
+      await this.refiller.stop();
+      await this.saveCounters(counters);
+    } finally {
+      await this.#exclusively(() => this.#store.close());
+    }
+  }
+
+  async #destroy(): Promise<void> {
+    try {
+      const before = Date.now() - this.#retentionMs;
+      await this.#exclusively(() => this.#store.destroyDispensed(before));
+    } catch (error) {
+      if (!(error instanceof VanityError)) throw error;
+      this.#note(error);
+    }
+  }
+
+  /** One line of log per change of state, however many calls fail in between. */
+  #note(error: VanityError | undefined): void {
+    if (error?.code !== this.#failure) {
+      if (error === undefined) this.#log.info('the store works again');
+      else this.#log.error({ code: error.code, reason: error.message }, 'the store fails');
+      this.#failure = error?.code;
+    }
+    this.#health.write(this.#failure, this.#tally);
+  }
+}
+
+/** Runs each piece of work after the one before it has ended, whatever came of that one. */
+function inTurn(): Exclusively {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  };
+}
+
+function die(error: unknown): never {
+  throw error;
+}

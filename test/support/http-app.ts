@@ -1,0 +1,66 @@
+/**
+ * The HTTP application over real shared memory, without a store thread: a test says what the store
+ * would have done. Addresses are real keypairs.
+ */
+import { randomBytes } from 'node:crypto';
+import { loadConfig } from '../../src/config.ts';
+import { type App, buildApp } from '../../src/http/app.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { createLog } from '../../src/log.ts';
+import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
+import { countsBoard, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
+import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
+
+export function readyAddress(id: number): ReadyAddress {
+  const keypair = keypairOf(randomBytes(32));
+  return {
+    id,
+    address: addressOf(keypair.subarray(32)),
+    secret: encodeBase58(keypair),
+    keyType: 'seed',
+    origin: 'ground',
+    createdAt: Date.UTC(2026, 0, 1) + id,
+  };
+}
+
+/** The store's part: `ready` leased addresses in the queue, `available` more in the store. */
+export function fillPool(shared: SharedPool, ready: number, available = 0): ReadyAddress[] {
+  const addresses = Array.from({ length: ready }, (_, index) => readyAddress(index + 1));
+  countsBoard(shared).write({ available, leased: ready, ground: ready + available });
+  new ReadyQueue(shared.queue).push(addresses);
+  return addresses;
+}
+
+export interface TestApp {
+  readonly app: App;
+  readonly shared: SharedPool;
+  readonly storeHealth: StoreHealth;
+  readonly drain: () => void;
+}
+
+/** One pool, `pet`. `refill` stands for the store thread. */
+export async function testApp(
+  refill: (pool: string, count: number) => Promise<void> = () => Promise.resolve(),
+  isCompat = true,
+): Promise<TestApp> {
+  const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
+  const pools = new Map([[shared.name, new Pool(shared, refill)]]);
+  const storeHealth = new StoreHealth();
+  let isDraining = false;
+  const app = await buildApp({
+    pools,
+    storeHealth,
+    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
+    version: '0.0.0-test',
+    startedAt: Date.now(),
+    isCompat,
+    isDraining: () => isDraining,
+    log: createLog('test', 'silent', false),
+  });
+  const drain = () => {
+    isDraining = true;
+  };
+  return { app, shared, storeHealth, drain };
+}

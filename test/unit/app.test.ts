@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { test } from 'node:test';
+import { ERRORS, type ErrorCode, VanityError } from '../../src/errors.ts';
+import { fillPool, testApp } from '../support/http-app.ts';
+
+const LOCAL = { host: '127.0.0.1:5057' };
+const DISPENSE = '/v1/pools/pet/dispense';
+
+interface Reply {
+  readonly statusCode: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: string;
+}
+
+function assertProblem(reply: Reply, code: ErrorCode, detail: RegExp): void {
+  assert.equal(reply.statusCode, ERRORS[code].status, reply.body);
+  assert.equal(reply.headers['content-type'], 'application/problem+json; charset=utf-8');
+  const problem = JSON.parse(reply.body);
+  assert.deepEqual(Object.keys(problem), ['type', 'title', 'status', 'code', 'detail']);
+  assert.equal(problem.code, code);
+  assert.equal(problem.status, reply.statusCode);
+  assert.match(problem.detail, detail);
+}
+
+test('a dispense hands out the oldest address with its secret, once', async () => {
+  const { app, shared } = await testApp();
+  const [first, second] = fillPool(shared, 2);
+  const reply = await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
+  assert.equal(reply.statusCode, 200);
+  assert.equal(reply.headers['cache-control'], 'no-store');
+  assert.equal(reply.headers['content-type'], 'application/json; charset=utf-8');
+  assert.deepEqual(reply.json(), {
+    addresses: [
+      {
+        id: 1,
+        address: first!.address,
+        keyType: 'seed',
+        secretKey: first!.secret,
+        origin: 'ground',
+        createdAt: '2026-01-01T00:00:00.001Z',
+      },
+    ],
+  });
+  const next = await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
+  assert.equal(next.json().addresses[0].address, second!.address);
+});
+
+test('count gives all or nothing', async () => {
+  const { app, shared } = await testApp();
+  fillPool(shared, 3);
+  const ask = (count: number) =>
+    app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL, payload: { count } });
+  const short = await ask(4);
+  assertProblem(short, 'POOL_EMPTY', /^pool pet: 4 asked for, 3 left$/);
+  assert.equal(short.headers['retry-after'], '3600', 'nothing grinds: it cannot be told sooner');
+  const all = (await ask(3)).json().addresses;
+  assert.deepEqual(
+    all.map(({ id }: { id: number }) => id),
+    [1, 2, 3],
+  );
+});
+
+test('what the queue lacks comes by a refill', async () => {
+  let asked: unknown;
+  const { app, shared } = await testApp(async (pool, count) => {
+    asked = { pool, count };
+    fillPool(shared, 5);
+  });
+  fillPool(shared, 2, 5);
+  const request = { method: 'POST', url: DISPENSE, headers: LOCAL, payload: { count: 5 } } as const;
+  assert.equal((await app.inject(request)).json().addresses.length, 5);
+  assert.deepEqual(asked, { pool: 'pet', count: 5 });
+});
+
+test('a refill that never helps ends as an empty pool', async () => {
+  let refills = 0;
+  const { app, shared } = await testApp(async () => void refills++);
+  fillPool(shared, 0, 5);
+  const reply = await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
+  assertProblem(reply, 'POOL_EMPTY', /1 asked for/);
+  assert.ok(refills > 0 && refills < 20);
+});
+
+test('a store that fails leaves the ready addresses to be had', async () => {
+  const { app, shared, storeHealth } = await testApp(() =>
+    Promise.reject(new VanityError('STORE_UNAVAILABLE', 'gone', { retryAfterSeconds: 1 })),
+  );
+  fillPool(shared, 1, 9);
+  storeHealth.write('DISK_FULL', { turns: 0, inserts: 0 });
+  const ready = await app.inject({ url: '/readyz', headers: LOCAL });
+  assert.deepEqual(ready.json(), { status: 'degraded', reasons: ['DISK_FULL'] });
+  const ask = () => app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
+  assert.equal((await ask()).statusCode, 200);
+  const refused = await ask();
+  assertProblem(refused, 'STORE_UNAVAILABLE', /gone/);
+  assert.equal(refused.headers['retry-after'], '1');
+  assertProblem(
+    await app.inject({ url: '/readyz', headers: LOCAL }),
+    'STORE_UNAVAILABLE',
+    /DISK_FULL/,
+  );
+});
+
+test('bad bodies are refused by name and nothing is handed out', async () => {
+  const { app, shared } = await testApp();
+  fillPool(shared, 4);
+  const post = (payload: string, type = 'application/json') =>
+    app.inject({
+      method: 'POST',
+      url: DISPENSE,
+      headers: { ...LOCAL, 'content-type': type },
+      payload,
+    });
+  for (const count of ['0', '-1', '1001', '1.5', '"x"', '"1"', 'null', '[1]', 'true', '1e400']) {
+    assertProblem(await post(`{"count":${count}}`), 'COUNT_INVALID', /count.*from 1 to 1000/);
+  }
+  assertProblem(await post('{"count":'), 'BODY_INVALID', /JSON/);
+  assertProblem(await post('{"number":2}'), 'BODY_INVALID', /no such key: number/);
+  assertProblem(await post('[]'), 'BODY_INVALID', /object/);
+  assertProblem(await post('{"__proto__":{"count":2}}'), 'BODY_INVALID', /.+/);
+  assertProblem(await post('{"count":2}', 'text/plain'), 'MEDIA_TYPE_UNSUPPORTED', /json/);
+  assertProblem(await post(`{"count":${' '.repeat(20_000)}1}`), 'BODY_TOO_LARGE', /large/);
+  assert.equal((await post('')).statusCode, 200, 'no body is one');
+  assert.equal((await post('{}')).statusCode, 200);
+  assert.equal((await post('{"count":2}')).json().addresses.length, 2, 'all four were left');
+});
+
+test('an idempotency key is refused rather than ignored', async () => {
+  const { app, shared } = await testApp();
+  fillPool(shared, 1);
+  const headers = { ...LOCAL, 'idempotency-key': 'a' };
+  const reply = await app.inject({ method: 'POST', url: DISPENSE, headers });
+  assertProblem(reply, 'REQUEST_INVALID', /idempotency-key/);
+  assert.equal((await app.inject({ url: '/v1/pools/pet', headers: LOCAL })).json().ready, 1);
+});
+
+test('unknown pools, routes and methods', async () => {
+  const { app } = await testApp();
+  const get = (url: string) => app.inject({ url, headers: LOCAL });
+  assertProblem(await get('/v1/pools/nope'), 'POOL_NOT_FOUND', /pool nope/);
+  assertProblem(await get('/v1/nope'), 'ROUTE_NOT_FOUND', /\/v1\/nope/);
+  assertProblem(await get('/v1/pools/%zz'), 'REQUEST_INVALID', /.+/);
+  const wrong = await get(DISPENSE);
+  assertProblem(wrong, 'METHOD_NOT_ALLOWED', /takes POST, not GET/);
+  assert.equal(wrong.headers.allow, 'POST');
+  const put = await app.inject({ method: 'PUT', url: '/v1/pools', headers: LOCAL });
+  assertProblem(put, 'METHOD_NOT_ALLOWED', /not PUT/);
+  assert.equal(put.headers.allow, 'GET, HEAD');
+});
+
+test('only programs of this machine are served', async () => {
+  const { app, shared } = await testApp();
+  fillPool(shared, 1);
+  const ask = (headers: Record<string, string>) =>
+    app.inject({ method: 'POST', url: DISPENSE, headers });
+  for (const host of ['example.com', '127.0.0.1.example.com', 'localhost:1:2', '10.0.0.1']) {
+    assertProblem(await ask({ host }), 'HOST_REFUSED', /localhost/);
+  }
+  const foreign: Record<string, string>[] = [
+    { origin: 'http://example.com' },
+    { origin: 'null' },
+    { origin: 'http://127.0.0.1:9' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { forwarded: 'for=1.2.3.4' },
+    { 'x-forwarded-for': '1.2.3.4' },
+    { 'x-forwarded-host': 'localhost' },
+    { via: '1.1 proxy' },
+  ];
+  for (const headers of foreign) {
+    assertProblem(
+      await ask({ ...LOCAL, ...headers }),
+      'FOREIGN_REQUEST',
+      /page or through a proxy/,
+    );
+  }
+  const own = { origin: 'http://127.0.0.1:5057', 'sec-fetch-site': 'same-origin' };
+  assert.equal((await ask({ ...LOCAL, ...own })).statusCode, 200, 'nothing was lost before');
+});
+
+test('a pool tells its exact figures', async () => {
+  const { app, shared } = await testApp();
+  fillPool(shared, 3, 7);
+  await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
+  const reply = await app.inject({ url: '/v1/pools/pet', headers: LOCAL });
+  const expected = {
+    name: 'pet',
+    pattern: shared.pattern.text,
+    difficulty: 452_660,
+    keys: 'seed',
+    handout: 'secret',
+    target: 1000,
+    available: 7,
+    ready: 2,
+    leased: 2,
+    reserved: 0,
+    dispensed: 1,
+    burned: 0,
+    ground: 10,
+    imported: 0,
+    grinding: {
+      active: false,
+      threads: 0,
+      attemptsPerSecond: 0,
+      hitsPerSecond: 0,
+      etaSeconds: null,
+    },
+  };
+  assert.deepEqual(reply.json(), expected);
+  const list = await app.inject({ url: '/v1/pools', headers: LOCAL });
+  assert.deepEqual(list.json(), { pools: [expected] });
+});
+
+test('health, readiness and draining', async () => {
+  const { app, shared, drain } = await testApp();
+  const get = (url: string) => app.inject({ url, headers: LOCAL });
+  assert.equal((await get('/healthz')).json().status, 'ok');
+  assertProblem(await get('/readyz'), 'POOL_EMPTY', /pet/);
+  fillPool(shared, 1);
+  assert.deepEqual((await get('/readyz')).json(), { status: 'ready', reasons: [] });
+  drain();
+  assertProblem(await get('/readyz'), 'DRAINING', /shutting down/);
+});
+
+test('metrics tell the pools and no address', async () => {
+  const { app, shared } = await testApp();
+  const addresses = fillPool(shared, 3, 7);
+  await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
+  const { body, headers } = await app.inject({ url: '/metrics', headers: LOCAL });
+  assert.match(String(headers['content-type']), /^text\/plain; version=0\.0\.4/);
+  assert.match(body, /^vanitypool_ready\{pool="pet"\} 2$/m);
+  assert.match(body, /^vanitypool_available\{pool="pet"\} 7$/m);
+  assert.match(body, /^vanitypool_dispensed_total\{pool="pet"\} 1$/m);
+  assert.match(body, /^vanitypool_store_up 1$/m);
+  for (const { address } of addresses) assert.ok(!body.includes(address));
+});
+
+test('the OpenAPI document names every route of version 1, and /docs reads it', async () => {
+  const { app } = await testApp();
+  const document = (await app.inject({ url: '/openapi.json', headers: LOCAL })).json();
+  assert.equal(document.openapi, '3.1.0');
+  assert.deepEqual(Object.keys(document.paths).sort(), [
+    '/healthz',
+    '/metrics',
+    '/readyz',
+    '/v1/pools',
+    '/v1/pools/{pool}',
+    '/v1/pools/{pool}/dispense',
+  ]);
+  const page = await app.inject({ url: '/docs', headers: LOCAL });
+  assert.equal(page.statusCode, 200);
+  assert.match(page.body, /<html/);
+});
+
+test('bytes that are no HTTP and headers that are too large get a problem document', async () => {
+  const { app } = await testApp();
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  try {
+    const { port } = app.server.address() as AddressInfo;
+    const send = async (text: string): Promise<string> => {
+      const socket = connect(port, '127.0.0.1').setEncoding('latin1');
+      let reply = '';
+      socket.on('data', (chunk) => {
+        reply += chunk;
+      });
+      socket.write(text);
+      await once(socket, 'close');
+      return reply;
+    };
+    const nonsense = await send('GIVE me a key\r\n\r\n');
+    assert.match(nonsense, /^HTTP\/1\.1 400 .*"code":"REQUEST_INVALID"/s);
+    const header = `x-a: ${'a'.repeat(20_000)}`;
+    const large = await send(`GET /healthz HTTP/1.1\r\nhost: localhost\r\n${header}\r\n\r\n`);
+    assert.match(large, /^HTTP\/1\.1 431 .*"code":"HEADERS_TOO_LARGE"/s);
+    const smuggled = await send(
+      `POST ${DISPENSE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n` +
+        'content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    );
+    assert.match(smuggled, /^HTTP\/1\.1 400 /);
+  } finally {
+    await app.close();
+  }
+});
