@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createKeyPairSignerFromBytes } from '@solana/kit';
+import { decodeBase58 } from '../../src/keypair/address.ts';
+import { assertIdentity, EASY_POOL, type Handed, Server, Workspace } from '../support/server.ts';
+
+const LIMIT = { timeout: 120_000 };
+
+function assertDistinct(handed: readonly Handed[]): void {
+  assert.equal(new Set(handed.map(({ id }) => id)).size, handed.length, 'an id came twice');
+  assert.equal(
+    new Set(handed.map(({ address }) => address)).size,
+    handed.length,
+    'a key came twice',
+  );
+}
+
+test(
+  '500 parallel requests get 500 addresses; a restart repeats none and burns none',
+  LIMIT,
+  async () => {
+    await using workspace = new Workspace();
+    workspace.configure([EASY_POOL]);
+    const first = await workspace.serve();
+    await first.until(({ available, leased }) => available + leased >= 1000);
+    const replies = await Promise.all(Array.from({ length: 500 }, () => first.dispense()));
+    const handed = replies.flat();
+    assert.equal(handed.length, 500);
+    assertDistinct(handed);
+    for (const { address, secretKey } of handed) {
+      assert.ok(address.endsWith('t'));
+      const signer = await createKeyPairSignerFromBytes(decodeBase58(secretKey));
+      assert.equal(signer.address, address);
+    }
+    assertIdentity(await first.pool());
+    assert.equal(await first.kill('SIGINT'), 0, first.output);
+
+    const second = await workspace.serve();
+    const before = await second.pool();
+    assert.deepEqual([before.dispensed, before.burned], [500, 0]);
+    assertIdentity(before);
+    const more = await second.dispense(300);
+    assertDistinct([...handed, ...more]);
+    assert.ok(Math.min(...more.map(({ id }) => id)) > 0);
+    assert.equal(await second.kill('SIGTERM'), 0, second.output);
+    const stopped = await workspace.serve();
+    assert.deepEqual((await stopped.pool()).dispensed, 800);
+  },
+);
+
+test('after SIGKILL nothing that may have left comes back', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const handed: Handed[] = [];
+  for (let cycle = 0; cycle < 3; cycle++) {
+    const server = await workspace.serve();
+    await server.until(({ ready }) => ready >= 256);
+    const asking = Array.from({ length: 40 }, async () => {
+      for (;;) handed.push(...(await server.dispense(3)));
+    });
+    await server.dispense(10).then((rows) => handed.push(...rows));
+    await server.kill('SIGKILL');
+    await Promise.allSettled(asking);
+  }
+  assertDistinct(handed);
+  const last = await workspace.serve();
+  const figures = await last.pool();
+  assertIdentity(figures);
+  assert.ok(figures.dispensed + figures.burned >= handed.length, 'what left is not available');
+  assert.ok(last.log.some(({ msg }) => msg.includes('leases are burned')));
+  assertDistinct([...handed, ...(await last.dispense(100))]);
+});
+
+test('two HTTP threads share one port and one queue', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL], '[http]', 'threads = 2');
+  const server = await workspace.serve();
+  await server.until(({ available, leased }) => available + leased >= 1000);
+  const replies = await Promise.all(Array.from({ length: 300 }, () => server.dispense(2)));
+  assertDistinct(replies.flat());
+  assert.equal((await server.pool()).dispensed, 600);
+  assert.equal(await server.kill('SIGTERM'), 0);
+});
+
+test('the figures add up at every moment', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL, { name: 'other', prefix: 'A', target: 200 }]);
+  const server = await workspace.serve();
+  await server.until(({ ready }) => ready > 0);
+  let isDone = false;
+  const load = (async () => {
+    for (let round = 0; round < 60; round++) await server.dispense(5).catch(() => undefined);
+    isDone = true;
+  })();
+  let looks = 0;
+  for (; !isDone; looks++) {
+    assertIdentity(await server.pool('pet'));
+    assertIdentity(await server.pool('other'));
+  }
+  await load;
+  assert.ok(looks > 0);
+});
+
+test('an empty pool answers at once and says when to come back', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([{ name: 'pet', suffix: 'ZZZZZZZZ' }]);
+  const server = await workspace.serve();
+  const reply = await fetch(`${server.url}/v1/pools/pet/dispense`, { method: 'POST' });
+  assert.equal(reply.status, 503);
+  const seconds = Number(reply.headers.get('retry-after'));
+  assert.ok(seconds >= 1 && seconds <= 3600, String(seconds));
+  assert.equal(((await reply.json()) as { code: string }).code, 'POOL_EMPTY');
+});
+
+test(
+  'nothing secret is in the log or the files, and nothing is readable to others',
+  LIMIT,
+  async () => {
+    await using workspace = new Workspace();
+    workspace.configure([EASY_POOL]);
+    const server = await workspace.serve('--log-level', 'debug');
+    await server.until(({ ready }) => ready >= 256);
+    const handed = await server.dispense(200);
+    await fetch(`${server.url}/v1/pools/pet/dispense`, { method: 'POST', body: '{' });
+    await server.kill('SIGTERM');
+    const files = readdirSync(workspace.data, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    assert.ok(files.length > 0);
+    for (const file of files) assert.equal(statSync(file).mode & 0o077, 0, file);
+    assert.equal(statSync(workspace.data).mode & 0o077, 0);
+    const written = [server.output, ...files.map((file) => readFileSync(file, 'latin1'))];
+    for (const { address, secretKey } of handed) {
+      const keypair = Buffer.from(decodeBase58(secretKey));
+      const hidden = [
+        address,
+        secretKey,
+        keypair.toString('latin1', 0, 32),
+        keypair.toString('latin1', 32),
+        keypair.toString('hex', 0, 32),
+        keypair.toString('base64', 0, 30),
+      ];
+      for (const text of written) for (const part of hidden) assert.ok(!text.includes(part));
+    }
+  },
+);
+
+test('a full pool is not ground for, and grinding resumes when one leaves', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([{ ...EASY_POOL, target: 50, ready: 10 }]);
+  const server = await workspace.serve();
+  const full = await server.until(({ grinding, available, leased }) => {
+    return !grinding.active && available + leased >= 50;
+  });
+  await server.dispense(20);
+  const again = await server.until(({ grinding, available, leased }) => {
+    return !grinding.active && available + leased >= 50;
+  });
+  assert.ok(again.ground >= full.ground + 20);
+});
+
+/** Starts a server that must not start, and returns its output. */
+async function refused(workspace: Workspace, ...args: string[]): Promise<string> {
+  const server = new Server(workspace, args);
+  assert.equal(await server.exited, args.includes('--wrong') ? 2 : 1, server.output);
+  return server.output;
+}
+
+test('a server that cannot start says what and why', LIMIT, async (t) => {
+  await using workspace = new Workspace();
+  const file = workspace.configure([EASY_POOL]);
+  const blocker = createServer().listen(0, '127.0.0.1');
+  t.after(() => blocker.close());
+  const port = String((blocker.address() as AddressInfo).port);
+  assert.match(await refused(workspace, '--port', port), /PORT_IN_USE.*127\.0\.0\.1/s);
+  assert.match(await refused(workspace, '--host', '0.0.0.0'), /BIND_REFUSED.*--host 127\.0\.0\.1/s);
+  assert.match(await refused(workspace, '--host', 'example.com'), /BIND_REFUSED/);
+  assert.match(await refused(workspace, '--port', '65536'), /CONFIG_INVALID.*http\.port/s);
+  assert.match(await refused(workspace, '--config', 'nope.toml'), /CONFIG_UNREADABLE.*nope\.toml/s);
+  assert.match(await refused(workspace, '--wrong'), /--wrong/);
+  writeFileSync(join(workspace.path, 'plain'), '');
+  assert.match(await refused(workspace, '--data', 'plain'), /DATA_NOT_WRITABLE.*plain/s);
+  assert.match(await refused(workspace, '--data', '/proc/nope'), /DATA_NOT_WRITABLE/);
+  writeFileSync(file, '[http]\nprot = 1\n');
+  assert.match(await refused(workspace), /CONFIG_UNKNOWN_KEY.*http\.prot/s);
+  workspace.configure([{ name: 'pet', suffix: 'p0t' }]);
+  assert.match(await refused(workspace), /PATTERN_IMPOSSIBLE.*0/s);
+});
+
+test('a second server on the same data is told of the first', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const first = await workspace.serve();
+  assert.match(await refused(workspace), new RegExp(`DATA_IN_USE.*${first.process.pid}`, 's'));
+  await first.until(({ ready }) => ready > 0);
+  await first.dispense();
+});
+
+test('a pool keeps its pattern', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  await (await workspace.serve()).kill('SIGTERM');
+  workspace.configure([{ ...EASY_POOL, suffix: 'u' }]);
+  assert.match(await refused(workspace), /POOL_MISMATCH.*pet/s);
+});
+
+test('a client that leaves in the middle costs at most its own address', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const server = await workspace.serve();
+  await server.until(({ ready }) => ready >= 200);
+  for (let round = 0; round < 20; round++) {
+    const abort = new AbortController();
+    const asking = fetch(`${server.url}/v1/pools/pet/dispense`, {
+      method: 'POST',
+      signal: abort.signal,
+    });
+    setImmediate(() => abort.abort());
+    await asking.catch(() => undefined);
+  }
+  const figures = await server.pool();
+  assertIdentity(figures);
+  assert.ok(figures.dispensed <= 20);
+});

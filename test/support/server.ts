@@ -1,0 +1,153 @@
+/**
+ * A real server as a process of its own, for tests: on a free loopback port, in a directory of its
+ * own, with an easy pattern unless the test says otherwise. It never outlives the test.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export const PROGRAM = fileURLToPath(new URL('../../bin/vanitypool', import.meta.url));
+
+/** About 58 attempts a hit: even the slowest kernel fills it in seconds. */
+export const EASY_POOL = { name: 'pet', suffix: 't', target: 1000 };
+
+export interface LogEntry {
+  readonly level: string;
+  readonly msg: string;
+  readonly thread: string;
+  readonly [field: string]: unknown;
+}
+
+export interface PoolFigures {
+  readonly available: number;
+  readonly ready: number;
+  readonly leased: number;
+  readonly reserved: number;
+  readonly dispensed: number;
+  readonly burned: number;
+  readonly ground: number;
+  readonly imported: number;
+  readonly target: number;
+  readonly grinding: { readonly active: boolean; readonly attemptsPerSecond: number };
+}
+
+export interface Handed {
+  readonly id: number;
+  readonly address: string;
+  readonly secretKey: string;
+}
+
+/** A new directory, removed by `await using`. */
+export class Workspace implements AsyncDisposable {
+  readonly path = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  readonly data = join(this.path, 'data');
+  readonly #servers: Server[] = [];
+
+  /** Writes `vanitypool.toml` with these pools and lines of other sections. */
+  configure(pools: readonly Record<string, unknown>[], ...lines: string[]): string {
+    const tables = pools.map((pool) => {
+      const rows = Object.entries(pool).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+      return ['[[pools]]', ...rows].join('\n');
+    });
+    const file = join(this.path, 'vanitypool.toml');
+    writeFileSync(file, `${[...lines, ...tables].join('\n')}\n`);
+    return file;
+  }
+
+  /** Starts a server here and waits until it listens. */
+  async serve(...args: string[]): Promise<Server> {
+    const server = new Server(this, args);
+    this.#servers.push(server);
+    await server.listening;
+    return server;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server.kill('SIGKILL');
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export class Server {
+  readonly process: ChildProcess;
+  readonly log: LogEntry[] = [];
+  /** Everything that the process wrote. */
+  output = '';
+  url = '';
+  readonly listening: Promise<void>;
+  readonly exited: Promise<number | null>;
+
+  constructor({ path }: Workspace, args: readonly string[]) {
+    this.process = spawn(PROGRAM, ['serve', '--port', '0', ...args], {
+      cwd: path,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.exited = once(this.process, 'exit').then(([code]) => code as number | null);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.listening = promise;
+    this.process.stdout!.on('data', (chunk: Buffer) => {
+      this.output += chunk.toString('latin1');
+    });
+    createInterface(this.process.stderr!).on('line', (line) => {
+      this.output += `${line}\n`;
+      if (!line.startsWith('{')) return;
+      const entry = JSON.parse(line) as LogEntry;
+      this.log.push(entry);
+      if (entry.msg !== 'listening') return;
+      this.url = String(entry['url']);
+      resolve();
+    });
+    void this.exited.then((code) => reject(new Error(`exit ${code} at start: ${this.output}`)));
+    promise.catch(() => undefined);
+  }
+
+  async get<T>(path: string): Promise<T> {
+    const reply = await fetch(new URL(path, this.url));
+    assert.equal(reply.status, 200, `${path}: ${reply.status}`);
+    return (await reply.json()) as T;
+  }
+
+  pool(name = 'pet'): Promise<PoolFigures> {
+    return this.get(`/v1/pools/${name}`);
+  }
+
+  /** One request; rejects with the problem's code. */
+  async dispense(count = 1, pool = 'pet'): Promise<Handed[]> {
+    const reply = await fetch(new URL(`/v1/pools/${pool}/dispense`, this.url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ count }),
+    });
+    const body = (await reply.json()) as { addresses: Handed[]; code: string };
+    if (reply.status !== 200) throw new Error(body.code);
+    return body.addresses;
+  }
+
+  /** Waits until a pool's figures are as wanted; the test's own time limit ends it. */
+  async until(isThere: (figures: PoolFigures) => boolean, pool = 'pet'): Promise<PoolFigures> {
+    for (;;) {
+      const figures = await this.pool(pool);
+      if (isThere(figures)) return figures;
+      await sleep(50);
+    }
+  }
+
+  /** Sends a signal and waits for the end: the exit code, or null when the signal ended it. */
+  kill(signal: NodeJS.Signals): Promise<number | null> {
+    if (this.process.exitCode === null) this.process.kill(signal);
+    return this.exited;
+  }
+}
+
+export function assertIdentity(figures: PoolFigures): void {
+  const { available, leased, reserved, dispensed, burned, ground, imported, ready } = figures;
+  const sum = available + leased + reserved + dispensed + burned;
+  assert.equal(sum, ground + imported, JSON.stringify(figures));
+  assert.ok(ready <= leased, JSON.stringify(figures));
+}
