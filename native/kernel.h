@@ -4,7 +4,7 @@
  * slice: it tries candidates until its time is over or `max_hits` hits are found, and returns.
  * A thread inside C cannot be stopped, so a slice is the unit of stopping.
  *
- * A search belongs to one thread at a time. Tables are read-only after they are built, once a
+ * A search belongs to one thread at a time. The table is read-only after it is built, once a
  * process, and shared by all threads.
  */
 #ifndef GRIND_KERNEL_H
@@ -16,17 +16,19 @@
 enum {
   GRIND_SEED_BYTES = 32,
   GRIND_PUBLIC_BYTES = 32,
-  GRIND_SIDE_MAX = 10,       /* characters of a prefix or of a suffix */
+  GRIND_SIDE_MAX = 10, /* characters of a prefix or of a suffix */
   GRIND_PATTERNS_MAX = 1024,
+  GRIND_SLICE_MAX_US = 50000,
 };
 
 /* One pattern: for each character of the prefix and of the suffix the set of base58 digits that
- * are allowed there, bit d for digit d (0..57, in the order of the base58 alphabet). */
+ * are allowed there, bit d for digit d (0..57, in the order of the base58 alphabet). No set is
+ * empty; at least one of both lengths is > 0. */
 typedef struct {
   uint64_t prefix[GRIND_SIDE_MAX];
   uint64_t suffix[GRIND_SIDE_MAX];
   uint8_t prefix_length; /* 0..GRIND_SIDE_MAX */
-  uint8_t suffix_length; /* 0..GRIND_SIDE_MAX; at least one of both is > 0 */
+  uint8_t suffix_length; /* 0..GRIND_SIDE_MAX */
 } grind_pattern;
 
 typedef struct {
@@ -35,37 +37,61 @@ typedef struct {
   uint32_t pattern; /* index of the first pattern that matches */
 } grind_hit;
 
-typedef struct grind_search grind_search;
+typedef struct {
+  uint64_t attempts; /* candidates tested exactly */
+  uint64_t faults;   /* candidates whose public key came out wrong, and which were dropped: a
+                        broken machine or a broken kernel; 0 always is what is expected */
+  size_t hits;       /* written to `hits` */
+} grind_result;
 
-/* 0 when done, else one of these. */
+typedef struct grind_search grind_search;
+typedef struct grind_level grind_level;
+
+/* What a call returns. */
 enum {
   GRIND_OK = 0,
   GRIND_NO_MEMORY = -1,
   GRIND_BAD_PATTERN = -2,
-  GRIND_NO_ENTROPY = -3, /* getrandom failed: nothing was tried */
+  GRIND_NO_ENTROPY = -3, /* the system gave no random bytes */
+  GRIND_SPOILED = -4,    /* grind_derive alone: the seeds cannot be derived in one batch */
 };
 
-/* Builds the shared table if no thread has yet (well under a second), compiles the patterns and
- * allocates the batch. `patterns` is not kept. */
-int grind_open(const grind_pattern *patterns, size_t count, grind_search **out);
+/* The level of this name ("portable"), or with NULL the fastest one that this machine can run.
+ * NULL if there is no such level or this machine cannot run it. */
+const grind_level *grind_find_level(const char *name);
+const char *grind_level_name(const grind_level *level);
 
-/* Tries candidates for about `budget_us` microseconds, never more than 50 ms, with seeds from a ChaCha20 stream
- * keyed with 256 fresh bits of getrandom. `*attempts` counts candidates tested exactly,
- * `*found` the hits written to `hits` (at most `max_hits`, >= 1). */
+/* Compiles the patterns, allocates the batch, and builds the shared table if no thread has yet
+ * (well under a second at normal priority). The table takes at most an eighth of
+ * `memory_bytes`, what the process may still use, or is the smallest one (4 MB); if even that
+ * cannot be had, GRIND_NO_MEMORY. `patterns` is not kept. */
+int grind_open(const grind_level *level, const grind_pattern *patterns, size_t count,
+               uint64_t memory_bytes, grind_search **out);
+
+/* Tries candidates for about `budget_us` microseconds (at most GRIND_SLICE_MAX_US count, at least
+ * one batch of a few ms is tried). Seeds are unused output of a ChaCha20 stream keyed with 256
+ * fresh random bits of the system for this slice: two hits are never related. Each hit is derived
+ * again by other arithmetic before it is returned. `max_hits` >= 1. */
 int grind_slice(grind_search *search, uint32_t budget_us, grind_hit *hits, size_t max_hits,
-                uint64_t *attempts, size_t *found);
+                grind_result *result);
 
 /* Wipes and frees. NULL is allowed. */
 void grind_close(grind_search *search);
 
-/* The public key of a seed, by the kernel's own arithmetic: for tests against a reference. */
+/* The public key of a seed by RFC 8032, without tables or batches: what every hit is checked by. */
 void grind_public_from_seed(const uint8_t seed[GRIND_SEED_BYTES],
                             uint8_t public_key[GRIND_PUBLIC_BYTES]);
 
-/* "portable", later also "avx2" and "avx512". */
-const char *grind_isa(void);
+/* The public keys of `count` seeds by the arithmetic of the search, but without their sign
+ * (bit 255 is 0): for tests against a reference. */
+int grind_derive(grind_search *search, const uint8_t (*seeds)[GRIND_SEED_BYTES], size_t count,
+                 uint8_t (*public_keys)[GRIND_PUBLIC_BYTES]);
 
-/* Gives the calling thread idle scheduling priority where the system has it. 0 or -errno. */
+/* Gives the calling thread idle scheduling priority where the system has it, else the lowest
+ * nice value. 0 or -errno. */
 int grind_idle_priority(void);
+
+/* No core dumps and no reading of the process's memory by others of the same user. 0 or -errno. */
+int grind_harden(void);
 
 #endif

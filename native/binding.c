@@ -1,0 +1,212 @@
+/* Node-API glue: check, call, return. The only caller is src/grinder/kernel.ts, which checks what
+ * people pass; here only what could make C read wrong memory is checked. Nothing is kept per
+ * thread: several worker threads load this module, and each search belongs to the one that opened it.
+ */
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel.h"
+
+enum {
+  LEVEL_NAME_MAX = 16,
+  /* A pattern as 64-bit words: prefix sets, suffix sets, prefix length, suffix length. */
+  PATTERN_WORDS = 2 * GRIND_SIDE_MAX + 2,
+  HIT_BYTES = GRIND_SEED_BYTES + GRIND_PUBLIC_BYTES + 4,
+};
+
+_Static_assert(sizeof(grind_hit) == HIT_BYTES, "hits are written straight to JavaScript's memory");
+
+static napi_value fail(napi_env env, const char *message) {
+  napi_throw_error(env, NULL, message);
+  return NULL;
+}
+
+static const char *message_of(int status) {
+  switch (status) {
+    case GRIND_NO_MEMORY: return "the grind kernel gets no memory";
+    case GRIND_BAD_PATTERN: return "the grind kernel cannot use these patterns";
+    case GRIND_NO_ENTROPY: return "the system gives no random bytes";
+    default: return "the grind kernel failed";
+  }
+}
+
+static bool arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
+  size_t given = count;
+  return napi_get_cb_info(env, info, &given, values, NULL, NULL) == napi_ok && given == count;
+}
+
+/* The memory of a typed array of this type; its length in elements. */
+static void *array_of(napi_env env, napi_value value, napi_typedarray_type wanted, size_t *length) {
+  napi_typedarray_type type;
+  void *data;
+  bool is_array = false;
+  if (napi_is_typedarray(env, value, &is_array) != napi_ok || !is_array) return NULL;
+  if (napi_get_typedarray_info(env, value, &type, length, &data, NULL, NULL) != napi_ok) return NULL;
+  return type == wanted ? data : NULL;
+}
+
+/* The level named by a string, the best one for undefined; NULL if there is none. */
+static const grind_level *level_of(napi_env env, napi_value value) {
+  char name[LEVEL_NAME_MAX];
+  size_t length;
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) != napi_ok) return NULL;
+  if (type == napi_undefined) return grind_find_level(NULL);
+  if (napi_get_value_string_utf8(env, value, name, sizeof name, &length) != napi_ok) return NULL;
+  return grind_find_level(name);
+}
+
+/* A search as JavaScript holds it: closed by hand or with the thread that opened it. */
+typedef struct {
+  grind_search *search;
+} holder;
+
+static void finalize(napi_env env, void *data, void *hint) {
+  (void)env, (void)hint;
+  grind_close(((holder *)data)->search);
+  free(data);
+}
+
+static holder *holder_of(napi_env env, napi_value value) {
+  void *data = NULL;
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_external) return NULL;
+  return napi_get_value_external(env, value, &data) == napi_ok ? data : NULL;
+}
+
+static grind_search *search_of(napi_env env, napi_value value) {
+  holder *held = holder_of(env, value);
+  return held == NULL ? NULL : held->search;
+}
+
+/* levelName(name | undefined): string | undefined */
+static napi_value level_name(napi_env env, napi_callback_info info) {
+  napi_value argument, result = NULL;
+  if (!arguments(env, info, 1, &argument)) return fail(env, "levelName takes a name");
+  const grind_level *level = level_of(env, argument);
+  if (level != NULL)
+    napi_create_string_utf8(env, grind_level_name(level), NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
+/* open(level, patterns: BigUint64Array, memoryBytes): search */
+static napi_value open_search(napi_env env, napi_callback_info info) {
+  napi_value argv[3], result;
+  size_t length = 0;
+  double memory_bytes;
+  if (!arguments(env, info, 3, argv)) return fail(env, "open takes three arguments");
+  const grind_level *level = level_of(env, argv[0]);
+  const uint64_t *words = array_of(env, argv[1], napi_biguint64_array, &length);
+  if (level == NULL || words == NULL || length % PATTERN_WORDS != 0 ||
+      length > (size_t)PATTERN_WORDS * GRIND_PATTERNS_MAX ||
+      napi_get_value_double(env, argv[2], &memory_bytes) != napi_ok || !(memory_bytes >= 0) ||
+      memory_bytes > 1e18)
+    return fail(env, "open takes a level, at most 1024 patterns and a number of bytes");
+  size_t count = length / PATTERN_WORDS;
+  grind_pattern *patterns = calloc(count + 1, sizeof *patterns);
+  holder *held = calloc(1, sizeof *held);
+  int status = GRIND_NO_MEMORY;
+  if (patterns != NULL && held != NULL) {
+    for (size_t i = 0; i < count; i++, words += PATTERN_WORDS) {
+      memcpy(patterns[i].prefix, words, sizeof patterns[i].prefix);
+      memcpy(patterns[i].suffix, words + GRIND_SIDE_MAX, sizeof patterns[i].suffix);
+      patterns[i].prefix_length = (uint8_t)words[2 * GRIND_SIDE_MAX];
+      patterns[i].suffix_length = (uint8_t)words[2 * GRIND_SIDE_MAX + 1];
+    }
+    status = grind_open(level, patterns, count, (uint64_t)memory_bytes, &held->search);
+  }
+  free(patterns);
+  if (status == GRIND_OK && napi_create_external(env, held, finalize, NULL, &result) == napi_ok)
+    return result;
+  if (held != NULL) grind_close(held->search);
+  free(held);
+  return fail(env, message_of(status));
+}
+
+/* slice(search, budgetUs, hits: Uint8Array): [attempts, hits, faults] */
+static napi_value slice(napi_env env, napi_callback_info info) {
+  napi_value argv[3], result, figure;
+  uint32_t budget_us;
+  size_t length = 0;
+  if (!arguments(env, info, 3, argv)) return fail(env, "slice takes three arguments");
+  grind_search *search = search_of(env, argv[0]);
+  uint8_t *hits = array_of(env, argv[2], napi_uint8_array, &length);
+  if (search == NULL) return fail(env, "the search is closed");
+  if (hits == NULL || length < HIT_BYTES || (uintptr_t)hits % _Alignof(grind_hit) != 0 ||
+      napi_get_value_uint32(env, argv[1], &budget_us) != napi_ok)
+    return fail(env, "slice takes a search, microseconds and room for hits");
+  grind_result done;
+  int status = grind_slice(search, budget_us, (grind_hit *)hits, length / HIT_BYTES, &done);
+  if (status != GRIND_OK) return fail(env, message_of(status));
+  const double figures[] = {(double)done.attempts, (double)done.hits, (double)done.faults};
+  napi_create_array_with_length(env, 3, &result);
+  for (uint32_t i = 0; i < 3; i++) {
+    napi_create_double(env, figures[i], &figure);
+    napi_set_element(env, result, i, figure);
+  }
+  return result;
+}
+
+/* close(search) */
+static napi_value close_search(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  holder *held = arguments(env, info, 1, &argument) ? holder_of(env, argument) : NULL;
+  if (held == NULL) return fail(env, "close takes a search");
+  grind_close(held->search);
+  held->search = NULL;
+  return NULL;
+}
+
+/* derive(search, seeds: Uint8Array, publicKeys: Uint8Array), for tests: see grind_derive. */
+static napi_value derive(napi_env env, napi_callback_info info) {
+  napi_value argv[3];
+  size_t seeds_length = 0, keys_length = 0;
+  if (!arguments(env, info, 3, argv)) return fail(env, "derive takes three arguments");
+  grind_search *search = search_of(env, argv[0]);
+  const void *seeds = array_of(env, argv[1], napi_uint8_array, &seeds_length);
+  void *keys = array_of(env, argv[2], napi_uint8_array, &keys_length);
+  if (search == NULL) return fail(env, "the search is closed");
+  if (seeds == NULL || keys == NULL || seeds_length % 32 != 0 || keys_length != seeds_length)
+    return fail(env, "derive takes a search, seeds and room for as many keys");
+  int status = grind_derive(search, seeds, seeds_length / 32, keys);
+  return status == GRIND_OK ? NULL : fail(env, message_of(status));
+}
+
+/* idlePriority(), harden(): 0 or a negative error number */
+static napi_value number(napi_env env, int value) {
+  napi_value result = NULL;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+static napi_value idle_priority(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number(env, grind_idle_priority());
+}
+
+static napi_value harden(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number(env, grind_harden());
+}
+
+NAPI_MODULE_INIT() {
+  static const struct {
+    const char *name;
+    napi_callback call;
+  } functions[] = {
+      {"levelName", level_name}, {"open", open_search},          {"slice", slice},
+      {"close", close_search},   {"derive", derive},             {"idlePriority", idle_priority},
+      {"harden", harden},
+  };
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    napi_value function;
+    if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL,
+                             &function) != napi_ok ||
+        napi_set_named_property(env, exports, functions[i].name, function) != napi_ok)
+      return NULL;
+  }
+  return exports;
+}

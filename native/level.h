@@ -1,0 +1,39 @@
+/* What a level of instructions gives the kernel: the candidate loop for one batch. Each level is
+ * a file of its own, built with its own flags; dispatch.c lists them.
+ */
+#ifndef GRIND_LEVEL_H
+#define GRIND_LEVEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel.h"
+#include "table.h"
+
+/* A candidate that passed the low bits. */
+typedef struct {
+  uint32_t index;  /* of its seed in the batch */
+  uint64_t key[4]; /* its public key, exact, little-endian words, without the sign: bit 255 is 0 */
+} grind_candidate;
+
+/* What grind_seed_batch of a level returns when a denominator of the batch was zero: then no
+ * candidate of it counts. Random seeds do that with a probability below 2^-90 a batch. */
+#define GRIND_BATCH_SPOILED SIZE_MAX
+
+struct grind_level {
+  const char *name;
+  bool (*is_supported)(void);
+  size_t seed_batch;   /* seeds in a batch, a multiple of 16: a few ms of work */
+  size_t seed_scratch; /* bytes */
+  uint64_t table_most; /* bytes beyond which a larger table does not pay */
+  /* Derives the public keys of a batch and writes those to `out` whose low 7 bits of byte 31 are
+   * set in the bitmap `low_bits`, in ascending order of index. `out` has room for all. */
+  size_t (*grind_seed_batch)(const grind_table *table, void *scratch,
+                             const uint8_t (*seeds)[GRIND_SEED_BYTES], const uint64_t low_bits[2],
+                             grind_candidate *out);
+};
+
+extern const grind_level grind_level_portable;
+
+#endif

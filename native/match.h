@@ -1,0 +1,31 @@
+/* Which pattern a public key matches, exactly, and a cheap filter before that.
+ *
+ * An address is the number N of its public key, big-endian, in base 58, with one '1' for each
+ * leading zero byte. The last k characters are N mod 58^k = N mod 2^k 29^k, so the low bits
+ * of byte 31 alone reject most candidates; bit 255 of the little-endian key, the sign, is bit 7
+ * of N, which up to k = 7 is not among them. The filter works on keys without their sign and
+ * passes what matches with either. It never rejects what matches.
+ */
+#ifndef GRIND_MATCH_H
+#define GRIND_MATCH_H
+
+#include <stdbool.h>
+
+#include "kernel.h"
+
+typedef struct grind_matcher grind_matcher;
+
+/* GRIND_OK, GRIND_NO_MEMORY or GRIND_BAD_PATTERN. */
+int matcher_open(const grind_pattern *patterns, size_t count, grind_matcher **out);
+void matcher_close(grind_matcher *matcher);
+
+/* Step 1: a bitmap over the low 7 bits of byte 31; a clear bit rejects. */
+const uint64_t *matcher_low_bits(const grind_matcher *matcher);
+
+/* Step 2: for a key that step 1 passed, as four little-endian words, bit 255 clear. */
+bool matcher_may_match(const grind_matcher *matcher, const uint64_t key[4]);
+
+/* Step 3, exact: the index of the first pattern that matches, or -1. */
+int matcher_find(const grind_matcher *matcher, const uint8_t public_key[32]);
+
+#endif

@@ -1,0 +1,78 @@
+/* See system.h, and the last part of kernel.h. */
+#define _GNU_SOURCE
+#include "system.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel.h"
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#elif defined(__APPLE__)
+#include <sys/random.h>
+#endif
+
+bool system_random(uint8_t *bytes, size_t length) {
+#if defined(__linux__)
+  /* Up to 256 bytes come whole once the pool is ready, but a signal may come before that. */
+  ssize_t got;
+  do {
+    got = getrandom(bytes, length, 0);
+  } while (got < 0 && errno == EINTR);
+  return got == (ssize_t)length;
+#else
+  return getentropy(bytes, length) == 0;
+#endif
+}
+
+uint64_t system_clock_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void *system_allocate(size_t bytes) {
+  void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+#if defined(MADV_HUGEPAGE)
+  madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  return memory;
+}
+
+void system_free(void *memory, size_t bytes) { munmap(memory, bytes); }
+
+void system_wipe(void *memory, size_t bytes) {
+  volatile uint8_t *byte = memory;
+  while (bytes-- > 0) *byte++ = 0;
+}
+
+int grind_idle_priority(void) {
+#if defined(__linux__)
+  /* Zero means the calling thread, not the process. */
+  struct sched_param none = {0};
+  if (sched_setscheduler(0, SCHED_IDLE, &none) == 0) return 0;
+  id_t thread = (id_t)syscall(SYS_gettid);
+  return setpriority(PRIO_PROCESS, thread, 19) == 0 ? 0 : -errno;
+#elif defined(__APPLE__)
+  return setpriority(PRIO_DARWIN_THREAD, 0, PRIO_DARWIN_BG) == 0 ? 0 : -errno;
+#else
+  return -ENOSYS;
+#endif
+}
+
+int grind_harden(void) {
+  struct rlimit none = {0, 0};
+  if (setrlimit(RLIMIT_CORE, &none) != 0) return -errno;
+#if defined(__linux__)
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return -errno;
+#endif
+  return 0;
+}

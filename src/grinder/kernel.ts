@@ -1,0 +1,206 @@
+/**
+ * The grind kernel: native code where there is some, else the portable path. Both try candidates
+ * in bounded slices, and pass the same conformance tests. Any thread may load it; a search
+ * belongs to the thread that opened it.
+ *
+ * The native kernel shares one table of 4 to 288 MB between all threads of the process. The first
+ * `open` builds it, in well under a second at normal priority: open first, then `idlePriority`.
+ * Hits are derived twice by different arithmetic in C; who stores them proves them once more.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { VanityError } from '../errors.ts';
+import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
+import { type Pattern, SIDE_MAX } from '../keypair/pattern.ts';
+import { portableKernel } from './portable-kernel.ts';
+
+export interface KernelHit {
+  /** 64 bytes. */
+  readonly keypair: Uint8Array;
+  /** Index of the first pattern that matches. */
+  readonly pattern: number;
+}
+
+export interface Slice {
+  /** Candidates tested exactly. */
+  readonly attempts: number;
+  readonly hits: readonly KernelHit[];
+  /** Hits dropped because their public key came out wrong: a broken machine. Expected to be 0. */
+  readonly faults: number;
+}
+
+export interface Search {
+  /**
+   * Tries candidates for about `budgetMs` (at most 50) or until there are `maxHits` hits, and
+   * blocks the thread meanwhile. Two hits are never related.
+   */
+  slice(budgetMs: number, maxHits: number): Slice;
+  /** Wipes and frees the batch. */
+  close(): void;
+}
+
+export interface Kernel {
+  /** 'portable' and faster levels of the native kernel, or 'js'. */
+  readonly isa: string;
+  /** `patterns`: 1 to PATTERNS_MAX. */
+  open(patterns: readonly Pattern[]): Search;
+  /** Gives this thread idle priority; does nothing where the system cannot. */
+  idlePriority(): void;
+}
+
+/** As GRIND_PATTERNS_MAX in native/kernel.h. */
+export const PATTERNS_MAX = 1024;
+
+/** Bytes of a hit as C writes it: the keypair, then the pattern's index. */
+const HIT_BYTES = KEYPAIR_BYTES + 4;
+const BUDGET_MAX_MS = 50;
+
+/** What native/binding.c exports. */
+interface Addon {
+  levelName(isa: string | undefined): string | undefined;
+  open(isa: string, patterns: BigUint64Array, memoryBytes: number): unknown;
+  slice(search: unknown, budgetUs: number, hits: Uint8Array): [number, number, number];
+  close(search: unknown): void;
+  derive(search: unknown, seeds: Uint8Array, publicKeys: Uint8Array): void;
+  idlePriority(): number;
+  harden(): number;
+}
+
+/**
+ * The fastest kernel of this machine, or the one that `isa` (VANITYPOOL_ISA) names: a level of the
+ * native kernel, or 'js' for the portable path. `warning` says why grinding will be slow.
+ * Errors: CONFIG_INVALID for a level that is unknown here.
+ */
+export function loadKernel(isa = process.env.VANITYPOOL_ISA || undefined): {
+  kernel: Kernel;
+  warning: string | undefined;
+} {
+  if (isa === 'js') return { kernel: portableKernel(), warning: undefined };
+  const { addon, problem } = loadAddon();
+  if (addon === undefined) {
+    if (isa !== undefined) {
+      throw new VanityError('CONFIG_INVALID', `VANITYPOOL_ISA: "${isa}" cannot be had: ${problem}`);
+    }
+    const warning = `${problem}; grinding uses the portable path, hundreds of times slower`;
+    return { kernel: portableKernel(), warning };
+  }
+  const level = addon.levelName(isa);
+  if (level === undefined) {
+    const allowed = ['portable', 'avx2', 'avx512'].filter((name) => addon.levelName(name) === name);
+    const message = `VANITYPOOL_ISA: this machine and build have ${allowed.join(', ')} and js, not "${isa}"`;
+    throw new VanityError('CONFIG_INVALID', message);
+  }
+  return { kernel: nativeKernel(addon, level), warning: undefined };
+}
+
+/**
+ * No core dumps of this process, and no reading of its memory by others of the same user. False
+ * where that cannot be had.
+ */
+export function hardenProcess(): boolean {
+  return loadAddon().addon?.harden() === 0;
+}
+
+/**
+ * The public keys of `seeds` (32 bytes each) by the arithmetic of a level's search, without their
+ * sign (bit 255 is 0): for tests against a reference. Undefined without the native kernel.
+ */
+export function deriveByLevel(isa: string, seeds: Uint8Array): Uint8Array | undefined {
+  const { addon } = loadAddon();
+  if (addon === undefined) return undefined;
+  const words = patternWords([{ prefixSets: [], suffixSets: [1n] }]);
+  const search = addon.open(isa, words, process.availableMemory());
+  try {
+    const publicKeys = new Uint8Array(seeds.length);
+    addon.derive(search, seeds, publicKeys);
+    return publicKeys;
+  } finally {
+    addon.close(search);
+  }
+}
+
+/** A published package may bring the addon ready for its platform; a checkout builds its own. */
+function loadAddon(): { addon?: Addon; problem?: string } {
+  const paths = [
+    '../../build/vanitypool.node',
+    `../../prebuilds/${process.platform}-${process.arch}/vanitypool.node`,
+  ].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const path = paths.find((candidate) => existsSync(candidate));
+  if (path === undefined) return { problem: 'the native grind kernel is not built' };
+  try {
+    return { addon: createRequire(import.meta.url)(path) as Addon };
+  } catch (error) {
+    return { problem: `the native grind kernel cannot be loaded (${(error as Error).message})` };
+  }
+}
+
+function nativeKernel(addon: Addon, isa: string): Kernel {
+  return {
+    isa,
+    open(patterns) {
+      if (patterns.length === 0 || patterns.length > PATTERNS_MAX) {
+        throw new RangeError(
+          `a search takes 1 to ${PATTERNS_MAX} patterns, not ${patterns.length}`,
+        );
+      }
+      const words = patternWords(patterns);
+      const search = coded(() => addon.open(isa, words, process.availableMemory()));
+      return nativeSearch(addon, search);
+    },
+    idlePriority() {
+      addon.idlePriority();
+    },
+  };
+}
+
+function nativeSearch(addon: Addon, search: unknown): Search {
+  return {
+    slice(budgetMs, maxHits) {
+      const room = new Uint8Array(maxHits * HIT_BYTES);
+      const budgetUs = Math.round(Math.min(Math.max(budgetMs, 0), BUDGET_MAX_MS) * 1000);
+      const [attempts, count, faults] = coded(() => addon.slice(search, budgetUs, room));
+      const view = new DataView(room.buffer);
+      const hits = Array.from({ length: count }, (_, index) => {
+        const at = index * HIT_BYTES;
+        return {
+          keypair: room.slice(at, at + KEYPAIR_BYTES),
+          pattern: view.getUint32(at + KEYPAIR_BYTES, IS_LITTLE_ENDIAN),
+        };
+      });
+      room.fill(0);
+      return { attempts, hits, faults };
+    },
+    close() {
+      addon.close(search);
+    },
+  };
+}
+
+/** C writes the index of a hit in the order of bytes of this machine. */
+const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** As native/binding.c reads them: prefix sets, suffix sets, and both lengths. */
+function patternWords(
+  patterns: readonly Pick<Pattern, 'prefixSets' | 'suffixSets'>[],
+): BigUint64Array<ArrayBuffer> {
+  const stride = 2 * SIDE_MAX + 2;
+  const words = new BigUint64Array(patterns.length * stride);
+  for (const [index, { prefixSets, suffixSets }] of patterns.entries()) {
+    const at = index * stride;
+    words.set(prefixSets, at);
+    words.set(suffixSets, at + SIDE_MAX);
+    words[at + 2 * SIDE_MAX] = BigInt(prefixSets.length);
+    words[at + 2 * SIDE_MAX + 1] = BigInt(suffixSets.length);
+  }
+  return words;
+}
+
+/** Errors of C as errors with a code. */
+function coded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw new VanityError('INTERNAL', (cause as Error).message, { cause });
+  }
+}

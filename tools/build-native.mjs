@@ -1,0 +1,133 @@
+/**
+ * Compiles native/*.c into build/vanitypool.node with whatever C compiler there is. Runs on any
+ * Node.js >= 18 and only when a source, a flag or the compiler's name changed since the last
+ * time. Without a compiler it says so once and returns false: the portable path serves then.
+ * Node-API is stable across versions of Node.js, so the addon does not care which one loads it,
+ * and its symbols come from the `node` program itself: there is nothing to link with.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { argv } from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const sources = join(root, 'native');
+const output = join(root, 'build', 'vanitypool.node');
+
+const COMMON = [
+  '-std=c17',
+  '-O3',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-fno-strict-aliasing',
+  '-Wall',
+  '-Wextra',
+];
+/** Vector code for 128-bit products is a third slower than none. */
+const SCALAR = ['-fno-tree-vectorize'];
+const BY_FILE = { 'chacha20.c': [] };
+
+const LINK = {
+  // Worker threads come and go; the shared table must not be left behind by a library that went.
+  linux: ['-shared', '-pthread', '-Wl,-z,nodelete', '-Wl,-z,relro,-z,now'],
+  darwin: ['-bundle', '-undefined', 'dynamic_lookup'],
+};
+
+/** The flags of one source file, beyond the directories of its headers. */
+export function flagsOf(file) {
+  return [...COMMON, ...(BY_FILE[file] ?? SCALAR)];
+}
+
+/** The names of all C sources. */
+export function sourceFiles() {
+  return readdirSync(sources)
+    .filter((file) => file.endsWith('.c'))
+    .sort();
+}
+
+/** The first C compiler that runs, or undefined. */
+export function findCompiler() {
+  return [process.env.CC, 'cc', 'gcc', 'clang']
+    .filter(Boolean)
+    .find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+}
+
+/** True if build/vanitypool.node is there and of these sources. Prints a warning if it cannot be. */
+export function buildNative({ quiet = false } = {}) {
+  if (LINK[process.platform] === undefined) {
+    return warn(`there is no native grind kernel for ${process.platform}`);
+  }
+  const compiler = findCompiler();
+  const hash = hashOf(compiler);
+  const stamp = `${output}.hash`;
+  if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return true;
+  if (compiler === undefined) return warn('no C compiler was found (CC, cc, gcc, clang)');
+  if (!quiet) console.error('vanitypool: building the native grind kernel');
+  mkdirSync(dirname(output), { recursive: true });
+  const work = mkdtempSync(join(dirname(output), 'native-'));
+  try {
+    const built = compile(compiler, work);
+    if (built === undefined) return warn('the native grind kernel does not compile');
+    // The stamp goes first: without it a half-done exchange is built again.
+    rmSync(stamp, { force: true });
+    renameSync(built, output);
+    writeFileSync(join(work, 'hash'), hash);
+    renameSync(join(work, 'hash'), stamp);
+    return true;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Compiles and links in `work`; the path of the library, or undefined after the compiler's words. */
+function compile(compiler, work) {
+  const include = join(root, 'node_modules', 'node-api-headers', 'include');
+  const objects = [];
+  for (const file of sourceFiles()) {
+    const object = join(work, `${basename(file, '.c')}.o`);
+    const args = [...flagsOf(file), '-I', include, '-c', join(sources, file), '-o', object];
+    if (!run(compiler, args)) return undefined;
+    objects.push(object);
+  }
+  const library = join(work, 'vanitypool.node');
+  return run(compiler, [...LINK[process.platform], ...objects, '-o', library])
+    ? library
+    : undefined;
+}
+
+function run(compiler, args) {
+  const { status, error, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+  if (status !== 0) console.error(error?.message ?? stderr);
+  return status === 0;
+}
+
+/** Of everything that the library is made from. */
+function hashOf(compiler) {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([compiler, process.platform, process.arch, LINK]));
+  for (const file of readdirSync(sources).sort()) {
+    hash.update(JSON.stringify([file, flagsOf(file)]));
+    hash.update(readFileSync(join(sources, file)));
+  }
+  return hash.digest('hex');
+}
+
+function warn(reason) {
+  console.error(`vanitypool: ${reason}; grinding will use the slow portable path`);
+  return false;
+}
+
+if (argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = buildNative() ? 0 : 1;
+}
