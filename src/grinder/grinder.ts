@@ -1,0 +1,169 @@
+/**
+ * The grinder: worker threads that search for the addresses that the pools lack. Runs in the main
+ * thread, which only passes hits on. It never sees the store: it calls `onHits`.
+ *
+ * Promises: nothing ground is lost. A hit that was posted is kept until `onHits` has it stored,
+ * whatever happens to the thread that found it, and also when its pool is not wanted any more.
+ * At most `maxUnstored` hits wait, in all threads together; then grinding pauses. With no jobs
+ * nothing runs: no timer here, every thread asleep. A hit that a thread had not posted when it
+ * died is gone; nobody ever saw it.
+ */
+import type { Pattern } from '../keypair/pattern.ts';
+import type { Log } from '../log.ts';
+import { Delivery } from './delivery.ts';
+import { GrinderThread } from './thread.ts';
+import type { Loaded, Progress } from './worker.ts';
+
+/** A pool that needs addresses. */
+export interface GrindJob {
+  readonly pool: string;
+  readonly pattern: Pattern;
+}
+
+/** A key whose public half was derived by `node:crypto` and whose address matches the pool. */
+export interface FoundHit {
+  readonly pool: string;
+  /** 64 bytes: seed, then public key. */
+  readonly keypair: Uint8Array;
+}
+
+export interface GrinderOptions {
+  /** 0: never grinds. */
+  readonly threads: number;
+  /** Most hits of one call of `onHits`. */
+  readonly batch: number;
+  /** The longest that a thread is deaf to orders. */
+  readonly sliceMs: number;
+  readonly priority: 'idle' | 'normal';
+  /** Hits that may wait to be stored, 4 batches if not given; each thread may hold one at least. */
+  readonly maxUnstored?: number;
+  /**
+   * Resolves when the hits are durably stored; their keypairs are wiped then. When it rejects, the
+   * same hits come again. Never called twice at once.
+   */
+  readonly onHits: (hits: FoundHit[]) => Promise<void>;
+  readonly log: Log;
+}
+
+export interface GrinderStats {
+  readonly threads: number;
+  /** Threads that grind now. */
+  readonly active: number;
+  /** Of this run, as the threads have reported them: at most 100 ms and a slice late. */
+  readonly attempts: number;
+  readonly hits: number;
+  /** All threads together, over about the last 10 s of grinding; 0 when none grinds. */
+  readonly attemptsPerSecond: number;
+  readonly restarts: number;
+  /** Hits that failed the proof. */
+  readonly faults: number;
+  /** Of the kernel; undefined until the first thread has loaded it. */
+  readonly isa: string | undefined;
+  /** Hits that wait to be stored. */
+  readonly unstored: number;
+  /** A thread waits for its hits to be stored. */
+  readonly paused: boolean;
+}
+
+const RATE_WINDOW_MS = 10_000;
+
+export class Grinder implements AsyncDisposable {
+  readonly #log: Log;
+  readonly #delivery: Delivery;
+  readonly #threads: readonly GrinderThread[];
+  #jobs: readonly GrindJob[] = [];
+  #attempts = 0;
+  #hits = 0;
+  #faults = 0;
+  #isa: string | undefined;
+  readonly #rate = { attempts: 0, ms: 0 };
+  #closing: Promise<void> | undefined;
+
+  constructor(options: GrinderOptions) {
+    const { threads, batch, sliceMs, priority, onHits, log } = options;
+    const { maxUnstored = 4 * batch } = options;
+    this.#log = log;
+    this.#delivery = new Delivery(batch, onHits, log);
+    const unstoredMax = Math.max(1, Math.floor(maxUnstored / threads));
+    this.#threads = Array.from({ length: threads }, () => {
+      return new GrinderThread({
+        batch,
+        sliceMs,
+        priority,
+        unstoredMax,
+        onLoaded: (loaded) => this.#loaded(loaded),
+        onProgress: (thread, progress) => this.#progress(thread, progress),
+        log,
+      });
+    });
+  }
+
+  /** From now on for these pools, none: not at all. Heard by all threads within a slice. */
+  steer(jobs: readonly GrindJob[]): void {
+    if (this.#closing !== undefined || isSame(jobs, this.#jobs)) return;
+    this.#jobs = [...jobs];
+    for (const thread of this.#threads) thread.steer(this.#jobs);
+  }
+
+  stats(): GrinderStats {
+    const active = this.#threads.filter(({ isActive }) => isActive).length;
+    const { attempts, ms } = this.#rate;
+    return {
+      threads: this.#threads.length,
+      active,
+      attempts: this.#attempts,
+      hits: this.#hits,
+      attemptsPerSecond: ms === 0 ? 0 : (active * attempts * 1000) / ms,
+      restarts: this.#threads.reduce((sum, { restarts }) => sum + restarts, 0),
+      faults: this.#faults,
+      isa: this.#isa,
+      unstored: this.#delivery.size,
+      paused: this.#threads.some(({ isPaused }) => isPaused),
+    };
+  }
+
+  /** Ends the threads after their slices and resolves when every hit is stored or given up. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.close()));
+    await this.#delivery.close();
+  }
+
+  #loaded({ isa, warning }: Loaded): void {
+    if (this.#isa !== undefined) return;
+    this.#isa = isa;
+    if (warning !== undefined) this.#log.warn(warning);
+  }
+
+  #progress(thread: GrinderThread, { attempts, elapsedMs, hits, faults }: Progress): void {
+    this.#attempts += attempts;
+    this.#hits += hits.length;
+    this.#faults += faults;
+    // What lies further back fades with thread time, so that a pause does not dilute the rate.
+    const weight = Math.exp(-elapsedMs / (RATE_WINDOW_MS * this.#threads.length));
+    this.#rate.attempts = this.#rate.attempts * weight + attempts;
+    this.#rate.ms = this.#rate.ms * weight + elapsedMs;
+    if (faults > 0) {
+      this.#log.error({ faults }, 'hits failed the proof and were dropped; their thread ends');
+    }
+    this.#delivery.add(hits, thread);
+  }
+}
+
+function isSame(jobs: readonly GrindJob[], others: readonly GrindJob[]): boolean {
+  return (
+    jobs.length === others.length &&
+    jobs.every(({ pool, pattern }, index) => {
+      const other = others[index]!;
+      return pool === other.pool && pattern === other.pattern;
+    })
+  );
+}

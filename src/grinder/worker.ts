@@ -1,0 +1,194 @@
+/**
+ * Entry of a grinder thread: tries candidates in bounded slices of the kernel and posts the hits.
+ * Between two slices it takes a turn of its event loop, so that an order is seen within a slice.
+ * With nothing to grind, or when too many of its hits wait to be stored, it sleeps there until the
+ * next order and uses no CPU.
+ *
+ * Every hit is proved here, outside the kernel, before it is posted: `node:crypto` derives the
+ * public key from the seed, and the address must match the pattern. After a hit that fails, the
+ * thread posts what did prove and ends: the memory that it computes in cannot be trusted.
+ *
+ * Secrets are moved to the main thread, not copied; nothing of them stays here.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { addressOf } from '../keypair/address.ts';
+import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
+import { matches } from '../keypair/pattern.ts';
+import type { FoundHit, GrindJob } from './grinder.ts';
+import { type Kernel, type KernelHit, loadKernel, type Search } from './kernel.ts';
+
+export interface GrinderWorkerData {
+  /** Most hits of one report. */
+  readonly batch: number;
+  readonly sliceMs: number;
+  readonly priority: 'idle' | 'normal';
+  /** Hits that may wait to be stored before the thread pauses. */
+  readonly unstoredMax: number;
+  /** How many wait already, posted by the thread that this one replaces. */
+  readonly unstored: number;
+}
+
+export type Order =
+  /** Replaces what was ground before; no jobs: sleep. */
+  | { readonly kind: 'grind'; readonly jobs: readonly GrindJob[] }
+  /** So many more of the posted hits are stored. */
+  | { readonly kind: 'stored'; readonly count: number }
+  | { readonly kind: 'stop' };
+
+export interface Loaded {
+  readonly kind: 'loaded';
+  readonly isa: string;
+  /** Of the kernel, for the operator. */
+  readonly warning: string | undefined;
+}
+
+/** What happened since the last report; sent with every hit, else ten times a second. */
+export interface Progress {
+  readonly kind: 'progress';
+  readonly attempts: number;
+  /** Time of this thread in which the attempts were made. */
+  readonly elapsedMs: number;
+  readonly hits: readonly FoundHit[];
+  /** Hits that failed the proof. */
+  readonly faults: number;
+}
+
+export type Report = Loaded | Progress;
+
+const REPORT_MS = 100;
+
+interface Proof {
+  readonly hits: readonly FoundHit[];
+  readonly faults: number;
+}
+
+const NO_HITS: Proof = { hits: [], faults: 0 };
+
+/**
+ * Tells hits that are what they claim to be from those that are not, and wipes the latter. The
+ * former keep their buffers.
+ */
+export function proveHits(hits: readonly KernelHit[], jobs: readonly GrindJob[]): Proof {
+  const proved: FoundHit[] = [];
+  for (const { keypair, pattern } of hits) {
+    const job = jobs[pattern];
+    if (job !== undefined && proves(keypair, job)) proved.push({ pool: job.pool, keypair });
+    else keypair.fill(0);
+  }
+  return { hits: proved, faults: hits.length - proved.length };
+}
+
+function proves(keypair: Uint8Array, { pattern }: GrindJob): boolean {
+  return proveKeypair(keypair) && matches(pattern, addressOf(keypair.subarray(SEED_BYTES)));
+}
+
+class GrindLoop {
+  readonly #kernel: Kernel;
+  readonly #port: MessagePort;
+  readonly #data: GrinderWorkerData;
+  #jobs: readonly GrindJob[] = [];
+  #search: Search | undefined;
+  #unstored: number;
+  #attempts = 0;
+  /** When the attempts that are not reported yet began. */
+  #since = 0;
+  #isIdlePriority: boolean;
+  #isScheduled = false;
+  #isStopped = false;
+
+  constructor(kernel: Kernel, port: MessagePort, data: GrinderWorkerData) {
+    this.#kernel = kernel;
+    this.#port = port;
+    this.#data = data;
+    this.#unstored = data.unstored;
+    this.#isIdlePriority = data.priority === 'normal';
+  }
+
+  take(order: Order): void {
+    if (order.kind === 'grind') this.#open(order.jobs);
+    else if (order.kind === 'stored') this.#unstored -= order.count;
+    else this.#stop();
+    if (this.#isScheduled || !this.#mayGrind) return;
+    this.#since = performance.now();
+    this.#schedule();
+  }
+
+  get #room(): number {
+    return Math.min(this.#data.batch, this.#data.unstoredMax - this.#unstored);
+  }
+
+  get #mayGrind(): boolean {
+    return !this.#isStopped && this.#search !== undefined && this.#room > 0;
+  }
+
+  #open(jobs: readonly GrindJob[]): void {
+    this.#close();
+    if (jobs.length === 0) return;
+    this.#search = this.#kernel.open(jobs.map(({ pattern }) => pattern));
+    this.#jobs = jobs;
+    // Not before `open`: at idle priority a busy machine could take minutes to build the tables.
+    if (!this.#isIdlePriority) this.#kernel.idlePriority();
+    this.#isIdlePriority = true;
+    this.#since = performance.now();
+  }
+
+  /** Closing a search wipes the candidates that it holds. */
+  #close(): void {
+    if (this.#search === undefined) return;
+    if (this.#attempts > 0) this.#report(NO_HITS);
+    this.#search.close();
+    this.#search = undefined;
+  }
+
+  #schedule(): void {
+    this.#isScheduled = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#isScheduled = false;
+    if (!this.#mayGrind) return;
+    const { attempts, hits } = this.#search!.slice(this.#data.sliceMs, this.#room);
+    this.#attempts += attempts;
+    const proof = proveHits(hits, this.#jobs);
+    if (hits.length > 0 || performance.now() - this.#since >= REPORT_MS) this.#report(proof);
+    if (proof.faults > 0) this.#stop();
+    if (this.#mayGrind) this.#schedule();
+  }
+
+  #report({ hits, faults }: Proof): void {
+    const now = performance.now();
+    const elapsedMs = now - this.#since;
+    const report: Progress = {
+      kind: 'progress',
+      attempts: this.#attempts,
+      elapsedMs,
+      hits,
+      faults,
+    };
+    this.#port.postMessage(
+      report,
+      hits.map(({ keypair }) => keypair.buffer as ArrayBuffer),
+    );
+    this.#unstored += hits.length;
+    this.#attempts = 0;
+    this.#since = now;
+  }
+
+  /** The thread ends when nothing holds its event loop; what it posted arrives all the same. */
+  #stop(): void {
+    this.#isStopped = true;
+    this.#close();
+    this.#port.unref();
+  }
+}
+
+function run(port: MessagePort, data: GrinderWorkerData): void {
+  const { kernel, warning } = loadKernel();
+  port.postMessage({ kind: 'loaded', isa: kernel.isa, warning } satisfies Loaded);
+  const loop = new GrindLoop(kernel, port, data);
+  port.on('message', (order: Order) => loop.take(order));
+}
+
+// Here, because the class above is not there any earlier.
+if (parentPort !== null) run(parentPort, workerData as GrinderWorkerData);
