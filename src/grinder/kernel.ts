@@ -55,6 +55,8 @@ export const PATTERNS_MAX = 1024;
 /** Bytes of a hit as C writes it: the keypair, then the pattern's index. */
 const HIT_BYTES = KEYPAIR_BYTES + 4;
 const BUDGET_MAX_MS = 50;
+/** Of all machines; a build may lack some. */
+const NATIVE_LEVELS = ['portable', 'avx2', 'avx512'];
 
 /** What native/binding.c exports. */
 interface Addon {
@@ -87,11 +89,16 @@ export function loadKernel(isa = process.env.VANITYPOOL_ISA || undefined): {
   }
   const level = addon.levelName(isa);
   if (level === undefined) {
-    const allowed = ['portable', 'avx2', 'avx512'].filter((name) => addon.levelName(name) === name);
-    const message = `VANITYPOOL_ISA: this machine and build have ${allowed.join(', ')} and js, not "${isa}"`;
+    const message = `VANITYPOOL_ISA: this machine and build have ${kernelLevels().join(', ')}, not "${isa}"`;
     throw new VanityError('CONFIG_INVALID', message);
   }
   return { kernel: nativeKernel(addon, level), warning: undefined };
+}
+
+/** What VANITYPOOL_ISA may say on this machine, slowest first. */
+export function kernelLevels(): string[] {
+  const { addon } = loadAddon();
+  return ['js', ...NATIVE_LEVELS.filter((isa) => addon?.levelName(isa) === isa)];
 }
 
 /**
@@ -104,11 +111,11 @@ export function hardenProcess(): boolean {
 
 /**
  * The public keys of `seeds` (32 bytes each) by the arithmetic of a level's search, without their
- * sign (bit 255 is 0): for tests against a reference. Undefined without the native kernel.
+ * sign (bit 255 is 0): for tests against a reference.
  */
-export function deriveByLevel(isa: string, seeds: Uint8Array): Uint8Array | undefined {
-  const { addon } = loadAddon();
-  if (addon === undefined) return undefined;
+export function deriveByLevel(isa: string, seeds: Uint8Array): Uint8Array {
+  const { addon, problem } = loadAddon();
+  if (addon === undefined) throw new VanityError('INTERNAL', problem);
   const words = patternWords([{ prefixSets: [], suffixSets: [1n] }]);
   const search = addon.open(isa, words, process.availableMemory());
   try {
@@ -121,7 +128,7 @@ export function deriveByLevel(isa: string, seeds: Uint8Array): Uint8Array | unde
 }
 
 /** A published package may bring the addon ready for its platform; a checkout builds its own. */
-function loadAddon(): { addon?: Addon; problem?: string } {
+function loadAddon(): { addon: Addon; problem?: never } | { addon?: never; problem: string } {
   const paths = [
     '../../build/vanitypool.node',
     `../../prebuilds/${process.platform}-${process.arch}/vanitypool.node`,

@@ -4,6 +4,7 @@
  * keeps the same promises. Any thread may use it.
  */
 import { randomBytes } from 'node:crypto';
+import { VanityError } from '../errors.ts';
 import { addressOf } from '../keypair/address.ts';
 import { KEYPAIR_BYTES, keypairOf, SEED_BYTES } from '../keypair/keypair.ts';
 import { matches, type Pattern } from '../keypair/pattern.ts';
@@ -22,12 +23,14 @@ export function portableKernel(): Kernel {
 
 class PortableSearch implements Search {
   readonly #patterns: readonly Pattern[];
+  #isClosed = false;
 
   constructor(patterns: readonly Pattern[]) {
     this.#patterns = patterns;
   }
 
   slice(budgetMs: number, maxHits: number): Slice {
+    if (this.#isClosed) throw new VanityError('INTERNAL', 'the search is closed');
     const end = performance.now() + Math.min(budgetMs, BUDGET_MAX_MS);
     const hits: KernelHit[] = [];
     let attempts = 0;
@@ -42,5 +45,7 @@ class PortableSearch implements Search {
     return { attempts, hits, faults: 0 };
   }
 
-  close(): void {}
+  close(): void {
+    this.#isClosed = true;
+  }
 }

@@ -1,0 +1,168 @@
+/* The search and every level of this machine: public keys against the slow path, order and
+ * filter of candidates, and what happens when arithmetic goes wrong. */
+#include "kernel.h"
+
+#include "check.h"
+#include "level.h"
+
+enum { SMALLEST_TABLE = 0 };
+
+static const grind_pattern ANY = {{0}, {((uint64_t)1 << 58) - 1}, 0, 1};
+static const grind_pattern ONE_CHARACTER = {{0}, {1}, 0, 1};
+
+static grind_search *open_search(const grind_level *level, const grind_pattern *pattern) {
+  grind_search *search;
+  CHECK(grind_open(level, pattern, 1, SMALLEST_TABLE, &search) == GRIND_OK);
+  return search;
+}
+
+static void check_keys(const grind_level *level) {
+  enum { COUNT = 5000, COMPARED = 300 };
+  static uint8_t seeds[COUNT][32], keys[COUNT][32];
+  uint64_t state = 4;
+  random_bytes(&state, seeds[0], sizeof seeds);
+  grind_search *search = open_search(level, &ANY);
+  CHECK(grind_derive(search, (const uint8_t(*)[32])seeds, COUNT, keys) == GRIND_OK);
+  for (int i = 0; i < COUNT; i += COUNT / COMPARED) {
+    uint8_t expected[32];
+    grind_public_from_seed(seeds[i], expected);
+    expected[31] &= 0x7f;
+    CHECK(memcmp(keys[i], expected, 32) == 0);
+  }
+  grind_close(search);
+}
+
+typedef struct {
+  uint8_t (*seeds)[32];
+  void *scratch;
+  grind_candidate *out;
+} batch;
+
+static void *aligned(size_t bytes) {
+  void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  CHECK(memory != NULL);
+  memset(memory, 0, bytes);
+  return memory;
+}
+
+static batch make_batch(const grind_level *level) {
+  batch made = {aligned(level->seed_batch * 32), aligned(level->seed_scratch),
+                aligned(level->seed_batch * sizeof(grind_candidate))};
+  uint64_t state = 5;
+  random_bytes(&state, made.seeds[0], level->seed_batch * 32);
+  return made;
+}
+
+static void free_batch(batch made) {
+  free(made.seeds);
+  free(made.scratch);
+  free(made.out);
+}
+
+static size_t run(const grind_level *level, const grind_table *table, batch made,
+                  const uint64_t low_bits[2]) {
+  return level->grind_seed_batch(table, made.scratch, (const uint8_t(*)[32])made.seeds, low_bits,
+                                 made.out);
+}
+
+/* With half of the low bits allowed: exactly those candidates, in order, with every table. */
+static void check_candidates(const grind_level *level) {
+  static const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
+  static const uint64_t some[2] = {0x123456789abcdef0, 0x8000000000000001};
+  const grind_table *table = grind_shared_table(SMALLEST_TABLE);
+  batch made = make_batch(level);
+  CHECK(run(level, table, made, all) == level->seed_batch);
+  uint64_t *words = aligned(level->seed_batch * 32);
+  for (size_t i = 0; i < level->seed_batch; i++) {
+    CHECK(made.out[i].index == i);
+    memcpy(words + 4 * i, made.out[i].key, 32);
+  }
+  size_t passed = run(level, table, made, some), at = 0;
+  for (size_t i = 0; i < level->seed_batch; i++) {
+    uint64_t low = words[4 * i + 3] >> 56;
+    CHECK(low < 128);
+    if (!(some[low / 64] >> (low % 64) & 1)) continue;
+    CHECK(at < passed && made.out[at].index == i);
+    CHECK(memcmp(made.out[at].key, words + 4 * i, 32) == 0);
+    at++;
+  }
+  CHECK(at == passed);
+  const grind_table *larger = grind_shared_table(30 << 20);
+  CHECK(larger->windows == 16 && table->windows == 20);
+  CHECK(run(level, larger, made, all) == level->seed_batch);
+  for (size_t i = 0; i < level->seed_batch; i++)
+    CHECK(memcmp(made.out[i].key, words + 4 * i, 32) == 0);
+  free(words);
+  free_batch(made);
+}
+
+/* A sum that meets the next entry has no slope: the batch must say so and not return nonsense. */
+static void check_spoiled(const grind_level *level) {
+  static const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
+  grind_table broken = *grind_shared_table(SMALLEST_TABLE);
+  batch made = make_batch(level);
+  size_t entries = (size_t)1 << broken.window[0].width;
+  table_entry *same = aligned(entries * sizeof *same);
+  for (size_t i = 0; i < entries; i++) same[i] = broken.window[0].entries[0];
+  broken.window[0].entries = same;
+  broken.window[1].entries = same;
+  CHECK(run(level, &broken, made, all) == GRIND_BATCH_SPOILED);
+  free(same);
+  free_batch(made);
+}
+
+/* One window of the table is overwritten: every hit must be refused and counted. */
+static void check_faults(const grind_level *level) {
+  const grind_table *table = grind_shared_table(SMALLEST_TABLE);
+  const table_window *window = &table->window[2];
+  size_t bytes = ((size_t)1 << (window->width - 1)) * sizeof(table_entry);
+  table_entry *kept = aligned(bytes), *entries = (table_entry *)window->entries;
+  memcpy(kept, entries, bytes);
+  for (size_t i = 0; i < bytes / sizeof *entries; i++) entries[i].y[0] ^= 2;
+  grind_search *search = open_search(level, &ONE_CHARACTER);
+  static grind_hit hits[64];
+  grind_result result;
+  CHECK(grind_slice(search, 0, hits, 64, &result) == GRIND_OK);
+  CHECK(result.attempts > 0 && result.faults > 0 && result.hits == 0);
+  memcpy(entries, kept, bytes);
+  CHECK(grind_slice(search, 0, hits, 64, &result) == GRIND_OK);
+  CHECK(result.faults == 0 && result.hits > 0);
+  grind_close(search);
+  free(kept);
+}
+
+/* A slice that is full ends at its last hit, and only what it tested counts. */
+static void check_attempts(const grind_level *level) {
+  static grind_hit hits[8];
+  grind_result result;
+  grind_search *search = open_search(level, &ANY);
+  CHECK(grind_slice(search, 50000, hits, 8, &result) == GRIND_OK);
+  CHECK(result.attempts == 8 && result.hits == 8 && result.faults == 0);
+  for (int i = 0; i < 8; i++) {
+    uint8_t expected[32];
+    grind_public_from_seed(hits[i].seed, expected);
+    CHECK(memcmp(hits[i].public_key, expected, 32) == 0 && hits[i].pattern == 0);
+    for (int j = 0; j < i; j++) CHECK(memcmp(hits[i].seed, hits[j].seed, 32) != 0);
+  }
+  grind_close(search);
+}
+
+int main(void) {
+  static const char *const names[] = {"portable", "avx2", "avx512"};
+  CHECK(grind_find_level("portable") != NULL);
+  CHECK(grind_find_level("sse9") == NULL);
+  CHECK(grind_find_level(NULL) != NULL);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const grind_level *level = grind_find_level(names[i]);
+    if (level == NULL) continue;
+    CHECK(strcmp(grind_level_name(level), names[i]) == 0);
+    check_keys(level);
+    check_candidates(level);
+    check_spoiled(level);
+    check_faults(level);
+    check_attempts(level);
+    printf("%s\n", names[i]);
+  }
+  grind_close(NULL);
+  return 0;
+}

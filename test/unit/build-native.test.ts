@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, cpSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+function checkout(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'vanitypool-build-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  for (const room of ['native', 'tools']) {
+    cpSync(join(root, room), join(directory, room), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
+  return directory;
+}
+
+function build(directory: string, env: Record<string, string> = {}) {
+  const script = join(directory, 'tools', 'build-native.mjs');
+  const { status, stderr } = spawnSync(process.execPath, [script], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH, ...env },
+  });
+  return { status, stderr };
+}
+
+test('the addon is built once, and again only when a source changes', (t) => {
+  const directory = checkout(t);
+  const addon = join(directory, 'build', 'vanitypool.node');
+  const building = 'vanitypool: building the native grind kernel\n';
+  assert.deepEqual(build(directory), { status: 0, stderr: building });
+  const first = statSync(addon);
+  assert.deepEqual(build(directory), { status: 0, stderr: '' });
+  assert.equal(statSync(addon).ino, first.ino);
+  appendFileSync(join(directory, 'native', 'dispatch.c'), '/* changed */\n');
+  assert.deepEqual(build(directory), { status: 0, stderr: building });
+  assert.notEqual(statSync(addon).ino, first.ino);
+});
+
+test('without a compiler there is one warning', (t) => {
+  assert.deepEqual(build(checkout(t), { PATH: '' }), {
+    status: 1,
+    stderr:
+      'vanitypool: no C compiler was found (CC, cc, gcc, clang); grinding will use the slow portable path\n',
+  });
+});
+
+test('a source that does not compile leaves no addon and says why', (t) => {
+  const directory = checkout(t);
+  appendFileSync(join(directory, 'native', 'chacha20.c'), 'no C\n');
+  const { status, stderr } = build(directory);
+  assert.equal(status, 1);
+  assert.match(stderr, /chacha20\.c.*error/);
+  assert.match(stderr, /the native grind kernel does not compile/);
+  assert.throws(() => statSync(join(directory, 'build', 'vanitypool.node')), { code: 'ENOENT' });
+});
