@@ -24,8 +24,8 @@ interface Parcel {
 
 const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 5000;
-/** 100 + 200 + 400 + 800 ms of waiting. */
-const CLOSE_TRIES = 5;
+/** About 6 s: what is lost then was never in the store. */
+const CLOSE_TRIES = 7;
 
 export class Delivery {
   readonly #batch: number;

@@ -55,7 +55,7 @@ export interface GrinderStats {
   /** All threads together, over about the last 10 s of grinding; 0 when none grinds. */
   readonly attemptsPerSecond: number;
   readonly restarts: number;
-  /** Hits that failed the proof. */
+  /** Hits that came out wrong and were dropped: a broken machine. Expected to be 0. */
   readonly faults: number;
   /** Of the kernel; undefined until the first thread has loaded it. */
   readonly isa: string | undefined;
@@ -152,7 +152,7 @@ export class Grinder implements AsyncDisposable {
     this.#rate.attempts = this.#rate.attempts * weight + attempts;
     this.#rate.ms = this.#rate.ms * weight + elapsedMs;
     if (faults > 0) {
-      this.#log.error({ faults }, 'hits failed the proof and were dropped; their thread ends');
+      this.#log.error({ faults }, 'wrong hits were dropped: this machine miscomputes');
     }
     this.#delivery.add(hits, thread);
   }

@@ -15,7 +15,7 @@ import { addressOf } from '../keypair/address.ts';
 import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
 import { matches } from '../keypair/pattern.ts';
 import type { FoundHit, GrindJob } from './grinder.ts';
-import { type Kernel, type KernelHit, loadKernel, type Search } from './kernel.ts';
+import { type Kernel, type KernelHit, loadKernel, PATTERNS_MAX, type Search } from './kernel.ts';
 
 export interface GrinderWorkerData {
   /** Most hits of one report. */
@@ -49,7 +49,7 @@ export interface Progress {
   /** Time of this thread in which the attempts were made. */
   readonly elapsedMs: number;
   readonly hits: readonly FoundHit[];
-  /** Hits that failed the proof. */
+  /** Hits that the kernel or the proof found wrong. */
   readonly faults: number;
 }
 
@@ -124,8 +124,9 @@ class GrindLoop {
   #open(jobs: readonly GrindJob[]): void {
     this.#close();
     if (jobs.length === 0) return;
-    this.#search = this.#kernel.open(jobs.map(({ pattern }) => pattern));
-    this.#jobs = jobs;
+    // Pools beyond the most that a search takes come in when others are full.
+    this.#jobs = jobs.slice(0, PATTERNS_MAX);
+    this.#search = this.#kernel.open(this.#jobs.map(({ pattern }) => pattern));
     // Not before `open`: at idle priority a busy machine could take minutes to build the tables.
     if (!this.#isIdlePriority) this.#kernel.idlePriority();
     this.#isIdlePriority = true;
@@ -148,11 +149,13 @@ class GrindLoop {
   #turn(): void {
     this.#isScheduled = false;
     if (!this.#mayGrind) return;
-    const { attempts, hits } = this.#search!.slice(this.#data.sliceMs, this.#room);
-    this.#attempts += attempts;
-    const proof = proveHits(hits, this.#jobs);
-    if (hits.length > 0 || performance.now() - this.#since >= REPORT_MS) this.#report(proof);
-    if (proof.faults > 0) this.#stop();
+    const slice = this.#search!.slice(this.#data.sliceMs, this.#room);
+    this.#attempts += slice.attempts;
+    const { hits, faults: unproved } = proveHits(slice.hits, this.#jobs);
+    const faults = slice.faults + unproved;
+    const isNews = hits.length > 0 || faults > 0;
+    if (isNews || performance.now() - this.#since >= REPORT_MS) this.#report({ hits, faults });
+    if (faults > 0) this.#stop();
     if (this.#mayGrind) this.#schedule();
   }
 

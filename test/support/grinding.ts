@@ -1,0 +1,96 @@
+/**
+ * A grinder under test, with real threads and the real kernel, and what it did: what it logged,
+ * which threads it started, and what each of them posted, seen beside the grinder and not through
+ * it. Patterns are easy: a hit takes the slowest kernel milliseconds.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
+import { pino } from 'pino';
+import {
+  type FoundHit,
+  Grinder,
+  type GrinderOptions,
+  type GrindJob,
+} from '../../src/grinder/grinder.ts';
+import type { Report } from '../../src/grinder/worker.ts';
+import { addressOf } from '../../src/keypair/address.ts';
+import { SEED_BYTES } from '../../src/keypair/keypair.ts';
+import { parsePattern } from '../../src/keypair/pattern.ts';
+import type { Log } from '../../src/log.ts';
+
+export interface LogLine {
+  readonly level: string;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** A log that is kept as the objects that its lines hold. */
+export function keptLog(): { log: Log; lines: LogLine[] } {
+  const lines: LogLine[] = [];
+  const formatters = { level: (level: string) => ({ level }) };
+  const write = (line: string) => void lines.push(JSON.parse(line) as LogLine);
+  return { log: pino({ base: null, formatters }, { write }), lines };
+}
+
+export function job(pool: string, suffix: string, prefix = ''): GrindJob {
+  return { pool, pattern: parsePattern({ prefix, suffix, ignoreCase: false }) };
+}
+
+export const addressIn = ({ keypair }: FoundHit) => addressOf(keypair.subarray(SEED_BYTES));
+
+/** Asks again every few milliseconds; the test's own time limit ends it. */
+export async function until(isThere: () => boolean): Promise<void> {
+  while (!isThere()) await sleep(5);
+}
+
+type Options = Partial<Omit<GrinderOptions, 'log'>>;
+
+export class Grinding implements AsyncDisposable {
+  readonly grinder: Grinder;
+  readonly lines: LogLine[];
+  /** Every thread that was started, in order. */
+  readonly workers: Worker[] = [];
+  /** Addresses and pools of the hits as the threads posted them. */
+  readonly posted: string[] = [];
+  /** The same of the hits that were stored, that is, whose `onHits` resolved. */
+  readonly stored: string[] = [];
+  attemptsPosted = 0;
+  readonly #watch = (worker: Worker) => {
+    this.workers.push(worker);
+    // The grinder listens first, but wipes no secret before the store has answered.
+    worker.on('message', (report: Report) => {
+      if (report.kind !== 'progress') return;
+      this.posted.push(...report.hits.map(name));
+      this.attemptsPosted += report.attempts;
+    });
+  };
+
+  constructor(options: Options = {}) {
+    process.on('worker', this.#watch);
+    const { log, lines } = keptLog();
+    this.lines = lines;
+    const { onHits = () => Promise.resolve(), ...others } = options;
+    this.grinder = new Grinder({
+      threads: 2,
+      batch: 16,
+      sliceMs: 5,
+      priority: 'normal',
+      ...others,
+      onHits: async (hits) => {
+        const names = hits.map(name);
+        await onHits(hits);
+        this.stored.push(...names);
+      },
+      log,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    process.off('worker', this.#watch);
+    await this.grinder.close();
+  }
+}
+
+function name(hit: FoundHit): string {
+  return `${hit.pool} ${addressIn(hit)}`;
+}

@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FoundHit } from '../../src/grinder/grinder.ts';
+import { proveKeypair } from '../../src/keypair/keypair.ts';
+import { matches } from '../../src/keypair/pattern.ts';
+import { addressIn, Grinding, job, until } from '../support/grinding.ts';
+
+const LIMIT = { timeout: 60_000 };
+const A = job('a', 'a');
+const B = job('b', 'b', '[2-9A-H]');
+
+test('hits of several pools prove, match their own pool, and come once', LIMIT, async () => {
+  const jobs = [A, B, job('c', '[c-z]')];
+  const seen = new Map(jobs.map(({ pool }) => [pool, new Set<string>()]));
+  await using grinding = new Grinding({
+    onHits: async (hits) => {
+      assert.ok(hits.length >= 1 && hits.length <= 16, `${hits.length} hits at once`);
+      for (const hit of hits) {
+        assert.ok(proveKeypair(hit.keypair));
+        const { pattern } = jobs.find(({ pool }) => pool === hit.pool)!;
+        assert.ok(matches(pattern, addressIn(hit)), `${hit.pool}: ${addressIn(hit)}`);
+        assert.ok(!seen.get(hit.pool)!.has(addressIn(hit)), 'found twice');
+        seen.get(hit.pool)!.add(addressIn(hit));
+      }
+    },
+  });
+  grinding.grinder.steer(jobs);
+  await until(() => [...seen.values()].every(({ size }) => size >= 10));
+  await grinding.grinder.close();
+  assert.deepEqual(grinding.stored.toSorted(), grinding.posted.toSorted());
+  assert.deepEqual(grinding.lines, [], 'nothing to complain of');
+});
+
+test('the figures are what the threads posted', LIMIT, async () => {
+  await using grinding = new Grinding();
+  const { grinder } = grinding;
+  assert.deepEqual(grinder.stats(), {
+    threads: 2,
+    active: 0,
+    attempts: 0,
+    hits: 0,
+    attemptsPerSecond: 0,
+    restarts: 0,
+    faults: 0,
+    isa: undefined,
+    unstored: 0,
+    paused: false,
+  });
+  grinder.steer([A]);
+  await until(() => grinding.stored.length >= 50);
+  const { active, attemptsPerSecond, isa } = grinder.stats();
+  assert.equal(active, 2);
+  assert.ok(attemptsPerSecond > 0);
+  assert.equal(typeof isa, 'string');
+  await grinder.close();
+  const { attempts, hits, unstored, ...after } = grinder.stats();
+  assert.equal(attempts, grinding.attemptsPosted);
+  assert.equal(hits, grinding.posted.length);
+  assert.equal(unstored, 0);
+  assert.deepEqual([after.active, after.attemptsPerSecond], [0, 0]);
+  // A hit takes 58 attempts; one in ten thousand runs of 50 hits needs fewer than 28 or more than 96.
+  assert.ok(attempts / hits > 20 && attempts / hits < 130, `${attempts} attempts, ${hits} hits`);
+});
+
+test('no thread is started before there is something to grind, nor ever with threads = 0', async () => {
+  await using none = new Grinding({ threads: 0 });
+  await using idle = new Grinding();
+  none.grinder.steer([A]);
+  idle.grinder.steer([]);
+  await sleep(50);
+  assert.deepEqual([none.workers.length, idle.workers.length], [0, 0]);
+  const { threads, active, paused } = none.grinder.stats();
+  assert.deepEqual([threads, active, paused], [0, 0, false]);
+});
+
+test('with no jobs the threads sleep, and wake for new ones', LIMIT, async () => {
+  await using grinding = new Grinding();
+  const { grinder, workers, stored } = grinding;
+  grinder.steer([A]);
+  await until(() => stored.length >= 20);
+  grinder.steer([]);
+  await sleep(200);
+  const { attempts } = grinder.stats();
+  const before = process.cpuUsage();
+  await sleep(500);
+  const { user, system } = process.cpuUsage(before);
+  // Two threads that grind take up to 1,000 ms of it, threads that poll not much less.
+  assert.ok((user + system) / 1000 < 150, `${(user + system) / 1000} ms of CPU in 500 ms`);
+  assert.equal(grinder.stats().attempts, attempts);
+  assert.deepEqual([grinder.stats().active, grinder.stats().attemptsPerSecond], [0, 0]);
+
+  const count = stored.length;
+  grinder.steer([A]);
+  await until(() => stored.length >= count + 20);
+  assert.equal(workers.length, 2, 'the same threads');
+});
+
+test(
+  'steering away keeps what was found, and brings only the new pool from then on',
+  LIMIT,
+  async () => {
+    const gate = Promise.withResolvers<void>();
+    await using grinding = new Grinding({ onHits: () => gate.promise });
+    const { grinder, posted, stored } = grinding;
+    grinder.steer([A]);
+    await until(() => posted.length > 0);
+    grinder.steer([B]);
+    await until(() => posted.some((name) => name.startsWith('b')));
+    assert.equal(stored.length, 0);
+    gate.resolve();
+    const isNew = (names: string[]) => names.slice(-50).every((name) => name.startsWith('b'));
+    await until(() => stored.length > 50 && isNew(stored));
+    await grinder.close();
+    assert.deepEqual(stored.toSorted(), posted.toSorted());
+    assert.ok(stored.some((name) => name.startsWith('a')));
+  },
+);
+
+test(
+  'close hands over what is found meanwhile, ends the threads, and steers no more',
+  LIMIT,
+  async () => {
+    const grinding = new Grinding({ sliceMs: 50 });
+    const { grinder, workers, posted, stored } = grinding;
+    grinder.steer([A]);
+    await until(() => posted.length > 0);
+    await grinding[Symbol.asyncDispose]();
+    assert.deepEqual(stored.toSorted(), posted.toSorted());
+    assert.ok(workers.every(({ threadId }) => threadId === -1));
+    grinder.steer([B]);
+    await grinder.close();
+    assert.equal(workers.length, 2);
+    assert.deepEqual(grinding.lines, []);
+  },
+);
+
+test('close right after the start', LIMIT, async () => {
+  await using grinding = new Grinding();
+  grinding.grinder.steer([A]);
+  await grinding.grinder.close();
+  assert.deepEqual(grinding.stored.toSorted(), grinding.posted.toSorted());
+});
+
+test('a slow store pauses the threads at the most that may wait', LIMIT, async () => {
+  let gate = Promise.withResolvers<void>();
+  await using grinding = new Grinding({ batch: 4, maxUnstored: 10, onHits: () => gate.promise });
+  const { grinder, posted, stored } = grinding;
+  grinder.steer([A]);
+  await until(() => grinder.stats().unstored === 10);
+  const { active, paused, attempts } = grinder.stats();
+  assert.deepEqual([active, paused], [0, true]);
+  await sleep(200);
+  assert.equal(posted.length, 10);
+  assert.equal(grinder.stats().attempts, attempts, 'no attempt is made');
+  for (let round = 0; round < 20; round++) {
+    const { resolve } = gate;
+    gate = Promise.withResolvers();
+    resolve();
+    const count = stored.length;
+    await until(() => stored.length > count);
+    assert.ok(grinder.stats().unstored <= 10);
+  }
+  gate.resolve();
+  await until(() => stored.length > 100);
+  assert.ok(grinder.stats().active > 0 || grinder.stats().paused);
+});
+
+test('a secret is there while it is being stored, and wiped after', LIMIT, async () => {
+  const kept: FoundHit[] = [];
+  await using grinding = new Grinding({
+    onHits: async (hits) => {
+      await sleep(1);
+      for (const { keypair } of hits) assert.ok(proveKeypair(keypair));
+      kept.push(...hits);
+    },
+  });
+  grinding.grinder.steer([A]);
+  await until(() => kept.length > 20);
+  await grinding.grinder.close();
+  assert.ok(kept.every(({ keypair }) => keypair.every((byte) => byte === 0)));
+});
+
+test(
+  'a dead thread is replaced, logged once and counted, and its hits are kept',
+  LIMIT,
+  async () => {
+    await using grinding = new Grinding();
+    const { grinder, workers, posted, stored, lines } = grinding;
+    grinder.steer([A]);
+    await until(() => posted.length > 20);
+    await workers[0]!.terminate();
+    await until(() => workers.length === 3);
+    const count = posted.length;
+    await until(() => posted.length > count + 20);
+    await grinder.close();
+    assert.equal(grinder.stats().restarts, 1);
+    assert.deepEqual(
+      lines.map(({ level, msg }) => `${level} ${msg}`),
+      ['error a grinder thread ended; it is replaced'],
+    );
+    assert.deepEqual(stored.toSorted(), posted.toSorted());
+  },
+);
+
+test(
+  'a thread that dies asleep is not replaced before there is something to grind',
+  LIMIT,
+  async () => {
+    await using grinding = new Grinding({ threads: 1 });
+    const { grinder, workers, posted } = grinding;
+    grinder.steer([A]);
+    await until(() => posted.length > 0);
+    grinder.steer([]);
+    await workers[0]!.terminate();
+    await sleep(300);
+    assert.equal(workers.length, 1);
+    const count = posted.length;
+    grinder.steer([A]);
+    await until(() => posted.length > count);
+    assert.equal(workers.length, 2);
+  },
+);
