@@ -52,6 +52,7 @@ export const ERRORS = {
   DATA_NOT_WRITABLE: kind(500, 'The data directory cannot be written'),
   DATA_IN_USE: kind(500, 'Another server holds the data directory'),
   DISK_FULL: kind(500, 'The disk is full'),
+  STORE_NOT_FOUND: kind(500, 'There is no store in the data directory'),
   STORE_FOREIGN: kind(500, 'The file is not a vanitypool store'),
   STORE_NEWER: kind(500, 'The store was made by a newer version'),
   STORE_LOCKED: kind(500, 'Another program holds the database'),

@@ -1,0 +1,179 @@
+/**
+ * The sealing key: the one secret that an operator keeps. It opens data keys, and nothing else;
+ * whoever only writes needs its public half alone. HPKE (RFC 9180) in base mode with
+ * DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM. Any thread may use it.
+ *
+ * Where it comes from: 'file:PATH', one line of 64 hexadecimal digits that no other user can read,
+ * or 'env:NAME', the same digits in a variable. A key that is lost cannot be replaced: what was
+ * sealed to it stays sealed.
+ */
+import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import {
+  AEAD_AES_256_GCM,
+  CipherSuite,
+  type CryptoKey,
+  DecapError,
+  KDF_HKDF_SHA256,
+  KEM_DHKEM_X25519_HKDF_SHA256,
+  type KeyPair,
+  OpenError,
+} from 'hpke';
+import { VanityError } from '../errors.ts';
+
+export const SEALING_KEY_BYTES = 32;
+/** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */
+const ENCAPSULATED_BYTES = 32;
+
+/** What stands before the key in a PKCS #8 private key of X25519 (RFC 8410, section 7). */
+const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
+const DIGITS = /^[0-9a-f]{64}$/i;
+const REMEDY = 'restore it from a backup';
+
+const SUITE = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM);
+
+/** Seals a message to the public half (32 bytes). `info` binds it to its purpose. */
+export async function sealTo(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  info: Uint8Array,
+): Promise<Uint8Array> {
+  const recipient = await SUITE.DeserializePublicKey(publicKey);
+  const { encapsulatedSecret, ciphertext } = await SUITE.Seal(recipient, message, { info });
+  return Buffer.concat([encapsulatedSecret, ciphertext]);
+}
+
+export class SealingKey {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly #pair: KeyPair<CryptoKey>;
+
+  private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>) {
+    this.publicKey = publicKey;
+    this.#pair = pair;
+  }
+
+  /** From the 32 private bytes, which the caller may wipe afterwards. */
+  static async from(privateKey: Uint8Array): Promise<SealingKey> {
+    const publicKey = publicHalf(privateKey);
+    return new SealingKey(publicKey, {
+      privateKey: await SUITE.DeserializePrivateKey(privateKey),
+      publicKey: await SUITE.DeserializePublicKey(publicKey),
+    });
+  }
+
+  /** The message that was sealed to this key with this `info`, or undefined for anything else. */
+  async open(sealed: Uint8Array, info: Uint8Array): Promise<Uint8Array | undefined> {
+    if (sealed.length < ENCAPSULATED_BYTES) return undefined;
+    const encapsulated = Uint8Array.from(sealed.subarray(0, ENCAPSULATED_BYTES));
+    const ciphertext = Uint8Array.from(sealed.subarray(ENCAPSULATED_BYTES));
+    try {
+      return await SUITE.Open(this.#pair, encapsulated, ciphertext, { info });
+    } catch (cause) {
+      if (cause instanceof OpenError || cause instanceof DecapError) return undefined;
+      throw cause;
+    }
+  }
+}
+
+/**
+ * The key that `source` ('file:PATH' or 'env:NAME') holds, or undefined when there is no such
+ * file. Errors: SEALING_KEY_INVALID for a file that others can read, and for what is no key.
+ */
+export async function loadSealingKey(source: string): Promise<SealingKey | undefined> {
+  const digits = source.startsWith('env:') ? readVariable(source.slice(4)) : readFile(source);
+  if (digits === undefined) return undefined;
+  if (!DIGITS.test(digits)) {
+    throw invalid(`${nameOf(source)}: a sealing key is 64 hexadecimal digits; ${REMEDY}`);
+  }
+  return fromBytes(Buffer.from(digits, 'hex'));
+}
+
+/**
+ * Makes a new key in the file that `source` names, mode 0600; it is on disk when this returns.
+ * Errors: SEALING_KEY_INVALID, also when the file exists; DISK_FULL.
+ */
+export async function createSealingKey(source: string): Promise<SealingKey> {
+  const path = nameOf(source);
+  const privateKey = randomBytes(SEALING_KEY_BYTES);
+  let created = false;
+  try {
+    const file = openSync(path, 'wx', 0o600);
+    created = true;
+    try {
+      writeFileSync(file, `${privateKey.toString('hex')}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    const directory = openSync(dirname(path), 'r');
+    fsyncSync(directory);
+    closeSync(directory);
+  } catch (cause) {
+    if (created) rmSync(path, { force: true });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const kind = code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'SEALING_KEY_INVALID';
+    throw new VanityError(kind, `${path}: the sealing key cannot be written: ${message}`, {
+      cause,
+    });
+  }
+  return fromBytes(privateKey);
+}
+
+async function fromBytes(privateKey: Buffer): Promise<SealingKey> {
+  try {
+    return await SealingKey.from(privateKey);
+  } finally {
+    privateKey.fill(0);
+  }
+}
+
+/** The path of 'file:PATH'; 'env:NAME' as it is. */
+function nameOf(source: string): string {
+  return source.startsWith('file:') ? source.slice('file:'.length) : source;
+}
+
+function readVariable(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) {
+    throw invalid(`env:${name}: not set; it holds the sealing key, 64 hexadecimal digits`);
+  }
+  return value.trim();
+}
+
+function readFile(source: string): string | undefined {
+  const path = nameOf(source);
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  if (!stats.isFile()) throw invalid(`${path}: the sealing key must be a file`);
+  if ((stats.mode & 0o077) !== 0) {
+    const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
+    throw invalid(`${path}: mode ${mode} lets other users read it; type: chmod 600 ${path}`);
+  }
+  try {
+    return readFileSync(path, 'latin1').trim();
+  } catch (cause) {
+    throw invalid(`${path}: ${(cause as Error).message}`, cause);
+  }
+}
+
+function publicHalf(privateKey: Uint8Array): Uint8Array {
+  const pkcs8 = Buffer.concat([PKCS8_HEAD, privateKey]);
+  const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
+  pkcs8.fill(0);
+  const { x } = createPublicKey(key).export({ format: 'jwk' });
+  return Uint8Array.from(Buffer.from(x!, 'base64url'));
+}
+
+function invalid(message: string, cause?: unknown): VanityError {
+  return new VanityError('SEALING_KEY_INVALID', message, { cause });
+}

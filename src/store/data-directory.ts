@@ -1,0 +1,173 @@
+/**
+ * The data directory: one server's own place on a local disk, mode 0700. Runs in the store thread.
+ *
+ * Promises: while it is held no other process opens the store in it, and when its process dies by
+ * whatever means it is free again: the lock is an exclusive SQLite transaction on a file of its
+ * own, which the system drops with the process. Files made through it have mode 0600.
+ *
+ *   store.db, -wal, -shm   the store          lock, lock.pid   the lock; who holds it, for people
+ *
+ * A directory that others can enter is closed to them if it is empty or holds a store, and refused
+ * if it holds anything else: nobody's home directory changes its mode because of a typing error.
+ */
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { VanityError } from '../errors.ts';
+import { isBusy, storeError } from './sqlite-error.ts';
+
+const STORE_FILE = 'store.db';
+const LOCK_FILE = 'lock';
+const HOLDER_FILE = 'lock.pid';
+
+/** Types of statfs(2). On these a lock or a memory map of SQLite may silently not hold. */
+const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xfe534d42, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0x5346414f, 'AFS'],
+  [0x6b414653, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x564c, 'NCP'],
+  [0x01021997, '9P'],
+  [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x47504653, 'GPFS'],
+  [0x65735546, 'FUSE'],
+]);
+
+export interface DataDirectory extends Disposable {
+  /** Of the database file, which exists: empty if the store is new. */
+  readonly storeFile: string;
+}
+
+/**
+ * Takes the directory for this process until it is disposed of. Without `create` a directory that
+ * holds no store is an error and stays as it is. Errors: DATA_NOT_WRITABLE, DATA_IN_USE, DISK_FULL,
+ * STORE_NOT_FOUND.
+ */
+export function holdDataDirectory(directory: string, create: boolean): DataDirectory {
+  const storeFile = join(directory, STORE_FILE);
+  if (!create && !attempt(directory, () => exists(storeFile))) {
+    throw new VanityError('STORE_NOT_FOUND', `${directory}: there is no store in this directory`);
+  }
+  prepareDirectory(directory);
+  const lock = takeLock(directory);
+  try {
+    attempt(directory, () => {
+      makeFile(storeFile);
+      writeFileSync(join(directory, HOLDER_FILE), `${process.pid}\n`, { mode: 0o600 });
+      syncDirectory(dirname(directory));
+      syncDirectory(directory);
+    });
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+  return {
+    storeFile,
+    [Symbol.dispose]() {
+      rmSync(join(directory, HOLDER_FILE), { force: true });
+      lock.close();
+    },
+  };
+}
+
+/** The name of a file system that may not be on a local disk, by its type of statfs(2). */
+export function networkFileSystem(type: number): string | undefined {
+  return NETWORK_FILE_SYSTEMS.get(type);
+}
+
+function prepareDirectory(directory: string): void {
+  if (!attempt(directory, () => exists(directory))) {
+    attempt(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
+  }
+  const stats = attempt(directory, () => statSync(directory));
+  if (!stats.isDirectory()) throw refused(directory, 'is not a directory');
+  const network = networkFileSystem(attempt(directory, () => statfsSync(directory)).type);
+  if (network !== undefined) {
+    throw refused(directory, `is on a network file system (${network}); name one on a local disk`);
+  }
+  if ((stats.mode & 0o077) === 0) return;
+  const names = attempt(directory, () => readdirSync(directory));
+  if (names.length > 0 && !names.includes(STORE_FILE)) {
+    const remedy = `name a new directory, or type: chmod 700 ${directory}`;
+    throw refused(directory, `holds other files, and other users can enter it; ${remedy}`);
+  }
+  attempt(directory, () => chmodSync(directory, 0o700));
+}
+
+function takeLock(directory: string): DatabaseSync {
+  const path = join(directory, LOCK_FILE);
+  attempt(directory, () => makeFile(path));
+  let lock: DatabaseSync | undefined;
+  try {
+    lock = new DatabaseSync(path, { timeout: 0 });
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (cause) {
+    lock?.close();
+    if (!isBusy(cause)) throw storeError(cause, path, 'opening');
+    const holder = holderOf(directory);
+    const message = `${directory}: process ${holder} holds it; stop that one or name another directory`;
+    throw new VanityError('DATA_IN_USE', message, { cause });
+  }
+}
+
+function holderOf(directory: string): string {
+  try {
+    return readFileSync(join(directory, HOLDER_FILE), 'latin1').trim();
+  } catch {
+    return '(unknown)'; // it has only just begun
+  }
+}
+
+/**
+ * Makes the file if it is missing. One that exists is not even opened: to close it again would
+ * drop every lock that this process holds on it (fcntl(2)).
+ */
+function makeFile(path: string): void {
+  if (!exists(path)) closeSync(openSync(path, 'wx', 0o600));
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function syncDirectory(directory: string): void {
+  const handle = openSync(directory, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function attempt<T>(directory: string, action: () => T): T {
+  try {
+    return action();
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      throw new VanityError('DISK_FULL', `${directory}: the disk is full`, { cause });
+    }
+    throw refused(directory, `cannot be used: ${message}`, cause);
+  }
+}
+
+function refused(directory: string, reason: string, cause?: unknown): VanityError {
+  return new VanityError('DATA_NOT_WRITABLE', `${directory}: ${reason}`, { cause });
+}

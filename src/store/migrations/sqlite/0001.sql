@@ -1,0 +1,136 @@
+-- The store of one node. Secrets are in addresses.sealed and data_keys.sealed alone.
+
+CREATE TABLE meta (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  store_id TEXT NOT NULL CHECK (length(store_id) = 32),
+  -- The public half of the sealing key: what new data keys are sealed to, and how a wrong
+  -- sealing key is told. NULL until the first start has one.
+  sealing_key BLOB CHECK (length(sealing_key) = 32),
+  next_id INTEGER NOT NULL CHECK (next_id >= 1),
+  epoch INTEGER NOT NULL CHECK (epoch >= 0)
+) STRICT;
+
+INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0);
+
+CREATE TABLE data_keys (
+  id INTEGER PRIMARY KEY,
+  sealed BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- The figures are those of DESIGN.md, section 2. The trigger below moves them with the state.
+CREATE TABLE pools (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  prefix TEXT NOT NULL,
+  suffix TEXT NOT NULL,
+  ignore_case INTEGER NOT NULL CHECK (ignore_case IN (0, 1)),
+  keys TEXT NOT NULL CHECK (keys IN ('seed', 'expanded')),
+  available INTEGER NOT NULL DEFAULT 0 CHECK (available >= 0),
+  leased INTEGER NOT NULL DEFAULT 0 CHECK (leased >= 0),
+  reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+  dispensed INTEGER NOT NULL DEFAULT 0 CHECK (dispensed >= 0),
+  burned INTEGER NOT NULL DEFAULT 0 CHECK (burned >= 0),
+  ground INTEGER NOT NULL DEFAULT 0 CHECK (ground >= 0),
+  imported INTEGER NOT NULL DEFAULT 0 CHECK (imported >= 0),
+  CHECK (available + leased + reserved + dispensed + burned = ground + imported)
+) STRICT;
+
+-- seq counts the addresses of a pool: 1 to ground + imported, without a gap.
+CREATE TABLE addresses (
+  id INTEGER PRIMARY KEY,
+  pool_id INTEGER NOT NULL REFERENCES pools,
+  seq INTEGER NOT NULL CHECK (seq >= 1),
+  -- SHA-256 of the public key. Kept for ever: what was here once cannot come in again.
+  key_hash BLOB NOT NULL UNIQUE CHECK (length(key_hash) = 32),
+  data_key_id INTEGER NOT NULL REFERENCES data_keys,
+  -- Zeros after the secret was destroyed.
+  sealed BLOB NOT NULL CHECK (length(sealed) = 92),
+  origin TEXT NOT NULL CHECK (origin IN ('ground', 'imported')),
+  created_at INTEGER NOT NULL,
+  UNIQUE (pool_id, seq)
+) STRICT;
+
+CREATE TRIGGER addresses_kept BEFORE DELETE ON addresses
+BEGIN
+  SELECT RAISE(ABORT, 'an address is kept for ever');
+END;
+
+CREATE TRIGGER addresses_fixed
+BEFORE UPDATE OF id, pool_id, seq, key_hash, data_key_id, origin, created_at ON addresses
+BEGIN
+  SELECT RAISE(ABORT, 'of an address only the secret changes');
+END;
+
+-- The states. The segments of a pool partition its seqs into runs of one state: to change the
+-- state of any number of neighbours is to change one row. A single address with a state of its
+-- own is a segment of length one.
+CREATE TABLE segments (
+  pool_id INTEGER NOT NULL REFERENCES pools,
+  first INTEGER NOT NULL CHECK (first >= 1),
+  last INTEGER NOT NULL,
+  state TEXT NOT NULL
+    CHECK (state IN ('available', 'leased', 'reserved', 'dispensed', 'burned')),
+  -- Of the change; 0 for available.
+  epoch INTEGER NOT NULL,
+  -- The order of leasing, which is the order of dispensing; 0 for all but leased.
+  lease INTEGER NOT NULL CHECK ((lease > 0) = (state = 'leased')),
+  -- Milliseconds since 1970, exact to the second and never too early; 0 for available.
+  changed_at INTEGER NOT NULL,
+  -- Why it is burned: 'crash' (the run that leased it died) or 'unsealable'.
+  cause TEXT NOT NULL CHECK ((cause <> '') = (state = 'burned')),
+  is_destroyed INTEGER NOT NULL DEFAULT 0
+    CHECK (is_destroyed = 0 OR (is_destroyed = 1 AND state = 'dispensed')),
+  PRIMARY KEY (pool_id, first),
+  CHECK (last >= first)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX segments_waiting ON segments (pool_id, state, lease, first)
+  WHERE state IN ('available', 'leased');
+
+CREATE INDEX segments_secret ON segments (changed_at)
+  WHERE state = 'dispensed' AND is_destroyed = 0;
+
+CREATE TRIGGER segments_transition BEFORE UPDATE OF state ON segments
+WHEN (OLD.state, NEW.state) NOT IN (
+  VALUES ('available', 'leased'), ('available', 'burned'),
+    ('leased', 'available'), ('leased', 'reserved'), ('leased', 'dispensed'), ('leased', 'burned'),
+    ('reserved', 'available'), ('reserved', 'dispensed'), ('reserved', 'burned'),
+    ('burned', 'dispensed'))
+BEGIN
+  SELECT RAISE(ABORT, 'a change of state that is not allowed');
+END;
+
+CREATE TRIGGER segments_figures AFTER UPDATE OF state ON segments
+BEGIN
+  UPDATE pools SET
+    available = available + (NEW.last - NEW.first + 1) * ((NEW.state = 'available') - (OLD.state = 'available')),
+    leased = leased + (NEW.last - NEW.first + 1) * ((NEW.state = 'leased') - (OLD.state = 'leased')),
+    reserved = reserved + (NEW.last - NEW.first + 1) * ((NEW.state = 'reserved') - (OLD.state = 'reserved')),
+    dispensed = dispensed + (NEW.last - NEW.first + 1) * ((NEW.state = 'dispensed') - (OLD.state = 'dispensed')),
+    burned = burned + (NEW.last - NEW.first + 1) * ((NEW.state = 'burned') - (OLD.state = 'burned'))
+  WHERE id = NEW.pool_id;
+END;
+
+-- A segment is born available, or as a piece of the one before it.
+CREATE TRIGGER segments_born BEFORE INSERT ON segments
+WHEN NEW.state <> 'available' AND NEW.state IS NOT (
+  SELECT state FROM segments WHERE pool_id = NEW.pool_id AND first < NEW.first
+  ORDER BY first DESC LIMIT 1)
+BEGIN
+  SELECT RAISE(ABORT, 'a segment that has no origin');
+END;
+
+-- A segment ends only when the one before it has taken it in.
+CREATE TRIGGER segments_merged BEFORE DELETE ON segments
+WHEN (OLD.state, OLD.last) IS NOT (
+  SELECT state, last FROM segments WHERE pool_id = OLD.pool_id AND first < OLD.first
+  ORDER BY first DESC LIMIT 1)
+BEGIN
+  SELECT RAISE(ABORT, 'a segment that would be lost');
+END;
+
+CREATE TABLE counters (
+  name TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,157 @@
+/**
+ * The states of a pool's addresses as segments: runs of neighbours in one state, which partition
+ * the seqs 1 to n. A lease, a hand-out or a return of any number of neighbours changes one row,
+ * so it costs the same for one address and for a thousand. Runs in the store thread, inside a
+ * transaction of the caller; every constraint and the figures of the pool are the schema's.
+ *
+ * A change of state takes three steps: split what lies across an end of the range, change the one
+ * segment that the range then is, and merge it with its neighbours where nothing is lost: they
+ * agree in everything, and what is timed happened within the same second.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+export type State = 'available' | 'leased' | 'dispensed' | 'burned';
+export type BurnCause = 'crash' | 'unsealable';
+
+/** Neighbouring addresses of one pool, both ends included. */
+export interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What the addresses of a range become. Moments are milliseconds since 1970. */
+export type Change =
+  | { readonly to: 'available' }
+  | { readonly to: 'leased'; readonly epoch: number; readonly lease: number; readonly at: number }
+  | { readonly to: 'dispensed'; readonly epoch: number; readonly at: number }
+  | {
+      readonly to: 'burned';
+      readonly epoch: number;
+      readonly at: number;
+      readonly cause: BurnCause;
+    };
+
+/** The segment that starts before :at, of which a partition has one at most. */
+const BEFORE = `(SELECT max(first) FROM segments WHERE pool_id = :pool AND first < :at)`;
+
+const SQL = {
+  append: `INSERT INTO segments (pool_id, first, last, state, epoch, lease, changed_at, cause)
+    VALUES (:pool, :first, :last, 'available', 0, 0, 0, '')`,
+  waiting: `SELECT first, last, lease FROM segments
+    WHERE pool_id = :pool AND state = :state AND state IN ('available', 'leased')
+    ORDER BY lease, first`,
+  newestLease: `SELECT first, last, lease FROM segments
+    WHERE pool_id = :pool AND state = 'leased' ORDER BY lease DESC, first DESC LIMIT 1`,
+  copyTail: `INSERT INTO segments
+    SELECT pool_id, :at, last, state, epoch, lease, changed_at, cause, is_destroyed
+    FROM segments WHERE pool_id = :pool AND first = ${BEFORE} AND last >= :at`,
+  cutTail: `UPDATE segments SET last = :at - 1
+    WHERE pool_id = :pool AND first = ${BEFORE} AND last >= :at`,
+  change: `UPDATE segments SET state = :to, epoch = :epoch, lease = :lease, changed_at = :changedAt,
+      cause = :cause
+    WHERE pool_id = :pool AND first = :first AND last = :last AND state = :from`,
+  destroyed: `UPDATE segments SET is_destroyed = 1
+    WHERE pool_id = :pool AND first = :first AND last = :last AND state = 'dispensed'`,
+  absorb: `UPDATE segments AS left
+    SET last = right.last, changed_at = max(left.changed_at, right.changed_at)
+    FROM segments AS right
+    WHERE right.pool_id = :pool AND right.first = :at
+      AND left.pool_id = :pool AND left.first = ${BEFORE}
+      AND (left.state, left.epoch, left.lease, left.cause, left.is_destroyed)
+        = (right.state, right.epoch, right.lease, right.cause, right.is_destroyed)
+      AND (left.state = 'leased' OR left.changed_at / 1000 = right.changed_at / 1000)`,
+  remove: `DELETE FROM segments WHERE pool_id = :pool AND first = :at`,
+} as const;
+
+export class Segments {
+  readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
+
+  constructor(db: DatabaseSync) {
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+    this.#statements = Object.fromEntries(prepared);
+  }
+
+  /** New addresses, at the end of the pool. */
+  append(pool: number, { first, last }: Range): void {
+    this.#statements.append.run({ pool, first, last });
+    this.#merge(pool, first);
+  }
+
+  /**
+   * At most `count` addresses that wait in `state`: available ones oldest first, leased ones in
+   * the order in which they were leased.
+   */
+  oldest(pool: number, state: 'available' | 'leased', count: number): Range[] {
+    const ranges: Range[] = [];
+    let left = count;
+    if (left <= 0) return ranges;
+    for (const { first, last } of this.#statements.waiting.iterate({ pool, state })) {
+      const range = {
+        first: Number(first),
+        last: Math.min(Number(last), Number(first) + left - 1),
+      };
+      ranges.push(range);
+      left -= sizeOf(range);
+      if (left === 0) break;
+    }
+    return ranges;
+  }
+
+  /** Leases available ranges; they become dispensed in this order, after what is leased already. */
+  lease(pool: number, ranges: readonly Range[], epoch: number, at: number): void {
+    const newest = this.#statements.newestLease.get({ pool });
+    let lease = Number(newest?.lease ?? 1);
+    let end = newest === undefined ? undefined : Number(newest.last);
+    for (const range of ranges) {
+      // What continues the newest lease is part of it; anything else comes after it.
+      if (end !== undefined && range.first !== end + 1) lease++;
+      this.change(pool, range, 'available', { to: 'leased', epoch, lease, at });
+      end = range.last;
+    }
+  }
+
+  /** All addresses of the range, which lies in one segment, go from `from` to `change.to`. */
+  change(pool: number, range: Range, from: State, change: Change): void {
+    const { to, epoch, at, lease, cause } = { epoch: 0, at: 0, lease: 0, cause: '', ...change };
+    this.#isolate(pool, range);
+    const row = { pool, ...range, from, to, epoch, lease, changedAt: at, cause };
+    if (this.#statements.change.run(row).changes !== 1) {
+      throw new Error(`addresses ${range.first} to ${range.last} are not all ${from}`);
+    }
+    this.#mergeBoth(pool, range);
+  }
+
+  /** Marks dispensed addresses, which lie in one segment: their secrets are gone. */
+  markDestroyed(pool: number, range: Range): void {
+    this.#isolate(pool, range);
+    this.#statements.destroyed.run({ pool, ...range });
+    this.#mergeBoth(pool, range);
+  }
+
+  #isolate(pool: number, { first, last }: Range): void {
+    this.#split(pool, first);
+    this.#split(pool, last + 1);
+  }
+
+  /** Makes `at` the start of a segment, if it lies within one. */
+  #split(pool: number, at: number): void {
+    const { copyTail, cutTail } = this.#statements;
+    if (copyTail.run({ pool, at }).changes === 0) return;
+    cutTail.run({ pool, at });
+  }
+
+  #mergeBoth(pool: number, { first, last }: Range): void {
+    this.#merge(pool, last + 1);
+    this.#merge(pool, first);
+  }
+
+  /** Merges the segment that starts at `at` into the one before it, if both agree. */
+  #merge(pool: number, at: number): void {
+    const { absorb, remove } = this.#statements;
+    if (absorb.run({ pool, at }).changes > 0) remove.run({ pool, at });
+  }
+}
+
+export function sizeOf({ first, last }: Range): number {
+  return last - first + 1;
+}

@@ -1,0 +1,80 @@
+/**
+ * Opening the database file of a store: what it must be, its settings, its schema. A store says
+ * what it is by its application id, and how new it is by its user version: the number of the last
+ * migration that it went through. Runs in the store thread, while the data directory is held.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { VanityError } from '../errors.ts';
+
+/** 'VPOL', in the header of the file. */
+const APPLICATION_ID = 0x56504f4c;
+const MIGRATIONS = new URL('./migrations/sqlite/', import.meta.url);
+
+/** For a program that looks at the file for a moment; the store thread stands still meanwhile. */
+const BUSY_TIMEOUT_MS = 250;
+/**
+ * Pages of 4 KiB. The index of hashes is written at random places: the more commits a checkpoint
+ * gathers, the more often a page that it writes has changed several times.
+ */
+const CHECKPOINT_PAGES = 4000;
+
+const SETTINGS = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  PRAGMA foreign_keys = ON;
+  PRAGMA secure_delete = ON;
+  PRAGMA trusted_schema = OFF;
+  PRAGMA temp_store = MEMORY;
+  PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+  PRAGMA journal_size_limit = ${CHECKPOINT_PAGES * 4096};
+`;
+
+/**
+ * Opens the store in the file at `path`; an empty file becomes a store. Nothing is written to any
+ * other. Errors: STORE_FOREIGN, STORE_NEWER, those of SQLite.
+ */
+export function openDatabase(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+  try {
+    const version = versionOf(db, path);
+    db.exec(SETTINGS);
+    migrate(db, path, version);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function versionOf(db: DatabaseSync, path: string): number {
+  const applicationId = pragma(db, 'application_id');
+  const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
+  if (applicationId !== APPLICATION_ID && !(applicationId === 0 && isEmpty)) {
+    throw new VanityError('STORE_FOREIGN', `${path}: a database, but not a vanitypool store`);
+  }
+  return pragma(db, 'user_version');
+}
+
+/** Each migration is one transaction. */
+function migrate(db: DatabaseSync, path: string, version: number): void {
+  const migrations = readdirSync(MIGRATIONS).sort();
+  if (version > migrations.length) {
+    const known = `this version of vanitypool knows schemas up to ${migrations.length}`;
+    throw new VanityError('STORE_NEWER', `${path}: schema ${version}; ${known}`);
+  }
+  for (const [index, name] of migrations.entries()) {
+    if (index < version) continue;
+    db.exec(`
+      BEGIN IMMEDIATE;
+      ${readFileSync(new URL(name, MIGRATIONS), 'utf8')}
+      PRAGMA application_id = ${APPLICATION_ID};
+      PRAGMA user_version = ${index + 1};
+      COMMIT;
+    `);
+  }
+}
+
+function pragma(db: DatabaseSync, name: string): number {
+  return Number(db.prepare(`PRAGMA ${name}`).get()?.[name]);
+}

@@ -1,0 +1,455 @@
+/**
+ * The store of one node: one SQLite file. Runs in the thread that calls it. The contract, with the
+ * words and the states, is store.ts; the schema is migrations/sqlite; the states are segments.ts.
+ *
+ * Each call is one transaction, rolled back whole when anything in it fails. A commit is on disk
+ * when it returns: the journal is a write-ahead log with synchronous=FULL. NORMAL could forget the
+ * last commits in a power loss, and so hand one key out twice.
+ *
+ * What needs an await (making or opening a data key) comes before the transaction. Nothing else
+ * happens between the two: calls are made one after the other, and the data directory is held.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { VanityError } from '../errors.ts';
+import type { KeyType } from '../keypair/keypair.ts';
+import { publicKeyHash, SEALED_BYTES, Sealer, Unsealer } from '../keypair/seal.ts';
+import { createSealingKey, loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
+import { holdDataDirectory } from './data-directory.ts';
+import { type Range, Segments, sizeOf } from './segments.ts';
+import { openDatabase } from './sqlite-database.ts';
+import { storeError } from './sqlite-error.ts';
+import type {
+  Counters,
+  Hit,
+  InsertReport,
+  LeasedAddress,
+  LeaseReport,
+  Origin,
+  PoolCounts,
+  PoolIdentity,
+  Store,
+  StoredPool,
+} from './store.ts';
+
+/** Secrets destroyed by one call: some tens of milliseconds. */
+const DESTROY_MAX = 16_384;
+
+const SQL = {
+  begin: 'BEGIN IMMEDIATE',
+  commit: 'COMMIT',
+  rollback: 'ROLLBACK',
+  meta: 'SELECT store_id, sealing_key, next_id, epoch FROM meta',
+  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?',
+  saveNextId: 'UPDATE meta SET next_id = ?',
+  anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
+  dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
+  addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
+  pools: 'SELECT * FROM pools ORDER BY id',
+  pool: 'SELECT * FROM pools WHERE name = ?',
+  addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
+  addAddress: `INSERT INTO addresses
+      (id, pool_id, seq, key_hash, data_key_id, sealed, origin, created_at)
+    VALUES (?, ?, ?, ?, ?, ?, 'ground', ?) ON CONFLICT (key_hash) DO NOTHING`,
+  countGround: 'UPDATE pools SET available = available + ?1, ground = ground + ?1 WHERE id = ?2',
+  addresses: `SELECT id, seq, key_hash, data_key_id, sealed, origin, created_at
+    FROM addresses WHERE pool_id = ? AND seq BETWEEN ? AND ? ORDER BY seq`,
+  oldestSecrets: `SELECT pool_id, first, last FROM segments
+    WHERE state = 'dispensed' AND is_destroyed = 0 AND changed_at < ?
+    ORDER BY changed_at LIMIT 1`,
+  overwrite: `UPDATE addresses SET sealed = zeroblob(${SEALED_BYTES})
+    WHERE pool_id = ? AND seq BETWEEN ? AND ?`,
+  counters: 'SELECT name, value FROM counters ORDER BY name',
+  saveCounter: `INSERT INTO counters (name, value) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+} as const;
+
+interface MetaRow {
+  readonly store_id: string;
+  readonly sealing_key: Uint8Array | null;
+  readonly next_id: number;
+  readonly epoch: number;
+}
+
+interface PoolRow extends PoolCounts {
+  readonly id: number;
+  readonly name: string;
+  readonly prefix: string;
+  readonly suffix: string;
+  readonly ignore_case: number;
+  readonly keys: KeyType;
+}
+
+interface AddressRow {
+  readonly id: number;
+  readonly seq: number;
+  readonly key_hash: Uint8Array;
+  readonly data_key_id: number;
+  readonly sealed: Uint8Array;
+  readonly origin: Origin;
+  readonly created_at: number;
+}
+
+export interface SqliteStoreOptions {
+  readonly directory: string;
+  /** 'file:PATH' (made with a new store) or 'env:NAME'. */
+  readonly sealingKey: string;
+  /** Without it a directory that holds no store is STORE_NOT_FOUND, and stays as it is. */
+  readonly create?: boolean;
+}
+
+/**
+ * Opens the store in `directory` for service: a new epoch begins, and what the last one had leased
+ * and did not return is burned. Errors: DATA_NOT_WRITABLE, DATA_IN_USE, DISK_FULL,
+ * SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+  const { directory, sealingKey, create = true } = options;
+  using resources = new DisposableStack();
+  const { storeFile } = resources.use(holdDataDirectory(directory, create));
+  try {
+    const db = resources.use(openDatabase(storeFile));
+    const statements = prepare(db);
+    const key = await sealingKeyOf(statements, sealingKey);
+    const store = new SqliteStore(db, storeFile, statements, key);
+    store.adopt(resources.move());
+    return store;
+  } catch (cause) {
+    throw storeError(cause, storeFile, 'opening');
+  }
+}
+
+function prepare(db: DatabaseSync) {
+  const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+  return Object.fromEntries(prepared) as Record<keyof typeof SQL, ReturnType<typeof db.prepare>>;
+}
+
+type Statements = ReturnType<typeof prepare>;
+
+/** A store without data keys takes any key: nothing is sealed yet. */
+async function sealingKeyOf(statements: Statements, source: string): Promise<SealingKey> {
+  const isUsed = statements.anyDataKey.get() !== undefined;
+  const key = await loadSealingKey(source);
+  if (!isUsed) return key ?? createSealingKey(source);
+  if (key === undefined) {
+    throw new VanityError(
+      'SEALING_KEY_INVALID',
+      `${source}: missing, and the store is sealed with it; restore it from a backup`,
+    );
+  }
+  const { sealing_key } = metaOf(statements);
+  if (sealing_key === null || Buffer.compare(sealing_key, key.publicKey) !== 0) {
+    throw new VanityError(
+      'SEALING_KEY_INVALID',
+      `${source}: not the key that the store is sealed with; restore that one from a backup`,
+    );
+  }
+  return key;
+}
+
+function metaOf(statements: Statements): MetaRow {
+  return statements.meta.get() as unknown as MetaRow;
+}
+
+class SqliteStore implements Store {
+  readonly id: string;
+  readonly epoch: number;
+  readonly burnedAtOpen: Readonly<Record<string, number>>;
+  readonly #db: DatabaseSync;
+  readonly #path: string;
+  readonly #statements: Statements;
+  readonly #segments: Segments;
+  readonly #sealer: Sealer;
+  readonly #unsealer: Unsealer;
+  #resources: Disposable | undefined;
+
+  constructor(db: DatabaseSync, path: string, statements: Statements, key: SealingKey) {
+    this.#db = db;
+    this.#path = path;
+    this.#statements = statements;
+    this.#segments = new Segments(db);
+    const { store_id: storeId, epoch } = metaOf(statements);
+    this.id = storeId;
+    this.epoch = epoch + 1;
+    this.burnedAtOpen = this.#transaction(() => {
+      statements.startEpoch.run(key.publicKey);
+      return this.#burnLeft();
+    });
+    this.#unsealer = new Unsealer(storeId, key);
+    this.#sealer = new Sealer({
+      storeId,
+      publicKey: key.publicKey,
+      save: (sealed) =>
+        this.#transaction(() =>
+          Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
+        ),
+    });
+  }
+
+  /** Disposes of `resources` when it is closed. */
+  adopt(resources: Disposable): void {
+    this.#resources = resources;
+  }
+
+  pools(): Promise<StoredPool[]> {
+    return this.#call(() => this.#poolRows().map(storedPool));
+  }
+
+  definePool(identity: PoolIdentity): Promise<StoredPool> {
+    const { name, prefix, suffix, ignoreCase, keys } = identity;
+    return this.#call(() =>
+      this.#transaction(() => {
+        const { pool, addPool } = this.#statements;
+        if (pool.get(name) === undefined) {
+          addPool.run(name, prefix, suffix, Number(ignoreCase), keys);
+        }
+        const stored = storedPool(this.#poolRow(name));
+        for (const field of ['prefix', 'suffix', 'ignoreCase', 'keys'] as const) {
+          if (stored[field] === identity[field]) continue;
+          const [was, is] = [stored[field], identity[field]].map((value) => JSON.stringify(value));
+          const message = `pool ${name}: made with ${field} ${was}, not ${is}; give the other its own name`;
+          throw new VanityError('POOL_MISMATCH', message);
+        }
+        return stored;
+      }),
+    );
+  }
+
+  insert(hits: readonly Hit[]): Promise<InsertReport> {
+    return this.#call(async () => {
+      if (hits.length === 0) return { inserted: 0, duplicates: 0 };
+      await this.#sealer.prepare(hits.length);
+      return this.#transaction(() => this.#insert(hits));
+    });
+  }
+
+  turn(pool: string, dispensed: number, wanted: number): Promise<LeaseReport> {
+    return this.#call(async () => {
+      const { id, keys } = this.#poolRow(pool);
+      const ranges = this.#segments.oldest(id, 'available', wanted);
+      const { leased, unsealable } = await this.#unseal(id, pool, keys, ranges);
+      try {
+        return this.#transaction(() => {
+          const at = Date.now();
+          this.#dispense(id, dispensed, at);
+          this.#segments.lease(id, ranges, this.epoch, at);
+          for (const seq of unsealable) {
+            const burned = { to: 'burned', epoch: this.epoch, at, cause: 'unsealable' } as const;
+            this.#segments.change(id, { first: seq, last: seq }, 'leased', burned);
+          }
+          return { leased, burned: unsealable.length, counts: countsOf(this.#poolRow(pool)) };
+        });
+      } catch (error) {
+        for (const { keypair } of leased) keypair.fill(0);
+        throw error;
+      }
+    });
+  }
+
+  returnLease(pool: string): Promise<number> {
+    return this.#call(() =>
+      this.#transaction(() => {
+        const { id } = this.#poolRow(pool);
+        return this.#changeLeased(id, (range) =>
+          this.#segments.change(id, range, 'leased', { to: 'available' }),
+        );
+      }),
+    );
+  }
+
+  counts(pool: string): Promise<PoolCounts> {
+    return this.#call(() => countsOf(this.#poolRow(pool)));
+  }
+
+  destroyDispensed(before: number): Promise<number> {
+    return this.#call(() => {
+      const destroyed = this.#transaction(() => this.#destroy(before));
+      // Only a checkpoint takes the new pages into the database and the old ones out of the log.
+      if (destroyed > 0) this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      return destroyed;
+    });
+  }
+
+  counters(): Promise<Counters> {
+    return this.#call(() => {
+      const rows = this.#statements.counters.all();
+      return Object.fromEntries(rows.map(({ name, value }) => [String(name), Number(value)]));
+    });
+  }
+
+  saveCounters(counters: Counters): Promise<void> {
+    return this.#call(() =>
+      this.#transaction(() => {
+        for (const [name, value] of Object.entries(counters)) {
+          this.#statements.saveCounter.run(name, value);
+        }
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#resources?.[Symbol.dispose]();
+    this.#resources = undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #insert(hits: readonly Hit[]): InsertReport {
+    const { addAddress, saveNextId, countGround } = this.#statements;
+    const createdAt = Date.now();
+    const ends = new Map<string, { id: number; first: number; next: number }>();
+    const firstId = metaOf(this.#statements).next_id;
+    let id = firstId;
+    for (const { pool, keypair } of hits) {
+      let end = ends.get(pool);
+      if (end === undefined) {
+        const row = this.#poolRow(pool);
+        const first = row.ground + row.imported + 1;
+        end = { id: row.id, first, next: first };
+        ends.set(pool, end);
+      }
+      const keyHash = publicKeyHash(keypair);
+      const { dataKeyId, sealed } = this.#sealer.seal({ pool, keyHash }, keypair);
+      const { changes } = addAddress.run(
+        id,
+        end.id,
+        end.next,
+        keyHash,
+        dataKeyId,
+        sealed,
+        createdAt,
+      );
+      if (changes === 0) continue;
+      id++;
+      end.next++;
+    }
+    for (const { id: pool, first, next } of ends.values()) {
+      if (next === first) continue;
+      this.#segments.append(pool, { first, last: next - 1 });
+      countGround.run(next - first, pool);
+    }
+    saveNextId.run(id);
+    const inserted = id - firstId;
+    return { inserted, duplicates: hits.length - inserted };
+  }
+
+  /** The addresses of available ranges, and the seqs of those that cannot be unsealed. */
+  async #unseal(
+    poolId: number,
+    pool: string,
+    keyType: KeyType,
+    ranges: readonly Range[],
+  ): Promise<{ leased: LeasedAddress[]; unsealable: number[] }> {
+    const { addresses, dataKey } = this.#statements;
+    const rows = ranges.flatMap(
+      ({ first, last }) => addresses.all(poolId, first, last) as unknown as AddressRow[],
+    );
+    const dataKeys = await this.#unsealer.dataKeys(
+      new Set(rows.map((row) => row.data_key_id)),
+      (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,
+    );
+    const leased: LeasedAddress[] = [];
+    const sealed = new Set(ranges.flatMap(seqsOf));
+    for (const row of rows) {
+      const place = { pool, keyHash: row.key_hash };
+      const key = dataKeys.get(row.data_key_id);
+      const keypair = key && this.#unsealer.unseal(key, place, row.sealed);
+      if (keypair === undefined) continue;
+      sealed.delete(row.seq);
+      const { id, origin, created_at: createdAt } = row;
+      leased.push({ id, createdAt, origin, keyType, keypair });
+    }
+    return { leased, unsealable: [...sealed] };
+  }
+
+  #dispense(pool: number, count: number, at: number): void {
+    const ranges = this.#segments.oldest(pool, 'leased', count);
+    const leased = ranges.reduce((sum, range) => sum + sizeOf(range), 0);
+    if (leased !== count) throw new RangeError(`${count} dispensed, but ${leased} are leased`);
+    for (const range of ranges) {
+      const change = { to: 'dispensed', epoch: this.epoch, at } as const;
+      this.#segments.change(pool, range, 'leased', change);
+    }
+  }
+
+  #burnLeft(): Record<string, number> {
+    const burned: Record<string, number> = {};
+    const change = { to: 'burned', epoch: this.epoch, at: Date.now(), cause: 'crash' } as const;
+    for (const { id, name } of this.#poolRows()) {
+      const count = this.#changeLeased(id, (range) =>
+        this.#segments.change(id, range, 'leased', change),
+      );
+      if (count > 0) burned[name] = count;
+    }
+    return burned;
+  }
+
+  /** How many there were. */
+  #changeLeased(pool: number, change: (range: Range) => void): number {
+    const ranges = this.#segments.oldest(pool, 'leased', Number.POSITIVE_INFINITY);
+    for (const range of ranges) change(range);
+    return ranges.reduce((sum, range) => sum + sizeOf(range), 0);
+  }
+
+  #destroy(before: number): number {
+    const { oldestSecrets, overwrite } = this.#statements;
+    let left = DESTROY_MAX;
+    while (left > 0) {
+      const row = oldestSecrets.get(before);
+      if (row === undefined) break;
+      const [pool, first, last] = [row.pool_id, row.first, row.last].map(Number);
+      const range = { first: first!, last: Math.min(last!, first! + left - 1) };
+      overwrite.run(pool!, range.first, range.last);
+      this.#segments.markDestroyed(pool!, range);
+      left -= sizeOf(range);
+    }
+    return DESTROY_MAX - left;
+  }
+
+  #poolRows(): PoolRow[] {
+    return this.#statements.pools.all() as unknown as PoolRow[];
+  }
+
+  #poolRow(name: string): PoolRow {
+    const row = this.#statements.pool.get(name);
+    if (row !== undefined) return row as unknown as PoolRow;
+    throw new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
+  }
+
+  async #call<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      throw storeError(cause, this.#path, 'running');
+    }
+  }
+
+  #transaction<T>(work: () => T): T {
+    const { begin, commit, rollback } = this.#statements;
+    begin.run();
+    try {
+      const result = work();
+      commit.run();
+      return result;
+    } catch (error) {
+      // Some failures, a full disk among them, have rolled back already.
+      if (this.#db.isTransaction) rollback.run();
+      throw error;
+    }
+  }
+}
+
+function storedPool(row: PoolRow): StoredPool {
+  const { name, prefix, suffix, keys } = row;
+  return { name, prefix, suffix, ignoreCase: row.ignore_case === 1, keys, counts: countsOf(row) };
+}
+
+function countsOf(row: PoolRow): PoolCounts {
+  const { available, leased, reserved, dispensed, burned, ground, imported } = row;
+  return { available, leased, reserved, dispensed, burned, ground, imported };
+}
+
+function seqsOf({ first, last }: Range): number[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
