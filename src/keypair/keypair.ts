@@ -6,7 +6,16 @@
  * 5.1.5). It is not the 64-byte expanded key, which other libraries call the private key.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
 import { addressOf } from './address.ts';
@@ -53,6 +62,20 @@ export function proveKeypair(keypair: Uint8Array): boolean {
 /** The text of a `solana-keygen` file: a JSON array of 64 numbers. */
 export function keypairFileText(keypair: Uint8Array): string {
   return `[${keypair.join(',')}]`;
+}
+
+/**
+ * Makes the directory, mode 0700, if it is missing, and sees that files can be made in it: before
+ * a long search, or before something is taken that comes only once. Error: FILE_NOT_WRITABLE.
+ */
+export function makeKeypairDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new VanityError('FILE_NOT_WRITABLE', `${directory}: ${message}`, { cause });
+  }
 }
 
 /**

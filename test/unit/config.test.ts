@@ -1,0 +1,293 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type Config, type ConfigSources, loadConfig } from '../../src/config.ts';
+import { VanityError } from '../../src/errors.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'vanitypool-'));
+after(() => rmSync(root, { recursive: true }));
+
+/** The configuration of a working directory with this `vanitypool.toml`. */
+function load(toml: string, sources: ConfigSources = {}): Config {
+  const cwd = mkdtempSync(join(root, 'cwd-'));
+  writeFileSync(join(cwd, 'vanitypool.toml'), toml);
+  return loadConfig({ cwd, ...sources });
+}
+
+function refuses(make: () => unknown, code: string, message: string | RegExp): void {
+  assert.throws(make, (error) => {
+    assert.ok(error instanceof VanityError, String(error));
+    assert.equal(error.code, code, error.message);
+    if (typeof message === 'string') assert.ok(error.message.includes(message), error.message);
+    else assert.match(error.message, message);
+    return true;
+  });
+}
+
+test('with nothing at all there is one pool and every default', () => {
+  const cwd = mkdtempSync(join(root, 'empty-'));
+  assert.deepEqual(loadConfig({ cwd }), {
+    logLevel: 'info',
+    http: { host: '127.0.0.1', port: 5057, threads: 1, compat: true, drainSeconds: 20 },
+    store: {
+      directory: join(cwd, 'data'),
+      sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
+      retentionHours: 24,
+    },
+    grinder: { threads: availableParallelism(), batch: 256, sliceMs: 25, priority: 'idle' },
+    pools: [
+      {
+        name: 'pet',
+        suffix: '[a-z]Pet',
+        prefix: '',
+        ignoreCase: false,
+        keys: 'seed',
+        target: 1000,
+        ready: 256,
+        readyMax: 65_536,
+      },
+    ],
+  });
+});
+
+test('the configuration cannot be changed', () => {
+  const config = load('');
+  for (const part of [
+    config,
+    config.http,
+    config.store,
+    config.grinder,
+    config.pools,
+    config.pools[0],
+  ]) {
+    assert.ok(Object.isFrozen(part));
+  }
+});
+
+test('a flag goes before the environment, that before the file, that before the default', () => {
+  const file = '[http]\nport = 1\nthreads = 2\ncompat = false\n[store]\nurl = "file:from-file"';
+  const env = { VANITYPOOL_HTTP__PORT: '3', VANITYPOOL_HTTP__THREADS: '4' };
+  const { http, store } = load(file, { env, flags: { 'http.port': 5 } });
+  assert.deepEqual([http.port, http.threads, http.compat, http.drainSeconds], [5, 4, false, 20]);
+  assert.match(store.directory, /\/from-file$/);
+});
+
+test('a file of another name is read only when it is named, and must be there', () => {
+  const cwd = mkdtempSync(join(root, 'named-'));
+  writeFileSync(join(cwd, 'other.toml'), '[http]\nport = 7');
+  assert.equal(loadConfig({ cwd }).http.port, 5057);
+  assert.equal(loadConfig({ cwd, file: 'other.toml' }).http.port, 7);
+  assert.equal(loadConfig({ cwd: '/', file: join(cwd, 'other.toml') }).http.port, 7);
+  const missing = join(cwd, 'missing.toml');
+  refuses(
+    () => loadConfig({ cwd, file: 'missing.toml' }),
+    'CONFIG_UNREADABLE',
+    `${missing}: there is no such file`,
+  );
+});
+
+test('a file that cannot be read or is no TOML is refused by its path', () => {
+  const cwd = mkdtempSync(join(root, 'bad-'));
+  refuses(() => loadConfig({ cwd, file: '.' }), 'CONFIG_UNREADABLE', cwd);
+  writeFileSync(join(cwd, 'vanitypool.toml'), '[http]\nport = = 1');
+  refuses(() => loadConfig({ cwd }), 'CONFIG_UNREADABLE', join(cwd, 'vanitypool.toml'));
+  writeFileSync(join(cwd, 'vanitypool.toml'), '[http]\nport = 1\nport = 2');
+  refuses(() => loadConfig({ cwd }), 'CONFIG_UNREADABLE', join(cwd, 'vanitypool.toml'));
+});
+
+test('paths are taken from the working directory', () => {
+  const cwd = mkdtempSync(join(root, 'paths-'));
+  const { http, store } = loadConfig({
+    cwd,
+    flags: {
+      'http.host': 'unix:run.sock',
+      'store.url': 'file:pools',
+      'store.sealing_key': 'file:key',
+    },
+  });
+  assert.equal(http.host, `unix:${join(cwd, 'run.sock')}`);
+  assert.equal(store.directory, join(cwd, 'pools'));
+  assert.equal(store.sealingKey, `file:${join(cwd, 'key')}`);
+  assert.equal(
+    loadConfig({ cwd, flags: { 'store.url': 'file:/srv/pools' } }).store.sealingKey,
+    'file:/srv/pools/sealing.key',
+  );
+  const fromEnv = loadConfig({ cwd, flags: { 'store.sealing_key': 'env:POOL_KEY' } });
+  assert.equal(fromEnv.store.sealingKey, 'env:POOL_KEY');
+});
+
+test('only environment names with __ are configuration', () => {
+  const env = { VANITYPOOL_ISA: 'portable', VANITYPOOL_PORT: '1', OTHER__PORT: '2', PATH: '/bin' };
+  assert.equal(load('', { env }).http.port, 5057);
+  refuses(
+    () => load('', { env: { VANITYPOOL_HTTP__PROT: '1' } }),
+    'CONFIG_UNKNOWN_KEY',
+    'http.prot: no such key; there are: role, log_level, http.host',
+  );
+  assert.equal(load('', { env: { VANITYPOOL___LOG_LEVEL: 'warn' } }).logLevel, 'warn');
+  assert.equal(load('', { env: { VANITYPOOL_HTTP__PORT: undefined } }).http.port, 5057);
+});
+
+test('a value of the environment has the kind of its key', () => {
+  const env = {
+    VANITYPOOL_HTTP__COMPAT: 'false',
+    VANITYPOOL_HTTP__HOST: '127',
+    VANITYPOOL_STORE__URL: 'file:123',
+    VANITYPOOL_GRINDER__THREADS: '0',
+    VANITYPOOL_GRINDER__PRIORITY: 'normal',
+  };
+  const { http, store, grinder } = load('', { env });
+  assert.equal(http.compat, false);
+  assert.equal(http.host, '127');
+  assert.match(store.directory, /\/123$/);
+  assert.equal(grinder.threads, 0);
+  assert.equal(grinder.priority, 'normal');
+  for (const value of ['x', '', '1.5', '-1', '0x10', '1e3', ' 1']) {
+    const bad = { VANITYPOOL_HTTP__PORT: value };
+    refuses(() => load('', { env: bad }), 'CONFIG_INVALID', 'http.port: ');
+  }
+});
+
+/** For each key what is refused and what the message says is allowed. */
+const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[]])[] = [
+  ['role', '"all" in this version', 'api', 1],
+  ['log_level', '"debug" or "info" or "warn" or "error" or "silent"', 'loud', 1, true],
+  ['http.host', 'a loopback address', '', 'a b', 5],
+  ['http.port', 'a whole number from 0 to 65535', -1, 65_536, 1.5, '80', true],
+  ['http.threads', 'a whole number from 1 to 64', 0, 65, '2'],
+  ['http.tls_cert', 'no value in this version', 'cert.pem'],
+  ['http.tls_key', 'no value in this version', 'key.pem'],
+  ['http.insecure', 'false in this version', true, 'false'],
+  ['http.trust_proxy', 'false in this version', true],
+  ['http.compat', 'true or false', 'yes', 1],
+  ['http.drain_seconds', 'a whole number from 0 to 3600', -1, 3601],
+  ['store.url', '"file:DIRECTORY" in this version', 'postgres://host/db', 'file:', './data', 1],
+  ['store.durability', '"leased" in this version', 'committed'],
+  [
+    'store.sealing_key',
+    '"file:PATH" or "env:NAME"',
+    'secret',
+    'file:',
+    'env:',
+    'env:1A',
+    'env:A B',
+  ],
+  ['store.retention_hours', 'a whole number from 1 to 8760', 0, 8761],
+  ['store.lease_ttl_seconds', '60 in this version', 30],
+  ['grinder.threads', 'a whole number from 0 to 1024', -1, 1025, 'all'],
+  ['grinder.batch', 'a whole number from 1 to 4096', 0, 4097],
+  ['grinder.slice_ms', 'a whole number from 1 to 50', 0, 51],
+  ['grinder.priority', '"idle" or "normal"', 'high', 0],
+  ['auth.required', '"auto" or false', true, 'no'],
+];
+
+for (const [key, allowed, ...values] of BAD) {
+  test(`${key} takes only what is allowed`, () => {
+    for (const value of values) {
+      const message = `${key}: ${JSON.stringify(value)} is not allowed; allowed: ${allowed}`;
+      refuses(() => load('', { flags: { [key]: value } }), 'CONFIG_INVALID', message);
+    }
+  });
+}
+
+test('every key has its bad values tested above', () => {
+  const { message } = (() => {
+    try {
+      return load('', { flags: { nonsense: 1 } }) as never;
+    } catch (error) {
+      return error as Error;
+    }
+  })();
+  const known = message.split('there are: ')[1]!.split(', ');
+  assert.deepEqual(known.toSorted(), BAD.map(([key]) => key).toSorted());
+});
+
+test('an unknown key, section or key of a pool is refused by its name', () => {
+  refuses(
+    () => load('[http]\nprot = 1'),
+    'CONFIG_UNKNOWN_KEY',
+    'http.prot: no such key; there are: ',
+  );
+  refuses(() => load('[htpp]\nport = 1'), 'CONFIG_UNKNOWN_KEY', 'htpp.port: no such key');
+  refuses(() => load('port = 1'), 'CONFIG_UNKNOWN_KEY', 'port: no such key');
+  refuses(() => load('[__proto__]\nport = 1'), 'CONFIG_UNKNOWN_KEY', 'no such key');
+  refuses(() => load('toString = 1'), 'CONFIG_UNKNOWN_KEY', 'toString: no such key');
+  refuses(
+    () => load('[[pools]]\nname = "a"\nsufix = "x"'),
+    'CONFIG_UNKNOWN_KEY',
+    'pools.a.sufix: no such key; there are: name, suffix, prefix',
+  );
+  refuses(() => load('[[pools]]\nname = "a"\nhost = "x"'), 'CONFIG_UNKNOWN_KEY', 'pools.a.host');
+});
+
+test('pools of the file stand instead of the default one, in order', () => {
+  const { pools } = load(`
+    [[pools]]
+    name = "pump"
+    suffix = "pump"
+    target = 5
+    ready = 2
+    ready_max = 2
+    [[pools]]
+    name = "abc-1_x"
+    prefix = "abc"
+    ignore_case = true
+  `);
+  assert.deepEqual(
+    pools.map(({ name, suffix, prefix, ignoreCase, target, ready, readyMax }) => {
+      return [name, suffix, prefix, ignoreCase, target, ready, readyMax];
+    }),
+    [
+      ['pump', 'pump', '', false, 5, 2, 2],
+      ['abc-1_x', '', 'abc', true, 1000, 256, 65_536],
+    ],
+  );
+});
+
+const BAD_POOLS: readonly (readonly [line: string, message: string])[] = [
+  ['name = "Pet"', 'pools.Pet.name: "Pet" is not allowed; allowed: lower-case letters'],
+  ['name = ""', 'pools..name: "" is not allowed'],
+  ['name = 5', 'pools.1.name: 5 is not allowed'],
+  ['name = "a/b"', 'pools.a/b.name: '],
+  [`name = "${'a'.repeat(64)}"`, '.name: '],
+  ['suffix = "a"', 'pools.1.name: a pool needs a name'],
+  [
+    'name = "a"\nsuffix = 1',
+    'pools.a.suffix: 1 is not allowed; allowed: a pattern such as "[a-z]Pet"',
+  ],
+  ['name = "a"\nprefix = true', 'pools.a.prefix: true is not allowed'],
+  [
+    'name = "a"\nignore_case = "yes"',
+    'pools.a.ignore_case: "yes" is not allowed; allowed: true or false',
+  ],
+  [
+    'name = "a"\ntarget = 0',
+    'pools.a.target: 0 is not allowed; allowed: a whole number from 1 to 100000000',
+  ],
+  ['name = "a"\nready = 0', 'pools.a.ready: 0 is not allowed'],
+  ['name = "a"\nready_max = 1048577', 'pools.a.ready_max: 1048577 is not allowed'],
+  ['name = "a"\nready = 9\nready_max = 8', 'pools.a.ready: 9 is more than ready_max (8)'],
+  [
+    'name = "a"\nkeys = "expanded"',
+    'pools.a.keys: "expanded" is not allowed; allowed: "seed" in this version',
+  ],
+  ['name = "a"\nhandout = "sign-only"', 'pools.a.handout: '],
+  ['name = "a"\nsign_limit = 2', 'pools.a.sign_limit: '],
+  ['name = "a"\nreuse_released = true', 'pools.a.reuse_released: '],
+  ['name = "a"\naccepts_imports = true', 'pools.a.accepts_imports: '],
+  ['name = "a"\n[[pools]]\nname = "a"', 'pools.a.name: two pools have this name'],
+];
+
+for (const [lines, message] of BAD_POOLS) {
+  test(`a pool with ${JSON.stringify(lines)} is refused`, () => {
+    refuses(() => load(`[[pools]]\n${lines}`), 'CONFIG_INVALID', message);
+  });
+}
+
+test('pools that are no tables are refused', () => {
+  for (const toml of ['pools = []', 'pools = "pet"', 'pools = [1]', '[pools]\nname = "a"']) {
+    refuses(() => load(toml), 'CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
+  }
+});

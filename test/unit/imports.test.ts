@@ -1,0 +1,158 @@
+/**
+ * Imports point down only: each room may import the rooms below it, so that any part can be read
+ * without those above. `worker.ts` files are the composition roots of their threads and may import
+ * what runs there; a type costs nothing at run time, and some rooms may import no more than that.
+ */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const SRC = fileURLToPath(new URL('../../src', import.meta.url));
+
+/** Any room may import these: they know nothing of the others. */
+const GROUND = ['errors', 'config', 'log', 'port', 'version'];
+
+const BELOW: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  log: [],
+  version: [],
+  port: ['errors'],
+  config: ['errors', 'log'],
+  keypair: ['errors'],
+  grinder: [...GROUND, 'keypair'],
+  store: [...GROUND, 'keypair'],
+  pool: [...GROUND, 'keypair', 'store/store'],
+  http: [...GROUND, 'keypair', 'pool'],
+  client: [],
+  service: [...GROUND, 'keypair', 'grinder', 'store', 'pool', 'http'],
+  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service'],
+};
+
+/** Threads are put together here, beyond their room: by file. */
+const ROOTS: Readonly<Record<string, readonly string[]>> = {
+  'store/worker': ['pool'],
+};
+
+/** Types alone, by room. */
+const TYPES: Readonly<Record<string, readonly string[]>> = {
+  client: ['http/schemas'],
+  cli: ['http/schemas'],
+};
+
+/** A database is named only where a thread or the program is put together. */
+const DATABASES = /^store\/(sqlite|postgres)/;
+const MAY_NAME_DATABASE = /^(store\/|service$)/;
+
+interface Import {
+  readonly file: string;
+  /** A file of ours, without its ending, or a package. */
+  readonly target: string;
+  readonly isOurs: boolean;
+  readonly isType: boolean;
+}
+
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'"();]*?from\s+['"]([^'"]+)['"]|(?:^|[^.\w])import\(\s*['"]([^'"]+)['"]\s*\)|\n\s*import\s+['"]([^'"]+)['"]|new URL\(\s*['"](\.[^'"]+\.ts)['"]/g;
+
+function importsOf(file: string, source: string): Import[] {
+  return [...source.matchAll(IMPORT)].map(([, type, from, dynamic, bare, url]) => {
+    const name = from ?? dynamic ?? bare ?? url ?? '';
+    const isOurs = name.startsWith('.');
+    const target = isOurs ? normalize(join(dirname(file), name)).replace(/\.ts$/, '') : name;
+    return { file, target, isOurs, isType: type !== undefined };
+  });
+}
+
+const roomOf = (path: string) => path.split('/')[0]!;
+const isIn = (path: string, places: readonly string[] = []) =>
+  places.some((place) => path === place || path.startsWith(`${place}/`));
+
+/** What is wrong with an import, or undefined. */
+function wrong({ file, target, isType }: Import): string | undefined {
+  const [from, to] = [roomOf(file), roomOf(target)];
+  if (DATABASES.test(target) && !MAY_NAME_DATABASE.test(file)) return 'names a database';
+  if (from === to || isIn(target, BELOW[from]) || isIn(target, ROOTS[file])) return undefined;
+  if (isType && isIn(target, TYPES[from])) return undefined;
+  return `${from} may not import ${target}`;
+}
+
+const files = globSync('**/*.ts', { cwd: SRC }).map((path) => path.replaceAll('\\', '/'));
+const imports = files.flatMap((path) =>
+  importsOf(path.replace(/\.ts$/, ''), readFileSync(join(SRC, path), 'utf8')),
+);
+const ours = imports.filter(({ isOurs }) => isOurs);
+
+test('every file stands in a room that has a rule', () => {
+  for (const path of files) {
+    const room = roomOf(path.replace(/\.ts$/, ''));
+    assert.ok(Object.hasOwn(BELOW, room), `src/${path} stands in no room of the table`);
+  }
+});
+
+test('no import points upward', () => {
+  assert.ok(ours.length > 50, `only ${ours.length} imports were found`);
+  const faults = ours.flatMap((one) => {
+    const reason = wrong(one);
+    return reason === undefined ? [] : [`src/${one.file}.ts: ${reason}`];
+  });
+  assert.deepEqual(faults, []);
+});
+
+test('no Solana library is in the program: it is for tests', () => {
+  const found = imports.filter(({ target }) => /solana|@scure|fast-check/.test(target));
+  assert.deepEqual(
+    found.map(({ file, target }) => `${file} -> ${target}`),
+    [],
+  );
+});
+
+test('no file is a drawer or a barrel', () => {
+  for (const path of files) {
+    assert.doesNotMatch(path, /(^|\/)(utils?|helpers?|lib|common|types|index)\.ts$/);
+    assert.doesNotMatch(readFileSync(join(SRC, path), 'utf8'), /^export \* from/m, path);
+  }
+});
+
+test('the rule itself sees what it must see', () => {
+  const source = `
+    import { a } from './b.ts';
+    import type { C } from '../http/schemas.ts';
+    import {
+      d,
+      type E,
+    } from '../service.ts';
+    export { f } from '../pool/pool.ts';
+    const g = await import('../grinder/grinder.ts');
+    import '../store/sqlite.ts';
+    new Worker(new URL('./worker.ts', import.meta.url));
+    import { h } from 'node:fs';`;
+  const found = importsOf('store/x', source);
+  assert.deepEqual(
+    found.map(({ target, isType }) => (isType ? `type ${target}` : target)),
+    [
+      'store/b',
+      'type http/schemas',
+      'service',
+      'pool/pool',
+      'grinder/grinder',
+      'store/sqlite',
+      'store/worker',
+      'node:fs',
+    ],
+  );
+  const reasonFor = (file: string, target: string, isType = false) =>
+    wrong({ file, target, isType, isOurs: true });
+  assert.equal(reasonFor('keypair/pattern', 'errors'), undefined);
+  assert.equal(reasonFor('keypair/pattern', 'log'), 'keypair may not import log');
+  assert.equal(reasonFor('grinder/worker', 'store/store'), 'grinder may not import store/store');
+  assert.equal(reasonFor('pool/pool', 'store/store'), undefined);
+  assert.equal(reasonFor('pool/pool', 'store/worker'), 'pool may not import store/worker');
+  assert.equal(reasonFor('http/app', 'store/sqlite'), 'names a database');
+  assert.equal(reasonFor('store/worker', 'pool/refill'), undefined);
+  assert.equal(reasonFor('store/sqlite', 'pool/refill'), 'store may not import pool/refill');
+  assert.equal(reasonFor('cli/status', 'http/schemas', true), undefined);
+  assert.equal(reasonFor('cli/status', 'http/schemas'), 'cli may not import http/schemas');
+  assert.equal(reasonFor('http/worker', 'service'), 'http may not import service');
+});
