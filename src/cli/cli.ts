@@ -1,0 +1,103 @@
+/**
+ * The command line's entry: finds the command, answers `--help`, and turns what goes wrong into a
+ * message on standard error and an exit code. Each command is loaded only when it runs.
+ *
+ * Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+ */
+import { VanityError } from '../errors.ts';
+import { COMMAND_NAMES, type CommandName, flagsOf, HELP } from './help.ts';
+import { nearest, usage } from './options.ts';
+
+const USAGE = `usage: vanitypool COMMAND [options]
+
+Solana vanity addresses, ground ahead of time and handed out exactly once.
+
+${COMMAND_NAMES.map((name) => `  ${name.padEnd(10)}${HELP[name].summary}`).join('\n')}
+
+"vanitypool COMMAND --help" explains a command. "vanitypool --version" tells the version.
+Start with:  vanitypool serve
+`;
+
+const DONE = 0;
+const FAILED = 1;
+const WRONG_USAGE = 2;
+
+const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = {
+  serve: async (args) => (await import('./serve.ts')).serve(args),
+  grind: async (args) => (await import('./grind.ts')).grind(args),
+  estimate: async (args) => (await import('./estimate.ts')).estimate(args),
+  status: async (args) => (await import('./status.ts')).status(args),
+  dispense: async (args) => (await import('./dispense.ts')).dispense(args),
+};
+
+async function run(args: readonly string[]): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === undefined) {
+    process.stderr.write(USAGE);
+    return WRONG_USAGE;
+  }
+  if (first === '--version' || first === '-v') {
+    const { VERSION } = await import('../version.ts');
+    return print(`${VERSION}\n`);
+  }
+  if (first === '--help' || first === '-h') return print(USAGE);
+  if (first === 'help') {
+    const [name] = rest;
+    if (name !== undefined && !isCommand(name)) throw unknownCommand(name);
+    return print(name === undefined ? USAGE : HELP[name].text);
+  }
+  if (!isCommand(first)) throw unknownCommand(first);
+  if (rest.includes('--help') || rest.includes('-h')) return print(HELP[first].text);
+  try {
+    return await RUN[first](rest);
+  } catch (error) {
+    throw readableUsage(error, first);
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return DONE;
+}
+
+function isCommand(name: string): name is CommandName {
+  return Object.hasOwn(HELP, name);
+}
+
+function unknownCommand(name: string): VanityError {
+  const noun = name.startsWith('-') ? 'flag' : 'command';
+  const quoted = JSON.stringify(name);
+  return usage(`there is no ${noun} ${quoted}${hint(name, COMMAND_NAMES, 'commands')}`);
+}
+
+/** Errors of parseArgs are rewritten to name the flags that there are; others pass. */
+function readableUsage(error: unknown, command: CommandName): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!(error instanceof TypeError) || !code?.startsWith('ERR_PARSE_ARGS_')) return error;
+  const flags = flagsOf(command);
+  const unknown = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
+  if (unknown === undefined) {
+    return usage(`${message.replaceAll('\n', ' ')} (see "vanitypool ${command} --help")`);
+  }
+  return usage(`${command} has no flag ${unknown}${hint(unknown, flags, 'flags')}`);
+}
+
+function hint(name: string, known: readonly string[], plural: string): string {
+  const near = nearest(name, known);
+  return `${near === undefined ? '' : `; did you mean ${near}?`} (${plural}: ${known.join(', ')})`;
+}
+
+function report(error: unknown): number {
+  if (!(error instanceof VanityError)) {
+    process.stderr.write(`vanitypool: ${error instanceof Error ? error.stack : error}\n`);
+    return FAILED;
+  }
+  const { code, message, retryAfterSeconds } = error;
+  const retry = retryAfterSeconds === undefined ? '' : `; try again in ${retryAfterSeconds} s`;
+  process.stderr.write(`vanitypool: ${message}${retry} (${code})\n`);
+  return /^(USAGE|CONFIG|PATTERN)_/.test(code) ? WRONG_USAGE : FAILED;
+}
+
+// A reader that has seen enough (`| head -1`) closes the pipe: there is nobody left to tell.
+process.stdout.on('error', () => process.exit(FAILED));
+process.exitCode = await run(process.argv.slice(2)).catch(report);

@@ -1,0 +1,72 @@
+/**
+ * `vanitypool dispense`: takes addresses from the running server, as JSON lines with their secret
+ * keys on standard output, or as keypair files. The server hands each out this once, so what can
+ * go wrong with the files is looked for before anything is taken.
+ */
+import { parseArgs } from 'node:util';
+import { VanityError } from '../errors.ts';
+import type { Dispensed, DispensedAddress } from '../http/schemas.ts';
+import { addressOf, decodeBase58 } from '../keypair/address.ts';
+import {
+  makeKeypairDirectory,
+  proveKeypair,
+  SEED_BYTES,
+  writeKeypairFile,
+} from '../keypair/keypair.ts';
+import { readWhole, usage } from './options.ts';
+import { ServerClient } from './server-client.ts';
+
+/** The most that the server hands out at once. */
+const COUNT_MAX = 1000;
+
+export async function dispense(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      count: { type: 'string' },
+      url: { type: 'string' },
+      out: { type: 'string' },
+      json: { type: 'boolean' },
+    },
+  });
+  const { url, out, json = false } = values;
+  const [pool, ...others] = positionals;
+  if (pool === undefined) throw usage('which pool? give its name: vanitypool dispense POOL');
+  if (others.length > 0) throw usage(`one pool at a time; not also ${others.join(' ')}`);
+  const count = readWhole('--count', values.count, 1, COUNT_MAX);
+  const server = new ServerClient(url);
+  if (out !== undefined) makeKeypairDirectory(out);
+  const path = `/v1/pools/${encodeURIComponent(pool)}/dispense`;
+  const { addresses } = await server.ask<Dispensed>('POST', path, { count });
+  if (out === undefined) {
+    for (const address of addresses) process.stdout.write(`${JSON.stringify(address)}\n`);
+    return 0;
+  }
+  writeFiles(out, addresses, json);
+  return 0;
+}
+
+/** All that can be written are: an error for one must not lose the others. */
+function writeFiles(
+  directory: string,
+  addresses: readonly DispensedAddress[],
+  json: boolean,
+): void {
+  const lost: string[] = [];
+  for (const { id, address, secretKey } of addresses) {
+    try {
+      const keypair = decodeBase58(secretKey);
+      if (!proveKeypair(keypair) || addressOf(keypair.subarray(SEED_BYTES)) !== address) {
+        throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
+      }
+      const path = writeKeypairFile(directory, keypair);
+      process.stdout.write(json ? `${JSON.stringify({ id, address, path })}\n` : `${address}\n`);
+    } catch (error) {
+      lost.push(`address ${id}: ${(error as Error).message}`);
+    }
+  }
+  if (lost.length === 0) return;
+  const message = `${lost.length} of ${addresses.length} were handed out and not written: ${lost[0]}`;
+  throw new VanityError('FILE_NOT_WRITABLE', message);
+}

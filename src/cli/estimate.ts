@@ -1,0 +1,108 @@
+/**
+ * `vanitypool estimate`: how rare a pattern is, exactly, and how long this machine takes. The rate
+ * is measured with the grinder itself and the pattern that was asked for; what it finds meanwhile
+ * is wiped and never shown.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Grinder, type GrinderStats } from '../grinder/grinder.ts';
+import { attemptsFor } from '../keypair/difficulty.ts';
+import type { Pattern } from '../keypair/pattern.ts';
+import { createLog } from '../log.ts';
+import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
+import { PATTERN_OPTIONS, readPattern, readThreads } from './options.ts';
+
+const CHANCES = [0.5, 0.95];
+const MEASURE_MS = 1000;
+const POLL_MS = 20;
+
+interface Rate {
+  readonly attemptsPerSecond: number;
+  readonly threads: number;
+  readonly isa: string;
+}
+
+export async function estimate(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { ...PATTERN_OPTIONS, json: { type: 'boolean' } },
+  });
+  const pattern = readPattern(values);
+  const rate = await measure(pattern, readThreads(values.threads));
+  process.stdout.write(values.json ? asJson(pattern, rate) : asTable(pattern, rate));
+  return 0;
+}
+
+/** The rate over about a second, counted from the first report, when all tables are built. */
+async function measure(pattern: Pattern, threads: number): Promise<Rate> {
+  await using grinder = new Grinder({
+    threads,
+    batch: 256,
+    sliceMs: 25,
+    priority: 'normal',
+    onHits: () => Promise.resolve(),
+    log: createLog('main', 'warn', process.stderr.isTTY === true),
+  });
+  grinder.steer([{ pool: 'estimate', pattern }]);
+  const first = await reported(grinder, 0);
+  const startedAt = performance.now();
+  await sleep(MEASURE_MS);
+  const last = await reported(grinder, first.attempts);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const attemptsPerSecond = (last.attempts - first.attempts) / seconds;
+  return { attemptsPerSecond, threads, isa: last.isa ?? 'unknown' };
+}
+
+/** The first report of more than so many attempts. */
+async function reported(grinder: Grinder, attempts: number): Promise<GrinderStats> {
+  for (;;) {
+    const stats = grinder.stats();
+    if (stats.attempts > attempts) return stats;
+    await sleep(POLL_MS);
+  }
+}
+
+function asJson(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): string {
+  const { text, prefix, suffix, ignoreCase, difficulty, notes } = pattern;
+  const report = {
+    pattern: text,
+    prefix,
+    suffix,
+    ignoreCase,
+    difficulty,
+    notes,
+    attemptsPerSecond: Math.round(attemptsPerSecond),
+    threads,
+    isa,
+    expectedSeconds: difficulty / attemptsPerSecond,
+    chances: CHANCES.map((chance) => {
+      const attempts = attemptsFor(difficulty, chance);
+      return { chance, attempts, seconds: attempts / attemptsPerSecond };
+    }),
+  };
+  return `${JSON.stringify(report)}\n`;
+}
+
+function asTable(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): string {
+  const { text, difficulty, notes } = pattern;
+  const line = (name: string, attempts: number) => [
+    name,
+    `${formatCount(attempts)} attempts`,
+    formatSeconds(attempts / attemptsPerSecond),
+  ];
+  const rate = `${formatCount(attemptsPerSecond)} attempts/s, ${threads} threads, ${isa}`;
+  return [
+    `pattern  ${text}\n`,
+    ...notes.map((note) => `note     ${note}\n`),
+    `machine  ${rate}\n\n`,
+    formatTable(
+      [
+        line('on average', difficulty),
+        ...CHANCES.map((chance) =>
+          line(`${formatChance(chance)} chance`, attemptsFor(difficulty, chance)),
+        ),
+      ],
+      1,
+    ),
+  ].join('');
+}

@@ -1,0 +1,68 @@
+/**
+ * Figures for people: counts, rates, durations and chances, short and in one unit. What a script
+ * reads is never made here.
+ */
+
+/** `1,234,567`; beyond what anybody reads digit by digit `1.23e+18`. */
+export function formatCount(value: number): string {
+  return value < 1e15 ? Math.round(value).toLocaleString('en-US') : value.toExponential(2);
+}
+
+/** `950/s`, `12.3 k/s`, `3.10 M/s`, `1.20 G/s`. */
+export function formatRate(perSecond: number): string {
+  if (perSecond < 1000) return `${Math.round(perSecond)}/s`;
+  const power = Math.min(3, Math.floor(Math.log10(perSecond) / 3));
+  return `${(perSecond / 1000 ** power).toPrecision(3)} ${'kMG'[power - 1]}/s`;
+}
+
+const YEAR_SECONDS = 365.25 * 86_400;
+const UNITS = [
+  ['year', YEAR_SECONDS],
+  ['day', 86_400],
+  ['h', 3600],
+  ['min', 60],
+] as const;
+
+/** Two significant units at most: `0.15 s`, `12 s`, `3 min 20 s`, `2 days 4 h`, `7.1e+9 years`. */
+export function formatSeconds(seconds: number): string {
+  if (!Number.isFinite(seconds)) return 'unknown';
+  if (seconds < 9.995) return `${Number(seconds.toPrecision(2))} s`;
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  const years = seconds / YEAR_SECONDS;
+  if (years >= 10) return `${years < 1e6 ? formatCount(years) : years.toPrecision(2)} years`;
+  const at = UNITS.findIndex(([, size]) => seconds >= size - size / 120);
+  const [unit, size] = UNITS[at] ?? UNITS[3];
+  const [small, smallSize] = UNITS[at + 1] ?? (['s', 1] as const);
+  const parts = Math.round(seconds / smallSize);
+  const perUnit = Math.round(size / smallSize);
+  const rest = parts % perUnit;
+  const head = named(Math.floor(parts / perUnit), unit);
+  return rest === 0 ? head : `${head} ${named(rest, small)}`;
+}
+
+/** `0.012%`, `63%`, `99.9%`; never 100% for what may still fail. */
+export function formatChance(chance: number): string {
+  const percent = chance * 100;
+  if (percent >= 99.9) return '>99.9%';
+  if (percent >= 10) return `${percent.toFixed(percent >= 99 ? 1 : 0)}%`;
+  return `${Number(percent.toPrecision(2))}%`;
+}
+
+/** Columns as wide as their widest cell; the first `left` of them start at the left. */
+export function formatTable(rows: readonly (readonly string[])[], left: number): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column < left ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function named(count: number, unit: string): string {
+  const isWord = unit === 'year' || unit === 'day';
+  return `${count} ${unit}${isWord && count !== 1 ? 's' : ''}`;
+}

@@ -1,0 +1,103 @@
+/**
+ * The progress of a search on standard error: one line, rewritten in place on a terminal; a line
+ * every 10 s anywhere else; and what it came to at the end.
+ */
+import type { GrinderStats } from '../grinder/grinder.ts';
+import { chanceAfter } from '../keypair/difficulty.ts';
+import type { Pattern } from '../keypair/pattern.ts';
+import { formatChance, formatCount, formatRate, formatSeconds } from './format.ts';
+
+const TERMINAL_MS = 200;
+const ELSEWHERE_MS = 10_000;
+const CLEAR_LINE = '\r\x1b[K';
+
+type Figures = Pick<GrinderStats, 'attempts' | 'attemptsPerSecond'>;
+
+export class GrindProgress {
+  readonly #pattern: Pattern;
+  readonly #count: number;
+  readonly #figures: () => Figures;
+  readonly #startedAt = performance.now();
+  readonly #isTerminal = process.stderr.isTTY === true;
+  readonly #timer: NodeJS.Timeout;
+  #found = 0;
+  #attemptsAtHit = 0;
+
+  constructor(pattern: Pattern, count: number, figures: () => Figures) {
+    this.#pattern = pattern;
+    this.#count = count;
+    this.#figures = figures;
+    this.#timer = setInterval(() => this.#draw(), this.#isTerminal ? TERMINAL_MS : ELSEWHERE_MS);
+    for (const note of pattern.notes) process.stderr.write(`${note}\n`);
+  }
+
+  get found(): number {
+    return this.#found;
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  /** One more is kept, found after so many attempts in all. */
+  hit(attempts: number): void {
+    this.#found++;
+    this.#attemptsAtHit = attempts;
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    const { attempts } = this.#figures();
+    const seconds = this.elapsedMs / 1000;
+    this.#write(
+      `${this.#pattern.text}: ${this.#found} of ${this.#count} found in ` +
+        `${formatCount(attempts)} attempts, ${formatSeconds(seconds)}`,
+    );
+    if (this.#isTerminal) process.stderr.write('\n');
+  }
+
+  #draw(): void {
+    const { attempts, attemptsPerSecond } = this.#figures();
+    this.#write(
+      progressLine(this.#pattern, {
+        count: this.#count,
+        found: this.#found,
+        attempts,
+        sinceHit: attempts - this.#attemptsAtHit,
+        attemptsPerSecond,
+        elapsedMs: this.elapsedMs,
+      }),
+    );
+  }
+
+  #write(line: string): void {
+    if (!this.#isTerminal) process.stderr.write(`${line}\n`);
+    else process.stderr.write(CLEAR_LINE + line.slice(0, process.stderr.columns - 1));
+  }
+}
+
+export interface ProgressFigures {
+  readonly count: number;
+  readonly found: number;
+  readonly attempts: number;
+  /** Attempts since the last hit, or since the start. */
+  readonly sinceHit: number;
+  readonly attemptsPerSecond: number;
+  readonly elapsedMs: number;
+}
+
+/**
+ * The chance is that of having found the next address by now. The ETA is the expected time for
+ * all that are left: a search has no memory, so it does not shrink while nothing is found.
+ */
+export function progressLine({ text, difficulty }: Pattern, figures: ProgressFigures): string {
+  const { count, found, attempts, sinceHit, attemptsPerSecond, elapsedMs } = figures;
+  return [
+    `${text}: ${found} of ${count}`,
+    `${formatCount(attempts)} attempts`,
+    formatRate(attemptsPerSecond),
+    formatSeconds(elapsedMs / 1000),
+    `chance ${formatChance(chanceAfter(difficulty, sinceHit))}`,
+    `ETA ${formatSeconds(((count - found) * difficulty) / attemptsPerSecond)}`,
+  ].join(' | ');
+}

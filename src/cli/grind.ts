@@ -1,0 +1,120 @@
+/**
+ * `vanitypool grind`: searches until the addresses are found, and keeps each the moment it is
+ * found: as a keypair file, or as a line of JSON with its secret when that was asked for. Runs the
+ * server's own grinder; what it finds beyond the count is wiped and never shown.
+ *
+ * SIGINT and SIGTERM end the search after the slices that run (25 ms each) and exit with 130; what
+ * they found is kept, and every file is whole. A second one exits at once.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { type FoundHit, Grinder } from '../grinder/grinder.ts';
+import { addressOf, encodeBase58 } from '../keypair/address.ts';
+import { makeKeypairDirectory, SEED_BYTES, writeKeypairFile } from '../keypair/keypair.ts';
+import type { Pattern } from '../keypair/pattern.ts';
+import { createLog } from '../log.ts';
+import { GrindProgress } from './grind-progress.ts';
+import { PATTERN_OPTIONS, readPattern, readThreads, readWhole, usage } from './options.ts';
+
+const INTERRUPTED = 130;
+const COUNT_MAX = 1_000_000;
+const SLICE_MS = 25;
+/** Few, because all that wait are still written after an interrupt. */
+const BATCH_MAX = 16;
+
+/** What happens to a keypair that was found; throws when it cannot be kept. */
+type Keep = (keypair: Uint8Array, attempts: number, elapsedMs: number) => void;
+
+export async function grind(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      ...PATTERN_OPTIONS,
+      count: { type: 'string' },
+      keys: { type: 'string' },
+      out: { type: 'string' },
+      json: { type: 'boolean' },
+      secrets: { type: 'boolean' },
+    },
+  });
+  const { keys = 'seed', out = '.', json = false, secrets = false } = values;
+  if (keys !== 'seed') {
+    throw usage(`--keys: ${JSON.stringify(keys)} is not allowed; allowed: "seed" in this version`);
+  }
+  if (secrets && !json) throw usage('--secrets: goes with --json only');
+  if (secrets && values.out !== undefined) {
+    throw usage('--out: with --secrets no file is written; leave one of both out');
+  }
+  const pattern = readPattern(values);
+  const count = readWhole('--count', values.count, 1, COUNT_MAX);
+  const threads = readThreads(values.threads);
+  if (!secrets) makeKeypairDirectory(out);
+  return search(pattern, count, threads, keeper(out, json, secrets));
+}
+
+function keeper(directory: string, json: boolean, secrets: boolean): Keep {
+  return (keypair, attempts, elapsedMs) => {
+    const path = secrets ? undefined : writeKeypairFile(directory, keypair);
+    const address = addressOf(keypair.subarray(SEED_BYTES));
+    const line = json
+      ? JSON.stringify({
+          address,
+          attempts,
+          elapsedMs: Math.round(elapsedMs),
+          ...(secrets && { secretKey: encodeBase58(keypair) }),
+        })
+      : path;
+    process.stdout.write(`${line}\n`);
+  };
+}
+
+/** The exit code. Throws what `keep` throws. */
+async function search(
+  pattern: Pattern,
+  count: number,
+  threads: number,
+  keep: Keep,
+): Promise<number> {
+  const end = Promise.withResolvers<void>();
+  const interrupt = () => {
+    process.once('SIGINT', () => process.exit(INTERRUPTED));
+    process.once('SIGTERM', () => process.exit(INTERRUPTED));
+    end.resolve();
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+
+  let failure: unknown;
+  const onHits = async (hits: FoundHit[]) => {
+    for (const { keypair } of hits) {
+      if (progress.found === count || failure !== undefined) break;
+      const { attempts } = grinder.stats();
+      try {
+        keep(keypair, attempts, progress.elapsedMs);
+        progress.hit(attempts);
+      } catch (error) {
+        failure = error;
+      }
+      // Between two files signals are heard.
+      await turn();
+    }
+    if (progress.found === count || failure !== undefined) end.resolve();
+  };
+  const grinder = new Grinder({
+    threads,
+    batch: Math.min(count, BATCH_MAX),
+    sliceMs: SLICE_MS,
+    priority: 'normal',
+    onHits,
+    log: createLog('main', 'warn', process.stderr.isTTY === true),
+  });
+  const progress = new GrindProgress(pattern, count, () => grinder.stats());
+  try {
+    grinder.steer([{ pool: 'grind', pattern }]);
+    await end.promise;
+  } finally {
+    await grinder.close();
+    progress.end();
+  }
+  if (failure !== undefined) throw failure;
+  return progress.found === count ? 0 : INTERRUPTED;
+}

@@ -1,0 +1,112 @@
+/**
+ * What each command is for and which flags it takes, for people. Pure data: `--help` loads no
+ * command. A flag counts as known when it stands here, and a test holds that to what the commands
+ * take.
+ */
+
+export interface CommandHelp {
+  /** One line of the overview. */
+  readonly summary: string;
+  readonly text: string;
+}
+
+const URL_HELP = `  --url URL          the server: http://HOST:PORT or unix:PATH (default: as configured here by
+                     vanitypool.toml and the environment, else http://127.0.0.1:5057)`;
+
+const PATTERN_HELP = `  --suffix PATTERN   what the address ends in
+  --prefix PATTERN   what the address begins with; with --suffix both must match
+  --ignore-case      capital and small letters count as the same`;
+
+const PATTERN_NOTE = `A pattern is letters and digits of base58 (no 0, O, I, l) and classes: [a-z]Pet, [1-9A-F]x.
+Quote it, because the shell reads brackets too. Each letter more takes 58 times as long.`;
+
+export const HELP = {
+  serve: {
+    summary: 'run the server: grind ahead, keep the pools full, hand addresses out',
+    text: `usage: vanitypool serve [options]
+
+Runs the server until Ctrl-C. Without a configuration there is one pool, "pet", of addresses that
+end in [a-z]Pet; it listens on http://127.0.0.1:5057 and keeps its data in ./data.
+
+  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --host HOST        listen on this address, or on unix:PATH (default: 127.0.0.1)
+  --port PORT        listen on this port (default: 5057)
+  --data DIR         keep the data here (default: ./data)
+  --threads N        grind with N threads; 0 grinds nothing (default: all cores)
+  --log-level LEVEL  debug, info, warn, error or silent (default: info)
+
+A flag goes before the environment (VANITYPOOL_HTTP__PORT=5057), that before the file.
+Take an address:  curl -XPOST http://127.0.0.1:5057/v1/pools/pet/dispense
+`,
+  },
+  grind: {
+    summary: 'search for addresses now and write their keypair files',
+    text: `usage: vanitypool grind --suffix PATTERN [options]
+
+Searches with all cores until the addresses are found, and writes each keypair to <address>.json,
+a file as solana-keygen makes it, readable by you alone; a file that exists is never overwritten.
+Standard output gets the path of each file, standard error the progress. Ctrl-C stops it; what was
+found is kept.
+
+${PATTERN_HELP}
+  --count N          find N addresses (default: 1)
+  --threads N        search with N threads (default: all cores)
+  --keys seed        the kind of key; only "seed", which every wallet imports, in this version
+  --out DIR          write the files here (default: the working directory)
+  --json             print one JSON object a line instead of the path:
+                     address, attempts and elapsedMs since the start
+  --secrets          with --json: print secretKey too, and write no file
+
+${PATTERN_NOTE}
+Example:  vanitypool grind --suffix '[a-z]Pet' --count 3 --out keys
+`,
+  },
+  estimate: {
+    summary: 'say how rare a pattern is and how long this machine takes',
+    text: `usage: vanitypool estimate --suffix PATTERN [options]
+
+Counts exactly how many of all keys match, measures for a second how many this machine tries, and
+says how long the search will take. Nothing that it finds is kept.
+
+${PATTERN_HELP}
+  --threads N        measure with N threads (default: all cores)
+  --json             print one JSON object
+
+${PATTERN_NOTE}
+Example:  vanitypool estimate --prefix abc --ignore-case
+`,
+  },
+  status: {
+    summary: 'show the pools of the running server',
+    text: `usage: vanitypool status [options]
+
+${URL_HELP}
+  --json             print one JSON object
+`,
+  },
+  dispense: {
+    summary: 'take addresses from the running server',
+    text: `usage: vanitypool dispense POOL [options]
+
+Takes addresses of the pool POOL, all of them or none. Each is handed out only this once: what is
+printed here is the only copy of its secret key.
+
+  --count N          take N addresses, at most 1000 (default: 1)
+${URL_HELP}
+  --out DIR          write keypair files as "grind" does and print their addresses; without it
+                     each address is a line of JSON on standard output, with its secretKey
+  --json             with --out: a line of JSON for each file, with id, address and path
+
+Example:  vanitypool dispense pet --out keys
+`,
+  },
+} as const satisfies Record<string, CommandHelp>;
+
+export type CommandName = keyof typeof HELP;
+export const COMMAND_NAMES = Object.keys(HELP) as CommandName[];
+
+/** Every flag that a command's help names, with its dashes. */
+export function flagsOf(command: CommandName): string[] {
+  const flags = HELP[command].text.match(/^ {2}--[a-z-]+/gm) ?? [];
+  return [...flags.map((flag) => flag.trim()), '--help'];
+}

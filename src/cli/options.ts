@@ -1,0 +1,81 @@
+/**
+ * What the flags of several commands share: reading numbers and patterns, and the nearest known
+ * name for one that is not. What is wrong is USAGE_INVALID, with the flag and what is allowed.
+ */
+import { availableParallelism } from 'node:os';
+import { VanityError } from '../errors.ts';
+import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+
+/** For parseArgs: the flags that say what to grind, and with how many threads. */
+export const PATTERN_OPTIONS = {
+  prefix: { type: 'string' },
+  suffix: { type: 'string' },
+  'ignore-case': { type: 'boolean' },
+  threads: { type: 'string' },
+} as const;
+
+interface PatternValues {
+  readonly prefix?: string | undefined;
+  readonly suffix?: string | undefined;
+  readonly 'ignore-case'?: boolean | undefined;
+}
+
+const THREADS_MAX = 1024;
+
+/** Errors: USAGE_INVALID without a side, and those of a pattern. */
+export function readPattern(values: PatternValues): Pattern {
+  const { prefix = '', suffix = '', 'ignore-case': ignoreCase = false } = values;
+  if (prefix === '' && suffix === '') {
+    throw usage('which address? give --suffix PATTERN, --prefix PATTERN or both');
+  }
+  return parsePattern({ prefix, suffix, ignoreCase });
+}
+
+/** All cores when the flag is not given. */
+export function readThreads(text: string | undefined): number {
+  return readWhole('--threads', text, availableParallelism(), THREADS_MAX);
+}
+
+/** From 1 to `max`; `fallback` when the flag is not given. */
+export function readWhole(
+  flag: string,
+  text: string | undefined,
+  fallback: number,
+  max: number,
+): number {
+  if (text === undefined) return fallback;
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= max) return value;
+  throw usage(
+    `${flag}: ${JSON.stringify(text)} is not allowed; allowed: a whole number from 1 to ${max}`,
+  );
+}
+
+export function usage(message: string): VanityError {
+  return new VanityError('USAGE_INVALID', message);
+}
+
+/** The known name that takes the fewest changes to reach, if they are few. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map((candidate) => ({ candidate, changes: changesBetween(name, candidate) }))
+    .sort((one, other) => one.changes - other.changes);
+  const best = ranked[0];
+  return best !== undefined && best.changes <= Math.max(1, best.candidate.length / 3)
+    ? best.candidate
+    : undefined;
+}
+
+/** Letters to insert, delete or replace (Levenshtein), row by row. */
+function changesBetween(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let at = 1; at <= from.length; at++) {
+    const next = [at];
+    for (let index = 1; index <= to.length; index++) {
+      const replace = row[index - 1]! + Number(from[at - 1] !== to[index - 1]);
+      next.push(Math.min(replace, row[index]! + 1, next[index - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[to.length]!;
+}

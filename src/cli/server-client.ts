@@ -1,0 +1,111 @@
+/**
+ * How commands talk to a running server: one JSON request over HTTP, on a TCP port or a Unix
+ * socket. Nothing is sent twice: a dispense whose reply was lost may have handed an address out.
+ *
+ * Errors: USAGE_INVALID for a URL that is none, SERVER_UNREACHABLE when nobody answers in time or
+ * what answers is another program; a problem of the server keeps its code and detail.
+ */
+import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { loadConfig } from '../config.ts';
+import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
+import { usage } from './options.ts';
+
+const TIMEOUT_MS = 30_000;
+const START_HINT = 'start one with: vanitypool serve';
+
+export interface ServerAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** `url` as given by `--url`; without it, where a server with this configuration listens. */
+export class ServerClient {
+  readonly url: string;
+  readonly #options: RequestOptions;
+
+  constructor(url: string | undefined) {
+    this.url = url ?? configuredUrl();
+    this.#options = connectionTo(this.url);
+  }
+
+  /** The body of a reply that says all is well. */
+  async ask<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+    const reply = await this.send(method, path, body);
+    if (reply.status < 200 || reply.status > 299) throw this.#problem(reply);
+    return reply.body as T;
+  }
+
+  /** Any reply whose body is JSON. */
+  async send(method: 'GET' | 'POST', path: string, body?: unknown): Promise<ServerAnswer> {
+    const json = body === undefined ? '' : JSON.stringify(body);
+    let reply: IncomingMessage;
+    let source: string;
+    try {
+      reply = await this.#exchange(method, path, json);
+      source = await text(reply);
+    } catch (cause) {
+      const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+      throw this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
+    }
+    try {
+      return { status: reply.statusCode!, body: JSON.parse(source) };
+    } catch (cause) {
+      throw this.#unreachable(
+        `what answers is not vanitypool; give --url, or ${START_HINT}`,
+        cause,
+      );
+    }
+  }
+
+  #exchange(method: string, path: string, json: string): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const headers = json === '' ? {} : { 'content-type': 'application/json' };
+    const request = this.#options.protocol === 'https:' ? requestHttps : requestHttp;
+    request({
+      ...this.#options,
+      method,
+      path,
+      headers: { ...headers, 'content-length': Buffer.byteLength(json) },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+      .on('response', resolve)
+      .on('error', reject)
+      .end(json);
+    return promise;
+  }
+
+  #unreachable(reason: string, cause: unknown): VanityError {
+    return new VanityError('SERVER_UNREACHABLE', `${this.url}: ${reason}`, { cause });
+  }
+
+  /** An RFC 9457 document becomes the error that it was in the server. */
+  #problem({ status, body }: ServerAnswer): VanityError {
+    const { code, detail } = body as { code?: unknown; detail?: unknown };
+    if (typeof code !== 'string' || typeof detail !== 'string') {
+      return this.#unreachable(`what answers is not vanitypool: HTTP status ${status}`, undefined);
+    }
+    if (Object.hasOwn(ERRORS, code)) return new VanityError(code as ErrorCode, detail);
+    return new VanityError('INTERNAL', `${code}: ${detail}`);
+  }
+}
+
+function configuredUrl(): string {
+  const { host, port } = loadConfig({ env: process.env }).http;
+  if (host.startsWith('unix:')) return host;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function connectionTo(url: string): RequestOptions {
+  // The server takes requests for its own machine only, by a name of it.
+  if (url.startsWith('unix:')) return { socketPath: url.slice('unix:'.length), host: 'localhost' };
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
+    const allowed = 'http://HOST:PORT, https://HOST:PORT or unix:PATH';
+    throw usage(`--url: ${JSON.stringify(url)} is not allowed; allowed: ${allowed}`);
+  }
+  const { protocol, hostname, port } = parsed;
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return { protocol, host, ...(port !== '' && { port }) };
+}
