@@ -31,6 +31,8 @@ export type Change =
       readonly cause: BurnCause;
     };
 
+/** What the index of waiting segments covers: a query uses it only if it says so. */
+const WAITING = `state IN ('available', 'leased')`;
 /** The segment that starts before :at, of which a partition has one at most. */
 const BEFORE = `(SELECT max(first) FROM segments WHERE pool_id = :pool AND first < :at)`;
 
@@ -38,10 +40,11 @@ const SQL = {
   append: `INSERT INTO segments (pool_id, first, last, state, epoch, lease, changed_at, cause)
     VALUES (:pool, :first, :last, 'available', 0, 0, 0, '')`,
   waiting: `SELECT first, last, lease FROM segments
-    WHERE pool_id = :pool AND state = :state AND state IN ('available', 'leased')
+    WHERE pool_id = :pool AND state = :state AND ${WAITING}
     ORDER BY lease, first`,
   newestLease: `SELECT first, last, lease FROM segments
-    WHERE pool_id = :pool AND state = 'leased' ORDER BY lease DESC, first DESC LIMIT 1`,
+    WHERE pool_id = :pool AND state = 'leased' AND ${WAITING}
+    ORDER BY lease DESC, first DESC LIMIT 1`,
   copyTail: `INSERT INTO segments
     SELECT pool_id, :at, last, state, epoch, lease, changed_at, cause, is_destroyed
     FROM segments WHERE pool_id = :pool AND first = ${BEFORE} AND last >= :at`,
@@ -119,6 +122,13 @@ export class Segments {
       throw new Error(`addresses ${range.first} to ${range.last} are not all ${from}`);
     }
     this.#mergeBoth(pool, range);
+  }
+
+  /** All leased addresses of the pool become `change.to`; returns how many there were. */
+  changeLeased(pool: number, change: Change): number {
+    const ranges = this.oldest(pool, 'leased', Number.POSITIVE_INFINITY);
+    for (const range of ranges) this.change(pool, range, 'leased', change);
+    return ranges.reduce((sum, range) => sum + sizeOf(range), 0);
   }
 
   /** Marks dispensed addresses, which lie in one segment: their secrets are gone. */

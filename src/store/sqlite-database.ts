@@ -47,6 +47,20 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
+/** Runs `work` in a write transaction, rolled back whole if it throws. */
+export function transaction<T>(db: DatabaseSync, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    db.exec('COMMIT');
+    return result;
+  } catch (error) {
+    // Some failures, a full disk among them, have rolled back already.
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
 function versionOf(db: DatabaseSync, path: string): number {
   const applicationId = pragma(db, 'application_id');
   const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
@@ -65,13 +79,10 @@ function migrate(db: DatabaseSync, path: string, version: number): void {
   }
   for (const [index, name] of migrations.entries()) {
     if (index < version) continue;
-    db.exec(`
-      BEGIN IMMEDIATE;
-      ${readFileSync(new URL(name, MIGRATIONS), 'utf8')}
-      PRAGMA application_id = ${APPLICATION_ID};
-      PRAGMA user_version = ${index + 1};
-      COMMIT;
-    `);
+    transaction(db, () => {
+      db.exec(readFileSync(new URL(name, MIGRATIONS), 'utf8'));
+      db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
+    });
   }
 }
 

@@ -12,19 +12,25 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
-import { publicKeyHash, SEALED_BYTES, Sealer, Unsealer } from '../keypair/seal.ts';
+import { publicKeyHash, Sealer, Unsealer } from '../keypair/seal.ts';
 import { createSealingKey, loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { type Range, Segments, sizeOf } from './segments.ts';
-import { openDatabase } from './sqlite-database.ts';
+import { openDatabase, transaction } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
+import {
+  type AddressRow,
+  type MetaRow,
+  type PoolRow,
+  prepareStatements,
+  type Statements,
+} from './sqlite-statements.ts';
 import type {
   Counters,
   Hit,
   InsertReport,
   LeasedAddress,
   LeaseReport,
-  Origin,
   PoolCounts,
   PoolIdentity,
   Store,
@@ -33,61 +39,6 @@ import type {
 
 /** Secrets destroyed by one call: some tens of milliseconds. */
 const DESTROY_MAX = 16_384;
-
-const SQL = {
-  begin: 'BEGIN IMMEDIATE',
-  commit: 'COMMIT',
-  rollback: 'ROLLBACK',
-  meta: 'SELECT store_id, sealing_key, next_id, epoch FROM meta',
-  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?',
-  saveNextId: 'UPDATE meta SET next_id = ?',
-  anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
-  dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
-  addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
-  pools: 'SELECT * FROM pools ORDER BY id',
-  pool: 'SELECT * FROM pools WHERE name = ?',
-  addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
-  addAddress: `INSERT INTO addresses
-      (id, pool_id, seq, key_hash, data_key_id, sealed, origin, created_at)
-    VALUES (?, ?, ?, ?, ?, ?, 'ground', ?) ON CONFLICT (key_hash) DO NOTHING`,
-  countGround: 'UPDATE pools SET available = available + ?1, ground = ground + ?1 WHERE id = ?2',
-  addresses: `SELECT id, seq, key_hash, data_key_id, sealed, origin, created_at
-    FROM addresses WHERE pool_id = ? AND seq BETWEEN ? AND ? ORDER BY seq`,
-  oldestSecrets: `SELECT pool_id, first, last FROM segments
-    WHERE state = 'dispensed' AND is_destroyed = 0 AND changed_at < ?
-    ORDER BY changed_at LIMIT 1`,
-  overwrite: `UPDATE addresses SET sealed = zeroblob(${SEALED_BYTES})
-    WHERE pool_id = ? AND seq BETWEEN ? AND ?`,
-  counters: 'SELECT name, value FROM counters ORDER BY name',
-  saveCounter: `INSERT INTO counters (name, value) VALUES (?, ?)
-    ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-} as const;
-
-interface MetaRow {
-  readonly store_id: string;
-  readonly sealing_key: Uint8Array | null;
-  readonly next_id: number;
-  readonly epoch: number;
-}
-
-interface PoolRow extends PoolCounts {
-  readonly id: number;
-  readonly name: string;
-  readonly prefix: string;
-  readonly suffix: string;
-  readonly ignore_case: number;
-  readonly keys: KeyType;
-}
-
-interface AddressRow {
-  readonly id: number;
-  readonly seq: number;
-  readonly key_hash: Uint8Array;
-  readonly data_key_id: number;
-  readonly sealed: Uint8Array;
-  readonly origin: Origin;
-  readonly created_at: number;
-}
 
 export interface SqliteStoreOptions {
   readonly directory: string;
@@ -108,22 +59,15 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const { storeFile } = resources.use(holdDataDirectory(directory, create));
   try {
     const db = resources.use(openDatabase(storeFile));
-    const statements = prepare(db);
+    const statements = prepareStatements(db);
     const key = await sealingKeyOf(statements, sealingKey);
-    const store = new SqliteStore(db, storeFile, statements, key);
-    store.adopt(resources.move());
-    return store;
+    const segments = new Segments(db);
+    const epoch = transaction(db, () => startEpoch(statements, segments, key));
+    return new SqliteStore({ db, storeFile, statements, segments, key, epoch }, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
   }
 }
-
-function prepare(db: DatabaseSync) {
-  const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
-  return Object.fromEntries(prepared) as Record<keyof typeof SQL, ReturnType<typeof db.prepare>>;
-}
-
-type Statements = ReturnType<typeof prepare>;
 
 /** A store without data keys takes any key: nothing is sealed yet. */
 async function sealingKeyOf(statements: Statements, source: string): Promise<SealingKey> {
@@ -146,8 +90,31 @@ async function sealingKeyOf(statements: Statements, source: string): Promise<Sea
   return key;
 }
 
-function metaOf(statements: Statements): MetaRow {
-  return statements.meta.get() as unknown as MetaRow;
+interface Epoch {
+  readonly storeId: string;
+  readonly number: number;
+  readonly burned: Readonly<Record<string, number>>;
+}
+
+function startEpoch(statements: Statements, segments: Segments, key: SealingKey): Epoch {
+  statements.startEpoch.run(key.publicKey);
+  const { store_id: storeId, epoch: number } = metaOf(statements);
+  const change = { to: 'burned', epoch: number, at: Date.now(), cause: 'crash' } as const;
+  const burned: Record<string, number> = {};
+  for (const { id, name } of poolRows(statements)) {
+    const count = segments.changeLeased(id, change);
+    if (count > 0) burned[name] = count;
+  }
+  return { storeId, number, burned };
+}
+
+interface Opened {
+  readonly db: DatabaseSync;
+  readonly storeFile: string;
+  readonly statements: Statements;
+  readonly segments: Segments;
+  readonly key: SealingKey;
+  readonly epoch: Epoch;
 }
 
 class SqliteStore implements Store {
@@ -160,38 +127,32 @@ class SqliteStore implements Store {
   readonly #segments: Segments;
   readonly #sealer: Sealer;
   readonly #unsealer: Unsealer;
-  #resources: Disposable | undefined;
+  readonly #resources: DisposableStack;
 
-  constructor(db: DatabaseSync, path: string, statements: Statements, key: SealingKey) {
+  /** Disposes of `resources` when it is closed. */
+  constructor(opened: Opened, resources: DisposableStack) {
+    const { db, storeFile, statements, segments, key, epoch } = opened;
+    this.id = epoch.storeId;
+    this.epoch = epoch.number;
+    this.burnedAtOpen = epoch.burned;
     this.#db = db;
-    this.#path = path;
+    this.#path = storeFile;
     this.#statements = statements;
-    this.#segments = new Segments(db);
-    const { store_id: storeId, epoch } = metaOf(statements);
-    this.id = storeId;
-    this.epoch = epoch + 1;
-    this.burnedAtOpen = this.#transaction(() => {
-      statements.startEpoch.run(key.publicKey);
-      return this.#burnLeft();
-    });
-    this.#unsealer = new Unsealer(storeId, key);
+    this.#segments = segments;
+    this.#resources = resources;
+    this.#unsealer = new Unsealer(this.id, key);
     this.#sealer = new Sealer({
-      storeId,
+      storeId: this.id,
       publicKey: key.publicKey,
       save: (sealed) =>
-        this.#transaction(() =>
+        transaction(db, () =>
           Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
         ),
     });
   }
 
-  /** Disposes of `resources` when it is closed. */
-  adopt(resources: Disposable): void {
-    this.#resources = resources;
-  }
-
   pools(): Promise<StoredPool[]> {
-    return this.#call(() => this.#poolRows().map(storedPool));
+    return this.#call(() => poolRows(this.#statements).map(storedPool));
   }
 
   definePool(identity: PoolIdentity): Promise<StoredPool> {
@@ -247,12 +208,9 @@ class SqliteStore implements Store {
 
   returnLease(pool: string): Promise<number> {
     return this.#call(() =>
-      this.#transaction(() => {
-        const { id } = this.#poolRow(pool);
-        return this.#changeLeased(id, (range) =>
-          this.#segments.change(id, range, 'leased', { to: 'available' }),
-        );
-      }),
+      this.#transaction(() =>
+        this.#segments.changeLeased(this.#poolRow(pool).id, { to: 'available' }),
+      ),
     );
   }
 
@@ -287,8 +245,7 @@ class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
-    this.#resources?.[Symbol.dispose]();
-    this.#resources = undefined;
+    this.#resources.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -373,25 +330,6 @@ class SqliteStore implements Store {
     }
   }
 
-  #burnLeft(): Record<string, number> {
-    const burned: Record<string, number> = {};
-    const change = { to: 'burned', epoch: this.epoch, at: Date.now(), cause: 'crash' } as const;
-    for (const { id, name } of this.#poolRows()) {
-      const count = this.#changeLeased(id, (range) =>
-        this.#segments.change(id, range, 'leased', change),
-      );
-      if (count > 0) burned[name] = count;
-    }
-    return burned;
-  }
-
-  /** How many there were. */
-  #changeLeased(pool: number, change: (range: Range) => void): number {
-    const ranges = this.#segments.oldest(pool, 'leased', Number.POSITIVE_INFINITY);
-    for (const range of ranges) change(range);
-    return ranges.reduce((sum, range) => sum + sizeOf(range), 0);
-  }
-
   #destroy(before: number): number {
     const { oldestSecrets, overwrite } = this.#statements;
     let left = DESTROY_MAX;
@@ -405,10 +343,6 @@ class SqliteStore implements Store {
       left -= sizeOf(range);
     }
     return DESTROY_MAX - left;
-  }
-
-  #poolRows(): PoolRow[] {
-    return this.#statements.pools.all() as unknown as PoolRow[];
   }
 
   #poolRow(name: string): PoolRow {
@@ -426,18 +360,16 @@ class SqliteStore implements Store {
   }
 
   #transaction<T>(work: () => T): T {
-    const { begin, commit, rollback } = this.#statements;
-    begin.run();
-    try {
-      const result = work();
-      commit.run();
-      return result;
-    } catch (error) {
-      // Some failures, a full disk among them, have rolled back already.
-      if (this.#db.isTransaction) rollback.run();
-      throw error;
-    }
+    return transaction(this.#db, work);
   }
+}
+
+function metaOf(statements: Statements): MetaRow {
+  return statements.meta.get() as unknown as MetaRow;
+}
+
+function poolRows(statements: Statements): PoolRow[] {
+  return statements.pools.all() as unknown as PoolRow[];
 }
 
 function storedPool(row: PoolRow): StoredPool {

@@ -1,0 +1,67 @@
+/**
+ * Every statement of the SQLite store but those of segments.ts, prepared once, and the rows that
+ * they give. Runs in the store thread. Columns are described in migrations/sqlite.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { KeyType } from '../keypair/keypair.ts';
+import { SEALED_BYTES } from '../keypair/seal.ts';
+import type { Origin, PoolCounts } from './store.ts';
+
+const SQL = {
+  meta: 'SELECT store_id, sealing_key, next_id, epoch FROM meta',
+  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?',
+  saveNextId: 'UPDATE meta SET next_id = ?',
+  anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
+  dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
+  addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
+  pools: 'SELECT * FROM pools ORDER BY id',
+  pool: 'SELECT * FROM pools WHERE name = ?',
+  addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
+  addAddress: `INSERT INTO addresses
+      (id, pool_id, seq, key_hash, data_key_id, sealed, origin, created_at)
+    VALUES (?, ?, ?, ?, ?, ?, 'ground', ?) ON CONFLICT (key_hash) DO NOTHING`,
+  countGround: 'UPDATE pools SET available = available + ?1, ground = ground + ?1 WHERE id = ?2',
+  addresses: `SELECT id, seq, key_hash, data_key_id, sealed, origin, created_at
+    FROM addresses WHERE pool_id = ? AND seq BETWEEN ? AND ? ORDER BY seq`,
+  oldestSecrets: `SELECT pool_id, first, last FROM segments
+    WHERE state = 'dispensed' AND is_destroyed = 0 AND changed_at < ?
+    ORDER BY changed_at LIMIT 1`,
+  overwrite: `UPDATE addresses SET sealed = zeroblob(${SEALED_BYTES})
+    WHERE pool_id = ? AND seq BETWEEN ? AND ?`,
+  counters: 'SELECT name, value FROM counters ORDER BY name',
+  saveCounter: `INSERT INTO counters (name, value) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+} as const;
+
+export type Statements = { readonly [name in keyof typeof SQL]: StatementSync };
+
+export function prepareStatements(db: DatabaseSync): Statements {
+  const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+  return Object.fromEntries(prepared);
+}
+
+export interface MetaRow {
+  readonly store_id: string;
+  readonly sealing_key: Uint8Array | null;
+  readonly next_id: number;
+  readonly epoch: number;
+}
+
+export interface PoolRow extends PoolCounts {
+  readonly id: number;
+  readonly name: string;
+  readonly prefix: string;
+  readonly suffix: string;
+  readonly ignore_case: number;
+  readonly keys: KeyType;
+}
+
+export interface AddressRow {
+  readonly id: number;
+  readonly seq: number;
+  readonly key_hash: Uint8Array;
+  readonly data_key_id: number;
+  readonly sealed: Uint8Array;
+  readonly origin: Origin;
+  readonly created_at: number;
+}
