@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Grinder, type GrinderStats } from '../grinder/grinder.ts';
+import { loadKernel } from '../grinder/kernel.ts';
 import { attemptsFor } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
@@ -28,7 +29,10 @@ export async function estimate(args: string[]): Promise<number> {
     options: { ...PATTERN_OPTIONS, json: { type: 'boolean' } },
   });
   const pattern = readPattern(values);
-  const rate = await measure(pattern, readThreads(values.threads));
+  const threads = readThreads(values.threads);
+  // Here, because in the grinder's threads it would fail again and again.
+  loadKernel();
+  const rate = await measure(pattern, threads);
   process.stdout.write(values.json ? asJson(pattern, rate) : asTable(pattern, rate));
   return 0;
 }

@@ -39,10 +39,12 @@ export class GrindProgress {
     return performance.now() - this.#startedAt;
   }
 
-  /** One more is kept, found after so many attempts in all. */
-  hit(attempts: number): void {
+  /** One more is kept: its line goes to standard output. `attempts` are all of the search. */
+  hit(line: string, attempts: number): void {
     this.#found++;
     this.#attemptsAtHit = attempts;
+    if (this.#isTerminal) process.stderr.write(CLEAR_LINE);
+    process.stdout.write(`${line}\n`);
   }
 
   end(): void {
@@ -57,9 +59,11 @@ export class GrindProgress {
   }
 
   #draw(): void {
+    if (this.#found === this.#count) return;
     const { attempts, attemptsPerSecond } = this.#figures();
     this.#write(
-      progressLine(this.#pattern, {
+      progressLine({
+        difficulty: this.#pattern.difficulty,
         count: this.#count,
         found: this.#found,
         attempts,
@@ -72,11 +76,12 @@ export class GrindProgress {
 
   #write(line: string): void {
     if (!this.#isTerminal) process.stderr.write(`${line}\n`);
-    else process.stderr.write(CLEAR_LINE + line.slice(0, process.stderr.columns - 1));
+    else process.stderr.write(CLEAR_LINE + line.slice(0, (process.stderr.columns || 80) - 1));
   }
 }
 
 export interface ProgressFigures {
+  readonly difficulty: number;
   readonly count: number;
   readonly found: number;
   readonly attempts: number;
@@ -90,14 +95,14 @@ export interface ProgressFigures {
  * The chance is that of having found the next address by now. The ETA is the expected time for
  * all that are left: a search has no memory, so it does not shrink while nothing is found.
  */
-export function progressLine({ text, difficulty }: Pattern, figures: ProgressFigures): string {
-  const { count, found, attempts, sinceHit, attemptsPerSecond, elapsedMs } = figures;
+export function progressLine(figures: ProgressFigures): string {
+  const { difficulty, count, found, attempts, sinceHit, attemptsPerSecond, elapsedMs } = figures;
   return [
-    `${text}: ${found} of ${count}`,
+    `${found} of ${count} found`,
     `${formatCount(attempts)} attempts`,
     formatRate(attemptsPerSecond),
     formatSeconds(elapsedMs / 1000),
     `chance ${formatChance(chanceAfter(difficulty, sinceHit))}`,
     `ETA ${formatSeconds(((count - found) * difficulty) / attemptsPerSecond)}`,
-  ].join(' | ');
+  ].join('  ');
 }

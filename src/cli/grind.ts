@@ -9,6 +9,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type FoundHit, Grinder } from '../grinder/grinder.ts';
+import { loadKernel } from '../grinder/kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
 import { makeKeypairDirectory, SEED_BYTES, writeKeypairFile } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
@@ -22,8 +23,8 @@ const SLICE_MS = 25;
 /** Few, because all that wait are still written after an interrupt. */
 const BATCH_MAX = 16;
 
-/** What happens to a keypair that was found; throws when it cannot be kept. */
-type Keep = (keypair: Uint8Array, attempts: number, elapsedMs: number) => void;
+/** Keeps a keypair that was found and returns its line of output; throws when it cannot be kept. */
+type Keep = (keypair: Uint8Array, attempts: number, elapsedMs: number) => string;
 
 export async function grind(args: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -48,23 +49,19 @@ export async function grind(args: string[]): Promise<number> {
   const pattern = readPattern(values);
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
   const threads = readThreads(values.threads);
+  // Here, because in the grinder's threads it would fail again and again.
+  loadKernel();
   if (!secrets) makeKeypairDirectory(out);
   return search(pattern, count, threads, keeper(out, json, secrets));
 }
 
 function keeper(directory: string, json: boolean, secrets: boolean): Keep {
   return (keypair, attempts, elapsedMs) => {
-    const path = secrets ? undefined : writeKeypairFile(directory, keypair);
+    if (!json) return writeKeypairFile(directory, keypair);
+    if (!secrets) writeKeypairFile(directory, keypair);
     const address = addressOf(keypair.subarray(SEED_BYTES));
-    const line = json
-      ? JSON.stringify({
-          address,
-          attempts,
-          elapsedMs: Math.round(elapsedMs),
-          ...(secrets && { secretKey: encodeBase58(keypair) }),
-        })
-      : path;
-    process.stdout.write(`${line}\n`);
+    const found = { address, attempts, elapsedMs: Math.round(elapsedMs) };
+    return JSON.stringify(secrets ? { ...found, secretKey: encodeBase58(keypair) } : found);
   };
 }
 
@@ -89,8 +86,7 @@ async function search(
       if (progress.found === count || failure !== undefined) break;
       const { attempts } = grinder.stats();
       try {
-        keep(keypair, attempts, progress.elapsedMs);
-        progress.hit(attempts);
+        progress.hit(keep(keypair, attempts, progress.elapsedMs), attempts);
       } catch (error) {
         failure = error;
       }
