@@ -30,19 +30,19 @@ type Role = TortureThread['role'];
 test('threads that die leave the ready queue whole', async (t) => {
   t.diagnostic(`TORTURE_SEED=${SEED}`);
   const random = randomOf(SEED);
-  const end = Date.now() + SECONDS * 1000;
+  const until = Date.now() + SECONDS * 1000;
   let next = random(0, CAPACITIES.length - 1);
   do {
     const capacity = CAPACITIES[next++ % CAPACITIES.length]!;
-    await round(t, random, capacity, Math.min(end, Date.now() + ROUND_SECONDS * 1000));
-  } while (Date.now() < end);
+    await round(t, random, capacity, Math.min(until, Date.now() + ROUND_SECONDS * 1000));
+  } while (Date.now() < until);
 });
 
 async function round(
   t: TestContext,
   random: ReturnType<typeof randomOf>,
   capacity: number,
-  end: number,
+  until: number,
 ): Promise<void> {
   const start = 2 ** 32 - random(1, 5000);
   const queue = ReadyQueue.create(capacity, start);
@@ -72,7 +72,7 @@ async function round(
   const threads = await Promise.all(roles.map(startThread));
 
   const isEnough = () =>
-    Date.now() >= end && terminated.producer + terminated.consumer >= TERMINATIONS_MIN;
+    Date.now() >= until && terminated.producer + terminated.consumer >= TERMINATIONS_MIN;
   while (failures.length === 0 && !isEnough()) {
     await sleep(random(0, 12));
     const victims = roles.map((_, index) => index).filter(() => random(0, 1) === 0);
@@ -80,9 +80,8 @@ async function round(
     for (const index of victims) terminated[roles[index]!]++;
     for (const index of victims) threads[index] = await startThread(roles[index]!);
   }
-  const [producer, ...consumers] = threads;
-  await finish(control, 1, [producer!], failures);
-  await finish(control, 2, consumers, failures);
+  await end(control, 1, threads.slice(0, 1), failures);
+  await end(control, 2, threads.slice(1), failures);
 
   const last = (queue.tail - start) >>> 0;
   const missing = tally.missing(last);
@@ -102,15 +101,16 @@ async function round(
   assert.ok(Buffer.from(queue.buffer).equals(Buffer.from(fresh.buffer)), 'no trace is left');
 }
 
-/** Tells the threads to end and waits until they did; one that failed has ended already. */
-async function finish(
+/** Has the threads end by themselves; after a failure nothing says that they can. */
+async function end(
   control: Int32Array,
   state: number,
   threads: readonly Worker[],
   failures: readonly unknown[],
 ): Promise<void> {
-  const exits = threads.filter(({ threadId }) => threadId !== -1).map((one) => once(one, 'exit'));
+  const exits = threads.map((thread) => thread.threadId === -1 || once(thread, 'exit'));
   Atomics.store(control, 0, state);
   Atomics.notify(control, 0);
   await Promise.all(exits).catch((error) => assert.ok(failures.includes(error)));
+  if (failures.length > 0) await Promise.all(threads.map((thread) => thread.terminate()));
 }
