@@ -8,14 +8,23 @@ export function formatCount(value: number): string {
   return value < 1e15 ? Math.round(value).toLocaleString('en-US') : value.toExponential(2);
 }
 
+const SCALES = [
+  ['T', 1e12],
+  ['G', 1e9],
+  ['M', 1e6],
+  ['k', 1e3],
+] as const;
+
 /** `950/s`, `12.3 k/s`, `3.10 M/s`, `1.20 G/s`. */
 export function formatRate(perSecond: number): string {
-  if (perSecond < 1000) return `${Math.round(perSecond)}/s`;
-  const power = Math.min(3, Math.floor(Math.log10(perSecond) / 3));
-  return `${(perSecond / 1000 ** power).toPrecision(3)} ${'kMG'[power - 1]}/s`;
+  const rounded = Number(perSecond.toPrecision(3));
+  const scale = SCALES.find(([, size]) => rounded >= size);
+  if (scale === undefined) return `${Math.round(perSecond)}/s`;
+  const [prefix, size] = scale;
+  return `${(rounded / size).toPrecision(3)} ${prefix}/s`;
 }
 
-const YEAR_SECONDS = 365.25 * 86_400;
+const YEAR_SECONDS = 365 * 86_400;
 const UNITS = [
   ['year', YEAR_SECONDS],
   ['day', 86_400],
@@ -23,21 +32,23 @@ const UNITS = [
   ['min', 60],
 ] as const;
 
-/** Two significant units at most: `0.15 s`, `12 s`, `3 min 20 s`, `2 days 4 h`, `7.1e+9 years`. */
+/** In two units at most: `0.15 s`, `12 s`, `3 min 20 s`, `2 days 4 h`, `7.1e+9 years`. */
 export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return 'unknown';
-  if (seconds < 9.995) return `${Number(seconds.toPrecision(2))} s`;
-  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  if (seconds < 9.5) return `${Number(seconds.toPrecision(2))} s`;
   const years = seconds / YEAR_SECONDS;
   if (years >= 10) return `${years < 1e6 ? formatCount(years) : years.toPrecision(2)} years`;
-  const at = UNITS.findIndex(([, size]) => seconds >= size - size / 120);
-  const [unit, size] = UNITS[at] ?? UNITS[3];
-  const [small, smallSize] = UNITS[at + 1] ?? (['s', 1] as const);
-  const parts = Math.round(seconds / smallSize);
-  const perUnit = Math.round(size / smallSize);
-  const rest = parts % perUnit;
-  const head = named(Math.floor(parts / perUnit), unit);
-  return rest === 0 ? head : `${head} ${named(rest, small)}`;
+  for (const [at, [unit, size]] of UNITS.entries()) {
+    const [small, smallSize] = UNITS[at + 1] ?? (['s', 1] as const);
+    // Rounded before it is split, so that no 60 s stand where a minute belongs.
+    const parts = Math.round(seconds / smallSize);
+    const perUnit = size / smallSize;
+    if (parts < perUnit) continue;
+    const rest = parts % perUnit;
+    const head = named(Math.floor(parts / perUnit), unit);
+    return rest === 0 ? head : `${head} ${named(rest, small)}`;
+  }
+  return `${Math.round(seconds)} s`;
 }
 
 /** `0.012%`, `63%`, `99.9%`; never 100% for what may still fail. */
