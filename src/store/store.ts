@@ -13,8 +13,8 @@
  * from, or not at all. When a call returns, what it did is durable: it survives a power loss.
  * When a call fails nothing of it happened, and it may be tried again.
  *
- * Addresses of one pool are leased oldest first, and `leased` ones become `dispensed` in that
- * same order: the lease of an epoch is therefore a range, whatever its size.
+ * Addresses of one pool are leased oldest first, and `leased` ones become `dispensed` in the order
+ * in which they were leased: the lease of an epoch is therefore a range, whatever its size.
  */
 import type { KeyType } from '../keypair/keypair.ts';
 
@@ -70,7 +70,7 @@ export interface InsertReport {
 
 export interface LeaseReport {
   readonly leased: readonly LeasedAddress[];
-  /** Leased rows that could not be unsealed: burned, in the same transaction. */
+  /** Addresses that could not be unsealed: burned instead of leased, in the same transaction. */
   readonly burned: number;
   /** As the transaction left them. */
   readonly counts: PoolCounts;
@@ -96,15 +96,18 @@ export interface Store extends AsyncDisposable {
   /** Makes the pool if there is none of that name. POOL_MISMATCH if it has another identity. */
   definePool(identity: PoolIdentity): Promise<StoredPool>;
 
-  /** Seals and inserts all hits in one transaction. POOL_NOT_FOUND if one names no pool. */
+  /**
+   * Seals and inserts all hits, at most 65,536, in one transaction. POOL_NOT_FOUND if one names
+   * no pool. The caller wipes the keypairs.
+   */
   insert(hits: readonly Hit[]): Promise<InsertReport>;
 
   /**
    * One turn of a pool's lease, in one transaction: the `dispensed` oldest leased addresses are
    * recorded as dispensed, then up to `wanted` available ones are leased, oldest first. They are
-   * read and unsealed inside the transaction, so that a call that fails has leased nothing: an
-   * address that is leased and was never told of would be recorded as dispensed in place of one
-   * that did leave.
+   * unsealed before it commits, so that a call that fails has leased nothing: an address that is
+   * leased and was never told of would be recorded as dispensed in place of one that did leave.
+   * RangeError if fewer than `dispensed` are leased.
    */
   turn(pool: string, dispensed: number, wanted: number): Promise<LeaseReport>;
 
@@ -113,7 +116,11 @@ export interface Store extends AsyncDisposable {
 
   counts(pool: string): Promise<PoolCounts>;
 
-  /** Overwrites the sealed secrets of what was dispensed before `before` (milliseconds). */
+  /**
+   * Overwrites the sealed secrets of what was dispensed before `before` (milliseconds), the oldest
+   * first. One call takes a bounded number of them, so that others need not wait long; it is done
+   * when a call returns 0.
+   */
   destroyDispensed(before: number): Promise<number>;
 
   counters(): Promise<Counters>;

@@ -1,0 +1,406 @@
+/**
+ * What every store must do, as one suite with the store as its parameter. A store does not prove
+ * its hits, so keypairs here are random bytes. A figure line such as '1 0 2 0' is available,
+ * leased, dispensed and burned.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { suite, test } from 'node:test';
+import { VanityError } from '../../src/errors.ts';
+import type { Hit, PoolIdentity, Store } from '../../src/store/store.ts';
+
+export interface StoreMaker {
+  /** A store that is new. */
+  open(): Promise<Store>;
+  /** Closes it and opens the same data again. */
+  reopen(store: Store): Promise<Store>;
+  /** Closes it and removes its data. */
+  destroy(store: Store): Promise<void>;
+}
+
+export function poolNamed(name: string): PoolIdentity {
+  return { name, prefix: '', suffix: '[a-z]Pet', ignoreCase: false, keys: 'seed' };
+}
+
+export function hitsFor(pool: string, count: number): Hit[] {
+  return Array.from({ length: count }, () => ({ pool, keypair: randomBytes(64) }));
+}
+
+export const hasCode = (code: string) => (error: unknown) =>
+  error instanceof VanityError && error.code === code;
+
+const LATER = 8.64e15;
+
+/** A store with the pools 'pet' and 'pump'. Its data is removed at the end of the test. */
+class Subject implements AsyncDisposable {
+  store: Store;
+  readonly #maker: StoreMaker;
+
+  private constructor(maker: StoreMaker, store: Store) {
+    this.#maker = maker;
+    this.store = store;
+  }
+
+  static async open(maker: StoreMaker): Promise<Subject> {
+    const store = await maker.open();
+    for (const name of ['pet', 'pump']) await store.definePool(poolNamed(name));
+    return new Subject(maker, store);
+  }
+
+  async insert(count: number): Promise<Hit[]> {
+    const hits = hitsFor('pet', count);
+    assert.deepEqual(await this.store.insert(hits), { inserted: count, duplicates: 0 });
+    return hits;
+  }
+
+  async reopen(): Promise<void> {
+    this.store = await this.#maker.reopen(this.store);
+  }
+
+  /** Checks that the identity holds, too. */
+  async figures(pool = 'pet'): Promise<string> {
+    const counts = await this.store.counts(pool);
+    const { available, leased, reserved, dispensed, burned, ground, imported } = counts;
+    assert.equal(available + leased + reserved + dispensed + burned, ground + imported);
+    const stored = (await this.store.pools()).find(({ name }) => name === pool);
+    assert.deepEqual(stored?.counts, counts);
+    return [available, leased, dispensed, burned].join(' ');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#maker.destroy(this.store);
+  }
+}
+
+/** Ways to have four addresses, of which the last two are as the name says. */
+const SITUATIONS: Record<string, (subject: Subject) => Promise<void>> = {
+  available: async (subject) => {
+    await subject.insert(4);
+  },
+  leased: async (subject) => {
+    await subject.insert(4);
+    await subject.store.turn('pet', 0, 4);
+  },
+  dispensed: async (subject) => {
+    await subject.insert(4);
+    await subject.store.turn('pet', 0, 4);
+    await subject.store.turn('pet', 4, 0);
+  },
+  burned: async (subject) => {
+    await subject.insert(4);
+    await subject.store.turn('pet', 0, 4);
+    await subject.reopen();
+  },
+  mixed: async (subject) => {
+    await subject.insert(4);
+    await subject.store.turn('pet', 0, 2);
+    await subject.store.turn('pet', 1, 0);
+  },
+};
+
+/** Each returns how many addresses it says that it touched. */
+const OPERATIONS: Record<string, (subject: Subject) => Promise<number>> = {
+  insert: async ({ store }) => (await store.insert(hitsFor('pet', 2))).inserted,
+  lease: async ({ store }) => (await store.turn('pet', 0, 3)).leased.length,
+  dispense: async ({ store }) => (await store.turn('pet', 1, 0)).leased.length,
+  both: async ({ store }) => (await store.turn('pet', 1, 1)).leased.length,
+  returnLease: ({ store }) => store.returnLease('pet'),
+  destroy: ({ store }) => store.destroyDispensed(LATER),
+  reopen: async (subject) => {
+    await subject.reopen();
+    return subject.store.burnedAtOpen.pet ?? 0;
+  },
+};
+
+const REFUSED = 'refused';
+/** What an operation returns in a situation, and the figures after it. */
+const GRID: Record<string, Record<string, readonly [touched: number | string, figures: string]>> = {
+  available: {
+    insert: [2, '6 0 0 0'],
+    lease: [3, '1 3 0 0'],
+    dispense: [REFUSED, '4 0 0 0'],
+    both: [REFUSED, '4 0 0 0'],
+    returnLease: [0, '4 0 0 0'],
+    destroy: [0, '4 0 0 0'],
+    reopen: [0, '4 0 0 0'],
+  },
+  leased: {
+    insert: [2, '2 4 0 0'],
+    lease: [0, '0 4 0 0'],
+    dispense: [0, '0 3 1 0'],
+    both: [0, '0 3 1 0'],
+    returnLease: [4, '4 0 0 0'],
+    destroy: [0, '0 4 0 0'],
+    reopen: [4, '0 0 0 4'],
+  },
+  dispensed: {
+    insert: [2, '2 0 4 0'],
+    lease: [0, '0 0 4 0'],
+    dispense: [REFUSED, '0 0 4 0'],
+    both: [REFUSED, '0 0 4 0'],
+    returnLease: [0, '0 0 4 0'],
+    destroy: [4, '0 0 4 0'],
+    reopen: [0, '0 0 4 0'],
+  },
+  burned: {
+    insert: [2, '2 0 0 4'],
+    lease: [0, '0 0 0 4'],
+    dispense: [REFUSED, '0 0 0 4'],
+    both: [REFUSED, '0 0 0 4'],
+    returnLease: [0, '0 0 0 4'],
+    destroy: [0, '0 0 0 4'],
+    reopen: [0, '0 0 0 4'],
+  },
+  mixed: {
+    insert: [2, '4 1 1 0'],
+    lease: [2, '0 3 1 0'],
+    dispense: [0, '2 0 2 0'],
+    both: [1, '1 1 2 0'],
+    returnLease: [1, '3 0 1 0'],
+    destroy: [1, '2 1 1 0'],
+    reopen: [1, '2 0 1 1'],
+  },
+};
+
+export function storeConformance(name: string, maker: StoreMaker): void {
+  const open = () => Subject.open(maker);
+
+  suite(`${name}: operation by situation`, () => {
+    for (const [situation, arrange] of Object.entries(SITUATIONS)) {
+      for (const [operation, operate] of Object.entries(OPERATIONS)) {
+        const [touched, figures] = GRID[situation]![operation]!;
+        test(`${operation} when ${situation}: ${touched}, then ${figures}`, async () => {
+          await using subject = await open();
+          await arrange(subject);
+          const result = await operate(subject).catch((error: unknown) => {
+            assert.ok(error instanceof RangeError, String(error));
+            return REFUSED;
+          });
+          assert.equal(result, touched);
+          assert.equal(await subject.figures(), figures);
+          assert.equal(await subject.figures('pump'), '0 0 0 0', 'the other pool is left alone');
+        });
+      }
+    }
+  });
+
+  suite(`${name}: leases`, () => {
+    test('give the addresses that went in, oldest first, each once', async () => {
+      await using subject = await open();
+      const before = Date.now();
+      const hits = await subject.insert(5);
+      const { leased, burned, counts } = await subject.store.turn('pet', 0, 3);
+      assert.equal(burned, 0);
+      assert.equal(counts.leased, 3);
+      const rest = (await subject.store.turn('pet', 3, 9)).leased;
+      const all = [...leased, ...rest];
+      assert.deepEqual(
+        all.map(({ keypair }) => Buffer.from(keypair).toString('hex')),
+        hits.map(({ keypair }) => Buffer.from(keypair).toString('hex')),
+      );
+      for (const { createdAt, origin, keyType } of all) {
+        assert.ok(createdAt >= before && createdAt <= Date.now());
+        assert.deepEqual([origin, keyType], ['ground', 'seed']);
+      }
+    });
+
+    test('that are given back are leased again in the same order', async () => {
+      await using subject = await open();
+      await subject.insert(6);
+      const { leased } = await subject.store.turn('pet', 0, 4);
+      await subject.store.turn('pet', 1, 0);
+      assert.equal(await subject.store.returnLease('pet'), 3);
+      const again = (await subject.store.turn('pet', 0, 6)).leased;
+      assert.deepEqual(
+        again.slice(0, 3).map(({ id }) => id),
+        leased.slice(1).map(({ id }) => id),
+      );
+      assert.equal(again.length, 5);
+    });
+
+    test('of a run that ended without a return are burned, and nothing else', async () => {
+      await using subject = await open();
+      await subject.insert(6);
+      const { leased } = await subject.store.turn('pet', 0, 4);
+      await subject.store.turn('pet', 1, 0);
+      await subject.reopen();
+      assert.deepEqual(subject.store.burnedAtOpen, { pet: 3 });
+      assert.equal(await subject.figures(), '2 0 1 3');
+      const given = new Set(leased.map(({ id }) => id));
+      const { leased: rest } = await subject.store.turn('pet', 0, 9);
+      assert.ok(rest.every(({ id }) => !given.has(id)));
+      await subject.store.returnLease('pet');
+      await subject.reopen();
+      assert.deepEqual(subject.store.burnedAtOpen, {}, 'a clean stop burns nothing');
+      assert.equal(await subject.figures(), '2 0 1 3');
+    });
+
+    test('of one pool leave the others alone', async () => {
+      await using subject = await open();
+      const mixed = hitsFor('pet', 2).flatMap((hit) => [hit, ...hitsFor('pump', 2)]);
+      await subject.store.insert(mixed);
+      await subject.store.turn('pump', 0, 3);
+      await subject.store.turn('pump', 2, 0);
+      assert.equal(await subject.figures('pump'), '1 1 2 0');
+      assert.equal(await subject.figures('pet'), '2 0 0 0');
+    });
+  });
+
+  suite(`${name}: identity`, () => {
+    test('ids are positive, grow in the order of insertion over all pools, and never come again', async () => {
+      await using subject = await open();
+      const ids: number[] = [];
+      for (let run = 0; run < 3; run++) {
+        const hits = ['pump', 'pet', 'pump', 'pet'].flatMap((pool) => hitsFor(pool, 1));
+        await subject.store.insert([...hits, hits[0]!]);
+        const leased = [];
+        for (const pool of ['pet', 'pump']) {
+          leased.push(...(await subject.store.turn(pool, 0, 9)).leased);
+        }
+        ids.push(...leased.map(({ id }) => id).sort((a, b) => a - b));
+        await subject.reopen();
+      }
+      assert.equal(ids.length, 12);
+      assert.ok(ids[0]! > 0);
+      assert.ok(
+        ids.every((id, index) => index === 0 || id > ids[index - 1]!),
+        ids.join(),
+      );
+    });
+
+    test('the store keeps its id, and its epoch grows by one with every opening', async () => {
+      await using subject = await open();
+      const { id, epoch } = subject.store;
+      assert.match(id, /^[0-9a-f]{32}$/);
+      await subject.reopen();
+      assert.deepEqual([subject.store.id, subject.store.epoch], [id, epoch + 1]);
+      await using other = await open();
+      assert.notEqual(other.store.id, id);
+    });
+
+    test('a pool is made once, and never with another pattern', async () => {
+      await using subject = await open();
+      await subject.insert(1);
+      const { counts, ...identity } = await subject.store.definePool(poolNamed('pet'));
+      assert.deepEqual(identity, poolNamed('pet'));
+      assert.equal(counts.ground, 1);
+      const others = [{ prefix: 'a' }, { suffix: 'pump' }, { ignoreCase: true }] as const;
+      for (const other of others) {
+        const define = subject.store.definePool({ ...poolNamed('pet'), ...other });
+        await assert.rejects(define, hasCode('POOL_MISMATCH'));
+      }
+      assert.deepEqual(
+        (await subject.store.pools()).map(({ name: pool }) => pool),
+        ['pet', 'pump'],
+      );
+    });
+  });
+
+  suite(`${name}: duplicates`, () => {
+    test('within a batch and between batches and pools are dropped and counted', async () => {
+      await using subject = await open();
+      const [one, two] = hitsFor('pet', 2) as [Hit, Hit];
+      const first = await subject.store.insert([one, one, two, { ...one, pool: 'pump' }]);
+      assert.deepEqual(first, { inserted: 2, duplicates: 2 });
+      const again = await subject.store.insert([two, { ...two, pool: 'pump' }]);
+      assert.deepEqual(again, { inserted: 0, duplicates: 2 });
+      assert.equal(await subject.figures(), '2 0 0 0');
+      assert.equal(await subject.figures('pump'), '0 0 0 0');
+    });
+
+    test('are known in every state, also after the secret is destroyed', async () => {
+      await using subject = await open();
+      const hits = await subject.insert(4);
+      await subject.store.turn('pet', 0, 3);
+      await subject.store.turn('pet', 2, 0);
+      await subject.store.destroyDispensed(LATER);
+      assert.deepEqual(await subject.store.insert(hits), { inserted: 0, duplicates: 4 });
+      await subject.reopen();
+      assert.equal(await subject.figures(), '1 0 2 1');
+      assert.deepEqual(await subject.store.insert(hits), { inserted: 0, duplicates: 4 });
+    });
+
+    test('are told by the public key alone', async () => {
+      await using subject = await open();
+      const [hit] = await subject.insert(1);
+      const keypair = Buffer.concat([randomBytes(32), hit!.keypair.subarray(32)]);
+      assert.equal((await subject.store.insert([{ pool: 'pet', keypair }])).duplicates, 1);
+    });
+  });
+
+  suite(`${name}: failures`, () => {
+    test('a batch with a hit for no pool inserts nothing and can be tried again', async () => {
+      await using subject = await open();
+      const hits = hitsFor('pet', 3);
+      await assert.rejects(
+        subject.store.insert([...hits, ...hitsFor('none', 1)]),
+        hasCode('POOL_NOT_FOUND'),
+      );
+      assert.equal(await subject.figures(), '0 0 0 0');
+      assert.deepEqual(await subject.store.insert(hits), { inserted: 3, duplicates: 0 });
+      const { leased } = await subject.store.turn('pet', 0, 3);
+      assert.deepEqual(
+        leased.map(({ keypair }) => Buffer.from(keypair)),
+        hits.map(({ keypair }) => keypair),
+      );
+    });
+
+    test('a turn that records more than is leased changes nothing', async () => {
+      await using subject = await open();
+      await subject.insert(3);
+      await subject.store.turn('pet', 0, 1);
+      await assert.rejects(subject.store.turn('pet', 2, 1), RangeError);
+      assert.equal(await subject.figures(), '2 1 0 0');
+    });
+
+    test('a pool that is not there has no counts, no turn and no lease', async () => {
+      await using subject = await open();
+      const { store } = subject;
+      for (const call of [store.counts('no'), store.turn('no', 0, 1), store.returnLease('no')]) {
+        await assert.rejects(call, hasCode('POOL_NOT_FOUND'));
+      }
+    });
+
+    test('a keypair of another length is refused', async () => {
+      await using subject = await open();
+      const keypair = randomBytes(63);
+      await assert.rejects(subject.store.insert([{ pool: 'pet', keypair }]), RangeError);
+      assert.equal(await subject.figures(), '0 0 0 0');
+    });
+  });
+
+  suite(`${name}: the rest`, () => {
+    test('counters outlive a run; those that are not named keep their value', async () => {
+      await using subject = await open();
+      assert.deepEqual(await subject.store.counters(), {});
+      await subject.store.saveCounters({ attempts: 2 ** 53 - 1, hits: 1 });
+      await subject.store.saveCounters({ hits: 2 });
+      await subject.reopen();
+      assert.deepEqual(await subject.store.counters(), { attempts: 2 ** 53 - 1, hits: 2 });
+    });
+
+    test('only what was dispensed before a time is destroyed, once', async () => {
+      await using subject = await open();
+      await subject.insert(3);
+      await subject.store.turn('pet', 0, 3);
+      await subject.store.turn('pet', 2, 0);
+      assert.equal(await subject.store.destroyDispensed(Date.now() - 60_000), 0);
+      assert.equal(await subject.store.destroyDispensed(LATER), 2);
+      assert.equal(await subject.store.destroyDispensed(LATER), 0);
+      assert.equal(await subject.figures(), '0 1 2 0');
+    });
+
+    test('an empty batch and an empty turn are nothing', async () => {
+      await using subject = await open();
+      assert.deepEqual(await subject.store.insert([]), { inserted: 0, duplicates: 0 });
+      const { leased, burned } = await subject.store.turn('pet', 0, 0);
+      assert.deepEqual([leased, burned], [[], 0]);
+    });
+
+    test('closing twice is closing once', async () => {
+      await using subject = await open();
+      await subject.store.close();
+      await subject.store.close();
+    });
+  });
+}
