@@ -74,7 +74,8 @@ async function grindWithLies(how: string): Promise<Outcome> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ['--import', path('lying-kernel.ts'), path('lying-grinder.ts')],
-    { env: { ...process.env, LYING_KERNEL: how } },
+    // A grinder that never stops must not outlive the test.
+    { env: { ...process.env, LYING_KERNEL: how }, timeout: 30_000, killSignal: 'SIGKILL' },
   );
   return JSON.parse(stdout) as Outcome;
 }
