@@ -38,7 +38,9 @@ export async function dispense(args: string[]): Promise<number> {
   const server = new ServerClient(url);
   if (out !== undefined) makeKeypairDirectory(out);
   const path = `/v1/pools/${encodeURIComponent(pool)}/dispense`;
-  const { addresses } = await server.ask<Dispensed>('POST', path, { count });
+  const { addresses } = await server.ask<Dispensed>('POST', path, 'addresses', {
+    count,
+  });
   if (out === undefined) {
     for (const address of addresses) process.stdout.write(`${JSON.stringify(address)}\n`);
     return 0;

@@ -17,7 +17,9 @@ const START_HINT = 'start one with: vanitypool serve';
 
 export interface ServerAnswer {
   readonly status: number;
-  readonly body: unknown;
+  readonly body: object;
+  /** Of the `Retry-After` header. */
+  readonly retryAfterSeconds: number | undefined;
 }
 
 /** `url` as given by `--url`; without it, where a server with this configuration listens. */
@@ -30,14 +32,20 @@ export class ServerClient {
     this.#options = connectionTo(this.url);
   }
 
-  /** The body of a reply that says all is well. */
-  async ask<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+  /** The body of a reply that says all is well: an object that has `key`. */
+  async ask<T>(
+    method: 'GET' | 'POST',
+    path: string,
+    key: keyof T & string,
+    body?: unknown,
+  ): Promise<T> {
     const reply = await this.send(method, path, body);
     if (reply.status < 200 || reply.status > 299) throw this.#problem(reply);
+    if (!Object.hasOwn(reply.body, key)) throw this.#stranger();
     return reply.body as T;
   }
 
-  /** Any reply whose body is JSON. */
+  /** Any reply whose body is a JSON object. */
   async send(method: 'GET' | 'POST', path: string, body?: unknown): Promise<ServerAnswer> {
     const json = body === undefined ? '' : JSON.stringify(body);
     let reply: IncomingMessage;
@@ -46,17 +54,18 @@ export class ServerClient {
       reply = await this.#exchange(method, path, json);
       source = await text(reply);
     } catch (cause) {
-      const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
-      throw this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
+      const { code: reason, syscall = '' } = cause as NodeJS.ErrnoException;
+      if (/^(connect|getaddrinfo)$/.test(syscall)) {
+        throw this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
+      }
+      const what = `no whole reply (${reason}); what was asked for may have been done`;
+      throw this.#unreachable(what, cause);
     }
-    try {
-      return { status: reply.statusCode!, body: JSON.parse(source) };
-    } catch (cause) {
-      throw this.#unreachable(
-        `what answers is not vanitypool; give --url, or ${START_HINT}`,
-        cause,
-      );
-    }
+    const value = parsed(source);
+    if (typeof value !== 'object' || value === null) throw this.#stranger();
+    const seconds = Number(reply.headers['retry-after']);
+    const retryAfterSeconds = Number.isInteger(seconds) ? seconds : undefined;
+    return { status: reply.statusCode!, body: value, retryAfterSeconds };
   }
 
   #exchange(method: string, path: string, json: string): Promise<IncomingMessage> {
@@ -76,18 +85,29 @@ export class ServerClient {
     return promise;
   }
 
-  #unreachable(reason: string, cause: unknown): VanityError {
+  #unreachable(reason: string, cause?: unknown): VanityError {
     return new VanityError('SERVER_UNREACHABLE', `${this.url}: ${reason}`, { cause });
   }
 
+  #stranger(): VanityError {
+    return this.#unreachable(`what answers is not vanitypool; give --url, or ${START_HINT}`);
+  }
+
   /** An RFC 9457 document becomes the error that it was in the server. */
-  #problem({ status, body }: ServerAnswer): VanityError {
+  #problem({ body, retryAfterSeconds }: ServerAnswer): VanityError {
     const { code, detail } = body as { code?: unknown; detail?: unknown };
-    if (typeof code !== 'string' || typeof detail !== 'string') {
-      return this.#unreachable(`what answers is not vanitypool: HTTP status ${status}`, undefined);
-    }
-    if (Object.hasOwn(ERRORS, code)) return new VanityError(code as ErrorCode, detail);
+    if (typeof code !== 'string' || typeof detail !== 'string') return this.#stranger();
+    const extras = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+    if (Object.hasOwn(ERRORS, code)) return new VanityError(code as ErrorCode, detail, extras);
     return new VanityError('INTERNAL', `${code}: ${detail}`);
+  }
+}
+
+function parsed(source: string): unknown {
+  try {
+    return JSON.parse(source);
+  } catch {
+    return undefined;
   }
 }
 
@@ -99,7 +119,7 @@ function configuredUrl(): string {
 
 function connectionTo(url: string): RequestOptions {
   // The server takes requests for its own machine only, by a name of it.
-  if (url.startsWith('unix:')) return { socketPath: url.slice('unix:'.length), host: 'localhost' };
+  if (/^unix:./.test(url)) return { socketPath: url.slice('unix:'.length), host: 'localhost' };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
     const allowed = 'http://HOST:PORT, https://HOST:PORT or unix:PATH';

@@ -28,8 +28,8 @@ export async function status(args: string[]): Promise<number> {
     options: { url: { type: 'string' }, json: { type: 'boolean' } },
   });
   const server = new ServerClient(values.url);
-  const { version, uptimeSeconds } = await server.ask<Health>('GET', '/healthz');
-  const { pools } = await server.ask<PoolList>('GET', '/v1/pools');
+  const { version, uptimeSeconds } = await server.ask<Health>('GET', '/healthz', 'version');
+  const { pools } = await server.ask<PoolList>('GET', '/v1/pools', 'pools');
   const { status, reasons } = readinessOf((await server.send('GET', '/readyz')).body);
   if (values.json) {
     const report = { url: server.url, version, uptimeSeconds, status, reasons, pools };

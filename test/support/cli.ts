@@ -1,0 +1,50 @@
+/**
+ * Runs the real command line as a process, for tests: in a directory of its own if the test gives
+ * one, with nothing on standard input, and collects what it says.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export const PROGRAM = fileURLToPath(new URL('../../bin/vanitypool', import.meta.url));
+
+export interface Outcome {
+  /** null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The lines of standard output. */
+  readonly lines: string[];
+}
+
+export interface RunOptions {
+  readonly cwd?: string;
+  /** Another name of the program. */
+  readonly program?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called once, when the process has said something on standard error or output. */
+  readonly onFirstOutput?: (child: ChildProcess) => void;
+}
+
+export async function vanitypool(
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Outcome> {
+  const { cwd, env, program = PROGRAM, onFirstOutput } = options;
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+    ...(cwd !== undefined && { cwd }),
+  });
+  const output = { stdout: '', stderr: '' };
+  let isSilent = true;
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text;
+      if (isSilent) onFirstOutput?.(child);
+      isSilent = false;
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...output, lines: output.stdout.split('\n').slice(0, -1) };
+}

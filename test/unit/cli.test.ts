@@ -1,0 +1,186 @@
+/** The command line as a process: help, wrong usage and exit codes. No command does any work. */
+import assert from 'node:assert/strict';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { COMMAND_NAMES, HELP } from '../../src/cli/help.ts';
+import { COUNT_LIMIT } from '../../src/http/schemas.ts';
+import { type Outcome, PROGRAM, vanitypool } from '../support/cli.ts';
+
+const cwd = mkdtempSync(join(tmpdir(), 'vanitypool-'));
+after(() => rmSync(cwd, { recursive: true }));
+const run = (...args: string[]) => vanitypool(args, { cwd });
+
+function assertRefused(
+  { code, stdout, stderr }: Outcome,
+  message: string | RegExp,
+  exit = 2,
+): void {
+  assert.equal(stdout, '');
+  assert.match(stderr, /^vanitypool: [^\n]+ \([A-Z_]+\)\n$/);
+  if (typeof message === 'string') assert.ok(stderr.includes(message), stderr);
+  else assert.match(stderr, message);
+  assert.equal(code, exit);
+}
+
+test('the overview names every command; without a command it is wrong usage', async () => {
+  const [help, short, word, none] = await Promise.all([
+    run('--help'),
+    run('-h'),
+    run('help'),
+    run(),
+  ]);
+  for (const name of COMMAND_NAMES) {
+    assert.ok(help.stdout.includes(`  ${name.padEnd(10)}${HELP[name].summary}\n`));
+  }
+  assert.deepEqual([help.code, help.stderr], [0, '']);
+  assert.deepEqual([short.stdout, word.stdout], [help.stdout, help.stdout]);
+  assert.deepEqual([none.code, none.stdout, none.stderr], [2, '', help.stdout]);
+});
+
+test('each command explains itself, wherever --help stands', async () => {
+  for (const name of COMMAND_NAMES) {
+    const outcomes = await Promise.all([
+      run(name, '--help'),
+      run(name, '--nonsense', '-h'),
+      run('help', name),
+    ]);
+    for (const { code, stdout, stderr } of outcomes) {
+      assert.deepEqual([code, stdout, stderr], [0, HELP[name].text, '']);
+    }
+  }
+});
+
+test('the version is that of the package', async () => {
+  const source = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { code, stdout } = await run('--version');
+  assert.deepEqual([code, stdout], [0, `${JSON.parse(source).version}\n`]);
+});
+
+const WRONG: readonly (readonly [args: readonly string[], message: string | RegExp])[] = [
+  [['servee'], 'there is no command "servee"; did you mean serve? (commands: serve, grind, '],
+  [['help', 'gring'], 'there is no command "gring"; did you mean grind?'],
+  [['xyzzy'], 'there is no command "xyzzy" (commands: '],
+  [['toString'], 'there is no command "toString"'],
+  [['--verbose'], 'there is no flag "--verbose"'],
+  [
+    ['grind', '--sufix', 'x'],
+    'grind has no flag --sufix; did you mean --suffix? (flags: --suffix, ',
+  ],
+  [['grind', '-s', 'x'], 'grind has no flag -s (flags: '],
+  [
+    ['grind', '--suffix'],
+    'Option \'--suffix <value>\' argument missing (see "vanitypool grind --help")',
+  ],
+  [['grind', '--suffix', 'a', '--json=1'], "Option '--json' does not take an argument"],
+  [['grind', 'Pet'], "Unexpected argument 'Pet'"],
+  [['grind'], 'which address? give --suffix PATTERN, --prefix PATTERN or both'],
+  [['grind', '--suffix', ''], 'which address?'],
+  [
+    ['grind', '--suffix', 'P0t'],
+    /suffix: character 2, "0", is in no address.*\(PATTERN_IMPOSSIBLE\)$/m,
+  ],
+  [['grind', '--suffix', '[z-a]'], /suffix: .*\(PATTERN_INVALID\)$/m],
+  [['grind', '--prefix', 'a'.repeat(11)], /prefix: 11 characters.*\(PATTERN_TOO_LONG\)$/m],
+  [
+    ['grind', '--suffix', 'a', '--count', '0'],
+    '--count: "0" is not allowed; allowed: a whole number from 1 to 1000000',
+  ],
+  [['grind', '--suffix', 'a', '--count=-1'], '--count: "-1" is not allowed'],
+  [
+    ['grind', '--suffix', 'a', '--threads', 'all'],
+    '--threads: "all" is not allowed; allowed: a whole number from 1 to 1024',
+  ],
+  [
+    ['grind', '--suffix', 'a', '--keys', 'expanded'],
+    '--keys: "expanded" is not allowed; allowed: "seed" in this version',
+  ],
+  [['grind', '--suffix', 'a', '--secrets'], '--secrets: goes with --json only'],
+  [
+    ['grind', '--suffix', 'a', '--json', '--secrets', '--out', 'keys'],
+    '--out: with --secrets no file is written',
+  ],
+  [['estimate', '--suffix', 'a', '--count', '2'], 'estimate has no flag --count'],
+  [['estimate', '--ignore-case'], 'which address?'],
+  [
+    ['status', '--url', 'localhost:5057'],
+    '--url: "localhost:5057" is not allowed; allowed: http://HOST:PORT',
+  ],
+  [['status', 'pet'], "Unexpected argument 'pet'"],
+  [['dispense'], 'which pool? give its name: vanitypool dispense POOL'],
+  [['dispense', 'pet', 'pump'], 'one pool at a time; not also pump'],
+  [
+    ['dispense', 'pet', '--count', String(COUNT_LIMIT + 1)],
+    `a whole number from 1 to ${COUNT_LIMIT} (`,
+  ],
+  [['serve', '--prot', '1'], 'serve has no flag --prot; did you mean --port?'],
+  [['serve', '--port', 'http'], /http\.port: "http" is not allowed; .*\(CONFIG_INVALID\)$/m],
+  [
+    ['serve', '--config', 'missing.toml'],
+    /missing\.toml: there is no such file \(CONFIG_UNREADABLE\)$/m,
+  ],
+];
+
+for (const [args, message] of WRONG) {
+  test(`"${args.join(' ')}" is wrong usage`, async () => {
+    assertRefused(await run(...args), message);
+  });
+}
+
+test('a level of the kernel that there is not is refused before anything is searched', async () => {
+  for (const command of ['grind', 'estimate']) {
+    const outcome = await vanitypool([command, '--suffix', 'a'], {
+      cwd,
+      env: { VANITYPOOL_ISA: 'abacus' },
+    });
+    assertRefused(outcome, /VANITYPOOL_ISA: .*"abacus".*\(CONFIG_INVALID\)$/m);
+  }
+});
+
+test('a directory that cannot be made is refused before anything is searched or taken', async () => {
+  writeFileSync(join(cwd, 'file'), '');
+  const commands = [
+    ['grind', '--suffix', 'zzzzzzzzzz'],
+    ['dispense', 'pet', '--url', 'http://127.0.0.1:9'],
+  ];
+  for (const args of commands) {
+    const outcome = await run(...args, '--out', 'file/keys');
+    assertRefused(outcome, /^vanitypool: file\/keys: .* \(FILE_NOT_WRITABLE\)$/m, 1);
+  }
+});
+
+test('without a server the answer is how to start one', async () => {
+  writeFileSync(join(cwd, 'vanitypool.toml'), '[http]\nhost = "unix:none.sock"');
+  try {
+    for (const args of [['status'], ['dispense', 'pet']]) {
+      const outcome = await run(...args);
+      assertRefused(
+        outcome,
+        /none\.sock: no server answers .* vanitypool serve \(SERVER_UNREACHABLE\)/,
+        1,
+      );
+    }
+  } finally {
+    rmSync(join(cwd, 'vanitypool.toml'));
+  }
+});
+
+test('it runs through a link, from any directory', async () => {
+  const link = join(cwd, 'vp');
+  symlinkSync(PROGRAM, link);
+  const { code, stdout } = await vanitypool(['help'], { cwd: '/', program: link });
+  assert.equal(code, 0);
+  assert.match(stdout, /^usage: vanitypool COMMAND/);
+});
+
+test('nothing of all that has made a file', () => {
+  assert.deepEqual(readdirSync(cwd).toSorted(), ['file', 'vp']);
+});

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ServerClient } from '../../src/cli/server-client.ts';
+import { VanityError } from '../../src/errors.ts';
+import { fillPool, testApp } from '../support/http-app.ts';
+
+interface Health {
+  readonly status: string;
+}
+
+interface Taken {
+  readonly addresses: readonly { readonly address: string }[];
+}
+
+/** A program that is no vanitypool, on a free port; its URL. */
+async function stranger(t: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function unusedPort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function unreachable(url: string, reason: RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof VanityError, String(error));
+    assert.equal(error.code, 'SERVER_UNREACHABLE');
+    assert.ok(error.message.startsWith(`${url}: `), error.message);
+    assert.match(error.message, reason);
+    return true;
+  };
+}
+
+for (const place of ['a port', 'a Unix socket']) {
+  test(`asks a real server on ${place}`, async (t) => {
+    const { app, shared } = await testApp();
+    t.after(() => app.close());
+    const [address] = fillPool(shared, 3);
+    let url: string;
+    if (place === 'a port') url = await app.listen({ host: '127.0.0.1', port: 0 });
+    else {
+      const directory = mkdtempSync(join(tmpdir(), 'vanitypool-'));
+      t.after(() => rmSync(directory, { recursive: true }));
+      url = `unix:${join(directory, 'api.sock')}`;
+      await app.listen({ path: url.slice('unix:'.length) });
+    }
+    const client = new ServerClient(url);
+    assert.equal((await client.ask<Health>('GET', '/healthz', 'status')).status, 'ok');
+    const one = await client.ask<Taken>('POST', '/v1/pools/pet/dispense', 'addresses');
+    assert.equal(one.addresses[0]?.address, address?.address);
+    const two = await client.ask<Taken>('POST', '/v1/pools/pet/dispense', 'addresses', {
+      count: 2,
+    });
+    assert.equal(two.addresses.length, 2);
+  });
+}
+
+test('a problem of the server is the error that it was there', async (t) => {
+  const { app } = await testApp();
+  t.after(() => app.close());
+  const client = new ServerClient(await app.listen({ host: '127.0.0.1', port: 0 }));
+  await assert.rejects(client.ask<Taken>('POST', '/v1/pools/pett/dispense', 'addresses'), {
+    code: 'POOL_NOT_FOUND',
+    message: 'pool pett: no such pool',
+  });
+  await assert.rejects(
+    client.ask<Taken>('POST', '/v1/pools/pet/dispense', 'addresses'),
+    (error) => {
+      assert.ok(error instanceof VanityError);
+      assert.equal(error.code, 'POOL_EMPTY');
+      assert.ok(error.retryAfterSeconds! >= 1, 'with the seconds of Retry-After');
+      return true;
+    },
+  );
+  const { status, body } = await client.send('GET', '/readyz');
+  assert.equal(status, 503);
+  assert.equal((body as { code: string }).code, 'POOL_EMPTY');
+});
+
+test('a code that this version does not know is shown all the same', async (t) => {
+  const url = await stranger(t, (_, reply) => {
+    reply.writeHead(429).end('{"code":"QUOTA_EXCEEDED","detail":"token ci: 5 a day"}');
+  });
+  await assert.rejects(new ServerClient(url).ask<Taken>('GET', '/', 'addresses'), {
+    code: 'INTERNAL',
+    message: 'QUOTA_EXCEEDED: token ci: 5 a day',
+  });
+});
+
+test('nobody there: the error names the URL and the command that starts a server', async () => {
+  const url = `http://127.0.0.1:${await unusedPort()}`;
+  await assert.rejects(
+    new ServerClient(url).ask<Health>('GET', '/healthz', 'status'),
+    unreachable(url, /no server answers \(ECONNREFUSED\); start one with: vanitypool serve$/),
+  );
+  const socket = 'unix:/nonexistent/api.sock';
+  await assert.rejects(
+    new ServerClient(socket).ask<Health>('GET', '/healthz', 'status'),
+    unreachable(socket, /no server answers \(ENOENT\)/),
+  );
+});
+
+test('another program there is told from a server', async (t) => {
+  const pages: [number, string][] = [
+    [200, '<html>hello</html>'],
+    [200, ''],
+    [200, '{"hello":"world"}'],
+    [200, '[]'],
+    [200, '7'],
+    [404, '<html>not found</html>'],
+    [404, '{"error":"not found"}'],
+    [500, 'null'],
+    [400, '[]'],
+  ];
+  for (const [status, page] of pages) {
+    const url = await stranger(t, (_, reply) => void reply.writeHead(status).end(page));
+    await assert.rejects(
+      new ServerClient(url).ask<Health>('GET', '/healthz', 'status'),
+      unreachable(url, /what answers is not vanitypool/),
+      page,
+    );
+  }
+});
+
+test('a connection that breaks off is an error, and nothing is sent twice', async (t) => {
+  let requests = 0;
+  const url = await stranger(t, (_, reply) => {
+    requests++;
+    reply.writeHead(200, { 'content-length': '100' });
+    reply.write('{"addresses":[');
+    setImmediate(() => reply.destroy());
+  });
+  await assert.rejects(
+    new ServerClient(url).ask<Taken>('POST', '/v1/pools/pet/dispense', 'addresses', { count: 1 }),
+    unreachable(url, /no whole reply \(ECONNRESET\); what was asked for may have been done$/),
+  );
+  assert.equal(requests, 1);
+});
+
+test('the URL may end in a slash; what is none is refused with what is allowed', () => {
+  assert.equal(new ServerClient('http://localhost:5057/').url, 'http://localhost:5057/');
+  assert.equal(new ServerClient('http://[::1]:5057').url, 'http://[::1]:5057');
+  for (const url of [
+    '',
+    'localhost:5057',
+    '127.0.0.1:5057',
+    'ftp://localhost',
+    'http://',
+    'unix:',
+  ]) {
+    assert.throws(() => new ServerClient(url), {
+      code: 'USAGE_INVALID',
+      message: `--url: ${JSON.stringify(url)} is not allowed; allowed: http://HOST:PORT, https://HOST:PORT or unix:PATH`,
+    });
+  }
+});
