@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chacha20.h"
 #include "level.h"
 #include "match.h"
 #include "point.h"
@@ -29,13 +28,13 @@ const char *grind_level_name(const grind_level *level) { return level->name; }
 
 static bool allocate_batch(grind_search *search) {
   const grind_level *level = search->level;
-  size_t candidates = level->seed_batch * sizeof(grind_candidate);
   size_t seeds = level->seed_batch * GRIND_SEED_BYTES;
-  search->memory_bytes = level->seed_scratch + candidates + seeds;
+  size_t candidates = level->seed_batch * sizeof(grind_candidate);
+  search->memory_bytes = level->seed_scratch + seeds + candidates;
   search->memory = system_allocate(search->memory_bytes);
   if (search->memory == NULL) return false;
-  search->candidates = (grind_candidate *)(search->memory + level->seed_scratch);
-  search->seeds = (uint8_t (*)[GRIND_SEED_BYTES])(search->memory + level->seed_scratch + candidates);
+  search->seeds = (uint8_t (*)[GRIND_SEED_BYTES])(search->memory + level->seed_scratch);
+  search->candidates = (grind_candidate *)(search->memory + level->seed_scratch + seeds);
   return true;
 }
 
@@ -46,8 +45,7 @@ int grind_open(const grind_level *level, const grind_pattern *patterns, size_t c
   search->level = level;
   int status = matcher_open(patterns, count, &search->matcher);
   if (status == GRIND_OK) {
-    uint64_t most = memory_bytes / 8;
-    search->table = grind_shared_table(most < level->table_most ? most : level->table_most);
+    search->table = grind_shared_table(memory_bytes / 8);
     if (search->table == NULL || !allocate_batch(search)) status = GRIND_NO_MEMORY;
   }
   if (status != GRIND_OK) {
@@ -126,11 +124,11 @@ int grind_slice(grind_search *search, uint32_t budget_us, grind_hit *hits, size_
   uint64_t now = begin, batch_us = 0;
   /* A batch that would end beyond the budget by more than half of itself is not begun. */
   do {
-    grind_chacha20_take(&stream, search->seeds[0], level->seed_batch * GRIND_SEED_BYTES);
+    level->take_random(&stream, search->seeds[0], level->seed_batch * GRIND_SEED_BYTES);
     size_t count =
-        level->grind_seed_batch(search->table, search->memory,
-                                (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds,
-                                matcher_low_bits(search->matcher), search->candidates);
+        level->derive_seeds(search->table, search->memory,
+                            (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds,
+                            matcher_low_bits(search->matcher), search->candidates);
     if (count == GRIND_BATCH_SPOILED) count = 0;
     else result->attempts += level->seed_batch;
     for (size_t i = 0; i < count; i++) {
@@ -159,7 +157,7 @@ int grind_derive(grind_search *search, const uint8_t (*seeds)[GRIND_SEED_BYTES],
     size_t part = count - at < batch ? count - at : batch;
     /* What is missing in the last batch is filled with its first seeds. */
     for (size_t i = 0; i < batch; i++) memcpy(search->seeds[i], seeds[at + i % part], 32);
-    size_t passed = search->level->grind_seed_batch(
+    size_t passed = search->level->derive_seeds(
         search->table, search->memory, (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds, all,
         search->candidates);
     if (passed != batch) return GRIND_SPOILED;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chacha20.h"
 #include "kernel.h"
 #include "table.h"
 
@@ -17,23 +18,24 @@ typedef struct {
   uint64_t key[4]; /* its public key, exact, little-endian words, without the sign: bit 255 is 0 */
 } grind_candidate;
 
-/* What grind_seed_batch of a level returns when a denominator of the batch was zero: then no
- * candidate of it counts. Random seeds do that with a probability below 2^-90 a batch. */
+/* What a seed batch returns when a denominator of it was zero: then no candidate of it counts.
+ * Random seeds do that with a probability below 2^-80 a batch. */
 #define GRIND_BATCH_SPOILED SIZE_MAX
+
+/* Derives the public keys of a batch and writes those to `out` whose low 7 bits of byte 31 are
+ * set in the bitmap `low_bits`, in ascending order of index. `out` has room for all; `scratch`
+ * and `seeds` are aligned to 64 bytes. */
+typedef size_t grind_seed_batch(const grind_table *table, void *scratch,
+                                const uint8_t (*seeds)[GRIND_SEED_BYTES],
+                                const uint64_t low_bits[2], grind_candidate *out);
 
 struct grind_level {
   const char *name;
   bool (*is_supported)(void);
-  size_t seed_batch;   /* seeds in a batch, a multiple of 16: a few ms of work */
+  grind_chacha20_take *take_random;
+  size_t seed_batch;   /* seeds in a batch, a multiple of 32: a few ms of work at most */
   size_t seed_scratch; /* bytes */
-  uint64_t table_most; /* bytes beyond which a larger table does not pay */
-  /* Derives the public keys of a batch and writes those to `out` whose low 7 bits of byte 31 are
-   * set in the bitmap `low_bits`, in ascending order of index. `out` has room for all. */
-  size_t (*grind_seed_batch)(const grind_table *table, void *scratch,
-                             const uint8_t (*seeds)[GRIND_SEED_BYTES], const uint64_t low_bits[2],
-                             grind_candidate *out);
+  grind_seed_batch *derive_seeds;
 };
-
-extern const grind_level grind_level_portable;
 
 #endif

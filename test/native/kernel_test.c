@@ -61,8 +61,8 @@ static void free_batch(batch made) {
 
 static size_t run(const grind_level *level, const grind_table *table, batch made,
                   const uint64_t low_bits[2]) {
-  return level->grind_seed_batch(table, made.scratch, (const uint8_t(*)[32])made.seeds, low_bits,
-                                 made.out);
+  return level->derive_seeds(table, made.scratch, (const uint8_t(*)[32])made.seeds, low_bits,
+                             made.out);
 }
 
 /* With half of the low bits allowed: exactly those candidates, in order, with every table. */
@@ -131,18 +131,19 @@ static void check_faults(const grind_level *level) {
   free(kept);
 }
 
-/* A slice that is full ends at its last hit, and only what it tested counts. */
+/* A slice that is full, or out of time among hits, ends at its last hit, and only what it tested
+ * counts. */
 static void check_attempts(const grind_level *level) {
   static grind_hit hits[8];
   grind_result result;
   grind_search *search = open_search(level, &ANY);
   CHECK(grind_slice(search, 50000, hits, 8, &result) == GRIND_OK);
-  CHECK(result.attempts == 8 && result.hits == 8 && result.faults == 0);
-  for (int i = 0; i < 8; i++) {
+  CHECK(result.hits > 0 && result.attempts == result.hits && result.faults == 0);
+  for (size_t i = 0; i < result.hits; i++) {
     uint8_t expected[32];
     grind_public_from_seed(hits[i].seed, expected);
     CHECK(memcmp(hits[i].public_key, expected, 32) == 0 && hits[i].pattern == 0);
-    for (int j = 0; j < i; j++) CHECK(memcmp(hits[i].seed, hits[j].seed, 32) != 0);
+    for (size_t j = 0; j < i; j++) CHECK(memcmp(hits[i].seed, hits[j].seed, 32) != 0);
   }
   grind_close(search);
 }

@@ -16,13 +16,14 @@ const build = fileURLToPath(new URL('../../build/', import.meta.url));
 const SANITIZE = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
 const compiler = findCompiler();
+const kernel = sourceFiles().filter((file) => file !== 'binding.c');
 let work = '';
 
 before(() => {
   assert.ok(compiler, 'the C tests need a C compiler (CC, cc, gcc or clang)');
   mkdirSync(build, { recursive: true });
   work = mkdtempSync(join(build, 'native-test-'));
-  for (const file of sourceFiles().filter((name) => name !== 'binding.c')) {
+  for (const file of kernel) {
     compile([...flagsOf(file), ...SANITIZE, '-c', join(native, file)], object(file));
   }
 });
@@ -41,11 +42,9 @@ function compile(args: readonly string[], output: string): void {
 for (const file of readdirSync(here).filter((name) => name.endsWith('_test.c'))) {
   test(basename(file, '.c').replace('_', ' '), () => {
     const program = join(work, basename(file, '.c'));
-    const objects = sourceFiles()
-      .filter((name) => name !== 'binding.c')
-      .map(object);
-    const flags = ['-std=c17', '-pthread', ...SANITIZE, '-I', native];
-    compile([...flags, join(here, file), ...objects], program);
+    // A test of one level's own parts is named after it and is built with its flags.
+    const flags = [...flagsOf(file.replace('_test', '')), ...SANITIZE, '-pthread', '-I', native];
+    compile([...flags, join(here, file), ...kernel.map(object)], program);
     const { status, signal, stderr } = spawnSync(program, { encoding: 'utf8' });
     assert.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: '' });
   });

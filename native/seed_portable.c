@@ -7,12 +7,12 @@
  * is in registers; passes alternate their direction, because products before a candidate
  * are collected one way and used up the other way. The last addition yields only y as a fraction.
  */
-#include "level.h"
 #include "point.h"
+#include "seed.h"
 #include "sha512.h"
 
 enum {
-  BATCH = 1024,
+  BATCH = SEED_BATCH_PORTABLE,
   PREFETCH = 6, /* candidates ahead; an entry is one cache line */
 };
 
@@ -22,6 +22,8 @@ typedef struct {
   fe before;         /* the product of dx of all candidates before this one in the pass */
   uint64_t scalar[4];
 } lane;
+
+_Static_assert(sizeof(lane) * BATCH == SEED_SCRATCH_PORTABLE, "as seed.h has it");
 
 static uint64_t window_bits(const uint64_t scalar[4], const table_window *window) {
   uint32_t word = window->first_bit / 64, bit = window->first_bit % 64;
@@ -151,9 +153,9 @@ static size_t collect(const lane *lanes, fe inverse, const uint64_t low_bits[2],
   return count;
 }
 
-static size_t grind_seed_batch_portable(const grind_table *table, void *scratch,
-                                        const uint8_t (*seeds)[GRIND_SEED_BYTES],
-                                        const uint64_t low_bits[2], grind_candidate *out) {
+size_t grind_seed_batch_portable(const grind_table *table, void *scratch,
+                                 const uint8_t (*seeds)[GRIND_SEED_BYTES],
+                                 const uint64_t low_bits[2], grind_candidate *out) {
   lane *lanes = scratch;
   int last = table->windows - 1;
   /* The direction alternates in such a way that `collect` goes up. */
@@ -169,14 +171,3 @@ static size_t grind_seed_batch_portable(const grind_table *table, void *scratch,
   if (fe_is_zero(product)) return GRIND_BATCH_SPOILED;
   return collect(lanes, fe_invert(product), low_bits, out);
 }
-
-static bool is_supported(void) { return true; }
-
-const grind_level grind_level_portable = {
-    .name = "portable",
-    .is_supported = is_supported,
-    .seed_batch = BATCH,
-    .seed_scratch = BATCH * sizeof(lane),
-    .table_most = UINT64_MAX,
-    .grind_seed_batch = grind_seed_batch_portable,
-};
