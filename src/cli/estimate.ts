@@ -94,7 +94,7 @@ function asTable(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): s
     `${formatCount(attempts)} attempts`,
     formatSeconds(attempts / attemptsPerSecond),
   ];
-  const rate = `${formatCount(attemptsPerSecond)} attempts/s, ${threads} threads, ${isa}`;
+  const rate = `${formatCount(attemptsPerSecond)} attempts/s, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${isa}`;
   return [
     `pattern  ${text}\n`,
     ...notes.map((note) => `note     ${note}\n`),

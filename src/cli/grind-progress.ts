@@ -9,8 +9,12 @@ import { formatChance, formatCount, formatRate, formatSeconds } from './format.t
 
 const TERMINAL_MS = 200;
 const ELSEWHERE_MS = 10_000;
+/** Of a terminal that does not say how wide it is. */
+const COLUMNS = 80;
 const CLEAR_LINE = '\r\x1b[K';
 
+/** Where lines go; the process itself has both. */
+export type Streams = Pick<NodeJS.Process, 'stdout' | 'stderr'>;
 type Figures = Pick<GrinderStats, 'attempts' | 'attemptsPerSecond'>;
 
 export class GrindProgress {
@@ -18,17 +22,20 @@ export class GrindProgress {
   readonly #count: number;
   readonly #figures: () => Figures;
   readonly #startedAt = performance.now();
-  readonly #isTerminal = process.stderr.isTTY === true;
+  readonly #streams: Streams;
+  readonly #isTerminal: boolean;
   readonly #timer: NodeJS.Timeout;
   #found = 0;
   #attemptsAtHit = 0;
 
-  constructor(pattern: Pattern, count: number, figures: () => Figures) {
+  constructor(pattern: Pattern, count: number, figures: () => Figures, streams: Streams = process) {
     this.#pattern = pattern;
     this.#count = count;
     this.#figures = figures;
+    this.#streams = streams;
+    this.#isTerminal = streams.stderr.isTTY === true;
     this.#timer = setInterval(() => this.#draw(), this.#isTerminal ? TERMINAL_MS : ELSEWHERE_MS);
-    for (const note of pattern.notes) process.stderr.write(`${note}\n`);
+    for (const note of pattern.notes) streams.stderr.write(`${note}\n`);
   }
 
   get found(): number {
@@ -43,8 +50,8 @@ export class GrindProgress {
   hit(line: string, attempts: number): void {
     this.#found++;
     this.#attemptsAtHit = attempts;
-    if (this.#isTerminal) process.stderr.write(CLEAR_LINE);
-    process.stdout.write(`${line}\n`);
+    if (this.#isTerminal) this.#streams.stderr.write(CLEAR_LINE);
+    this.#streams.stdout.write(`${line}\n`);
   }
 
   end(): void {
@@ -52,10 +59,10 @@ export class GrindProgress {
     const { attempts } = this.#figures();
     const seconds = this.elapsedMs / 1000;
     this.#write(
-      `${this.#pattern.text}: ${this.#found} of ${this.#count} found in ` +
-        `${formatCount(attempts)} attempts, ${formatSeconds(seconds)}`,
+      `${this.#pattern.text}: ${formatCount(this.#found)} of ${formatCount(this.#count)} found ` +
+        `in ${formatCount(attempts)} attempts, ${formatSeconds(seconds)}`,
     );
-    if (this.#isTerminal) process.stderr.write('\n');
+    if (this.#isTerminal) this.#streams.stderr.write('\n');
   }
 
   #draw(): void {
@@ -75,8 +82,9 @@ export class GrindProgress {
   }
 
   #write(line: string): void {
-    if (!this.#isTerminal) process.stderr.write(`${line}\n`);
-    else process.stderr.write(CLEAR_LINE + line.slice(0, (process.stderr.columns || 80) - 1));
+    const { stderr } = this.#streams;
+    if (!this.#isTerminal) stderr.write(`${line}\n`);
+    else stderr.write(CLEAR_LINE + line.slice(0, (stderr.columns || COLUMNS) - 1));
   }
 }
 
@@ -98,7 +106,7 @@ export interface ProgressFigures {
 export function progressLine(figures: ProgressFigures): string {
   const { difficulty, count, found, attempts, sinceHit, attemptsPerSecond, elapsedMs } = figures;
   return [
-    `${found} of ${count} found`,
+    `${formatCount(found)} of ${formatCount(count)} found`,
     `${formatCount(attempts)} attempts`,
     formatRate(attemptsPerSecond),
     formatSeconds(elapsedMs / 1000),

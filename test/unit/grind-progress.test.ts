@@ -1,6 +1,33 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ProgressFigures, progressLine } from '../../src/cli/grind-progress.ts';
+import {
+  GrindProgress,
+  type ProgressFigures,
+  progressLine,
+  type Streams,
+} from '../../src/cli/grind-progress.ts';
+import { parsePattern } from '../../src/keypair/pattern.ts';
+
+/** Both streams as they come together on a terminal, or in a file. */
+class Screen {
+  readonly written: string[] = [];
+  readonly #waiting: (() => void)[] = [];
+  readonly streams: Streams;
+
+  constructor(stderr: { isTTY: boolean; columns: number }) {
+    const write = (text: string) => {
+      this.written.push(text);
+      for (const resolve of this.#waiting.splice(0)) resolve();
+      return true;
+    };
+    this.streams = { stdout: { write }, stderr: { ...stderr, write } } as unknown as Streams;
+  }
+
+  /** Resolves when something more is written. */
+  next(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
 
 const FIGURES: ProgressFigures = {
   difficulty: 452_659.84,
@@ -32,4 +59,40 @@ test('the ETA is for all that are left', () => {
 test('before the first report there is no rate and no ETA', () => {
   const figures = { ...FIGURES, attempts: 0, sinceHit: 0, attemptsPerSecond: 0 };
   assert.match(progressLine(figures), /0 attempts {2}0\/s .* chance 0% {2}ETA unknown$/);
+});
+
+const PATTERN = parsePattern({ prefix: '', suffix: '[a-z]b', ignoreCase: false });
+const NOTE = '[a-z]: l is not in the base58 alphabet and is left out\n';
+
+test('on a terminal one line is rewritten in place, and makes way for what is found', async () => {
+  const screen = new Screen({ isTTY: true, columns: 40 });
+  const figures = { attempts: 500, attemptsPerSecond: 1000 };
+  const progress = new GrindProgress(PATTERN, 2, () => figures, screen.streams);
+  assert.deepEqual(screen.written.splice(0), [NOTE]);
+  await screen.next();
+  const [drawn] = screen.written.splice(0);
+  assert.ok(drawn?.startsWith('\r\x1b[K0 of 2 found  500 attempts'), drawn);
+  assert.equal(drawn?.length, '\r\x1b[K'.length + 39, 'cut to the width, so that it is one line');
+  progress.hit('found it', 500);
+  assert.deepEqual(screen.written.splice(0), ['\r\x1b[K', 'found it\n']);
+  progress.hit('found another', 500);
+  progress.end();
+  const [, , end, newline] = screen.written;
+  assert.match(end!, /^\r\x1b\[K\.\.\.\[a-z\]b: 2 of 2 found/);
+  assert.equal(newline, '\n');
+});
+
+test('elsewhere there are whole lines and nothing of a terminal', () => {
+  const screen = new Screen({ isTTY: false, columns: 0 });
+  const figures = { attempts: 1_000_000, attemptsPerSecond: 0 };
+  const progress = new GrindProgress(PATTERN, 2, () => figures, screen.streams);
+  progress.hit('found it', 500);
+  progress.end();
+  assert.equal(progress.found, 1);
+  assert.deepEqual(screen.written.slice(0, 2), [NOTE, 'found it\n']);
+  assert.match(
+    screen.written[2]!,
+    /^\.\.\.\[a-z\]b: 1 of 2 found in 1,000,000 attempts, [\d.]+ s\n$/,
+  );
+  assert.equal(screen.written.length, 3);
 });
