@@ -1,0 +1,12 @@
+#!/bin/sh
+# Measures a running server: ./benchmark_api.sh [--compat] [URL]
+# URL: the argument, else BENCH_URL, else http://127.0.0.1:5057. It takes 160 addresses out of
+# the pool `pet`. What is measured, and what is expected, stands at the top of bench/api.ts.
+set -eu
+root=$(cd "$(dirname "$0")" && pwd -P)
+node=$root/node_modules/node/bin/node
+if [ ! -x "$node" ]; then
+  echo "benchmark_api.sh: not set up yet; run 'node tools/setup.mjs' in $root" >&2
+  exit 1
+fi
+exec "$node" "$root/bench/api.ts" "$@"

@@ -1,0 +1,196 @@
+/**
+ * `benchmark_api.sh` against a small server that speaks the contract and can break it. Whether an
+ * expectation on time is met depends on the machine, so that a good run is held to agree with
+ * itself; only a server that is slow on purpose is known to miss.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { LOADS, summarize } from '../../bench/api.ts';
+import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../benchmark_api.sh', import.meta.url));
+const LIMIT = { timeout: 60_000 };
+
+interface Handed {
+  readonly address: string;
+  readonly secretKey: string;
+}
+
+function makeAddress(): Handed {
+  for (;;) {
+    const keypair = keypairOf(randomBytes(32));
+    const address = addressOf(keypair.subarray(32));
+    if (/[a-z]$/.test(address)) return { address, secretKey: encodeBase58(keypair) };
+  }
+}
+
+const ADDRESSES = Array.from({ length: 161 }, makeAddress);
+const LAST = ADDRESSES[160]!;
+
+interface Behaviour {
+  readonly available?: number;
+  readonly delayMs?: number;
+  /** Answers the n-th dispense, from 0 on; undefined: as a good server. */
+  readonly answer?: (index: number, response: ServerResponse) => Handed | undefined;
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly dispensed: number;
+  readonly paths: ReadonlySet<string>;
+}
+
+/** Runs the benchmark against a server that behaves like this. */
+async function benchmark(behaviour: Behaviour, ...args: string[]): Promise<Outcome> {
+  const { available = 200, delayMs = 0, answer = () => undefined } = behaviour;
+  let dispensed = 0;
+  const paths = new Set<string>();
+  const server = createServer(async (incoming, response) => {
+    paths.add(`${incoming.method} ${incoming.url}`);
+    for await (const _ of incoming);
+    const send = (value: object) => response.end(JSON.stringify(value));
+    if (incoming.url === '/healthz') return send({ status: 'ok' });
+    if (incoming.url === '/v1/pools/pet') {
+      return send({ pattern: '...[a-z]', available, leased: 0, ready: 5, dispensed });
+    }
+    const index = dispensed++;
+    const handed = answer(index, response) ?? ADDRESSES[index]!;
+    const reply =
+      incoming.url === '/api/v1/pet/address'
+        ? { code: 200, data: { address: handed.address, private_key: handed.secretKey } }
+        : { addresses: [handed] };
+    return delayMs === 0 ? send(reply) : setTimeout(() => send(reply), delayMs);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    return await new Promise((resolve) => {
+      const options = { env: { ...process.env, BENCH_URL: `http://127.0.0.1:${port}` } };
+      execFile(PROGRAM, args, options, (error, stdout, stderr) => {
+        const code = error === null ? 0 : Number(error.code);
+        for (const { secretKey } of ADDRESSES) {
+          assert.ok(!`${stdout}${stderr}`.includes(secretKey), 'a secret was shown');
+        }
+        resolve({ code, stdout, stderr, dispensed, paths });
+      });
+    });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+for (const [args, path] of [
+  [[], 'POST /v1/pools/pet/dispense'],
+  [['--compat'], 'GET /api/v1/pet/address'],
+] as const) {
+  test(`a good server passes but for its speed: ${path}`, LIMIT, async () => {
+    const { code, stdout, dispensed, paths } = await benchmark({}, ...args);
+    assert.equal(dispensed, 160);
+    assert.deepEqual(paths, new Set(['GET /healthz', 'GET /v1/pools/pet', path]));
+    assert.match(stdout, /160 different addresses, expected 160/);
+    assert.doesNotMatch(stdout, /WRONG/);
+    for (const { title, expectation } of LOADS) {
+      const line = stdout.split('\n').find((text) => text.startsWith(title));
+      assert.match(line!, new RegExp(`${expectation}: (yes|MISSED)$`));
+    }
+    const isMet = !stdout.includes('MISSED');
+    assert.equal(code, isMet ? 0 : 1);
+    assert.match(stdout, isMet ? /\nall as expected\n$/ : /\nNOT as expected\n$/);
+  });
+}
+
+test('a slow server is told so', LIMIT, async () => {
+  const { code, stdout } = await benchmark({ delayMs: 20 });
+  assert.equal(code, 1);
+  assert.match(stdout, /10 sequential .*average < 5 ms: MISSED/);
+  assert.doesNotMatch(stdout, /WRONG/);
+});
+
+test('a short pool is told with figures, and nothing is taken out of it', LIMIT, async () => {
+  const { code, stderr, dispensed } = await benchmark({ available: 159 });
+  assert.equal(code, 1);
+  assert.match(stderr, /160 addresses are needed, 159 are there/);
+  assert.equal(dispensed, 0);
+});
+
+const wrongKey = { ...LAST, secretKey: ADDRESSES[0]!.secretKey };
+const wrongs: readonly [what: string, fault: RegExp, answer: Behaviour['answer']][] = [
+  [
+    'a status',
+    /1 of 100: status 503 instead of 200/,
+    (index, response) => {
+      if (index === 159) response.statusCode = 503;
+      return undefined;
+    },
+  ],
+  [
+    'an address handed out twice',
+    /1 of 100: an address that was handed out before/,
+    (index) => (index === 159 ? ADDRESSES[3] : undefined),
+  ],
+  [
+    'an address of another pattern',
+    /1 of 50: an address that does not match/,
+    (index) => (index === 20 ? { ...LAST, address: `${LAST.address.slice(0, -1)}A` } : undefined),
+  ],
+  [
+    'a key of another address',
+    /1 of 10: a secret key of another address/,
+    (index) => (index === 1 ? wrongKey : undefined),
+  ],
+  [
+    'no address',
+    /1 of 10: no address in the answer/,
+    (index) => (index === 1 ? ({} as Handed) : undefined),
+  ],
+];
+for (const [what, fault, answer] of wrongs) {
+  test(`a wrong answer fails the run: ${what}`, LIMIT, async () => {
+    const { code, stdout } = await benchmark(answer === undefined ? {} : { answer });
+    assert.match(stdout, fault);
+    assert.equal(code, 1);
+    assert.match(stdout, /NOT as expected/);
+  });
+}
+
+test('a server that is not there is told', LIMIT, async () => {
+  const { code, stderr } = await benchmark({}, 'http://127.0.0.1:1');
+  assert.equal(code, 1);
+  assert.match(stderr, /ECONNREFUSED 127\.0\.0\.1:1/);
+});
+
+test('figures: nearest rank, in any order', () => {
+  const latencies = Array.from({ length: 100 }, (_, index) => 100 - index);
+  assert.deepEqual(summarize(latencies, 400), {
+    averageMs: 50.5,
+    p50Ms: 50,
+    p99Ms: 99,
+    totalMs: 400,
+    requestsPerSecond: 250,
+  });
+  assert.deepEqual(summarize([7], 7).p99Ms, 7);
+});
+
+test('expectations are met below the mark, not on it', () => {
+  const at = (ms: number) => ({ ...summarize([ms], ms), averageMs: ms, totalMs: ms });
+  const marks = [5, 100, 200];
+  assert.deepEqual(
+    LOADS.map(({ isMet }, index) => isMet(at(marks[index]!))),
+    [false, false, false],
+  );
+  assert.deepEqual(
+    LOADS.map(({ isMet }, index) => isMet(at(marks[index]! - 0.1))),
+    [true, true, true],
+  );
+});
