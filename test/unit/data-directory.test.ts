@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { VanityError } from '../../src/errors.ts';
+import { holdDataDirectory, networkFileSystem } from '../../src/store/data-directory.ts';
+import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+
+const root = temporaryDirectory();
+after(() => removeDirectory(root));
+
+let directories = 0;
+const newPath = () => join(root, `data-${directories++}`);
+const modeOf = (path: string) => statSync(path).mode & 0o777;
+
+const refused = (code: string, ...words: string[]) => {
+  return (error: unknown) =>
+    error instanceof VanityError &&
+    error.code === code &&
+    words.every((word) => error.message.includes(word));
+};
+
+test('a directory is made with its parents, open to nobody else', () => {
+  const path = join(newPath(), 'in', 'side');
+  using held = holdDataDirectory(path, true);
+  assert.equal(modeOf(path), 0o700);
+  assert.equal(held.storeFile, join(path, 'store.db'));
+  for (const name of readdirSync(path)) assert.equal(modeOf(join(path, name)), 0o600, name);
+  assert.deepEqual(readdirSync(path).sort(), ['lock', 'lock.pid', 'store.db']);
+});
+
+test('a directory is held once, by whatever thread or process, until it is let go', () => {
+  const path = newPath();
+  const held = holdDataDirectory(path, true);
+  for (let attempt = 0; attempt < 3; attempt++) {
+    assert.throws(
+      () => holdDataDirectory(path, true),
+      refused('DATA_IN_USE', path, String(process.pid)),
+    );
+  }
+  held[Symbol.dispose]();
+  assert.ok(!existsSync(join(path, 'lock.pid')));
+  holdDataDirectory(path, true)[Symbol.dispose]();
+});
+
+test('a directory that another process holds is named with that process, and free when it dies', async () => {
+  const path = newPath();
+  const module = new URL('../../src/store/data-directory.ts', import.meta.url).href;
+  const holder = spawn(process.execPath, [
+    '--input-type=module',
+    '--eval',
+    `import { holdDataDirectory } from ${JSON.stringify(module)};
+     holdDataDirectory(${JSON.stringify(path)}, true);
+     console.log('held');
+     setInterval(() => {}, 1000);`,
+  ]);
+  await once(holder.stdout, 'data');
+  assert.throws(() => holdDataDirectory(path, true), refused('DATA_IN_USE', String(holder.pid)));
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  using held = holdDataDirectory(path, true);
+  assert.equal(readFileSync(join(path, 'lock.pid'), 'latin1'), `${process.pid}\n`);
+  assert.ok(held);
+});
+
+test('without create nothing is made where there is no store', () => {
+  const missing = newPath();
+  assert.throws(() => holdDataDirectory(missing, false), refused('STORE_NOT_FOUND', missing));
+  assert.ok(!existsSync(missing));
+  const empty = newPath();
+  mkdirSync(empty, { mode: 0o755 });
+  assert.throws(() => holdDataDirectory(empty, false), refused('STORE_NOT_FOUND', empty));
+  assert.deepEqual(readdirSync(empty), []);
+  assert.equal(modeOf(empty), 0o755);
+});
+
+test('a directory that others can enter is closed if it is empty or holds a store', () => {
+  const path = newPath();
+  mkdirSync(path);
+  chmodSync(path, 0o755);
+  holdDataDirectory(path, true)[Symbol.dispose]();
+  assert.equal(modeOf(path), 0o700);
+  chmodSync(path, 0o770);
+  holdDataDirectory(path, false)[Symbol.dispose]();
+  assert.equal(modeOf(path), 0o700);
+});
+
+test('a directory of other things that others can enter is refused and left alone', () => {
+  const path = newPath();
+  mkdirSync(path);
+  chmodSync(path, 0o755);
+  writeFileSync(join(path, 'notes.txt'), '');
+  assert.throws(
+    () => holdDataDirectory(path, true),
+    refused('DATA_NOT_WRITABLE', `chmod 700 ${path}`),
+  );
+  assert.equal(modeOf(path), 0o755);
+  assert.deepEqual(readdirSync(path), ['notes.txt']);
+  chmodSync(path, 0o700);
+  holdDataDirectory(path, true)[Symbol.dispose]();
+});
+
+test('what is no directory, or cannot be made, is refused with its path', () => {
+  const file = newPath();
+  writeFileSync(file, '');
+  assert.throws(
+    () => holdDataDirectory(file, true),
+    refused('DATA_NOT_WRITABLE', file, 'not a directory'),
+  );
+  const below = join(file, 'data');
+  assert.throws(() => holdDataDirectory(below, true), refused('DATA_NOT_WRITABLE', below));
+});
+
+test('a lock file that is something else is kept, and the start refused', () => {
+  const path = newPath();
+  mkdirSync(path, { mode: 0o700 });
+  writeFileSync(
+    join(path, 'lock'),
+    'this is no database, but long enough to look like one'.repeat(9),
+  );
+  const before = readFileSync(join(path, 'lock'));
+  assert.throws(() => holdDataDirectory(path, true), refused('STORE_FOREIGN', join(path, 'lock')));
+  assert.deepEqual(readFileSync(join(path, 'lock')), before);
+});
+
+test('network file systems are known by their type, local ones are none', () => {
+  const types = { NFS: 0x6969, SMB: 0xfe534d42, CIFS: 0xff534d42, FUSE: 0x65735546 };
+  for (const [name, type] of Object.entries(types)) assert.equal(networkFileSystem(type), name);
+  const local = { ext4: 0xef53, xfs: 0x58465342, btrfs: 0x9123683e, tmpfs: 0x01021994 };
+  for (const [name, type] of Object.entries(local)) {
+    assert.equal(networkFileSystem(type), undefined, name);
+  }
+});

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, test } from 'node:test';
+import { openDatabase, transaction } from '../../src/store/sqlite-database.ts';
+import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+import { hasCode } from '../support/store-conformance.ts';
+
+const root = temporaryDirectory();
+after(() => removeDirectory(root));
+
+let files = 0;
+const newPath = () => join(root, `${files++}.db`);
+
+function pragma(db: DatabaseSync, name: string): unknown {
+  return Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+}
+
+/** A commit that a power loss can undo would hand one key out twice: 2 is FULL. */
+test('the settings that the promises rest on are in force, also when it is opened again', () => {
+  const path = newPath();
+  for (let opening = 0; opening < 2; opening++) {
+    const db = openDatabase(path);
+    const wanted = {
+      synchronous: 2,
+      journal_mode: 'wal',
+      foreign_keys: 1,
+      secure_delete: 1,
+      trusted_schema: 0,
+      temp_store: 2,
+      wal_autocheckpoint: 4000,
+      journal_size_limit: 16_384_000,
+    };
+    for (const [name, value] of Object.entries(wanted)) assert.equal(pragma(db, name), value, name);
+    db.close();
+  }
+});
+
+test('an empty file becomes a store of the newest schema', () => {
+  const path = newPath();
+  closeSync(openSync(path, 'w'));
+  const db = openDatabase(path);
+  assert.equal(pragma(db, 'application_id'), Buffer.from('VPOL').readInt32BE());
+  assert.equal(pragma(db, 'user_version'), 1);
+  db.close();
+});
+
+test('a database of another program is refused and not touched', () => {
+  const path = newPath();
+  const other = new DatabaseSync(path);
+  other.exec('CREATE TABLE things (name TEXT)');
+  other.close();
+  const before = readFileSync(path);
+  assert.throws(() => openDatabase(path), hasCode('STORE_FOREIGN'));
+  assert.deepEqual(readFileSync(path), before);
+
+  const marked = newPath();
+  const empty = new DatabaseSync(marked);
+  empty.exec('PRAGMA application_id = 7');
+  empty.close();
+  assert.throws(() => openDatabase(marked), hasCode('STORE_FOREIGN'));
+});
+
+test('a file that is no database is refused and not touched', () => {
+  const path = newPath();
+  const text = 'a letter to a friend, which is no database'.repeat(99);
+  writeFileSync(path, text);
+  assert.throws(() => openDatabase(path), /not a database/);
+  assert.equal(readFileSync(path, 'latin1'), text);
+});
+
+test('a store of a newer version is refused and keeps its version', () => {
+  const path = newPath();
+  const db = openDatabase(path);
+  db.exec('PRAGMA user_version = 2');
+  db.close();
+  assert.throws(() => openDatabase(path), hasCode('STORE_NEWER'));
+  assert.equal(pragma(new DatabaseSync(path), 'user_version'), 2);
+});
+
+test('a store whose making was cut short is made anew', () => {
+  const path = newPath();
+  const half = new DatabaseSync(path);
+  half.exec('PRAGMA journal_mode = WAL; BEGIN; CREATE TABLE meta (only_half TEXT)');
+  half.close();
+  const db = openDatabase(path);
+  assert.equal(pragma(db, 'user_version'), 1);
+  db.close();
+});
+
+test('a transaction that throws leaves nothing, one that ends leaves all', () => {
+  const db = openDatabase(newPath());
+  const add = (name: string) => db.prepare('INSERT INTO counters VALUES (?, 1)').run(name);
+  assert.throws(() =>
+    transaction(db, () => {
+      add('one');
+      throw new Error('no');
+    }),
+  );
+  assert.equal(db.isTransaction, false);
+  assert.equal(
+    transaction(db, () => add('two').changes),
+    1,
+  );
+  assert.deepEqual(
+    db
+      .prepare('SELECT name FROM counters')
+      .all()
+      .map(({ name }) => name),
+    ['two'],
+  );
+  db.close();
+});

@@ -1,0 +1,115 @@
+/**
+ * Errors as SQLite really makes them, and what they become.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, test } from 'node:test';
+import { VanityError } from '../../src/errors.ts';
+import { isBusy, storeError } from '../../src/store/sqlite-error.ts';
+import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+
+const root = temporaryDirectory();
+after(() => removeDirectory(root));
+
+let files = 0;
+const newPath = () => join(root, `${files++}.db`);
+
+function newDatabase(path = newPath()): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: 0 });
+  db.exec('CREATE TABLE things (name TEXT UNIQUE CHECK (length(name) < 9), body BLOB)');
+  return db;
+}
+
+function failureOf(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  throw new assert.AssertionError({ message: 'it did not fail' });
+}
+
+function full(): unknown {
+  const db = newDatabase();
+  db.exec('PRAGMA max_page_count = 20');
+  return failureOf(() => db.exec('INSERT INTO things VALUES (NULL, zeroblob(1000000))'));
+}
+
+function locked(): unknown {
+  const path = newPath();
+  newDatabase(path).exec('BEGIN EXCLUSIVE');
+  const other = new DatabaseSync(path, { timeout: 0 });
+  return failureOf(() => other.exec('BEGIN IMMEDIATE'));
+}
+
+function foreign(): unknown {
+  const path = newPath();
+  writeFileSync(path, 'a letter to a friend, which is no database'.repeat(99));
+  return failureOf(() => newDatabase(path));
+}
+
+function corrupt(): unknown {
+  const path = newPath();
+  newDatabase(path).close();
+  const pages = readFileSync(path);
+  writeFileSync(path, pages.fill(0xff, 4096));
+  const db = new DatabaseSync(path);
+  return failureOf(() => db.prepare('SELECT body FROM things').get());
+}
+
+function readOnly(): unknown {
+  const path = newPath();
+  newDatabase(path).close();
+  const db = new DatabaseSync(path, { readOnly: true });
+  return failureOf(() => db.exec('DELETE FROM things'));
+}
+
+const CASES = {
+  full: [full(), 'DISK_FULL', 'STORE_UNAVAILABLE'],
+  locked: [locked(), 'STORE_LOCKED', 'STORE_LOCKED'],
+  foreign: [foreign(), 'STORE_FOREIGN', 'STORE_CORRUPT'],
+  corrupt: [corrupt(), 'STORE_CORRUPT', 'STORE_CORRUPT'],
+  'read-only': [readOnly(), 'DATA_NOT_WRITABLE', 'STORE_UNAVAILABLE'],
+  unreachable: [
+    failureOf(() => newDatabase(join(root, 'no', 'where'))),
+    'DATA_NOT_WRITABLE',
+    'STORE_UNAVAILABLE',
+  ],
+  'constraint broken': [
+    failureOf(() => newDatabase().exec(`INSERT INTO things VALUES ('far too long', NULL)`)),
+    'STORE_CORRUPT',
+    'STORE_CORRUPT',
+  ],
+  'statement wrong': [
+    failureOf(() => newDatabase().exec('SELECT nothing')),
+    'STORE_UNAVAILABLE',
+    'STORE_UNAVAILABLE',
+  ],
+} as const;
+
+for (const [name, [cause, opening, running]] of Object.entries(CASES)) {
+  test(`${name}: ${opening} at the start, ${running} later, with the path and the reason`, () => {
+    for (const [moment, code] of [
+      ['opening', opening],
+      ['running', running],
+    ] as const) {
+      const error = storeError(cause, '/data/store.db', moment);
+      assert.ok(error instanceof VanityError);
+      assert.equal(error.code, code);
+      assert.equal(error.cause, cause);
+      assert.ok(error.message.startsWith('/data/store.db: '), error.message);
+      assert.ok(error.message.includes((cause as Error).message));
+    }
+    assert.equal(isBusy(cause), name === 'locked');
+  });
+}
+
+test('what is no error of SQLite is passed on as it is', () => {
+  const others = [new VanityError('POOL_NOT_FOUND', 'no pool'), new RangeError('too many'), 'text'];
+  for (const other of others) {
+    assert.equal(storeError(other, 'path', 'running'), other);
+    assert.equal(isBusy(other), false);
+  }
+});
