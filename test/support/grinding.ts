@@ -38,9 +38,14 @@ export function job(pool: string, suffix: string, prefix = ''): GrindJob {
 
 export const addressIn = ({ keypair }: FoundHit) => addressOf(keypair.subarray(SEED_BYTES));
 
-/** Asks again every few milliseconds; the test's own time limit ends it. */
+const TRIES = 12_000;
+
+/** Asks again every few milliseconds, for a minute or more: far longer than anything here takes. */
 export async function until(isThere: () => boolean): Promise<void> {
-  while (!isThere()) await sleep(5);
+  for (let tries = 0; !isThere(); tries++) {
+    if (tries === TRIES) throw new Error(`did not come about: ${isThere}`);
+    await sleep(5);
+  }
 }
 
 type Options = Partial<Omit<GrinderOptions, 'log'>>;

@@ -6,7 +6,7 @@ import { Delivery } from '../../src/grinder/delivery.ts';
 import type { FoundHit } from '../../src/grinder/grinder.ts';
 import { keptLog, until } from '../support/grinding.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 
 let made = 0;
 function hits(count: number): FoundHit[] {

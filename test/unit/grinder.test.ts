@@ -6,7 +6,7 @@ import { proveKeypair } from '../../src/keypair/keypair.ts';
 import { matches } from '../../src/keypair/pattern.ts';
 import { addressIn, Grinding, job, until } from '../support/grinding.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 const A = job('a', 'a');
 const B = job('b', 'b', '[2-9A-H]');
 
