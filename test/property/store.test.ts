@@ -1,0 +1,176 @@
+/**
+ * The SQLite store against a plain model: for each pool an array of keypairs with their states,
+ * and one array of what is leased, in order. Random calls, openings clean and not, and two pools.
+ * After each run the file is checked from outside. FC_RUNS sets how many runs.
+ */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Hit, PoolCounts, Store } from '../../src/store/store.ts';
+import { SqliteStores } from '../support/sqlite-stores.ts';
+import { poolNamed } from '../support/store-conformance.ts';
+
+const RUNS = Number(process.env.FC_RUNS ?? 25);
+const LATER = 8.64e15;
+const POOLS = ['pet', 'pump'] as const;
+
+type Call =
+  | { readonly name: 'insert'; readonly pool: number; readonly keys: readonly number[] }
+  | {
+      readonly name: 'turn';
+      readonly pool: number;
+      readonly share: number;
+      readonly wanted: number;
+    }
+  | { readonly name: 'returnLease'; readonly pool: number }
+  | { readonly name: 'destroy' }
+  | { readonly name: 'reopen'; readonly isClean: boolean };
+
+const pool = fc.nat({ max: 1 });
+const call: fc.Arbitrary<Call> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      name: fc.constant('insert' as const),
+      pool,
+      // From few enough keys that some come twice.
+      keys: fc.array(fc.nat({ max: 400 }), { maxLength: 40 }),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      name: fc.constant('turn' as const),
+      pool,
+      share: fc.integer({ min: 0, max: 100 }),
+      wanted: fc.nat({ max: 30 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('returnLease' as const), pool }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('destroy' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ name: fc.constant('reopen' as const), isClean: fc.boolean() }),
+  },
+);
+
+const keypairOf = (key: number) => createHash('sha512').update(`key ${key}`).digest();
+
+class ModelPool {
+  /** By key, oldest first. */
+  available: number[] = [];
+  leased: number[] = [];
+  dispensed = 0;
+  burned = 0;
+  ground = 0;
+  destroyed = 0;
+
+  get counts(): PoolCounts {
+    const { dispensed, burned, ground } = this;
+    const [available, leased] = [this.available.length, this.leased.length];
+    return { available, leased, reserved: 0, dispensed, burned, ground, imported: 0 };
+  }
+}
+
+class Model {
+  readonly pools = POOLS.map(() => new ModelPool());
+  readonly seen = new Set<number>();
+  /** Ids by key: given in the order of insertion. */
+  readonly ids = new Map<number, number>();
+}
+
+async function apply(call: Call, model: Model, stores: SqliteStores, store: Store): Promise<Store> {
+  switch (call.name) {
+    case 'insert': {
+      const pool = model.pools[call.pool]!;
+      const hits: Hit[] = call.keys.map((key) => ({
+        pool: POOLS[call.pool]!,
+        keypair: keypairOf(key),
+      }));
+      const fresh = [...new Set(call.keys)].filter((key) => !model.seen.has(key));
+      const report = await store.insert(hits);
+      assert.deepEqual(report, {
+        inserted: fresh.length,
+        duplicates: hits.length - fresh.length,
+      });
+      for (const key of fresh) {
+        model.seen.add(key);
+        model.ids.set(key, model.ids.size + 1);
+        pool.available.push(key);
+      }
+      pool.ground += fresh.length;
+      return store;
+    }
+    case 'turn': {
+      const pool = model.pools[call.pool]!;
+      const dispensed = Math.floor((pool.leased.length * call.share) / 100);
+      pool.leased.splice(0, dispensed);
+      pool.dispensed += dispensed;
+      const wanted = pool.available.splice(0, call.wanted);
+      pool.leased.push(...wanted);
+      const report = await store.turn(POOLS[call.pool]!, dispensed, call.wanted);
+      assert.deepEqual(
+        report.leased.map(({ id, keypair }) => [id, Buffer.from(keypair).toString('hex')]),
+        wanted.map((key) => [model.ids.get(key), keypairOf(key).toString('hex')]),
+      );
+      assert.deepEqual([report.burned, report.counts], [0, pool.counts]);
+      return store;
+    }
+    case 'returnLease': {
+      const pool = model.pools[call.pool]!;
+      assert.equal(await store.returnLease(POOLS[call.pool]!), pool.leased.length);
+      pool.available.unshift(...pool.leased.splice(0));
+      return store;
+    }
+    case 'destroy': {
+      const dispensed = model.pools.reduce((sum, pool) => sum + pool.dispensed - pool.destroyed, 0);
+      assert.equal(await store.destroyDispensed(LATER), dispensed);
+      for (const pool of model.pools) pool.destroyed = pool.dispensed;
+      return store;
+    }
+    case 'reopen': {
+      if (call.isClean) {
+        for (const name of POOLS) await store.returnLease(name);
+        for (const pool of model.pools) pool.available.unshift(...pool.leased.splice(0));
+      }
+      const burned = model.pools.map((pool) => pool.leased.splice(0).length);
+      model.pools.forEach((pool, index) => {
+        pool.burned += burned[index]!;
+      });
+      const reopened = await stores.reopen(store);
+      assert.equal(reopened.epoch, store.epoch + 1);
+      const expected = POOLS.map((name, index) => [name, burned[index]!] as const);
+      assert.deepEqual(
+        reopened.burnedAtOpen,
+        Object.fromEntries(expected.filter(([, count]) => count > 0)),
+      );
+      return reopened;
+    }
+  }
+}
+
+test('any calls in any order do what the model does', async () => {
+  const stores = new SqliteStores();
+  const calls = fc.array(call, { minLength: 1, maxLength: 40, size: 'max' });
+  await fc.assert(
+    fc.asyncProperty(calls, async (calls) => {
+      const model = new Model();
+      let store = await stores.open();
+      try {
+        for (const name of POOLS) await store.definePool(poolNamed(name));
+        for (const call of calls) {
+          store = await apply(call, model, stores, store);
+          const pools = await store.pools();
+          assert.deepEqual(
+            pools.map(({ counts }) => counts),
+            model.pools.map(({ counts }) => counts),
+          );
+        }
+      } finally {
+        await stores.destroy(store);
+      }
+    }),
+    { numRuns: RUNS },
+  );
+});
