@@ -38,9 +38,9 @@ export function job(pool: string, suffix: string, prefix = ''): GrindJob {
 
 export const addressIn = ({ keypair }: FoundHit) => addressOf(keypair.subarray(SEED_BYTES));
 
-const TRIES = 12_000;
+const TRIES = 4000;
 
-/** Asks again every few milliseconds, for a minute or more: far longer than anything here takes. */
+/** Asks again every few milliseconds, for 20 s or more: far longer than anything here takes. */
 export async function until(isThere: () => boolean): Promise<void> {
   for (let tries = 0; !isThere(); tries++) {
     if (tries === TRIES) throw new Error(`did not come about: ${isThere}`);

@@ -101,7 +101,7 @@ test(
   LIMIT,
   async () => {
     const gate = Promise.withResolvers<void>();
-    await using grinding = new Grinding({ onHits: () => gate.promise });
+    await using grinding = new Grinding({ maxUnstored: 1e6, onHits: () => gate.promise });
     const { grinder, posted, stored } = grinding;
     grinder.steer([A]);
     await until(() => posted.length > 0);
@@ -143,8 +143,13 @@ test('close right after the start', LIMIT, async () => {
 });
 
 test('a slow store pauses the threads at the most that may wait', LIMIT, async () => {
-  let gate = Promise.withResolvers<void>();
-  await using grinding = new Grinding({ batch: 4, maxUnstored: 10, onHits: () => gate.promise });
+  let calls = 0;
+  let allowed = 0;
+  const onHits = async () => {
+    const call = calls++;
+    await until(() => call < allowed);
+  };
+  await using grinding = new Grinding({ batch: 4, maxUnstored: 10, onHits });
   const { grinder, posted, stored } = grinding;
   grinder.steer([A]);
   await until(() => grinder.stats().unstored === 10);
@@ -154,14 +159,12 @@ test('a slow store pauses the threads at the most that may wait', LIMIT, async (
   assert.equal(posted.length, 10);
   assert.equal(grinder.stats().attempts, attempts, 'no attempt is made');
   for (let round = 0; round < 20; round++) {
-    const { resolve } = gate;
-    gate = Promise.withResolvers();
-    resolve();
     const count = stored.length;
+    allowed++;
     await until(() => stored.length > count);
     assert.ok(grinder.stats().unstored <= 10);
   }
-  gate.resolve();
+  allowed = Number.POSITIVE_INFINITY;
   await until(() => stored.length > 100);
   assert.ok(grinder.stats().active > 0 || grinder.stats().paused);
 });
