@@ -13,6 +13,8 @@ const FULL = 13;
 const CANTOPEN = 14;
 const CONSTRAINT = 19;
 const NOTADB = 26;
+/** An extended code: no room for the index of the write-ahead log. */
+const IOERR_SHMSIZE = 4874;
 
 /** A full or read-only disk stops a start for good; a running server waits for it to end. */
 export type Moment = 'opening' | 'running';
@@ -21,8 +23,8 @@ export type Moment = 'opening' | 'running';
 export function storeError(cause: unknown, path: string, moment: Moment): unknown {
   const primary = primaryCode(cause);
   if (primary === undefined) return cause;
-  const message = `${path}: ${(cause as Error).message}`;
-  return new VanityError(codeOf(primary, moment), message, { cause });
+  const reason = primary === FULL ? 'the disk is full' : (cause as Error).message;
+  return new VanityError(codeOf(primary, moment), `${path}: ${reason}`, { cause });
 }
 
 export function isBusy(error: unknown): boolean {
@@ -52,5 +54,6 @@ function codeOf(primary: number, moment: Moment): ErrorCode {
 
 function primaryCode(error: unknown): number | undefined {
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  return code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number' ? errcode & 0xff : undefined;
+  if (code !== 'ERR_SQLITE_ERROR' || typeof errcode !== 'number') return undefined;
+  return errcode === IOERR_SHMSIZE ? FULL : errcode & 0xff;
 }

@@ -17,9 +17,11 @@ import {
 } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-conformance.ts';
 
+const SUPPORT = new URL('../support/sqlite-stores.ts', import.meta.url).href;
 const FILLER = new URL('./store-full.ts', import.meta.url).pathname;
-/** In blocks of 512 bytes: 3 MB. */
+/** In blocks of 512 bytes: 3 MB, and too little for the index of the write-ahead log. */
 const LIMIT_BLOCKS = 6000;
+const START_BLOCKS = 40;
 
 interface Told {
   readonly acknowledged: readonly string[];
@@ -29,15 +31,16 @@ interface Told {
   readonly counts: PoolCounts;
 }
 
+/** Runs node with files that may not grow beyond so many blocks; returns what it wrote. */
+async function runWithin(blocks: number, ...args: readonly string[]): Promise<string> {
+  const script = `ulimit -f ${blocks} && exec "$0" "$@"`;
+  const { stdout } = await promisify(execFile)('sh', ['-c', script, process.execPath, ...args]);
+  return stdout;
+}
+
 test('a file that may not grow fails one call, and loses nothing', async () => {
   const directory = temporaryDirectory();
-  const { stdout } = await promisify(execFile)('sh', [
-    '-c',
-    `ulimit -f ${LIMIT_BLOCKS} && exec "$0" "$@"`,
-    process.execPath,
-    FILLER,
-    directory,
-  ]);
+  const stdout = await runWithin(LIMIT_BLOCKS, FILLER, directory);
   const told = JSON.parse(stdout) as Told;
   assert.equal(told.failures.length, 1, told.failures.join('\n'));
   assert.match(told.failures[0]!, /^STORE_UNAVAILABLE: .*store\.db: /);
@@ -62,6 +65,18 @@ test('a file that may not grow fails one call, and loses nothing', async () => {
   assert.ok(told.acknowledged.every((hash) => hashes.has(hash)));
   assert.equal((await store.turn('pet', 0, ground)).burned, 0);
   await store.close();
+  checkStore(directory);
+  removeDirectory(directory);
+});
+
+test('a start without room says that the disk is full, and with room again it works', async () => {
+  const directory = temporaryDirectory();
+  const opening = `
+    import { openStoreIn } from ${JSON.stringify(SUPPORT)};
+    await openStoreIn(process.argv[1]).catch(({ code, message }) => console.log(code, message));`;
+  const args = ['--input-type=module', '--eval', opening, directory];
+  assert.match(await runWithin(START_BLOCKS, ...args), /^DISK_FULL .*store\.db: the disk is full/);
+  await (await openStoreIn(directory)).close();
   checkStore(directory);
   removeDirectory(directory);
 });
