@@ -224,3 +224,16 @@ test(
     assert.equal(workers.length, 2);
   },
 );
+
+test('attempts that found nothing are counted when the search ends', LIMIT, async () => {
+  await using grinding = new Grinding({ threads: 1, sliceMs: 20 });
+  const { grinder } = grinding;
+  // Each search is shorter than the time between two reports.
+  for (let round = 0; round < 50 && grinder.stats().attempts === 0; round++) {
+    grinder.steer([job('rare', 'zzzzzzzzzz')]);
+    await sleep(30);
+    grinder.steer([]);
+    await sleep(30);
+  }
+  assert.ok(grinder.stats().attempts > 0);
+});
