@@ -37,4 +37,7 @@ typedef struct {
 
 extern const expanded_level expanded_level_portable;
 
+/* The walk for this level, the portable one if it has none of its own. */
+const expanded_level *expanded_level_of(const grind_level *level);
+
 #endif

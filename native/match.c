@@ -23,6 +23,7 @@ enum {
 
 struct grind_matcher {
   uint64_t low_bits[2];
+  uint64_t suffix_bits, prefix_bits;
   bool by_suffix, by_prefix; /* whether any pattern is filtered by that side */
   uint64_t tails[TAIL_MODULUS / 64 + 1];
   uint64_t tops[TOP_VALUES / 64];
@@ -202,9 +203,12 @@ int matcher_open(const grind_pattern *patterns, size_t count, grind_matcher **ou
       matcher->by_prefix = true;
     }
   }
+  matcher->suffix_bits = matcher->low_bits[0] | matcher->low_bits[1];
   if (matcher->by_prefix) {
     matcher->low_bits[0] = matcher->low_bits[1] = ~(uint64_t)0;
     mark_tops(matcher);
+    for (uint32_t top = 0; top < TOP_VALUES; top++)
+      if (has(matcher->tops, top)) mark(&matcher->prefix_bits, top >> 10);
   }
   if (!order_by_last(matcher)) {
     matcher_close(matcher);
@@ -221,6 +225,10 @@ void matcher_close(grind_matcher *matcher) {
 }
 
 const uint64_t *matcher_low_bits(const grind_matcher *matcher) { return matcher->low_bits; }
+
+uint64_t matcher_suffix_bits(const grind_matcher *matcher) { return matcher->suffix_bits; }
+
+uint64_t matcher_prefix_bits(const grind_matcher *matcher) { return matcher->prefix_bits; }
 
 /* N mod 58^3: eight limbs of 32 bits, each times 2^(32 i) mod 58^3 < 2^18, stay below 2^53. */
 static uint32_t tail_of(const uint64_t key[4]) {

@@ -22,6 +22,11 @@ void matcher_close(grind_matcher *matcher);
 /* Step 1: a bitmap over the low 7 bits of byte 31; a clear bit rejects. */
 const uint64_t *matcher_low_bits(const grind_matcher *matcher);
 
+/* Step 1 for who looks at both ends: bitmaps over bits 0..5 of byte 31 and over bits 2..7 of byte 0,
+ * 0 if no pattern is filtered by that side. What both reject does not match. */
+uint64_t matcher_suffix_bits(const grind_matcher *matcher);
+uint64_t matcher_prefix_bits(const grind_matcher *matcher);
+
 /* Step 2: for a key that step 1 passed, as four little-endian words, bit 255 clear. */
 bool matcher_may_match(const grind_matcher *matcher, const uint64_t key[4]);
 

@@ -1,0 +1,314 @@
+/* The search for expanded keys at every level of this machine: every point of a walk against
+ * complete additions, the filters against plain base58, hits that are keys and not related, and
+ * what happens when arithmetic goes wrong. EXPANDED_CANDIDATES: public keys that the filters see
+ * for each kind of pattern. */
+#include "expanded.h"
+
+#include "check.h"
+#include "expanded_level.h"
+#include "plain_base58.h"
+#include "point.h"
+
+static const grind_pattern ANY = {{0}, {((uint64_t)1 << 58) - 1}, 0, 1};
+static const grind_pattern ONE_CHARACTER = {{0}, {1 << 5}, 0, 1};
+
+static void *aligned(size_t bytes) {
+  void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  CHECK(memory != NULL);
+  memset(memory, 0, bytes);
+  return memory;
+}
+
+typedef struct {
+  const expanded_level *level;
+  uint64_t (*centres)[4];
+  void *scratch;
+  expanded_candidate *out;
+} batch;
+
+static size_t room(const expanded_level *level) { return level->centres * 2 * level->steps; }
+
+static batch make_batch(const expanded_level *level, uint64_t *state) {
+  batch made = {level, aligned(level->centres * 32), aligned(level->scratch),
+                aligned(room(level) * sizeof(expanded_candidate))};
+  random_bytes(state, (uint8_t *)made.centres, level->centres * 32);
+  return made;
+}
+
+static void free_batch(batch made) {
+  free(made.centres);
+  free(made.scratch);
+  free(made.out);
+}
+
+static size_t walk(batch made, const expanded_table *table, const grind_pattern *patterns,
+                   size_t count) {
+  grind_matcher *matcher;
+  CHECK(matcher_open(patterns, count, &matcher) == GRIND_OK);
+  size_t passed = made.level->walk(table, matcher, made.scratch,
+                                   (const uint64_t(*)[4])made.centres, made.out);
+  matcher_close(matcher);
+  return passed;
+}
+
+static edwards_point opposite_of(edwards_point point) {
+  point.x = fe_mul(fe_sub(FE_ZERO, point.x), FE_ONE);
+  point.t = fe_mul(fe_sub(FE_ZERO, point.t), FE_ONE);
+  return point;
+}
+
+static fe affine_y(edwards_point point) { return fe_mul(point.y, fe_invert(point.z)); }
+
+/* (2t + 1 - 2^252) B as a difference of two points. */
+static edwards_point centre_of(const uint64_t t[4]) {
+  uint64_t odd[4];
+  const uint64_t middle[4] = {0, 0, 0, (uint64_t)1 << 60};
+  for (int i = 0; i < 4; i++) odd[i] = t[i] << 1 | (i == 0 ? 1 : t[i - 1] >> 63);
+  odd[3] &= ((uint64_t)1 << 61) - 1;
+  edwards_point half = edwards_scale(middle, edwards_base());
+  return edwards_add(edwards_scale(odd, edwards_base()), opposite_of(half));
+}
+
+/* Many points of the walk around one centre, and all near its ends. */
+static void check_centre(batch made, const uint64_t (*keys)[2][4], edwards_point point) {
+  enum { COMPARED = 128 };
+  const int steps = (int)made.level->steps;
+  edwards_point base = edwards_base(), up = point, down = point;
+  for (int i = 1; i <= steps; i++) {
+    up = edwards_add(up, base);
+    down = edwards_add(down, opposite_of(base));
+    if (i > 8 && i < steps - 8 && i % (steps / COMPARED) != 0) continue;
+    uint64_t expected[4];
+    fe_to_words(expected, affine_y(up));
+    CHECK(memcmp(keys[i - 1][0], expected, 32) == 0);
+    fe_to_words(expected, affine_y(down));
+    CHECK(memcmp(keys[i - 1][1], expected, 32) == 0);
+  }
+}
+
+/* All keys of the last walk of `made` by centre and step; checks the order on the way. */
+static uint64_t (*keys_of(batch made, size_t passed))[2][4] {
+  const size_t steps = made.level->steps;
+  CHECK(passed == room(made.level));
+  uint64_t (*keys)[2][4] = aligned(passed * 32);
+  int32_t *next = aligned(made.level->centres * sizeof *next);
+  for (size_t i = 0; i < made.level->centres; i++) next[i] = (int32_t)steps;
+  for (size_t i = 0; i < passed; i++) {
+    const expanded_candidate *candidate = &made.out[i];
+    uint32_t centre = candidate->centre;
+    CHECK(centre < made.level->centres && candidate->step == next[centre]);
+    next[centre] = next[centre] > 0 ? -next[centre] : -next[centre] - 1;
+    int below = candidate->step < 0;
+    size_t size = (size_t)(below ? -candidate->step : candidate->step);
+    memcpy(keys[centre * steps + size - 1][below], candidate->key, 32);
+  }
+  free(next);
+  return keys;
+}
+
+/* Random centres, and those at which a walk meets the neutral element, in every lane. */
+static void check_points(const expanded_level *level) {
+  static const uint64_t edges[][4] = {
+      {0, 0, 0, (uint64_t)1 << 59},                             /* B */
+      {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX >> 5},    /* -B */
+      {2, 0, 0, (uint64_t)1 << 59},                             /* 5B */
+      {0, 0, 0, 0},                                             /* -(2^252 - 1) B */
+      {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},         /* (2^252 - 1) B */
+  };
+  uint64_t state = 11;
+  batch made = make_batch(level, &state);
+  for (size_t i = 0; i < sizeof edges / sizeof *edges && i + 1 < level->centres; i++)
+    memcpy(made.centres[level->centres - 1 - i], edges[i], 32);
+  uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+  for (uint32_t i = 0; i < level->centres; i++)
+    check_centre(made, (const uint64_t(*)[2][4])keys + i * level->steps,
+                 centre_of(made.centres[i]));
+  free(keys);
+  free_batch(made);
+}
+
+/* What the exact patterns take with either sign must pass, and what passes must be what it is. */
+static void check_filter(const expanded_level *level, const char *what,
+                         const grind_pattern *patterns, size_t count, uint64_t candidates) {
+  uint64_t state = 12, matched = 0;
+  batch made = make_batch(level, &state);
+  for (uint64_t seen = 0; seen < candidates; seen += 2 * room(level)) {
+    random_bytes(&state, (uint8_t *)made.centres, level->centres * 32);
+    uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+    uint8_t *passed = aligned(room(level));
+    size_t found = walk(made, expanded_shared_table(), patterns, count);
+    for (size_t i = 0; i < found; i++) {
+      const expanded_candidate *candidate = &made.out[i];
+      int below = candidate->step < 0;
+      size_t size = (size_t)(below ? -candidate->step : candidate->step);
+      size_t at = candidate->centre * level->steps + size - 1;
+      CHECK(memcmp(keys[at][below], candidate->key, 32) == 0);
+      CHECK(passed[2 * at + (size_t)below]++ == 0);
+    }
+    for (size_t i = 0; i < room(level); i++) {
+      uint8_t key[32];
+      memcpy(key, keys[i / 2][i % 2], 32);
+      int fits = plain_find(patterns, count, key) >= 0;
+      key[31] |= 0x80;
+      fits |= plain_find(patterns, count, key) >= 0;
+      CHECK(!fits || passed[i]);
+      matched += (uint64_t)fits;
+    }
+    free(keys);
+    free(passed);
+  }
+  printf("  %s: %llu points match\n", what, (unsigned long long)matched);
+  free_batch(made);
+}
+
+static grind_pattern pattern(const char *prefix, const char *suffix) {
+  static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+  grind_pattern made = {{0}, {0}, 0, 0};
+  for (; *prefix; prefix++)
+    made.prefix[made.prefix_length++] = (uint64_t)1 << (strchr(alphabet, *prefix) - alphabet);
+  for (; *suffix; suffix++)
+    made.suffix[made.suffix_length++] = (uint64_t)1 << (strchr(alphabet, *suffix) - alphabet);
+  return made;
+}
+
+static void check_filters(const expanded_level *level, uint64_t candidates) {
+  const grind_pattern suffixes[] = {pattern("", "p"),     pattern("", "mp"),    pattern("", "ump"),
+                                    pattern("", "pump"),  pattern("", "zpump"), pattern("", "zzpump9"),
+                                    pattern("5", ""),     pattern("5e", ""),    pattern("5eT", ""),
+                                    pattern("1", ""),     pattern("11", ""),    pattern("J", ""),
+                                    pattern("4", "ab"),   pattern("4x", "b")};
+  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+    check_filter(level, "one pattern", &suffixes[i], 1, candidates);
+  grind_pattern class = pattern("", "aPt");
+  class.suffix[0] = 0x3fffffe00000000;
+  check_filter(level, "a class", &class, 1, candidates);
+  class.suffix[1] |= class.suffix[1] << 24;
+  check_filter(level, "classes", &class, 1, candidates);
+  check_filter(level, "both ends", suffixes + 2, 8, candidates);
+  static grind_pattern many[300];
+  uint64_t state = 13;
+  for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+    for (int place = 0; place < 4; place++) {
+      uint64_t *sets = i % 3 == 0 ? many[i].prefix : many[i].suffix;
+      sets[place] = (uint64_t)1 << next_random(&state) % 58;
+      *(i % 3 == 0 ? &many[i].prefix_length : &many[i].suffix_length) = (uint8_t)(place + 1);
+    }
+  check_filter(level, "hundreds", many, sizeof many / sizeof *many, candidates / 20);
+}
+
+/* A walk that cannot be inverted says so and does not return nonsense. */
+static void check_spoiled(const expanded_level *level) {
+  expanded_table *broken = aligned(sizeof *broken);
+  uint64_t state = 14;
+  batch made = make_batch(level, &state);
+  memcpy(broken, expanded_shared_table(), sizeof *broken);
+  for (int i = 0; i < COMB_ENTRIES; i++) broken->comb[0][i].plus = broken->comb[0][i].minus = FE_ZERO;
+  CHECK(walk(made, broken, &ANY, 1) == EXPANDED_BATCH_SPOILED);
+  /* All centres are the neutral element: k is 0 and the points are the steps themselves. */
+  for (int i = 0; i < COMB_WINDOWS * COMB_ENTRIES; i++) {
+    expanded_entry *entry = &broken->comb[i / COMB_ENTRIES][i % COMB_ENTRIES];
+    entry->plus = entry->minus = FE_ONE;
+    entry->product = FE_ZERO;
+  }
+  uint64_t (*keys)[2][4] = keys_of(made, walk(made, broken, &ANY, 1));
+  const edwards_point neutral = {FE_ZERO, FE_ONE, FE_ONE, FE_ZERO};
+  check_centre(made, (const uint64_t(*)[2][4])keys, neutral);
+  broken->steps[5].e = FE_ZERO;
+  CHECK(walk(made, broken, &ANY, 1) == EXPANDED_BATCH_SPOILED);
+  free(keys);
+  free(broken);
+  free_batch(made);
+}
+
+static grind_expanded_search *open_search(const grind_level *level, const grind_pattern *pattern) {
+  grind_expanded_search *search;
+  CHECK(grind_expanded_open(level, pattern, 1, &search) == GRIND_OK);
+  return search;
+}
+
+/* The table is overwritten: every hit must be refused and counted. */
+static void check_faults(const grind_level *level) {
+  expanded_table *table = (expanded_table *)expanded_shared_table();
+  expanded_table *kept = aligned(sizeof *kept);
+  memcpy(kept, table, sizeof *kept);
+  for (int i = 0; i < EXPANDED_STEPS_MAX; i++) table->steps[i].y.l[0] ^= 2;
+  grind_expanded_search *search = open_search(level, &ONE_CHARACTER);
+  static grind_expanded_hit hits[64];
+  grind_result result;
+  CHECK(grind_expanded_slice(search, 0, hits, 64, &result) == GRIND_OK);
+  CHECK(result.faults > 0 && result.hits == 0);
+  memcpy(table, kept, sizeof *kept);
+  CHECK(grind_expanded_slice(search, 0, hits, 64, &result) == GRIND_OK);
+  CHECK(result.faults == 0 && result.hits > 0);
+  grind_expanded_close(search);
+  free(kept);
+}
+
+static int below_l(const uint8_t scalar[32]) {
+  static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
+                                    0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
+  for (int i = 31; i >= 0; i--)
+    if (scalar[i] != order[i]) return scalar[i] < order[i];
+  return 0;
+}
+
+/* Whether a and b, or a and L - b, differ in their low 128 bits alone: of one walk they would. */
+static int related(const uint8_t a[32], const uint8_t b[32]) {
+  int same = 1, opposite = 1;
+  for (int i = 17; i < 32; i++) {
+    int sum = a[i] + b[i], whole = i == 31 ? 0x10 : 0;
+    same &= a[i] - b[i] <= 1 && b[i] - a[i] <= 1;
+    opposite &= (sum == whole || sum == whole - 1 || sum == 0xff || sum == 0x100);
+  }
+  return same || opposite;
+}
+
+/* A slice that is full ends at its last hit; a walk is given up at its first. */
+static void check_hits(const grind_level *level) {
+  enum { HITS = 200 };
+  static grind_expanded_hit hits[HITS];
+  grind_result result;
+  grind_expanded_search *search = open_search(level, &ANY);
+  CHECK(grind_expanded_slice(search, 50000, hits, 8, &result) == GRIND_OK);
+  CHECK(result.hits > 0 && result.attempts == result.hits && result.faults == 0);
+  grind_expanded_close(search);
+  search = open_search(level, &ONE_CHARACTER);
+  CHECK(grind_expanded_slice(search, 50000, hits, HITS, &result) == GRIND_OK);
+  CHECK(result.hits > 0 && result.attempts > result.hits && result.faults == 0);
+  CHECK(result.attempts <= result.hits * 4 * expanded_level_of(level)->steps);
+  for (size_t i = 0; i < result.hits; i++) {
+    uint8_t expected[32];
+    grind_public_from_scalar(hits[i].key, expected);
+    CHECK(memcmp(hits[i].public_key, expected, 32) == 0 && hits[i].pattern == 0);
+    CHECK(below_l(hits[i].key) && plain_find(&ONE_CHARACTER, 1, expected) == 0);
+    for (size_t j = 0; j < i; j++) {
+      CHECK(!related(hits[i].key, hits[j].key));
+      CHECK(memcmp(hits[i].key + 32, hits[j].key + 32, 16) != 0);
+    }
+  }
+  uint8_t shifted[32];
+  memcpy(shifted, hits[0].key, 32);
+  shifted[1] ^= 0x55;
+  CHECK(related(hits[0].key, shifted));
+  grind_expanded_close(search);
+}
+
+int main(void) {
+  static const char *const names[] = {"portable", "avx2", "avx512"};
+  const char *text = getenv("EXPANDED_CANDIDATES");
+  const uint64_t candidates = text == NULL ? 60000 : strtoull(text, NULL, 10);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const grind_level *level = grind_find_level(names[i]);
+    if (level == NULL) continue;
+    const expanded_level *expanded = expanded_level_of(level);
+    if (strcmp(expanded->name, names[i]) != 0) continue;
+    printf("%s\n", names[i]);
+    check_points(expanded);
+    check_filters(expanded, candidates);
+    check_spoiled(expanded);
+    check_faults(level);
+    check_hits(level);
+  }
+  grind_expanded_close(NULL);
+  return 0;
+}
