@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FoundHit } from '../../src/grinder/grinder.ts';
@@ -236,4 +237,20 @@ test('attempts that found nothing are counted when the search ends', LIMIT, asyn
     await sleep(30);
   }
   assert.ok(grinder.stats().attempts > 0);
+});
+
+test('a thread that replaces another goes on with the account of what waits', LIMIT, async () => {
+  let isOpen = false;
+  const onHits = () => until(() => isOpen);
+  await using grinding = new Grinding({ threads: 1, batch: 4, maxUnstored: 10, onHits });
+  const { grinder, workers, posted } = grinding;
+  grinder.steer([A]);
+  await until(() => posted.length === 10);
+  await workers[0]!.terminate();
+  await until(() => workers.length === 2);
+  await once(workers[1]!, 'message');
+  await sleep(200);
+  assert.equal(posted.length, 10);
+  isOpen = true;
+  await until(() => posted.length > 20);
 });
