@@ -70,6 +70,7 @@ export class Service implements AsyncDisposable {
   readonly #board: GrinderBoard = grinderBoard();
   readonly #httpThreads = new Set<HttpThread>();
   readonly #fail: (error: VanityError) => void;
+  #storeThread: Worker | undefined;
   #store: Caller<StoreCalls> | undefined;
   #grinder: Grinder | undefined;
   /** Totals of all runs before this one. */
@@ -155,8 +156,11 @@ export class Service implements AsyncDisposable {
         await worker.terminate();
       }),
     ]);
-    await this.#store?.call('stop', this.#counters());
-    this.#store?.close();
+    try {
+      await this.#store?.call('stop', this.#counters());
+    } finally {
+      await this.#storeThread?.terminate();
+    }
   }
 
   /**
@@ -201,6 +205,7 @@ export class Service implements AsyncDisposable {
       } satisfies StoreWorkerData,
       [port2],
     );
+    this.#storeThread = worker;
     worker.on('error', (error) => {
       this.#options.log.fatal({ reason: error.message }, 'the store thread failed');
       this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread failed; the log says why'));

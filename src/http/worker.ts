@@ -16,6 +16,7 @@ import { createMetrics } from './metrics.ts';
 
 /** A request that waits for the store longer than this is answered that it is unavailable. */
 const REFILL_TIMEOUT_MS = 2000;
+const DRAIN_LOOK_MS = 10;
 
 export interface HttpWorkerData {
   readonly pools: readonly SharedPool[];
@@ -69,6 +70,11 @@ async function run(data: HttpWorkerData): Promise<void> {
     log,
   });
   await app.ready();
+  let inFlight = 0;
+  app.server.on('request', (_, reply) => {
+    inFlight++;
+    reply.once('close', () => inFlight--);
+  });
 
   const calls: HttpCalls = {
     async listen({ on, store: port }) {
@@ -81,14 +87,13 @@ async function run(data: HttpWorkerData): Promise<void> {
     },
     async drain(seconds) {
       isDraining = true;
+      const cutAt = performance.now() + seconds * 1000;
       const closed = app.close();
-      const timeout = new AbortController();
-      const cut = sleep(seconds * 1000, undefined, { signal: timeout.signal })
-        .then(() => app.server.closeAllConnections())
-        .catch(() => undefined);
+      // What is left open has nothing to be answered, or is out of time: a connection on which
+      // no request was ever begun does not count as idle to Node.
+      while (inFlight > 0 && performance.now() < cutAt) await sleep(DRAIN_LOOK_MS);
+      app.server.closeAllConnections();
       await closed;
-      timeout.abort();
-      await cut;
       store?.close();
     },
   };

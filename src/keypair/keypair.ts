@@ -11,12 +11,12 @@ import {
   closeSync,
   constants,
   fsyncSync,
-  mkdirSync,
   openSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { makeDirectory } from '../directory.ts';
 import { VanityError } from '../errors.ts';
 import { addressOf } from './address.ts';
 
@@ -70,7 +70,7 @@ export function keypairFileText(keypair: Uint8Array): string {
  */
 export function makeKeypairDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (cause) {
     const { message } = cause as Error;

@@ -14,7 +14,6 @@ import {
   chmodSync,
   closeSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -25,6 +24,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { makeDirectory } from '../directory.ts';
 import { VanityError } from '../errors.ts';
 import { isBusy, storeError } from './sqlite-error.ts';
 
@@ -92,9 +92,7 @@ export function networkFileSystem(type: number): string | undefined {
 }
 
 function prepareDirectory(directory: string): void {
-  if (!attempt(directory, () => exists(directory))) {
-    attempt(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
-  }
+  attempt(directory, () => makeDirectory(directory));
   const stats = attempt(directory, () => statSync(directory));
   if (!stats.isDirectory()) throw refused(directory, 'is not a directory');
   const network = networkFileSystem(attempt(directory, () => statfsSync(directory)).type);

@@ -82,7 +82,7 @@ class ServedStore {
   readonly #log: Log;
   readonly #health: StoreHealth;
   readonly #tally = { turns: 0, inserts: 0 };
-  readonly #destroyer: NodeJS.Timeout;
+  #destroyer: NodeJS.Timeout | undefined;
   #failure: ErrorCode | undefined;
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
@@ -95,7 +95,7 @@ class ServedStore {
         const { counts } = await store.definePool({ name, prefix, suffix, ignoreCase, keys });
         served.refiller.add(shared, counts);
       }
-      served.refiller.start();
+      served.#start();
       return served;
     } catch (error) {
       await store.close();
@@ -120,6 +120,10 @@ class ServedStore {
     for (const [pool, burned] of Object.entries(store.burnedAtOpen)) {
       this.#log.warn({ pool, burned }, 'the last run did not stop cleanly: its leases are burned');
     }
+  }
+
+  #start(): void {
+    this.refiller.start();
     this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
   }
 

@@ -14,6 +14,9 @@ import { fileURLToPath } from 'node:url';
 
 export const PROGRAM = fileURLToPath(new URL('../../bin/vanitypool', import.meta.url));
 
+/** Whatever a test does: no server is left behind. */
+const LIFE_MAX_MS = 120_000;
+
 /** About 58 attempts a hit: even the slowest kernel fills it in seconds. */
 export const EASY_POOL = { name: 'pet', suffix: 't', target: 1000 };
 
@@ -87,6 +90,8 @@ export class Server {
     this.process = spawn(PROGRAM, ['serve', '--port', '0', ...args], {
       cwd: path,
       stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: LIFE_MAX_MS,
+      killSignal: 'SIGKILL',
     });
     this.exited = once(this.process, 'exit').then(([code]) => code as number | null);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -100,7 +105,7 @@ export class Server {
       const entry = JSON.parse(line) as LogEntry;
       this.log.push(entry);
       if (entry.msg !== 'listening') return;
-      this.url = String(entry['url']);
+      this.url = String(entry.url);
       resolve();
     });
     void this.exited.then((code) => reject(new Error(`exit ${code} at start: ${this.output}`)));

@@ -12,15 +12,16 @@ import { fileURLToPath } from 'node:url';
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Any room may import these: they know nothing of the others. */
-const GROUND = ['errors', 'config', 'log', 'port', 'version'];
+const GROUND = ['errors', 'config', 'log', 'port', 'version', 'directory'];
 
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   log: [],
   version: [],
+  directory: [],
   port: ['errors'],
   config: ['errors', 'log'],
-  keypair: ['errors'],
+  keypair: ['errors', 'directory'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],
   pool: [...GROUND, 'keypair', 'store/store'],
