@@ -13,7 +13,7 @@ import { findCompiler, flagsOf, sourceFiles } from '../../tools/build-native.mjs
 const here = fileURLToPath(new URL('.', import.meta.url));
 const native = fileURLToPath(new URL('../../native/', import.meta.url));
 const build = fileURLToPath(new URL('../../build/', import.meta.url));
-const SANITIZE = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+const SANITIZE = ['-g1', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
 const compiler = findCompiler();
 const kernel = sourceFiles().filter((file) => file !== 'binding.c');
