@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -16,6 +16,7 @@ import { VanityError } from '../../src/errors.ts';
 import { holdDataDirectory, networkFileSystem } from '../../src/store/data-directory.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
+const MODULE = new URL('../../src/store/data-directory.ts', import.meta.url).href;
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
 
@@ -53,17 +54,32 @@ test('a directory is held once, by whatever thread or process, until it is let g
   holdDataDirectory(path, true)[Symbol.dispose]();
 });
 
+/** A process that tries to hold `path` for ever, and says 'held' or the code of the error. */
+function holdElsewhere(path: string): ChildProcessWithoutNullStreams {
+  const program = `
+    import { holdDataDirectory } from ${JSON.stringify(MODULE)};
+    try {
+      globalThis.held = holdDataDirectory(process.argv[1], true);
+      console.log('held');
+      setInterval(() => {}, 1000);
+    } catch (error) {
+      console.log(error.code);
+    }`;
+  return spawn(process.execPath, ['--input-type=module', '--eval', program, path]);
+}
+
+test('what is refused in this process does not loosen its hold', async () => {
+  const path = newPath();
+  using held = holdDataDirectory(path, true);
+  assert.throws(() => holdDataDirectory(path, true), refused('DATA_IN_USE'));
+  const [word] = await once(holdElsewhere(path).stdout, 'data');
+  assert.equal(String(word), 'DATA_IN_USE\n');
+  assert.ok(held);
+});
+
 test('a directory that another process holds is named with that process, and free when it dies', async () => {
   const path = newPath();
-  const module = new URL('../../src/store/data-directory.ts', import.meta.url).href;
-  const holder = spawn(process.execPath, [
-    '--input-type=module',
-    '--eval',
-    `import { holdDataDirectory } from ${JSON.stringify(module)};
-     holdDataDirectory(${JSON.stringify(path)}, true);
-     console.log('held');
-     setInterval(() => {}, 1000);`,
-  ]);
+  const holder = holdElsewhere(path);
   await once(holder.stdout, 'data');
   assert.throws(() => holdDataDirectory(path, true), refused('DATA_IN_USE', String(holder.pid)));
   holder.kill('SIGKILL');
