@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
 import { holdDataDirectory, networkFileSystem } from '../../src/store/data-directory.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
@@ -55,7 +55,7 @@ test('a directory is held once, by whatever thread or process, until it is let g
 });
 
 /** A process that tries to hold `path` for ever, and says 'held' or the code of the error. */
-function holdElsewhere(path: string): ChildProcessWithoutNullStreams {
+function holdElsewhere(t: TestContext, path: string): ChildProcessWithoutNullStreams {
   const program = `
     import { holdDataDirectory } from ${JSON.stringify(MODULE)};
     try {
@@ -65,21 +65,23 @@ function holdElsewhere(path: string): ChildProcessWithoutNullStreams {
     } catch (error) {
       console.log(error.code);
     }`;
-  return spawn(process.execPath, ['--input-type=module', '--eval', program, path]);
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program, path]);
+  t.after(() => child.kill('SIGKILL'));
+  return child;
 }
 
-test('what is refused in this process does not loosen its hold', async () => {
+test('what is refused in this process does not loosen its hold', async (t) => {
   const path = newPath();
   using held = holdDataDirectory(path, true);
   assert.throws(() => holdDataDirectory(path, true), refused('DATA_IN_USE'));
-  const [word] = await once(holdElsewhere(path).stdout, 'data');
+  const [word] = await once(holdElsewhere(t, path).stdout, 'data');
   assert.equal(String(word), 'DATA_IN_USE\n');
   assert.ok(held);
 });
 
-test('a directory that another process holds is named with that process, and free when it dies', async () => {
+test('a directory that another process holds is named with that process, and free when it dies', async (t) => {
   const path = newPath();
-  const holder = holdElsewhere(path);
+  const holder = holdElsewhere(t, path);
   await once(holder.stdout, 'data');
   assert.throws(() => holdDataDirectory(path, true), refused('DATA_IN_USE', String(holder.pid)));
   holder.kill('SIGKILL');
