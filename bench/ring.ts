@@ -179,8 +179,12 @@ function main(): void {
       trials: { type: 'string', default: '5' },
     },
   });
+  const trials = Number(values.trials);
+  if (!(Number.isInteger(trials) && trials >= 1)) {
+    throw new RangeError(`--trials: ${values.trials} is not a whole number from 1`);
+  }
   const results = ROWS.map((): Result[] => []);
-  for (let index = 0; index < Number(values.trials); index++) {
+  for (let index = 0; index < trials; index++) {
     for (const [at, row] of ROWS.entries()) {
       const args = [fileURLToPath(import.meta.url), 'trial', JSON.stringify(row)];
       results[at]!.push(JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })));
@@ -198,7 +202,7 @@ function main(): void {
       cpuNsPerAddress: median(cpuNs),
     };
   });
-  const about = { machine, node: process.version, commit: commit(), trials: Number(values.trials) };
+  const about = { machine, node: process.version, commit: commit(), trials };
   if (values.json) console.log(JSON.stringify({ ...about, rows }, null, 2));
   else console.log(table(rows, `${machine}; Node.js ${about.node}; commit ${about.commit}`));
 }
