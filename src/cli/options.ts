@@ -44,7 +44,7 @@ export function readWhole(
   max: number,
 ): number {
   if (text === undefined) return fallback;
-  const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
+  const value = /^\d+$/.test(text) ? Number(text) : 0;
   if (value >= 1 && value <= max) return value;
   throw usage(
     `${flag}: ${JSON.stringify(text)} is not allowed; allowed: a whole number from 1 to ${max}`,

@@ -8,6 +8,7 @@
 import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { text } from 'node:stream/consumers';
+import { urlToHttpOptions } from 'node:url';
 import { loadConfig } from '../config.ts';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import { usage } from './options.ts';
@@ -118,14 +119,12 @@ function configuredUrl(): string {
 }
 
 function connectionTo(url: string): RequestOptions {
-  // The server takes requests for its own machine only, by a name of it.
-  if (/^unix:./.test(url)) return { socketPath: url.slice('unix:'.length), host: 'localhost' };
+  if (/^unix:./.test(url)) return { socketPath: url.slice('unix:'.length) };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
     const allowed = 'http://HOST:PORT, https://HOST:PORT or unix:PATH';
     throw usage(`--url: ${JSON.stringify(url)} is not allowed; allowed: ${allowed}`);
   }
-  const { protocol, hostname, port } = parsed;
-  const host = hostname.replace(/^\[|\]$/g, '');
-  return { protocol, host, ...(port !== '' && { port }) };
+  const { protocol, hostname, port } = urlToHttpOptions(parsed);
+  return { protocol, hostname, port };
 }

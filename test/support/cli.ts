@@ -33,6 +33,8 @@ export async function vanitypool(
   const { cwd, env, program = PROGRAM, onFirstOutput } = options;
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
+    // One that hangs fails its test instead of holding it up.
+    timeout: 100_000,
     env: { ...process.env, ...env },
     ...(cwd !== undefined && { cwd }),
   });

@@ -64,10 +64,11 @@ test('before the first report there is no rate and no ETA', () => {
 const PATTERN = parsePattern({ prefix: '', suffix: '[a-z]b', ignoreCase: false });
 const NOTE = '[a-z]: l is not in the base58 alphabet and is left out\n';
 
-test('on a terminal one line is rewritten in place, and makes way for what is found', async () => {
+test('on a terminal one line is rewritten in place, and makes way for what is found', async (t) => {
   const screen = new Screen({ isTTY: true, columns: 40 });
   const figures = { attempts: 500, attemptsPerSecond: 1000 };
   const progress = new GrindProgress(PATTERN, 2, () => figures, screen.streams);
+  t.after(() => progress.end());
   assert.deepEqual(screen.written.splice(0), [NOTE]);
   await screen.next();
   const [drawn] = screen.written.splice(0);
@@ -82,10 +83,11 @@ test('on a terminal one line is rewritten in place, and makes way for what is fo
   assert.equal(newline, '\n');
 });
 
-test('elsewhere there are whole lines and nothing of a terminal', () => {
+test('elsewhere there are whole lines and nothing of a terminal', (t) => {
   const screen = new Screen({ isTTY: false, columns: 0 });
   const figures = { attempts: 1_000_000, attemptsPerSecond: 0 };
   const progress = new GrindProgress(PATTERN, 2, () => figures, screen.streams);
+  t.after(() => progress.end());
   progress.hit('found it', 500);
   progress.end();
   assert.equal(progress.found, 1);
