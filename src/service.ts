@@ -18,7 +18,8 @@ import type { Config } from './config.ts';
 import { VanityError } from './errors.ts';
 import { Grinder } from './grinder/grinder.ts';
 import { hardenProcess } from './grinder/kernel.ts';
-import { type HttpCalls, type HttpWorkerData, type ListenOn, listenError } from './http/worker.ts';
+import { type ListenOn, listenError } from './http/listen.ts';
+import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
 import { type GrinderBoard, grinderBoard, StoreHealth } from './pool/health.ts';
 import {

@@ -7,7 +7,7 @@
  */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -31,7 +31,7 @@ export type App = FastifyInstance<
   RawRequestDefaultExpression,
   RawReplyDefaultExpression,
   FastifyBaseLogger,
-  TypeBoxTypeProvider
+  JsonSchemaToTsProvider
 >;
 
 export interface AppDeps {
@@ -62,7 +62,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
-  }).withTypeProvider<TypeBoxTypeProvider>();
+  }).withTypeProvider<JsonSchemaToTsProvider>();
 
   app.removeContentTypeParser('text/plain');
   readEmptyJsonAsNone(app);

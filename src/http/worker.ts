@@ -12,6 +12,7 @@ import { grinderBoard, StoreHealth } from '../pool/health.ts';
 import { Pool, type RefillCalls, type SharedPool } from '../pool/pool.ts';
 import { answer, Caller } from '../port.ts';
 import { buildApp } from './app.ts';
+import { type ListenOn, listenError } from './listen.ts';
 import { createMetrics } from './metrics.ts';
 
 /** A request that waits for the store longer than this is answered that it is unavailable. */
@@ -29,11 +30,6 @@ export interface HttpWorkerData {
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
 }
-
-/** Where to listen: a host and a port, or the path of a socket. */
-export type ListenOn =
-  | { readonly host: string; readonly port: number; readonly reusePort: boolean }
-  | { readonly path: string };
 
 /** What the main thread may ask. */
 export type HttpCalls = {
@@ -98,14 +94,4 @@ async function run(data: HttpWorkerData): Promise<void> {
     },
   };
   answer(data.port, calls, (error) => log.error({ err: error }, 'an HTTP thread failed'));
-}
-
-/** Errors of listening, as what an operator can do about them. */
-export function listenError(error: NodeJS.ErrnoException, on: ListenOn): VanityError {
-  const at = 'path' in on ? `unix:${on.path}` : `${on.host}:${on.port}`;
-  if (error.code === 'EADDRINUSE') {
-    const detail = `${at}: in use; stop what listens there, or choose another with --port`;
-    return new VanityError('PORT_IN_USE', detail, { cause: error });
-  }
-  return new VanityError('BIND_REFUSED', `${at}: ${error.message}`, { cause: error });
 }

@@ -109,6 +109,7 @@ export function addressJson({
 
 function view(pool: Pool): PoolView {
   const { name, pattern, target } = pool.shared;
+  const { grinding, ...figures } = pool.status();
   return {
     name,
     pattern: pattern.text,
@@ -116,6 +117,7 @@ function view(pool: Pool): PoolView {
     keys: 'seed',
     handout: 'secret',
     target,
-    ...pool.status(),
+    ...figures,
+    grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },
   };
 }
