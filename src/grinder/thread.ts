@@ -80,7 +80,7 @@ export class GrinderThread implements Sender {
   }
 
   #start(): void {
-    if (this.#jobs.length === 0 || this.#isClosed) return;
+    if (this.#jobs.length === 0) return;
     const { batch, sliceMs, priority, unstoredMax, log } = this.#options;
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: 'grinder',
