@@ -206,7 +206,8 @@ test('a keypair of another length is not sealed', async () => {
 });
 
 test('a data key that is missing, damaged or of another store is left out', async () => {
-  const envelope = await Envelope.make();
+  const key = await SealingKey.from(randomBytes(32));
+  const envelope = new Envelope(key);
   await envelope.sealer.prepare(1);
   const sealed = envelope.sealedDataKeys.get(1)!;
   const damaged = Uint8Array.from(sealed);
@@ -214,7 +215,7 @@ test('a data key that is missing, damaged or of another store is left out', asyn
   envelope.sealedDataKeys.set(2, damaged).set(3, sealed.subarray(0, 79)).set(4, Buffer.alloc(80));
   for (const id of [2, 3, 4, 5]) assert.equal(await envelope.dataKey(id), undefined, `${id}`);
   assert.ok(await envelope.dataKey(1));
-  const elsewhere = await Envelope.make('cd'.repeat(16));
+  const elsewhere = new Envelope(key, 'cd'.repeat(16));
   assert.equal(await envelope.dataKey(1, elsewhere.unsealer), undefined);
 });
 
