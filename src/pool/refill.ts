@@ -200,7 +200,7 @@ class Line {
   }
 
   push(leased: readonly LeasedAddress[]): void {
-    const pushed = this.queue.push(leased.map(ready));
+    const pushed = this.queue.push(leased.map(readyAddress));
     for (const { keypair } of leased) keypair.fill(0);
     // Going on would record the wrong addresses as dispensed. A dead thread's leases are burned.
     if (pushed !== leased.length) throw new Error(`${this.shared.name}: the ready queue overran`);
@@ -213,7 +213,14 @@ class Line {
   }
 }
 
-function ready({ id, keypair, keyType, origin, createdAt }: LeasedAddress): ReadyAddress {
+/** A leased address in the texts in which it leaves. The caller wipes the keypair. */
+export function readyAddress({
+  id,
+  keypair,
+  keyType,
+  origin,
+  createdAt,
+}: LeasedAddress): ReadyAddress {
   const address = encodeBase58(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
   return { id, address, secret: encodeBase58(keypair), keyType, origin, createdAt };
 }

@@ -60,10 +60,7 @@ export interface DataDirectory extends Disposable {
  * STORE_NOT_FOUND.
  */
 export function holdDataDirectory(directory: string, create: boolean): DataDirectory {
-  const storeFile = join(directory, STORE_FILE);
-  if (!create && !attempt(directory, () => exists(storeFile))) {
-    throw new VanityError('STORE_NOT_FOUND', `${directory}: there is no store in this directory`);
-  }
+  const storeFile = create ? join(directory, STORE_FILE) : storeFileOf(directory);
   prepareDirectory(directory);
   const lock = takeLock(directory);
   try {
@@ -84,6 +81,13 @@ export function holdDataDirectory(directory: string, create: boolean): DataDirec
       lock.close();
     },
   };
+}
+
+/** The database file in `directory`. Error: STORE_NOT_FOUND. */
+export function storeFileOf(directory: string): string {
+  const storeFile = join(directory, STORE_FILE);
+  if (attempt(directory, () => exists(storeFile))) return storeFile;
+  throw new VanityError('STORE_NOT_FOUND', `${directory}: there is no store in this directory`);
 }
 
 /** The name of a file system that may not be on a local disk, by its type of statfs(2). */

@@ -61,6 +61,26 @@ export function transaction<T>(db: DatabaseSync, work: () => T): T {
   }
 }
 
+/** Opens a store that is only looked at. Errors as of `openDatabase`; an empty file is foreign. */
+export function openToRead(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
+  try {
+    const version = versionOf(db, path);
+    const known = readdirSync(MIGRATIONS).length;
+    if (version > known) throw newer(path, version, known);
+    if (version === 0) throw new VanityError('STORE_FOREIGN', `${path}: an empty database`);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function newer(path: string, version: number, known: number): VanityError {
+  const message = `${path}: schema ${version}; this version of vanitypool knows schemas up to ${known}`;
+  return new VanityError('STORE_NEWER', message);
+}
+
 function versionOf(db: DatabaseSync, path: string): number {
   const applicationId = pragma(db, 'application_id');
   const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
@@ -73,10 +93,7 @@ function versionOf(db: DatabaseSync, path: string): number {
 /** Each migration is one transaction. */
 function migrate(db: DatabaseSync, path: string, version: number): void {
   const migrations = readdirSync(MIGRATIONS).sort();
-  if (version > migrations.length) {
-    const known = `this version of vanitypool knows schemas up to ${migrations.length}`;
-    throw new VanityError('STORE_NEWER', `${path}: schema ${version}; ${known}`);
-  }
+  if (version > migrations.length) throw newer(path, version, migrations.length);
   for (const [index, name] of migrations.entries()) {
     if (index < version) continue;
     transaction(db, () => {

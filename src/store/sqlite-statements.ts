@@ -5,7 +5,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { KeyType } from '../keypair/keypair.ts';
 import { SEALED_BYTES } from '../keypair/seal.ts';
-import type { Origin, PoolCounts } from './store.ts';
+import type { Origin, PoolCounts, StoredPool } from './store.ts';
 
 const SQL = {
   meta: 'SELECT store_id, sealing_key, next_id, epoch FROM meta',
@@ -64,4 +64,18 @@ export interface AddressRow {
   readonly sealed: Uint8Array;
   readonly origin: Origin;
   readonly created_at: number;
+}
+
+export function poolRows(statements: Statements): PoolRow[] {
+  return statements.pools.all() as unknown as PoolRow[];
+}
+
+export function storedPool(row: PoolRow): StoredPool {
+  const { name, prefix, suffix, keys } = row;
+  return { name, prefix, suffix, ignoreCase: row.ignore_case === 1, keys, counts: countsOf(row) };
+}
+
+export function countsOf(row: PoolRow): PoolCounts {
+  const { available, leased, reserved, dispensed, burned, ground, imported } = row;
+  return { available, leased, reserved, dispensed, burned, ground, imported };
 }

@@ -20,10 +20,13 @@ import { openDatabase, transaction } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import {
   type AddressRow,
+  countsOf,
   type MetaRow,
   type PoolRow,
+  poolRows,
   prepareStatements,
   type Statements,
+  storedPool,
 } from './sqlite-statements.ts';
 import type {
   Counters,
@@ -221,8 +224,7 @@ class SqliteStore implements Store {
   destroyDispensed(before: number): Promise<number> {
     return this.#call(() => {
       const destroyed = this.#transaction(() => this.#destroy(before));
-      // Only a checkpoint takes the new pages into the database and the old ones out of the log.
-      if (destroyed > 0) this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      if (destroyed > 0) this.#checkpoint();
       return destroyed;
     });
   }
@@ -307,17 +309,17 @@ class SqliteStore implements Store {
       (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,
     );
     const leased: LeasedAddress[] = [];
-    const sealed = new Set(ranges.flatMap(seqsOf));
+    const unsealable = new Set(ranges.flatMap(seqsOf));
     for (const row of rows) {
       const place = { pool, keyHash: row.key_hash };
       const key = dataKeys.get(row.data_key_id);
       const keypair = key && this.#unsealer.unseal(key, place, row.sealed);
       if (keypair === undefined) continue;
-      sealed.delete(row.seq);
+      unsealable.delete(row.seq);
       const { id, origin, created_at: createdAt } = row;
       leased.push({ id, createdAt, origin, keyType, keypair });
     }
-    return { leased, unsealable: [...sealed] };
+    return { leased, unsealable: [...unsealable] };
   }
 
   #dispense(pool: number, count: number, at: number): void {
@@ -345,6 +347,15 @@ class SqliteStore implements Store {
     return DESTROY_MAX - left;
   }
 
+  /** Takes changed pages into the database, and what they were before out of it and of the log. */
+  #checkpoint(): void {
+    try {
+      this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch {
+      // The transaction is durable all the same, and a later checkpoint does the rest.
+    }
+  }
+
   #poolRow(name: string): PoolRow {
     const row = this.#statements.pool.get(name);
     if (row !== undefined) return row as unknown as PoolRow;
@@ -366,20 +377,6 @@ class SqliteStore implements Store {
 
 function metaOf(statements: Statements): MetaRow {
   return statements.meta.get() as unknown as MetaRow;
-}
-
-function poolRows(statements: Statements): PoolRow[] {
-  return statements.pools.all() as unknown as PoolRow[];
-}
-
-function storedPool(row: PoolRow): StoredPool {
-  const { name, prefix, suffix, keys } = row;
-  return { name, prefix, suffix, ignoreCase: row.ignore_case === 1, keys, counts: countsOf(row) };
-}
-
-function countsOf(row: PoolRow): PoolCounts {
-  const { available, leased, reserved, dispensed, burned, ground, imported } = row;
-  return { available, leased, reserved, dispensed, burned, ground, imported };
 }
 
 function seqsOf({ first, last }: Range): number[] {

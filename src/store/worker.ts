@@ -168,7 +168,8 @@ class ServedStore {
   async #destroy(): Promise<void> {
     try {
       const before = Date.now() - this.#retentionMs;
-      await this.#exclusively(() => this.#store.destroyDispensed(before));
+      // A bounded number each, with the turns of the pools in between.
+      while ((await this.#exclusively(() => this.#store.destroyDispensed(before))) > 0);
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
       this.#note(error);

@@ -28,7 +28,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
   service: [...GROUND, 'keypair', 'grinder', 'store', 'pool', 'http'],
-  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service'],
+  offline: [...GROUND, 'keypair', 'store', 'pool'],
+  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline'],
 };
 
 /** Threads are put together here, beyond their room: by file. */
@@ -44,7 +45,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 
 /** A database is named only where a thread or the program is put together. */
 const DATABASES = /^store\/(sqlite|postgres)/;
-const MAY_NAME_DATABASE = /^(store\/|service$)/;
+const MAY_NAME_DATABASE = /^(store\/|service$|offline$)/;
 
 interface Import {
   readonly file: string;

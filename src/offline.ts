@@ -1,0 +1,39 @@
+/**
+ * What commands do with a data directory that no server holds: the composition root of the command
+ * line where there is no server to ask. Runs in the main thread.
+ */
+import type { Config } from './config.ts';
+import { VanityError } from './errors.ts';
+import type { ReadyAddress } from './pool/ready-queue.ts';
+import { readyAddress } from './pool/refill.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+import { readPools } from './store/sqlite-reader.ts';
+import type { StoredPool } from './store/store.ts';
+
+/**
+ * Hands `count` addresses out of the store, all or none: they are dispensed durably before this
+ * returns. Errors: POOL_EMPTY, POOL_NOT_FOUND, and those of opening a store; DATA_IN_USE when a
+ * server holds it after all.
+ */
+export async function dispenseOffline(
+  { store: { directory, sealingKey } }: Config,
+  pool: string,
+  count: number,
+): Promise<ReadyAddress[]> {
+  await using store = await openSqliteStore({ directory, sealingKey, create: false });
+  const { leased, counts } = await store.turn(pool, 0, count);
+  if (leased.length < count) {
+    await store.returnLease(pool);
+    const left = counts.available + counts.leased;
+    throw new VanityError('POOL_EMPTY', `pool ${pool}: ${count} asked for, ${left} left`);
+  }
+  const addresses = leased.map(readyAddress);
+  for (const { keypair } of leased) keypair.fill(0);
+  await store.turn(pool, count, 0);
+  return addresses;
+}
+
+/** The pools as the store has them; changes nothing. Errors: those of opening a store. */
+export function poolsOffline({ store: { directory } }: Config): StoredPool[] {
+  return readPools(directory);
+}
