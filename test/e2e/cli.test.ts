@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createKeyPairSignerFromBytes } from '@solana/kit';
-import { decodeBase58 } from '../../src/keypair/address.ts';
+import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
 import { proveKeypair } from '../../src/keypair/keypair.ts';
 import { vanitypool } from '../support/cli.ts';
 import { fillPool, readyAddress, testApp } from '../support/http-app.ts';
@@ -240,8 +240,12 @@ test(
 test('a secret key that is not that of its address is not written', LIMIT, async (t) => {
   const cwd = directory(t);
   const [one, other] = [readyAddress(1), readyAddress(2)];
+  const publicKey = decodeBase58(one.secret).subarray(32);
+  const mixed = Uint8Array.of(...decodeBase58(other.secret).subarray(0, 32), ...publicKey);
+  const lies = [other.secret, encodeBase58(mixed), ''];
   const liar = createServer((_, reply) => {
-    reply.end(JSON.stringify({ addresses: [{ ...one, secretKey: other.secret }] }));
+    const addresses = lies.map((secretKey) => ({ ...one, secretKey }));
+    reply.end(JSON.stringify({ addresses }));
   });
   await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve));
   t.after(() => liar.close());
@@ -251,7 +255,7 @@ test('a secret key that is not that of its address is not written', LIMIT, async
     { cwd },
   );
   assert.deepEqual([code, stdout], [1, '']);
-  assert.match(stderr, /the server sent another key than that of the address/);
+  assert.match(stderr, /3 of 3 .* the server sent another key than that of the address/);
   assert.deepEqual(readdirSync(cwd), []);
 });
 
