@@ -19,6 +19,7 @@ void grind_chacha20_start(grind_chacha20 *stream, const uint8_t key[32]);
 typedef void grind_chacha20_take(grind_chacha20 *stream, uint8_t *out, size_t length);
 
 grind_chacha20_take grind_chacha20_take_portable; /* 4 lanes */
+grind_chacha20_take grind_chacha20_take_avx2;     /* 8 lanes */
 grind_chacha20_take grind_chacha20_take_avx512;   /* 16 lanes */
 
 #endif

@@ -57,14 +57,14 @@ static inline fe8 fe8_sub(fe8 a, fe8 b) {
   return a;
 }
 
-/* 4p - a, as a term of fe8_mul_add: limbs of a up to 2^53 - 76. */
+/* 8p - a, as a term of fe8_mul_add: limbs of a up to 2^54 - 152. */
 static inline fe8 fe8_minus(fe8 a) {
   for (int i = 0; i < 5; i++)
-    a.l[i] = _mm512_sub_epi64(all8(i == 0 ? 4 * (FE_MASK - 18) : 4 * FE_MASK), a.l[i]);
+    a.l[i] = _mm512_sub_epi64(all8(i == 0 ? 8 * (FE_MASK - 18) : 8 * FE_MASK), a.l[i]);
   return a;
 }
 
-/* Limbs below 2^63 to limbs below 2^51 + 2^17. */
+/* Limbs below 2^63 to limbs below 2^51 + 2^17; below 2^55 to reduced ones. */
 static inline fe8 fe8_carry(fe8 a) {
   const __m512i mask = all8(FE_MASK);
   __m512i carry[5];
@@ -139,6 +139,15 @@ static inline __attribute__((always_inline)) fe8 fe8_square(fe8 a) {
   return fe8_square_add(a, fe8_all(FE_ZERO));
 }
 
+/* a * b - c, and a^2 - 2b - c: limbs of c, and of 2b + c, up to 2^54 - 152. */
+static inline __attribute__((always_inline)) fe8 fe8_mul_minus(fe8 a, fe8 b, fe8 c) {
+  return fe8_mul_add(a, b, fe8_minus(c));
+}
+
+static inline __attribute__((always_inline)) fe8 fe8_square_minus(fe8 a, fe8 b, fe8 c) {
+  return fe8_square_add(a, fe8_minus(fe8_add(fe8_add(b, b), c)));
+}
+
 /* Limb 4 of a * b without what limb 3 carries into it, which is below 2^9: bits 0 to 50 are
  * those of the product unless that carry would ripple up, and bits 51 and above mean nothing. */
 static inline __m512i fe8_mul_top(fe8 a, fe8 b) {
@@ -155,6 +164,10 @@ static inline fe fe8_lane(const fe8 *a, int lane) {
   fe one;
   for (int i = 0; i < 5; i++) one.l[i] = ((const uint64_t *)&a->l[i])[lane];
   return one;
+}
+
+static inline void fe8_set_lane(fe8 *a, int lane, fe value) {
+  for (int i = 0; i < 5; i++) ((uint64_t *)&a->l[i])[lane] = value.l[i];
 }
 
 #endif

@@ -40,6 +40,7 @@ const COMMON = [
 /** Files of a level are named after it. dispatch.c makes sure that the machine can run them. */
 const LEVELS = {
   x64: {
+    avx2: ['-mavx2', '-mfma', '-frounding-math'],
     avx512: ['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl', '-mavx512ifma', '-mbmi2'],
   },
 };

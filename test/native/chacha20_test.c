@@ -67,6 +67,7 @@ static void check(grind_chacha20_take *take, size_t lanes) {
 int main(void) {
   check(grind_chacha20_take_portable, 4);
 #if defined(__x86_64__)
+  if (grind_find_level("avx2") != NULL) check(grind_chacha20_take_avx2, 8);
   if (grind_find_level("avx512") != NULL) check(grind_chacha20_take_avx512, 16);
 #endif
   return 0;
