@@ -1,7 +1,7 @@
 /**
- * `vanitypool dispense`: takes addresses from the running server, as JSON lines with their secret
- * keys on standard output, or as keypair files. The server hands each out this once, so what can
- * go wrong with the files is looked for before anything is taken.
+ * `vanitypool dispense`: takes addresses from the running server, or from the store when none runs,
+ * as JSON lines with their secret keys on standard output, or as keypair files. Each is handed out
+ * this once, so what can go wrong with the files is looked for before anything is taken.
  */
 import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
@@ -13,8 +13,9 @@ import {
   SEED_BYTES,
   writeKeypairFile,
 } from '../keypair/keypair.ts';
+import type { ReadyAddress } from '../pool/ready-queue.ts';
 import { readWhole, usage } from './options.ts';
-import { ServerClient } from './server-client.ts';
+import { askOrLook } from './or-store.ts';
 
 /** The most that the server hands out at once. */
 const COUNT_MAX = 1000;
@@ -35,18 +36,27 @@ export async function dispense(args: string[]): Promise<number> {
   if (pool === undefined) throw usage('which pool? give its name: vanitypool dispense POOL');
   if (others.length > 0) throw usage(`one pool at a time; not also ${others.join(' ')}`);
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
-  const server = new ServerClient(url);
   if (out !== undefined) makeKeypairDirectory(out);
   const path = `/v1/pools/${encodeURIComponent(pool)}/dispense`;
-  const { addresses } = await server.ask<Dispensed>('POST', path, 'addresses', {
-    count,
-  });
+  const { addresses } = await askOrLook<Dispensed>(
+    url,
+    (server) => server.ask('POST', path, 'addresses', { count }),
+    async (config) => {
+      const { dispenseOffline } = await import('../offline.ts');
+      return { addresses: (await dispenseOffline(config, pool, count)).map(asDispensed) };
+    },
+  );
   if (out === undefined) {
     for (const address of addresses) process.stdout.write(`${JSON.stringify(address)}\n`);
     return 0;
   }
   writeFiles(out, addresses, json);
   return 0;
+}
+
+function asDispensed({ id, address, secret, origin, createdAt }: ReadyAddress): DispensedAddress {
+  const time = new Date(createdAt).toISOString();
+  return { id, address, keyType: 'seed', secretKey: secret, origin, createdAt: time };
 }
 
 /** All that can be written are: an error for one must not lose the others. */

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Grinder, type GrinderStats } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/kernel.ts';
-import { attemptsFor } from '../keypair/difficulty.ts';
+import { attemptsFor, shownDifficulty } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
@@ -73,7 +73,7 @@ function asJson(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): st
     prefix,
     suffix,
     ignoreCase,
-    difficulty,
+    difficulty: shownDifficulty(difficulty),
     notes,
     attemptsPerSecond: Math.round(attemptsPerSecond),
     threads,

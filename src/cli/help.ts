@@ -77,8 +77,10 @@ Example:  vanitypool estimate --prefix abc --ignore-case
 `,
   },
   status: {
-    summary: 'show the pools of the running server',
+    summary: 'show the pools of the running server, or of the store without one',
     text: `usage: vanitypool status [options]
+
+Without --url and without a server here, the store in the data directory is read instead.
 
 ${URL_HELP}
   --json             print one JSON object
@@ -89,7 +91,8 @@ ${URL_HELP}
     text: `usage: vanitypool dispense POOL [options]
 
 Takes addresses of the pool POOL, all of them or none. Each is handed out only this once: what is
-printed here is the only copy of its secret key.
+printed here is the only copy of its secret key. Without --url and without a server here, they come
+out of the store in the data directory.
 
   --count N          take N addresses, at most 1000 (default: 1)
 ${URL_HELP}

@@ -14,6 +14,8 @@ import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import { usage } from './options.ts';
 
 const TIMEOUT_MS = 30_000;
+/** Where a request ends that no server has seen. */
+const BEFORE_SENDING = /^(connect|getaddrinfo)$/;
 const START_HINT = 'start one with: vanitypool serve';
 
 export interface ServerAnswer {
@@ -21,6 +23,14 @@ export interface ServerAnswer {
   readonly body: object;
   /** Of the `Retry-After` header. */
   readonly retryAfterSeconds: number | undefined;
+}
+
+/** Whether nobody listens where a request was to go: nothing was asked for, nothing was done. */
+export function isNobodyThere(error: unknown): boolean {
+  const { syscall = '' } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+  return (
+    (error as { code?: unknown }).code === 'SERVER_UNREACHABLE' && BEFORE_SENDING.test(syscall)
+  );
 }
 
 /** `url` as given by `--url`; without it, where a server with this configuration listens. */
@@ -56,7 +66,7 @@ export class ServerClient {
       source = await text(reply);
     } catch (cause) {
       const { code: reason, syscall = '' } = cause as NodeJS.ErrnoException;
-      if (/^(connect|getaddrinfo)$/.test(syscall)) {
+      if (BEFORE_SENDING.test(syscall)) {
         throw this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
       }
       const what = `no whole reply (${reason}); what was asked for may have been done`;

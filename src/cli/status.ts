@@ -1,14 +1,26 @@
 /**
- * `vanitypool status`: the pools of the running server, as a table or as one JSON object.
+ * `vanitypool status`: the pools of the running server, or of the store when none runs, as a table
+ * or as one JSON object.
  */
 import { parseArgs } from 'node:util';
-import type { PoolList, PoolView, Readiness } from '../http/schemas.ts';
+import type { Config } from '../config.ts';
+import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
+import { shownDifficulty } from '../keypair/difficulty.ts';
+import { parsePattern } from '../keypair/pattern.ts';
+import { VERSION } from '../version.ts';
 import { formatCount, formatRate, formatSeconds, formatTable } from './format.ts';
-import { ServerClient } from './server-client.ts';
+import { askOrLook } from './or-store.ts';
+import type { ServerClient } from './server-client.ts';
 
-interface Health {
+interface Report {
+  /** Of the server that answers; without one, `directory` holds the store. */
+  readonly url?: string;
+  readonly directory?: string;
   readonly version: string;
-  readonly uptimeSeconds: number;
+  readonly uptimeSeconds?: number;
+  readonly status: string;
+  readonly reasons: readonly string[];
+  readonly pools: readonly PoolView[];
 }
 
 const HEADINGS = [
@@ -27,20 +39,54 @@ export async function status(args: string[]): Promise<number> {
     args,
     options: { url: { type: 'string' }, json: { type: 'boolean' } },
   });
-  const server = new ServerClient(values.url);
-  const { version, uptimeSeconds } = await server.ask<Health>('GET', '/healthz', 'version');
-  const { pools } = await server.ask<PoolList>('GET', '/v1/pools', 'pools');
-  const { status, reasons } = readinessOf((await server.send('GET', '/readyz')).body);
+  const report = await askOrLook(values.url, reportOfServer, reportOfStore);
   if (values.json) {
-    const report = { url: server.url, version, uptimeSeconds, status, reasons, pools };
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return 0;
   }
+  const { version, url, directory, uptimeSeconds, status: state, reasons, pools } = report;
   const why = reasons.length === 0 ? '' : ` (${reasons.join('; ')})`;
-  const up = `up ${formatSeconds(uptimeSeconds)}`;
-  process.stdout.write(`vanitypool ${version} at ${server.url}, ${up}: ${status}${why}\n\n`);
+  const where = url === undefined ? `no server, store in ${directory}` : `at ${url}`;
+  const up = uptimeSeconds === undefined ? '' : `, up ${formatSeconds(uptimeSeconds)}`;
+  process.stdout.write(`vanitypool ${version} ${where}${up}: ${state}${why}\n\n`);
   process.stdout.write(formatTable([HEADINGS, ...pools.map(row)], 2));
   return 0;
+}
+
+async function reportOfServer(server: ServerClient): Promise<Report> {
+  const { version, uptimeSeconds } = await server.ask<Health>('GET', '/healthz', 'version');
+  const { pools } = await server.ask<PoolList>('GET', '/v1/pools', 'pools');
+  const readiness = readinessOf((await server.send('GET', '/readyz')).body);
+  return { url: server.url, version, uptimeSeconds, ...readiness, pools };
+}
+
+/** As a server would tell them that has not begun to serve. */
+async function reportOfStore(config: Config): Promise<Report> {
+  const { poolsOffline } = await import('../offline.ts');
+  const pools = poolsOffline(config).map(({ counts, ...identity }): PoolView => {
+    const { name } = identity;
+    const { text, difficulty } = parsePattern(identity);
+    const configured = config.pools.find((pool) => pool.name === name);
+    return {
+      name,
+      pattern: text,
+      difficulty: shownDifficulty(difficulty),
+      keys: 'seed',
+      handout: 'secret',
+      target: configured?.target ?? 0,
+      ...counts,
+      ready: 0,
+      grinding: {
+        active: false,
+        threads: 0,
+        attemptsPerSecond: 0,
+        hitsPerSecond: 0,
+        etaSeconds: null,
+      },
+    };
+  });
+  const { directory } = config.store;
+  return { directory, version: VERSION, status: 'stopped', reasons: [], pools };
 }
 
 /** A server that cannot serve answers with a problem: that is a status too, not an error here. */

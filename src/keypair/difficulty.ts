@@ -48,6 +48,11 @@ export function countMatching(
   return count;
 }
 
+/** For people and scripts: whole attempts, as far as a fraction says nothing to anybody. */
+export function shownDifficulty(difficulty: number): number {
+  return difficulty < 100 ? difficulty : Math.round(difficulty);
+}
+
 /** The chance of at least one hit in `attempts`. */
 export function chanceAfter(difficulty: number, attempts: number): number {
   return attempts === 0 ? 0 : -Math.expm1(attempts * Math.log1p(-1 / difficulty));

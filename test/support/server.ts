@@ -10,9 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-
-export const PROGRAM = fileURLToPath(new URL('../../bin/vanitypool', import.meta.url));
+import { PROGRAM } from './cli.ts';
 
 /** Whatever a test does: no server is left behind. */
 const LIFE_MAX_MS = 120_000;

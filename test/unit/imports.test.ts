@@ -40,7 +40,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
   client: ['http/schemas'],
-  cli: ['http/schemas'],
+  cli: ['http/schemas', 'pool/ready-queue'],
 };
 
 /** A database is named only where a thread or the program is put together. */

@@ -4,6 +4,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { VanityError } from '../../errors.ts';
+import { shownDifficulty } from '../../keypair/difficulty.ts';
 import type { Pool } from '../../pool/pool.ts';
 import type { ReadyAddress } from '../../pool/ready-queue.ts';
 import type { App, AppDeps } from '../app.ts';
@@ -113,7 +114,7 @@ function view(pool: Pool): PoolView {
   return {
     name,
     pattern: pattern.text,
-    difficulty: Math.round(pattern.difficulty),
+    difficulty: shownDifficulty(pattern.difficulty),
     keys: 'seed',
     handout: 'secret',
     target,

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { vanitypool } from '../support/cli.ts';
+import { EASY_POOL, type Handed, Workspace } from '../support/server.ts';
+
+const LIMIT = { timeout: 120_000 };
+
+async function run({ path }: Workspace, ...args: string[]): Promise<string> {
+  // A port on which nobody listens: 5057 may be somebody's server.
+  const { code, stdout, stderr } = await vanitypool(args, {
+    cwd: path,
+    env: { VANITYPOOL_HTTP__PORT: '9' },
+  });
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+test('status and dispense use the store when no server runs', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const server = await workspace.serve();
+  await server.until(({ ready }) => ready >= 100);
+  const online = await server.dispense(10);
+  await server.kill('SIGTERM');
+
+  const offline = (await run(workspace, 'dispense', 'pet', '--count', '20')).trim().split('\n');
+  const handed: Handed[] = [...online, ...offline.map((line) => JSON.parse(line))];
+  assert.equal(new Set(handed.map(({ address }) => address)).size, 30);
+  const { status, pools } = JSON.parse(await run(workspace, 'status', '--json'));
+  assert.equal(status, 'stopped');
+  assert.deepEqual([pools[0].dispensed, pools[0].burned], [30, 0]);
+  assert.match(await run(workspace, 'status'), /no server, store in .*\n\npool/);
+
+  const again = await workspace.serve();
+  assert.equal((await again.pool()).dispensed, 30);
+  const next = await again.dispense(10);
+  assert.equal(new Set([...handed, ...next].map(({ id }) => id)).size, 40);
+});
+
+test('totals go on from run to run', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const attemptsOf = async (url: string): Promise<number> => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    return Number(/^vanitypool_attempts_total (\d+)$/m.exec(text)![1]);
+  };
+  const first = await workspace.serve();
+  const full = await first.until(({ grinding, available, leased }) => {
+    return !grinding.active && available + leased >= 1000;
+  });
+  const attempts = await attemptsOf(first.url);
+  assert.ok(attempts >= full.ground, 'every hit was an attempt');
+  await first.kill('SIGTERM');
+  const second = await workspace.serve();
+  assert.ok((await attemptsOf(second.url)) >= attempts);
+});
