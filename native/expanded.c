@@ -29,7 +29,12 @@ struct grind_expanded_search {
   expanded_candidate *candidates;
 };
 
-static const expanded_level *const LEVELS[] = {&expanded_level_portable};
+static const expanded_level *const LEVELS[] = {
+#if defined(__x86_64__)
+    &expanded_level_avx512,
+#endif
+    &expanded_level_portable,
+};
 
 const expanded_level *expanded_level_of(const grind_level *level) {
   const char *name = grind_level_name(level);

@@ -4,8 +4,9 @@
  * expanded_walk.h).
  *
  * comb: what centres are added up from. Every bit of t counts +1 or -1 instead of 1 or 0, as in
- * table.h: sum (2 t_j - 1) 2^j = 2t + 1 - 2^252. Window w holds the odd multiples (2m + 1) 2^(6w) B;
- * its top bit is the sign, and if that is 0 the other bits are inverted and the point negated.
+ * table.h: sum (2 t_j - 1) 2^j = 2t + 1 - 2^252. Window w holds the odd multiples
+ * (2m + 1) 2^(6w) B; its top bit is the sign, and if that is 0 the other bits are inverted and the
+ * point negated.
  */
 #ifndef GRIND_EXPANDED_TABLE_H
 #define GRIND_EXPANDED_TABLE_H

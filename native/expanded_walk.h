@@ -1,19 +1,19 @@
 /* The walk, once for all levels. Who includes it has defined the arithmetic of its level:
  *
- *   LANES, GROUPS, STEPS   numbers side by side; centres in a batch / LANES; steps of a walk
- *   CHAINS                 products that run side by side, 1 or 2, to hide the multiplier's latency
+ *   LANES, GROUPS, STEPS   numbers side by side; centres of a batch / LANES; steps of a walk
+ *   CHAINS                 products that run side by side, 1 or 2, to hide the latency of one
  *   wide                   LANES field elements; wide_all, wide_lane, wide_set_lane
  *   wide_mul, wide_add, wide_sub, wide_carry     with operands as field_<level>.h has them
- *   comb_entry             the entries of the comb for one window of LANES scalars, with their sign
+ *   comb_entry             entries of the comb for one window of LANES scalars, with their sign
  *   collector              what happens to a step: collect_begin, collect_step, collect_end
  *
- * With e = 1/x^2 - d for each point, the curve -x^2 + y^2 = 1 + d x^2 y^2 gives for P = (x1, y1) and
- * Q = (x2, y2)
+ * With e = 1/x^2 - d for each point, the curve -x^2 + y^2 = 1 + d x^2 y^2 gives for P = (x1, y1)
+ * and Q = (x2, y2)
  *
  *   y(P +- Q) = (y1 e1 y2 e2 +- (1 + d) / (x1 x2)) / (e1 e2 - d (d + 1))
  *
- * (docs/kernel.md derives it). Divided by e1, with k = d (d + 1) / e1, rho = (1 + d) / (x1 e1 y1) and
- * own = y1 / (e2 - k), it is
+ * (docs/kernel.md derives it). Divided by e1, with k = d (d + 1) / e1,
+ * rho = (1 + d) / (x1 e1 y1) and own = y1 / (e2 - k), it is
  *
  *   y(P +- Q) = own * (y2 e2) +- (own * rho) * (1 / x2)
  *
@@ -35,7 +35,8 @@ typedef struct {
 } wide_point;
 
 typedef struct {
-  wide before[STEPS]; /* the product of all denominators before this one in its chain */
+  wide before[STEPS]; /* the product of all denominators before this one in its chain; on the way
+                         back its place is taken by `own` */
   walk_centre centres[GROUPS];
   collector collector;
 } walk_scratch;
@@ -66,7 +67,7 @@ static bool wide_invert(wide *a) {
   return true;
 }
 
-/* Both of (y + x, y - x, 2dxy) and with z = 1: seven products, right for all points of the curve. */
+/* p + (y + x, y - x, 2dxy): seven products, right for all points of the curve. */
 static inline wide_point add_entry(wide_point p, wide plus, wide minus, wide product) {
   wide a = wide_mul(wide_sub(p.y, p.x), minus);
   wide b = wide_mul(wide_add(p.y, p.x), plus);
@@ -158,6 +159,7 @@ static bool walk_around(const expanded_table *table, walk_scratch *scratch,
       const expanded_entry *entry = &table->steps[i + c];
       wide own = wide_mul(product[c], scratch->before[i + c]);
       product[c] = wide_mul(product[c], denominator(entry, k));
+      scratch->before[i + c] = own;
       collect_step(&scratch->collector, entry, i + c, own, wide_mul(own, centre->rho));
     }
   }

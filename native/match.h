@@ -22,8 +22,8 @@ void matcher_close(grind_matcher *matcher);
 /* Step 1: a bitmap over the low 7 bits of byte 31; a clear bit rejects. */
 const uint64_t *matcher_low_bits(const grind_matcher *matcher);
 
-/* Step 1 for who looks at both ends: bitmaps over bits 0..5 of byte 31 and over bits 2..7 of byte 0,
- * 0 if no pattern is filtered by that side. What both reject does not match. */
+/* Step 1 for who looks at both ends: bitmaps over bits 0..5 of byte 31 and over bits 2..7 of
+ * byte 0, 0 if no pattern is filtered by that side. What both reject does not match. */
 uint64_t matcher_suffix_bits(const grind_matcher *matcher);
 uint64_t matcher_prefix_bits(const grind_matcher *matcher);
 

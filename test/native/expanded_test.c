@@ -127,73 +127,105 @@ static void check_points(const expanded_level *level) {
   free_batch(made);
 }
 
-/* What the exact patterns take with either sign must pass, and what passes must be what it is. */
-static void check_filter(const expanded_level *level, const char *what,
-                         const grind_pattern *patterns, size_t count, uint64_t candidates) {
-  uint64_t state = 12, matched = 0;
-  batch made = make_batch(level, &state);
-  for (uint64_t seen = 0; seen < candidates; seen += 2 * room(level)) {
-    random_bytes(&state, (uint8_t *)made.centres, level->centres * 32);
-    uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
-    uint8_t *passed = aligned(room(level));
-    size_t found = walk(made, expanded_shared_table(), patterns, count);
-    for (size_t i = 0; i < found; i++) {
-      const expanded_candidate *candidate = &made.out[i];
-      int below = candidate->step < 0;
-      size_t size = (size_t)(below ? -candidate->step : candidate->step);
-      size_t at = candidate->centre * level->steps + size - 1;
-      CHECK(memcmp(keys[at][below], candidate->key, 32) == 0);
-      CHECK(passed[2 * at + (size_t)below]++ == 0);
-    }
-    for (size_t i = 0; i < room(level); i++) {
-      uint8_t key[32];
-      memcpy(key, keys[i / 2][i % 2], 32);
-      int fits = plain_find(patterns, count, key) >= 0;
-      key[31] |= 0x80;
-      fits |= plain_find(patterns, count, key) >= 0;
-      CHECK(!fits || passed[i]);
-      matched += (uint64_t)fits;
-    }
-    free(keys);
-    free(passed);
+typedef struct {
+  uint8_t digits[2][45];
+  uint8_t length[2]; /* of the address without and with the sign */
+} addresses;
+
+/* What the patterns take with either sign must pass, and what passes must be what it is. Looks at
+ * every `stride`-th point. Returns how many of them match. */
+static uint64_t check_filter(batch made, const uint64_t (*keys)[2][4], const addresses *all,
+                             const grind_pattern *patterns, size_t count, size_t stride) {
+  const expanded_level *level = made.level;
+  uint64_t matched = 0;
+  uint8_t *passed = aligned(room(level));
+  size_t found = walk(made, expanded_shared_table(), patterns, count);
+  for (size_t i = 0; i < found; i++) {
+    const expanded_candidate *candidate = &made.out[i];
+    size_t below = candidate->step < 0;
+    size_t size = (size_t)(below ? -candidate->step : candidate->step);
+    size_t at = candidate->centre * level->steps + size - 1;
+    CHECK(memcmp(keys[at][below], candidate->key, 32) == 0);
+    CHECK(passed[2 * at + below]++ == 0);
   }
-  printf("  %s: %llu points match\n", what, (unsigned long long)matched);
-  free_batch(made);
+  for (size_t i = 0; i < room(level); i += stride) {
+    int fits = 0;
+    for (int sign = 0; sign < 2; sign++)
+      fits |= plain_match(patterns, count, all[i].digits[sign], all[i].length[sign]) >= 0;
+    CHECK(!fits || passed[i]);
+    matched += (uint64_t)fits;
+  }
+  free(passed);
+  return matched;
+}
+
+static uint64_t set_of(const char *characters) {
+  static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+  uint64_t set = 0;
+  for (; *characters; characters++)
+    set |= (uint64_t)1 << (strchr(alphabet, *characters) - alphabet);
+  return set;
 }
 
 static grind_pattern pattern(const char *prefix, const char *suffix) {
-  static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
   grind_pattern made = {{0}, {0}, 0, 0};
   for (; *prefix; prefix++)
-    made.prefix[made.prefix_length++] = (uint64_t)1 << (strchr(alphabet, *prefix) - alphabet);
+    made.prefix[made.prefix_length++] = set_of((const char[]){*prefix, 0});
   for (; *suffix; suffix++)
-    made.suffix[made.suffix_length++] = (uint64_t)1 << (strchr(alphabet, *suffix) - alphabet);
+    made.suffix[made.suffix_length++] = set_of((const char[]){*suffix, 0});
   return made;
 }
 
-static void check_filters(const expanded_level *level, uint64_t candidates) {
-  const grind_pattern suffixes[] = {pattern("", "p"),     pattern("", "mp"),    pattern("", "ump"),
-                                    pattern("", "pump"),  pattern("", "zpump"), pattern("", "zzpump9"),
-                                    pattern("5", ""),     pattern("5e", ""),    pattern("5eT", ""),
-                                    pattern("1", ""),     pattern("11", ""),    pattern("J", ""),
-                                    pattern("4", "ab"),   pattern("4x", "b")};
-  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
-    check_filter(level, "one pattern", &suffixes[i], 1, candidates);
-  grind_pattern class = pattern("", "aPt");
-  class.suffix[0] = 0x3fffffe00000000;
-  check_filter(level, "a class", &class, 1, candidates);
-  class.suffix[1] |= class.suffix[1] << 24;
-  check_filter(level, "classes", &class, 1, candidates);
-  check_filter(level, "both ends", suffixes + 2, 8, candidates);
-  static grind_pattern many[300];
+enum { SINGLE = 16, MANY = 300 };
+
+/* Single patterns first, the short ones alone filter by signs and by uneven first characters. */
+static void make_patterns(grind_pattern single[SINGLE], grind_pattern many[MANY]) {
+  static const char *const sides[SINGLE][2] = {
+      {"", "p"},   {"", "mp"},  {"", "ump"}, {"", "pump"}, {"", "zpump"}, {"", "zzpump9"},
+      {"5", ""},   {"5e", ""},  {"5eT", ""}, {"1", ""},    {"11", ""},    {"J", ""},
+      {"4", "ab"}, {"4x", "b"}, {"", "aPt"}, {"", "aet"}};
+  for (int i = 0; i < SINGLE; i++) single[i] = pattern(sides[i][0], sides[i][1]);
+  single[14].suffix[0] = single[15].suffix[0] = set_of("abcdefghijkmnopqrstuvwxyz");
+  single[15].suffix[1] = set_of("eE");
   uint64_t state = 13;
-  for (size_t i = 0; i < sizeof many / sizeof *many; i++)
-    for (int place = 0; place < 4; place++) {
-      uint64_t *sets = i % 3 == 0 ? many[i].prefix : many[i].suffix;
-      sets[place] = (uint64_t)1 << next_random(&state) % 58;
-      *(i % 3 == 0 ? &many[i].prefix_length : &many[i].suffix_length) = (uint8_t)(place + 1);
-    }
-  check_filter(level, "hundreds", many, sizeof many / sizeof *many, candidates / 20);
+  for (size_t i = 0; i < MANY; i++) {
+    many[i] = i % 3 == 0 ? pattern("1111", "") : pattern("", "1111");
+    uint64_t *sets = i % 3 == 0 ? many[i].prefix : many[i].suffix;
+    for (int place = 0; place < 4; place++) sets[place] = (uint64_t)1 << next_random(&state) % 58;
+  }
+}
+
+static void check_filters(const expanded_level *level, uint64_t candidates) {
+  static grind_pattern single[SINGLE], many[MANY];
+  uint64_t state = 12, matched[SINGLE + 2] = {0};
+  make_patterns(single, many);
+  batch made = make_batch(level, &state);
+  addresses *all = aligned(room(level) * sizeof *all);
+  /* Less than a batch: only some of its points. */
+  size_t stride = candidates < 2 * room(level) ? 2 * room(level) / candidates : 1;
+  for (uint64_t seen = 0; seen < candidates; seen += 2 * room(level) / stride) {
+    random_bytes(&state, (uint8_t *)made.centres, level->centres * 32);
+    uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+    for (size_t i = 0; i < room(level); i += stride)
+      for (int sign = 0; sign < 2; sign++) {
+        uint8_t key[32];
+        memcpy(key, keys[i / 2][i % 2], 32);
+        key[31] |= (uint8_t)(sign << 7);
+        all[i].length[sign] = (uint8_t)plain_encode(all[i].digits[sign], key);
+      }
+    const uint64_t (*known)[2][4] = (const uint64_t(*)[2][4])keys;
+    for (size_t i = 0; i < SINGLE; i++)
+      matched[i] += check_filter(made, known, all, &single[i], 1, stride);
+    matched[SINGLE] += check_filter(made, known, all, single + 2, 8, stride);
+    matched[SINGLE + 1] += check_filter(made, known, all, many, MANY, 8 * stride + 1);
+    free(keys);
+  }
+  printf("  points that match, by kind of pattern:");
+  for (size_t i = 0; i < SINGLE + 2; i++) printf(" %llu", (unsigned long long)matched[i]);
+  printf("\n");
+  CHECK(matched[0] > 0 && matched[6] > 0 && matched[SINGLE] > 0);
+  free(all);
+  free_batch(made);
 }
 
 /* A walk that cannot be inverted says so and does not return nonsense. */
@@ -202,7 +234,8 @@ static void check_spoiled(const expanded_level *level) {
   uint64_t state = 14;
   batch made = make_batch(level, &state);
   memcpy(broken, expanded_shared_table(), sizeof *broken);
-  for (int i = 0; i < COMB_ENTRIES; i++) broken->comb[0][i].plus = broken->comb[0][i].minus = FE_ZERO;
+  expanded_entry *comb = broken->comb[0];
+  for (int i = 0; i < COMB_ENTRIES; i++) comb[i].plus = comb[i].minus = FE_ZERO;
   CHECK(walk(made, broken, &ANY, 1) == EXPANDED_BATCH_SPOILED);
   /* All centres are the neutral element: k is 0 and the points are the steps themselves. */
   for (int i = 0; i < COMB_WINDOWS * COMB_ENTRIES; i++) {
@@ -245,8 +278,8 @@ static void check_faults(const grind_level *level) {
 }
 
 static int below_l(const uint8_t scalar[32]) {
-  static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
-                                    0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
+  static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6,
+                                    0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
   for (int i = 31; i >= 0; i--)
     if (scalar[i] != order[i]) return scalar[i] < order[i];
   return 0;

@@ -27,9 +27,9 @@ static inline int plain_encode(uint8_t digits[45], const uint8_t key[32]) {
   return zeros + length;
 }
 
-static inline int plain_find(const grind_pattern *patterns, size_t count, const uint8_t key[32]) {
-  uint8_t digits[45];
-  int length = plain_encode(digits, key);
+/* The index of the first pattern that takes these digits, or -1. */
+static inline int plain_match(const grind_pattern *patterns, size_t count, const uint8_t *digits,
+                              int length) {
   for (size_t p = 0; p < count; p++) {
     int fits = 1;
     for (int i = 0; i < patterns[p].prefix_length; i++)
@@ -40,6 +40,12 @@ static inline int plain_find(const grind_pattern *patterns, size_t count, const 
     if (fits) return (int)p;
   }
   return -1;
+}
+
+static inline int plain_find(const grind_pattern *patterns, size_t count, const uint8_t key[32]) {
+  uint8_t digits[45];
+  int length = plain_encode(digits, key);
+  return plain_match(patterns, count, digits, length);
 }
 
 #endif
