@@ -18,9 +18,7 @@ const pattern = parsePattern({ prefix: '', suffix: 'a', ignoreCase: false });
 function checkout(t: TestContext, addon?: string): string {
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-kernel-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
-  cpSync(join(source, 'errors.ts'), join(directory, 'src', 'errors.ts'));
-  cpSync(join(source, 'keypair'), join(directory, 'src', 'keypair'), { recursive: true });
-  cpSync(join(source, 'grinder'), join(directory, 'src', 'grinder'), { recursive: true });
+  cpSync(source, join(directory, 'src'), { recursive: true });
   writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
   if (addon !== undefined) {
     mkdirSync(join(directory, 'build'));

@@ -1,0 +1,182 @@
+/**
+ * How fast is the grind kernel, and is what it says true? Seed keys tried a second at every level
+ * that this machine has, against libsodium's crypto_sign_seed_keypair.
+ *
+ *     node bench/grind.ts [--json] [--trials N] [--ms N]     N trials a row (5) of N ms each (1000)
+ *
+ * Each trial is a process of its own; trials of all rows alternate, so that a noisy minute hits all
+ * alike, and medians are compared. Rates are per second of the processor time of a thread, which a
+ * busy machine distorts less than the clock; rows with two threads add up theirs. Hits are counted
+ * against what the attempts should bring: a kernel that skips work cannot look fast.
+ *
+ * The yardstick needs a C compiler and libsodium (apt-get install libsodium-dev).
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { kernelLevels, loadKernel } from '../src/grinder/kernel.ts';
+import { parsePattern } from '../src/keypair/pattern.ts';
+import { findCompiler } from '../tools/build-native.mjs';
+
+const PATTERN = parsePattern({ prefix: '', suffix: '[a-z]Pet', ignoreCase: false });
+const SLICE_MS = 25;
+const root = fileURLToPath(new URL('../', import.meta.url));
+const yardstick = join(root, 'build', 'bench-libsodium');
+
+interface Row {
+  readonly isa: string;
+  readonly threads: number;
+}
+
+interface Result {
+  readonly perSecond: number;
+  readonly attempts: number;
+  readonly hits: number;
+  readonly faults: number;
+  /** Until the first search was open: the table. */
+  readonly openMs: number;
+}
+
+/** One thread of a trial. */
+function grind(isa: string, ms: number): Result {
+  const begin = process.threadCpuUsage();
+  const search = loadKernel(isa).kernel.open([PATTERN]);
+  const openMs = cpuMs(begin);
+  let [attempts, hits, faults] = [0, 0, 0];
+  search.slice(SLICE_MS, 100); // Warm-up.
+  const start = process.threadCpuUsage();
+  while (cpuMs(start) < ms) {
+    const slice = search.slice(SLICE_MS, 100);
+    attempts += slice.attempts;
+    hits += slice.hits.length;
+    faults += slice.faults;
+  }
+  const perSecond = (attempts / cpuMs(start)) * 1000;
+  search.close();
+  return { perSecond, attempts, hits, faults, openMs };
+}
+
+function cpuMs(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.threadCpuUsage(since);
+  return (user + system) / 1000;
+}
+
+async function trial({ isa, threads }: Row, ms: number): Promise<Result> {
+  const workers = Array.from(
+    { length: threads },
+    () => new Worker(new URL(import.meta.url), { workerData: { isa, ms } }),
+  );
+  const results = await Promise.all(
+    workers.map(async (worker) => (await once(worker, 'message'))[0] as Result),
+  );
+  const sum = (of: (result: Result) => number) => results.reduce((all, one) => all + of(one), 0);
+  return {
+    perSecond: sum(({ perSecond }) => perSecond),
+    attempts: sum(({ attempts }) => attempts),
+    hits: sum(({ hits }) => hits),
+    faults: sum(({ faults }) => faults),
+    openMs: Math.max(...results.map(({ openMs }) => openMs)),
+  };
+}
+
+/** Whether the yardstick could be built. */
+function buildYardstick(): boolean {
+  const compiler = findCompiler();
+  if (compiler === undefined) return false;
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const source = join(root, 'bench', 'libsodium.c');
+  const args = ['-O2', source, '-lsodium', '-o', yardstick];
+  return spawnSync(compiler, args, { stdio: 'ignore' }).status === 0;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
+function commit(): string {
+  try {
+    const args = ['describe', '--always', '--dirty'];
+    return execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: 'pipe' }).trim();
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** A whole number from 1, or a RangeError that names the option. */
+function count(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new RangeError(`--${name}: ${text} is not a whole number from 1`);
+}
+
+function main(): void {
+  const { values } = parseArgs({
+    options: {
+      json: { type: 'boolean', default: false },
+      trials: { type: 'string', default: '5' },
+      ms: { type: 'string', default: '1000' },
+    },
+  });
+  const trials = count('trials', values.trials);
+  const ms = count('ms', values.ms);
+  const hasYardstick = buildYardstick();
+  const rows: Row[] = kernelLevels().map((isa) => ({ isa, threads: 1 }));
+  rows.push({ isa: rows.at(-1)!.isa, threads: 2 });
+  const libsodium: number[] = [];
+  const results = rows.map((): Result[] => []);
+  for (let index = 0; index < trials; index++) {
+    for (const [at, row] of rows.entries()) {
+      if (hasYardstick) {
+        libsodium.push(Number(execFileSync(yardstick, [String(ms)], { encoding: 'utf8' })));
+      }
+      const args = [fileURLToPath(import.meta.url), 'trial', JSON.stringify(row), String(ms)];
+      results[at]!.push(JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })));
+    }
+  }
+  const table = rows.map((row, at) => summary(row, results[at]!, median(libsodium)));
+  const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores`;
+  const report = {
+    machine,
+    commit: commit(),
+    trials,
+    ms,
+    libsodiumPerSecond: hasYardstick ? Math.round(median(libsodium)) : 'not installed',
+  };
+  if (values.json) {
+    console.log(JSON.stringify({ ...report, rows: table }));
+    return;
+  }
+  console.log(report);
+  console.table(table);
+}
+
+function summary({ isa, threads }: Row, results: readonly Result[], libsodium: number) {
+  const rates = results.map(({ perSecond }) => perSecond);
+  const sum = (of: (result: Result) => number) => results.reduce((all, one) => all + of(one), 0);
+  return {
+    isa,
+    threads,
+    perSecond: Math.round(median(rates)),
+    slowest: Math.round(Math.min(...rates)),
+    fastest: Math.round(Math.max(...rates)),
+    timesLibsodium: Number((median(rates) / libsodium).toFixed(1)),
+    hits: sum(({ hits }) => hits),
+    expected: Number((sum(({ attempts }) => attempts) / PATTERN.difficulty).toFixed(1)),
+    faults: sum(({ faults }) => faults),
+    openMs: Math.round(median(results.map(({ openMs }) => openMs))),
+  };
+}
+
+if (!isMainThread) {
+  parentPort!.postMessage(grind(workerData.isa, workerData.ms));
+} else if (process.argv[2] === 'trial') {
+  const result = await trial(JSON.parse(process.argv[3]!), Number(process.argv[4]));
+  console.log(JSON.stringify(result));
+} else {
+  main();
+}
