@@ -30,7 +30,7 @@ import {
 } from 'hpke';
 import { VanityError } from '../errors.ts';
 
-export const SEALING_KEY_BYTES = 32;
+const SEALING_KEY_BYTES = 32;
 /** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */
 const ENCAPSULATED_BYTES = 32;
 

@@ -67,7 +67,6 @@ export function holdDataDirectory(directory: string, create: boolean): DataDirec
     attempt(directory, () => {
       makeFile(storeFile);
       writeFileSync(join(directory, HOLDER_FILE), `${process.pid}\n`, { mode: 0o600 });
-      syncDirectory(dirname(directory));
       syncDirectory(directory);
     });
   } catch (error) {
@@ -96,7 +95,11 @@ export function networkFileSystem(type: number): string | undefined {
 }
 
 function prepareDirectory(directory: string): void {
-  attempt(directory, () => makeDirectory(directory));
+  attempt(directory, () => {
+    if (exists(directory)) return;
+    makeDirectory(directory);
+    syncDirectory(dirname(directory));
+  });
   const stats = attempt(directory, () => statSync(directory));
   if (!stats.isDirectory()) throw refused(directory, 'is not a directory');
   const network = networkFileSystem(attempt(directory, () => statfsSync(directory)).type);

@@ -39,10 +39,10 @@ const BEFORE = `(SELECT max(first) FROM segments WHERE pool_id = :pool AND first
 const SQL = {
   append: `INSERT INTO segments (pool_id, first, last, state, epoch, lease, changed_at, cause)
     VALUES (:pool, :first, :last, 'available', 0, 0, 0, '')`,
-  waiting: `SELECT first, last, lease FROM segments
+  waiting: `SELECT first, last FROM segments
     WHERE pool_id = :pool AND state = :state AND ${WAITING}
     ORDER BY lease, first`,
-  newestLease: `SELECT first, last, lease FROM segments
+  newestLease: `SELECT last, lease FROM segments
     WHERE pool_id = :pool AND state = 'leased' AND ${WAITING}
     ORDER BY lease DESC, first DESC LIMIT 1`,
   copyTail: `INSERT INTO segments
