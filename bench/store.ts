@@ -32,11 +32,14 @@ const POOL = {
   keys: 'seed',
 } as const;
 
+/** What is measured, and how many addresses a round of it takes through the store. */
 const TASKS = {
-  [`insert ${BATCH}`]: (store: Store) => insert(store, ROUND, BATCH),
-  'turn of 256': (store: Store) => turns(store, ROUND / 2, 256),
-  'turn of 2048': (store: Store) => turns(store, ROUND / 2, 2048),
+  'insert 256': { addresses: ROUND, prepare: () => inserts(ROUND, BATCH) },
+  'turn of 256': { addresses: ROUND / 2, prepare: () => turns(ROUND / 2, 256) },
+  'turn of 2048': { addresses: ROUND / 2, prepare: () => turns(ROUND / 2, 2048) },
 };
+
+type Work = (store: Store) => Promise<void>;
 
 interface Measured {
   readonly addressesPerSecond: number;
@@ -45,25 +48,25 @@ interface Measured {
 
 type Round = Record<string, Measured>;
 
-async function insert(store: Store, count: number, batch: number): Promise<() => Promise<void>> {
+function inserts(count: number, batch: number): Work {
   const batches: Hit[][] = [];
   for (let left = count; left > 0; left -= batch) {
-    const size = Math.min(batch, left);
-    batches.push(
-      Array.from({ length: size }, () => ({ pool: POOL.name, keypair: randomBytes(64) })),
-    );
+    batches.push(Array.from({ length: Math.min(batch, left) }, newHit));
   }
-  return async () => {
+  return async (store) => {
     for (const hits of batches) await store.insert(hits);
   };
 }
 
-async function turns(store: Store, count: number, size: number): Promise<() => Promise<void>> {
-  return async () => {
+const newHit = (): Hit => ({ pool: POOL.name, keypair: randomBytes(64) });
+
+function turns(count: number, size: number): Work {
+  return async (store) => {
     let last = 0;
     for (let left = count; left > 0; left -= last) {
       const { leased } = await store.turn(POOL.name, last, Math.min(size, left));
       last = leased.length;
+      if (last === 0) throw new Error('the store ran out of addresses');
     }
     await store.turn(POOL.name, last, 0);
   };
@@ -71,14 +74,13 @@ async function turns(store: Store, count: number, size: number): Promise<() => P
 
 async function measure(store: Store): Promise<Round> {
   const round: Round = {};
-  for (const [name, prepare] of Object.entries(TASKS)) {
-    const work = await prepare(store);
+  for (const [name, { addresses, prepare }] of Object.entries(TASKS)) {
+    const work = prepare();
     const cpu = process.cpuUsage();
     const start = performance.now();
-    await work();
+    await work(store);
     const seconds = (performance.now() - start) / 1000;
     const { user, system } = process.cpuUsage(cpu);
-    const addresses = name.startsWith('insert') ? ROUND : ROUND / 2;
     round[name] = {
       addressesPerSecond: addresses / seconds,
       cpuUsPerAddress: (user + system) / addresses,
@@ -92,7 +94,7 @@ async function openFilled(directory: string, stored: number): Promise<Store> {
   const sealingKey = `file:${join(directory, 'sealing.key')}`;
   const store = await openSqliteStore({ directory, sealingKey });
   await store.definePool(POOL);
-  await (await insert(store, stored, FILL_BATCH))();
+  await inserts(stored, FILL_BATCH)(store);
   return store;
 }
 
@@ -136,15 +138,21 @@ async function main(): Promise<void> {
       directory: { type: 'string', default: tmpdir() },
     },
   });
+  const numberOf = (name: 'rounds' | 'stored', least: number): number => {
+    const number = Number(values[name]);
+    if (Number.isInteger(number) && number >= least) return number;
+    throw new RangeError(`--${name}: ${values[name]} is not a whole number from ${least}`);
+  };
+  const wantedRounds = numberOf('rounds', 1);
   const root = mkdtempSync(join(values.directory, 'vanitypool-bench-'));
-  const sizes = [SMALL, Number(values.stored)];
+  const sizes = [SMALL, numberOf('stored', SMALL + 1)];
   const children = sizes.map((size) =>
     fork(import.meta.filename, ['serve', join(root, String(size)), String(size)]),
   );
   const rounds = sizes.map((): Round[] => []);
   try {
     await Promise.all(children.map((child) => once(child, 'message')));
-    for (let round = 0; round <= Number(values.rounds); round++) {
+    for (let round = 0; round <= wantedRounds; round++) {
       for (const [index, child] of children.entries()) rounds[index]!.push(await ask(child));
     }
   } finally {
@@ -162,7 +170,7 @@ async function main(): Promise<void> {
     }),
   );
   const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores`;
-  const about = { machine, node: process.version, commit: commit(), rounds: Number(values.rounds) };
+  const about = { machine, node: process.version, commit: commit(), rounds: wantedRounds };
   if (values.json) console.log(JSON.stringify({ ...about, rows }, null, 2));
   else {
     console.log(`${machine}; Node.js ${about.node}; commit ${about.commit}`);
