@@ -144,8 +144,8 @@ async function main(): Promise<void> {
     throw new RangeError(`--${name}: ${values[name]} is not a whole number from ${least}`);
   };
   const wantedRounds = numberOf('rounds', 1);
-  const root = mkdtempSync(join(values.directory, 'vanitypool-bench-'));
   const sizes = [SMALL, numberOf('stored', SMALL + 1)];
+  const root = mkdtempSync(join(values.directory, 'vanitypool-bench-'));
   const children = sizes.map((size) =>
     fork(import.meta.filename, ['serve', join(root, String(size)), String(size)]),
   );
