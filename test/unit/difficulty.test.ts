@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BASE58_ALPHABET, encodeBase58 } from '../../src/keypair/address.ts';
-import { attemptsFor, chanceAfter, countMatching } from '../../src/keypair/difficulty.ts';
+import {
+  attemptsFor,
+  chanceAfter,
+  countMatching,
+  shownDifficulty,
+} from '../../src/keypair/difficulty.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
 
 const difficulty = (prefix: string, suffix: string, ignoreCase = false) =>
@@ -115,4 +120,10 @@ test('attempts for a chance are the least that reach it', () => {
     assert.ok(chanceAfter(rarity, attempts) >= chance);
     assert.ok(chanceAfter(rarity, attempts - 1) < chance);
   }
+});
+
+test('a difficulty is shown in whole attempts, unless it is a small one', () => {
+  assert.equal(shownDifficulty(452_659.84), 452_660);
+  assert.equal(shownDifficulty(58), 58);
+  assert.equal(shownDifficulty(17.23), 17.23);
 });
