@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "expanded.h"
 #include "kernel.h"
 
 enum {
@@ -15,9 +16,12 @@ enum {
   /* A pattern as 64-bit words: prefix sets, suffix sets, prefix length, suffix length. */
   PATTERN_WORDS = 2 * GRIND_SIDE_MAX + 2,
   HIT_BYTES = GRIND_SEED_BYTES + GRIND_PUBLIC_BYTES + 4,
+  EXPANDED_HIT_BYTES = GRIND_EXPANDED_BYTES + GRIND_PUBLIC_BYTES + 4,
 };
 
-_Static_assert(sizeof(grind_hit) == HIT_BYTES, "hits are written straight to JavaScript's memory");
+/* Hits are written straight to JavaScript's memory. */
+_Static_assert(sizeof(grind_hit) == HIT_BYTES, "a hit has no gaps");
+_Static_assert(sizeof(grind_expanded_hit) == EXPANDED_HIT_BYTES, "a hit has no gaps");
 
 static napi_value fail(napi_env env, const char *message) {
   napi_throw_error(env, NULL, message);
@@ -59,14 +63,22 @@ static const grind_level *level_of(napi_env env, napi_value value) {
   return grind_find_level(name);
 }
 
-/* A search as JavaScript holds it: closed by hand or with the thread that opened it. */
+/* A search as JavaScript holds it: closed by hand or with the thread that opened it. Of one kind
+ * of key; the other pointer is NULL. */
 typedef struct {
   grind_search *search;
+  grind_expanded_search *expanded;
 } holder;
+
+static void close_held(holder *held) {
+  grind_close(held->search);
+  grind_expanded_close(held->expanded);
+  *held = (holder){NULL, NULL};
+}
 
 static void finalize(napi_env env, void *data, void *hint) {
   (void)env, (void)hint;
-  grind_close(((holder *)data)->search);
+  close_held(data);
   free(data);
 }
 
@@ -92,19 +104,20 @@ static napi_value level_name(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/* open(level, patterns: BigUint64Array, memoryBytes): search */
+/* open(level, patterns: BigUint64Array, memoryBytes, isExpanded): search */
 static napi_value open_search(napi_env env, napi_callback_info info) {
-  napi_value argv[3], result;
+  napi_value argv[4], result;
   size_t length = 0;
   double memory_bytes;
-  if (!arguments(env, info, 3, argv)) return fail(env, "open takes three arguments");
+  bool is_expanded;
+  if (!arguments(env, info, 4, argv)) return fail(env, "open takes four arguments");
   const grind_level *level = level_of(env, argv[0]);
   const uint64_t *words = array_of(env, argv[1], napi_biguint64_array, &length);
   if (level == NULL || words == NULL || length % PATTERN_WORDS != 0 ||
       length > (size_t)PATTERN_WORDS * GRIND_PATTERNS_MAX ||
       napi_get_value_double(env, argv[2], &memory_bytes) != napi_ok || !(memory_bytes >= 0) ||
-      memory_bytes > 1e18)
-    return fail(env, "open takes a level, at most 1024 patterns and a number of bytes");
+      memory_bytes > 1e18 || napi_get_value_bool(env, argv[3], &is_expanded) != napi_ok)
+    return fail(env, "open takes a level, at most 1024 patterns, bytes and a boolean");
   size_t count = length / PATTERN_WORDS;
   grind_pattern *patterns = calloc(count + 1, sizeof *patterns);
   holder *held = calloc(1, sizeof *held);
@@ -116,12 +129,14 @@ static napi_value open_search(napi_env env, napi_callback_info info) {
       patterns[i].prefix_length = (uint8_t)words[2 * GRIND_SIDE_MAX];
       patterns[i].suffix_length = (uint8_t)words[2 * GRIND_SIDE_MAX + 1];
     }
-    status = grind_open(level, patterns, count, (uint64_t)memory_bytes, &held->search);
+    status = is_expanded
+                 ? grind_expanded_open(level, patterns, count, &held->expanded)
+                 : grind_open(level, patterns, count, (uint64_t)memory_bytes, &held->search);
   }
   free(patterns);
   if (status == GRIND_OK && napi_create_external(env, held, finalize, NULL, &result) == napi_ok)
     return result;
-  if (held != NULL) grind_close(held->search);
+  if (held != NULL) close_held(held);
   free(held);
   return fail(env, message_of(status));
 }
@@ -132,14 +147,20 @@ static napi_value slice(napi_env env, napi_callback_info info) {
   uint32_t budget_us;
   size_t length = 0;
   if (!arguments(env, info, 3, argv)) return fail(env, "slice takes three arguments");
-  grind_search *search = search_of(env, argv[0]);
+  holder *held = holder_of(env, argv[0]);
   uint8_t *hits = array_of(env, argv[2], napi_uint8_array, &length);
-  if (search == NULL) return fail(env, "the search is closed");
-  if (hits == NULL || length < HIT_BYTES || (uintptr_t)hits % _Alignof(grind_hit) != 0 ||
+  if (held == NULL || (held->search == NULL && held->expanded == NULL))
+    return fail(env, "the search is closed");
+  size_t hit_bytes = held->search != NULL ? HIT_BYTES : EXPANDED_HIT_BYTES;
+  if (hits == NULL || length < hit_bytes || (uintptr_t)hits % _Alignof(grind_hit) != 0 ||
       napi_get_value_uint32(env, argv[1], &budget_us) != napi_ok)
     return fail(env, "slice takes a search, microseconds and room for hits");
   grind_result done;
-  int status = grind_slice(search, budget_us, (grind_hit *)hits, length / HIT_BYTES, &done);
+  size_t room = length / hit_bytes;
+  int status = held->search != NULL
+                   ? grind_slice(held->search, budget_us, (grind_hit *)hits, room, &done)
+                   : grind_expanded_slice(held->expanded, budget_us, (grind_expanded_hit *)hits,
+                                          room, &done);
   if (status != GRIND_OK) return fail(env, message_of(status));
   const double figures[] = {(double)done.attempts, (double)done.hits, (double)done.faults};
   napi_create_array_with_length(env, 3, &result);
@@ -155,8 +176,7 @@ static napi_value close_search(napi_env env, napi_callback_info info) {
   napi_value argument;
   holder *held = arguments(env, info, 1, &argument) ? holder_of(env, argument) : NULL;
   if (held == NULL) return fail(env, "close takes a search");
-  grind_close(held->search);
-  held->search = NULL;
+  close_held(held);
   return NULL;
 }
 

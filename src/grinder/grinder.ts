@@ -8,6 +8,7 @@
  * nothing runs: no timer here, every thread asleep. A hit that a thread had not posted when it
  * died is gone; nobody ever saw it.
  */
+import type { KeyType } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import type { Log } from '../log.ts';
 import { Delivery } from './delivery.ts';
@@ -18,13 +19,17 @@ import type { Loaded, Progress } from './worker.ts';
 export interface GrindJob {
   readonly pool: string;
   readonly pattern: Pattern;
+  /** 'seed' if not given. */
+  readonly keyType?: KeyType;
 }
 
-/** A key whose public half was derived by `node:crypto` and whose address matches the pool. */
+/** A key that `node:crypto` proved to be that of its address, which matches the pool. */
 export interface FoundHit {
   readonly pool: string;
-  /** 64 bytes: seed, then public key. */
+  /** 64 bytes: seed, then public key; or an expanded key. */
   readonly keypair: Uint8Array;
+  /** 32 bytes; of an expanded key alone, as a keypair ends with it. */
+  readonly publicKey?: Uint8Array;
 }
 
 export interface GrinderOptions {
@@ -161,9 +166,9 @@ export class Grinder implements AsyncDisposable {
 function isSame(jobs: readonly GrindJob[], others: readonly GrindJob[]): boolean {
   return (
     jobs.length === others.length &&
-    jobs.every(({ pool, pattern }, index) => {
+    jobs.every(({ pool, pattern, keyType }, index) => {
       const other = others[index]!;
-      return pool === other.pool && pattern === other.pattern;
+      return pool === other.pool && pattern === other.pattern && keyType === other.keyType;
     })
   );
 }

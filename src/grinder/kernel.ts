@@ -11,13 +11,15 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { VanityError } from '../errors.ts';
-import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
+import { KEYPAIR_BYTES, type KeyType } from '../keypair/keypair.ts';
 import { type Pattern, SIDE_MAX } from '../keypair/pattern.ts';
 import { portableKernel } from './portable-kernel.ts';
 
 export interface KernelHit {
-  /** 64 bytes. */
+  /** 64 bytes: a keypair, or an expanded key. */
   readonly keypair: Uint8Array;
+  /** 32 bytes; of an expanded key alone, as a keypair ends with it. */
+  readonly publicKey?: Uint8Array;
   /** Index of the first pattern that matches. */
   readonly pattern: number;
 }
@@ -43,8 +45,8 @@ export interface Search {
 export interface Kernel {
   /** 'portable' and faster levels of the native kernel, or 'js'. */
   readonly isa: string;
-  /** `patterns`: 1 to PATTERNS_MAX. */
-  open(patterns: readonly Pattern[]): Search;
+  /** `patterns`: 1 to PATTERNS_MAX. `keyType`: 'seed' if not given. */
+  open(patterns: readonly Pattern[], keyType?: KeyType): Search;
   /** Gives this thread idle priority; does nothing where the system cannot. */
   idlePriority(): void;
 }
@@ -52,8 +54,9 @@ export interface Kernel {
 /** As GRIND_PATTERNS_MAX in native/kernel.h. */
 export const PATTERNS_MAX = 1024;
 
-/** Bytes of a hit as C writes it: the keypair, then the pattern's index. */
-const HIT_BYTES = KEYPAIR_BYTES + 4;
+/** Where C writes the pattern's index of a hit: behind the keypair, or the expanded key and its
+ * public key. */
+const PATTERN_AT = { seed: KEYPAIR_BYTES, expanded: KEYPAIR_BYTES + 32 } as const;
 const BUDGET_MAX_MS = 50;
 /** Of all machines; a build may lack some. */
 const NATIVE_LEVELS = ['portable', 'avx2', 'avx512'];
@@ -61,7 +64,7 @@ const NATIVE_LEVELS = ['portable', 'avx2', 'avx512'];
 /** What native/binding.c exports. */
 interface Addon {
   levelName(isa: string | undefined): string | undefined;
-  open(isa: string, patterns: BigUint64Array, memoryBytes: number): unknown;
+  open(isa: string, patterns: BigUint64Array, memoryBytes: number, isExpanded: boolean): unknown;
   slice(search: unknown, budgetUs: number, hits: Uint8Array): [number, number, number];
   close(search: unknown): void;
   derive(search: unknown, seeds: Uint8Array, publicKeys: Uint8Array): void;
@@ -117,7 +120,7 @@ export function deriveByLevel(isa: string, seeds: Uint8Array): Uint8Array {
   const { addon, problem } = loadAddon();
   if (addon === undefined) throw new VanityError('INTERNAL', problem);
   const words = patternWords([{ prefixSets: [], suffixSets: [1n] }]);
-  const search = addon.open(isa, words, process.availableMemory());
+  const search = addon.open(isa, words, process.availableMemory(), false);
   try {
     const publicKeys = new Uint8Array(seeds.length);
     addon.derive(search, seeds, publicKeys);
@@ -145,15 +148,16 @@ function loadAddon(): { addon: Addon; problem?: never } | { addon?: never; probl
 function nativeKernel(addon: Addon, isa: string): Kernel {
   return {
     isa,
-    open(patterns) {
+    open(patterns, keyType = 'seed') {
       if (patterns.length === 0 || patterns.length > PATTERNS_MAX) {
         throw new RangeError(
           `a search takes 1 to ${PATTERNS_MAX} patterns, not ${patterns.length}`,
         );
       }
       const words = patternWords(patterns);
-      const search = coded(() => addon.open(isa, words, process.availableMemory()));
-      return nativeSearch(addon, search);
+      const isExpanded = keyType === 'expanded';
+      const search = coded(() => addon.open(isa, words, process.availableMemory(), isExpanded));
+      return nativeSearch(addon, search, keyType);
     },
     idlePriority() {
       addon.idlePriority();
@@ -161,18 +165,23 @@ function nativeKernel(addon: Addon, isa: string): Kernel {
   };
 }
 
-function nativeSearch(addon: Addon, search: unknown): Search {
+function nativeSearch(addon: Addon, search: unknown, keyType: KeyType): Search {
+  const patternAt = PATTERN_AT[keyType];
+  const bytes = patternAt + 4;
   return {
     slice(budgetMs, maxHits) {
-      const room = new Uint8Array(maxHits * HIT_BYTES);
+      const room = new Uint8Array(maxHits * bytes);
       const budgetUs = Math.round(Math.min(Math.max(budgetMs, 0), BUDGET_MAX_MS) * 1000);
       const [attempts, count, faults] = coded(() => addon.slice(search, budgetUs, room));
       const view = new DataView(room.buffer);
       const hits = Array.from({ length: count }, (_, index) => {
-        const at = index * HIT_BYTES;
+        const at = index * bytes;
         return {
           keypair: room.slice(at, at + KEYPAIR_BYTES),
-          pattern: view.getUint32(at + KEYPAIR_BYTES, IS_LITTLE_ENDIAN),
+          ...(keyType === 'expanded' && {
+            publicKey: room.slice(at + KEYPAIR_BYTES, at + patternAt),
+          }),
+          pattern: view.getUint32(at + patternAt, IS_LITTLE_ENDIAN),
         };
       });
       room.fill(0);

@@ -6,7 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { addressOf } from '../keypair/address.ts';
-import { KEYPAIR_BYTES, keypairOf, SEED_BYTES } from '../keypair/keypair.ts';
+import { expandedKeyOf } from '../keypair/expanded.ts';
+import { KEYPAIR_BYTES, type KeyType, publicKeyOf, SEED_BYTES } from '../keypair/keypair.ts';
 import { matches, type Pattern } from '../keypair/pattern.ts';
 import type { Kernel, KernelHit, Search, Slice } from './kernel.ts';
 
@@ -15,7 +16,7 @@ const BUDGET_MAX_MS = 50;
 export function portableKernel(): Kernel {
   return {
     isa: 'js',
-    open: (patterns) => new PortableSearch(patterns),
+    open: (patterns, keyType = 'seed') => new PortableSearch(patterns, keyType),
     // Without native code there is no call for the priority of one thread.
     idlePriority() {},
   };
@@ -23,10 +24,12 @@ export function portableKernel(): Kernel {
 
 class PortableSearch implements Search {
   readonly #patterns: readonly Pattern[];
+  readonly #keyType: KeyType;
   #isClosed = false;
 
-  constructor(patterns: readonly Pattern[]) {
+  constructor(patterns: readonly Pattern[], keyType: KeyType) {
     this.#patterns = patterns;
+    this.#keyType = keyType;
   }
 
   slice(budgetMs: number, maxHits: number): Slice {
@@ -36,16 +39,26 @@ class PortableSearch implements Search {
     let attempts = 0;
     do {
       attempts++;
-      const keypair = keypairOf(randomBytes(SEED_BYTES));
-      const address = addressOf(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
+      const seed = randomBytes(SEED_BYTES);
+      const publicKey = publicKeyOf(seed);
+      const address = addressOf(publicKey);
       const pattern = this.#patterns.findIndex((candidate) => matches(candidate, address));
-      if (pattern >= 0) hits.push({ keypair, pattern });
-      else keypair.fill(0);
+      if (pattern >= 0) hits.push({ ...this.#keyOf(seed, publicKey), pattern });
+      seed.fill(0);
     } while (hits.length < maxHits && performance.now() < end);
     return { attempts, hits, faults: 0 };
   }
 
   close(): void {
     this.#isClosed = true;
+  }
+
+  /** An expanded key is that of a seed which nobody keeps: no other way is as fast here. */
+  #keyOf(seed: Uint8Array, publicKey: Uint8Array): Omit<KernelHit, 'pattern'> {
+    if (this.#keyType === 'expanded') return { keypair: expandedKeyOf(seed), publicKey };
+    const keypair = new Uint8Array(KEYPAIR_BYTES);
+    keypair.set(seed);
+    keypair.set(publicKey, SEED_BYTES);
+    return { keypair };
   }
 }

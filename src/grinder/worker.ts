@@ -5,14 +5,16 @@
  * next order and uses no CPU.
  *
  * Every hit is proved here, outside the kernel, before it is posted: `node:crypto` derives the
- * public key from the seed, and the address must match the pattern. After a hit that fails, the
- * thread posts what did prove and ends: the memory that it computes in cannot be trusted.
+ * public key from the seed, or verifies a signature by the expanded key, and the address must match
+ * the pattern. After a hit that fails, the thread posts what did prove and ends: the memory that
+ * it computes in cannot be trusted. Key types take turns, a slice each.
  *
  * Secrets are moved to the main thread, not copied; nothing of them stays here.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { addressOf } from '../keypair/address.ts';
-import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
+import { proveHit } from '../keypair/expanded.ts';
+import { SEED_BYTES } from '../keypair/keypair.ts';
 import { matches } from '../keypair/pattern.ts';
 import type { FoundHit, GrindJob } from './grinder.ts';
 import { type Kernel, type KernelHit, loadKernel, PATTERNS_MAX, type Search } from './kernel.ts';
@@ -70,24 +72,31 @@ const NO_HITS: Proof = { hits: [], faults: 0 };
  */
 export function proveHits(hits: readonly KernelHit[], jobs: readonly GrindJob[]): Proof {
   const proved: FoundHit[] = [];
-  for (const { keypair, pattern } of hits) {
+  for (const { pattern, ...key } of hits) {
     const job = jobs[pattern];
-    if (job !== undefined && proves(keypair, job)) proved.push({ pool: job.pool, keypair });
-    else keypair.fill(0);
+    if (job !== undefined && proves(key, job)) proved.push({ pool: job.pool, ...key });
+    else key.keypair.fill(0);
   }
   return { hits: proved, faults: hits.length - proved.length };
 }
 
-function proves(keypair: Uint8Array, { pattern }: GrindJob): boolean {
-  return proveKeypair(keypair) && matches(pattern, addressOf(keypair.subarray(SEED_BYTES)));
+function proves(hit: Omit<KernelHit, 'pattern'>, { pattern, keyType = 'seed' }: GrindJob): boolean {
+  const { keypair, publicKey = keypair.subarray(SEED_BYTES) } = hit;
+  return proveHit(keyType, keypair, publicKey) && matches(pattern, addressOf(publicKey));
+}
+
+/** The jobs of one key type and their search. */
+interface Ground {
+  readonly jobs: readonly GrindJob[];
+  readonly search: Search;
 }
 
 class GrindLoop {
   readonly #kernel: Kernel;
   readonly #port: MessagePort;
   readonly #data: GrinderWorkerData;
-  #jobs: readonly GrindJob[] = [];
-  #search: Search | undefined;
+  /** Whose turn it is comes first. */
+  #ground: Ground[] = [];
   #unstored: number;
   #attempts = 0;
   /** When the attempts that are not reported yet began. */
@@ -118,15 +127,19 @@ class GrindLoop {
   }
 
   get #mayGrind(): boolean {
-    return !this.#isStopped && this.#search !== undefined && this.#room > 0;
+    return !this.#isStopped && this.#ground.length > 0 && this.#room > 0;
   }
 
   #open(jobs: readonly GrindJob[]): void {
     this.#close();
     if (jobs.length === 0) return;
-    // Pools beyond the most that a search takes come in when others are full.
-    this.#jobs = jobs.slice(0, PATTERNS_MAX);
-    this.#search = this.#kernel.open(this.#jobs.map(({ pattern }) => pattern));
+    for (const keyType of ['seed', 'expanded'] as const) {
+      // Pools beyond the most that a search takes come in when others are full.
+      const own = jobs.filter((job) => (job.keyType ?? 'seed') === keyType).slice(0, PATTERNS_MAX);
+      if (own.length === 0) continue;
+      const patterns = own.map(({ pattern }) => pattern);
+      this.#ground.push({ jobs: own, search: this.#kernel.open(patterns, keyType) });
+    }
     // Not before `open`: at idle priority a busy machine could take minutes to build the tables.
     if (!this.#isIdlePriority) this.#kernel.idlePriority();
     this.#isIdlePriority = true;
@@ -135,10 +148,9 @@ class GrindLoop {
 
   /** Closing a search wipes the candidates that it holds. */
   #close(): void {
-    if (this.#search === undefined) return;
     if (this.#attempts > 0) this.#report(NO_HITS);
-    this.#search.close();
-    this.#search = undefined;
+    for (const { search } of this.#ground) search.close();
+    this.#ground = [];
   }
 
   #schedule(): void {
@@ -149,9 +161,11 @@ class GrindLoop {
   #turn(): void {
     this.#isScheduled = false;
     if (!this.#mayGrind) return;
-    const slice = this.#search!.slice(this.#data.sliceMs, this.#room);
+    const ground = this.#ground.shift()!;
+    this.#ground.push(ground);
+    const slice = ground.search.slice(this.#data.sliceMs, this.#room);
     this.#attempts += slice.attempts;
-    const { hits, faults: unproved } = proveHits(slice.hits, this.#jobs);
+    const { hits, faults: unproved } = proveHits(slice.hits, ground.jobs);
     const faults = slice.faults + unproved;
     const isNews = hits.length > 0 || faults > 0;
     if (isNews || performance.now() - this.#since >= REPORT_MS) this.#report({ hits, faults });
