@@ -1,7 +1,8 @@
 /**
  * `vanitypool grind`: searches until the addresses are found, and keeps each the moment it is
  * found: as a keypair file, or as a line of JSON with its secret when that was asked for. Runs the
- * server's own grinder; what it finds beyond the count is wiped and never shown.
+ * server's own grinder; what it finds beyond the count is wiped and never shown. Expanded keys have
+ * no seed and so no keypair file: they come as JSON only.
  *
  * SIGINT and SIGTERM end the search after the slices that run (25 ms each) and exit with 130; what
  * they found is kept, and every file is whole. A second one exits at once.
@@ -11,7 +12,12 @@ import { parseArgs } from 'node:util';
 import { type FoundHit, Grinder } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
-import { makeKeypairDirectory, SEED_BYTES, writeKeypairFile } from '../keypair/keypair.ts';
+import {
+  type KeyType,
+  makeKeypairDirectory,
+  SEED_BYTES,
+  writeKeypairFile,
+} from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
 import { GrindProgress } from './grind-progress.ts';
@@ -23,8 +29,8 @@ const SLICE_MS = 25;
 /** Few, because all that wait are still written after an interrupt. */
 const BATCH_MAX = 16;
 
-/** Keeps a keypair that was found and returns its line of output; throws when it cannot be kept. */
-type Keep = (keypair: Uint8Array, attempts: number, elapsedMs: number) => string;
+/** Keeps a key that was found and returns its line of output; throws when it cannot be kept. */
+type Keep = (hit: FoundHit, attempts: number, elapsedMs: number) => string;
 
 export async function grind(args: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -39,8 +45,14 @@ export async function grind(args: string[]): Promise<number> {
     },
   });
   const { keys = 'seed', out = '.', json = false, secrets = false } = values;
-  if (keys !== 'seed') {
-    throw usage(`--keys: ${JSON.stringify(keys)} is not allowed; allowed: "seed" in this version`);
+  if (keys !== 'seed' && keys !== 'expanded') {
+    throw usage(`--keys: ${JSON.stringify(keys)} is not allowed; allowed: "seed", "expanded"`);
+  }
+  if (keys === 'expanded' && !json) {
+    throw usage('--keys: expanded keys fit into no keypair file; add --json --secrets to get them');
+  }
+  if (keys === 'expanded' && values.out !== undefined) {
+    throw usage('--out: expanded keys fit into no keypair file; leave it out');
   }
   if (secrets && !json) throw usage('--secrets: goes with --json only');
   if (secrets && values.out !== undefined) {
@@ -51,12 +63,13 @@ export async function grind(args: string[]): Promise<number> {
   const threads = readThreads(values.threads);
   // Here, because in the grinder's threads it would fail again and again.
   loadKernel();
-  if (!secrets) makeKeypairDirectory(out);
-  return search(pattern, count, threads, keeper(out, json, secrets));
+  if (keys === 'seed' && !secrets) makeKeypairDirectory(out);
+  const keep = keys === 'seed' ? keypairKeeper(out, json, secrets) : expandedKeeper(secrets);
+  return search(pattern, keys, count, threads, keep);
 }
 
-function keeper(directory: string, json: boolean, secrets: boolean): Keep {
-  return (keypair, attempts, elapsedMs) => {
+function keypairKeeper(directory: string, json: boolean, secrets: boolean): Keep {
+  return ({ keypair }, attempts, elapsedMs) => {
     if (!json) return writeKeypairFile(directory, keypair);
     if (!secrets) writeKeypairFile(directory, keypair);
     const address = addressOf(keypair.subarray(SEED_BYTES));
@@ -65,9 +78,19 @@ function keeper(directory: string, json: boolean, secrets: boolean): Keep {
   };
 }
 
+/** Without `secrets` the keys are gone: an address alone shows how fast they are found. */
+function expandedKeeper(secrets: boolean): Keep {
+  return ({ keypair, publicKey }, attempts, elapsedMs) => {
+    const address = addressOf(publicKey!);
+    const found = { address, attempts, elapsedMs: Math.round(elapsedMs) };
+    return JSON.stringify(secrets ? { ...found, expandedKey: encodeBase58(keypair) } : found);
+  };
+}
+
 /** The exit code. Throws what `keep` throws. */
 async function search(
   pattern: Pattern,
+  keyType: KeyType,
   count: number,
   threads: number,
   keep: Keep,
@@ -82,11 +105,11 @@ async function search(
 
   let failure: unknown;
   const onHits = async (hits: FoundHit[]) => {
-    for (const { keypair } of hits) {
+    for (const hit of hits) {
       if (progress.found === count || failure !== undefined) break;
       const { attempts } = grinder.stats();
       try {
-        progress.hit(keep(keypair, attempts, progress.elapsedMs), attempts);
+        progress.hit(keep(hit, attempts, progress.elapsedMs), attempts);
       } catch (error) {
         failure = error;
       }
@@ -105,7 +128,7 @@ async function search(
   });
   const progress = new GrindProgress(pattern, count, () => grinder.stats());
   try {
-    grinder.steer([{ pool: 'grind', pattern }]);
+    grinder.steer([{ pool: 'grind', pattern, keyType }]);
     await end.promise;
   } finally {
     await grinder.close();

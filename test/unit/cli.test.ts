@@ -100,8 +100,16 @@ const WRONG: readonly (readonly [args: readonly string[], message: string | RegE
     '--threads: "all" is not allowed; allowed: a whole number from 1 to 1024',
   ],
   [
+    ['grind', '--suffix', 'a', '--keys', 'both'],
+    '--keys: "both" is not allowed; allowed: "seed", "expanded"',
+  ],
+  [
     ['grind', '--suffix', 'a', '--keys', 'expanded'],
-    '--keys: "expanded" is not allowed; allowed: "seed" in this version',
+    '--keys: expanded keys fit into no keypair file; add --json --secrets to get them',
+  ],
+  [
+    ['grind', '--suffix', 'a', '--keys', 'expanded', '--json', '--out', 'keys'],
+    '--out: expanded keys fit into no keypair file; leave it out',
   ],
   [['grind', '--suffix', 'a', '--secrets'], '--secrets: goes with --json only'],
   [
