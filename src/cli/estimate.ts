@@ -30,8 +30,8 @@ export async function estimate(args: string[]): Promise<number> {
   });
   const pattern = readPattern(values);
   const threads = readThreads(values.threads);
-  // Here, because in the grinder's threads it would fail again and again.
-  loadKernel();
+  // Here first, because what fails in the grinder's threads is tried again for ever.
+  loadKernel().kernel.open([pattern]).close();
   const rate = await measure(pattern, threads);
   process.stdout.write(values.json ? asJson(pattern, rate) : asTable(pattern, rate));
   return 0;
