@@ -61,8 +61,8 @@ export async function grind(args: string[]): Promise<number> {
   const pattern = readPattern(values);
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
   const threads = readThreads(values.threads);
-  // Here, because in the grinder's threads it would fail again and again.
-  loadKernel();
+  // Here first, because what fails in the grinder's threads is tried again for ever.
+  loadKernel().kernel.open([pattern], keys).close();
   if (keys === 'seed' && !secrets) makeKeypairDirectory(out);
   const keep = keys === 'seed' ? keypairKeeper(out, json, secrets) : expandedKeeper(secrets);
   return search(pattern, keys, count, threads, keep);
