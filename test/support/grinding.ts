@@ -36,7 +36,9 @@ export function job(pool: string, suffix: string, prefix = ''): GrindJob {
   return { pool, pattern: parsePattern({ prefix, suffix, ignoreCase: false }) };
 }
 
-export const addressIn = ({ keypair }: FoundHit) => addressOf(keypair.subarray(SEED_BYTES));
+export function addressIn({ keypair, publicKey = keypair.subarray(SEED_BYTES) }: FoundHit) {
+  return addressOf(publicKey);
+}
 
 const TRIES = 4000;
 

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import type { GrinderStats } from '../../src/grinder/grinder.ts';
 import { proveHits } from '../../src/grinder/worker.ts';
 import { addressOf } from '../../src/keypair/address.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { job, type LogLine } from '../support/grinding.ts';
 
@@ -60,6 +61,32 @@ test('a wrong hit is found out and wiped, whatever is wrong with it; a right one
   const proof = proveHits(hits, jobs);
   assert.deepEqual(proof, { hits: [{ pool: 'x', keypair: right }], faults: 2 });
   assert.ok(!isWiped(right));
+});
+
+test('an expanded key is proved as such, and is no keypair, nor a keypair an expanded key', () => {
+  const made = keypair();
+  const publicKey = made.slice(32);
+  const expanded = expandedKeyOf(made.subarray(0, 32));
+  const seedJob = job('x', lastOf(made));
+  const expandedJob = { ...seedJob, keyType: 'expanded' as const };
+  const hit = { keypair: expanded, publicKey, pattern: 0 };
+  assert.deepEqual(proveHits([hit], [expandedJob]), {
+    hits: [{ pool: 'x', keypair: expanded, publicKey }],
+    faults: 0,
+  });
+  const wrongScalar = expanded.slice();
+  wrongScalar[0]! ^= 1;
+  const wrongSign = publicKey.slice();
+  wrongSign[31]! ^= 0x80;
+  for (const [wrong, of] of [
+    [{ ...hit, keypair: wrongScalar }, expandedJob],
+    [{ ...hit, keypair: expanded.slice(), publicKey: wrongSign }, expandedJob],
+    [{ ...hit, keypair: expanded.slice() }, seedJob],
+    [{ keypair: made.slice(), pattern: 0 }, expandedJob],
+  ] as const) {
+    assert.deepEqual(proveHits([wrong], [of]), { hits: [], faults: 1 });
+    assert.ok(isWiped(wrong.keypair));
+  }
 });
 
 interface Outcome {

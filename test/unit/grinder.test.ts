@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FoundHit } from '../../src/grinder/grinder.ts';
+import { proveExpandedKey } from '../../src/keypair/expanded.ts';
 import { proveKeypair } from '../../src/keypair/keypair.ts';
 import { matches } from '../../src/keypair/pattern.ts';
 import { addressIn, Grinding, job, until } from '../support/grinding.ts';
@@ -254,3 +255,31 @@ test('a thread that replaces another goes on with the account of what waits', LI
   isOpen = true;
   await until(() => posted.length > 20);
 });
+
+test(
+  'pools of both key types are ground at once, each hit proved as what it is',
+  LIMIT,
+  async () => {
+    const jobs = [A, { ...B, keyType: 'expanded' as const }];
+    const seen = new Map([
+      ['a', 0],
+      ['b', 0],
+    ]);
+    await using grinding = new Grinding({
+      onHits: async (hits) => {
+        for (const { pool, keypair, publicKey } of hits) {
+          if (pool === 'a') assert.ok(proveKeypair(keypair));
+          else assert.ok(proveExpandedKey(keypair, publicKey!));
+          seen.set(pool, seen.get(pool)! + 1);
+        }
+      },
+    });
+    const { grinder, stored, posted } = grinding;
+    grinder.steer(jobs);
+    await until(() => [...seen.values()].every((count) => count >= 10));
+    await grinder.close();
+    assert.deepEqual(stored.toSorted(), posted.toSorted());
+    assert.equal(new Set(stored).size, stored.length);
+    assert.deepEqual(grinding.lines, []);
+  },
+);
