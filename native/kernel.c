@@ -45,7 +45,7 @@ int grind_open(const grind_level *level, const grind_pattern *patterns, size_t c
   search->level = level;
   int status = matcher_open(patterns, count, &search->matcher);
   if (status == GRIND_OK) {
-    search->table = grind_shared_table(memory_bytes / 8);
+    search->table = grind_shared_table(memory_bytes / 8, level->fill_table);
     if (search->table == NULL || !allocate_batch(search)) status = GRIND_NO_MEMORY;
   }
   if (status != GRIND_OK) {

@@ -36,6 +36,7 @@ struct grind_level {
   size_t seed_batch;   /* seeds in a batch, a multiple of 32: a few ms of work at most */
   size_t seed_scratch; /* bytes */
   grind_seed_batch *derive_seeds;
+  grind_table_fill *fill_table;
 };
 
 #endif

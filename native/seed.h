@@ -22,4 +22,8 @@ grind_seed_batch grind_seed_batch_portable;
 grind_seed_batch grind_seed_batch_avx2;
 grind_seed_batch grind_seed_batch_avx512;
 
+grind_table_fill grind_table_fill_portable;
+grind_table_fill grind_table_fill_avx2;
+grind_table_fill grind_table_fill_avx512;
+
 #endif

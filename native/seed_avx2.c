@@ -112,13 +112,20 @@ static inline uint32_t may_pass(wide a, wide b, const uint64_t low_bits[2]) {
 }
 
 #include "seed_passes.h"
+#include "table_fill.h"
 
 _Static_assert(sizeof(vector) == LANES * SEED_SCRATCH_EACH, "as dispatch.c has it");
 
+/* Calls, so that nothing of them is computed before the rounding changes. */
 static __attribute__((noinline)) size_t derive_toward_zero(
     const grind_table *table, void *scratch, const uint8_t (*seeds)[GRIND_SEED_BYTES],
     const uint64_t low_bits[2], grind_candidate *out) {
   return derive(table, scratch, seeds, low_bits, out);
+}
+
+static __attribute__((noinline)) void fill_toward_zero(table_entry *entries, size_t count,
+                                                       edwards_point first, edwards_point step) {
+  fill(entries, count, first, step);
 }
 
 size_t grind_seed_batch_avx2(const grind_table *table, void *scratch,
@@ -128,4 +135,11 @@ size_t grind_seed_batch_avx2(const grind_table *table, void *scratch,
   size_t count = derive_toward_zero(table, scratch, seeds, low_bits, out);
   field_avx2_end(mode);
   return count;
+}
+
+void grind_table_fill_avx2(table_entry *entries, size_t count, edwards_point first,
+                           edwards_point step) {
+  unsigned mode = field_avx2_begin();
+  fill_toward_zero(entries, count, first, step);
+  field_avx2_end(mode);
 }

@@ -30,7 +30,7 @@ static inline void hash(words scalar[4], const uint8_t (*seeds)[GRIND_SEED_BYTES
 }
 
 typedef struct {
-  uint64_t index[LANES];
+  uint64_t offset[LANES]; /* bytes into the entries */
   __mmask8 negative;
 } places;
 
@@ -42,15 +42,21 @@ static inline __m512i window_bits(const words scalar[4], const table_window *win
   return _mm512_and_si512(_mm512_or_si512(low, high), all8(((uint64_t)1 << window->width) - 1));
 }
 
-static inline void prefetch(const places *at, const table_window *window) {
-  for (int i = 0; i < LANES; i++) __builtin_prefetch(&window->entries[at->index[i]]);
+static inline const void *entry_of(const places *at, int lane, const table_window *window) {
+  return (const uint8_t *)window->entries + at->offset[lane];
+}
+
+/* Through memory: the compiler would take the vector apart by shuffles, which are rare. */
+static inline void store_and_prefetch(places *at, __m512i index, const table_window *window) {
+  _mm512_storeu_si512(at->offset, _mm512_slli_epi64(index, 6));
+  __asm__("" : "+m"(at->offset));
+  for (int i = 0; i < LANES; i++) __builtin_prefetch(entry_of(at, i, window));
 }
 
 /* Window 0: the bits are the index. */
 static inline void find_first(places *at, const words scalar[4], const table_window *window) {
-  _mm512_storeu_si512(at->index, window_bits(scalar, window));
   at->negative = 0;
-  prefetch(at, window);
+  store_and_prefetch(at, window_bits(scalar, window), window);
 }
 
 /* The other windows: the top bit is the sign. */
@@ -59,8 +65,7 @@ static inline void find(places *at, const words scalar[4], const table_window *w
   uint64_t half = (uint64_t)1 << (window->width - 1);
   at->negative = _mm512_testn_epi64_mask(bits, all8(half));
   bits = _mm512_mask_xor_epi64(bits, at->negative, bits, all8(half - 1));
-  _mm512_storeu_si512(at->index, _mm512_and_si512(bits, all8(half - 1)));
-  prefetch(at, window);
+  store_and_prefetch(at, _mm512_and_si512(bits, all8(half - 1)), window);
 }
 
 static inline __m512i middle_limb(__m512i low, int right, __m512i high, int left) {
@@ -83,7 +88,7 @@ static inline wide from_words(const __m512i w[4]) {
 /* Eight entries of eight words, transposed: x and y with their sign. */
 static ALWAYS_INLINE void load(wide *x, wide *y, const places *at, const table_window *window) {
   __m512i row[LANES], pair[LANES], quad[LANES], column[LANES];
-  for (int i = 0; i < LANES; i++) row[i] = _mm512_load_si512(&window->entries[at->index[i]]);
+  for (int i = 0; i < LANES; i++) row[i] = _mm512_load_si512(entry_of(at, i, window));
   for (int i = 0; i < LANES; i += 2) {
     pair[i] = _mm512_unpacklo_epi64(row[i], row[i + 1]);
     pair[i + 1] = _mm512_unpackhi_epi64(row[i], row[i + 1]);
@@ -114,6 +119,7 @@ static inline uint32_t may_pass(wide a, wide b, const uint64_t low_bits[2]) {
 }
 
 #include "seed_passes.h"
+#include "table_fill.h"
 
 _Static_assert(sizeof(vector) == LANES * SEED_SCRATCH_EACH, "as dispatch.c has it");
 
@@ -121,4 +127,9 @@ size_t grind_seed_batch_avx512(const grind_table *table, void *scratch,
                                const uint8_t (*seeds)[GRIND_SEED_BYTES],
                                const uint64_t low_bits[2], grind_candidate *out) {
   return derive(table, scratch, seeds, low_bits, out);
+}
+
+void grind_table_fill_avx512(table_entry *entries, size_t count, edwards_point first,
+                          edwards_point step) {
+  fill(entries, count, first, step);
 }

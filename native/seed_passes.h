@@ -35,7 +35,7 @@ typedef struct {
 /* The first vector of a pass that goes up (step 1) or down (step -1). */
 static inline int first(int step) { return step > 0 ? 0 : VECTORS - 1; }
 
-static ALWAYS_INLINE void look_up(vector *v, const places *at, const table_window *window) {
+static ALWAYS_INLINE void begin_addition(vector *v, const places *at, const table_window *window) {
   wide x, y;
   load(&x, &y, at, window);
   v->dx = wide_sub(x, v->x);
@@ -62,7 +62,7 @@ static wide start(const grind_table *table, vector *vectors,
     if (n < AHEAD) continue;
     vector *v = &vectors[i - AHEAD * step];
     load(&v->x, &v->y, &zeroth[(n - AHEAD) % RING], &window[0]);
-    look_up(v, &next[(n - AHEAD) % RING], &window[1]);
+    begin_addition(v, &next[(n - AHEAD) % RING], &window[1]);
     product = multiply_in(product, v);
   }
   return product;
@@ -75,12 +75,19 @@ static ALWAYS_INLINE wide take_out(wide *inverse, const vector *v) {
   return own;
 }
 
-/* x3 = l^2 - x1 - x2, y3 = l (x1 - x3) - y1, where x2 = x1 + dx. */
-static ALWAYS_INLINE void finish_addition(wide *inverse, vector *v) {
+/* Finishes the addition of one entry, x3 = l^2 - x1 - x2 and y3 = l (x1 - x3) - y1 where x2 = x1 + dx,
+ * and begins that of the next. Its lookup stands where the arithmetic would wait for itself. */
+static ALWAYS_INLINE void add(wide *inverse, vector *v, const places *at,
+                              const table_window *next) {
   wide slope = wide_mul(v->dy, take_out(inverse, v));
+  wide next_x, next_y;
+  load(&next_x, &next_y, at, next);
   wide x = wide_square_minus(slope, v->x, v->dx);
-  v->y = wide_mul_minus(slope, wide_sub(v->x, x), v->y);
+  v->dx = wide_sub(next_x, x);
+  wide y = wide_mul_minus(slope, wide_sub(v->x, x), v->y);
+  v->dy = wide_sub(next_y, y);
   v->x = x;
+  v->y = y;
 }
 
 static inline void find_ahead(places ring[RING], vector *vectors, const table_window *window,
@@ -96,8 +103,7 @@ static wide pass(vector *vectors, wide inverse, const table_window *next, int st
   for (int n = 0, i = first(step); n < VECTORS; n++, i += step) {
     vector *v = &vectors[i];
     find_ahead(at, vectors, next, n + AHEAD, step);
-    finish_addition(&inverse, v);
-    look_up(v, &at[n % RING], next);
+    add(&inverse, v, &at[n % RING], next);
     product = multiply_in(product, v);
   }
   return product;
@@ -112,8 +118,7 @@ static wide last_pass(vector *vectors, wide inverse, const table_window *last, i
   for (int n = 0, i = first(step); n < VECTORS; n++, i += step) {
     vector *v = &vectors[i];
     find_ahead(at, vectors, last, n + AHEAD, step);
-    finish_addition(&inverse, v);
-    look_up(v, &at[n % RING], last);
+    add(&inverse, v, &at[n % RING], last);
     wide square = wide_square(v->dx);
     wide c = wide_add(wide_carry(wide_add(v->x, v->x)),
                       wide_add(v->dx, wide_all(WEIERSTRASS_SHIFT_PLUS_1)));

@@ -81,6 +81,7 @@ static inline uint32_t may_pass(wide a, wide b, const uint64_t low_bits[2]) {
 }
 
 #include "seed_passes.h"
+#include "table_fill.h"
 
 _Static_assert(sizeof(vector) == LANES * SEED_SCRATCH_EACH, "as dispatch.c has it");
 
@@ -88,4 +89,9 @@ size_t grind_seed_batch_portable(const grind_table *table, void *scratch,
                                  const uint8_t (*seeds)[GRIND_SEED_BYTES],
                                  const uint64_t low_bits[2], grind_candidate *out) {
   return derive(table, scratch, seeds, low_bits, out);
+}
+
+void grind_table_fill_portable(table_entry *entries, size_t count, edwards_point first,
+                          edwards_point step) {
+  fill(entries, count, first, step);
 }

@@ -38,16 +38,28 @@ uint64_t system_clock_us(void) {
   return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-void *system_allocate(size_t bytes) {
-  void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return NULL;
-#if defined(MADV_HUGEPAGE)
-  madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-  return memory;
+/* Huge pages only cover what is aligned to their size, so the mapping is cut to that. */
+enum { HUGE_PAGE = 2 << 20 };
+
+static size_t whole_pages(size_t bytes) {
+  return (bytes + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
 }
 
-void system_free(void *memory, size_t bytes) { munmap(memory, bytes); }
+void *system_allocate(size_t bytes) {
+  size_t length = whole_pages(bytes);
+  uint8_t *mapped = mmap(NULL, length + HUGE_PAGE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return NULL;
+  size_t before = whole_pages((uintptr_t)mapped) - (uintptr_t)mapped;
+  if (before > 0) munmap(mapped, before);
+  if (before < HUGE_PAGE) munmap(mapped + before + length, HUGE_PAGE - before);
+#if defined(MADV_HUGEPAGE)
+  madvise(mapped + before, length, MADV_HUGEPAGE);
+#endif
+  return mapped + before;
+}
+
+void system_free(void *memory, size_t bytes) { munmap(memory, whole_pages(bytes)); }
 
 void system_wipe(void *memory, size_t bytes) {
   volatile uint8_t *byte = memory;

@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "point.h"
+
 enum {
   TABLE_WINDOWS_MAX = 20,
   TABLE_FIRST_BIT = 3, /* of the scalar */
@@ -43,8 +45,12 @@ typedef struct {
   table_window window[TABLE_WINDOWS_MAX];
 } grind_table;
 
+/* What a level brings: entries[i] = first + i * step for i < count, 2^11 or more. */
+typedef void grind_table_fill(table_entry *entries, size_t count, edwards_point first,
+                              edwards_point step);
+
 /* The largest table of at most `most_bytes`, but at least the smallest (4 MB); the next smaller
  * one where memory cannot be had; NULL if none. Built on first use, kept as long as the process. */
-const grind_table *grind_shared_table(uint64_t most_bytes);
+const grind_table *grind_shared_table(uint64_t most_bytes, grind_table_fill *fill);
 
 #endif

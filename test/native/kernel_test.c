@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "level.h"
+#include "point.h"
 
 enum { SMALLEST_TABLE = 0 };
 
@@ -65,11 +66,29 @@ static size_t run(const grind_level *level, const grind_table *table, batch made
                              made.out);
 }
 
+/* Entry by entry by slow additions: first, first + step, ... */
+static void check_table(const grind_level *level) {
+  enum { COUNT = 2048 };
+  table_entry *entries = aligned(COUNT * sizeof *entries);
+  edwards_point first = edwards_scale((uint64_t[4]){1, 2, 3, 4}, edwards_base());
+  edwards_point step = edwards_scale((uint64_t[4]){5, 6, 7, 8}, edwards_base());
+  level->fill_table(entries, COUNT, first, step);
+  for (int i = 0; i < COUNT; i++, first = edwards_add(first, step)) {
+    if (i % 7 != 0 && i % 256 > 1) continue;
+    weierstrass_point expected = weierstrass_from_edwards(first);
+    uint64_t x[4], y[4];
+    fe_to_words(x, expected.x);
+    fe_to_words(y, expected.y);
+    CHECK(memcmp(entries[i].x, x, 32) == 0 && memcmp(entries[i].y, y, 32) == 0);
+  }
+  free(entries);
+}
+
 /* With half of the low bits allowed: exactly those candidates, in order, with every table. */
 static void check_candidates(const grind_level *level) {
   static const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
   static const uint64_t some[2] = {0x123456789abcdef0, 0x8000000000000001};
-  const grind_table *table = grind_shared_table(SMALLEST_TABLE);
+  const grind_table *table = grind_shared_table(SMALLEST_TABLE, level->fill_table);
   batch made = make_batch(level);
   CHECK(run(level, table, made, all) == level->seed_batch);
   uint64_t *words = aligned(level->seed_batch * 32);
@@ -87,7 +106,7 @@ static void check_candidates(const grind_level *level) {
     at++;
   }
   CHECK(at == passed);
-  const grind_table *larger = grind_shared_table(30 << 20);
+  const grind_table *larger = grind_shared_table(30 << 20, level->fill_table);
   CHECK(larger->windows == 16 && table->windows == 20);
   CHECK(run(level, larger, made, all) == level->seed_batch);
   for (size_t i = 0; i < level->seed_batch; i++)
@@ -99,7 +118,7 @@ static void check_candidates(const grind_level *level) {
 /* A sum that meets the next entry has no slope: the batch must say so and not return nonsense. */
 static void check_spoiled(const grind_level *level) {
   static const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
-  grind_table broken = *grind_shared_table(SMALLEST_TABLE);
+  grind_table broken = *grind_shared_table(SMALLEST_TABLE, level->fill_table);
   batch made = make_batch(level);
   size_t entries = (size_t)1 << broken.window[0].width;
   table_entry *same = aligned(entries * sizeof *same);
@@ -113,7 +132,7 @@ static void check_spoiled(const grind_level *level) {
 
 /* One window of the table is overwritten: every hit must be refused and counted. */
 static void check_faults(const grind_level *level) {
-  const grind_table *table = grind_shared_table(SMALLEST_TABLE);
+  const grind_table *table = grind_shared_table(SMALLEST_TABLE, level->fill_table);
   const table_window *window = &table->window[2];
   size_t bytes = ((size_t)1 << (window->width - 1)) * sizeof(table_entry);
   table_entry *kept = aligned(bytes), *entries = (table_entry *)window->entries;
@@ -157,6 +176,7 @@ int main(void) {
     const grind_level *level = grind_find_level(names[i]);
     if (level == NULL) continue;
     CHECK(strcmp(grind_level_name(level), names[i]) == 0);
+    check_table(level);
     check_keys(level);
     check_candidates(level);
     check_spoiled(level);
