@@ -1,0 +1,131 @@
+/**
+ * The documents are held to the program: links lead somewhere, every configuration key, metric and
+ * log line is told in docs/operations.md. Codes of errors are held to docs/http-api.md elsewhere.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '../../src/config.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const OPERATIONS = read('docs/operations.md');
+const DOCUMENTS = globSync(['*.md', 'docs/*.md'], { cwd: ROOT });
+
+/** As GitHub makes them of headings, for those that are used here. */
+function anchorsOf(document: string): string[] {
+  return [...document.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^a-z0-9 -]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test('every link of a document leads to a file, and to a heading of it', () => {
+  let links = 0;
+  for (const path of DOCUMENTS) {
+    for (const [, target] of read(path).matchAll(/\]\(([^)]+)\)/g)) {
+      if (target!.startsWith('https:')) continue;
+      const [file = '', anchor] = target!.split('#');
+      const place = join(dirname(path), file);
+      assert.ok(existsSync(join(ROOT, place)), `${path}: ${target}`);
+      if (anchor !== undefined)
+        assert.ok(anchorsOf(read(place)).includes(anchor), `${path}: ${target}`);
+      links++;
+    }
+  }
+  assert.ok(links > 40, `only ${links} links were found`);
+});
+
+test('every file and folder that ARCHITECTURE.md and CONTRIBUTING.md name in code is there', () => {
+  for (const path of ['ARCHITECTURE.md', 'CONTRIBUTING.md', 'README.md']) {
+    for (const [, name] of read(path).matchAll(/`((?:src|test|bench|native|docs)\/[^`]*)`/g)) {
+      assert.ok(globSync(name!, { cwd: ROOT }).length > 0, `${path}: ${name}`);
+    }
+  }
+});
+
+/** The error of an unknown key lists those that there are. */
+function keysKnown(load: () => unknown): string[] {
+  try {
+    load();
+  } catch (error) {
+    return (error as Error).message.split('there are: ')[1]!.split(', ');
+  }
+  throw new Error('an unknown key was taken');
+}
+
+test('every configuration key is told', () => {
+  const keys = keysKnown(() => loadConfig({ cwd: '/', flags: { unheard: 1 } }));
+  const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  const file = join(directory, 'vanitypool.toml');
+  writeFileSync(file, '[[pools]]\nname = "x"\nsuffix = "x"\nunheard = 1\n');
+  try {
+    keys.push(...keysKnown(() => loadConfig({ file })));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  assert.ok(keys.length > 25, `only ${keys.length} keys were found`);
+  for (const key of keys) assert.ok(OPERATIONS.includes(`\`${key}\``), key);
+});
+
+test('the defaults are as told', () => {
+  const { http, store, grinder, pools, logLevel } = loadConfig({ cwd: '/' });
+  const [pool] = pools;
+  const told = new Map(
+    [...OPERATIONS.matchAll(/^\| `([a-z_.]+)` \| `?"?([^`"|]+?)"?`? \|/gm)].map(
+      ([, key, value]) => [key, value],
+    ),
+  );
+  for (const [key, value] of Object.entries({
+    log_level: logLevel,
+    'http.host': http.host,
+    'http.port': http.port,
+    'http.threads': http.threads,
+    'http.compat': http.compat,
+    'http.drain_seconds': http.drainSeconds,
+    'store.retention_hours': store.retentionHours,
+    'grinder.batch': grinder.batch,
+    'grinder.slice_ms': grinder.sliceMs,
+    'grinder.priority': grinder.priority,
+    target: pool!.target,
+    ready: pool!.ready,
+    ready_max: pool!.readyMax,
+  })) {
+    assert.equal(told.get(key), String(value), key);
+  }
+});
+
+test('every metric is told', async () => {
+  const registry = createMetrics({
+    pools: new Map(),
+    grinder: grinderBoard(),
+    storeHealth: new StoreHealth(),
+  });
+  const names = (await registry.getMetricsAsJSON()).map(({ name }) => name);
+  assert.ok(names.length > 10);
+  for (const name of names) {
+    const short = name.replace(/^vanitypool/, '');
+    assert.ok(OPERATIONS.includes(`\`${name}\``) || OPERATIONS.includes(`\`${short}\``), name);
+  }
+});
+
+test('every log line is told', () => {
+  const lines = globSync('src/**/*.ts', { cwd: ROOT }).flatMap((path) => {
+    const calls = read(path).matchAll(
+      /[lL]og\.(?:info|warn|error|fatal)\((?:\{[^}]*\},\s*)?'([^']+)'/g,
+    );
+    return [...calls].map(([, text]) => text!);
+  });
+  assert.ok(lines.length > 12, `only ${lines.length} lines were found`);
+  for (const line of lines) {
+    const [start = ''] = line.split(':');
+    assert.ok(OPERATIONS.includes(line) || OPERATIONS.includes(`${start}: ...`), line);
+  }
+});
