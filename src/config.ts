@@ -97,7 +97,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.host': text(
     '127.0.0.1',
     'a loopback address ("127.0.0.1", "::1", "localhost") or "unix:PATH"',
-    /^(unix:.+|[^\s]+)$/,
+    /^(unix:.+|(?!unix:)\S+)$/,
   ),
   'http.port': whole(5057, 0, 65535),
   'http.threads': whole(1, 1, 64),
@@ -216,20 +216,20 @@ function readFile(file: string | undefined, cwd: string): { settings: Settings; 
   return { settings, pools };
 }
 
-/** `VANITYPOOL_HTTP__PORT=5057`; only names with `__` are configuration. */
+/**
+ * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`; only names with `__` are configuration.
+ * A text that its key takes is that text, and else the number or the truth that it spells.
+ */
 function readEnvironment(env: Readonly<Record<string, string | undefined>>): Settings {
   const settings: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
-    const [section = '', ...rest] = name.slice('VANITYPOOL_'.length).toLowerCase().split('__');
-    const key = section === '' ? rest.join('__') : `${section}.${rest.join('__')}`;
-    settings[key] = isTextRule(key) ? value : literal(value);
+    const path = name.slice('VANITYPOOL'.length).toLowerCase();
+    const key = path.startsWith('__') ? path.replace(/^_+/, '') : path.slice(1).replace('__', '.');
+    const rule = Object.hasOwn(RULES, key) ? RULES[key] : undefined;
+    settings[key] = rule?.read(value) === undefined ? literal(value) : value;
   }
   return settings;
-}
-
-function isTextRule(key: string): boolean {
-  return typeof RULES[key]?.fallback === 'string';
 }
 
 function literal(value: string): unknown {

@@ -137,8 +137,11 @@ test('a value of the environment has the kind of its key', () => {
     VANITYPOOL_STORE__URL: 'file:123',
     VANITYPOOL_GRINDER__THREADS: '0',
     VANITYPOOL_GRINDER__PRIORITY: 'normal',
+    VANITYPOOL__LOG_LEVEL: 'warn',
+    VANITYPOOL_AUTH__REQUIRED: 'false',
   };
-  const { http, store, grinder } = load('', { env });
+  const { http, store, grinder, logLevel } = load('', { env });
+  assert.equal(logLevel, 'warn');
   assert.equal(http.compat, false);
   assert.equal(http.host, '127');
   assert.match(store.directory, /\/123$/);
@@ -154,7 +157,7 @@ test('a value of the environment has the kind of its key', () => {
 const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[]])[] = [
   ['role', '"all" in this version', 'api', 1],
   ['log_level', '"debug" or "info" or "warn" or "error" or "silent"', 'loud', 1, true],
-  ['http.host', 'a loopback address', '', 'a b', 5],
+  ['http.host', 'a loopback address', '', 'a b', 'unix:', 5],
   ['http.port', 'a whole number from 0 to 65535', -1, 65_536, 1.5, '80', true],
   ['http.threads', 'a whole number from 1 to 64', 0, 65, '2'],
   ['http.tls_cert', 'no value in this version', 'cert.pem'],
