@@ -32,6 +32,7 @@ struct grind_expanded_search {
 static const expanded_level *const LEVELS[] = {
 #if defined(__x86_64__)
     &expanded_level_avx512,
+    &expanded_level_avx2,
 #endif
     &expanded_level_portable,
 };

@@ -36,6 +36,7 @@ typedef struct {
 } expanded_level;
 
 extern const expanded_level expanded_level_portable;
+extern const expanded_level expanded_level_avx2;
 extern const expanded_level expanded_level_avx512;
 
 /* The walk for this level, the portable one if it has none of its own. */
