@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
 import type { FoundHit } from '../../src/grinder/grinder.ts';
 import { proveExpandedKey } from '../../src/keypair/expanded.ts';
 import { proveKeypair } from '../../src/keypair/keypair.ts';
@@ -283,3 +285,32 @@ test(
     assert.deepEqual(grinding.lines, []);
   },
 );
+
+/** Threads of this process that yield to all others: SCHED_IDLE, or nice 19 (proc(5), stat). */
+function idleThreads(): number {
+  return readdirSync('/proc/self/task').filter((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');
+    // The name of the thread, which comes second, may hold spaces; the third field follows.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[19 - 3] === '19' || fields[41 - 3] === '5';
+  }).length;
+}
+
+for (const [priority, idle] of [
+  ['idle', 2],
+  ['normal', 0],
+] as const) {
+  test(`priority ${priority}: ${idle} of 2 threads yield to everything else`, LIMIT, async () => {
+    await using grinding = new Grinding({ priority });
+    grinding.grinder.steer([A]);
+    await until(() => grinding.workers.length === 2);
+    // Both threads have opened their search: what they do then is done before their first hit.
+    const posters = new Set<Worker>();
+    for (const worker of grinding.workers) {
+      worker.on('message', ({ kind }) => kind === 'progress' && posters.add(worker));
+    }
+    await until(() => posters.size === 2);
+    const canTell = process.platform === 'linux' && grinding.grinder.stats().isa !== 'js';
+    if (canTell) assert.equal(idleThreads(), idle);
+  });
+}
