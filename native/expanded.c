@@ -4,6 +4,10 @@
  * its scalar is put together and its public key derived again by other arithmetic. The walks of a
  * batch are looked at one after the other, each up to its first hit, so that `attempts` is right
  * for walks that are given up and for slices that end in the middle of a batch.
+ *
+ * Two keys of one point differ in the sign alone. Where the patterns exclude that both match, both
+ * are tried. Elsewhere, as with prefixes, the second would match when the first does, and be given
+ * up with the walk: an attempt that cannot be a hit. There only one of both, by a bit of y, counts.
  */
 #include "expanded.h"
 
@@ -22,6 +26,7 @@ struct grind_expanded_search {
   const expanded_level *level;
   const expanded_table *table;
   grind_matcher *matcher;
+  uint64_t signs;  /* keys of a point that are tried: 1 or 2 */
   uint8_t *memory; /* scratch of the level, random bits of the centres, candidates */
   size_t memory_bytes;
   uint64_t (*centres)[4];
@@ -66,6 +71,7 @@ int grind_expanded_open(const grind_level *level, const grind_pattern *patterns,
   search->level = expanded_level_of(level);
   int status = matcher_open(patterns, count, &search->matcher);
   if (status == GRIND_OK) {
+    search->signs = matcher_signs_exclude(search->matcher) ? 2 : 1;
     search->table = expanded_shared_table();
     if (search->table == NULL || !allocate_batch(search)) status = GRIND_NO_MEMORY;
   }
@@ -159,13 +165,13 @@ static bool prove(const grind_expanded_search *search, const expanded_candidate 
   return proved;
 }
 
-/* Both public keys of a candidate, the one without the sign first. Counts those that were tested,
- * a hit, or a fault. GRIND_OK or GRIND_NO_ENTROPY. */
+/* The keys of one point. Adds a hit or a fault to the result. GRIND_OK or GRIND_NO_ENTROPY. */
 static int test(const grind_expanded_search *search, const expanded_candidate *candidate,
-                grind_expanded_hit *hits, grind_result *result, bool *found) {
+                grind_expanded_hit *hits, grind_result *result) {
   uint8_t public_key[GRIND_PUBLIC_BYTES];
   memcpy(public_key, candidate->key, sizeof public_key);
-  for (int sign = 0; sign < 2; sign++, public_key[31] ^= 0x80) {
+  public_key[31] |= (uint8_t)((public_key[15] & 1) << 7);
+  for (uint64_t sign = 0; sign < search->signs; sign++, public_key[31] ^= 0x80) {
     int pattern = matcher_find(search->matcher, public_key);
     if (pattern < 0) continue;
     grind_expanded_hit *hit = &hits[result->hits];
@@ -177,33 +183,27 @@ static int test(const grind_expanded_search *search, const expanded_candidate *c
     if (!system_random(hit->key + 32, 32)) return GRIND_NO_ENTROPY;
     hit->pattern = (uint32_t)pattern;
     result->hits++;
-    result->attempts += (uint64_t)sign + 1;
-    *found = true;
     return GRIND_OK;
   }
   return GRIND_OK;
 }
 
-/* Public keys of a walk before those of this step: four for each step before, two for +step. */
-static uint64_t keys_before(const expanded_level *level, int32_t step) {
-  uint64_t size = (uint64_t)(step < 0 ? -step : step);
-  return 4 * (level->steps - size) + (step < 0 ? 2 : 0);
-}
-
-/* The walk around one centre, to its end or its first hit. */
+/* The walk around one centre, to its end or to the point of its first hit. */
 static int test_walk(const grind_expanded_search *search, uint32_t centre, size_t count,
                      grind_expanded_hit *hits, grind_result *result) {
-  bool found = false;
-  for (size_t i = 0; i < count; i++) {
+  uint64_t points = 2 * search->level->steps;
+  const size_t hits_before = result->hits;
+  for (size_t i = 0; i < count && result->hits == hits_before; i++) {
     const expanded_candidate *candidate = &search->candidates[i];
     if (candidate->centre != centre) continue;
-    int status = test(search, candidate, hits, result, &found);
+    int status = test(search, candidate, hits, result);
     if (status != GRIND_OK) return status;
-    if (!found) continue;
-    result->attempts += keys_before(search->level, candidate->step);
-    return GRIND_OK;
+    if (result->hits == hits_before) continue;
+    /* Before step s, two points of each larger size; before -s, that of s too. */
+    uint64_t size = (uint64_t)(candidate->step < 0 ? -candidate->step : candidate->step);
+    points = 2 * (search->level->steps - size) + (candidate->step < 0 ? 2 : 1);
   }
-  result->attempts += 4 * search->level->steps;
+  result->attempts += search->signs * points;
   return GRIND_OK;
 }
 

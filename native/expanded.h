@@ -30,7 +30,8 @@ int grind_expanded_open(const grind_level *level, const grind_pattern *patterns,
                         grind_expanded_search **out);
 
 /* As grind_slice. Centres are unused output of a ChaCha20 stream keyed with 256 fresh random bits
- * of the system for this slice. `attempts` counts a walk up to its hit, and nothing behind it. */
+ * of the system for this slice. `attempts` counts a walk up to its hit, and nothing behind it; of
+ * each point both keys, or one where patterns such as prefixes would match both at once. */
 int grind_expanded_slice(grind_expanded_search *search, uint32_t budget_us,
                          grind_expanded_hit *hits, size_t max_hits, grind_result *result);
 

@@ -230,6 +230,16 @@ uint64_t matcher_suffix_bits(const grind_matcher *matcher) { return matcher->suf
 
 uint64_t matcher_prefix_bits(const grind_matcher *matcher) { return matcher->prefix_bits; }
 
+bool matcher_signs_exclude(const grind_matcher *matcher) {
+  uint32_t allowed = 0, both = 0;
+  for (uint32_t tail = 0; tail < TAIL_MODULUS; tail++) {
+    if (!has(matcher->tails, tail)) continue;
+    allowed++;
+    both += has(matcher->tails, (tail + 128) % TAIL_MODULUS);
+  }
+  return !matcher->by_prefix && both <= allowed / 50;
+}
+
 /* N mod 58^3: eight limbs of 32 bits, each times 2^(32 i) mod 58^3 < 2^18, stay below 2^53. */
 static uint32_t tail_of(const uint64_t key[4]) {
   static const uint64_t weights[8] = {1, 161952, 129480, 77872, 71800, 63736, 162536, 80128};

@@ -27,6 +27,10 @@ const uint64_t *matcher_low_bits(const grind_matcher *matcher);
 uint64_t matcher_suffix_bits(const grind_matcher *matcher);
 uint64_t matcher_prefix_bits(const grind_matcher *matcher);
 
+/* Whether a key and the one that differs in its sign hardly ever match both: of the tails that are
+ * allowed, at most one in 50 has an allowed partner. Both begin alike, so prefixes say no. */
+bool matcher_signs_exclude(const grind_matcher *matcher);
+
 /* Step 2: for a key that step 1 passed, as four little-endian words, bit 255 clear. */
 bool matcher_may_match(const grind_matcher *matcher, const uint64_t key[4]);
 

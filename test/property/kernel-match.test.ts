@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { kernelLevels, loadKernel } from '../../src/grinder/kernel.ts';
 import { addressOf, BASE58_ALPHABET } from '../../src/keypair/address.ts';
-import { proveKeypair } from '../../src/keypair/keypair.ts';
+import { proveHit } from '../../src/keypair/expanded.ts';
 import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 20);
@@ -24,17 +24,22 @@ const anyPattern = fc
   .filter(({ prefix, suffix }) => prefix !== '' || suffix !== '')
   .map(parsePattern);
 
-for (const isa of NATIVE) {
-  test(`${isa}: a hit names the first pattern that it matches`, () => {
+const SEARCHES = NATIVE.flatMap((isa) => [
+  { isa, keyType: 'seed' as const },
+  { isa, keyType: 'expanded' as const },
+]);
+
+for (const { isa, keyType } of SEARCHES) {
+  test(`${isa}, ${keyType} keys: a hit names the first pattern that it matches`, () => {
     const { kernel } = loadKernel(isa);
     fc.assert(
       fc.property(fc.array(anyPattern, { minLength: 1, maxLength: 12 }), (patterns) => {
-        const search = kernel.open(patterns);
+        const search = kernel.open(patterns, keyType);
         const { hits } = search.slice(5, 30);
         search.close();
-        for (const { keypair, pattern } of hits) {
-          assert.ok(proveKeypair(keypair));
-          const address = addressOf(keypair.subarray(32));
+        for (const { keypair, publicKey = keypair.subarray(32), pattern } of hits) {
+          assert.ok(proveHit(keyType, keypair, publicKey));
+          const address = addressOf(publicKey);
           assert.equal(
             pattern,
             patterns.findIndex((candidate) => matches(candidate, address)),
@@ -45,7 +50,7 @@ for (const isa of NATIVE) {
     );
   });
 
-  test(`${isa}: a class and its complement leave nothing out, at either end`, () => {
+  test(`${isa}, ${keyType} keys: a class and its complement leave nothing out, at either end`, () => {
     const { kernel } = loadKernel(isa);
     const halves = fc
       .uniqueArray(letters, { minLength: 1, maxLength: 57 })
@@ -61,7 +66,7 @@ for (const isa of NATIVE) {
             ignoreCase: false,
           });
         });
-        const search = kernel.open(patterns);
+        const search = kernel.open(patterns, keyType);
         const { attempts, hits } = search.slice(5, 30);
         search.close();
         assert.equal(hits.length, attempts);

@@ -7,18 +7,20 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Kernel, KernelHit } from '../../src/grinder/kernel.ts';
 import { addressOf, BASE58_ALPHABET } from '../../src/keypair/address.ts';
-import { proveKeypair } from '../../src/keypair/keypair.ts';
+import { proveHit } from '../../src/keypair/expanded.ts';
 import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.ts';
 
 const pattern = (prefix: string, suffix: string, ignoreCase = false): Pattern =>
   parsePattern({ prefix, suffix, ignoreCase });
 
 /** Checks every claim that a hit makes. */
-function checkHit({ keypair, pattern: index }: KernelHit, patterns: readonly Pattern[]): void {
-  assert.ok(proveKeypair(keypair), 'the public key is the one of the seed');
-  const address = addressOf(keypair.subarray(32));
+function checkHit(hit: KernelHit, patterns: readonly Pattern[]): void {
+  const { keypair, publicKey = keypair.subarray(32) } = hit;
+  const keyType = hit.publicKey === undefined ? 'seed' : 'expanded';
+  assert.ok(proveHit(keyType, keypair, publicKey), 'the public key is the one of the secret');
+  const address = addressOf(publicKey);
   assert.equal(
-    index,
+    hit.pattern,
     patterns.findIndex((candidate) => matches(candidate, address)),
     'the pattern is the first that matches',
   );
