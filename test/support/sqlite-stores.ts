@@ -99,9 +99,12 @@ export class SqliteStores implements StoreMaker {
   async destroy(store: Store): Promise<void> {
     const directory = this.directoryOf(store);
     await store.close();
-    checkStore(directory);
-    this.#directories.delete(store);
-    removeDirectory(directory);
+    try {
+      checkStore(directory);
+    } finally {
+      this.#directories.delete(store);
+      removeDirectory(directory);
+    }
   }
 
   directoryOf(store: Store): string {
