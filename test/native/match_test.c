@@ -19,13 +19,15 @@ static uint64_t random_set(uint64_t *state, uint8_t digit) {
   return ((uint64_t)1 << digit | more) & (((uint64_t)1 << 58) - 1);
 }
 
+typedef enum { SUFFIXES, ANY_SIDES } sides_kind;
+
 /* A pattern that the key matches: up to 4 characters a side, sometimes 10. */
-static grind_pattern pattern_of(uint64_t *state, const uint8_t key[32]) {
+static grind_pattern pattern_of(uint64_t *state, const uint8_t key[32], sides_kind kind) {
   uint8_t digits[45];
   int length = plain_encode(digits, key);
   grind_pattern pattern = {{0}, {0}, 0, 0};
-  int most = next_random(state) % 16 == 0 ? GRIND_SIDE_MAX : 4;
-  uint64_t sides = next_random(state) % 4;
+  int most = next_random(state) % 4 == 0 ? GRIND_SIDE_MAX : 4;
+  uint64_t sides = kind == SUFFIXES ? 3 : next_random(state) % 4;
   if (sides != 0) pattern.suffix_length = (uint8_t)(1 + next_random(state) % (uint64_t)most);
   if (sides == 0 || sides == 1)
     pattern.prefix_length = (uint8_t)(1 + next_random(state) % (uint64_t)most);
@@ -50,11 +52,11 @@ static void check_key(const grind_matcher *matcher, const grind_pattern *pattern
   CHECK(matcher_may_match(matcher, words));
 }
 
-static void check_round(uint64_t *state, size_t count) {
+static void check_round(uint64_t *state, size_t count, sides_kind kind) {
   static uint8_t keys[KEYS][32];
   grind_pattern patterns[PATTERNS];
   for (int i = 0; i < KEYS; i++) random_key(state, keys[i]);
-  for (size_t i = 0; i < count; i++) patterns[i] = pattern_of(state, keys[i]);
+  for (size_t i = 0; i < count; i++) patterns[i] = pattern_of(state, keys[i], kind);
   grind_matcher *matcher;
   CHECK(matcher_open(patterns, count, &matcher) == GRIND_OK);
   for (int i = 0; i < KEYS; i++) check_key(matcher, patterns, count, keys[i]);
@@ -83,6 +85,24 @@ static void check_filter_rejects(uint64_t *state) {
   matcher_close(matcher);
 }
 
+/* Literal suffixes of the greatest length leave a single value of the low bits. */
+static void check_long_suffixes(uint64_t *state) {
+  for (int round = 0; round < 50; round++) {
+    uint8_t key[32], digits[45];
+    random_bytes(state, key, 32);
+    int length = plain_encode(digits, key);
+    grind_pattern pattern = {{0}, {0}, 0, GRIND_SIDE_MAX};
+    for (int i = 0; i < GRIND_SIDE_MAX; i++)
+      pattern.suffix[i] = (uint64_t)1 << digits[length - GRIND_SIDE_MAX + i];
+    grind_matcher *matcher;
+    CHECK(matcher_open(&pattern, 1, &matcher) == GRIND_OK);
+    const uint64_t *low_bits = matcher_low_bits(matcher);
+    CHECK(__builtin_popcountll(low_bits[0]) + __builtin_popcountll(low_bits[1]) == 1);
+    check_key(matcher, &pattern, 1, key);
+    matcher_close(matcher);
+  }
+}
+
 static void check_refusals(void) {
   grind_matcher *matcher;
   grind_pattern pattern = {{0}, {0}, 0, 0};
@@ -101,9 +121,11 @@ int main(void) {
   uint64_t state = 3;
   check_refusals();
   for (int round = 0; round < 8; round++) {
-    check_round(&state, 1);
-    check_round(&state, PATTERNS);
+    check_round(&state, 1, ANY_SIDES);
+    check_round(&state, PATTERNS, ANY_SIDES);
+    check_round(&state, PATTERNS, SUFFIXES);
   }
+  check_long_suffixes(&state);
   check_filter_rejects(&state);
   return 0;
 }

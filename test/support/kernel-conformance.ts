@@ -53,6 +53,8 @@ function grind(
   } finally {
     search.close();
   }
+  const keys = new Set(hits.map(({ keypair }) => Buffer.from(keypair).toString('hex')));
+  assert.equal(keys.size, hits.length, 'no key comes twice');
   return { attempts: made, hits };
 }
 
