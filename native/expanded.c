@@ -125,8 +125,7 @@ static uint64_t subtract(uint64_t a[4], const uint64_t b[4]) {
   return borrow;
 }
 
-/* 2t + 1 - 2^252 + step modulo L, from 0 to L - 1; of t, 252 bits count. */
-static void scalar_at(uint64_t scalar[4], const uint64_t t[4], int32_t step) {
+void expanded_scalar(uint64_t scalar[4], const uint64_t t[4], int32_t step) {
   for (int i = 0; i < 4; i++) scalar[i] = t[i] << 1 | (i == 0 ? 1 : t[i - 1] >> 63);
   scalar[3] &= ((uint64_t)1 << 61) - 1;
   const uint64_t middle[4] = {0, 0, 0, (uint64_t)1 << 60};
@@ -153,7 +152,7 @@ static void negate(uint64_t scalar[4]) {
 static bool prove(const grind_expanded_search *search, const expanded_candidate *candidate,
                   const uint8_t public_key[GRIND_PUBLIC_BYTES], grind_expanded_hit *hit) {
   uint64_t scalar[4];
-  scalar_at(scalar, search->centres[candidate->centre], candidate->step);
+  expanded_scalar(scalar, search->centres[candidate->centre], candidate->step);
   bool is_zero = (scalar[0] | scalar[1] | scalar[2] | scalar[3]) == 0;
   bool proved = false;
   for (int side = 0; side < 2 && !proved && !is_zero; side++, negate(scalar)) {

@@ -39,6 +39,9 @@ extern const expanded_level expanded_level_portable;
 extern const expanded_level expanded_level_avx2;
 extern const expanded_level expanded_level_avx512;
 
+/* The scalar 2t + 1 - 2^252 + step modulo L, from 0 to L - 1; of t, 252 bits count. */
+void expanded_scalar(uint64_t scalar[4], const uint64_t t[4], int32_t step);
+
 /* The walk for this level, the portable one if it has none of its own. */
 const expanded_level *expanded_level_of(const grind_level *level);
 

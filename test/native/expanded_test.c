@@ -19,6 +19,14 @@ static void *aligned(size_t bytes) {
   return memory;
 }
 
+static int below_l(const uint8_t scalar[32]) {
+  static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6,
+                                    0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
+  for (int i = 31; i >= 0; i--)
+    if (scalar[i] != order[i]) return scalar[i] < order[i];
+  return 0;
+}
+
 typedef struct {
   const expanded_level *level;
   uint64_t (*centres)[4];
@@ -86,6 +94,23 @@ static void check_centre(batch made, const uint64_t (*keys)[2][4], edwards_point
   }
 }
 
+/* The scalars of some points around a centre, as many on each side of zero as there may be. */
+static void check_scalars(batch made, const uint64_t t[4], const uint64_t (*keys)[2][4]) {
+  const int32_t sizes[] = {1, 2, 3, (int32_t)made.level->steps};
+  for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+    int32_t size = sizes[i / 2];
+    uint64_t scalar[4], key[4];
+    uint8_t bytes[32], public_key[32];
+    expanded_scalar(scalar, t, i % 2 ? -size : size);
+    memcpy(bytes, scalar, 32);
+    CHECK(below_l(bytes));
+    grind_public_from_scalar(bytes, public_key);
+    public_key[31] &= 0x7f;
+    memcpy(key, public_key, 32);
+    CHECK(memcmp(key, keys[size - 1][i % 2], 32) == 0);
+  }
+}
+
 /* All keys of the last walk of `made` by centre and step; checks the order on the way. */
 static uint64_t (*keys_of(batch made, size_t passed))[2][4] {
   const size_t steps = made.level->steps;
@@ -111,7 +136,7 @@ static void check_points(const expanded_level *level) {
   static const uint64_t edges[][4] = {
       {0, 0, 0, (uint64_t)1 << 59},                             /* B */
       {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX >> 5},    /* -B */
-      {2, 0, 0, (uint64_t)1 << 59},                             /* 5B */
+      {1, 0, 0, (uint64_t)1 << 59},                             /* 3B */
       {0, 0, 0, 0},                                             /* -(2^252 - 1) B */
       {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},         /* (2^252 - 1) B */
   };
@@ -120,6 +145,8 @@ static void check_points(const expanded_level *level) {
   for (size_t i = 0; i < sizeof edges / sizeof *edges && i + 1 < level->centres; i++)
     memcpy(made.centres[level->centres - 1 - i], edges[i], 32);
   uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+  for (uint32_t i = 0; i < level->centres; i++)
+    check_scalars(made, made.centres[i], (const uint64_t(*)[2][4])keys + i * level->steps);
   for (uint32_t i = 0; i < level->centres; i++)
     check_centre(made, (const uint64_t(*)[2][4])keys + i * level->steps,
                  centre_of(made.centres[i]));
@@ -275,14 +302,6 @@ static void check_faults(const grind_level *level) {
   CHECK(result.faults == 0 && result.hits > 0);
   grind_expanded_close(search);
   free(kept);
-}
-
-static int below_l(const uint8_t scalar[32]) {
-  static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6,
-                                    0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
-  for (int i = 31; i >= 0; i--)
-    if (scalar[i] != order[i]) return scalar[i] < order[i];
-  return 0;
 }
 
 /* Whether a and b, or a and L - b, differ in their low 128 bits alone: of one walk they would. */
