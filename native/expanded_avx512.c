@@ -193,24 +193,68 @@ static inline fe8 listed_points(const expanded_table *table, const fe8 *owns, fe
   return fe8_mul_add(own, y, b);
 }
 
+/* The bytes of each word the other way round. */
+static inline __m512i swapped(__m512i words) {
+  const __m512i order = _mm512_set4_epi32(0x08090a0b, 0x0c0d0e0f, 0x00010203, 0x04050607);
+  return _mm512_shuffle_epi8(words, order);
+}
+
+/* N mod 58^3, see match.c; the quotient by doubles is one too large or too small at most. */
+static inline __m512i tails_of(const __m512i w[4]) {
+  const __m512i modulus = all8(MATCHER_TAIL_MODULUS);
+  __m512i sum = _mm512_setzero_si512();
+  for (int i = 0; i < 4; i++) {
+    __m512i limbs = swapped(w[3 - i]);
+    const uint64_t *weights = &matcher_tail_weights[2 * i];
+    sum = add8(sum, _mm512_mul_epu32(limbs, all8(weights[0])));
+    sum = add8(sum, _mm512_mul_epu32(_mm512_srli_epi64(limbs, 32), all8(weights[1])));
+  }
+  __m512d quotient = _mm512_mul_pd(_mm512_cvtepu64_pd(sum), _mm512_set1_pd(1.0 / (58 * 58 * 58)));
+  __m512i whole = _mm512_mullo_epi64(_mm512_cvttpd_epu64(quotient), modulus);
+  __m512i rest = _mm512_sub_epi64(sum, whole);
+  rest = _mm512_mask_add_epi64(rest, _mm512_movepi64_mask(rest), rest, modulus);
+  return _mm512_mask_sub_epi64(rest, _mm512_cmpge_epu64_mask(rest, modulus), rest, modulus);
+}
+
+static inline __mmask8 marked(const uint64_t *bitmap, __m512i bit) {
+  __m512i word = _mm512_i64gather_epi64(_mm512_srli_epi64(bit, 6), (const long long *)bitmap, 8);
+  return _mm512_test_epi64_mask(_mm512_rorv_epi64(word, bit), all8(1));
+}
+
+/* As matcher_may_match. */
+static inline __mmask8 may_match(matcher_bitmaps bitmaps, const __m512i w[4]) {
+  __mmask8 passed = 0;
+  if (bitmaps.tails != NULL) {
+    const __m512i modulus = all8(MATCHER_TAIL_MODULUS);
+    __m512i tail = tails_of(w), other = add8(tail, all8(128));
+    other = _mm512_min_epu64(other, _mm512_sub_epi64(other, modulus));
+    passed = marked(bitmaps.tails, tail) | marked(bitmaps.tails, other);
+  }
+  if (bitmaps.tops != NULL) passed |= marked(bitmaps.tops, _mm512_srli_epi64(swapped(w[0]), 48));
+  return passed;
+}
+
 static size_t collect_end(collector *c, const expanded_table *table, const fe8 *owns, fe8 rho) {
+  const matcher_bitmaps bitmaps = matcher_step_2(c->matcher);
   size_t count = 0;
   for (size_t at = 0; at < c->listed; at += 8) {
     size_t left = c->listed - at < 8 ? c->listed - at : 8;
-    __m256i ids = _mm256_maskz_loadu_epi32((__mmask8)((1u << left) - 1), &c->list[at]);
+    __mmask8 present = (__mmask8)((1u << left) - 1);
+    __m256i ids = _mm256_maskz_loadu_epi32(present, &c->list[at]);
     __m512i words[4];
-    uint64_t lanes[4][8];
     to_words(words, listed_points(table, owns, rho, _mm512_cvtepu32_epi64(ids)));
+    uint32_t passed = may_match(bitmaps, words) & present;
+    if (__builtin_expect(passed == 0, 1)) continue;
+    uint64_t lanes[4][8];
     for (int i = 0; i < 4; i++) _mm512_storeu_si512(lanes[i], words[i]);
-    for (size_t i = 0; i < left; i++) {
-      uint32_t id = c->list[at + i];
-      expanded_candidate *candidate = &c->out[count];
-      for (int word = 0; word < 4; word++) candidate->key[word] = lanes[word][i];
-      if (!matcher_may_match(c->matcher, candidate->key)) continue;
+    for (; passed != 0; passed &= passed - 1) {
+      int lane = __builtin_ctz(passed);
+      uint32_t id = c->list[at + (size_t)lane];
       int32_t step = (int32_t)(id >> 4) + 1;
+      expanded_candidate *candidate = &c->out[count++];
       candidate->centre = c->centre + (id & 7);
       candidate->step = id & 8 ? -step : step;
-      count++;
+      for (int word = 0; word < 4; word++) candidate->key[word] = lanes[word][lane];
     }
   }
   return count;

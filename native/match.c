@@ -14,7 +14,7 @@ enum {
   BASE = 58,
   DIGITS_MAX = 44,
   TAIL_DIGITS = 3,
-  TAIL_MODULUS = 58 * 58 * 58,
+  TAIL_MODULUS = MATCHER_TAIL_MODULUS,
   TOP_VALUES = 1 << 16,
   GROUP_DIGITS = 5,
   GROUP_MODULUS = 58 * 58 * 58 * 58 * 58,
@@ -240,9 +240,17 @@ bool matcher_signs_exclude(const grind_matcher *matcher) {
   return !matcher->by_prefix && both <= allowed / 50;
 }
 
+matcher_bitmaps matcher_step_2(const grind_matcher *matcher) {
+  return (matcher_bitmaps){matcher->by_suffix ? matcher->tails : NULL,
+                           matcher->by_prefix ? matcher->tops : NULL};
+}
+
+const uint64_t matcher_tail_weights[8] = {1,     161952, 129480, 77872,
+                                          71800, 63736,  162536, 80128};
+
 /* N mod 58^3: eight limbs of 32 bits, each times 2^(32 i) mod 58^3 < 2^18, stay below 2^53. */
 static uint32_t tail_of(const uint64_t key[4]) {
-  static const uint64_t weights[8] = {1, 161952, 129480, 77872, 71800, 63736, 162536, 80128};
+  const uint64_t *weights = matcher_tail_weights;
   uint64_t sum = 0;
   for (int i = 0; i < 4; i++) {
     uint64_t limbs = __builtin_bswap64(key[3 - i]);

@@ -34,6 +34,20 @@ bool matcher_signs_exclude(const grind_matcher *matcher);
 /* Step 2: for a key that step 1 passed, as four little-endian words, bit 255 clear. */
 bool matcher_may_match(const grind_matcher *matcher, const uint64_t key[4]);
 
+/* What step 2 looks at, for who does it on many keys at once: bitmaps over N mod 58^3, where a key
+ * passes with N or N + 128, and over the first two bytes, the first one high. NULL if no pattern
+ * is filtered by that side. */
+typedef struct {
+  const uint64_t *tails, *tops;
+} matcher_bitmaps;
+
+matcher_bitmaps matcher_step_2(const grind_matcher *matcher);
+
+enum { MATCHER_TAIL_MODULUS = 58 * 58 * 58 };
+
+/* 2^(32 i) mod 58^3 */
+extern const uint64_t matcher_tail_weights[8];
+
 /* Step 3, exact: the index of the first pattern that matches, or -1. */
 int matcher_find(const grind_matcher *matcher, const uint8_t public_key[32]);
 
