@@ -35,6 +35,7 @@ export const ERRORS = {
   INTERNAL: kind(500, 'Something failed inside the server'),
   POOL_EMPTY: kind(503, 'The pool has fewer addresses left than were asked for', true),
   STORE_UNAVAILABLE: kind(503, 'The store cannot be written now', true),
+  JOURNAL_UNAVAILABLE: kind(503, 'The dispense journal cannot be written now', true),
   DRAINING: kind(503, 'The server is shutting down', true),
 
   // Patterns

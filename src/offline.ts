@@ -4,6 +4,7 @@
  */
 import type { Config } from './config.ts';
 import { VanityError } from './errors.ts';
+import { recoverIn } from './pool/journals.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -20,7 +21,12 @@ export async function dispenseOffline(
   pool: string,
   count: number,
 ): Promise<ReadyAddress[]> {
-  await using store = await openSqliteStore({ directory, sealingKey, create: false });
+  await using store = await openSqliteStore({
+    directory,
+    sealingKey,
+    create: false,
+    recover: recoverIn(directory),
+  });
   const { leased, counts } = await store.turn(pool, 0, count);
   if (leased.length < count) {
     await store.returnLease(pool);

@@ -98,10 +98,13 @@ export class Service implements AsyncDisposable {
     promise.catch(() => undefined);
     this.failed = promise;
     this.#fail = reject;
-    const noRefill = () => Promise.reject(new Error('the main thread dispenses nothing'));
+    const none = (): never => {
+      throw new Error('the main thread dispenses nothing');
+    };
+    const hands = { refill: none, record: none };
     this.#pools = config.pools.map((pool) => {
       const shared = sharePool(pool);
-      return { shared, status: new Pool(shared, noRefill), grinding: grindingBoard(shared) };
+      return { shared, status: new Pool(shared, hands), grinding: grindingBoard(shared) };
     });
   }
 
@@ -242,8 +245,9 @@ export class Service implements AsyncDisposable {
 
   async #listen(thread: HttpThread, on: ListenOn): Promise<number> {
     const { port1, port2 } = new MessageChannel();
-    await this.#store!.call('connect', port1, { transfer: [port1] });
-    const port = await thread.calls.call('listen', { on, store: port2 }, { transfer: [port2] });
+    const journal = await this.#store!.call('connect', port1, { transfer: [port1] });
+    const what = { on, store: port2, journal };
+    const port = await thread.calls.call('listen', what, { transfer: [port2] });
     const since = performance.now();
     thread.worker.once('exit', () => {
       this.#httpThreads.delete(thread);

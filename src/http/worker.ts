@@ -9,6 +9,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
+import { JournalWriter } from '../pool/journal.ts';
 import { Pool, type RefillCalls, type SharedPool } from '../pool/pool.ts';
 import { answer, Caller } from '../port.ts';
 import { buildApp } from './app.ts';
@@ -33,8 +34,10 @@ export interface HttpWorkerData {
 
 /** What the main thread may ask. */
 export type HttpCalls = {
-  /** `store` answers `RefillCalls`. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED. */
-  listen(what: { on: ListenOn; store: MessagePort }): Promise<number>;
+  /**
+   * `store` answers `RefillCalls`; `journal` is the path of this thread's own. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED.
+   */
+  listen(what: { on: ListenOn; store: MessagePort; journal: string }): Promise<number>;
   /** Answers what has come and closes; connections still open after `seconds` are cut. */
   drain(seconds: number): Promise<void>;
 };
@@ -44,6 +47,7 @@ if (parentPort !== null) await run(workerData as HttpWorkerData);
 async function run(data: HttpWorkerData): Promise<void> {
   const log = createLog('http', data.logLevel, data.isPretty);
   let store: Caller<RefillCalls> | undefined;
+  let journal: JournalWriter | undefined;
   let isDraining = false;
 
   const refill = async (pool: string, count: number): Promise<void> => {
@@ -51,7 +55,13 @@ async function run(data: HttpWorkerData): Promise<void> {
       throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
     await store.call('refill', { pool, count }, { timeoutMs: REFILL_TIMEOUT_MS });
   };
-  const pools = new Map(data.pools.map((shared) => [shared.name, new Pool(shared, refill)]));
+  const record = (pool: string, position: number, count: number): void => {
+    if (journal === undefined)
+      throw new VanityError('JOURNAL_UNAVAILABLE', 'no journal is open yet');
+    journal.write(pool, position, count);
+  };
+  const hands = { refill, record };
+  const pools = new Map(data.pools.map((shared) => [shared.name, new Pool(shared, hands)]));
   const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = grinderBoard(data.grinder);
   const { version, startedAt, isCompat } = data;
@@ -73,7 +83,8 @@ async function run(data: HttpWorkerData): Promise<void> {
   });
 
   const calls: HttpCalls = {
-    async listen({ on, store: port }) {
+    async listen({ on, store: port, journal: path }) {
+      journal = new JournalWriter(path, data.pools);
       store = new Caller<RefillCalls>(port, 'STORE_UNAVAILABLE');
       await app.listen(on).catch((error: NodeJS.ErrnoException) => {
         throw listenError(error, on);
@@ -91,6 +102,7 @@ async function run(data: HttpWorkerData): Promise<void> {
       app.server.closeAllConnections();
       await closed;
       store?.close();
+      journal?.close();
     },
   };
   answer(data.port, calls, (error) => log.error({ err: error }, 'an HTTP thread failed'));

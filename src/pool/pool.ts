@@ -2,7 +2,8 @@
  * A pool as an HTTP thread sees it: addresses from the ready queue, and a status that is exact at
  * any moment without asking anybody. `sharePool` makes the memory that all threads have in common.
  *
- * A dispense that the ready queue can serve is a memory operation and nothing else. When the queue
+ * A dispense that the ready queue can serve is a memory operation and a record in the dispense
+ * journal, which is written before the addresses are given to the caller. When the queue
  * holds less than is asked for, the store thread is asked to refill it, and the request tries
  * again: whatever leaves, leaves through the queue.
  *
@@ -92,6 +93,14 @@ export interface PoolStatus extends PoolCounts {
   };
 }
 
+/** What a pool needs of its thread to hand addresses out. */
+export interface Hands {
+  /** Resolves after the store thread did what it could to have `count` ready. */
+  readonly refill: (pool: string, count: number) => Promise<void>;
+  /** Returns when the hand-out of `count` addresses from `position` on outlives the process. */
+  readonly record: (pool: string, position: number, count: number) => void;
+}
+
 const RETRY_AFTER_MAX = 3600;
 /** Refills that one request waits for: each finds the store with enough left, or ends it. */
 const REFILLS_MAX = 8;
@@ -101,30 +110,36 @@ export class Pool {
   readonly #queue: ReadyQueue;
   readonly #counts: CountsBoard;
   readonly #grinding: GrindingBoard;
-  readonly #refill: (pool: string, count: number) => Promise<void>;
+  readonly #hands: Hands;
 
-  /** `refill` resolves after the store thread did what it could to have `count` ready. */
-  constructor(shared: SharedPool, refill: (pool: string, count: number) => Promise<void>) {
+  constructor(shared: SharedPool, hands: Hands) {
     this.shared = shared;
     this.#queue = new ReadyQueue(shared.queue);
     this.#counts = countsBoard(shared);
     this.#grinding = grindingBoard(shared);
-    this.#refill = refill;
+    this.#hands = hands;
   }
 
-  /** `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. */
+  /**
+   * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. Error:
+   * JOURNAL_UNAVAILABLE; what was popped by then is given up.
+   */
   pop(count: number): ReadyAddress[] | undefined {
-    return this.#queue.pop(count);
+    const addresses = this.#queue.pop(count);
+    if (addresses !== undefined) {
+      this.#hands.record(this.shared.name, this.#queue.poppedFrom, count);
+    }
+    return addresses;
   }
 
-  /** All `count` (1..COUNT_MAX) addresses or none. Errors: POOL_EMPTY, STORE_UNAVAILABLE. */
+  /** All `count` (1..COUNT_MAX) addresses or none. Errors: POOL_EMPTY, and of both hands. */
   async dispense(count: number): Promise<ReadyAddress[]> {
     for (let refills = 0; ; refills++) {
-      const addresses = this.#queue.pop(count);
+      const addresses = this.pop(count);
       if (addresses !== undefined) return addresses;
       const { available, leased } = this.status();
       if (available + leased < count || refills === REFILLS_MAX) throw this.#empty(count);
-      await this.#refill(this.shared.name, count);
+      await this.#hands.refill(this.shared.name, count);
     }
   }
 

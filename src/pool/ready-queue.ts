@@ -96,6 +96,7 @@ export class ReadyQueue {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
   readonly #texts: Latin1;
+  #poppedFrom = 0;
 
   /**
    * A new, empty queue. `capacity` (addresses) is rounded up to a power of two, at most
@@ -203,8 +204,15 @@ export class ReadyQueue {
       if (run < count) this.#read(0, count - run, addresses, run);
       const seen = head | 0;
       const next = (head + count) | 0;
-      if (Atomics.compareExchange(this.#words, HEAD_WORD, seen, next) === seen) return addresses;
+      if (Atomics.compareExchange(this.#words, HEAD_WORD, seen, next) !== seen) continue;
+      this.#poppedFrom = head;
+      return addresses;
     }
+  }
+
+  /** Position of the first address of the last pop by this object. */
+  get poppedFrom(): number {
+    return this.#poppedFrom;
   }
 
   #slot(position: number): number {

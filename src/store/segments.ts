@@ -113,6 +113,13 @@ export class Segments {
     }
   }
 
+  /** The `count` oldest leased addresses, or all if they are fewer, are dispensed: how many. */
+  dispense(pool: number, count: number, epoch: number, at: number): number {
+    const ranges = this.oldest(pool, 'leased', count);
+    for (const range of ranges) this.change(pool, range, 'leased', { to: 'dispensed', epoch, at });
+    return total(ranges);
+  }
+
   /** All addresses of the range, which lies in one segment, go from `from` to `change.to`. */
   change(pool: number, range: Range, from: State, change: Change): void {
     const { to, epoch, at, lease, cause } = { epoch: 0, at: 0, lease: 0, cause: '', ...change };
@@ -128,7 +135,7 @@ export class Segments {
   changeLeased(pool: number, change: Change): number {
     const ranges = this.oldest(pool, 'leased', Number.POSITIVE_INFINITY);
     for (const range of ranges) this.change(pool, range, 'leased', change);
-    return ranges.reduce((sum, range) => sum + sizeOf(range), 0);
+    return total(ranges);
   }
 
   /** Marks dispensed addresses, which lie in one segment: their secrets are gone. */
@@ -160,6 +167,10 @@ export class Segments {
     const { absorb, remove } = this.#statements;
     if (absorb.run({ pool, at }).changes > 0) remove.run({ pool, at });
   }
+}
+
+function total(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, range) => sum + sizeOf(range), 0);
 }
 
 export function sizeOf({ first, last }: Range): number {

@@ -8,14 +8,17 @@ import { SEALED_BYTES } from '../keypair/seal.ts';
 import type { Origin, PoolCounts, StoredPool } from './store.ts';
 
 const SQL = {
-  meta: 'SELECT store_id, sealing_key, next_id, epoch FROM meta',
-  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?',
+  meta: 'SELECT store_id, sealing_key, next_id, epoch, journals FROM meta',
+  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?, journals = 0',
+  startPositions: 'UPDATE pools SET position = 0',
+  addJournal: 'UPDATE meta SET journals = journals + 1 RETURNING journals',
   saveNextId: 'UPDATE meta SET next_id = ?',
   anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
   dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
   addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
   pools: 'SELECT * FROM pools ORDER BY id',
   pool: 'SELECT * FROM pools WHERE name = ?',
+  advance: 'UPDATE pools SET position = (position + ?) & 4294967295 WHERE id = ?',
   addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
   addAddress: `INSERT INTO addresses
       (id, pool_id, seq, key_hash, data_key_id, sealed, origin, created_at)
@@ -45,6 +48,7 @@ export interface MetaRow {
   readonly sealing_key: Uint8Array | null;
   readonly next_id: number;
   readonly epoch: number;
+  readonly journals: number;
 }
 
 export interface PoolRow extends PoolCounts {
@@ -53,6 +57,7 @@ export interface PoolRow extends PoolCounts {
   readonly prefix: string;
   readonly suffix: string;
   readonly ignore_case: number;
+  readonly position: number;
   readonly keys: KeyType;
 }
 
@@ -64,6 +69,10 @@ export interface AddressRow {
   readonly sealed: Uint8Array;
   readonly origin: Origin;
   readonly created_at: number;
+}
+
+export function metaOf(statements: Statements): MetaRow {
+  return statements.meta.get() as unknown as MetaRow;
 }
 
 export function poolRows(statements: Statements): PoolRow[] {

@@ -17,11 +17,12 @@ import { createSealingKey, loadSealingKey, type SealingKey } from '../keypair/se
 import { holdDataDirectory } from './data-directory.ts';
 import { type Range, Segments, sizeOf } from './segments.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
+import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
 import {
   type AddressRow,
   countsOf,
-  type MetaRow,
+  metaOf,
   type PoolRow,
   poolRows,
   prepareStatements,
@@ -32,10 +33,13 @@ import type {
   Counters,
   Hit,
   InsertReport,
+  LastEpoch,
   LeasedAddress,
   LeaseReport,
   PoolCounts,
   PoolIdentity,
+  Recovered,
+  Recovery,
   Store,
   StoredPool,
 } from './store.ts';
@@ -49,6 +53,8 @@ export interface SqliteStoreOptions {
   readonly sealingKey: string;
   /** Without it a directory that holds no store is STORE_NOT_FOUND, and stays as it is. */
   readonly create?: boolean;
+  /** Reads the journals of the last epoch; without it what was leased then is burned. */
+  readonly recover?: (last: LastEpoch) => Recovery;
 }
 
 /**
@@ -57,7 +63,7 @@ export interface SqliteStoreOptions {
  * SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  const { directory, sealingKey, create = true } = options;
+  const { directory, sealingKey, create = true, recover } = options;
   using resources = new DisposableStack();
   const { storeFile } = resources.use(holdDataDirectory(directory, create));
   try {
@@ -65,7 +71,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const statements = prepareStatements(db);
     const key = await sealingKeyOf(statements, sealingKey);
     const segments = new Segments(db);
-    const epoch = transaction(db, () => startEpoch(statements, segments, key));
+    const epoch = transaction(db, () => startEpoch(statements, segments, key, recover));
     return new SqliteStore({ db, storeFile, statements, segments, key, epoch }, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
@@ -93,24 +99,6 @@ async function sealingKeyOf(statements: Statements, source: string): Promise<Sea
   return key;
 }
 
-interface Epoch {
-  readonly storeId: string;
-  readonly number: number;
-  readonly burned: Readonly<Record<string, number>>;
-}
-
-function startEpoch(statements: Statements, segments: Segments, key: SealingKey): Epoch {
-  statements.startEpoch.run(key.publicKey);
-  const { store_id: storeId, epoch: number } = metaOf(statements);
-  const change = { to: 'burned', epoch: number, at: Date.now(), cause: 'crash' } as const;
-  const burned: Record<string, number> = {};
-  for (const { id, name } of poolRows(statements)) {
-    const count = segments.changeLeased(id, change);
-    if (count > 0) burned[name] = count;
-  }
-  return { storeId, number, burned };
-}
-
 interface Opened {
   readonly db: DatabaseSync;
   readonly storeFile: string;
@@ -123,7 +111,7 @@ interface Opened {
 class SqliteStore implements Store {
   readonly id: string;
   readonly epoch: number;
-  readonly burnedAtOpen: Readonly<Record<string, number>>;
+  readonly recovered: Readonly<Record<string, Recovered>>;
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #statements: Statements;
@@ -137,7 +125,7 @@ class SqliteStore implements Store {
     const { db, storeFile, statements, segments, key, epoch } = opened;
     this.id = epoch.storeId;
     this.epoch = epoch.number;
-    this.burnedAtOpen = epoch.burned;
+    this.recovered = epoch.recovered;
     this.#db = db;
     this.#path = storeFile;
     this.#statements = statements;
@@ -194,7 +182,11 @@ class SqliteStore implements Store {
       try {
         return this.#transaction(() => {
           const at = Date.now();
-          this.#dispense(id, dispensed, at);
+          const recorded = this.#segments.dispense(id, dispensed, this.epoch, at);
+          if (recorded !== dispensed) {
+            throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
+          }
+          if (dispensed > 0) this.#statements.advance.run(dispensed, id);
           this.#segments.lease(id, ranges, this.epoch, at);
           for (const seq of unsealable) {
             const burned = { to: 'burned', epoch: this.epoch, at, cause: 'unsealable' } as const;
@@ -207,6 +199,10 @@ class SqliteStore implements Store {
         throw error;
       }
     });
+  }
+
+  addJournal(): Promise<number> {
+    return this.#call(() => Number(this.#statements.addJournal.get()!.journals));
   }
 
   returnLease(pool: string): Promise<number> {
@@ -322,16 +318,6 @@ class SqliteStore implements Store {
     return { leased, unsealable: [...unsealable] };
   }
 
-  #dispense(pool: number, count: number, at: number): void {
-    const ranges = this.#segments.oldest(pool, 'leased', count);
-    const leased = ranges.reduce((sum, range) => sum + sizeOf(range), 0);
-    if (leased !== count) throw new RangeError(`${count} dispensed, but ${leased} are leased`);
-    for (const range of ranges) {
-      const change = { to: 'dispensed', epoch: this.epoch, at } as const;
-      this.#segments.change(pool, range, 'leased', change);
-    }
-  }
-
   #destroy(before: number): number {
     const { oldestSecrets, overwrite } = this.#statements;
     let left = DESTROY_MAX;
@@ -373,10 +359,6 @@ class SqliteStore implements Store {
   #transaction<T>(work: () => T): T {
     return transaction(this.#db, work);
   }
-}
-
-function metaOf(statements: Statements): MetaRow {
-  return statements.meta.get() as unknown as MetaRow;
 }
 
 function seqsOf({ first, last }: Range): number[] {

@@ -76,6 +76,29 @@ export interface LeaseReport {
   readonly counts: PoolCounts;
 }
 
+/** An epoch that has ended, cleanly or not. */
+export interface LastEpoch {
+  readonly storeId: string;
+  readonly epoch: number;
+  /** Dispense journals that were added to it. */
+  readonly journals: number;
+}
+
+/** What the journals of an epoch that did not stop cleanly say. */
+export interface Recovery {
+  /** False: they are not all there. Then whatever was leased may have left. */
+  readonly isTrusted: boolean;
+  /** By pool, the position of its ready queue behind the last address that may have left. */
+  readonly ends: ReadonlyMap<string, number>;
+}
+
+/** What became of the leases of a run that did not stop cleanly, of one pool. */
+export interface Recovered {
+  readonly dispensed: number;
+  readonly returned: number;
+  readonly burned: number;
+}
+
 /** Figures that outlive a run: totals since the store was made, by name. */
 export type Counters = Readonly<Record<string, number>>;
 
@@ -85,10 +108,10 @@ export interface Store extends AsyncDisposable {
   /** Grows by one with every opening for service. */
   readonly epoch: number;
   /**
-   * Addresses that the last run had leased and may have handed out: burned at opening, by pool
-   * name. Empty after a clean stop.
+   * What became of what the last run had leased, by pool name. Empty after a clean stop. What its
+   * journals name is dispensed; the rest is returned if they are trusted, and burned if not.
    */
-  readonly burnedAtOpen: Readonly<Record<string, number>>;
+  readonly recovered: Readonly<Record<string, Recovered>>;
 
   /** Every pool that the store knows, configured or not. */
   pools(): Promise<StoredPool[]>;
@@ -110,6 +133,12 @@ export interface Store extends AsyncDisposable {
    * RangeError if fewer than `dispensed` are leased.
    */
   turn(pool: string, dispensed: number, wanted: number): Promise<LeaseReport>;
+
+  /**
+   * Counts one more dispense journal in, which exists by now, and returns its number in the epoch,
+   * from 1. From then on a start without that journal trusts none.
+   */
+  addJournal(): Promise<number>;
 
   /** Gives every leased address of the pool back to `available`: none of them was handed out. */
   returnLease(pool: string): Promise<number>;

@@ -10,7 +10,9 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import { StoreHealth } from '../pool/health.ts';
+import { Journals, recoverIn } from '../pool/journals.ts';
 import type { RefillCalls, SharedPool } from '../pool/pool.ts';
+import { ReadyQueue } from '../pool/ready-queue.ts';
 import { type Exclusively, Refiller } from '../pool/refill.ts';
 import { answer } from '../port.ts';
 import { openSqliteStore } from './sqlite.ts';
@@ -41,8 +43,11 @@ export type StoreCalls = {
   open(): Promise<OpenReport>;
   insert(hits: readonly Hit[]): Promise<InsertReport>;
   saveCounters(counters: Counters): Promise<void>;
-  /** Serves an HTTP thread's `RefillCalls` on a port of its own. */
-  connect(port: MessagePort): void;
+  /**
+   * Serves an HTTP thread's `RefillCalls` on a port of its own. Returns the path of the dispense
+   * journal that is made for it. Error: JOURNAL_UNAVAILABLE.
+   */
+  connect(port: MessagePort): Promise<string>;
   /** After the last request is answered. */
   stop(counters: Counters): Promise<void>;
 };
@@ -61,12 +66,14 @@ if (parentPort !== null) {
     },
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
-    connect(port) {
+    async connect(port) {
       const { refiller } = opened();
+      const journal = await opened().addJournal();
       const refillCalls: RefillCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
       };
       answer(port, refillCalls, die);
+      return journal;
     },
     stop: async (counters) => served?.stop(counters),
   };
@@ -77,6 +84,9 @@ if (parentPort !== null) {
 class ServedStore {
   readonly refiller: Refiller;
   readonly #store: Store;
+  readonly #journals: Journals;
+  readonly #records: number;
+  #journalCount = 0;
   readonly #retentionMs: number;
   readonly #exclusively = inTurn();
   readonly #log: Log;
@@ -86,7 +96,8 @@ class ServedStore {
   #failure: ErrorCode | undefined;
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
-    const store = await openSqliteStore(data);
+    const { directory } = data;
+    const store = await openSqliteStore({ ...data, recover: recoverIn(directory) });
     try {
       const served = new ServedStore(store, data);
       for (const shared of data.pools) {
@@ -105,6 +116,10 @@ class ServedStore {
 
   private constructor(store: Store, data: StoreWorkerData) {
     this.#store = store;
+    this.#journals = new Journals(store.id, data.directory);
+    // What they said is in the store.
+    this.#journals.removeAll();
+    this.#records = data.pools.reduce((sum, { queue }) => sum + new ReadyQueue(queue).capacity, 0);
     this.#retentionMs = data.retentionHours * 3_600_000;
     this.#log = createLog('store', data.logLevel, data.isPretty);
     this.#health = new StoreHealth(data.health);
@@ -117,8 +132,8 @@ class ServedStore {
         if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
       },
     });
-    for (const [pool, burned] of Object.entries(store.burnedAtOpen)) {
-      this.#log.warn({ pool, burned }, 'the last run did not stop cleanly: its leases are burned');
+    for (const [pool, recovered] of Object.entries(store.recovered)) {
+      this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
     }
   }
 
@@ -155,11 +170,27 @@ class ServedStore {
     return this.#exclusively(() => this.#store.saveCounters(counters));
   }
 
+  /** A journal exists before the store counts on it. */
+  addJournal(): Promise<string> {
+    return this.#exclusively(async () => {
+      let path: string;
+      try {
+        path = this.#journals.create(this.#store.epoch, this.#journalCount + 1, this.#records);
+      } catch (cause) {
+        const detail = `${this.#journals.directory}: ${(cause as Error).message}`;
+        throw new VanityError('JOURNAL_UNAVAILABLE', detail, { cause });
+      }
+      this.#journalCount = await this.#store.addJournal();
+      return path;
+    });
+  }
+
   async stop(counters: Counters): Promise<void> {
     clearInterval(this.#destroyer);
     try {
       await this.refiller.stop();
       await this.saveCounters(counters);
+      this.#journals.removeAll();
     } finally {
       await this.#exclusively(() => this.#store.close());
     }

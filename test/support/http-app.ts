@@ -10,7 +10,7 @@ import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
-import { countsBoard, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
+import { countsBoard, type Hands, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
 
 export function readyAddress(id: number): ReadyAddress {
@@ -40,13 +40,14 @@ export interface TestApp {
   readonly drain: () => void;
 }
 
-/** One pool, `pet`. `refill` stands for the store thread. */
+/** One pool, `pet`. `refill` stands for the store thread, `record` for the dispense journal. */
 export async function testApp(
-  refill: (pool: string, count: number) => Promise<void> = () => Promise.resolve(),
+  refill: Hands['refill'] = () => Promise.resolve(),
   isCompat = true,
+  record: Hands['record'] = () => undefined,
 ): Promise<TestApp> {
   const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
-  const pools = new Map([[shared.name, new Pool(shared, refill)]]);
+  const pools = new Map([[shared.name, new Pool(shared, { refill, record })]]);
   const storeHealth = new StoreHealth();
   let isDraining = false;
   const app = await buildApp({

@@ -108,7 +108,7 @@ const OPERATIONS: Record<string, (subject: Subject) => Promise<number>> = {
   destroy: ({ store }) => store.destroyDispensed(LATER),
   reopen: async (subject) => {
     await subject.reopen();
-    return subject.store.burnedAtOpen.pet ?? 0;
+    return subject.store.recovered.pet?.burned ?? 0;
   },
 };
 
@@ -224,14 +224,14 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       const { leased } = await subject.store.turn('pet', 0, 4);
       await subject.store.turn('pet', 1, 0);
       await subject.reopen();
-      assert.deepEqual(subject.store.burnedAtOpen, { pet: 3 });
+      assert.deepEqual(subject.store.recovered, { pet: { dispensed: 0, returned: 0, burned: 3 } });
       assert.equal(await subject.figures(), '2 0 1 3');
       const given = new Set(leased.map(({ id }) => id));
       const { leased: rest } = await subject.store.turn('pet', 0, 9);
       assert.ok(rest.every(({ id }) => !given.has(id)));
       await subject.store.returnLease('pet');
       await subject.reopen();
-      assert.deepEqual(subject.store.burnedAtOpen, {}, 'a clean stop burns nothing');
+      assert.deepEqual(subject.store.recovered, {}, 'a clean stop burns nothing');
       assert.equal(await subject.figures(), '2 0 1 3');
     });
 

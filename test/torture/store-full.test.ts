@@ -54,7 +54,7 @@ test('a file that may not grow fails one call, and loses nothing', async () => {
   assert.deepEqual([available + dispensed, dispensed], [ground, 4]);
 
   await using store = await openStoreIn(directory);
-  assert.deepEqual(store.burnedAtOpen, {});
+  assert.deepEqual(store.recovered, {});
   assert.deepEqual(await store.counts('pet'), told.counts);
   const { inserted } = await store.insert(hitsFor('pet', 4096));
   assert.equal(inserted, 4096, 'with room again');

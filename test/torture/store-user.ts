@@ -16,7 +16,7 @@ const say = (...words: unknown[]) => writeSync(STDOUT, `${words.join(' ')}\n`);
 
 const store = await openStoreIn(process.argv[2]!);
 await store.definePool(poolNamed('pet'));
-say('open', store.burnedAtOpen.pet ?? 0);
+say('open', store.recovered.pet?.burned ?? 0);
 for (let leased = 0; ; ) {
   const hits = hitsFor('pet', randomInt(1, 60));
   await store.insert(hits);

@@ -103,6 +103,29 @@ test('a store that fails leaves the ready addresses to be had', async () => {
   );
 });
 
+test('a hand-out that cannot be recorded does not leave', async () => {
+  const records: unknown[] = [];
+  let isBroken = false;
+  const { app, shared } = await testApp(undefined, true, (...record) => {
+    if (isBroken) throw new VanityError('JOURNAL_UNAVAILABLE', 'no space');
+    records.push(record);
+  });
+  const addresses = fillPool(shared, 6);
+  const ask = () =>
+    app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL, payload: { count: 2 } });
+  assert.equal((await ask()).statusCode, 200);
+  isBroken = true;
+  const refused = await ask();
+  assertProblem(refused, 'JOURNAL_UNAVAILABLE', /no space/);
+  for (const { address } of addresses) assert.ok(!refused.body.includes(address));
+  isBroken = false;
+  assert.equal((await ask()).json().addresses[0].id, 5, 'what was popped in vain is given up');
+  assert.deepEqual(records, [
+    ['pet', 0, 2],
+    ['pet', 4, 2],
+  ]);
+});
+
 test('bad bodies are refused by name and nothing is handed out', async () => {
   const { app, shared } = await testApp();
   fillPool(shared, 4);

@@ -7,10 +7,12 @@ CREATE TABLE meta (
   -- sealing key is told. NULL until the first start has one.
   sealing_key BLOB CHECK (length(sealing_key) = 32),
   next_id INTEGER NOT NULL CHECK (next_id >= 1),
-  epoch INTEGER NOT NULL CHECK (epoch >= 0)
+  epoch INTEGER NOT NULL CHECK (epoch >= 0),
+  -- Dispense journals of this epoch.
+  journals INTEGER NOT NULL CHECK (journals >= 0)
 ) STRICT;
 
-INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0);
+INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0, 0);
 
 CREATE TABLE data_keys (
   id INTEGER PRIMARY KEY,
@@ -33,6 +35,8 @@ CREATE TABLE pools (
   burned INTEGER NOT NULL DEFAULT 0 CHECK (burned >= 0),
   ground INTEGER NOT NULL DEFAULT 0 CHECK (ground >= 0),
   imported INTEGER NOT NULL DEFAULT 0 CHECK (imported >= 0),
+  -- Dispensed by turns of this epoch, as the 32-bit position of the ready queue.
+  position INTEGER NOT NULL DEFAULT 0 CHECK (position BETWEEN 0 AND 4294967295),
   CHECK (available + leased + reserved + dispensed + burned = ground + imported)
 ) STRICT;
 

@@ -1,0 +1,141 @@
+/** What a crash leaves, and what the next start makes of it: a real store and real journals. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { JournalWriter } from '../../src/pool/journal.ts';
+import { Journals, recoverIn } from '../../src/pool/journals.ts';
+import { sharePool } from '../../src/pool/pool.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
+
+const IDENTITY = { name: 'pet', prefix: '', suffix: '[a-z]Pet', ignoreCase: false, keys: 'seed' };
+
+class Crashed implements AsyncDisposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  store!: Store;
+
+  get journals(): Journals {
+    return new Journals(this.store.id, this.directory);
+  }
+
+  open = async (): Promise<void> => {
+    const sealingKey = `file:${this.directory}/sealing.key`;
+    const { directory } = this;
+    this.store = await openSqliteStore({ directory, sealingKey, recover: recoverIn(directory) });
+  };
+
+  /** `leased` addresses in the queue, of which the store has recorded `recorded` as dispensed. */
+  async lease(leased: number, recorded: number): Promise<void> {
+    await this.open();
+    await this.store.definePool({ ...IDENTITY, keys: 'seed' });
+    const hits = Array.from({ length: leased }, () => keypairOf(randomBytes(32)));
+    await this.store.insert(hits.map((keypair) => ({ pool: 'pet', keypair })));
+    await this.store.turn('pet', 0, leased);
+    await this.store.turn('pet', recorded, 0);
+  }
+
+  /** A journal of one more thread, with these pops in it. */
+  async journal(...pops: readonly (readonly [position: number, count: number])[]): Promise<string> {
+    const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
+    const path = this.journals.create(this.store.epoch, this.#next++, 100);
+    await this.store.addJournal();
+    const writer = new JournalWriter(path, [shared]);
+    for (const [position, count] of pops) writer.write('pet', position, count);
+    writer.close();
+    return path;
+  }
+  #next = 1;
+
+  /** Ends without a stop and starts again: what became of the leases. */
+  async restart() {
+    await this.store.close();
+    await this.open();
+    const { dispensed, available, burned } = await this.store.counts('pet');
+    assert.equal((await this.store.counts('pet')).leased, 0);
+    return { ...this.store.recovered.pet, counts: [dispensed, available, burned] };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+    rmSync(this.journals.directory, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+test('what the journals name is dispensed, the rest returned, nothing burned', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([4, 1], [5, 2]);
+  await crashed.journal([9, 3]);
+  assert.deepEqual(await crashed.restart(), {
+    dispensed: 7,
+    returned: 8,
+    burned: 0,
+    counts: [12, 8, 0],
+  });
+});
+
+test('records that the store has recorded already say nothing new', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([0, 5]);
+  const { dispensed, returned } = await crashed.restart();
+  assert.deepEqual([dispensed, returned], [0, 15]);
+});
+
+test('no journal at all: nobody was served', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 0);
+  const { dispensed, returned } = await crashed.restart();
+  assert.deepEqual([dispensed, returned], [0, 20]);
+});
+
+test('one journal of two is lost: all that was leased is burned', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([5, 1]);
+  rmSync(await crashed.journal([6, 1]));
+  assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
+});
+
+test('a journal that is damaged in its header is lost', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  writeFileSync(await crashed.journal([5, 1]), Buffer.alloc(12_928));
+  assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
+});
+
+test('a journal that says more than was leased is not believed', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([5, 16]);
+  assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
+});
+
+test('positions start again with each epoch', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([5, 5]);
+  await crashed.restart(); // 10 dispensed, 10 returned
+  await crashed.store.turn('pet', 0, 10);
+  await crashed.store.addJournal();
+  crashed.journals.create(crashed.store.epoch, 1, 10);
+  const { dispensed, returned } = await crashed.restart();
+  assert.deepEqual([dispensed, returned], [0, 10]);
+});
+
+test('journals lie in a place of this user alone, and go when they are told of', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(5, 0);
+  await crashed.journal([0, 1]);
+  const { directory } = crashed.journals;
+  assert.equal(statSync(directory).mode & 0o777, 0o700);
+  assert.equal(readdirSync(directory).length, 1);
+  crashed.journals.removeAll();
+  assert.deepEqual(readdirSync(directory), []);
+});
