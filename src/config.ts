@@ -54,6 +54,8 @@ interface Rule {
   readonly fallback: unknown;
   /** What is allowed, for people. */
   readonly allowed: string;
+  /** Somebody may have put a secret here: it is not repeated. */
+  readonly isSecret?: boolean;
   /** The value if it is allowed, else undefined. */
   read(value: unknown): unknown;
 }
@@ -109,7 +111,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.drain_seconds': whole(20, 0, 3600),
   'store.url': text('file:./data', '"file:DIRECTORY" in this version', /^file:.+/),
   'store.durability': only('leased'),
-  'store.sealing_key': text('', '"file:PATH" or "env:NAME"', /^(file:.+|env:[A-Za-z_]\w*)$/),
+  'store.sealing_key': {
+    ...text('', '"file:PATH" or "env:NAME"', /^(file:.+|env:[A-Za-z_]\w*)$/),
+    isSecret: true,
+  },
   'store.retention_hours': whole(24, 1, 24 * 365),
   'store.lease_ttl_seconds': only(60),
   'grinder.threads': whole(availableParallelism(), 0, 1024),
@@ -291,7 +296,7 @@ function check(given: Settings, rules: Readonly<Record<string, Rule>>, at: strin
     if (value !== undefined && values[key] === undefined) {
       throw new VanityError(
         'CONFIG_INVALID',
-        `${at}${key}: ${JSON.stringify(value)} is not allowed; allowed: ${rule.allowed}`,
+        `${at}${key}: ${rule.isSecret ? 'this value' : JSON.stringify(value)} is not allowed; allowed: ${rule.allowed}`,
       );
     }
   }

@@ -9,7 +9,7 @@ import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { readPools } from './store/sqlite-reader.ts';
-import type { StoredPool } from './store/store.ts';
+import type { LeasedAddress, StoredPool } from './store/store.ts';
 
 /**
  * Hands `count` addresses out of the store, all or none: they are dispensed durably before this
@@ -27,11 +27,16 @@ export async function dispenseOffline(
     create: false,
     recover: recoverIn(directory),
   });
-  const { leased, counts } = await store.turn(pool, 0, count);
+  const leased: LeasedAddress[] = [];
+  for (let left = count; leased.length < count && left > 0; ) {
+    // Some may turn out to be unsealable; there may be others in their place.
+    const turn = await store.turn(pool, 0, count - leased.length);
+    leased.push(...turn.leased);
+    left = turn.counts.available;
+  }
   if (leased.length < count) {
     await store.returnLease(pool);
-    const left = counts.available + counts.leased;
-    throw new VanityError('POOL_EMPTY', `pool ${pool}: ${count} asked for, ${left} left`);
+    throw new VanityError('POOL_EMPTY', `pool ${pool}: ${count} asked for, ${leased.length} left`);
   }
   const addresses = leased.map(readyAddress);
   for (const { keypair } of leased) keypair.fill(0);

@@ -11,7 +11,7 @@
  * A grinder thread or an HTTP thread that dies is replaced. When the store thread dies the server
  * stops: what is in the ready queues is then burned at the next start, never handed out again.
  */
-import { rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import type { Config } from './config.ts';
@@ -33,9 +33,12 @@ import { Caller } from './port.ts';
 import type { Counters } from './store/store.ts';
 import type { StoreCalls, StoreWorkerData } from './store/worker.ts';
 
-const LOOPBACK = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1)$/;
+/** The names by which requests may call the server. */
+const LOOPBACK = /^(localhost|127\.0\.0\.1|::1)$/;
 const STEER_MS = 200;
 const SAVE_COUNTERS_MS = 10_000;
+/** For an HTTP thread to cut what it could not drain; one that hangs is ended. */
+const DRAIN_GRACE_MS = 2000;
 /** One that lives no longer would be replaced for ever. */
 const HTTP_LIFE_MIN_MS = 1000;
 const TOTALS = ['attempts', 'hits', 'faults', 'restarts'] as const;
@@ -156,7 +159,8 @@ export class Service implements AsyncDisposable {
     await Promise.all([
       this.#grinder?.close(),
       ...[...this.#httpThreads].map(async ({ worker, calls }) => {
-        await calls.call('drain', seconds).catch(() => undefined);
+        const timeoutMs = seconds * 1000 + DRAIN_GRACE_MS;
+        await calls.call('drain', seconds, { timeoutMs }).catch(() => undefined);
         await worker.terminate();
       }),
     ]);
@@ -213,6 +217,10 @@ export class Service implements AsyncDisposable {
     worker.on('error', (error) => {
       this.#options.log.fatal({ reason: error.message }, 'the store thread failed');
       this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread failed; the log says why'));
+    });
+    worker.on('exit', () => {
+      if (this.#stopping !== undefined) return;
+      this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread ended'));
     });
     return new Caller<StoreCalls>(port1, 'STORE_UNAVAILABLE');
   }
@@ -307,8 +315,11 @@ function startThread(name: string, entry: URL, data: object, transfer: Transfera
   return new Worker(entry, { name, workerData: data, ...(transferList && { transferList }) });
 }
 
-/** A socket file that nobody listens on is left of a server that was killed: it is removed. */
+/** A socket that nobody listens on is left of a server that was killed: it is removed. */
 async function freeSocket(path: string): Promise<string> {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return path;
+  if (!stats.isSocket()) throw new VanityError('BIND_REFUSED', `unix:${path}: a file is there`);
   const socket = connect(path);
   const isTaken = await new Promise<boolean>((resolve) => {
     socket.once('connect', () => resolve(true));

@@ -6,7 +6,15 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -52,7 +60,7 @@ async function withLock(work) {
       break;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
-      if (isAbandoned()) rmSync(lock, { recursive: true, force: true });
+      if (isAbandoned()) takeAway();
       else if (!waited) console.error('vanitypool: waiting for another set-up to finish');
       await sleep(100);
     }
@@ -64,10 +72,23 @@ async function withLock(work) {
   }
 }
 
+/** Of several that find it abandoned one moves it, so that none removes the lock of another. */
+function takeAway() {
+  const aside = `${lock}.${process.pid}`;
+  try {
+    renameSync(lock, aside);
+  } catch {
+    return;
+  }
+  rmSync(aside, { recursive: true, force: true });
+}
+
 function isAbandoned() {
   try {
-    process.kill(Number(readFileSync(join(lock, 'pid'), 'utf8')), 0);
-    return false;
+    const pid = Number(readFileSync(join(lock, 'pid'), 'utf8'));
+    if (pid > 0) process.kill(pid, 0);
+    // A process that has the number by now is not the owner: no set-up takes that long.
+    return Date.now() - statSync(lock).mtimeMs > (pid > 0 ? 30 * 60_000 : 10_000);
   } catch (error) {
     if (error.code === 'ESRCH') return true;
     // No process id yet: the owner is between its two steps, unless it died there.

@@ -1,6 +1,6 @@
 /**
- * `vanitypool serve`: the server, until it is told to stop. SIGINT and SIGTERM drain it and exit
- * with 0; a second one exits at once, and what was ready is burned at the next start.
+ * `vanitypool serve`: the server, until it is told to stop. SIGINT, SIGTERM and SIGHUP drain it and
+ * exit with 0. A second one exits at once; what was ready is settled at the next start.
  */
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config.ts';
@@ -9,6 +9,8 @@ import { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
 
 const INTERRUPTED = 130;
+/** One Ctrl-C comes twice under npm: from the terminal to all, and passed on by npm. */
+const SAME_KEY_MS = 1000;
 
 /** Resolves to the exit code. Errors: those of the configuration and of starting. */
 export async function serve(args: string[]): Promise<number> {
@@ -37,13 +39,17 @@ export async function serve(args: string[]): Promise<number> {
   const isPretty = process.stderr.isTTY === true;
   const log = createLog('main', config.logLevel, isPretty);
   const stop = Promise.withResolvers<void>();
-  let signals = 0;
+  let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (++signals > 1) process.exit(INTERRUPTED);
+    if (firstAt !== undefined) {
+      if (performance.now() - firstAt > SAME_KEY_MS) process.exit(INTERRUPTED);
+      return;
+    }
+    firstAt = performance.now();
     log.info({ signal }, 'stopping: requests are answered, leases returned');
     stop.resolve();
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal);
 
   const service = await Service.start(config, { log, isPretty, version: VERSION });
   try {

@@ -10,6 +10,8 @@ import { VanityError } from '../errors.ts';
 const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 const OWN_SITE = new Set(['none', 'same-origin']);
 const PROXY_HEADER = /^(forwarded|via|x-forwarded-.*)$/;
+/** A browser that fetches ahead of a click. */
+const AHEAD = 'sec-purpose';
 
 /** Errors: HOST_REFUSED, FOREIGN_REQUEST. */
 export function assertLocal(headers: IncomingHttpHeaders): void {
@@ -21,6 +23,10 @@ export function assertLocal(headers: IncomingHttpHeaders): void {
     );
   }
   if (origin !== undefined && origin !== `http://${host}`) throw foreign('origin');
+  // Browsers without Sec-Fetch-* headers tell the page here, if anywhere.
+  const { referer } = headers;
+  if (referer !== undefined && !referer.startsWith(`http://${host}/`)) throw foreign('referer');
+  if (headers[AHEAD] !== undefined) throw foreign(AHEAD);
   const site = headers['sec-fetch-site'];
   if (typeof site === 'string' && !OWN_SITE.has(site)) throw foreign('sec-fetch-site');
   for (const name in headers) {

@@ -21,7 +21,7 @@ import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
 import { assertLocal } from './access.ts';
-import { compatRoutes } from './compat.ts';
+import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -58,6 +58,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    // Without a Host a request is refused by the access rules, in our words.
+    http: { requireHostHeader: false },
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
@@ -75,7 +77,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     if (error.code === 'INTERNAL') deps.log.error({ err: error.cause }, 'a request failed');
     return sendProblem(reply, error);
   });
-  refuseUnknown(app);
+  refuseUnknown(app, deps.isCompat);
 
   await app.register(swagger, {
     openapi: {
@@ -107,7 +109,7 @@ function readEmptyJsonAsNone(app: App): void {
 }
 
 /** 404 for what is not there, 405 with `Allow` for what is there under another method. */
-function refuseUnknown(app: App): void {
+function refuseUnknown(app: App, isCompat: boolean): void {
   const methodsOf = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const methods = methodsOf.get(url) ?? new Set();
@@ -121,7 +123,7 @@ function refuseUnknown(app: App): void {
       allowed === undefined || allowed.has(method)
         ? new VanityError('ROUTE_NOT_FOUND', `${path}: no such route; GET /openapi.json lists all`)
         : notAllowed(method, path, [...allowed].join(', '));
-    return sendProblem(reply, error);
+    return isCompat && isCompatPath(path) ? sendEnvelope(reply, error) : sendProblem(reply, error);
   });
 }
 

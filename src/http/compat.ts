@@ -15,6 +15,12 @@ import { toVanityError, withErrorHeaders } from './problems.ts';
 import { readiness, secondsSince } from './routes/service.ts';
 
 const POOL = 'pet';
+const PATHS = /^\/(api\/v1|health)(\/|$)/;
+
+/** Whether errors of this path leave in the ancestor's envelope. */
+export function isCompatPath(path: string): boolean {
+  return PATHS.test(path);
+}
 
 export function compatRoutes(app: App, deps: AppDeps): void {
   const pool = deps.pools.get(POOL);
@@ -27,16 +33,13 @@ export function compatRoutes(app: App, deps: AppDeps): void {
   });
   app.setErrorHandler((thrown, _, reply) => {
     const error = toVanityError(thrown);
-    // The ancestor answers 404 when its pool is empty.
-    const status = error.code === 'POOL_EMPTY' ? 404 : error.status;
     if (error.code === 'INTERNAL') deps.log.error({ err: error.cause }, 'a request failed');
-    return withErrorHeaders(reply, error)
-      .code(status)
-      .send(envelope(status, error.message, null));
+    return sendEnvelope(reply, error);
   });
 
   app.get('/api/v1/pet/address', options, async (_, reply: FastifyReply) => {
-    const [address] = pool.pop(1) ?? (await pool.dispense(1));
+    const isGone = () => reply.raw.destroyed;
+    const [address] = pool.pop(1) ?? (await pool.dispense(1, isGone));
     return reply.send(envelope(200, 'success', dispensedView(address!)));
   });
 
@@ -56,6 +59,14 @@ export function compatRoutes(app: App, deps: AppDeps): void {
   );
 
   app.get('/swagger-ui', options, (_, reply: FastifyReply) => reply.redirect('/docs'));
+}
+
+export function sendEnvelope(reply: FastifyReply, error: VanityError): FastifyReply {
+  // The ancestor answers 404 when its pool is empty.
+  const status = error.code === 'POOL_EMPTY' ? 404 : error.status;
+  return withErrorHeaders(reply, error)
+    .code(status)
+    .send(envelope(status, error.message, null));
 }
 
 /** `timestamp` in seconds since 1970. */

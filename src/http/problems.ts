@@ -25,7 +25,8 @@ export function problemOf(error: VanityError): Problem {
 
 /** Sends the status and headers that belong to an error; the body is the caller's. */
 export function withErrorHeaders(reply: FastifyReply, error: VanityError): FastifyReply {
-  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
+  const seconds = error.retryAfterSeconds ?? (error.status === 503 ? 1 : undefined);
+  if (seconds !== undefined) reply.header('retry-after', seconds);
   if (error.allow !== undefined) reply.header('allow', error.allow);
   return reply.code(error.status).header('cache-control', 'no-store');
 }

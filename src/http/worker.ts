@@ -19,6 +19,7 @@ import { createMetrics } from './metrics.ts';
 /** A request that waits for the store longer than this is answered that it is unavailable. */
 const REFILL_TIMEOUT_MS = 2000;
 const DRAIN_LOOK_MS = 10;
+const LAST_CALL_MS = 100;
 
 export interface HttpWorkerData {
   readonly pools: readonly SharedPool[];
@@ -75,6 +76,10 @@ async function run(data: HttpWorkerData): Promise<void> {
     isDraining: () => isDraining,
     log,
   });
+  app.addHook('onRequest', (_, reply, done) => {
+    if (isDraining) reply.header('connection', 'close');
+    done();
+  });
   await app.ready();
   let inFlight = 0;
   app.server.on('request', (_, reply) => {
@@ -94,6 +99,8 @@ async function run(data: HttpWorkerData): Promise<void> {
     },
     async drain(seconds) {
       isDraining = true;
+      // Clients that are busy are told to come by another connection, before any is closed.
+      await sleep(Math.min(LAST_CALL_MS, seconds * 1000));
       const cutAt = performance.now() + seconds * 1000;
       const closed = app.close();
       // What is left open has nothing to be answered, or is out of time: a connection on which

@@ -6,7 +6,15 @@
  * no such place, in the data directory. They are trusted together or not at all: every one that
  * the store knows of has to be there, of this store, this epoch, and this start of the machine.
  */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { makeDirectory } from '../directory.ts';
 import type { LastEpoch, Recovery } from '../store/store.ts';
@@ -56,6 +64,12 @@ export class Journals {
     for (const name of readdirSync(this.directory)) {
       if (name.endsWith(SUFFIX)) rmSync(join(this.directory, name), { force: true });
     }
+  }
+
+  /** With their directory: after a clean stop nothing is left in memory. */
+  remove(): void {
+    this.removeAll();
+    rmdirSync(this.directory);
   }
 
   #path(epoch: number, number: number): string {

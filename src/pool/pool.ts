@@ -102,6 +102,8 @@ export interface Hands {
 }
 
 const RETRY_AFTER_MAX = 3600;
+/** Seconds, while the rate of a grinder that has just begun is not known. */
+const RETRY_AFTER_SOON = 2;
 /** Refills that one request waits for: each finds the store with enough left, or ends it. */
 const REFILLS_MAX = 8;
 
@@ -132,13 +134,22 @@ export class Pool {
     return addresses;
   }
 
-  /** All `count` (1..COUNT_MAX) addresses or none. Errors: POOL_EMPTY, and of both hands. */
-  async dispense(count: number): Promise<ReadyAddress[]> {
+  /**
+   * All `count` (1..COUNT_MAX) addresses or none. `isGone` tells that nobody waits for them any
+   * more: then none is taken. Errors: POOL_EMPTY, STORE_UNAVAILABLE, JOURNAL_UNAVAILABLE,
+   * REQUEST_TIMEOUT when nobody waits.
+   */
+  async dispense(count: number, isGone: () => boolean = () => false): Promise<ReadyAddress[]> {
     for (let refills = 0; ; refills++) {
+      if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the client left before the answer');
       const addresses = this.pop(count);
       if (addresses !== undefined) return addresses;
       const { available, leased } = this.status();
-      if (available + leased < count || refills === REFILLS_MAX) throw this.#empty(count);
+      if (available + leased < count) throw this.#empty(count);
+      if (refills === REFILLS_MAX) {
+        const detail = `pool ${this.shared.name}: others took what came; ask again`;
+        throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+      }
       await this.#hands.refill(this.shared.name, count);
     }
   }
@@ -173,12 +184,13 @@ export class Pool {
   #empty(count: number): VanityError {
     const { available, leased, grinding } = this.status();
     const left = available + leased;
-    const seconds = Math.ceil((count - left) / grinding.hitsPerSecond);
-    const retryAfterSeconds = Math.min(Math.max(seconds, 1), RETRY_AFTER_MAX);
+    const { active, hitsPerSecond } = grinding;
+    const unmeasured = active ? RETRY_AFTER_SOON : RETRY_AFTER_MAX;
+    const seconds = hitsPerSecond > 0 ? Math.ceil((count - left) / hitsPerSecond) : unmeasured;
     return new VanityError(
       'POOL_EMPTY',
       `pool ${this.shared.name}: ${count} asked for, ${left} left`,
-      { retryAfterSeconds: Number.isFinite(seconds) ? retryAfterSeconds : RETRY_AFTER_MAX },
+      { retryAfterSeconds: Math.min(Math.max(seconds, 1), RETRY_AFTER_MAX) },
     );
   }
 }

@@ -12,6 +12,7 @@
  * When the store fails, requests go on from what is ready; turns are tried again after 100 ms,
  * then after twice as long each time, at most every 5 s.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
@@ -28,6 +29,8 @@ const DEMAND_SECONDS = 2;
 const DEMAND_HALF_LIFE_MS = 10_000;
 const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 5000;
+const STOP_TRIES = 10;
+const STOP_WAIT_MS = 500;
 const SEED_BYTES = 32;
 
 /** Runs one piece of work after the other: the store takes one call at a time. */
@@ -92,22 +95,38 @@ export class Refiller {
   }
 
   /**
-   * After the last pop: records what was popped and returns the rest of all leases. Errors are
-   * those of the store; what could not be returned is burned at the next start.
+   * After the last pop: records what was popped and returns the rest of all leases. A store that
+   * fails is tried again for some seconds; then its error is thrown, after all pools had their
+   * turn. What could not be returned is settled at the next start.
    */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const ended = await Promise.allSettled(
+      [...this.#lines.values()].map((line) => this.#giveBack(line)),
+    );
+    const failed = ended.find(({ status }) => status === 'rejected');
+    if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
+  }
+
+  async #giveBack(line: Line): Promise<void> {
     const { store, exclusively } = this.#options;
-    for (const [pool, line] of this.#lines) {
-      await exclusively(async () => {
-        const head = line.queue.head;
-        await store.turn(pool, line.unrecorded(head), 0);
-        line.position = head;
-        await store.returnLease(pool);
-        line.empty();
-        line.publish(await store.counts(pool));
-      });
+    const pool = line.shared.name;
+    for (let tries = 1; ; tries++) {
+      try {
+        await exclusively(async () => {
+          const head = line.queue.head;
+          await store.turn(pool, line.unrecorded(head), 0);
+          line.position = head;
+          await store.returnLease(pool);
+          line.empty();
+          line.publish(await store.counts(pool));
+        });
+        return;
+      } catch (error) {
+        if (tries === STOP_TRIES || !(error instanceof VanityError)) throw error;
+        await sleep(STOP_WAIT_MS);
+      }
     }
   }
 
@@ -125,7 +144,10 @@ export class Refiller {
       if (line.unrecorded(head) === 0 && (wanted <= 0 || line.available === 0)) return undefined;
       const report = await store
         .turn(pool, line.unrecorded(head), Math.min(Math.max(wanted, 0), LEASE_MAX))
-        .catch((cause: unknown) => (cause instanceof VanityError ? cause : unavailable(cause)));
+        .catch((cause: unknown) => {
+          if (cause instanceof VanityError) return cause;
+          throw cause;
+        });
       if (report instanceof VanityError) {
         const doubled = Math.max(2 * this.#backOffMs, BACK_OFF_MIN_MS);
         this.#backOffMs = Math.min(doubled, BACK_OFF_MAX_MS);

@@ -9,6 +9,7 @@
  * What needs an await (making or opening a data key) comes before the transaction. Nothing else
  * happens between the two: calls are made one after the other, and the data directory is held.
  */
+import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
@@ -114,6 +115,7 @@ class SqliteStore implements Store {
   readonly recovered: Readonly<Record<string, Recovered>>;
   readonly #db: DatabaseSync;
   readonly #path: string;
+  readonly #inode: number;
   readonly #statements: Statements;
   readonly #segments: Segments;
   readonly #sealer: Sealer;
@@ -128,6 +130,7 @@ class SqliteStore implements Store {
     this.recovered = epoch.recovered;
     this.#db = db;
     this.#path = storeFile;
+    this.#inode = statSync(storeFile).ino;
     this.#statements = statements;
     this.#segments = segments;
     this.#resources = resources;
@@ -136,7 +139,7 @@ class SqliteStore implements Store {
       storeId: this.id,
       publicKey: key.publicKey,
       save: (sealed) =>
-        transaction(db, () =>
+        this.#transaction(() =>
           Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
         ),
     });
@@ -202,7 +205,9 @@ class SqliteStore implements Store {
   }
 
   addJournal(): Promise<number> {
-    return this.#call(() => Number(this.#statements.addJournal.get()!.journals));
+    return this.#call(() =>
+      this.#transaction(() => Number(this.#statements.addJournal.get()!.journals)),
+    );
   }
 
   returnLease(pool: string): Promise<number> {
@@ -356,8 +361,22 @@ class SqliteStore implements Store {
     }
   }
 
+  /** Only while this is the store that was opened, and no other epoch has begun in it. */
   #transaction<T>(work: () => T): T {
-    return transaction(this.#db, work);
+    return transaction(this.#db, () => {
+      this.#fence();
+      return work();
+    });
+  }
+
+  #fence(): void {
+    if (statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#inode) {
+      const message = `${this.#path}: removed or replaced under the running server`;
+      throw new VanityError('STORE_UNAVAILABLE', message);
+    }
+    const { epoch } = metaOf(this.#statements);
+    // No code: whoever leases on after another took over would hand its addresses out again.
+    if (epoch !== this.epoch) throw new Error(`epoch ${this.epoch} is over: ${epoch} has begun`);
   }
 }
 

@@ -190,7 +190,7 @@ class ServedStore {
     try {
       await this.refiller.stop();
       await this.saveCounters(counters);
-      this.#journals.removeAll();
+      this.#journals.remove();
     } finally {
       await this.#exclusively(() => this.#store.close());
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -78,6 +78,61 @@ test('after SIGKILL nothing that left comes back, and nothing is burned', LIMIT,
   await last.until(({ available, leased }) => available + leased >= 100);
   assertDistinct([...handed, ...(await last.dispense(100))]);
 });
+
+test(
+  'a Ctrl-C that comes twice, as under npm, is one; a closed terminal is one too',
+  LIMIT,
+  async () => {
+    await using workspace = new Workspace();
+    workspace.configure([EASY_POOL]);
+    for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+      const server = await workspace.serve();
+      await server.until(({ ready }) => ready >= 100);
+      server.process.kill(signal);
+      server.process.kill('SIGINT');
+      assert.equal(await server.exited, 0, server.output);
+    }
+    const { burned, leased, ready } = await (await workspace.serve()).pool();
+    assert.ok(burned === 0 && leased >= ready);
+  },
+);
+
+test('a server whose store another took over ends and hands out nothing more', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const first = await workspace.serve();
+  await first.until(({ ready }) => ready >= 256);
+  rmSync(join(workspace.data, 'lock'));
+  const second = await workspace.serve();
+  const handed = await first.dispense(3).catch(() => []);
+  assert.equal(await first.exited, 1, first.output);
+  await second.until(({ ready }) => ready >= 256);
+  const more = await second.dispense(250);
+  await second.kill('SIGTERM');
+  const third = await workspace.serve();
+  await third.until(({ available, leased }) => available + leased >= 800);
+  assertDistinct([...more, ...(await third.dispense(800))]);
+  assert.ok(handed.length <= 3);
+});
+
+test(
+  'a data directory that is removed is told, and what is ready is still served',
+  LIMIT,
+  async () => {
+    await using workspace = new Workspace();
+    workspace.configure([EASY_POOL]);
+    const server = await workspace.serve();
+    await server.until(({ ready }) => ready >= 256);
+    rmSync(workspace.data, { recursive: true });
+    assert.equal((await server.dispense(5)).length, 5);
+    for (;;) {
+      const reply = await fetch(`${server.url}/readyz`);
+      const { reasons = [] } = (await reply.json()) as { reasons?: string[] };
+      if (reasons.includes('STORE_UNAVAILABLE')) break;
+    }
+    assert.match(server.output, /removed or replaced under the running server/);
+  },
+);
 
 test('two HTTP threads share one port and one queue', LIMIT, async () => {
   await using workspace = new Workspace();
@@ -189,6 +244,10 @@ test('a server that cannot start says what and why', LIMIT, async (t) => {
     /0\.0\.0\.0.*--host 127\.0\.0\.1.*BIND_REFUSED/,
   );
   assert.match(await refused(workspace, '--host', 'example.com'), /BIND_REFUSED/);
+  assert.match(await refused(workspace, '--host', '127.0.0.2'), /BIND_REFUSED/);
+  writeFileSync(join(workspace.path, 'precious'), 'kept');
+  assert.match(await refused(workspace, '--host', 'unix:precious'), /BIND_REFUSED/);
+  assert.equal(readFileSync(join(workspace.path, 'precious'), 'utf8'), 'kept');
   assert.match(await refused(workspace, '--port', '65536'), /http\.port.*CONFIG_INVALID/);
   assert.match(await refused(workspace, '--config', 'nope.toml'), /nope\.toml.*CONFIG_UNREADABLE/);
   assert.match(await refused(workspace, '--wrong'), /--wrong/);

@@ -5,11 +5,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Journals } from '../../src/pool/journals.ts';
 import { PROGRAM } from './cli.ts';
 
 /** Whatever a test does: no server is left behind. */
@@ -69,8 +71,18 @@ export class Workspace implements AsyncDisposable {
     return server;
   }
 
+  /** Those of a server that was killed lie in memory until the machine ends. */
+  #removeJournals(): void {
+    const file = join(this.data, 'store.db');
+    if (!existsSync(file)) return;
+    using db = new DatabaseSync(file, { readOnly: true });
+    const { store_id } = db.prepare('SELECT store_id FROM meta').get()!;
+    rmSync(new Journals(String(store_id), this.data).directory, { recursive: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) await server.kill('SIGKILL');
+    this.#removeJournals();
     rmSync(this.path, { recursive: true, force: true });
   }
 }

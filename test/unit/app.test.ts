@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
 import { ERRORS, type ErrorCode, VanityError } from '../../src/errors.ts';
+import { grindingBoard, sharePool } from '../../src/pool/pool.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
 const LOCAL = { host: '127.0.0.1:5057' };
@@ -74,13 +77,56 @@ test('what the queue lacks comes by a refill', async () => {
   assert.deepEqual(asked, { pool: 'pet', count: 5 });
 });
 
-test('a refill that never helps ends as an empty pool', async () => {
+test('the first requests of a new pool are told to come back soon', async () => {
+  const { app, shared } = await testApp();
+  grindingBoard(shared).write({ active: 1, threads: 2, attemptsPerSecond: 0 });
+  const ask = () => app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
+  assert.equal((await ask()).headers['retry-after'], '2');
+  grindingBoard(shared).write({ attemptsPerSecond: 100_000 });
+  assert.equal((await ask()).headers['retry-after'], '5', '452,660 attempts at 100,000 a second');
+  grindingBoard(shared).write({ attemptsPerSecond: 1 });
+  assert.equal((await ask()).headers['retry-after'], '3600');
+});
+
+test('nothing is taken for a client that has left while the queue was refilled', async () => {
+  const left = Promise.withResolvers<void>();
+  const { app, shared } = await testApp(async () => {
+    await left.promise;
+    fillPool(shared, 5);
+  });
+  fillPool(shared, 0, 5);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  try {
+    const { port } = app.server.address() as AddressInfo;
+    const socket = connect(port, '127.0.0.1');
+    const [served] = await Promise.all([
+      once(app.server, 'connection'),
+      Promise.resolve(socket.write(`POST ${DISPENSE} HTTP/1.1\r\nhost: localhost\r\n\r\n`)),
+    ]);
+    await once(app.server, 'request');
+    socket.destroy();
+    await once(served[0], 'close');
+    left.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal((await app.inject({ url: '/v1/pools/pet', headers: LOCAL })).json().ready, 5);
+  } finally {
+    await app.close();
+  }
+});
+
+test('the largest request fits, however small the queue is configured', async () => {
+  const shared = sharePool({ ...loadConfig({ cwd: '/' }).pools[0]!, ready: 1, readyMax: 1 });
+  assert.ok(new ReadyQueue(shared.queue).capacity >= 1000);
+});
+
+test('a refill that never helps ends as a store that cannot keep up', async () => {
   let refills = 0;
   const { app, shared } = await testApp(async () => void refills++);
   fillPool(shared, 0, 5);
   const reply = await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
-  assertProblem(reply, 'POOL_EMPTY', /1 asked for/);
-  assert.ok(refills > 0 && refills < 20);
+  assertProblem(reply, 'STORE_UNAVAILABLE', /ask again/);
+  assert.equal(reply.headers['retry-after'], '1');
+  assert.ok(refills > 1 && refills < 20);
 });
 
 test('a store that fails leaves the ready addresses to be had', async () => {
@@ -142,6 +188,7 @@ test('bad bodies are refused by name and nothing is handed out', async () => {
   assertProblem(await post('{"count":'), 'BODY_INVALID', /JSON/);
   assertProblem(await post('{"number":2}'), 'BODY_INVALID', /no such key: number/);
   assertProblem(await post('[]'), 'BODY_INVALID', /object/);
+  assertProblem(await post('null'), 'BODY_INVALID', /object/);
   assertProblem(await post('{"__proto__":{"count":2}}'), 'BODY_INVALID', /.+/);
   assertProblem(await post('{"count":2}', 'text/plain'), 'MEDIA_TYPE_UNSUPPORTED', /json/);
   assertProblem(await post(`{"count":${' '.repeat(20_000)}1}`), 'BODY_TOO_LARGE', /large/);
@@ -178,12 +225,23 @@ test('only programs of this machine are served', async () => {
   fillPool(shared, 1);
   const ask = (headers: Record<string, string>) =>
     app.inject({ method: 'POST', url: DISPENSE, headers });
-  for (const host of ['example.com', '127.0.0.1.example.com', 'localhost:1:2', '10.0.0.1']) {
+  for (const host of [
+    'evil-localhost',
+    'x127.0.0.1',
+    'example.com',
+    '127.0.0.1.example.com',
+    'localhost:1:2',
+    '10.0.0.1',
+  ]) {
     assertProblem(await ask({ host }), 'HOST_REFUSED', /localhost/);
   }
   const foreign: Record<string, string>[] = [
     { origin: 'http://example.com' },
     { origin: 'null' },
+    { origin: 'https://127.0.0.1:5057' },
+    { referer: 'http://example.com/page' },
+    { referer: 'http://127.0.0.1:5057.example.com/' },
+    { 'sec-purpose': 'prefetch' },
     { origin: 'http://127.0.0.1:9' },
     { 'sec-fetch-site': 'cross-site' },
     { 'sec-fetch-site': 'same-site' },
@@ -199,7 +257,11 @@ test('only programs of this machine are served', async () => {
       /page or through a proxy/,
     );
   }
-  const own = { origin: 'http://127.0.0.1:5057', 'sec-fetch-site': 'same-origin' };
+  const own = {
+    origin: 'http://127.0.0.1:5057',
+    referer: 'http://127.0.0.1:5057/docs',
+    'sec-fetch-site': 'same-origin',
+  };
   assert.equal((await ask({ ...LOCAL, ...own })).statusCode, 200, 'nothing was lost before');
 });
 
@@ -297,6 +359,8 @@ test('bytes that are no HTTP and headers that are too large get a problem docume
     const header = `x-a: ${'a'.repeat(20_000)}`;
     const large = await send(`GET /healthz HTTP/1.1\r\nhost: localhost\r\n${header}\r\n\r\n`);
     assert.match(large, /^HTTP\/1\.1 431 .*"code":"HEADERS_TOO_LARGE"/s);
+    const unnamed = await send('GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n');
+    assert.match(unnamed, /^HTTP\/1\.1 403 .*"code":"HOST_REFUSED"/s);
     const smuggled = await send(
       `POST ${DISPENSE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n` +
         'content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',

@@ -43,6 +43,15 @@ test('an empty pool is 404 in its envelope', async () => {
   assert.deepEqual(rest, { code: 404, message: 'pool pet: 1 asked for, 0 left', data: null });
 });
 
+test('what is not there, or not so, is told in the envelope', async () => {
+  const { app } = await testApp();
+  const missing = await app.inject({ url: '/api/v1/nope', headers });
+  assert.deepEqual([missing.statusCode, missing.json().code], [404, 404]);
+  const wrong = await app.inject({ method: 'POST', url: '/api/v1/pet/status', headers });
+  assert.deepEqual([wrong.statusCode, wrong.json().data], [405, null]);
+  assert.equal(wrong.headers.allow, 'GET');
+});
+
 test('a foreign page is refused here too', async () => {
   const { app, shared } = await testApp();
   fillPool(shared, 1);

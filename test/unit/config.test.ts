@@ -153,6 +153,17 @@ test('a value of the environment has the kind of its key', () => {
   }
 });
 
+test('what may be a secret is not repeated', () => {
+  const env = { VANITYPOOL_STORE__SEALING_KEY: 'deadbeef' };
+  assert.throws(
+    () => load('', { env }),
+    (error: Error) => {
+      assert.match(error.message, /^store\.sealing_key: this value is not allowed/);
+      return !error.message.includes('deadbeef');
+    },
+  );
+});
+
 /** For each key what is refused and what the message says is allowed. */
 const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[]])[] = [
   ['role', '"all" in this version', 'api', 1],
@@ -189,7 +200,8 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
 for (const [key, allowed, ...values] of BAD) {
   test(`${key} takes only what is allowed`, () => {
     for (const value of values) {
-      const message = `${key}: ${JSON.stringify(value)} is not allowed; allowed: ${allowed}`;
+      const shown = key === 'store.sealing_key' ? 'this value' : JSON.stringify(value);
+      const message = `${key}: ${shown} is not allowed; allowed: ${allowed}`;
       refuses(() => load('', { flags: { [key]: value } }), 'CONFIG_INVALID', message);
     }
   });

@@ -115,6 +115,22 @@ test('a request for more than is ready is filled for, to the last address', LIMI
   assertIdentity(bench);
 });
 
+test(
+  'what is popped while the store is busy with a turn is recorded by the next one',
+  LIMIT,
+  async () => {
+    await using bench = await benchWith(60, 20);
+    await bench.refiller.refill('pet', 20);
+    bench.pool.pop(5);
+    const turn = bench.refiller.refill('pet', 30);
+    await Promise.resolve();
+    bench.pool.pop(3); // after the turn has looked at the queue, before it is done
+    await turn;
+    await bench.refiller.stop();
+    assert.equal((await bench.store.counts('pet')).dispensed, 8);
+  },
+);
+
 test('many who wait get different addresses', LIMIT, async () => {
   await using bench = await benchWith(200, 10);
   const asked = Array.from({ length: 40 }, () => bench.pool.dispense(5));

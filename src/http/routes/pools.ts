@@ -75,13 +75,14 @@ export function poolRoutes(app: App, { pools }: AppDeps): void {
       const count = body.count ?? 1;
       const ready = pool.pop(count);
       if (ready !== undefined) return send(reply, ready);
-      return pool.dispense(count).then((addresses) => send(reply, addresses));
+      const isGone = () => reply.raw.destroyed;
+      return pool.dispense(count, isGone).then((addresses) => send(reply, addresses));
     },
   );
 }
 
 function emptyBodyIsOne(request: FastifyRequest, _: FastifyReply, done: () => void): void {
-  request.body ??= {};
+  if (request.body === undefined) request.body = {};
   done();
 }
 
