@@ -56,8 +56,8 @@ enum {
   GRIND_SPOILED = -4,    /* grind_derive alone: the seeds cannot be derived in one batch */
 };
 
-/* The level of this name ("portable"), or with NULL the fastest one that this machine can run.
- * NULL if there is no such level or this machine cannot run it. */
+/* The level of this name ("portable", "avx2", "avx512"), or with NULL the fastest one that this
+ * machine can run. NULL if there is no such level or this machine cannot run it. */
 const grind_level *grind_find_level(const char *name);
 const char *grind_level_name(const grind_level *level);
 

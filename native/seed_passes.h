@@ -135,12 +135,15 @@ static size_t collect(vector *vectors, wide inverse, const uint64_t low_bits[2],
   size_t count = 0;
   for (uint32_t i = 0; i < VECTORS; i++) {
     vector *v = &vectors[i];
-    v->before = take_out(&inverse, v);
-    for (uint32_t lanes = may_pass(v->dy, v->before, low_bits); lanes != 0; lanes &= lanes - 1) {
+    wide own = take_out(&inverse, v);
+    uint32_t lanes = may_pass(v->dy, own, low_bits);
+    if (lanes == 0) continue;
+    wide y = wide_mul(v->dy, own);
+    for (; lanes != 0; lanes &= lanes - 1) {
       int lane = __builtin_ctz(lanes);
       grind_candidate *candidate = &out[count];
       candidate->index = LANES * i + (uint32_t)lane;
-      fe_to_words(candidate->key, fe_mul(wide_lane(&v->dy, lane), wide_lane(&v->before, lane)));
+      fe_to_words(candidate->key, wide_lane(&y, lane));
       uint32_t low = (uint32_t)(candidate->key[3] >> 56);
       count += low_bits[low / 64] >> (low % 64) & 1;
     }
