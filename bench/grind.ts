@@ -1,8 +1,10 @@
 /**
- * How fast is the grind kernel, and is what it says true? Seed keys tried a second at every level
- * that this machine has, against libsodium's crypto_sign_seed_keypair.
+ * How fast is the grind kernel, and is what it says true? Keys of both types tried a second at
+ * every level that this machine has, against libsodium's crypto_sign_seed_keypair.
  *
- *     node bench/grind.ts [--json] [--trials N] [--ms N]     N trials a row (5) of N ms each (1000)
+ *     node bench/grind.ts [--json] [--trials N] [--ms N] [--keys seed|expanded] [--suffix PATTERN]
+ *
+ * N trials a row (5) of N ms each (1000); both key types; the suffix is [a-z]Pet.
  *
  * Each trial is a process of its own; trials of all rows alternate, so that a noisy minute hits all
  * alike, and medians are compared. Rates are per second of the processor time of a thread, which a
@@ -20,15 +22,17 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { kernelLevels, loadKernel } from '../src/grinder/kernel.ts';
+import type { KeyType } from '../src/keypair/keypair.ts';
 import { parsePattern } from '../src/keypair/pattern.ts';
 import { findCompiler } from '../tools/build-native.mjs';
 
-const PATTERN = parsePattern({ prefix: '', suffix: '[a-z]Pet', ignoreCase: false });
 const SLICE_MS = 25;
 const root = fileURLToPath(new URL('../', import.meta.url));
 const yardstick = join(root, 'build', 'bench-libsodium');
 
 interface Row {
+  readonly keys: KeyType;
+  readonly suffix: string;
   readonly isa: string;
   readonly threads: number;
 }
@@ -42,10 +46,14 @@ interface Result {
   readonly openMs: number;
 }
 
+function patternOf(suffix: string) {
+  return parsePattern({ prefix: '', suffix, ignoreCase: false });
+}
+
 /** One thread of a trial. */
-function grind(isa: string, ms: number): Result {
+function grind({ isa, keys, suffix }: Row, ms: number): Result {
   const begin = process.threadCpuUsage();
-  const search = loadKernel(isa).kernel.open([PATTERN]);
+  const search = loadKernel(isa).kernel.open([patternOf(suffix)], keys);
   const openMs = cpuMs(begin);
   let [attempts, hits, faults] = [0, 0, 0];
   search.slice(SLICE_MS, 100); // Warm-up.
@@ -66,10 +74,10 @@ function cpuMs(since: NodeJS.CpuUsage): number {
   return (user + system) / 1000;
 }
 
-async function trial({ isa, threads }: Row, ms: number): Promise<Result> {
+async function trial(row: Row, ms: number): Promise<Result> {
   const workers = Array.from(
-    { length: threads },
-    () => new Worker(new URL(import.meta.url), { workerData: { isa, ms } }),
+    { length: row.threads },
+    () => new Worker(new URL(import.meta.url), { workerData: { row, ms } }),
   );
   const results = await Promise.all(
     workers.map(async (worker) => (await once(worker, 'message'))[0] as Result),
@@ -120,13 +128,21 @@ function main(): void {
       json: { type: 'boolean', default: false },
       trials: { type: 'string', default: '5' },
       ms: { type: 'string', default: '1000' },
+      keys: { type: 'string' },
+      suffix: { type: 'string', default: '[a-z]Pet' },
     },
   });
   const trials = count('trials', values.trials);
   const ms = count('ms', values.ms);
   const hasYardstick = buildYardstick();
-  const rows: Row[] = kernelLevels().map((isa) => ({ isa, threads: 1 }));
-  rows.push({ isa: rows.at(-1)!.isa, threads: 2 });
+  const { suffix } = values;
+  const levels = kernelLevels();
+  const rows: Row[] = (['seed', 'expanded'] as const)
+    .filter((keys) => values.keys === undefined || values.keys === keys)
+    .flatMap((keys) => [
+      ...levels.map((isa) => ({ keys, suffix, isa, threads: 1 })),
+      { keys, suffix, isa: levels.at(-1)!, threads: 2 },
+    ]);
   const libsodium: number[] = [];
   const results = rows.map((): Result[] => []);
   for (let index = 0; index < trials; index++) {
@@ -155,10 +171,15 @@ function main(): void {
   console.table(table);
 }
 
-function summary({ isa, threads }: Row, results: readonly Result[], libsodium: number) {
+function summary(
+  { keys, suffix, isa, threads }: Row,
+  results: readonly Result[],
+  libsodium: number,
+) {
   const rates = results.map(({ perSecond }) => perSecond);
   const sum = (of: (result: Result) => number) => results.reduce((all, one) => all + of(one), 0);
   return {
+    keys,
     isa,
     threads,
     perSecond: Math.round(median(rates)),
@@ -166,14 +187,14 @@ function summary({ isa, threads }: Row, results: readonly Result[], libsodium: n
     fastest: Math.round(Math.max(...rates)),
     timesLibsodium: Number((median(rates) / libsodium).toFixed(1)),
     hits: sum(({ hits }) => hits),
-    expected: Number((sum(({ attempts }) => attempts) / PATTERN.difficulty).toFixed(1)),
+    expected: Number((sum(({ attempts }) => attempts) / patternOf(suffix).difficulty).toFixed(1)),
     faults: sum(({ faults }) => faults),
     openMs: Math.round(median(results.map(({ openMs }) => openMs))),
   };
 }
 
 if (!isMainThread) {
-  parentPort!.postMessage(grind(workerData.isa, workerData.ms));
+  parentPort!.postMessage(grind(workerData.row, workerData.ms));
 } else if (process.argv[2] === 'trial') {
   const result = await trial(JSON.parse(process.argv[3]!), Number(process.argv[4]));
   console.log(JSON.stringify(result));
