@@ -15,13 +15,13 @@ import Fastify, {
   type RawRequestDefaultExpression,
   type RawServerDefault,
 } from 'fastify';
-import type { Registry } from 'prom-client';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
 import { assertLocal } from './access.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
+import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -37,7 +37,7 @@ export type App = FastifyInstance<
 export interface AppDeps {
   readonly pools: ReadonlyMap<string, Pool>;
   readonly storeHealth: StoreHealth;
-  readonly metrics: Registry;
+  readonly metrics: Metrics;
   readonly version: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;

@@ -1,10 +1,11 @@
 /**
  * Prometheus metrics, read from shared memory at the moment they are asked for, so that every HTTP
- * thread gives the same answer and no thread is disturbed. Totals go on from run to run.
+ * thread gives the same answer and no thread is disturbed: one snapshot a pool, whatever the number
+ * of its figures. Totals go on from run to run.
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { GrinderBoard, StoreHealth } from '../pool/health.ts';
-import type { Pool, PoolStatus } from '../pool/pool.ts';
+import type { Pool } from '../pool/pool.ts';
 
 interface Sources {
   readonly pools: ReadonlyMap<string, Pool>;
@@ -12,86 +13,99 @@ interface Sources {
   readonly storeHealth: StoreHealth;
 }
 
-type Figure = (status: PoolStatus, pool: Pool) => number;
+const POOL_TOTALS = {
+  dispensed: 'Addresses that may have left the server.',
+  burned: 'Addresses given up for ever.',
+  ground: 'Addresses found by grinding.',
+} as const;
 
-const POOL_TOTALS: Readonly<Record<string, [help: string, figure: Figure]>> = {
-  dispensed: ['Addresses that may have left the server.', ({ dispensed }) => dispensed],
-  burned: ['Addresses given up for ever.', ({ burned }) => burned],
-  ground: ['Addresses found by grinding.', ({ ground }) => ground],
-};
+const POOL_GAUGES = {
+  available: 'Addresses in the store that are free.',
+  ready: 'Addresses in memory, to be handed out at once.',
+  leased: 'Addresses claimed for hand-out; ready is part of them.',
+  target: 'Grinding runs while available + leased is below it.',
+} as const;
 
-const POOL_GAUGES: Readonly<Record<string, [help: string, figure: Figure]>> = {
-  available: ['Addresses in the store that are free.', ({ available }) => available],
-  ready: ['Addresses in memory, to be handed out at once.', ({ ready }) => ready],
-  leased: ['Addresses claimed for hand-out; ready is part of them.', ({ leased }) => leased],
-  target: ['Grinding runs while available + leased is below it.', (_, { shared }) => shared.target],
-};
+const TOTALS = {
+  attempts: 'Candidates tried.',
+  hits: 'Candidates that matched and were proved.',
+  grinder_faults: 'Hits that failed the proof.',
+  grinder_restarts: 'Grinder threads replaced.',
+  store_turns: 'Transactions that leased and recorded.',
+  store_inserts: 'Transactions that inserted hits.',
+} as const;
 
-export function createMetrics({ pools, grinder, storeHealth }: Sources): Registry {
+const GAUGES = {
+  grinder_threads: 'Threads that search now.',
+  grinder_attempts_per_second: 'Candidates tried a second, all threads.',
+  store_up: '1 while the store works.',
+} as const;
+
+export interface Metrics {
+  readonly contentType: string;
+  /** In Prometheus text format. */
+  render(): Promise<string>;
+}
+
+export function createMetrics({ pools, grinder, storeHealth }: Sources): Metrics {
   const registry = new Registry();
-  const registers = [registry];
+  const totalsOfPools = make(Counter, '_total', POOL_TOTALS, registry, ['pool']);
+  const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
+  const totals = make(Counter, '_total', TOTALS, registry);
+  const gauges = make(Gauge, '', GAUGES, registry);
 
-  for (const [name, [help, figure]] of Object.entries(POOL_TOTALS)) {
-    new Counter({
-      name: `vanitypool_${name}_total`,
-      help,
-      labelNames: ['pool'],
-      registers,
-      collect() {
-        this.reset();
-        for (const pool of pools.values()) {
-          this.inc({ pool: pool.shared.name }, figure(pool.status(), pool));
-        }
-      },
-    });
-  }
-  for (const [name, [help, figure]] of Object.entries(POOL_GAUGES)) {
-    new Gauge({
-      name: `vanitypool_${name}`,
-      help,
-      labelNames: ['pool'],
-      registers,
-      collect() {
-        for (const pool of pools.values()) {
-          this.set({ pool: pool.shared.name }, figure(pool.status(), pool));
-        }
-      },
-    });
-  }
+  const take = (): void => {
+    registry.resetMetrics();
+    for (const { shared, status } of [...pools.values()].map(snapshot)) {
+      const labels = { pool: shared.name };
+      for (const name of keys(POOL_TOTALS)) totalsOfPools[name].inc(labels, status[name]);
+      const figures = { ...status, target: shared.target };
+      for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
+    }
+    const { attempts, hits, faults, restarts, threads, attemptsPerSecond } = grinder.read();
+    const { turns, inserts } = storeHealth.read();
+    totals.attempts.inc(attempts);
+    totals.hits.inc(hits);
+    totals.grinder_faults.inc(faults);
+    totals.grinder_restarts.inc(restarts);
+    totals.store_turns.inc(turns);
+    totals.store_inserts.inc(inserts);
+    gauges.grinder_threads.set(threads);
+    gauges.grinder_attempts_per_second.set(attemptsPerSecond);
+    gauges.store_up.set(storeHealth.failure === undefined ? 1 : 0);
+  };
+  return {
+    contentType: registry.contentType,
+    render() {
+      take();
+      return registry.metrics();
+    },
+  };
+}
 
-  const total = (name: string, help: string, read: () => number): void => {
-    new Counter({
-      name: `vanitypool_${name}_total`,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(read());
-      },
-    });
-  };
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name: `vanitypool_${name}`,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
-  };
-  total('attempts', 'Candidates tried.', () => grinder.read().attempts);
-  total('hits', 'Candidates that matched and were proved.', () => grinder.read().hits);
-  total('grinder_faults', 'Hits that failed the proof.', () => grinder.read().faults);
-  total('grinder_restarts', 'Grinder threads replaced.', () => grinder.read().restarts);
-  gauge('grinder_threads', 'Threads that search now.', () => grinder.read().threads);
-  gauge(
-    'grinder_attempts_per_second',
-    'Candidates tried a second, all threads.',
-    () => grinder.read().attemptsPerSecond,
-  );
-  total('store_turns', 'Transactions that leased and recorded.', () => storeHealth.read().turns);
-  total('store_inserts', 'Transactions that inserted hits.', () => storeHealth.read().inserts);
-  gauge('store_up', '1 while the store works.', () => (storeHealth.failure === undefined ? 1 : 0));
-  return registry;
+function snapshot(pool: Pool) {
+  return { shared: pool.shared, status: pool.status() };
+}
+
+function make<N extends string, M>(
+  Kind: new (options: {
+    name: string;
+    help: string;
+    registers: Registry[];
+    labelNames: string[];
+  }) => M,
+  ending: string,
+  helps: Readonly<Record<N, string>>,
+  registry: Registry,
+  labelNames: string[] = [],
+): Readonly<Record<N, M>> {
+  const made = keys(helps).map((name) => {
+    const options = { name: `vanitypool_${name}${ending}`, help: helps[name], labelNames };
+    return [name, new Kind({ ...options, registers: [registry] })];
+  });
+  return Object.fromEntries(made);
+}
+
+function keys<N extends string>(record: Readonly<Record<N, unknown>>): N[] {
+  return Object.keys(record) as N[];
 }

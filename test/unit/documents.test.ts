@@ -111,12 +111,12 @@ test('the variables of the environment work as told', () => {
 });
 
 test('every metric is told', async () => {
-  const registry = createMetrics({
+  const metrics = createMetrics({
     pools: new Map(),
     grinder: grinderBoard(),
     storeHealth: new StoreHealth(),
   });
-  const names = (await registry.getMetricsAsJSON()).map(({ name }) => name);
+  const names = [...(await metrics.render()).matchAll(/^# HELP (\w+) /gm)].map(([, name]) => name!);
   assert.ok(names.length > 10);
   for (const name of names) {
     const short = name.replace(/^vanitypool/, '');

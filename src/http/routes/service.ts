@@ -44,7 +44,7 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
         response: { 200: { type: 'string', description: 'Prometheus text format.' } },
       },
     },
-    async (_, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
+    async (_, reply) => reply.type(metrics.contentType).send(await metrics.render()),
   );
 }
 
