@@ -110,41 +110,48 @@ static void test(const grind_search *search, const grind_candidate *candidate, g
   }
 }
 
+static size_t derive_batch(const grind_search *search, const uint64_t low_bits[2]) {
+  return search->level->derive_seeds(search->table, search->memory,
+                                     (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds, low_bits,
+                                     search->candidates);
+}
+
+/* One batch of fresh seeds. False if the slice ends within it: no room, or no time at a hit. */
+static bool try_batch(const grind_search *search, grind_chacha20 *stream, uint64_t end,
+                      grind_hit *hits, size_t max_hits, grind_result *result) {
+  const size_t batch = search->level->seed_batch;
+  search->level->take_random(stream, search->seeds[0], batch * GRIND_SEED_BYTES);
+  size_t count = derive_batch(search, matcher_low_bits(search->matcher));
+  if (count == GRIND_BATCH_SPOILED) return true;
+  for (size_t i = 0; i < count; i++) {
+    size_t hits_before = result->hits;
+    test(search, &search->candidates[i], hits, result);
+    if (result->hits == hits_before) continue;
+    if (result->hits == max_hits || system_clock_us() >= end) {
+      result->attempts += search->candidates[i].index + 1;
+      return false;
+    }
+  }
+  result->attempts += batch;
+  return true;
+}
+
 int grind_slice(grind_search *search, uint32_t budget_us, grind_hit *hits, size_t max_hits,
                 grind_result *result) {
-  const grind_level *level = search->level;
-  const uint64_t begin = system_clock_us();
-  const uint64_t end = begin + (budget_us < GRIND_SLICE_MAX_US ? budget_us : GRIND_SLICE_MAX_US);
+  uint64_t now = system_clock_us();
+  const uint64_t end = now + (budget_us < GRIND_SLICE_MAX_US ? budget_us : GRIND_SLICE_MAX_US);
   *result = (grind_result){0, 0, 0};
   uint8_t key[32];
   if (!system_random(key, sizeof key)) return GRIND_NO_ENTROPY;
   grind_chacha20 stream;
   grind_chacha20_start(&stream, key);
   system_wipe(key, sizeof key);
-  uint64_t now = begin, batch_us = 0;
   /* A batch that would end beyond the budget by more than half of itself is not begun. */
-  do {
-    level->take_random(&stream, search->seeds[0], level->seed_batch * GRIND_SEED_BYTES);
-    size_t count =
-        level->derive_seeds(search->table, search->memory,
-                            (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds,
-                            matcher_low_bits(search->matcher), search->candidates);
-    if (count == GRIND_BATCH_SPOILED) count = 0;
-    else result->attempts += level->seed_batch;
-    for (size_t i = 0; i < count; i++) {
-      size_t hits_before = result->hits;
-      test(search, &search->candidates[i], hits, result);
-      if (result->hits == hits_before) continue;
-      if (result->hits == max_hits || system_clock_us() >= end) {
-        result->attempts -= level->seed_batch - 1 - search->candidates[i].index;
-        goto done;
-      }
-    }
-    uint64_t after = system_clock_us();
-    batch_us = after - now;
-    now = after;
-  } while (now + batch_us / 2 < end);
-done:
+  while (try_batch(search, &stream, end, hits, max_hits, result)) {
+    uint64_t before = now;
+    now = system_clock_us();
+    if (now + (now - before) / 2 >= end) break;
+  }
   system_wipe(&stream, sizeof stream);
   return GRIND_OK;
 }
@@ -157,10 +164,7 @@ int grind_derive(grind_search *search, const uint8_t (*seeds)[GRIND_SEED_BYTES],
     size_t part = count - at < batch ? count - at : batch;
     /* What is missing in the last batch is filled with its first seeds. */
     for (size_t i = 0; i < batch; i++) memcpy(search->seeds[i], seeds[at + i % part], 32);
-    size_t passed = search->level->derive_seeds(
-        search->table, search->memory, (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds, all,
-        search->candidates);
-    if (passed != batch) return GRIND_SPOILED;
+    if (derive_batch(search, all) != batch) return GRIND_SPOILED;
     for (size_t i = 0; i < part; i++) {
       key_bytes(public_keys[at + i], search->candidates[i].key);
     }

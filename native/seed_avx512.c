@@ -105,7 +105,8 @@ static ALWAYS_INLINE void load(wide *x, wide *y, const places *at, const table_w
   }
   *x = from_words(column);
   *y = from_words(column + 4);
-  for (int i = 0; i < 5; i++) y->l[i] = _mm512_mask_sub_epi64(y->l[i], at->negative, p8(i), y->l[i]);
+  for (int i = 0; i < 5; i++)
+    y->l[i] = _mm512_mask_sub_epi64(y->l[i], at->negative, p8(i), y->l[i]);
 }
 
 /* By limb 4 alone: bits 44 to 50 of it are the low bits of byte 31. The carry that fe8_mul_top

@@ -12,7 +12,7 @@
  *
  *   LANES, VECTORS    candidates side by side; a batch is VECTORS * LANES seeds
  *   AHEAD             vectors between the prefetch of entries and their use, at most 7
- *   wide              LANES field elements, "reduced" after a product, in limbs that a product takes
+ *   wide              LANES field elements
  *   wide_all, wide_lane, wide_set_lane, wide_add, wide_sub, wide_carry, wide_mul, wide_square
  *   wide_mul_minus    a * b - c
  *   wide_square_minus a^2 - 2b - c
@@ -75,8 +75,9 @@ static ALWAYS_INLINE wide take_out(wide *inverse, const vector *v) {
   return own;
 }
 
-/* Finishes the addition of one entry, x3 = l^2 - x1 - x2 and y3 = l (x1 - x3) - y1 where x2 = x1 + dx,
- * and begins that of the next. Its lookup stands where the arithmetic would wait for itself. */
+/* Finishes the addition of one entry, x3 = l^2 - x1 - x2 and y3 = l (x1 - x3) - y1 where
+ * x2 = x1 + dx, and begins that of the next. Its lookup stands where the arithmetic would wait for
+ * itself. */
 static ALWAYS_INLINE void add(wide *inverse, vector *v, const places *at,
                               const table_window *next) {
   wide slope = wide_mul(v->dy, take_out(inverse, v));

@@ -3,8 +3,8 @@
  * rotate_right and shift_right (by constants), xor3, choose (b ? c : d by bit), majority,
  * swap_bytes (within each word), and load_words (word i of each seed).
  *
- * The schedule is made while it is used, 16 words at a time: made ahead it does not fit the registers
- * and takes a third longer.
+ * The schedule is made while it is used, 16 words at a time: made ahead it does not fit the
+ * registers and takes a third longer.
  */
 #include "sha512.h"
 
