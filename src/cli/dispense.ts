@@ -7,12 +7,8 @@ import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
 import type { Dispensed, DispensedAddress } from '../http/schemas.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
-import {
-  makeKeypairDirectory,
-  proveKeypair,
-  SEED_BYTES,
-  writeKeypairFile,
-} from '../keypair/keypair.ts';
+import { makeKeyDirectory, writeKeypairFile } from '../keypair/key-file.ts';
+import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
 import { readWhole, usage } from './options.ts';
 import { askOrLook } from './or-store.ts';
@@ -36,7 +32,7 @@ export async function dispense(args: string[]): Promise<number> {
   if (pool === undefined) throw usage('which pool? give its name: vanitypool dispense POOL');
   if (others.length > 0) throw usage(`one pool at a time; not also ${others.join(' ')}`);
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
-  if (out !== undefined) makeKeypairDirectory(out);
+  if (out !== undefined) makeKeyDirectory(out);
   const path = `/v1/pools/${encodeURIComponent(pool)}/dispense`;
   const { addresses } = await askOrLook<Dispensed>(
     url,

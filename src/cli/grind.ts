@@ -1,8 +1,8 @@
 /**
  * `vanitypool grind`: searches until the addresses are found, and keeps each the moment it is
- * found: as a keypair file, or as a line of JSON with its secret when that was asked for. Runs the
+ * found: as a key file, or as a line of JSON with its secret when that was asked for. Runs the
  * server's own grinder; what it finds beyond the count is wiped and never shown. Expanded keys have
- * no seed and so no keypair file: they come as JSON only.
+ * no seed, so their files are in a format of our own.
  *
  * SIGINT and SIGTERM end the search after the slices that run (25 ms each) and exit with 130; what
  * they found is kept, and every file is whole. A second one exits at once.
@@ -12,12 +12,8 @@ import { parseArgs } from 'node:util';
 import { type FoundHit, Grinder } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
-import {
-  type KeyType,
-  makeKeypairDirectory,
-  SEED_BYTES,
-  writeKeypairFile,
-} from '../keypair/keypair.ts';
+import { makeKeyDirectory, writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
+import { type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
 import { GrindProgress } from './grind-progress.ts';
@@ -48,12 +44,6 @@ export async function grind(args: string[]): Promise<number> {
   if (keys !== 'seed' && keys !== 'expanded') {
     throw usage(`--keys: ${JSON.stringify(keys)} is not allowed; allowed: "seed", "expanded"`);
   }
-  if (keys === 'expanded' && !json) {
-    throw usage('--keys: expanded keys fit into no keypair file; add --json --secrets to get them');
-  }
-  if (keys === 'expanded' && values.out !== undefined) {
-    throw usage('--out: expanded keys fit into no keypair file; leave it out');
-  }
   if (secrets && !json) throw usage('--secrets: goes with --json only');
   if (secrets && values.out !== undefined) {
     throw usage('--out: with --secrets no file is written; leave one of both out');
@@ -63,27 +53,24 @@ export async function grind(args: string[]): Promise<number> {
   const threads = readThreads(values.threads);
   // Here first, because what fails in the grinder's threads is tried again for ever.
   loadKernel().kernel.open([pattern], keys).close();
-  if (keys === 'seed' && !secrets) makeKeypairDirectory(out);
-  const keep = keys === 'seed' ? keypairKeeper(out, json, secrets) : expandedKeeper(secrets);
+  if (!secrets) makeKeyDirectory(out);
+  const keep = keeper(keys, out, json, secrets);
   return search(pattern, keys, count, threads, keep);
 }
 
-function keypairKeeper(directory: string, json: boolean, secrets: boolean): Keep {
-  return ({ keypair }, attempts, elapsedMs) => {
-    if (!json) return writeKeypairFile(directory, keypair);
-    if (!secrets) writeKeypairFile(directory, keypair);
-    const address = addressOf(keypair.subarray(SEED_BYTES));
+function keeper(keys: KeyType, directory: string, json: boolean, secrets: boolean): Keep {
+  const isSeed = keys === 'seed';
+  return ({ keypair, publicKey = keypair.subarray(SEED_BYTES) }, attempts, elapsedMs) => {
+    const address = addressOf(publicKey);
     const found = { address, attempts, elapsedMs: Math.round(elapsedMs) };
-    return JSON.stringify(secrets ? { ...found, secretKey: encodeBase58(keypair) } : found);
-  };
-}
-
-/** Without `secrets` the keys are gone: an address alone shows how fast they are found. */
-function expandedKeeper(secrets: boolean): Keep {
-  return ({ keypair, publicKey }, attempts, elapsedMs) => {
-    const address = addressOf(publicKey!);
-    const found = { address, attempts, elapsedMs: Math.round(elapsedMs) };
-    return JSON.stringify(secrets ? { ...found, expandedKey: encodeBase58(keypair) } : found);
+    if (secrets) {
+      const name = isSeed ? 'secretKey' : 'expandedKey';
+      return JSON.stringify({ ...found, [name]: encodeBase58(keypair) });
+    }
+    const path = isSeed
+      ? writeKeypairFile(directory, keypair)
+      : writeExpandedKeyFile(directory, publicKey, keypair);
+    return json ? JSON.stringify(found) : path;
   };
 }
 

@@ -52,8 +52,8 @@ ${PATTERN_HELP}
   --count N          find N addresses (default: 1)
   --threads N        search with N threads (default: all cores)
   --keys KIND        seed (default), which every wallet imports, or expanded, which is found up to
-                     a hundred times as fast and signs, but has no seed: no wallet and no keypair
-                     file takes it, so it comes with --json --secrets as expandedKey
+                     a hundred times as fast and signs, but has no seed: no wallet takes it; its
+                     file is <address>.expanded.json, and --secrets prints expandedKey
   --out DIR          write the files here (default: the working directory)
   --json             print one JSON object a line instead of the path:
                      address, attempts and elapsedMs since the start

@@ -1,24 +1,11 @@
 /**
  * Keypairs by `node:crypto`, which shares no code with the grind kernel: what it derives is the
- * proof of every hit. Also the file format of `solana-keygen`. Any thread may use it.
+ * proof of every hit. Any thread may use it.
  *
  * A keypair here is 64 bytes: the 32-byte seed, then the 32-byte public key (RFC 8032, section
  * 5.1.5). It is not the 64-byte expanded key, which other libraries call the private key.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
-import { makeDirectory } from '../directory.ts';
-import { VanityError } from '../errors.ts';
-import { addressOf } from './address.ts';
 
 /** 'seed': a keypair. 'expanded': scalar and nonce prefix; it signs, but has no seed. */
 export type KeyType = 'seed' | 'expanded';
@@ -57,62 +44,4 @@ export function proveKeypair(keypair: Uint8Array): boolean {
   if (keypair.length !== KEYPAIR_BYTES) return false;
   const derived = publicKeyOf(keypair.subarray(0, SEED_BYTES));
   return derived.every((byte, index) => byte === keypair[SEED_BYTES + index]);
-}
-
-/** The text of a `solana-keygen` file: a JSON array of 64 numbers. */
-export function keypairFileText(keypair: Uint8Array): string {
-  return `[${keypair.join(',')}]`;
-}
-
-/**
- * Makes the directory, mode 0700, if it is missing, and sees that files can be made in it: before
- * a long search, or before something is taken that comes only once. Error: FILE_NOT_WRITABLE.
- */
-export function makeKeypairDirectory(directory: string): void {
-  try {
-    makeDirectory(directory);
-    accessSync(directory, constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    const { message } = cause as Error;
-    throw new VanityError('FILE_NOT_WRITABLE', `${directory}: ${message}`, { cause });
-  }
-}
-
-/**
- * Writes `<address>.json`, mode 0600, into `directory` and returns its path. The file is on disk
- * when this returns; a write that fails leaves none. Errors: FILE_EXISTS, FILE_NOT_WRITABLE.
- */
-export function writeKeypairFile(directory: string, keypair: Uint8Array): string {
-  const path = join(directory, `${addressOf(keypair.subarray(SEED_BYTES))}.json`);
-  let created = false;
-  try {
-    const file = openSync(path, 'wx', 0o600);
-    created = true;
-    try {
-      writeFileSync(file, keypairFileText(keypair));
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    syncDirectory(directory);
-  } catch (cause) {
-    if (created) rmSync(path, { force: true });
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === 'EEXIST') {
-      throw new VanityError('FILE_EXISTS', `${path}: the file exists and is kept`, { cause });
-    }
-    throw new VanityError('FILE_NOT_WRITABLE', `${path}: ${message}`, { cause });
-  }
-  return path;
-}
-
-/** A new name is durable when its directory is. Windows has no such call and needs none. */
-function syncDirectory(directory: string): void {
-  if (process.platform === 'win32') return;
-  const handle = openSync(directory, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }

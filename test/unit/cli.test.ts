@@ -103,14 +103,6 @@ const WRONG: readonly (readonly [args: readonly string[], message: string | RegE
     ['grind', '--suffix', 'a', '--keys', 'both'],
     '--keys: "both" is not allowed; allowed: "seed", "expanded"',
   ],
-  [
-    ['grind', '--suffix', 'a', '--keys', 'expanded'],
-    '--keys: expanded keys fit into no keypair file; add --json --secrets to get them',
-  ],
-  [
-    ['grind', '--suffix', 'a', '--keys', 'expanded', '--json', '--out', 'keys'],
-    '--out: expanded keys fit into no keypair file; leave it out',
-  ],
   [['grind', '--suffix', 'a', '--secrets'], '--secrets: goes with --json only'],
   [
     ['grind', '--suffix', 'a', '--json', '--secrets', '--out', 'keys'],

@@ -6,14 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createKeyPairFromBytes, getAddressFromPublicKey } from '@solana/kit';
 import { addressOf, decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
-import {
-  keypairFileText,
-  keypairOf,
-  proveKeypair,
-  publicKeyOf,
-  SEED_BYTES,
-  writeKeypairFile,
-} from '../../src/keypair/keypair.ts';
+import { keypairFileText, writeKeypairFile } from '../../src/keypair/key-file.ts';
+import { keypairOf, proveKeypair, publicKeyOf, SEED_BYTES } from '../../src/keypair/keypair.ts';
 
 const RFC_8032: readonly (readonly [seed: string, publicKey: string])[] = [
   [
