@@ -199,7 +199,8 @@ static inline __m512i swapped(__m512i words) {
   return _mm512_shuffle_epi8(words, order);
 }
 
-/* N mod 58^3, see match.c; the quotient by doubles is one too large or too small at most. */
+/* N mod 58^3, see match.c. The quotient of the sum, which is below 2^53, is taken a little too
+ * small, so that rounding never makes it too large, and is short by one at most. */
 static inline __m512i tails_of(const __m512i w[4]) {
   const __m512i modulus = all8(MATCHER_TAIL_MODULUS);
   __m512i sum = _mm512_setzero_si512();
@@ -209,11 +210,11 @@ static inline __m512i tails_of(const __m512i w[4]) {
     sum = add8(sum, _mm512_mul_epu32(limbs, all8(weights[0])));
     sum = add8(sum, _mm512_mul_epu32(_mm512_srli_epi64(limbs, 32), all8(weights[1])));
   }
-  __m512d quotient = _mm512_mul_pd(_mm512_cvtepu64_pd(sum), _mm512_set1_pd(1.0 / (58 * 58 * 58)));
+  const __m512d inverse = _mm512_set1_pd((1 - 0x1p-40) / MATCHER_TAIL_MODULUS);
+  __m512d quotient = _mm512_mul_pd(_mm512_cvtepu64_pd(sum), inverse);
   __m512i whole = _mm512_mullo_epi64(_mm512_cvttpd_epu64(quotient), modulus);
   __m512i rest = _mm512_sub_epi64(sum, whole);
-  rest = _mm512_mask_add_epi64(rest, _mm512_movepi64_mask(rest), rest, modulus);
-  return _mm512_mask_sub_epi64(rest, _mm512_cmpge_epu64_mask(rest, modulus), rest, modulus);
+  return _mm512_min_epu64(rest, _mm512_sub_epi64(rest, modulus));
 }
 
 static inline __mmask8 marked(const uint64_t *bitmap, __m512i bit) {

@@ -255,6 +255,29 @@ static void check_filters(const expanded_level *level, uint64_t candidates) {
   free_batch(made);
 }
 
+/* Both keys of a point are tried only where hardly ever both match. */
+static void check_signs(void) {
+  static grind_pattern single[SINGLE], many[MANY];
+  make_patterns(single, many);
+  grind_pattern far = pattern("", "a"), near = far, last = pattern("", "aa");
+  far.suffix[0] = set_of("abcdefghijkm"); /* 12 digits in a row */
+  near.suffix[0] = set_of("abcdefghijkmn");
+  last.suffix[0] = set_of("abcdefghijkmnopqrstuvwxyz");
+  const struct {
+    const grind_pattern *patterns;
+    size_t count;
+    bool exclude;
+  } cases[] = {{&ANY, 1, false},       {&single[0], 6, true}, {&single[6], 1, false},
+               {&single[5], 2, false}, {&far, 1, true},       {&near, 1, false},
+               {&last, 1, true},       {many + 1, 2, true},   {many, MANY, false}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    grind_matcher *matcher;
+    CHECK(matcher_open(cases[i].patterns, cases[i].count, &matcher) == GRIND_OK);
+    CHECK(matcher_signs_exclude(matcher) == cases[i].exclude);
+    matcher_close(matcher);
+  }
+}
+
 /* A walk that cannot be inverted says so and does not return nonsense. */
 static void check_spoiled(const expanded_level *level) {
   expanded_table *broken = aligned(sizeof *broken);
@@ -348,6 +371,7 @@ static void check_hits(const grind_level *level) {
 int main(void) {
   static const char *const names[] = {"portable", "avx2", "avx512"};
   const char *text = getenv("EXPANDED_CANDIDATES");
+  check_signs();
   const uint64_t candidates = text == NULL ? 60000 : strtoull(text, NULL, 10);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const grind_level *level = grind_find_level(names[i]);
