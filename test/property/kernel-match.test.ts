@@ -10,7 +10,7 @@ import { addressOf, BASE58_ALPHABET } from '../../src/keypair/address.ts';
 import { proveHit } from '../../src/keypair/expanded.ts';
 import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.ts';
 
-const numRuns = Number(process.env.FC_RUNS ?? 20);
+const numRuns = Number(process.env.FC_RUNS ?? 10);
 const NATIVE = kernelLevels().filter((isa) => isa !== 'js');
 
 const letters = fc.constantFrom(...BASE58_ALPHABET);

@@ -142,12 +142,9 @@ export function kernelConformance(kernel: Kernel, attempts: number): void {
       search.close();
     });
 
-    test('no two hits of a slice are related', () => {
-      const search = kernel.open([pattern('', '[1-9A-Za-z]')]);
-      const { hits } = search.slice(50, 200);
-      search.close();
+    test('no two hits of a slice, or of two, are related', () => {
+      const { hits } = grind(kernel, [pattern('', '[1-9A-Za-z]')], 200, 200);
       const seeds = hits.map(({ keypair }) => keypair.subarray(0, 32));
-      assert.ok(seeds.length > 10);
       // Seeds of one counter, or of one base and small steps, would agree in most of their bytes.
       for (const [index, seed] of seeds.entries()) {
         for (const other of seeds.slice(0, index)) {
