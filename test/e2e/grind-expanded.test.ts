@@ -1,7 +1,7 @@
 /** Expanded keys from the command line: they sign for the addresses that they are printed with. */
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -18,6 +18,16 @@ function directory(t: TestContext): string {
   return path;
 }
 
+/** The key, in base58, makes a signature that `node:crypto` verifies for the address. */
+function assertSigns(address: string, expandedKey: string): void {
+  const key = decodeBase58(expandedKey);
+  assert.equal(key.length, EXPANDED_KEY_BYTES);
+  const x = Buffer.from(decodeBase58(address)).toString('base64url');
+  const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  const message = Buffer.from(`mint ${address}`);
+  assert.ok(verify(null, message, publicKey, signExpanded(key, message)));
+}
+
 test('grind --keys expanded --json --secrets prints keys that sign', LIMIT, async (t) => {
   const cwd = directory(t);
   const { code, lines, stderr } = await vanitypool([...GRIND, '--secrets', '--count', '5'], {
@@ -30,21 +40,26 @@ test('grind --keys expanded --json --secrets prints keys that sign', LIMIT, asyn
     assert.deepEqual(others, {});
     assert.match(address, /[a-z]t$/);
     assert.ok(attempts > 0 && elapsedMs >= 0);
-    const key = decodeBase58(expandedKey);
-    assert.equal(key.length, EXPANDED_KEY_BYTES);
-    const x = Buffer.from(decodeBase58(address)).toString('base64url');
-    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-    const message = Buffer.from(`mint ${address}`);
-    assert.ok(verify(null, message, publicKey, signExpanded(key, message)));
+    assertSigns(address, expandedKey);
     assert.ok(!stderr.includes(expandedKey) && !stderr.includes(address));
   }
   assert.deepEqual(readdirSync(cwd), []);
 });
 
-test('grind --keys expanded --json prints no secret and writes no file', LIMIT, async (t) => {
-  const cwd = directory(t);
-  const { code, lines, stderr } = await vanitypool(GRIND, { cwd });
-  assert.equal(code, 0, stderr);
-  assert.deepEqual(Object.keys(JSON.parse(lines[0]!)), ['address', 'attempts', 'elapsedMs']);
-  assert.deepEqual(readdirSync(cwd), []);
-});
+test(
+  'grind --keys expanded writes files of its own kind and prints no secret',
+  LIMIT,
+  async (t) => {
+    const cwd = directory(t);
+    const { code, stdout, lines, stderr } = await vanitypool(GRIND, { cwd });
+    assert.equal(code, 0, stderr);
+    const { address, ...others } = JSON.parse(lines[0]!);
+    assert.deepEqual(Object.keys(others), ['attempts', 'elapsedMs']);
+    const name = `${address}.expanded.json`;
+    assert.deepEqual(readdirSync(cwd), [name]);
+    assert.equal(statSync(join(cwd, name)).mode & 0o777, 0o600);
+    const { expandedKey } = JSON.parse(readFileSync(join(cwd, name), 'utf8'));
+    assertSigns(address, expandedKey);
+    assert.ok(!stdout.includes(expandedKey) && !stderr.includes(expandedKey));
+  },
+);
