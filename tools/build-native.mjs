@@ -57,14 +57,14 @@ function levelOf(file) {
 }
 
 /** The flags of one source or test file, beyond the directories of its headers. */
-export function flagsOf(file) {
-  return [...COMMON, ...(LEVELS[process.arch]?.[levelOf(file)] ?? [])];
+export function flagsOf(file, arch = process.arch) {
+  return [...COMMON, ...(LEVELS[arch]?.[levelOf(file)] ?? [])];
 }
 
-/** The names of the C sources of this kind of machine: other kinds' levels are left out. */
-export function sourceFiles() {
+/** The names of the C sources of one kind of machine: other kinds' levels are left out. */
+export function sourceFiles(arch = process.arch) {
   const others = Object.entries(LEVELS)
-    .filter(([arch]) => arch !== process.arch)
+    .filter(([kind]) => kind !== arch)
     .flatMap(([, levels]) => Object.keys(levels));
   return readdirSync(sources)
     .filter((file) => file.endsWith('.c') && !others.includes(levelOf(file)))
