@@ -11,6 +11,8 @@ import { parse as parseToml } from 'smol-toml';
 import { VanityError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
+export type Durability = 'leased' | 'committed';
+
 export interface PoolConfig {
   readonly name: string;
   readonly suffix: string;
@@ -36,6 +38,8 @@ export interface Config {
     readonly directory: string;
     /** 'file:PATH' with an absolute path, or 'env:NAME'. */
     readonly sealingKey: string;
+    /** 'committed': a reply waits until the disk knows of it. */
+    readonly durability: Durability;
     readonly retentionHours: number;
   };
   readonly grinder: {
@@ -110,7 +114,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.compat': flag(true),
   'http.drain_seconds': whole(20, 0, 3600),
   'store.url': text('file:./data', '"file:DIRECTORY" in this version', /^file:.+/),
-  'store.durability': only('leased'),
+  'store.durability': oneOf('leased', 'leased', 'committed'),
   'store.sealing_key': {
     ...text('', '"file:PATH" or "env:NAME"', /^(file:.+|env:[A-Za-z_]\w*)$/),
     isSecret: true,
@@ -179,6 +183,7 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
       sealingKey: sealingKey.startsWith('env:')
         ? sealingKey
         : `file:${resolve(cwd, sealingKey.slice(5) || `${directory}/sealing.key`)}`,
+      durability: value['store.durability'],
       retentionHours: value['store.retention_hours'],
     },
     grinder: {

@@ -197,7 +197,7 @@ export class Service implements AsyncDisposable {
 
   #startStoreThread(): Caller<StoreCalls> {
     const { port1, port2 } = new MessageChannel();
-    const { directory, sealingKey, retentionHours } = this.#config.store;
+    const { directory, sealingKey, retentionHours, durability } = this.#config.store;
     const worker = startThread(
       'store',
       new URL('./store/worker.ts', import.meta.url),
@@ -205,6 +205,7 @@ export class Service implements AsyncDisposable {
         directory,
         sealingKey,
         retentionHours,
+        durability,
         pools: this.#pools.map(({ shared }) => shared),
         health: this.#storeHealth.buffer,
         port: port2,
@@ -237,6 +238,7 @@ export class Service implements AsyncDisposable {
         version: this.#options.version,
         startedAt: this.#startedAt,
         isCompat: this.#config.http.compat,
+        durability: this.#config.store.durability,
         port: port2,
         logLevel: this.#config.logLevel,
         isPretty: this.#options.isPretty,

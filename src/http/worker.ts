@@ -6,11 +6,12 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
 import { JournalWriter } from '../pool/journal.ts';
-import { Pool, type RefillCalls, type SharedPool } from '../pool/pool.ts';
+import { type Hands, Pool, type RefillCalls, type SharedPool } from '../pool/pool.ts';
 import { answer, Caller } from '../port.ts';
 import { buildApp } from './app.ts';
 import { type ListenOn, listenError } from './listen.ts';
@@ -18,6 +19,8 @@ import { createMetrics } from './metrics.ts';
 
 /** A request that waits for the store longer than this is answered that it is unavailable. */
 const REFILL_TIMEOUT_MS = 2000;
+/** Of a disk that is slow but alive; what is popped by then is given up. */
+const COMMIT_TIMEOUT_MS = 10_000;
 const DRAIN_LOOK_MS = 10;
 const LAST_CALL_MS = 100;
 
@@ -28,6 +31,7 @@ export interface HttpWorkerData {
   readonly version: string;
   readonly startedAt: number;
   readonly isCompat: boolean;
+  readonly durability: Durability;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
@@ -36,9 +40,9 @@ export interface HttpWorkerData {
 /** What the main thread may ask. */
 export type HttpCalls = {
   /**
-   * `store` answers `RefillCalls`; `journal` is the path of this thread's own. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED.
+   * `store` answers `RefillCalls`; `journal` is the path of this thread's own, if it needs one. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED.
    */
-  listen(what: { on: ListenOn; store: MessagePort; journal: string }): Promise<number>;
+  listen(what: { on: ListenOn; store: MessagePort; journal: string | undefined }): Promise<number>;
   /** Answers what has come and closes; connections still open after `seconds` are cut. */
   drain(seconds: number): Promise<void>;
 };
@@ -61,7 +65,13 @@ async function run(data: HttpWorkerData): Promise<void> {
       throw new VanityError('JOURNAL_UNAVAILABLE', 'no journal is open yet');
     journal.write(pool, position, count);
   };
-  const hands = { refill, record };
+  const commit = async (pool: string, end: number): Promise<void> => {
+    if (store === undefined)
+      throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
+    await store.call('commit', { pool, end }, { timeoutMs: COMMIT_TIMEOUT_MS });
+  };
+  const isCommitted = data.durability === 'committed';
+  const hands: Hands = isCommitted ? { refill, commit } : { refill, record };
   const pools = new Map(data.pools.map((shared) => [shared.name, new Pool(shared, hands)]));
   const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = grinderBoard(data.grinder);
@@ -89,7 +99,7 @@ async function run(data: HttpWorkerData): Promise<void> {
 
   const calls: HttpCalls = {
     async listen({ on, store: port, journal: path }) {
-      journal = new JournalWriter(path, data.pools);
+      if (path !== undefined) journal = new JournalWriter(path, data.pools);
       store = new Caller<RefillCalls>(port, 'STORE_UNAVAILABLE');
       await app.listen(on).catch((error: NodeJS.ErrnoException) => {
         throw listenError(error, on);

@@ -21,6 +21,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync } fr
 import { crc32 } from 'node:zlib';
 import { VanityError } from '../errors.ts';
 import { type CountsBoard, countsBoard, type SharedPool } from './pool.ts';
+import { isBefore } from './ready-queue.ts';
 
 const SLOT_BYTES = 128;
 const LAYOUT = 1;
@@ -148,11 +149,6 @@ export class JournalWriter {
   #isRecorded({ pool, end }: Written): boolean {
     return isBefore(end, this.#counts.get(pool)!.read().position + 1);
   }
-}
-
-/** Whether position `a` is older than `b`: positions wrap, and live ones are close together. */
-export function isBefore(a: number, b: number): boolean {
-  return ((a - b) | 0) < 0;
 }
 
 /** The whole records of a journal, oldest first; undefined if the file is not that journal. */

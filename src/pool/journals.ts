@@ -18,7 +18,8 @@ import {
 import { join } from 'node:path';
 import { makeDirectory } from '../directory.ts';
 import type { LastEpoch, Recovery } from '../store/store.ts';
-import { createJournal, isBefore, type JournalIdentity, readJournal } from './journal.ts';
+import { createJournal, type JournalIdentity, readJournal } from './journal.ts';
+import { isBefore } from './ready-queue.ts';
 
 const MEMORY = '/dev/shm';
 /** The type of tmpfs, of statfs(2). */

@@ -79,6 +79,8 @@ export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
 export type RefillCalls = {
   /** Resolves when `count` are ready or the store has no more. Errors: STORE_UNAVAILABLE. */
   refill(what: { pool: string; count: number }): Promise<void>;
+  /** Resolves when what was popped before `end` is durably dispensed. Errors: STORE_UNAVAILABLE. */
+  commit(what: { pool: string; end: number }): Promise<void>;
 };
 
 export interface PoolStatus extends PoolCounts {
@@ -93,13 +95,21 @@ export interface PoolStatus extends PoolCounts {
   };
 }
 
-/** What a pool needs of its thread to hand addresses out. */
-export interface Hands {
+/**
+ * What a pool needs of its thread to hand addresses out: a refill, and one of two ways to see to it
+ * that a hand-out is not forgotten. `record` outlives the process and waits for nothing; `commit`
+ * outlives a power loss, and waits for the disk.
+ */
+export type Hands = {
   /** Resolves after the store thread did what it could to have `count` ready. */
   readonly refill: (pool: string, count: number) => Promise<void>;
-  /** Returns when the hand-out of `count` addresses from `position` on outlives the process. */
-  readonly record: (pool: string, position: number, count: number) => void;
-}
+} & (
+  | {
+      readonly record: (pool: string, position: number, count: number) => void;
+      readonly commit?: never;
+    }
+  | { readonly commit: (pool: string, end: number) => Promise<void>; readonly record?: never }
+);
 
 const RETRY_AFTER_MAX = 3600;
 /** Seconds, while the rate of a grinder that has just begun is not known. */
@@ -123,14 +133,15 @@ export class Pool {
   }
 
   /**
-   * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. Error:
-   * JOURNAL_UNAVAILABLE; what was popped by then is given up.
+   * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready, or when a
+   * hand-out has to wait for the disk: `dispense` then. Error: JOURNAL_UNAVAILABLE; what was popped
+   * by then is given up.
    */
   pop(count: number): ReadyAddress[] | undefined {
+    const { record } = this.#hands;
+    if (record === undefined) return undefined;
     const addresses = this.#queue.pop(count);
-    if (addresses !== undefined) {
-      this.#hands.record(this.shared.name, this.#queue.poppedFrom, count);
-    }
+    if (addresses !== undefined) record(this.shared.name, this.#queue.poppedFrom, count);
     return addresses;
   }
 
@@ -142,7 +153,7 @@ export class Pool {
   async dispense(count: number, isGone: () => boolean = () => false): Promise<ReadyAddress[]> {
     for (let refills = 0; ; refills++) {
       if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the client left before the answer');
-      const addresses = this.pop(count);
+      const addresses = this.pop(count) ?? (await this.#popCommitted(count));
       if (addresses !== undefined) return addresses;
       const { available, leased } = this.status();
       if (available + leased < count) throw this.#empty(count);
@@ -152,6 +163,15 @@ export class Pool {
       }
       await this.#hands.refill(this.shared.name, count);
     }
+  }
+
+  /** What was popped when the disk fails is given up: it may yet be recorded. */
+  async #popCommitted(count: number): Promise<ReadyAddress[] | undefined> {
+    const { commit } = this.#hands;
+    const addresses = commit && this.#queue.pop(count);
+    if (addresses === undefined) return undefined;
+    await commit!(this.shared.name, (this.#queue.poppedFrom + count) >>> 0);
+    return addresses;
   }
 
   status(): PoolStatus {

@@ -18,7 +18,7 @@ import { encodeBase58 } from '../keypair/address.ts';
 import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
 import type { LeasedAddress, PoolCounts, Store } from '../store/store.ts';
 import { type CountsBoard, countsBoard, type SharedPool } from './pool.ts';
-import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
+import { isBefore, type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
 const TICK_MS = 25;
 /** The longest wait of a turn that is not urgent: it gathers pops, and costs a disk sync. */
@@ -82,9 +82,7 @@ export class Refiller {
    * at once while the store fails.
    */
   async refill(pool: string, count: number): Promise<void> {
-    const line = this.#lines.get(pool);
-    if (line === undefined)
-      throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: not served here`);
+    const line = this.#lineOf(pool);
     if (this.#isBackingOff) throw unavailable();
     // Requests that wait together find the queue filled by the first one's turn.
     while (line.queue.size < count) {
@@ -92,6 +90,25 @@ export class Refiller {
       if (error !== undefined) throw unavailable();
       if (line.available === 0) return;
     }
+  }
+
+  /**
+   * Records what was popped of the pool before `end`. Those who wait share one transaction: the
+   * turn of the first records what all of them have popped by then. Errors: STORE_UNAVAILABLE.
+   */
+  async commit(pool: string, end: number): Promise<void> {
+    const line = this.#lineOf(pool);
+    while (isBefore(line.position, end)) {
+      if (this.#isBackingOff) throw unavailable();
+      const error = await this.#turn(line, 0);
+      if (error !== undefined) throw unavailable();
+    }
+  }
+
+  #lineOf(pool: string): Line {
+    const line = this.#lines.get(pool);
+    if (line !== undefined) return line;
+    throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: not served here`);
   }
 
   /**

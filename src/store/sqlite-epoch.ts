@@ -2,12 +2,15 @@
  * The beginning of an epoch: what the last one had leased and did not return is settled, by what
  * its dispense journals say. Runs in the store thread, inside the transaction of opening.
  */
+import type { Durability } from '../config.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { Segments } from './segments.ts';
 import { metaOf, type PoolRow, poolRows, type Statements } from './sqlite-statements.ts';
 import type { LastEpoch, Recovered, Recovery } from './store.ts';
 
 const UNTRUSTED: Recovery = { isTrusted: false, ends: new Map() };
+/** Nothing left before it was recorded: no journal has to say so. */
+const COMMITTED: Recovery = { isTrusted: true, ends: new Map() };
 
 export interface Epoch {
   readonly storeId: string;
@@ -20,16 +23,20 @@ export function startEpoch(
   statements: Statements,
   segments: Segments,
   key: SealingKey,
-  recover: ((last: LastEpoch) => Recovery) | undefined,
+  begin: { readonly recover?: (last: LastEpoch) => Recovery; readonly durability?: Durability },
 ): Epoch {
-  const { store_id: storeId, epoch, journals } = metaOf(statements);
+  const { recover, durability = 'leased' } = begin;
+  const { store_id: storeId, epoch, journals, durability: lastDurability } = metaOf(statements);
   const left = poolRows(statements).filter(({ leased }) => leased > 0);
   const recovered: Record<string, Recovered> = {};
   if (left.length > 0) {
-    const recovery = recover?.({ storeId, epoch, journals }) ?? UNTRUSTED;
+    const recovery =
+      lastDurability === 'committed'
+        ? COMMITTED
+        : (recover?.({ storeId, epoch, journals }) ?? UNTRUSTED);
     for (const pool of left) recovered[pool.name] = settle(segments, pool, epoch, recovery);
   }
-  statements.startEpoch.run(key.publicKey);
+  statements.startEpoch.run(key.publicKey, durability);
   statements.startPositions.run();
   return { storeId, number: epoch + 1, recovered };
 }

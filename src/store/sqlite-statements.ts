@@ -3,13 +3,14 @@
  * they give. Runs in the store thread. Columns are described in migrations/sqlite.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Durability } from '../config.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { SEALED_BYTES } from '../keypair/seal.ts';
 import type { Origin, PoolCounts, StoredPool } from './store.ts';
 
 const SQL = {
-  meta: 'SELECT store_id, sealing_key, next_id, epoch, journals FROM meta',
-  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?, journals = 0',
+  meta: 'SELECT store_id, sealing_key, next_id, epoch, journals, durability FROM meta',
+  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?, journals = 0, durability = ?',
   startPositions: 'UPDATE pools SET position = 0',
   addJournal: 'UPDATE meta SET journals = journals + 1 RETURNING journals',
   saveNextId: 'UPDATE meta SET next_id = ?',
@@ -49,6 +50,7 @@ export interface MetaRow {
   readonly next_id: number;
   readonly epoch: number;
   readonly journals: number;
+  readonly durability: Durability;
 }
 
 export interface PoolRow extends PoolCounts {

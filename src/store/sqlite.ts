@@ -11,6 +11,7 @@
  */
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
+import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { publicKeyHash, Sealer, Unsealer } from '../keypair/seal.ts';
@@ -56,6 +57,8 @@ export interface SqliteStoreOptions {
   readonly create?: boolean;
   /** Reads the journals of the last epoch; without it what was leased then is burned. */
   readonly recover?: (last: LastEpoch) => Recovery;
+  /** What leases are taken for: 'leased' if not given. */
+  readonly durability?: Durability;
 }
 
 /**
@@ -64,7 +67,7 @@ export interface SqliteStoreOptions {
  * SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  const { directory, sealingKey, create = true, recover } = options;
+  const { directory, sealingKey, create = true } = options;
   using resources = new DisposableStack();
   const { storeFile } = resources.use(holdDataDirectory(directory, create));
   try {
@@ -72,7 +75,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const statements = prepareStatements(db);
     const key = await sealingKeyOf(statements, sealingKey);
     const segments = new Segments(db);
-    const epoch = transaction(db, () => startEpoch(statements, segments, key, recover));
+    const epoch = transaction(db, () => startEpoch(statements, segments, key, options));
     return new SqliteStore({ db, storeFile, statements, segments, key, epoch }, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');

@@ -7,6 +7,7 @@
  * the queues then hold cannot be trusted, and the next start burns what may have left.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Durability } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import { StoreHealth } from '../pool/health.ts';
@@ -24,6 +25,7 @@ export interface StoreWorkerData {
   readonly directory: string;
   readonly sealingKey: string;
   readonly retentionHours: number;
+  readonly durability: Durability;
   readonly pools: readonly SharedPool[];
   readonly health: SharedArrayBuffer;
   readonly port: MessagePort;
@@ -45,9 +47,9 @@ export type StoreCalls = {
   saveCounters(counters: Counters): Promise<void>;
   /**
    * Serves an HTTP thread's `RefillCalls` on a port of its own. Returns the path of the dispense
-   * journal that is made for it. Error: JOURNAL_UNAVAILABLE.
+   * journal that is made for it, if one is needed. Error: JOURNAL_UNAVAILABLE.
    */
-  connect(port: MessagePort): Promise<string>;
+  connect(port: MessagePort): Promise<string | undefined>;
   /** After the last request is answered. */
   stop(counters: Counters): Promise<void>;
 };
@@ -68,9 +70,10 @@ if (parentPort !== null) {
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
       const { refiller } = opened();
-      const journal = await opened().addJournal();
+      const journal = data.durability === 'leased' ? await opened().addJournal() : undefined;
       const refillCalls: RefillCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
+        commit: ({ pool, end }) => refiller.commit(pool, end),
       };
       answer(port, refillCalls, die);
       return journal;

@@ -134,6 +134,53 @@ test(
   },
 );
 
+test(
+  'committed: nothing is lost or burned, even when all memory is gone with the power',
+  LIMIT,
+  async () => {
+    await using workspace = new Workspace();
+    workspace.configure([EASY_POOL], '[store]', 'durability = "committed"');
+    const handed: Handed[] = [];
+    for (let cycle = 0; cycle < 2; cycle++) {
+      const server = await workspace.serve();
+      await server.until(({ ready }) => ready >= 256);
+      const ask = async (): Promise<void> => {
+        for (;;) handed.push(...(await server.dispense(2)));
+      };
+      const asking = Promise.allSettled(Array.from({ length: 20 }, ask));
+      await server.until(() => handed.length > 40);
+      await server.kill('SIGKILL');
+      await asking;
+      workspace.removeJournals();
+    }
+    assertDistinct(handed);
+    const last = await workspace.serve();
+    const figures = await last.pool();
+    assert.ok(figures.dispensed >= handed.length);
+    assert.equal(figures.burned, 0);
+    assertIdentity(figures);
+  },
+);
+
+test(
+  'leased: when all memory is gone with the power, what may have left is burned',
+  LIMIT,
+  async () => {
+    await using workspace = new Workspace();
+    workspace.configure([EASY_POOL]);
+    const server = await workspace.serve();
+    await server.until(({ ready }) => ready >= 256);
+    const handed = await server.dispense(50);
+    await server.kill('SIGKILL');
+    workspace.removeJournals();
+    const again = await workspace.serve();
+    const { dispensed, burned } = await again.pool();
+    assert.ok(burned > 0 && dispensed + burned >= 256);
+    await again.until(({ available, leased }) => available + leased >= 900);
+    assertDistinct([...handed, ...(await again.dispense(900))]);
+  },
+);
+
 test('two HTTP threads share one port and one queue', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL], '[http]', 'threads = 2');

@@ -72,17 +72,17 @@ export class Workspace implements AsyncDisposable {
   }
 
   /** Those of a server that was killed lie in memory until the machine ends. */
-  #removeJournals(): void {
+  removeJournals(): void {
     const file = join(this.data, 'store.db');
     if (!existsSync(file)) return;
     using db = new DatabaseSync(file, { readOnly: true });
     const { store_id } = db.prepare('SELECT store_id FROM meta').get()!;
-    rmSync(new Journals(String(store_id), this.data).directory, { recursive: true });
+    rmSync(new Journals(String(store_id), this.data).directory, { recursive: true, force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) await server.kill('SIGKILL');
-    this.#removeJournals();
+    this.removeJournals();
     rmSync(this.path, { recursive: true, force: true });
   }
 }

@@ -34,6 +34,7 @@ test('with nothing at all there is one pool and every default', () => {
     store: {
       directory: join(cwd, 'data'),
       sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
+      durability: 'leased',
       retentionHours: 24,
     },
     grinder: { threads: availableParallelism(), batch: 256, sliceMs: 25, priority: 'idle' },
@@ -178,7 +179,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['http.compat', 'true or false', 'yes', 1],
   ['http.drain_seconds', 'a whole number from 0 to 3600', -1, 3601],
   ['store.url', '"file:DIRECTORY" in this version', 'postgres://host/db', 'file:', './data', 1],
-  ['store.durability', '"leased" in this version', 'committed'],
+  ['store.durability', '"leased" or "committed"', 'none', true],
   [
     'store.sealing_key',
     '"file:PATH" or "env:NAME"',

@@ -6,12 +6,12 @@ import { test } from 'node:test';
 import { loadConfig } from '../../src/config.ts';
 import {
   createJournal,
-  isBefore,
   type JournalRecord,
   JournalWriter,
   readJournal,
 } from '../../src/pool/journal.ts';
 import { countsBoard, sharePool } from '../../src/pool/pool.ts';
+import { isBefore } from '../../src/pool/ready-queue.ts';
 
 const IDENTITY = { storeId: '0f'.repeat(16), epoch: 7, number: 2, bootId: 'this-start' };
 const SLOT = 128;

@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { type Durability, loadConfig } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { JournalWriter } from '../../src/pool/journal.ts';
 import { Journals, recoverIn } from '../../src/pool/journals.ts';
@@ -23,11 +23,18 @@ class Crashed implements AsyncDisposable {
     return new Journals(this.store.id, this.directory);
   }
 
-  open = async (): Promise<void> => {
-    const sealingKey = `file:${this.directory}/sealing.key`;
-    const { directory } = this;
-    this.store = await openSqliteStore({ directory, sealingKey, recover: recoverIn(directory) });
-  };
+  readonly durability: Durability;
+
+  constructor(durability: Durability = 'leased') {
+    this.durability = durability;
+  }
+
+  async open(): Promise<void> {
+    const { directory, durability } = this;
+    const sealingKey = `file:${directory}/sealing.key`;
+    const recover = recoverIn(directory);
+    this.store = await openSqliteStore({ directory, sealingKey, recover, durability });
+  }
 
   /** `leased` addresses in the queue, of which the store has recorded `recorded` as dispensed. */
   async lease(leased: number, recorded: number): Promise<void> {
@@ -115,6 +122,13 @@ test('a journal that says more than was leased is not believed', async () => {
   await crashed.lease(20, 5);
   await crashed.journal([5, 16]);
   assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
+});
+
+test('of a committed epoch the rest is returned whatever is lost: nothing left unrecorded', async () => {
+  await using crashed = new Crashed('committed');
+  await crashed.lease(20, 5);
+  rmSync(await crashed.journal([5, 3]));
+  assert.deepEqual((await crashed.restart()).counts, [5, 15, 0]);
 });
 
 test('positions start again with each epoch', async () => {

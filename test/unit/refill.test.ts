@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config.ts';
-import type { VanityError } from '../../src/errors.ts';
+import { VanityError } from '../../src/errors.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
 import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
@@ -136,6 +136,39 @@ test('many who wait get different addresses', LIMIT, async () => {
   const asked = Array.from({ length: 40 }, () => bench.pool.dispense(5));
   const ids = (await Promise.all(asked)).flat().map(({ id }) => id);
   assert.equal(new Set(ids).size, 200);
+});
+
+test('a commit resolves when the disk knows, for all who wait at once', LIMIT, async () => {
+  await using bench = await benchWith(100, 20);
+  await bench.refiller.refill('pet', 20);
+  const turns = bench.errors.length;
+  bench.pool.pop(12);
+  await Promise.all([3, 7, 12].map((end) => bench.refiller.commit('pet', end)));
+  assert.equal((await bench.store.counts('pet')).dispensed, 12);
+  assert.equal(bench.errors.length, turns + 1, 'in one transaction');
+  await bench.refiller.commit('pet', 5);
+  assert.equal(bench.errors.length, turns + 1, 'what is recorded costs nothing');
+});
+
+test('in committed mode addresses are given only after they are recorded', LIMIT, async () => {
+  await using bench = await benchWith(60, 20);
+  let isBroken = false;
+  const committed = new Pool(bench.shared, {
+    refill: (name, count) => bench.refiller.refill(name, count),
+    async commit(name, end) {
+      if (isBroken) throw new VanityError('STORE_UNAVAILABLE', 'the disk is gone');
+      await bench.refiller.commit(name, end);
+    },
+  });
+  await bench.refiller.refill('pet', 20);
+  assert.equal(committed.pop(1), undefined, 'there is no way around the disk');
+  assert.equal((await committed.dispense(4)).length, 4);
+  assert.equal((await bench.store.counts('pet')).dispensed, 4);
+  isBroken = true;
+  await assert.rejects(committed.dispense(2), { code: 'STORE_UNAVAILABLE' });
+  isBroken = false;
+  const [next] = await committed.dispense(1);
+  assert.equal(next!.id, 7, 'what was popped in vain is given up');
 });
 
 test('the goal rises with demand', LIMIT, async () => {

@@ -9,10 +9,13 @@ CREATE TABLE meta (
   next_id INTEGER NOT NULL CHECK (next_id >= 1),
   epoch INTEGER NOT NULL CHECK (epoch >= 0),
   -- Dispense journals of this epoch.
-  journals INTEGER NOT NULL CHECK (journals >= 0)
+  journals INTEGER NOT NULL CHECK (journals >= 0),
+  -- What the leases of this epoch were taken for: 'leased' (they may leave before a turn records
+  -- it, the journals know) or 'committed' (nothing leaves before).
+  durability TEXT NOT NULL CHECK (durability IN ('leased', 'committed'))
 ) STRICT;
 
-INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0, 0);
+INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0, 0, 'leased');
 
 CREATE TABLE data_keys (
   id INTEGER PRIMARY KEY,
