@@ -5,18 +5,10 @@
  * A file is on disk when its call returns, readable by its owner alone; a write that fails leaves
  * none, and nothing is ever overwritten.
  */
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { makeDirectory } from '../directory.ts';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
+import { makeDirectory, writeNewFile } from '../files.ts';
 import { addressOf, encodeBase58 } from './address.ts';
 import { SEED_BYTES } from './keypair.ts';
 
@@ -60,35 +52,14 @@ export function writeExpandedKeyFile(
 }
 
 function writeKeyFile(path: string, text: string): string {
-  let created = false;
   try {
-    const file = openSync(path, 'wx', 0o600);
-    created = true;
-    try {
-      writeFileSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    syncDirectory(dirname(path));
+    writeNewFile(path, text);
+    return path;
   } catch (cause) {
-    if (created) rmSync(path, { force: true });
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'EEXIST') {
       throw new VanityError('FILE_EXISTS', `${path}: the file exists and is kept`, { cause });
     }
     throw new VanityError('FILE_NOT_WRITABLE', `${path}: ${message}`, { cause });
-  }
-  return path;
-}
-
-/** A new name is durable when its directory is. Windows has no such call and needs none. */
-function syncDirectory(directory: string): void {
-  if (process.platform === 'win32') return;
-  const handle = openSync(directory, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }

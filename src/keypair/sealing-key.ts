@@ -8,16 +8,7 @@
  * sealed to it stays sealed.
  */
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
 import {
   AEAD_AES_256_GCM,
   CipherSuite,
@@ -29,6 +20,7 @@ import {
   OpenError,
 } from 'hpke';
 import { VanityError } from '../errors.ts';
+import { writeNewFile } from '../files.ts';
 
 const SEALING_KEY_BYTES = 32;
 /** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */
@@ -105,21 +97,9 @@ export async function loadSealingKey(source: string): Promise<SealingKey | undef
 export async function createSealingKey(source: string): Promise<SealingKey> {
   const path = nameOf(source);
   const privateKey = randomBytes(SEALING_KEY_BYTES);
-  let created = false;
   try {
-    const file = openSync(path, 'wx', 0o600);
-    created = true;
-    try {
-      writeFileSync(file, `${privateKey.toString('hex')}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    const directory = openSync(dirname(path), 'r');
-    fsyncSync(directory);
-    closeSync(directory);
+    writeNewFile(path, `${privateKey.toString('hex')}\n`);
   } catch (cause) {
-    if (created) rmSync(path, { force: true });
     const { code, message } = cause as NodeJS.ErrnoException;
     const kind = code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'SEALING_KEY_INVALID';
     throw new VanityError(kind, `${path}: the sealing key cannot be written: ${message}`, {

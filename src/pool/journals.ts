@@ -16,7 +16,7 @@ import {
   statfsSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { makeDirectory } from '../directory.ts';
+import { makeDirectory } from '../files.ts';
 import type { LastEpoch, Recovery } from '../store/store.ts';
 import { createJournal, type JournalIdentity, readJournal } from './journal.ts';
 import { isBefore } from './ready-queue.ts';

@@ -13,7 +13,6 @@
 import {
   chmodSync,
   closeSync,
-  fsyncSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -22,10 +21,10 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { makeDirectory } from '../directory.ts';
 import { VanityError } from '../errors.ts';
+import { makeDirectory, syncDirectory } from '../files.ts';
 import { isBusy, storeError } from './sqlite-error.ts';
 
 const STORE_FILE = 'store.db';
@@ -95,11 +94,7 @@ export function networkFileSystem(type: number): string | undefined {
 }
 
 function prepareDirectory(directory: string): void {
-  attempt(directory, () => {
-    if (exists(directory)) return;
-    makeDirectory(directory);
-    syncDirectory(dirname(directory));
-  });
+  attempt(directory, () => makeDirectory(directory));
   const stats = attempt(directory, () => statSync(directory));
   if (!stats.isDirectory()) throw refused(directory, 'is not a directory');
   const network = networkFileSystem(attempt(directory, () => statfsSync(directory)).type);
@@ -151,15 +146,6 @@ function makeFile(path: string): void {
 
 function exists(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false }) !== undefined;
-}
-
-function syncDirectory(directory: string): void {
-  const handle = openSync(directory, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }
 
 function attempt<T>(directory: string, action: () => T): T {

@@ -60,10 +60,7 @@ test('after SIGKILL nothing that left comes back, and nothing is burned', LIMIT,
   for (let cycle = 0; cycle < 3; cycle++) {
     const server = await workspace.serve();
     await server.until(({ ready }) => ready >= 256);
-    const ask = async (): Promise<void> => {
-      for (;;) handed.push(...(await server.dispense(3)));
-    };
-    const asking = Promise.allSettled(Array.from({ length: 40 }, ask));
+    const asking = server.drainBy(40, 3, handed);
     await server.until(({ dispensed }) => dispensed >= 30);
     await server.kill('SIGKILL');
     await asking;

@@ -144,6 +144,17 @@ export class Server {
     return body.addresses;
   }
 
+  /**
+   * Asks for `count` again and again, by `clients` at once, until an answer fails; what was handed
+   * out goes into `handed` as it comes. Resolves when all have failed: the server is gone.
+   */
+  async drainBy(clients: number, count: number, handed: Handed[]): Promise<void> {
+    const ask = async (): Promise<void> => {
+      for (;;) handed.push(...(await this.dispense(count)));
+    };
+    await Promise.allSettled(Array.from({ length: clients }, ask));
+  }
+
   /** Waits until a pool's figures are as wanted; the test's own time limit ends it. */
   async until(isThere: (figures: PoolFigures) => boolean, pool = 'pet'): Promise<PoolFigures> {
     for (;;) {

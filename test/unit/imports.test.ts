@@ -12,16 +12,16 @@ import { fileURLToPath } from 'node:url';
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Any room may import these: they know nothing of the others. */
-const GROUND = ['errors', 'config', 'log', 'port', 'version', 'directory'];
+const GROUND = ['errors', 'config', 'log', 'port', 'version', 'files'];
 
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   log: [],
   version: [],
-  directory: [],
+  files: [],
   port: ['errors'],
   config: ['errors', 'log'],
-  keypair: ['errors', 'directory'],
+  keypair: ['errors', 'files'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],
   pool: [...GROUND, 'keypair', 'store/store'],

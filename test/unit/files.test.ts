@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeDirectory } from '../../src/directory.ts';
+import { makeDirectory, writeNewFile } from '../../src/files.ts';
 
 test('every missing directory is made, for its owner alone', (t) => {
   const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
@@ -18,4 +18,14 @@ test('every missing directory is made, for its owner alone', (t) => {
 
 test('a place where nothing can be made is an error and not a wait', () => {
   assert.throws(() => makeDirectory('/proc/nope/deeper'), { code: 'ENOENT' });
+});
+
+test("a new file is its owner's alone, and one that is there is kept", (t) => {
+  const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  t.after(() => rmSync(base, { recursive: true }));
+  const path = join(base, 'new');
+  writeNewFile(path, 'first');
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.throws(() => writeNewFile(path, 'second'), { code: 'EEXIST' });
+  assert.equal(readFileSync(path, 'utf8'), 'first');
 });

@@ -1,0 +1,55 @@
+/**
+ * Files and directories of this user alone, which are on disk when a call returns. Any thread may
+ * use it. Errors are the system's.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+
+/**
+ * Makes the directory and what is missing above it, each with mode 0700. By hand, because Node's
+ * own recursive call never returns where the system refuses a name as if its parent were missing,
+ * as /proc does.
+ */
+export function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  const parent = dirname(path);
+  if (parent !== path) makeDirectory(parent);
+  mkdirSync(path, { mode: 0o700 });
+  syncDirectory(parent);
+}
+
+/** Writes a file, mode 0600, that must not exist yet; a write that fails leaves none. */
+export function writeNewFile(path: string, text: string): void {
+  const file = openSync(path, 'wx', 0o600);
+  try {
+    try {
+      writeFileSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    syncDirectory(dirname(path));
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  }
+}
+
+/** A new name is durable when its directory is. Windows has no such call and needs none. */
+export function syncDirectory(path: string): void {
+  if (process.platform === 'win32') return;
+  const handle = openSync(path, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
