@@ -206,41 +206,44 @@ static int test_walk(const grind_expanded_search *search, uint32_t centre, size_
   return GRIND_OK;
 }
 
-static int slice(grind_expanded_search *search, grind_chacha20 *stream, uint64_t end,
-                 grind_expanded_hit *hits, size_t max_hits, grind_result *result) {
-  const expanded_level *level = search->level;
-  uint64_t now = system_clock_us(), batch_us;
-  do {
-    grind_chacha20_take_portable(stream, (uint8_t *)search->centres, search->centres_bytes);
-    size_t count = level->walk(search->table, search->matcher, search->memory,
-                               (const uint64_t (*)[4])search->centres, search->candidates);
-    for (uint32_t centre = 0; count != EXPANDED_BATCH_SPOILED && centre < level->centres;
-         centre++) {
-      size_t hits_before = result->hits;
-      int status = test_walk(search, centre, count, hits, result);
-      if (status != GRIND_OK) return status;
-      if (result->hits == max_hits) return GRIND_OK;
-      if (result->hits > hits_before && system_clock_us() >= end) return GRIND_OK;
-    }
-    uint64_t after = system_clock_us();
-    batch_us = after - now;
-    now = after;
-    /* A batch that would end beyond the budget by more than half of itself is not begun. */
-  } while (now + batch_us / 2 < end);
+/* Sets `*more` to whether the slice may go on: there is room for hits, and there was time at the
+ * last one. */
+static int try_batch(grind_expanded_search *search, grind_chacha20 *stream, uint64_t end,
+                     grind_expanded_hit *hits, size_t max_hits, grind_result *result, bool *more) {
+  grind_chacha20_take_portable(stream, (uint8_t *)search->centres, search->centres_bytes);
+  size_t count = search->level->walk(search->table, search->matcher, search->memory,
+                                     (const uint64_t (*)[4])search->centres, search->candidates);
+  *more = true;
+  if (count == EXPANDED_BATCH_SPOILED) return GRIND_OK;
+  for (uint32_t centre = 0; *more && centre < search->level->centres; centre++) {
+    size_t hits_before = result->hits;
+    int status = test_walk(search, centre, count, hits, result);
+    if (status != GRIND_OK) return status;
+    if (result->hits == hits_before) continue;
+    *more = result->hits < max_hits && system_clock_us() < end;
+  }
   return GRIND_OK;
 }
 
 int grind_expanded_slice(grind_expanded_search *search, uint32_t budget_us,
                          grind_expanded_hit *hits, size_t max_hits, grind_result *result) {
-  const uint64_t budget = budget_us < GRIND_SLICE_MAX_US ? budget_us : GRIND_SLICE_MAX_US;
-  const uint64_t end = system_clock_us() + budget;
+  uint64_t now = system_clock_us();
+  const uint64_t end = now + (budget_us < GRIND_SLICE_MAX_US ? budget_us : GRIND_SLICE_MAX_US);
   *result = (grind_result){0, 0, 0};
   uint8_t key[32];
   if (!system_random(key, sizeof key)) return GRIND_NO_ENTROPY;
   grind_chacha20 stream;
   grind_chacha20_start(&stream, key);
   system_wipe(key, sizeof key);
-  int status = slice(search, &stream, end, hits, max_hits, result);
+  int status;
+  bool more;
+  /* A batch that would end beyond the budget by more than half of itself is not begun. */
+  do {
+    uint64_t before = now;
+    status = try_batch(search, &stream, end, hits, max_hits, result, &more);
+    now = system_clock_us();
+    more = more && now + (now - before) / 2 < end;
+  } while (status == GRIND_OK && more);
   system_wipe(&stream, sizeof stream);
   /* Centres are used once: what follows in this memory starts from others. */
   system_wipe(search->centres, search->centres_bytes);

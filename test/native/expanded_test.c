@@ -377,7 +377,7 @@ int main(void) {
     const grind_level *level = grind_find_level(names[i]);
     if (level == NULL) continue;
     const expanded_level *expanded = expanded_level_of(level);
-    if (strcmp(expanded->name, names[i]) != 0) continue;
+    CHECK(strcmp(expanded->name, names[i]) == 0);
     printf("%s\n", names[i]);
     check_points(expanded);
     check_filters(expanded, candidates);
