@@ -1,0 +1,46 @@
+/**
+ * The yardstick of bench/serve.ts: our own application, with all its plugins, hooks and parsers, and
+ * one route more, with the schema of a dispense and a constant body as large as its own. A process of
+ * its own with nothing else in it; tells its parent the port. It ends with its parent.
+ */
+import type { AddressInfo } from 'node:net';
+import { type AppDeps, buildApp } from '../src/http/app.ts';
+import { createMetrics } from '../src/http/metrics.ts';
+import { addressJson } from '../src/http/routes/pools.ts';
+import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
+import { createLog } from '../src/log.ts';
+import { grinderBoard, StoreHealth } from '../src/pool/health.ts';
+
+const ROUTE = '/v1/constant/:pool';
+export const CONSTANT_PATH = '/v1/constant/pet';
+
+if (import.meta.main) {
+  const pools = new Map();
+  const storeHealth = new StoreHealth();
+  const deps: AppDeps = {
+    pools,
+    storeHealth,
+    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
+    version: 'none',
+    startedAt: Date.now(),
+    isCompat: true,
+    isDraining: () => false,
+    log: createLog('http', 'warn', false),
+  };
+  const app = await buildApp(deps);
+  const address = addressJson({
+    id: 100_000,
+    address: '1'.repeat(44),
+    secret: '1'.repeat(88),
+    keyType: 'seed',
+    origin: 'ground',
+    createdAt: Date.now(),
+  });
+  const body = `{"addresses":[${address}]}`;
+  app.post(ROUTE, { schema: { params: PoolParams, body: DispenseBody } }, (_, reply) => {
+    reply.header('cache-control', 'no-store').type('application/json; charset=utf-8').send(body);
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  process.once('disconnect', () => process.exit());
+  process.send!((app.server.address() as AddressInfo).port);
+}

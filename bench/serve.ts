@@ -1,0 +1,205 @@
+/**
+ * How fast does the server hand addresses out? Latency one after the other, at steady rates with
+ * all cores grinding and without, and of crowds; throughput beside that of the same Fastify with a
+ * constant body; addresses a second in hundreds.
+ *
+ *     node bench/serve.ts [--json] [--rounds N] [--seconds N]
+ *
+ * N rounds (3) whose steady loads last N seconds (2) each. Three real processes with stores filled
+ * in advance: a server with a grinder that never ends (a second pool, of a suffix that nobody
+ * finds), one without, and the constant one (bench/constant.ts). They take turns, and those that
+ * wait are stopped by signal, so that a noisy minute hits all alike; ratios are those of a round,
+ * of which the median counts. The load is bench/load.c, which needs a C compiler and Linux; it
+ * shares the cores with the server. 50 connections, unless a row says otherwise.
+ */
+import { execFile, fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { findCompiler } from '../tools/build-native.mjs';
+import { CONSTANT_PATH } from './constant.ts';
+import { currentLoad, type Mark, type Row, readOptions, report, row } from './report.ts';
+import { BenchServer, BenchStore } from './server.ts';
+
+const BUILD = fileURLToPath(new URL('../build', import.meta.url));
+const LOAD = `${BUILD}/bench-load`;
+const DISPENSE = '/v1/pools/pet/dispense';
+const BULK = '/v1/pools/bulk/dispense';
+const RATES = [2000, 5000];
+const CONNECTIONS = 50;
+const SEQUENTIAL = 500;
+const THROUGHPUT = 10_000;
+const WARM = 5000;
+const HUNDRED = 100;
+/** In hundreds of addresses: the filled ring, and what is taken right after. */
+const RING = 600;
+const SUSTAINED = 600;
+const RING_ADDRESSES = 65_536;
+/** The smallest tables take a second. */
+const POLL_MS = 100;
+
+const below = (value: number): Mark => ({ is: '<', value });
+const atMost = (value: number): Mark => ({ is: '<=', value });
+const atLeast = (value: number): Mark => ({ is: '>=', value });
+
+interface Load {
+  readonly port: number;
+  readonly path?: string;
+  readonly requests: number;
+  readonly connections?: number;
+  /** Evenly spaced; without it, each connection sends as soon as it was answered. */
+  readonly perSecond?: number;
+  readonly count?: number;
+}
+
+interface Loaded {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly averageMs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+function buildLoad(): void {
+  const compiler = findCompiler();
+  if (compiler === undefined) throw new Error('the load needs a C compiler: set CC');
+  mkdirSync(BUILD, { recursive: true });
+  const source = fileURLToPath(new URL('./load.c', import.meta.url));
+  const built = spawnSync(compiler, ['-std=c17', '-O2', source, '-o', LOAD], { stdio: 'inherit' });
+  if (built.status !== 0) throw new Error(`${source}: does not compile`);
+}
+
+async function run(load: Load): Promise<Loaded> {
+  const { port, path = DISPENSE, requests, connections = CONNECTIONS } = load;
+  const { perSecond = 0, count = 1 } = load;
+  const numbers = [port, connections, requests, perSecond].map(String);
+  const body = JSON.stringify({ count });
+  const { stdout } = await promisify(execFile)(LOAD, [...numbers, path, body]);
+  return JSON.parse(stdout);
+}
+
+/** Figures of all rounds by what they measure; the order of rows is that of their first figure. */
+class Figures {
+  readonly #rows = new Map<string, { unit: string; mark: Mark | undefined; values: number[] }>();
+
+  add(what: string, unit: string, value: number, mark?: Mark): void {
+    const known = this.#rows.get(what);
+    if (known === undefined) this.#rows.set(what, { unit, mark, values: [value] });
+    else known.values.push(value);
+  }
+
+  rows(): Row[] {
+    return [...this.#rows].map(([what, { unit, mark, values }]) => row(what, unit, values, mark));
+  }
+}
+
+interface Bench {
+  readonly grinding: BenchServer;
+  readonly quiet: BenchServer;
+  readonly constantPort: number;
+  readonly seconds: number;
+  readonly figures: Figures;
+}
+
+async function measureSteady({ grinding, quiet, seconds, figures }: Bench): Promise<void> {
+  for (const perSecond of RATES) {
+    const load = { requests: perSecond * seconds, perSecond };
+    const off = await run({ port: quiet.port, ...load });
+    grinding.resume();
+    const on = await run({ port: grinding.port, ...load });
+    const { attemptsPerSecond } = (await grinding.pool('never')).grinding;
+    grinding.pause();
+    if (attemptsPerSecond === 0) throw new Error('the grinder did not grind');
+    const what = `${perSecond}/s`;
+    figures.add(`${what}, all cores grinding: p50`, 'ms', on.p50Ms, below(0.3));
+    figures.add(`${what}, all cores grinding: p99`, 'ms', on.p99Ms, below(5));
+    figures.add(`${what}, grinding off: p50`, 'ms', off.p50Ms);
+    figures.add(`${what}, grinding off: p99`, 'ms', off.p99Ms);
+    figures.add(`${what}, on : off: p50`, 'times', on.p50Ms / off.p50Ms, atMost(1.3));
+    figures.add(`${what}, on : off: p99`, 'times', on.p99Ms / off.p99Ms, atMost(1.5));
+  }
+}
+
+async function measureOneByOne({ quiet, figures }: Bench): Promise<void> {
+  const before = quiet.httpCpuMs;
+  const one = await run({ port: quiet.port, requests: SEQUENTIAL, connections: 1 });
+  const insideMs = (quiet.httpCpuMs - before) / SEQUENTIAL;
+  figures.add('sequential: average', 'ms', one.averageMs, below(1));
+  figures.add('sequential: processor time of the HTTP thread', 'ms', insideMs, below(0.1));
+}
+
+async function measureCrowds({ quiet, figures }: Bench): Promise<void> {
+  for (const crowd of [50, 100]) {
+    const { seconds } = await run({ port: quiet.port, requests: crowd, connections: crowd });
+    figures.add(`${crowd} at once: all answered`, 'ms', 1000 * seconds, below(2 * crowd));
+  }
+}
+
+async function measureThroughput({ quiet, constantPort, figures }: Bench): Promise<void> {
+  const load = { requests: THROUGHPUT };
+  const constant = await run({ port: constantPort, path: CONSTANT_PATH, ...load });
+  const dispense = await run({ port: quiet.port, ...load });
+  const rate = ({ requests, seconds }: Loaded) => requests / seconds;
+  figures.add('throughput', 'requests/s', rate(dispense), atLeast(10_000));
+  figures.add('throughput, constant body', 'requests/s', rate(constant));
+  const ratio = rate(dispense) / rate(constant);
+  figures.add('throughput, dispense : constant', 'times', ratio, atLeast(0.9));
+}
+
+async function measureHundreds({ quiet, figures }: Bench): Promise<void> {
+  while ((await quiet.pool('bulk')).ready < RING * HUNDRED) await sleep(POLL_MS);
+  const load = { port: quiet.port, path: BULK, count: HUNDRED };
+  const filled = await run({ ...load, requests: RING });
+  const sustained = await run({ ...load, requests: SUSTAINED });
+  const rate = ({ requests, seconds }: Loaded) => (requests * HUNDRED) / seconds;
+  figures.add('count 100, filled ring', 'addresses/s', rate(filled), atLeast(300_000));
+  figures.add('count 100, from the store', 'addresses/s', rate(sustained), atLeast(50_000));
+}
+
+async function main(): Promise<void> {
+  const { json, rounds, seconds } = readOptions({ rounds: 3, seconds: 2 });
+  const loadBefore = currentLoad();
+  buildLoad();
+  const steady = seconds * RATES.reduce((sum, rate) => sum + rate, 0);
+  const each = steady + SEQUENTIAL + THROUGHPUT + 3 * CONNECTIONS;
+  const pet = { name: 'pet', suffix: 't', stored: 2 * WARM + rounds * each };
+  const bulk = {
+    name: 'bulk',
+    suffix: 'b',
+    stored: RING_ADDRESSES + rounds * HUNDRED * (RING + SUSTAINED),
+    ready: RING_ADDRESSES,
+  };
+  using grindingStore = new BenchStore();
+  using quietStore = new BenchStore();
+  const grindingPet = { ...pet, stored: 2 * WARM + rounds * steady };
+  await grindingStore.fill([grindingPet, { name: 'never', suffix: 'z'.repeat(10), stored: 0 }]);
+  await quietStore.fill([pet, bulk]);
+  const constant = fork(fileURLToPath(new URL('./constant.ts', import.meta.url)));
+  try {
+    const [constantPort] = (await once(constant, 'message')) as [number];
+    await using quiet = await BenchServer.start(quietStore, '--threads', '0');
+    await using grinding = await BenchServer.start(grindingStore);
+    // Its tables are made at normal priority.
+    while ((await grinding.pool('never')).grinding.attemptsPerSecond === 0) await sleep(POLL_MS);
+    const figures = new Figures();
+    const bench = { grinding, quiet, constantPort, seconds, figures };
+    await run({ port: grinding.port, requests: WARM, perSecond: WARM });
+    grinding.pause();
+    await run({ port: quiet.port, requests: WARM, perSecond: WARM });
+    await run({ port: constantPort, path: CONSTANT_PATH, requests: WARM, perSecond: WARM });
+    for (let round = 0; round < rounds; round++) {
+      await measureOneByOne(bench);
+      await measureCrowds(bench);
+      await measureSteady(bench);
+      await measureThroughput(bench);
+      await measureHundreds(bench);
+    }
+    report(figures.rows(), { json, rounds, loadBefore });
+  } finally {
+    constant.disconnect();
+  }
+}
+
+await main();

@@ -1,0 +1,144 @@
+/**
+ * A server for a benchmark: a store filled in advance, in a temporary directory, and `bin/vanitypool
+ * serve` on it as a process of its own, on a free loopback port. All of it is gone at the end.
+ *
+ * The stored keypairs are random bytes in both halves: what is measured never looks at whether
+ * they belong together, and a million real ones would take minutes.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { openSqliteStore } from '../src/store/sqlite.ts';
+
+const PROGRAM = fileURLToPath(new URL('../bin/vanitypool', import.meta.url));
+const FILL_BATCH = 4096;
+
+export interface BenchPool {
+  readonly name: string;
+  readonly suffix: string;
+  /** Filled in advance. */
+  readonly stored: number;
+  readonly ready?: number;
+}
+
+/** A directory with a configuration and a filled store, removed when it is disposed of. */
+export class BenchStore implements Disposable {
+  readonly path = mkdtempSync(join(tmpdir(), 'vanitypool-bench-'));
+  readonly #data = join(this.path, 'data');
+
+  /** A pool is ground for when nothing of it is stored, for its target is one address. */
+  async fill(pools: readonly BenchPool[]): Promise<void> {
+    this.configure(pools);
+    const sealingKey = `file:${join(this.#data, 'sealing.key')}`;
+    await using store = await openSqliteStore({ directory: this.#data, sealingKey });
+    for (const { name, suffix, stored } of pools) {
+      await store.definePool({ name, prefix: '', suffix, ignoreCase: false, keys: 'seed' });
+      for (let left = stored; left > 0; left -= FILL_BATCH) {
+        const newHit = () => ({ pool: name, keypair: randomBytes(64) });
+        await store.insert(Array.from({ length: Math.min(left, FILL_BATCH) }, newHit));
+      }
+    }
+  }
+
+  configure(pools: readonly BenchPool[]): void {
+    const tables = pools.map(
+      ({ name, suffix, ready = 256 }) =>
+        `[[pools]]\nname = "${name}"\nsuffix = "${suffix}"\ntarget = 1\nready = ${ready}\n`,
+    );
+    writeFileSync(join(this.path, 'vanitypool.toml'), tables.join('\n'));
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export interface ReadyFigures {
+  readonly ready: number;
+  readonly grinding: { readonly attemptsPerSecond: number };
+}
+
+/** Stops its process, and waits for that, when it is disposed of. */
+export class BenchServer implements AsyncDisposable {
+  port = 0;
+  readonly #process: ChildProcess;
+  readonly #exited: Promise<unknown>;
+
+  /** Resolves when the server listens. */
+  static async start(store: BenchStore, ...args: string[]): Promise<BenchServer> {
+    const server = new BenchServer(store.path, args);
+    try {
+      await server.#listening();
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private constructor(cwd: string, args: readonly string[]) {
+    this.#process = spawn(PROGRAM, ['serve', '--port', '0', ...args], {
+      cwd,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#exited = once(this.#process, 'exit');
+  }
+
+  /** Reads its log to the end, so that it never waits for a reader. */
+  #listening(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const lines: string[] = [];
+    createInterface(this.#process.stderr!).on('line', (line) => {
+      if (this.port !== 0) return;
+      lines.push(line);
+      const { msg, url } = line.startsWith('{') ? JSON.parse(line) : {};
+      if (msg !== 'listening') return;
+      this.port = Number(new URL(url).port);
+      resolve();
+    });
+    void this.#exited.then(() => reject(new Error(`it did not start:\n${lines.join('\n')}`)));
+    return promise;
+  }
+
+  async pool(name: string): Promise<ReadyFigures> {
+    const reply = await fetch(`http://127.0.0.1:${this.port}/v1/pools/${name}`);
+    return (await reply.json()) as ReadyFigures;
+  }
+
+  /** Takes no processor time until `resume`. */
+  pause(): void {
+    this.#process.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#process.kill('SIGCONT');
+  }
+
+  /** Resident, in bytes. */
+  get memory(): number {
+    const status = readFileSync(`/proc/${this.#process.pid}/status`, 'latin1');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+  }
+
+  /** Processor time that its HTTP thread has taken, in milliseconds. */
+  get httpCpuMs(): number {
+    const tasks = `/proc/${this.#process.pid}/task`;
+    const read = (thread: string, file: string) =>
+      readFileSync(join(tasks, thread, file), 'latin1');
+    const http = readdirSync(tasks).find((thread) => read(thread, 'comm').trim() === 'http')!;
+    return Number(read(http, 'schedstat').split(' ')[0]) / 1e6;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      this.resume();
+      this.#process.kill('SIGTERM');
+    }
+    await this.#exited;
+  }
+}
