@@ -84,8 +84,7 @@ export class Refiller {
   async refill(pool: string, count: number): Promise<void> {
     const line = this.#lineOf(pool);
     if (this.#isBackingOff) throw unavailable();
-    // Requests that wait together find the queue filled by the first one's turn.
-    while (line.queue.size < count) {
+    while (!line.promise(count)) {
       const error = await this.#turn(line, count);
       if (error !== undefined) throw unavailable();
       if (line.available === 0) return;
@@ -151,9 +150,20 @@ export class Refiller {
     return performance.now() < this.#notBefore;
   }
 
+  /**
+   * A turn that has yet to begin serves all who ask for one meanwhile: it leases for the sum of
+   * their `count`. A turn for each would lease for seconds what the last of them waits for.
+   */
   #turn(line: Line, count: number): Promise<VanityError | undefined> {
+    line.wanted += count;
+    line.nextTurn ??= this.#runTurn(line);
+    return line.nextTurn;
+  }
+
+  #runTurn(line: Line): Promise<VanityError | undefined> {
     const { store, exclusively, onTurn } = this.#options;
     return exclusively(async () => {
+      const count = line.begin();
       const pool = line.shared.name;
       const head = line.queue.head;
       const size = line.queue.size;
@@ -189,7 +199,12 @@ class Line {
   /** Pops before this position of the queue are recorded. */
   position: number;
   available = 0;
+  /** The turn that is asked for and has yet to begin, and for how many addresses. */
+  nextTurn: Promise<VanityError | undefined> | undefined;
+  wanted = 0;
   readonly #counts: CountsBoard;
+  /** Of what is ready, told to requests since the last turn. */
+  #promised = 0;
   #lastTurn = Number.NEGATIVE_INFINITY;
   #demand = 0; // addresses a second
   #measuredAt = performance.now();
@@ -206,6 +221,22 @@ class Line {
   get goal(): number {
     const { ready, readyMax } = this.shared;
     return Math.min(Math.max(Math.ceil(this.#demand * DEMAND_SECONDS), ready), readyMax);
+  }
+
+  /** Whether `count` are ready beside those that others were told of, first come, first served. */
+  promise(count: number): boolean {
+    if (this.queue.size < this.#promised + count) return false;
+    this.#promised += count;
+    return true;
+  }
+
+  /** For how many addresses the turn that begins was asked. */
+  begin(): number {
+    const { wanted } = this;
+    this.nextTurn = undefined;
+    this.wanted = 0;
+    this.#promised = 0;
+    return wanted;
   }
 
   unrecorded(head: number): number {

@@ -138,6 +138,14 @@ test('many who wait get different addresses', LIMIT, async () => {
   assert.equal(new Set(ids).size, 200);
 });
 
+test('many who wait for many share turns, and each gets all in the end', LIMIT, async () => {
+  await using bench = await benchWith(20_000, 10);
+  const asked = Array.from({ length: 20 }, () => bench.pool.dispense(1000));
+  const ids = (await Promise.all(asked)).flat().map(({ id }) => id);
+  assert.equal(new Set(ids).size, 20_000);
+  assert.equal(bench.errors.length, Math.ceil(20_000 / 2048), 'as few as can lease them');
+});
+
 test('a commit resolves when the disk knows, for all who wait at once', LIMIT, async () => {
   await using bench = await benchWith(100, 20);
   await bench.refiller.refill('pet', 20);
