@@ -8,6 +8,7 @@ import { recoverIn } from './pool/journals.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import { type Adoption, adoptStore } from './store/sqlite-place.ts';
 import { readPools } from './store/sqlite-reader.ts';
 import type { LeasedAddress, StoredPool } from './store/store.ts';
 
@@ -42,6 +43,11 @@ export async function dispenseOffline(
   for (const { keypair } of leased) keypair.fill(0);
   await store.turn(pool, count, 0);
   return addresses;
+}
+
+/** Takes a store that was moved or restored for its own; how many were burned, by pool. */
+export function adoptOffline({ store: { directory } }: Config, as: Adoption) {
+  return adoptStore(directory, as);
 }
 
 /** The pools as the store has them; changes nothing. Errors: those of opening a store. */

@@ -105,6 +105,20 @@ ${URL_HELP}
 Example:  vanitypool dispense pet --out keys
 `,
   },
+  adopt: {
+    summary: 'accept a data directory that was moved, or restored from a copy',
+    text: `usage: vanitypool adopt --moved | --restored [options]
+
+The server refuses a store that was copied or moved: whoever serves two copies hands keys out twice.
+This says what it is. No server may hold it.
+
+  --moved            nothing serves the old one, nor ever will: keep everything
+  --restored         it is a copy or a backup; addresses may have left since it was made: burn all
+                     that it has, and go on with new ids and new addresses
+  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --data DIR         the data directory (default: ./data)
+`,
+  },
 } as const satisfies Record<string, CommandHelp>;
 
 export type CommandName = keyof typeof HELP;

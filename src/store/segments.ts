@@ -11,7 +11,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
 export type State = 'available' | 'leased' | 'dispensed' | 'burned';
-export type BurnCause = 'crash' | 'unsealable';
+export type BurnCause = 'crash' | 'unsealable' | 'restored';
 
 /** Neighbouring addresses of one pool, both ends included. */
 export interface Range {
@@ -132,9 +132,9 @@ export class Segments {
   }
 
   /** All leased addresses of the pool become `change.to`; returns how many there were. */
-  changeLeased(pool: number, change: Change): number {
-    const ranges = this.oldest(pool, 'leased', Number.POSITIVE_INFINITY);
-    for (const range of ranges) this.change(pool, range, 'leased', change);
+  changeAll(pool: number, from: 'available' | 'leased', change: Change): number {
+    const ranges = this.oldest(pool, from, Number.POSITIVE_INFINITY);
+    for (const range of ranges) this.change(pool, range, from, change);
     return total(ranges);
   }
 

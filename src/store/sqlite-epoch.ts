@@ -50,10 +50,10 @@ function settle(
   const at = Date.now();
   const unrecorded = ((ends.get(name) ?? position) - position) | 0;
   if (!isTrusted || unrecorded > leased) {
-    const burned = segments.changeLeased(id, { to: 'burned', epoch, at, cause: 'crash' });
+    const burned = segments.changeAll(id, 'leased', { to: 'burned', epoch, at, cause: 'crash' });
     return { dispensed: 0, returned: 0, burned };
   }
   // Records that are older than the last turn are recorded already.
   const dispensed = segments.dispense(id, Math.max(unrecorded, 0), epoch, at);
-  return { dispensed, returned: segments.changeLeased(id, { to: 'available' }), burned: 0 };
+  return { dispensed, returned: segments.changeAll(id, 'leased', { to: 'available' }), burned: 0 };
 }

@@ -9,10 +9,11 @@ import { SEALED_BYTES } from '../keypair/seal.ts';
 import type { Origin, PoolCounts, StoredPool } from './store.ts';
 
 const SQL = {
-  meta: 'SELECT store_id, sealing_key, next_id, epoch, journals, durability FROM meta',
+  meta: 'SELECT store_id, sealing_key, next_id, epoch, journals, durability, place FROM meta',
   startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?, journals = 0, durability = ?',
   startPositions: 'UPDATE pools SET position = 0',
   addJournal: 'UPDATE meta SET journals = journals + 1 RETURNING journals',
+  setPlace: 'UPDATE meta SET place = ?',
   saveNextId: 'UPDATE meta SET next_id = ?',
   anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
   dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
@@ -51,6 +52,7 @@ export interface MetaRow {
   readonly epoch: number;
   readonly journals: number;
   readonly durability: Durability;
+  readonly place: string | null;
 }
 
 export interface PoolRow extends PoolCounts {

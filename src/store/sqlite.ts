@@ -21,6 +21,7 @@ import { type Range, Segments, sizeOf } from './segments.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
 import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
+import { assertInPlace } from './sqlite-place.ts';
 import {
   type AddressRow,
   countsOf,
@@ -64,7 +65,8 @@ export interface SqliteStoreOptions {
 /**
  * Opens the store in `directory` for service: a new epoch begins, and what the last one had leased
  * and did not return is burned. Errors: DATA_NOT_WRITABLE, DATA_IN_USE, DISK_FULL,
- * SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT.
+ * DATA_MOVED, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED,
+ * STORE_CORRUPT.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const { directory, sealingKey, create = true } = options;
@@ -75,7 +77,10 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const statements = prepareStatements(db);
     const key = await sealingKeyOf(statements, sealingKey);
     const segments = new Segments(db);
-    const epoch = transaction(db, () => startEpoch(statements, segments, key, options));
+    const epoch = transaction(db, () => {
+      assertInPlace(statements, storeFile);
+      return startEpoch(statements, segments, key, options);
+    });
     return new SqliteStore({ db, storeFile, statements, segments, key, epoch }, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
@@ -216,7 +221,7 @@ class SqliteStore implements Store {
   returnLease(pool: string): Promise<number> {
     return this.#call(() =>
       this.#transaction(() =>
-        this.#segments.changeLeased(this.#poolRow(pool).id, { to: 'available' }),
+        this.#segments.changeAll(this.#poolRow(pool).id, 'leased', { to: 'available' }),
       ),
     );
   }

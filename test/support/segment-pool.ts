@@ -51,7 +51,7 @@ export class SegmentPool {
   }
 
   returnLease(): number {
-    return this.segments.changeLeased(POOL, { to: 'available' });
+    return this.segments.changeAll(POOL, 'leased', { to: 'available' });
   }
 
   oldest(state: 'available' | 'leased', count = Number.POSITIVE_INFINITY): Range[] {

@@ -12,10 +12,12 @@ CREATE TABLE meta (
   journals INTEGER NOT NULL CHECK (journals >= 0),
   -- What the leases of this epoch were taken for: 'leased' (they may leave before a turn records
   -- it, the journals know) or 'committed' (nothing leaves before).
-  durability TEXT NOT NULL CHECK (durability IN ('leased', 'committed'))
+  durability TEXT NOT NULL CHECK (durability IN ('leased', 'committed')),
+  -- The file that this store is, so that a copy is told; NULL until the first start.
+  place TEXT
 ) STRICT;
 
-INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0, 0, 'leased');
+INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0, 0, 'leased', NULL);
 
 CREATE TABLE data_keys (
   id INTEGER PRIMARY KEY,
@@ -84,7 +86,8 @@ CREATE TABLE segments (
   lease INTEGER NOT NULL CHECK ((lease > 0) = (state = 'leased')),
   -- Milliseconds since 1970, exact to the second and never too early; 0 for available.
   changed_at INTEGER NOT NULL,
-  -- Why it is burned: 'crash' (the run that leased it died) or 'unsealable'.
+  -- Why it is burned: 'crash' (the run that leased it died), 'unsealable', or
+  -- 'restored' (it may have left another copy of the store).
   cause TEXT NOT NULL CHECK ((cause <> '') = (state = 'burned')),
   is_destroyed INTEGER NOT NULL DEFAULT 0
     CHECK (is_destroyed = 0 OR (is_destroyed = 1 AND state = 'dispensed')),

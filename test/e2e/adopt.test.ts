@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { cpSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { vanitypool } from '../support/cli.ts';
+import { EASY_POOL, type Handed, Server, Workspace } from '../support/server.ts';
+
+const LIMIT = { timeout: 120_000 };
+
+/** A workspace whose server has handed out 50 addresses and stopped. */
+async function used(): Promise<{ workspace: Workspace; handed: Handed[] }> {
+  const workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const server = await workspace.serve();
+  await server.until(({ available, leased }) => available + leased >= 500);
+  const handed = await server.dispense(50);
+  await server.kill('SIGTERM');
+  return { workspace, handed };
+}
+
+async function refusal(workspace: Workspace, ...args: string[]): Promise<string> {
+  const server = new Server(workspace, args);
+  assert.equal(await server.exited, 1);
+  return server.output;
+}
+
+test('a copy of a data directory is refused; the original serves on', LIMIT, async () => {
+  const { workspace, handed } = await used();
+  await using _ = workspace;
+  const copy = join(workspace.path, 'copy');
+  cpSync(workspace.data, copy, { recursive: true, preserveTimestamps: true });
+  assert.match(
+    await refusal(workspace, '--data', copy),
+    /adopt --moved.*adopt --restored.*DATA_MOVED/,
+  );
+  const original = await workspace.serve();
+  await original.until(({ ready }) => ready >= 50);
+  const more = await original.dispense(50);
+  assert.equal(new Set([...handed, ...more].map(({ address }) => address)).size, 100);
+});
+
+test('a backup that was put back burns what it holds and goes on with new ids', LIMIT, async () => {
+  const { workspace, handed } = await used();
+  await using _ = workspace;
+  const backup = join(workspace.path, 'backup');
+  cpSync(workspace.data, backup, { recursive: true });
+  const since = await workspace.serve();
+  await since.until(({ ready }) => ready >= 100);
+  handed.push(...(await since.dispense(100)));
+  await since.kill('SIGTERM');
+  rmSync(workspace.data, { recursive: true });
+  cpSync(backup, workspace.data, { recursive: true });
+
+  assert.match(await refusal(workspace), /DATA_MOVED/);
+  const { code, stdout } = await vanitypool(['adopt', '--restored'], { cwd: workspace.path });
+  assert.equal(code, 0);
+  assert.match(stdout, /^adopted .*data\npool pet: \d+ burned\n$/);
+  const restored = await workspace.serve();
+  await restored.until(({ available, leased }) => available + leased >= 500);
+  const { burned, dispensed } = await restored.pool();
+  assert.equal(dispensed, 50, 'history is kept');
+  assert.ok(burned >= 450);
+  const next = await restored.dispense(400);
+  const all = [...handed, ...next];
+  assert.equal(new Set(all.map(({ address }) => address)).size, 550);
+  const highest = Math.max(...handed.map(({ id }) => id));
+  assert.ok(next.every(({ id }) => id > highest + 2 ** 31 && id < 2 ** 53));
+});
+
+test('a directory that was moved to another place keeps everything', LIMIT, async () => {
+  const { workspace } = await used();
+  await using _ = workspace;
+  const elsewhere = join(workspace.path, 'elsewhere');
+  cpSync(workspace.data, elsewhere, { recursive: true });
+  rmSync(workspace.data, { recursive: true });
+  const args = ['adopt', '--moved', '--data', 'elsewhere'];
+  assert.equal((await vanitypool(args, { cwd: workspace.path })).code, 0);
+  // Under another name on the same disk it is still the same file.
+  renameSync(elsewhere, workspace.data);
+  const { dispensed, burned } = await (await workspace.serve()).pool();
+  assert.deepEqual([dispensed, burned], [50, 0]);
+});
+
+test('what is adopted has to be said, and may not be in use', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const run = (...args: string[]) => vanitypool(['adopt', ...args], { cwd: workspace.path });
+  assert.equal((await run()).code, 2);
+  assert.equal((await run('--moved', '--restored')).code, 2);
+  assert.match((await run('--moved')).stderr, /STORE_NOT_FOUND/);
+  await workspace.serve();
+  assert.match((await run('--restored')).stderr, /DATA_IN_USE/);
+});
