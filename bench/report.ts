@@ -14,10 +14,13 @@ export interface Mark {
   readonly value: number;
 }
 
-export interface Row {
+export const below = (value: number): Mark => ({ is: '<', value });
+export const atMost = (value: number): Mark => ({ is: '<=', value });
+export const atLeast = (value: number): Mark => ({ is: '>=', value });
+
+interface Row {
   readonly what: string;
   readonly unit: string;
-  /** Of the rounds. */
   readonly median: number;
   readonly lowest: number;
   readonly highest: number;
@@ -25,12 +28,31 @@ export interface Row {
   readonly isMet?: boolean;
 }
 
-/** `values` are those of the rounds. */
-export function row(what: string, unit: string, values: readonly number[], mark?: Mark): Row {
-  const figure = median(values);
-  const figures = { median: figure, lowest: Math.min(...values), highest: Math.max(...values) };
-  if (mark === undefined) return { what, unit, ...figures };
-  return { what, unit, ...figures, mark: `${mark.is} ${mark.value}`, isMet: isMet(figure, mark) };
+interface Figure {
+  readonly unit: string;
+  readonly mark: Mark | undefined;
+  readonly values: number[];
+}
+
+/** Figures of all rounds by what they measure, in the order of their first. */
+export class Figures {
+  readonly #figures = new Map<string, Figure>();
+
+  add(what: string, unit: string, value: number, mark?: Mark): void {
+    const known = this.#figures.get(what);
+    if (known === undefined) this.#figures.set(what, { unit, mark, values: [value] });
+    else known.values.push(value);
+  }
+
+  rows(): Row[] {
+    return [...this.#figures].map(([what, { unit, mark, values }]) => {
+      const figure = median(values);
+      const span = { lowest: Math.min(...values), highest: Math.max(...values) };
+      const plain = { what, unit, median: figure, ...span };
+      if (mark === undefined) return plain;
+      return { ...plain, mark: `${mark.is} ${mark.value}`, isMet: isMet(figure, mark) };
+    });
+  }
 }
 
 function isMet(figure: number, { is, value }: Mark): boolean {
@@ -38,7 +60,7 @@ function isMet(figure: number, { is, value }: Mark): boolean {
   return is === '<=' ? figure <= value : figure >= value;
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
@@ -46,11 +68,12 @@ export function median(values: readonly number[]): number {
 
 /** Prints a table, or one object of JSON. `loadBefore` is the load average before it began. */
 export function report(
-  rows: readonly Row[],
+  figures: Figures,
   { json, rounds, loadBefore }: { json: boolean; rounds: number; loadBefore: readonly number[] },
 ): void {
   const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores`;
   const load = loadBefore.map((value) => Number(value.toFixed(2)));
+  const rows = figures.rows();
   const about = { machine, node: process.version, commit: commit(), load, rounds };
   if (json) {
     console.log(JSON.stringify({ ...about, rows }, null, 2));

@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { findCompiler } from '../tools/build-native.mjs';
 import { CONSTANT_PATH } from './constant.ts';
-import { currentLoad, type Mark, type Row, readOptions, report, row } from './report.ts';
+import { atLeast, atMost, below, currentLoad, Figures, readOptions, report } from './report.ts';
 import { BenchServer, BenchStore } from './server.ts';
 
 const BUILD = fileURLToPath(new URL('../build', import.meta.url));
@@ -39,10 +39,6 @@ const SUSTAINED = 600;
 const RING_ADDRESSES = 65_536;
 /** The smallest tables take a second. */
 const POLL_MS = 100;
-
-const below = (value: number): Mark => ({ is: '<', value });
-const atMost = (value: number): Mark => ({ is: '<=', value });
-const atLeast = (value: number): Mark => ({ is: '>=', value });
 
 interface Load {
   readonly port: number;
@@ -78,21 +74,6 @@ async function run(load: Load): Promise<Loaded> {
   const body = JSON.stringify({ count });
   const { stdout } = await promisify(execFile)(LOAD, [...numbers, path, body]);
   return JSON.parse(stdout);
-}
-
-/** Figures of all rounds by what they measure; the order of rows is that of their first figure. */
-class Figures {
-  readonly #rows = new Map<string, { unit: string; mark: Mark | undefined; values: number[] }>();
-
-  add(what: string, unit: string, value: number, mark?: Mark): void {
-    const known = this.#rows.get(what);
-    if (known === undefined) this.#rows.set(what, { unit, mark, values: [value] });
-    else known.values.push(value);
-  }
-
-  rows(): Row[] {
-    return [...this.#rows].map(([what, { unit, mark, values }]) => row(what, unit, values, mark));
-  }
 }
 
 interface Bench {
@@ -196,7 +177,7 @@ async function main(): Promise<void> {
       await measureThroughput(bench);
       await measureHundreds(bench);
     }
-    report(figures.rows(), { json, rounds, loadBefore });
+    report(figures, { json, rounds, loadBefore });
   } finally {
     constant.disconnect();
   }

@@ -110,6 +110,17 @@ export class BenchServer implements AsyncDisposable {
     return (await reply.json()) as ReadyFigures;
   }
 
+  /** Resolves with the last byte of the reply. */
+  async dispense(pool: string, count: number): Promise<void> {
+    const reply = await fetch(`http://127.0.0.1:${this.port}/v1/pools/${pool}/dispense`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ count }),
+    });
+    const text = await reply.text();
+    if (reply.status !== 200) throw new Error(`${reply.status}: ${text}`);
+  }
+
   /** Takes no processor time until `resume`. */
   pause(): void {
     this.#process.kill('SIGSTOP');
