@@ -2,9 +2,9 @@
  * How fast is the ready queue? Addresses a second through push and pop in one thread, for queues
  * of 1k to 1M addresses; with the JSON of a reply; and from a producer thread to a consumer.
  *
- *     node bench/ring.ts [--json] [--trials N]     N processes per row, default 5
+ *     node bench/ring.ts [--json] [--trials N] [--addresses N]
  *
- * Each trial is a process of its own: warm-up, then rounds, of which the median counts. Trials of
+ * N processes per row (5), N addresses a round (524288, a multiple of 512). Each trial is a process of its own: warm-up, then rounds, of which the median counts. Trials of
  * all rows alternate, so that a noisy minute hits all alike. A row shows the median of its trials
  * and the span from the slowest to the fastest, and the processor time that the measuring thread
  * (that of the pops) spent on an address, which a busy machine distorts less. The queue is full before it starts; the store
@@ -22,7 +22,7 @@ import { encodeBase58 } from '../src/keypair/address.ts';
 import { type ReadyAddress, ReadyQueue } from '../src/pool/ready-queue.ts';
 
 const ROUNDS = 5;
-const ROUND_ADDRESSES = 512 * 1024;
+const ROUND_STEP = 512;
 const BATCH = 256;
 const SAMPLES = 4096;
 const MILLION = 2 ** 20;
@@ -119,7 +119,7 @@ interface Measured extends Result {
 }
 
 /** Medians of the rounds. */
-async function trial(row: Row): Promise<Result> {
+async function trial(row: Row, addresses: number): Promise<Result> {
   const queue = ReadyQueue.create(row.capacity);
   const producer = new Producer(queue, row.push);
   producer.fill();
@@ -131,21 +131,21 @@ async function trial(row: Row): Promise<Result> {
       producer.push();
     }
   };
-  round(Math.max(ROUND_ADDRESSES, row.capacity));
+  round(Math.max(addresses, row.capacity));
   const wallMs: number[] = [];
   const cpuUs: number[] = [];
   for (let index = 0; index < ROUNDS; index++) {
     const start = performance.now();
     const before = process.threadCpuUsage();
-    round(ROUND_ADDRESSES);
+    round(addresses);
     const { user, system } = process.threadCpuUsage(before);
     wallMs.push(performance.now() - start);
     cpuUs.push(user + system);
   }
   await worker?.terminate();
   return {
-    addressesPerSecond: (ROUND_ADDRESSES * 1000) / median(wallMs),
-    cpuNsPerAddress: (median(cpuUs) * 1000) / ROUND_ADDRESSES,
+    addressesPerSecond: (addresses * 1000) / median(wallMs),
+    cpuNsPerAddress: (median(cpuUs) * 1000) / addresses,
   };
 }
 
@@ -177,16 +177,22 @@ function main(): void {
     options: {
       json: { type: 'boolean', default: false },
       trials: { type: 'string', default: '5' },
+      addresses: { type: 'string', default: '524288' },
     },
   });
   const trials = Number(values.trials);
   if (!(Number.isInteger(trials) && trials >= 1)) {
     throw new RangeError(`--trials: ${values.trials} is not a whole number from 1`);
   }
+  const addresses = Number(values.addresses);
+  if (!(addresses > 0 && addresses % ROUND_STEP === 0)) {
+    throw new RangeError(`--addresses: ${values.addresses} is not a multiple of ${ROUND_STEP}`);
+  }
   const results = ROWS.map((): Result[] => []);
   for (let index = 0; index < trials; index++) {
     for (const [at, row] of ROWS.entries()) {
-      const args = [fileURLToPath(import.meta.url), 'trial', JSON.stringify(row)];
+      const self = fileURLToPath(import.meta.url);
+      const args = [self, 'trial', JSON.stringify(row), String(addresses)];
       results[at]!.push(JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })));
     }
   }
@@ -231,7 +237,7 @@ if (!isMainThread) {
   const producer = new Producer(new ReadyQueue(buffer), batch);
   for (;;) producer.fill();
 } else if (process.argv[2] === 'trial') {
-  console.log(JSON.stringify(await trial(JSON.parse(process.argv[3]!))));
+  console.log(JSON.stringify(await trial(JSON.parse(process.argv[3]!), Number(process.argv[4]))));
 } else {
   main();
 }

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Journals } from '../src/pool/journals.ts';
 import { openSqliteStore } from '../src/store/sqlite.ts';
 
 const PROGRAM = fileURLToPath(new URL('../bin/vanitypool', import.meta.url));
@@ -26,16 +27,26 @@ export interface BenchPool {
   readonly ready?: number;
 }
 
+// An end by signal is an exit: what was started and made is ended and removed then too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 /** A directory with a configuration and a filled store, removed when it is disposed of. */
 export class BenchStore implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'vanitypool-bench-'));
   readonly #data = join(this.path, 'data');
+  readonly #remove = () => this[Symbol.dispose]();
+  #journals: string | undefined;
+
+  constructor() {
+    process.once('exit', this.#remove);
+  }
 
   /** A pool is ground for when nothing of it is stored, for its target is one address. */
   async fill(pools: readonly BenchPool[]): Promise<void> {
     this.configure(pools);
     const sealingKey = `file:${join(this.#data, 'sealing.key')}`;
     await using store = await openSqliteStore({ directory: this.#data, sealingKey });
+    this.#journals = new Journals(store.id, this.#data).directory;
     for (const { name, suffix, stored } of pools) {
       await store.definePool({ name, prefix: '', suffix, ignoreCase: false, keys: 'seed' });
       for (let left = stored; left > 0; left -= FILL_BATCH) {
@@ -54,6 +65,8 @@ export class BenchStore implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    process.off('exit', this.#remove);
+    if (this.#journals !== undefined) rmSync(this.#journals, { recursive: true, force: true });
     rmSync(this.path, { recursive: true, force: true });
   }
 }
@@ -68,6 +81,7 @@ export class BenchServer implements AsyncDisposable {
   port = 0;
   readonly #process: ChildProcess;
   readonly #exited: Promise<unknown>;
+  readonly #kill = () => void this.#process.kill('SIGKILL');
 
   /** Resolves when the server listens. */
   static async start(store: BenchStore, ...args: string[]): Promise<BenchServer> {
@@ -87,6 +101,7 @@ export class BenchServer implements AsyncDisposable {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#exited = once(this.#process, 'exit');
+    process.once('exit', this.#kill);
   }
 
   /** Reads its log to the end, so that it never waits for a reader. */
@@ -151,5 +166,6 @@ export class BenchServer implements AsyncDisposable {
       this.#process.kill('SIGTERM');
     }
     await this.#exited;
+    process.off('exit', this.#kill);
   }
 }

@@ -65,6 +65,7 @@ export const ERRORS = {
   // Command line
   FILE_EXISTS: kind(500, 'The file exists and is not overwritten'),
   FILE_NOT_WRITABLE: kind(500, 'The file cannot be written'),
+  BENCH_NOT_FOUND: kind(500, 'The benchmarks are not in this installation'),
   SERVER_UNREACHABLE: kind(500, 'No server answers', true),
 } as const satisfies Record<string, ErrorKind>;
 

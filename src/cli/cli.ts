@@ -29,6 +29,7 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   status: async (args) => (await import('./status.ts')).status(args),
   adopt: async (args) => (await import('./adopt.ts')).adopt(args),
   dispense: async (args) => (await import('./dispense.ts')).dispense(args),
+  bench: async (args) => (await import('./bench.ts')).bench(args),
 };
 
 async function run(args: readonly string[]): Promise<number> {

@@ -119,6 +119,32 @@ This says what it is. No server may hold it.
   --data DIR         the data directory (default: ./data)
 `,
   },
+  bench: {
+    summary: 'measure this machine: the kernel, the server, the store',
+    text: `usage: vanitypool bench NAME [options]
+
+Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
+of yours are not touched. Each takes about a minute, "start" and "memory" some more.
+
+  grind   keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
+  api     latency and throughput of a server, with all cores grinding and without (--seconds)
+  store   sealed inserts and leases a second (--stored, --directory)
+  ring    the ready queue: pushes and pops a second (--trials, --addresses)
+  start   from the command to the first address (--stored)
+  memory  resident memory of a server, and bytes per address (--stored)
+
+  --json             print one JSON object, with machine and commit
+  --rounds N         all but grind and ring: of N rounds the median counts
+  --trials N         grind, ring: of N processes for each row the median counts
+  --seconds N        api: each steady load lasts N seconds (default: 2)
+  --stored N         the large one of two stores holds N addresses (default: 1000000)
+  --addresses N      ring: in each of 5 rounds of a process (default: 524288)
+  --directory DIR    store: on this disk (default: where temporary files are)
+  --ms N             grind: each trial lasts N milliseconds (default: 1000)
+  --keys KIND        grind: seed or expanded only
+  --suffix PATTERN   grind: search for this (default: [a-z]Pet)
+`,
+  },
 } as const satisfies Record<string, CommandHelp>;
 
 export type CommandName = keyof typeof HELP;
