@@ -4,7 +4,7 @@
 
 static unsigned present;
 
-static int has_feature(const char *name);
+static inline int has_feature(const char *name);
 
 #define __builtin_cpu_init() ((void)0)
 #define __builtin_cpu_supports(name) has_feature(name)
@@ -16,7 +16,7 @@ static const char *const FEATURES[] = {"avx2",     "fma",      "avx512f",   "avx
 enum { COUNT = sizeof FEATURES / sizeof *FEATURES, ALL = (1 << COUNT) - 1, OF_AVX2 = 3 };
 
 /* A feature that is asked for and not listed here is not there. */
-static int has_feature(const char *name) {
+static inline int has_feature(const char *name) {
   for (int i = 0; i < COUNT; i++)
     if (strcmp(name, FEATURES[i]) == 0) return (int)(present >> i & 1);
   return 0;
