@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { flagsOf, sourceFiles } from '../../tools/build-native.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -58,4 +59,17 @@ test('a source that does not compile leaves no addon and says why', (t) => {
   assert.match(stderr, /sha512\.c.*error/);
   assert.match(stderr, /the native grind kernel does not compile/);
   assert.throws(() => statSync(join(directory, 'build', 'vanitypool.node')), { code: 'ENOENT' });
+});
+
+test('a level is built for its own kind of machine, with its flags', () => {
+  const ofArm64 = sourceFiles('arm64');
+  const levels = sourceFiles('x64').filter((file) => !ofArm64.includes(file));
+  assert.ok(ofArm64.includes('seed_portable.c'));
+  assert.ok(levels.includes('seed_avx2.c') && levels.includes('expanded_avx512.c'));
+  for (const file of levels) assert.match(file, /_avx(2|512)\.c$/);
+  const common = flagsOf('kernel.c', 'x64');
+  for (const file of sourceFiles('x64')) {
+    assert.deepEqual(flagsOf(file, 'arm64'), common);
+    assert.equal(flagsOf(file, 'x64').length > common.length, levels.includes(file), file);
+  }
 });
