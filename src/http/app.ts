@@ -68,7 +68,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   app.removeContentTypeParser('text/plain');
   readEmptyJsonAsNone(app);
-  app.addHook('onRequest', (request, _, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (deps.isDraining()) reply.header('connection', 'close');
     assertLocal(request.headers);
     done();
   });

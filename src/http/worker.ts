@@ -14,6 +14,7 @@ import { JournalWriter } from '../pool/journal.ts';
 import { type Hands, Pool, type RefillCalls, type SharedPool } from '../pool/pool.ts';
 import { answer, Caller } from '../port.ts';
 import { buildApp } from './app.ts';
+import { InFlight } from './in-flight.ts';
 import { type ListenOn, listenError } from './listen.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -86,16 +87,8 @@ async function run(data: HttpWorkerData): Promise<void> {
     isDraining: () => isDraining,
     log,
   });
-  app.addHook('onRequest', (_, reply, done) => {
-    if (isDraining) reply.header('connection', 'close');
-    done();
-  });
   await app.ready();
-  let inFlight = 0;
-  app.server.on('request', (_, reply) => {
-    inFlight++;
-    reply.once('close', () => inFlight--);
-  });
+  const inFlight = new InFlight(app.server);
 
   const calls: HttpCalls = {
     async listen({ on, store: port, journal: path }) {
@@ -115,7 +108,7 @@ async function run(data: HttpWorkerData): Promise<void> {
       const closed = app.close();
       // What is left open has nothing to be answered, or is out of time: a connection on which
       // no request was ever begun does not count as idle to Node.
-      while (inFlight > 0 && performance.now() < cutAt) await sleep(DRAIN_LOOK_MS);
+      while (inFlight.count > 0 && performance.now() < cutAt) await sleep(DRAIN_LOOK_MS);
       app.server.closeAllConnections();
       await closed;
       store?.close();

@@ -1,0 +1,75 @@
+/** Over real connections, because when a reply is done is for them to say. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InFlight } from '../../src/http/in-flight.ts';
+
+const LIMIT = { timeout: 20_000 };
+const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+
+/** A server that answers when the test says so; its replies, and connections to it. */
+async function held(t: TestContext) {
+  const replies: ServerResponse[] = [];
+  const server = createServer((_, reply) => replies.push(reply));
+  const inFlight = new InFlight(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const sockets: Socket[] = [];
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const ask = async (text: string, requests: number): Promise<Socket> => {
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').resume();
+    sockets.push(socket);
+    const wanted = replies.length + requests;
+    socket.write(text);
+    while (replies.length < wanted) await sleep(5);
+    return socket;
+  };
+  const until = async (count: number): Promise<void> => {
+    while (inFlight.count !== count) await sleep(5);
+  };
+  return { inFlight, replies, ask, until };
+}
+
+test('a request is in flight until its reply is written whole', LIMIT, async (t) => {
+  const { inFlight, replies, ask, until } = await held(t);
+  assert.equal(inFlight.count, 0);
+  await ask(REQUEST, 1);
+  await ask(REQUEST, 1);
+  assert.equal(inFlight.count, 2);
+  replies[0]!.write('half');
+  await sleep(20);
+  assert.equal(inFlight.count, 2);
+  replies[0]!.end('whole');
+  await until(1);
+  replies[1]!.end();
+  await until(0);
+});
+
+test(
+  'requests that came together on one connection are, until the last is answered',
+  LIMIT,
+  async (t) => {
+    const { inFlight, replies, ask, until } = await held(t);
+    await ask(REQUEST + REQUEST, 2);
+    assert.equal(inFlight.count, 1);
+    replies[1]!.end('waits for the first');
+    await sleep(20);
+    assert.equal(inFlight.count, 1);
+    replies[0]!.end();
+    await until(0);
+  },
+);
+
+test('a client that left is not waited for', LIMIT, async (t) => {
+  const { inFlight, ask, until } = await held(t);
+  const socket = await ask(REQUEST, 1);
+  assert.equal(inFlight.count, 1);
+  socket.destroy();
+  await until(0);
+});
