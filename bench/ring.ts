@@ -229,7 +229,7 @@ function table(rows: readonly (Row & Measured)[], about: string): string {
 }
 
 function line(name: string, ...cells: (string | number)[]): string {
-  return name.padEnd(26) + cells.map((cell) => String(cell).padStart(14)).join('');
+  return name.padEnd(26) + cells.map((cell) => String(cell).padStart(16)).join('');
 }
 
 if (!isMainThread) {
