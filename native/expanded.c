@@ -206,10 +206,11 @@ static int test_walk(const grind_expanded_search *search, uint32_t centre, size_
   return GRIND_OK;
 }
 
-/* Sets `*more` to whether the slice may go on: there is room for hits, and there was time at the
- * last one. */
+/* Sets `*more` to whether the slice may go on: there is room for hits, there was time at the last
+ * one, and something is left of the longest slice. Where patterns pass many candidates, the exact
+ * tests of a whole batch would take a second. */
 static int try_batch(grind_expanded_search *search, grind_chacha20 *stream, uint64_t end,
-                     grind_expanded_hit *hits, size_t max_hits, grind_result *result, bool *more) {
+                     uint64_t latest, grind_expanded_hit *hits, size_t max_hits, grind_result *result, bool *more) {
   grind_chacha20_take_portable(stream, (uint8_t *)search->centres, search->centres_bytes);
   size_t count = search->level->walk(search->table, search->matcher, search->memory,
                                      (const uint64_t (*)[4])search->centres, search->candidates);
@@ -219,8 +220,8 @@ static int try_batch(grind_expanded_search *search, grind_chacha20 *stream, uint
     size_t hits_before = result->hits;
     int status = test_walk(search, centre, count, hits, result);
     if (status != GRIND_OK) return status;
-    if (result->hits == hits_before) continue;
-    *more = result->hits < max_hits && system_clock_us() < end;
+    const uint64_t last = result->hits == hits_before ? latest : end;
+    *more = result->hits < max_hits && system_clock_us() < last;
   }
   return GRIND_OK;
 }
@@ -228,7 +229,8 @@ static int try_batch(grind_expanded_search *search, grind_chacha20 *stream, uint
 int grind_expanded_slice(grind_expanded_search *search, uint32_t budget_us,
                          grind_expanded_hit *hits, size_t max_hits, grind_result *result) {
   uint64_t now = system_clock_us();
-  const uint64_t end = now + (budget_us < GRIND_SLICE_MAX_US ? budget_us : GRIND_SLICE_MAX_US);
+  const uint64_t latest = now + GRIND_SLICE_MAX_US;
+  const uint64_t end = budget_us < GRIND_SLICE_MAX_US ? now + budget_us : latest;
   *result = (grind_result){0, 0, 0};
   uint8_t key[32];
   if (!system_random(key, sizeof key)) return GRIND_NO_ENTROPY;
@@ -240,7 +242,7 @@ int grind_expanded_slice(grind_expanded_search *search, uint32_t budget_us,
   /* A batch that would end beyond the budget by more than half of itself is not begun. */
   do {
     uint64_t before = now;
-    status = try_batch(search, &stream, end, hits, max_hits, result, &more);
+    status = try_batch(search, &stream, end, latest, hits, max_hits, result, &more);
     now = system_clock_us();
     more = more && now + (now - before) / 2 < end;
   } while (status == GRIND_OK && more);

@@ -69,10 +69,10 @@ static inline void find(places *at, const words scalar[4], const table_window *w
 }
 
 static inline __m512i middle_limb(__m512i low, int right, __m512i high, int left) {
-  const int both_and_mask = 0xa8; /* (a | b) & c */
+  enum { BOTH_AND_MASK = 0xa8 }; /* (a | b) & c; a constant, as the instruction wants one */
   return _mm512_ternarylogic_epi64(_mm512_srli_epi64(low, (unsigned)right),
                                    _mm512_slli_epi64(high, (unsigned)left), all8(FE_MASK),
-                                   both_and_mask);
+                                   BOTH_AND_MASK);
 }
 
 static inline wide from_words(const __m512i w[4]) {

@@ -69,7 +69,8 @@ const grind_table *grind_shared_table(uint64_t most_bytes, grind_table_fill *fil
   for (int size = 0; size < SIZES && found == NULL; size++) {
     grind_table layout;
     lay_out(&layout, WINDOW_COUNTS[size]);
-    if (layout.bytes > most_bytes && size < SIZES - 1) continue;
+    /* One that is there costs nothing more, however little is free by now. */
+    if (layout.bytes > most_bytes && size < SIZES - 1 && state[size] != 1) continue;
     if (state[size] == 0) {
       table_entry *entries = system_allocate(layout.bytes);
       state[size] = entries == NULL ? -1 : 1;

@@ -12,7 +12,7 @@ static inline int has_feature(const char *name);
 #include "../../native/dispatch.c"
 
 static const char *const FEATURES[] = {"avx2",     "fma",      "avx512f",   "avx512dq",
-                                       "avx512bw", "avx512vl", "avx512ifma"};
+                                       "avx512bw", "avx512vl", "avx512ifma", "bmi2"};
 enum { COUNT = sizeof FEATURES / sizeof *FEATURES, ALL = (1 << COUNT) - 1, OF_AVX2 = 3 };
 
 /* A feature that is asked for and not listed here is not there. */
