@@ -2,8 +2,8 @@
  * Requests that have come and are not answered yet, for a stop to wait for. Runs in an HTTP thread.
  *
  * Each connection keeps its latest reply alone: replies leave in the order of their requests, so
- * that the latest stands for all before it. A listener on every reply instead costs several
- * microseconds a request, a tenth of all that a dispense takes.
+ * that the latest stands for all before it. A listener on every reply instead took 2 to 4 us more of
+ * the 35 that a dispense takes of the processor (best of 18 rounds).
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
