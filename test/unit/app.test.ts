@@ -305,7 +305,9 @@ test('health, readiness and draining', async () => {
   assertProblem(await get('/readyz'), 'POOL_EMPTY', /pet/);
   fillPool(shared, 1);
   assert.deepEqual((await get('/readyz')).json(), { status: 'ready', reasons: [] });
+  assert.notEqual((await get('/healthz')).headers.connection, 'close');
   drain();
+  assert.equal((await get('/healthz')).headers.connection, 'close');
   assertProblem(await get('/readyz'), 'DRAINING', /shutting down/);
 });
 
