@@ -180,6 +180,15 @@ static napi_value close_search(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* tableBytes(search): number; 0 for expanded keys, whose table has one size */
+static napi_value table_bytes(napi_env env, napi_callback_info info) {
+  napi_value argument, result;
+  holder *held = arguments(env, info, 1, &argument) ? holder_of(env, argument) : NULL;
+  if (held == NULL) return fail(env, "tableBytes takes a search");
+  uint64_t bytes = held->search == NULL ? 0 : grind_table_bytes(held->search);
+  return napi_create_double(env, (double)bytes, &result) == napi_ok ? result : NULL;
+}
+
 /* derive(search, seeds: Uint8Array, publicKeys: Uint8Array), for tests: see grind_derive. */
 static napi_value derive(napi_env env, napi_callback_info info) {
   napi_value argv[3];
@@ -219,7 +228,7 @@ NAPI_MODULE_INIT() {
   } functions[] = {
       {"levelName", level_name}, {"open", open_search},          {"slice", slice},
       {"close", close_search},   {"derive", derive},             {"idlePriority", idle_priority},
-      {"harden", harden},
+      {"tableBytes", table_bytes}, {"harden", harden},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

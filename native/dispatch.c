@@ -25,14 +25,14 @@ static const grind_level LEVELS[] = {
 #if defined(__x86_64__)
     {"avx512", is_avx512_supported, grind_chacha20_take_avx512, SEED_BATCH_AVX512,
      SEED_BATCH_AVX512 * SEED_SCRATCH_EACH, grind_seed_batch_avx512,
-     grind_table_fill_avx512},
+     grind_table_fill_avx512, UINT64_MAX},
     {"avx2", is_avx2_supported, grind_chacha20_take_avx2, SEED_BATCH_AVX2,
      SEED_BATCH_AVX2 * SEED_SCRATCH_EACH, grind_seed_batch_avx2,
-     grind_table_fill_avx2},
+     grind_table_fill_avx2, UINT64_MAX},
 #endif
     {"portable", is_always_supported, grind_chacha20_take_portable, SEED_BATCH_PORTABLE,
      SEED_BATCH_PORTABLE * SEED_SCRATCH_EACH, grind_seed_batch_portable,
-     grind_table_fill_portable},
+     grind_table_fill_portable, 32 << 20},
 };
 
 const grind_level *grind_find_level(const char *name) {

@@ -45,7 +45,9 @@ int grind_open(const grind_level *level, const grind_pattern *patterns, size_t c
   search->level = level;
   int status = matcher_open(patterns, count, &search->matcher);
   if (status == GRIND_OK) {
-    search->table = grind_shared_table(memory_bytes / 8, level->fill_table);
+    uint64_t most = memory_bytes / 8;
+    search->table = grind_shared_table(most < level->table_most ? most : level->table_most,
+                                       level->fill_table);
     if (search->table == NULL || !allocate_batch(search)) status = GRIND_NO_MEMORY;
   }
   if (status != GRIND_OK) {
@@ -55,6 +57,8 @@ int grind_open(const grind_level *level, const grind_pattern *patterns, size_t c
   *out = search;
   return GRIND_OK;
 }
+
+uint64_t grind_table_bytes(const grind_search *search) { return search->table->bytes; }
 
 void grind_close(grind_search *search) {
   if (search == NULL) return;

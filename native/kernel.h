@@ -63,7 +63,8 @@ const char *grind_level_name(const grind_level *level);
 
 /* Compiles the patterns, allocates the batch, and builds the shared table if no thread has yet
  * (well under a second at normal priority). The table takes at most an eighth of
- * `memory_bytes`, what the process may still use, or is the smallest one (4 MB); if even that
+ * `memory_bytes`, what the process may still use, or is the smallest one (4 MB); portable code, which
+ * is slow to build one, takes at most 28 MB. If even the smallest
  * cannot be had, GRIND_NO_MEMORY. `patterns` is not kept. */
 int grind_open(const grind_level *level, const grind_pattern *patterns, size_t count,
                uint64_t memory_bytes, grind_search **out);
@@ -74,6 +75,9 @@ int grind_open(const grind_level *level, const grind_pattern *patterns, size_t c
  * again by other arithmetic before it is returned. `max_hits` >= 1. */
 int grind_slice(grind_search *search, uint32_t budget_us, grind_hit *hits, size_t max_hits,
                 grind_result *result);
+
+/* Of the table that the search uses. */
+uint64_t grind_table_bytes(const grind_search *search);
 
 /* Wipes and frees. NULL is allowed. */
 void grind_close(grind_search *search);

@@ -37,6 +37,7 @@ struct grind_level {
   size_t seed_scratch; /* bytes */
   grind_seed_batch *derive_seeds;
   grind_table_fill *fill_table;
+  uint64_t table_most; /* bytes; a larger table would take this level a second to build */
 };
 
 #endif

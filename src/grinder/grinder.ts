@@ -13,7 +13,7 @@ import type { Pattern } from '../keypair/pattern.ts';
 import type { Log } from '../log.ts';
 import { Delivery } from './delivery.ts';
 import { GrinderThread } from './thread.ts';
-import type { Loaded, Progress } from './worker.ts';
+import type { Loaded, Opened, Progress } from './worker.ts';
 
 /** A pool that needs addresses. */
 export interface GrindJob {
@@ -81,6 +81,7 @@ export class Grinder implements AsyncDisposable {
   #hits = 0;
   #faults = 0;
   #isa: string | undefined;
+  #isOpened = false;
   readonly #rate = { attempts: 0, ms: 0 };
   #closing: Promise<void> | undefined;
 
@@ -97,6 +98,7 @@ export class Grinder implements AsyncDisposable {
         priority,
         unstoredMax,
         onLoaded: (loaded) => this.#loaded(loaded),
+        onOpened: (opened) => this.#opened(opened),
         onProgress: (thread, progress) => this.#progress(thread, progress),
         log,
       });
@@ -146,6 +148,14 @@ export class Grinder implements AsyncDisposable {
     if (this.#isa !== undefined) return;
     this.#isa = isa;
     if (warning !== undefined) this.#log.warn(warning);
+  }
+
+  /** Said once: how fast it will be depends on it, and the table on the memory that was free. */
+  #opened({ tableBytes }: Opened): void {
+    if (this.#isOpened) return;
+    this.#isOpened = true;
+    const tableMiB = Math.round(tableBytes / 2 ** 20);
+    this.#log.info({ isa: this.#isa, tableMiB }, 'the grind kernel is ready');
   }
 
   #progress(thread: GrinderThread, { attempts, elapsedMs, hits, faults }: Progress): void {

@@ -33,6 +33,8 @@ export interface Slice {
 }
 
 export interface Search {
+  /** Of the table that all searches for seeds share; 0 without one. */
+  readonly tableBytes: number;
   /**
    * Tries candidates for about `budgetMs` (at most 50) or until there are `maxHits` hits, and
    * blocks the thread meanwhile. Two hits are never related.
@@ -67,6 +69,7 @@ interface Addon {
   open(isa: string, patterns: BigUint64Array, memoryBytes: number, isExpanded: boolean): unknown;
   slice(search: unknown, budgetUs: number, hits: Uint8Array): [number, number, number];
   close(search: unknown): void;
+  tableBytes(search: unknown): number;
   derive(search: unknown, seeds: Uint8Array, publicKeys: Uint8Array): void;
   idlePriority(): number;
   harden(): number;
@@ -169,6 +172,7 @@ function nativeSearch(addon: Addon, search: unknown, keyType: KeyType): Search {
   const patternAt = PATTERN_AT[keyType];
   const bytes = patternAt + 4;
   return {
+    tableBytes: addon.tableBytes(search),
     slice(budgetMs, maxHits) {
       const room = new Uint8Array(maxHits * bytes);
       const budgetUs = Math.round(Math.min(Math.max(budgetMs, 0), BUDGET_MAX_MS) * 1000);

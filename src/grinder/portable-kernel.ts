@@ -25,6 +25,7 @@ export function portableKernel(): Kernel {
 class PortableSearch implements Search {
   readonly #patterns: readonly Pattern[];
   readonly #keyType: KeyType;
+  readonly tableBytes = 0;
   #isClosed = false;
 
   constructor(patterns: readonly Pattern[], keyType: KeyType) {

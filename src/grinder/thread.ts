@@ -10,7 +10,7 @@ import { Worker } from 'node:worker_threads';
 import type { Log } from '../log.ts';
 import type { Sender } from './delivery.ts';
 import type { GrindJob } from './grinder.ts';
-import type { GrinderWorkerData, Loaded, Order, Progress, Report } from './worker.ts';
+import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './worker.ts';
 
 export interface GrinderThreadOptions {
   readonly batch: number;
@@ -19,6 +19,7 @@ export interface GrinderThreadOptions {
   /** Hits that may wait to be stored before the thread pauses. */
   readonly unstoredMax: number;
   readonly onLoaded: (loaded: Loaded) => void;
+  readonly onOpened: (opened: Opened) => void;
   readonly onProgress: (thread: GrinderThread, progress: Progress) => void;
   readonly log: Log;
 }
@@ -123,6 +124,10 @@ export class GrinderThread implements Sender {
   #take(report: Report): void {
     if (report.kind === 'loaded') {
       this.#options.onLoaded(report);
+      return;
+    }
+    if (report.kind === 'opened') {
+      this.#options.onOpened(report);
       return;
     }
     const { hits, faults } = report;

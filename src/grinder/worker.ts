@@ -55,7 +55,13 @@ export interface Progress {
   readonly faults: number;
 }
 
-export type Report = Loaded | Progress;
+/** The tables are built and the first search is open. */
+export interface Opened {
+  readonly kind: 'opened';
+  readonly tableBytes: number;
+}
+
+export type Report = Loaded | Opened | Progress;
 
 const REPORT_MS = 100;
 
@@ -102,6 +108,7 @@ class GrindLoop {
   /** When the attempts that are not reported yet began. */
   #since = 0;
   #isIdlePriority: boolean;
+  #isOpened = false;
   #isScheduled = false;
   #isStopped = false;
 
@@ -140,6 +147,11 @@ class GrindLoop {
       const patterns = own.map(({ pattern }) => pattern);
       this.#ground.push({ jobs: own, search: this.#kernel.open(patterns, keyType) });
     }
+    if (!this.#isOpened) {
+      const tableBytes = Math.max(...this.#ground.map(({ search }) => search.tableBytes));
+      this.#port.postMessage({ kind: 'opened', tableBytes } satisfies Opened);
+    }
+    this.#isOpened = true;
     // Not before `open`: at idle priority a busy machine could take minutes to build the tables.
     if (!this.#isIdlePriority) this.#kernel.idlePriority();
     this.#isIdlePriority = true;

@@ -55,7 +55,7 @@ export function loadKernel(): { kernel: Kernel; warning: string } {
         const { hit, faults } = lie(pattern!);
         return { attempts: 116, hits: hit === undefined ? hits : [...hits, hit], faults };
       };
-      return { slice, close() {} };
+      return { tableBytes: 0, slice, close() {} };
     },
     idlePriority() {},
   };
