@@ -5,7 +5,6 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { openDatabase, transaction } from '../../src/store/sqlite-database.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
-import { hasCode } from '../support/store-conformance.ts';
 
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
@@ -52,14 +51,14 @@ test('a database of another program is refused and not touched', () => {
   other.exec('CREATE TABLE things (name TEXT)');
   other.close();
   const before = readFileSync(path);
-  assert.throws(() => openDatabase(path), hasCode('STORE_FOREIGN'));
+  assert.throws(() => openDatabase(path), { code: 'STORE_FOREIGN' });
   assert.deepEqual(readFileSync(path), before);
 
   const marked = newPath();
   const empty = new DatabaseSync(marked);
   empty.exec('PRAGMA application_id = 7');
   empty.close();
-  assert.throws(() => openDatabase(marked), hasCode('STORE_FOREIGN'));
+  assert.throws(() => openDatabase(marked), { code: 'STORE_FOREIGN' });
 });
 
 test('a file that is no database is refused and not touched', () => {
@@ -75,7 +74,7 @@ test('a store of a newer version is refused and keeps its version', () => {
   const db = openDatabase(path);
   db.exec('PRAGMA user_version = 2');
   db.close();
-  assert.throws(() => openDatabase(path), hasCode('STORE_NEWER'));
+  assert.throws(() => openDatabase(path), { code: 'STORE_NEWER' });
   assert.equal(pragma(new DatabaseSync(path), 'user_version'), 2);
 });
 

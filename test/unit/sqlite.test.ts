@@ -18,7 +18,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hasCode, hitsFor, poolNamed, storeConformance } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed, storeConformance } from '../support/store-conformance.ts';
 
 storeConformance('SQLite', new SqliteStores());
 
@@ -135,16 +135,16 @@ test('every file is nobody else to read', () =>
 test('a second store on the directory is refused and does the first no harm', () =>
   withPlace(async (place) => {
     await using store = await place.open();
-    await assert.rejects(openStoreIn(place.directory), hasCode('DATA_IN_USE'));
+    await assert.rejects(openStoreIn(place.directory), { code: 'DATA_IN_USE' });
     await store.insert(hitsFor('pet', 1));
-    await assert.rejects(openStoreIn(place.directory), hasCode('DATA_IN_USE'));
+    await assert.rejects(openStoreIn(place.directory), { code: 'DATA_IN_USE' });
   }));
 
 test('without create a missing store is an error and stays missing', () =>
   withPlace(async (place) => {
     const options = { directory: place.directory, sealingKey: `file:${place.keyFile}` };
     const opening = openSqliteStore({ ...options, create: false });
-    await assert.rejects(opening, hasCode('STORE_NOT_FOUND'));
+    await assert.rejects(opening, { code: 'STORE_NOT_FOUND' });
     assert.deepEqual(place.files(), []);
     await place.fill(1);
     await using store = await openSqliteStore({ ...options, create: false });
@@ -158,7 +158,10 @@ test('a lost sealing key is not made anew once something is sealed, and comes ba
     renameSync(place.keyFile, backup);
     const opening = openStoreIn(place.directory);
     await assert.rejects(opening, (error: Error) => {
-      return hasCode('SEALING_KEY_INVALID')(error) && error.message.includes(place.keyFile);
+      return (
+        (error as { code?: string }).code === 'SEALING_KEY_INVALID' &&
+        error.message.includes(place.keyFile)
+      );
     });
     assert.ok(!place.files().includes(place.keyFile));
     renameSync(backup, place.keyFile);
@@ -181,7 +184,7 @@ test('a wrong sealing key is refused at the start and burns nothing', () =>
     process.env.VANITYPOOL_TEST_KEY = randomBytes(32).toString('hex');
     const sealingKey = 'env:VANITYPOOL_TEST_KEY';
     const opening = openSqliteStore({ directory: place.directory, sealingKey });
-    await assert.rejects(opening, hasCode('SEALING_KEY_INVALID'));
+    await assert.rejects(opening, { code: 'SEALING_KEY_INVALID' });
     process.env.VANITYPOOL_TEST_KEY = readFileSync(place.keyFile, 'latin1');
     await using store = await openSqliteStore({ directory: place.directory, sealingKey });
     delete process.env.VANITYPOOL_TEST_KEY;
@@ -193,7 +196,7 @@ test('a key file that others can read is refused', () =>
   withPlace(async (place) => {
     await place.fill(1);
     chmodSync(place.keyFile, 0o644);
-    await assert.rejects(openStoreIn(place.directory), hasCode('SEALING_KEY_INVALID'));
+    await assert.rejects(openStoreIn(place.directory), { code: 'SEALING_KEY_INVALID' });
   }));
 
 test('what cannot be unsealed is burned with its cause, and the rest is leased', () =>
@@ -246,8 +249,8 @@ test('a failure in the middle of a transaction leaves nothing of it', () =>
       CREATE TRIGGER fail_turn BEFORE UPDATE OF state ON segments WHEN NEW.state = 'leased'
       BEGIN SELECT RAISE(ABORT, 'for the test'); END;`);
     const hits = hitsFor('pet', 3);
-    await assert.rejects(store.insert(hits), hasCode('STORE_CORRUPT'));
-    await assert.rejects(store.turn('pet', 1, 2), hasCode('STORE_CORRUPT'));
+    await assert.rejects(store.insert(hits), { code: 'STORE_CORRUPT' });
+    await assert.rejects(store.turn('pet', 1, 2), { code: 'STORE_CORRUPT' });
     assert.deepEqual(await store.counts('pet'), before);
     place.exec('DROP TRIGGER fail_insert; DROP TRIGGER fail_turn');
     assert.deepEqual(await store.insert(hits), { inserted: 3, duplicates: 0 });
@@ -262,8 +265,8 @@ test('while another program holds the database calls fail with its code, then wo
     await store.insert(hits.slice(0, 1));
     const other = new DatabaseSync(join(place.directory, 'store.db'));
     other.exec('BEGIN IMMEDIATE');
-    await assert.rejects(store.insert(hits), hasCode('STORE_LOCKED'));
-    await assert.rejects(store.turn('pet', 0, 1), hasCode('STORE_LOCKED'));
+    await assert.rejects(store.insert(hits), { code: 'STORE_LOCKED' });
+    await assert.rejects(store.turn('pet', 0, 1), { code: 'STORE_LOCKED' });
     other.exec('ROLLBACK');
     other.close();
     assert.deepEqual(await store.insert(hits), { inserted: 1, duplicates: 1 });
@@ -275,7 +278,7 @@ test('a database that is held by another program at the start is refused', () =>
     await place.fill(1);
     const other = new DatabaseSync(join(place.directory, 'store.db'));
     other.exec('BEGIN IMMEDIATE');
-    await assert.rejects(openStoreIn(place.directory), hasCode('STORE_LOCKED'));
+    await assert.rejects(openStoreIn(place.directory), { code: 'STORE_LOCKED' });
     other.close();
     await (await place.open()).close();
     checkStore(place.directory);
@@ -285,7 +288,7 @@ test('a refused start lets the directory go', () =>
   withPlace(async (place) => {
     await place.fill(1);
     place.exec('PRAGMA user_version = 99');
-    await assert.rejects(openStoreIn(place.directory), hasCode('STORE_NEWER'));
+    await assert.rejects(openStoreIn(place.directory), { code: 'STORE_NEWER' });
     place.exec('PRAGMA user_version = 1');
     await (await place.open()).close();
   }));
