@@ -75,6 +75,17 @@ interface Addon {
   harden(): number;
 }
 
+const FUNCTIONS: readonly (keyof Addon)[] = [
+  'levelName',
+  'open',
+  'slice',
+  'close',
+  'tableBytes',
+  'derive',
+  'idlePriority',
+  'harden',
+];
+
 /**
  * The fastest kernel of this machine, or the one that `isa` (VANITYPOOL_ISA) names: a level of the
  * native kernel, or 'js' for the portable path. `warning` says why grinding will be slow.
@@ -142,7 +153,10 @@ function loadAddon(): { addon: Addon; problem?: never } | { addon?: never; probl
   const path = paths.find((candidate) => existsSync(candidate));
   if (path === undefined) return { problem: 'the native grind kernel is not built' };
   try {
-    return { addon: createRequire(import.meta.url)(path) as Addon };
+    const addon: Addon = createRequire(import.meta.url)(path);
+    if (FUNCTIONS.every((name) => typeof addon[name] === 'function')) return { addon };
+    const remedy = 'build it again: node tools/build-native.mjs';
+    return { problem: `the native grind kernel is of another version (${remedy})` };
   } catch (error) {
     return { problem: `the native grind kernel cannot be loaded (${(error as Error).message})` };
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -9,13 +9,14 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { kernelLevels, loadKernel, PATTERNS_MAX } from '../../src/grinder/kernel.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
+import { findCompiler } from '../../tools/build-native.mjs';
 
 const source = fileURLToPath(new URL('../../src/', import.meta.url));
 const kernelUrl = new URL('../../src/grinder/kernel.ts', import.meta.url).href;
 const pattern = parsePattern({ prefix: '', suffix: 'a', ignoreCase: false });
 
 /** A copy of the sources where no addon is built, or something else than an addon. */
-function checkout(t: TestContext, addon?: string): string {
+function checkout(t: TestContext, addon?: string | Uint8Array): string {
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-kernel-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   cpSync(source, join(directory, 'src'), { recursive: true });
@@ -82,6 +83,26 @@ test('an addon of another kind of machine is passed over, with a warning', (t) =
   const loaded = run(checkout(t, 'no library'), LOAD) as { isa: string; warning: string };
   assert.equal(loaded.isa, 'js');
   assert.match(loaded.warning, /^the native grind kernel cannot be loaded \(.+\); grinding uses/);
+});
+
+test('an addon of another version is passed over, with what to type', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'vanitypool-addon-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const [code, library] = [join(directory, 'old.c'), join(directory, 'old.node')];
+  writeFileSync(code, '#include <node_api.h>\nNAPI_MODULE_INIT() { (void)env; return exports; }\n');
+  const headers = fileURLToPath(
+    new URL('../../node_modules/node-api-headers/include', import.meta.url),
+  );
+  const flags =
+    process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
+  const args = [...flags, '-fPIC', '-I', headers, code, '-o', library];
+  assert.equal(spawnSync(findCompiler()!, args).status, 0);
+  const loaded = run(checkout(t, readFileSync(library)), LOAD) as { isa: string; warning: string };
+  assert.equal(loaded.isa, 'js');
+  assert.match(
+    loaded.warning,
+    /of another version \(build it again: node tools\/build-native\.mjs\)/,
+  );
 });
 
 test('a native level that is asked for and cannot be had is an error', (t) => {
