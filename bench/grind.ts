@@ -25,6 +25,7 @@ import { kernelLevels, loadKernel } from '../src/grinder/kernel.ts';
 import type { KeyType } from '../src/keypair/keypair.ts';
 import { parsePattern } from '../src/keypair/pattern.ts';
 import { findCompiler } from '../tools/build-native.mjs';
+import { commit, median } from './report.ts';
 
 const SLICE_MS = 25;
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -100,19 +101,6 @@ function buildYardstick(): boolean {
   const source = join(root, 'bench', 'libsodium.c');
   const args = ['-O2', source, '-lsodium', '-o', yardstick];
   return spawnSync(compiler, args, { stdio: 'ignore' }).status === 0;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-function commit(): string {
-  try {
-    const args = ['describe', '--always', '--dirty'];
-    return execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: 'pipe' }).trim();
-  } catch {
-    return 'unknown';
-  }
 }
 
 /** A whole number from 1, or a RangeError that names the option. */

@@ -60,7 +60,7 @@ function isMet(figure: number, { is, value }: Mark): boolean {
   return is === '<=' ? figure <= value : figure >= value;
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
@@ -100,7 +100,8 @@ export function currentLoad(): readonly number[] {
   return loadavg();
 }
 
-function commit(): string {
+/** Of the checkout, and whether it was changed since. */
+export function commit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: 'pipe' }).trim();
   try {

@@ -20,6 +20,7 @@ import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { addressJson } from '../src/http/routes/pools.ts';
 import { encodeBase58 } from '../src/keypair/address.ts';
 import { type ReadyAddress, ReadyQueue } from '../src/pool/ready-queue.ts';
+import { commit, median } from './report.ts';
 
 const ROUNDS = 5;
 const ROUND_STEP = 512;
@@ -155,21 +156,6 @@ async function startProducer(queue: ReadyQueue, batch: number): Promise<Worker> 
   });
   await once(worker, 'online');
   return worker;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
-}
-
-function commit(): string {
-  const git = (...args: string[]) =>
-    execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: 'pipe' }).trim();
-  try {
-    const isChanged = git('status', '--porcelain', '--untracked-files=no', '..') !== '';
-    return git('rev-parse', '--short', 'HEAD') + (isChanged ? ' and changes' : '');
-  } catch {
-    return 'unknown';
-  }
 }
 
 function main(): void {

@@ -10,7 +10,7 @@
  * it leases; the small store is made anew for each, the large one keeps its size. Processor time
  * is that of the whole process, without what the disk takes. `--directory` says on which disk.
  */
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openSqliteStore } from '../src/store/sqlite.ts';
 import type { Hit, Store } from '../src/store/store.ts';
+import { commit, median } from './report.ts';
 
 const SMALL = 1000;
 const ROUND = 20_480;
@@ -114,19 +115,6 @@ async function ask(child: ChildProcess): Promise<Round> {
   child.send('round');
   const [round] = await once(child, 'message');
   return round as Round;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
-}
-
-function commit(): string {
-  try {
-    const args = ['rev-parse', '--short', 'HEAD'];
-    return execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim();
-  } catch {
-    return 'unknown';
-  }
 }
 
 async function main(): Promise<void> {
