@@ -25,7 +25,7 @@ import { kernelLevels, loadKernel } from '../src/grinder/kernel.ts';
 import type { KeyType } from '../src/keypair/keypair.ts';
 import { parsePattern } from '../src/keypair/pattern.ts';
 import { findCompiler } from '../tools/build-native.mjs';
-import { commit, median } from './report.ts';
+import { commit, median, runBench } from './report.ts';
 
 const SLICE_MS = 25;
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -187,5 +187,5 @@ if (!isMainThread) {
   const result = await trial(JSON.parse(process.argv[3]!), Number(process.argv[4]));
   console.log(JSON.stringify(result));
 } else {
-  main();
+  await runBench(main);
 }

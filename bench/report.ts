@@ -133,7 +133,22 @@ export function readOptions<K extends string>(
     }
     return { ...(read as Record<K, number>), json: values.json === true };
   } catch (error) {
-    console.error(`bench: ${(error as Error).message}`);
-    process.exit(2);
+    return refuse(error);
   }
+}
+
+/** Runs a benchmark; a flag or a number that it does not take ends it with 2 and one line. */
+export async function runBench(main: () => void | Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (!(error instanceof RangeError) && !code?.startsWith('ERR_PARSE_ARGS_')) throw error;
+    refuse(error);
+  }
+}
+
+function refuse(error: unknown): never {
+  console.error(`bench: ${(error as Error).message}`);
+  process.exit(2);
 }

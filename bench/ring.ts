@@ -20,7 +20,7 @@ import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { addressJson } from '../src/http/routes/pools.ts';
 import { encodeBase58 } from '../src/keypair/address.ts';
 import { type ReadyAddress, ReadyQueue } from '../src/pool/ready-queue.ts';
-import { commit, median } from './report.ts';
+import { commit, median, runBench } from './report.ts';
 
 const ROUNDS = 5;
 const ROUND_STEP = 512;
@@ -225,5 +225,5 @@ if (!isMainThread) {
 } else if (process.argv[2] === 'trial') {
   console.log(JSON.stringify(await trial(JSON.parse(process.argv[3]!), Number(process.argv[4]))));
 } else {
-  main();
+  await runBench(main);
 }

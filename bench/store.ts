@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openSqliteStore } from '../src/store/sqlite.ts';
 import type { Hit, Store } from '../src/store/store.ts';
-import { commit, median } from './report.ts';
+import { commit, median, runBench } from './report.ts';
 
 const SMALL = 1000;
 const ROUND = 20_480;
@@ -175,4 +175,4 @@ function line(name: string, ...cells: (string | number)[]): string {
 }
 
 if (process.argv[2] === 'serve') await serve(process.argv[3]!, Number(process.argv[4]));
-else await main();
+else await runBench(main);

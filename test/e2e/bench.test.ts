@@ -37,4 +37,13 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
   const { code, stderr } = await vanitypool(['bench', 'memory', '--rounds', '0']);
   assert.equal(stderr, 'bench: --rounds: 0 is not a whole number from 1\n');
   assert.equal(code, 2);
+  for (const args of [
+    ['ring', '--trials'],
+    ['store', '--rounds'],
+    ['grind', '--trials'],
+  ]) {
+    const refused = await vanitypool(['bench', ...args, '0']);
+    assert.match(refused.stderr, /^bench: --\w+: 0 is not a whole number.*\n$/);
+    assert.equal(refused.code, 2);
+  }
 });
