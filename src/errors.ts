@@ -22,6 +22,8 @@ export const ERRORS = {
   // Requests
   BODY_INVALID: kind(400, 'The request body is not what this route takes'),
   COUNT_INVALID: kind(400, 'The count is not a whole number from 1 to 1000'),
+  MESSAGE_INVALID: kind(400, 'The message is not that of a Solana transaction'),
+  SIGNER_NOT_REQUIRED: kind(400, 'The message does not ask for a signature of this address'),
   REQUEST_INVALID: kind(400, 'The request is not valid HTTP for this route'),
   HOST_REFUSED: kind(403, 'The Host header names another machine'),
   FOREIGN_REQUEST: kind(403, 'The request comes from a web page or a proxy'),

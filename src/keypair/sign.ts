@@ -1,0 +1,33 @@
+/**
+ * Signatures for clients that never get the key: the one way by which a key of a sign-only pool is
+ * used. Runs in the store thread, where such keys are unsealed. It promises that nothing is signed
+ * but a message of a transaction that asks for it; how often, and for whom, is the caller's affair.
+ *
+ * A seed takes 0.2 ms, an expanded key 9 ms.
+ */
+import { VanityError } from '../errors.ts';
+import { signExpanded } from './expanded.ts';
+import { isSignature, type KeyType, SEED_BYTES, signWithSeed } from './keypair.ts';
+import { assertRequiredSigner, parseMessage } from './message.ts';
+
+/**
+ * The signature, 64 bytes, of a message on the wire by a key of 64 bytes and its public key.
+ * MESSAGE_INVALID, SIGNER_NOT_REQUIRED; INTERNAL if the key is not that of the public key.
+ */
+export function signMessage(
+  keyType: KeyType,
+  key: Uint8Array,
+  publicKey: Uint8Array,
+  message: Uint8Array,
+): Uint8Array {
+  assertRequiredSigner(parseMessage(message), publicKey);
+  const signature =
+    keyType === 'expanded'
+      ? signExpanded(key, message)
+      : signWithSeed(key.subarray(0, SEED_BYTES), message);
+  // Two signatures with one nonce tell the key: one that was computed wrong must not leave.
+  if (!isSignature(publicKey, message, signature)) {
+    throw new VanityError('INTERNAL', 'the key of the address made no signature of it');
+  }
+  return signature;
+}
