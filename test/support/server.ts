@@ -50,6 +50,8 @@ export interface Handed {
 export class Workspace implements AsyncDisposable {
   readonly path = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   readonly data = join(this.path, 'data');
+  /** Of its servers, beside the test's own. */
+  environment: Readonly<Record<string, string>> = {};
   readonly #servers: Server[] = [];
 
   /** Writes `vanitypool.toml` with these pools and lines of other sections. */
@@ -96,9 +98,10 @@ export class Server {
   readonly listening: Promise<void>;
   readonly exited: Promise<number | null>;
 
-  constructor({ path }: Workspace, args: readonly string[]) {
+  constructor({ path, environment }: Workspace, args: readonly string[]) {
     this.process = spawn(PROGRAM, ['serve', '--port', '0', ...args], {
       cwd: path,
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIFE_MAX_MS,
       killSignal: 'SIGKILL',

@@ -1,0 +1,56 @@
+/**
+ * The wall clock of a server, moved by a test while the server runs: a library that is built here
+ * and preloaded into its process (clock-shim.c). Its monotonic clocks are the system's own.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findCompiler } from '../../tools/build-native.mjs';
+
+const SOURCE = fileURLToPath(new URL('./clock-shim.c', import.meta.url));
+const BUILD = fileURLToPath(new URL('../../build/', import.meta.url));
+const HOUR_MS = 3_600_000;
+
+/** Shows the right time until it is moved. */
+export class WallClock implements Disposable {
+  /** Starts a program that goes by this clock: the launcher of a workspace. */
+  readonly launcher: readonly string[];
+  readonly #directory: string;
+  readonly #file: number;
+  #shiftMs = 0;
+
+  constructor() {
+    const compiler = findCompiler();
+    assert.ok(compiler, 'moving a clock needs a C compiler (CC, cc, gcc or clang)');
+    mkdirSync(BUILD, { recursive: true });
+    this.#directory = mkdtempSync(join(BUILD, 'clock-'));
+    const library = join(this.#directory, 'clock-shim.so');
+    const args = ['-std=c17', '-Wall', '-Wextra', '-O1', '-shared', '-fPIC', SOURCE, '-o', library];
+    const { status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    const file = join(this.#directory, 'shift');
+    this.#file = openSync(file, 'w');
+    this.jump(0);
+    this.launcher = ['env', `LD_PRELOAD=${library}`, `CLOCK_SHIFT_FILE=${file}`];
+  }
+
+  /** Milliseconds since 1970. */
+  get now(): number {
+    return Date.now() + this.#shiftMs;
+  }
+
+  /** Moves it, back if `hours` is negative. */
+  jump(hours: number): void {
+    this.#shiftMs += hours * HOUR_MS;
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(BigInt(this.#shiftMs));
+    writeSync(this.#file, bytes, 0, bytes.length, 0);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#file);
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
