@@ -5,9 +5,9 @@
  * this version lacks are known by name and take only the value that it serves.
  */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
+import { readCpuLimits, serverThreads } from './cores.ts';
 import { VanityError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
@@ -121,7 +121,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   'store.retention_hours': whole(24, 1, 24 * 365),
   'store.lease_ttl_seconds': only(60),
-  'grinder.threads': whole(availableParallelism(), 0, 1024),
+  'grinder.threads': whole(serverThreads(readCpuLimits()), 0, 1024),
   'grinder.batch': whole(256, 1, 4096),
   'grinder.slice_ms': whole(25, 1, 50),
   'grinder.priority': oneOf('idle', 'idle', 'normal'),

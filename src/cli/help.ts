@@ -32,7 +32,8 @@ end in [a-z]Pet; it listens on http://127.0.0.1:5057 and keeps its data in ./dat
   --host HOST        listen on this address, or on unix:PATH (default: 127.0.0.1)
   --port PORT        listen on this port (default: 5057)
   --data DIR         keep the data here (default: ./data)
-  --threads N        grind with N threads; 0 grinds nothing (default: all cores)
+  --threads N        grind with N threads; 0 grinds nothing (default: all cores, or what a CPU
+                     quota leaves after one for requests)
   --log-level LEVEL  debug, info, warn, error or silent (default: info)
 
 A flag goes before the environment (VANITYPOOL_HTTP__PORT=5057), that before the file.

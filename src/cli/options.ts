@@ -2,7 +2,7 @@
  * What the flags of several commands share: reading numbers and patterns, and the nearest known
  * name for one that is not. What is wrong is USAGE_INVALID, with the flag and what is allowed.
  */
-import { availableParallelism } from 'node:os';
+import { commandThreads, readCpuLimits } from '../cores.ts';
 import { VanityError } from '../errors.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 
@@ -31,9 +31,9 @@ export function readPattern(values: PatternValues): Pattern {
   return parsePattern({ prefix, suffix, ignoreCase });
 }
 
-/** All cores when the flag is not given. */
+/** All cores when the flag is not given, or as many as a CPU quota can keep busy. */
 export function readThreads(text: string | undefined): number {
-  return readWhole('--threads', text, availableParallelism(), THREADS_MAX);
+  return readWhole('--threads', text, commandThreads(readCpuLimits()), THREADS_MAX);
 }
 
 /** From 1 to `max`; `fallback` when the flag is not given. */

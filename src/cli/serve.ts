@@ -4,7 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config.ts';
-import { createLog } from '../log.ts';
+import { readCpuLimits, serverThreads } from '../cores.ts';
+import { createLog, type Log } from '../log.ts';
 import { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
 
@@ -38,6 +39,7 @@ export async function serve(args: string[]): Promise<number> {
   });
   const isPretty = process.stderr.isTTY === true;
   const log = createLog('main', config.logLevel, isPretty);
+  tellQuota(config.grinder.threads, log);
   const stop = Promise.withResolvers<void>();
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -59,6 +61,14 @@ export async function serve(args: string[]): Promise<number> {
   }
   log.info('stopped cleanly: nothing was burned');
   return 0;
+}
+
+/** Why not all cores grind: said when the threads are those of the default under a quota. */
+function tellQuota(threads: number, log: Log): void {
+  const limits = readCpuLimits();
+  const { cores, quota } = limits;
+  if (threads === cores || threads !== serverThreads(limits)) return;
+  log.info({ quota, cores, threads }, 'fewer grinder threads than cores: a CPU quota counts them');
 }
 
 /** What is no number stays a text, for the configuration to refuse by its key. */

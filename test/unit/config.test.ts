@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type Config, type ConfigSources, loadConfig } from '../../src/config.ts';
+import { readCpuLimits, serverThreads } from '../../src/cores.ts';
 import { VanityError } from '../../src/errors.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vanitypool-'));
@@ -37,7 +38,7 @@ test('with nothing at all there is one pool and every default', () => {
       durability: 'leased',
       retentionHours: 24,
     },
-    grinder: { threads: availableParallelism(), batch: 256, sliceMs: 25, priority: 'idle' },
+    grinder: { threads: serverThreads(readCpuLimits()), batch: 256, sliceMs: 25, priority: 'idle' },
     pools: [
       {
         name: 'pet',

@@ -12,15 +12,16 @@ import { fileURLToPath } from 'node:url';
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Any room may import these: they know nothing of the others. */
-const GROUND = ['errors', 'config', 'log', 'port', 'version', 'files'];
+const GROUND = ['errors', 'config', 'cores', 'log', 'port', 'version', 'files'];
 
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
+  cores: [],
   log: [],
   version: [],
   files: [],
   port: ['errors'],
-  config: ['errors', 'log'],
+  config: ['errors', 'cores', 'log'],
   keypair: ['errors', 'files'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],

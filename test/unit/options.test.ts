@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { nearest, readPattern, readThreads, readWhole } from '../../src/cli/options.ts';
+import { commandThreads, readCpuLimits } from '../../src/cores.ts';
 
 test('a whole number is read, or its fallback when the flag is not given', () => {
   assert.equal(readWhole('--count', '1', 5, 1000), 1);
@@ -31,8 +31,8 @@ test('anything else is refused with the flag and what is allowed', () => {
   }
 });
 
-test('threads are all cores unless given', () => {
-  assert.equal(readThreads(undefined), availableParallelism());
+test('threads are all that this process may keep busy unless given', () => {
+  assert.equal(readThreads(undefined), commandThreads(readCpuLimits()));
   assert.equal(readThreads('3'), 3);
   assert.throws(() => readThreads('0'), { code: 'USAGE_INVALID' });
   assert.throws(() => readThreads('1025'), { code: 'USAGE_INVALID' });
