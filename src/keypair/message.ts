@@ -57,9 +57,9 @@ export function parseMessage(bytes: Uint8Array): Message {
   if (readonlySigners >= signers) {
     throw invalid(`${readonlySigners} of ${signers} required signers are read-only; one must pay`);
   }
-  const bytesMax = PACKET_BYTES - 1 - signers * SIGNATURE_BYTES;
-  if (bytes.length > bytesMax) {
-    throw invalid(`${bytes.length} bytes; at most ${bytesMax} with ${signers} required signers`);
+  if (1 + signers * SIGNATURE_BYTES + bytes.length > PACKET_BYTES) {
+    const needed = `${bytes.length} bytes and ${signers} signatures`;
+    throw invalid(`${needed} do not fit into a packet of ${PACKET_BYTES} bytes`);
   }
   const keys = readKeys(reader);
   if (signers + readonlyOthers > keys.length) {
