@@ -1,0 +1,299 @@
+/**
+ * The power fails under the server that ships: all that was not synced is gone, or half of it is.
+ *
+ * A server is recorded (test/support/disk-recorder.c) while clients empty two pools and it grinds,
+ * inserts and refills, through a stop and a second start. Then, for moments right before and right
+ * after a sync has ended, each disk that may be found there (test/support/power-loss.ts) is opened
+ * as the next start opens it. Nothing that left before comes out again, nothing acknowledged is
+ * missing, the file is whole, and no more is burned than was promised. The journals are gone, as
+ * memory is. Times are told, not judged: how long a record waits is a matter of the machine.
+ *
+ * POWER_CUTS sets how many disks are opened (Infinity: every one), POWER_SEED which. Linux alone.
+ */
+import assert from 'node:assert/strict';
+import { createHash, randomInt } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Durability } from '../../src/config.ts';
+import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
+import { recoverIn } from '../../src/pool/journals.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { adoptStore } from '../../src/store/sqlite-place.ts';
+import type { Store } from '../../src/store/store.ts';
+import {
+  Disk,
+  readTrace,
+  recordingTo,
+  SURVIVALS,
+  type Survival,
+  type TraceRecord,
+  writeImage,
+} from '../support/power-loss.ts';
+import { randomOf } from '../support/sequence.ts';
+import { type Handed, type PoolFigures, type Server, Workspace } from '../support/server.ts';
+import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
+import { hitsFor } from '../support/store-conformance.ts';
+
+const CUTS = Number(process.env.POWER_CUTS ?? 160);
+const SEED = Number(process.env.POWER_SEED ?? randomInt(1, 2 ** 31));
+
+const READY_MAX = 24;
+const POOL = { target: 400, ready: 16, ready_max: READY_MAX };
+/** Told apart by the last character of their addresses. */
+const POOLS = [
+  { name: 'pet', suffix: 't', ...POOL },
+  { name: 'pump', suffix: 'p', ...POOL },
+];
+/** How many addresses each client asks for, and how often in each of the server's lives. */
+const CLIENTS = [1, 1, 1, 5];
+const LIVES = [400, 100];
+const PAUSE_MS = 3;
+/** Taken out of a ready queue, in replies that have not left: at most one of each client. */
+const IN_FLIGHT_MAX = CLIENTS.reduce((sum, count) => sum + count, 0);
+
+/** Records a server through all its lives; the trace, and every address that a client got. */
+async function recorded(
+  workspace: Workspace,
+  durability: Durability,
+): Promise<{ records: TraceRecord[]; handed: Handed[] }> {
+  const settings = ['[store]', `durability = "${durability}"`, '[grinder]', 'threads = 1'];
+  workspace.configure(POOLS, ...settings);
+  const trace = join(workspace.path, 'trace');
+  workspace.environment = recordingTo(trace, workspace.data, workspace.path);
+  const handed: Handed[] = [];
+  for (const requests of LIVES) {
+    const server = await workspace.serve('--data', workspace.data);
+    for (const { name, target } of POOLS) {
+      await server.until(({ available, leased }) => available + leased >= target, name);
+    }
+    await Promise.all(CLIENTS.map((count) => ask(server, count, requests, handed)));
+    assert.equal(await server.kill('SIGTERM'), 0);
+  }
+  return { records: readTrace(trace), handed };
+}
+
+/** One client: now of this pool, now of that, and sometimes it asks how they are. */
+async function ask(server: Server, count: number, requests: number, handed: Handed[]) {
+  for (let request = 0; request < requests; ) {
+    try {
+      handed.push(...(await server.dispense(count, POOLS[request % POOLS.length]!.name)));
+      if (request++ % 10 === 0) await server.get('/v1/pools');
+    } catch (error) {
+      assert.match((error as Error).message, /^(POOL_EMPTY|STORE_UNAVAILABLE)$/);
+    }
+    await sleep(PAUSE_MS);
+  }
+}
+
+/** What others were told of one pool, by replies that may have left. */
+class Told {
+  /** By address, oldest first. */
+  readonly left = new Map<string, { id: number; keyHash: string; sync: number; timeUs: number }>();
+  ground = 0;
+}
+
+/** What others were told by some moment of the trace. */
+class Replies {
+  readonly pools = new Map(POOLS.map(({ name }) => [name, new Told()]));
+  syncs = 0;
+
+  hear({ kind, bytes, timeUs }: TraceRecord): void {
+    if (kind === 'synced') this.syncs++;
+    if (kind !== 'sent') return;
+    const [, body] = bytes.toString('latin1').split('\r\n\r\n');
+    if (!body?.startsWith('{')) return;
+    const reply = JSON.parse(body) as {
+      addresses?: Handed[];
+      pools?: (PoolFigures & { name: string })[];
+    };
+    for (const { name, ground } of reply.pools ?? []) this.pools.get(name)!.ground = ground;
+    for (const { id, address } of reply.addresses ?? []) {
+      const { name } = POOLS.find(({ suffix }) => address.endsWith(suffix))!;
+      const { left } = this.pools.get(name)!;
+      assert.ok(!left.has(address), 'it left once while all was well');
+      const keyHash = createHash('sha256').update(decodeBase58(address)).digest('hex');
+      left.set(address, { id, keyHash, sync: this.syncs, timeUs });
+    }
+  }
+}
+
+/** A disk that is opened: what it held at a record of the trace. */
+interface Cut {
+  /** The record before which, or after which, the power fails. */
+  readonly index: number;
+  readonly isAfter: boolean;
+  readonly survival: Survival;
+  /** Of the file whose sync ends there. */
+  readonly name: string;
+}
+
+/** Every disk of every sync, and of the end. A sync that leaves nothing open leaves one disk. */
+function cutsOf(records: readonly TraceRecord[]): Cut[] {
+  const disk = new Disk();
+  const cuts: Cut[] = [];
+  for (const [index, record] of records.entries()) {
+    const name = record.kind === 'synced' ? disk.nameOf(record.file) : '';
+    const isLast = index === records.length - 1;
+    if (name !== '') {
+      for (const survival of SURVIVALS) cuts.push({ index, isAfter: false, survival, name });
+    }
+    disk.apply(record);
+    if (name === '' && !isLast) continue;
+    const survivals = disk.isPending ? SURVIVALS : (['none'] as const);
+    for (const survival of survivals) cuts.push({ index, isAfter: true, survival, name });
+  }
+  return cuts;
+}
+
+/** Half of them of the log, which is synced with each commit, and half of all that is rare. */
+function sample(cuts: readonly Cut[], count: number, random: (min: number, max: number) => number) {
+  if (count >= cuts.length) return cuts;
+  const drawn: Cut[] = [];
+  const { log = [], rare = [] } = Object.groupBy(cuts, ({ name }) =>
+    name === 'store.db-wal' ? 'log' : 'rare',
+  );
+  for (const kind of [rare, log]) {
+    for (let left = count / 2; left > 0 && kind.length > 0; left--) {
+      drawn.push(...kind.splice(random(0, kind.length - 1), 1));
+    }
+  }
+  return drawn;
+}
+
+function openImage(
+  directory: string,
+  image: ReadonlyMap<string, Buffer>,
+  durability: Durability,
+): Promise<Store> {
+  mkdirSync(directory, { mode: 0o700 });
+  writeImage(directory, image);
+  // The files are copies: their inodes are others.
+  if (image.has('store.db')) adoptStore(directory, 'moved');
+  const sealingKey = `file:${join(directory, 'sealing.key')}`;
+  return openSqliteStore({ directory, sealingKey, durability, recover: recoverIn(directory) });
+}
+
+/** How long the oldest of those that left without a record on disk had been gone. */
+interface Lag {
+  readonly addresses: number;
+  readonly syncs: number;
+}
+
+/** Opens a disk and holds it to what was promised, and to what others were told. */
+async function check(
+  directory: string,
+  image: ReadonlyMap<string, Buffer>,
+  durability: Durability,
+  told: Replies,
+): Promise<Lag> {
+  const store = await openImage(directory, image, durability);
+  const found = new Map((await store.pools()).map(({ name, counts }) => [name, counts]));
+  let lag: Lag = { addresses: 0, syncs: 0 };
+  for (const [name, { left, ground: acknowledged }] of told.pools) {
+    const counts = found.get(name);
+    if (counts === undefined) {
+      assert.deepEqual([left.size, acknowledged], [0, 0], `pool ${name} is not lost`);
+      continue;
+    }
+    const { available, leased, reserved, dispensed, burned, ground, imported } = counts;
+    assert.equal(available + leased + reserved + dispensed + burned, ground + imported);
+    assert.equal(leased, 0, 'the leases are settled');
+    assert.ok(
+      ground >= acknowledged,
+      `${acknowledged} were told to be ground, ${ground} are there`,
+    );
+    const [gone, ready] =
+      durability === 'committed' ? [dispensed, 0] : [dispensed + burned, READY_MAX];
+    assert.ok(gone >= left.size, `${left.size} have left, ${gone} are given up`);
+    const most = left.size + ready + IN_FLIGHT_MAX;
+    assert.ok(gone <= most, `${most} have left or were on their way, ${gone} are given up`);
+    if (durability === 'committed') assert.equal(burned, 0, 'nothing is burned');
+
+    const drained = await store.turn(name, 0, available);
+    assert.deepEqual([drained.leased.length, drained.burned], [available, 0], 'all is readable');
+    const again = drained.leased.filter(({ keypair }) =>
+      left.has(encodeBase58(keypair.subarray(32))),
+    );
+    assert.equal(again.length, 0, `${again.length} come out that have left before`);
+    await store.insert(hitsFor(name, 1));
+    const { leased: fresh } = await store.turn(name, 0, 1);
+    const highest = Math.max(0, ...[...left.values()].map(({ id }) => id));
+    assert.ok(fresh[0]!.id > highest, 'ids go on behind those that have left');
+
+    const unrecorded = left.size - dispensed;
+    if (unrecorded > lag.addresses) {
+      const oldest = [...left.values()].at(-unrecorded)!;
+      lag = { addresses: unrecorded, syncs: told.syncs - oldest.sync };
+    }
+  }
+  await store.close();
+  checkStore(directory);
+  const stored = withDatabase(directory, (db) =>
+    db.prepare('SELECT lower(hex(key_hash)) AS hash FROM addresses').all(),
+  );
+  const hashes = new Set(stored.map(({ hash }) => hash));
+  for (const { left } of told.pools.values()) {
+    const lost = [...left.values()].filter(({ keyHash }) => !hashes.has(keyHash));
+    assert.equal(
+      lost.length,
+      0,
+      `${lost.length} that have left are unknown, and could be ground again`,
+    );
+  }
+  return lag;
+}
+
+async function powerLoss(t: TestContext, durability: Durability): Promise<void> {
+  await using workspace = new Workspace();
+  const { records, handed } = await recorded(workspace, durability);
+  const random = randomOf(SEED);
+  const cuts = cutsOf(records);
+  const drawn = Object.groupBy(sample(cuts, CUTS, random), ({ index }) => index);
+  const disk = new Disk();
+  const told = new Replies();
+  const directory = join(workspace.path, 'found');
+  const lag = { addresses: 0, syncs: 0 };
+  const cutAt = async (cut: Cut) => {
+    try {
+      const found = await check(directory, disk.after(cut.survival, random), durability, told);
+      lag.addresses = Math.max(lag.addresses, found.addresses);
+      lag.syncs = Math.max(lag.syncs, found.syncs);
+    } catch (cause) {
+      const where = `${cut.isAfter ? 'after' : 'before'} record ${cut.index}, a sync of ${cut.name}`;
+      throw new Error(`power lost ${where}; ${cut.survival} survives; POWER_SEED=${SEED}`, {
+        cause,
+      });
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  };
+  for (const [index, record] of records.entries()) {
+    const here = drawn[index] ?? [];
+    for (const cut of here) if (!cut.isAfter) await cutAt(cut);
+    disk.apply(record);
+    told.hear(record);
+    for (const cut of here) if (cut.isAfter) await cutAt(cut);
+  }
+  t.diagnostic(`${cuts.length} disks; unrecorded at most ${lag.addresses} for ${lag.syncs} syncs`);
+
+  // The recorder has missed nothing: neither of what left nor of what was written.
+  const left = [...told.pools.values()].flatMap((pool) => [...pool.left.keys()]);
+  assert.deepEqual(left.sort(), handed.map(({ address }) => address).sort());
+  const whole = disk.after('all', random);
+  assert.deepEqual([...whole.keys()].sort(), readdirSync(workspace.data).sort());
+  for (const [name, bytes] of whole) {
+    assert.ok(
+      bytes.equals(readFileSync(join(workspace.data, name))),
+      `${name} is as it was replayed`,
+    );
+  }
+}
+
+if (process.platform === 'linux') {
+  suite(`the power fails at ${CUTS} moments`, () => {
+    test('leased', { timeout: 600_000 }, (t) => powerLoss(t, 'leased'));
+    test('committed', { timeout: 600_000 }, (t) => powerLoss(t, 'committed'));
+  });
+}
