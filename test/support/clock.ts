@@ -15,8 +15,8 @@ const HOUR_MS = 3_600_000;
 
 /** Shows the right time until it is moved. */
 export class WallClock implements Disposable {
-  /** Starts a program that goes by this clock: the launcher of a workspace. */
-  readonly launcher: readonly string[];
+  /** Of a program that goes by this clock. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly #directory: string;
   readonly #file: number;
   #shiftMs = 0;
@@ -33,7 +33,7 @@ export class WallClock implements Disposable {
     const file = join(this.#directory, 'shift');
     this.#file = openSync(file, 'w');
     this.jump(0);
-    this.launcher = ['env', `LD_PRELOAD=${library}`, `CLOCK_SHIFT_FILE=${file}`];
+    this.environment = { LD_PRELOAD: library, CLOCK_SHIFT_FILE: file };
   }
 
   /** Milliseconds since 1970. */

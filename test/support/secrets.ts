@@ -107,10 +107,8 @@ export class SecretSearch {
       if (end < 3 || this.#filter[slotOf(head)] === 0) continue;
       const at = end - 3;
       for (const needle of this.#needles.get(head) ?? []) {
-        const length = needle.bytes.length;
-        if (haystack.compare(needle.bytes, 0, length, at, at + length) === 0) {
-          found.push(`${needle.name} at ${at}`);
-        }
+        const there = haystack.subarray(at, at + needle.bytes.length);
+        if (there.equals(needle.bytes)) found.push(`${needle.name} at ${at}`);
       }
     }
     return found;

@@ -52,6 +52,8 @@ export class Workspace implements AsyncDisposable {
   readonly data = join(this.path, 'data');
   /** Of its servers, beside the test's own. */
   environment: Readonly<Record<string, string>> = {};
+  /** What starts them, as `nice` does: it gets the program and its arguments as its own. */
+  launcher: readonly string[] = [];
   readonly #servers: Server[] = [];
 
   /** Writes `vanitypool.toml` with these pools and lines of other sections. */
@@ -98,8 +100,9 @@ export class Server {
   readonly listening: Promise<void>;
   readonly exited: Promise<number | null>;
 
-  constructor({ path, environment }: Workspace, args: readonly string[]) {
-    this.process = spawn(PROGRAM, ['serve', '--port', '0', ...args], {
+  constructor({ path, environment, launcher }: Workspace, args: readonly string[]) {
+    const [command, ...rest] = [...launcher, PROGRAM, 'serve', '--port', '0', ...args];
+    this.process = spawn(command!, rest, {
       cwd: path,
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
