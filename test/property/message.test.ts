@@ -28,7 +28,8 @@ import { type Message, parseMessage } from '../../src/keypair/message.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 150);
 
-const ACCOUNTS = addresses(1, 14);
+/** As many as may sign one transaction. */
+const ACCOUNTS = addresses(1, 12);
 const PROGRAMS = addresses(101, 3);
 const TABLES = addresses(201, 2);
 const ROLES = [
@@ -57,8 +58,8 @@ const instruction = fc
       { maxLength: 6 },
     ),
     data: fc.oneof(
-      { weight: 9, arbitrary: fc.uint8Array({ maxLength: 30 }) },
-      { weight: 1, arbitrary: fc.uint8Array({ minLength: 120, maxLength: 700 }) },
+      { weight: 4, arbitrary: fc.uint8Array({ maxLength: 30 }) },
+      { weight: 1, arbitrary: fc.uint8Array({ minLength: 120, maxLength: 900 }) },
     ),
   })
   .map(({ programAddress, accounts, data }) => ({
