@@ -66,6 +66,7 @@ export const ERRORS = {
 
   // Command line
   FILE_EXISTS: kind(500, 'The file exists and is not overwritten'),
+  LIST_INVALID: kind(500, 'The list of dispensed addresses cannot be used'),
   FILE_NOT_WRITABLE: kind(500, 'The file cannot be written'),
   BENCH_NOT_FOUND: kind(500, 'The benchmarks are not in this installation'),
   SERVER_UNREACHABLE: kind(500, 'No server answers', true),

@@ -4,12 +4,14 @@
  */
 import type { Config } from './config.ts';
 import { VanityError } from './errors.ts';
-import { recoverIn } from './pool/journals.ts';
+import { Journals, recoverIn } from './pool/journals.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import { type BackupOptions, backupStore } from './store/sqlite-backup.ts';
 import { type Adoption, adoptStore } from './store/sqlite-place.ts';
 import { readPools } from './store/sqlite-reader.ts';
+import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
 import type { LeasedAddress, StoredPool } from './store/store.ts';
 
 /**
@@ -47,10 +49,40 @@ export async function dispenseOffline(
 
 /** Takes a store that was moved or restored for its own; how many were burned, by pool. */
 export function adoptOffline({ store: { directory } }: Config, as: Adoption) {
-  return adoptStore(directory, as);
+  const { storeId, burned } = adoptStore(directory, as);
+  if (as === 'restored') removeJournals(storeId, directory);
+  return burned;
+}
+
+/** Writes the store to a new file; a server may hold it. Errors: those of `backupStore`. */
+export function backupOffline(
+  { store: { directory } }: Config,
+  file: string,
+  options: BackupOptions,
+): Promise<void> {
+  return backupStore(directory, file, options);
+}
+
+/** Makes the store out of a backup; what became of its addresses, by pool. */
+export async function restoreOffline(
+  { store: { directory, sealingKey } }: Config,
+  from: Pick<RestoreOptions, 'file' | 'list' | 'signal'>,
+): Promise<Restored['pools']> {
+  const { storeId, pools } = await restoreStore({ directory, sealingKey, ...from });
+  removeJournals(storeId, directory);
+  return pools;
 }
 
 /** The pools as the store has them; changes nothing. Errors: those of opening a store. */
 export function poolsOffline({ store: { directory } }: Config): StoredPool[] {
   return readPools(directory);
+}
+
+/** They are of runs that the store knows nothing of, or whose leases are burned. */
+function removeJournals(storeId: string, directory: string): void {
+  try {
+    new Journals(storeId, directory).remove();
+  } catch {
+    // No start takes one of them for its own: they only take room until the next.
+  }
 }

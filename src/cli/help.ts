@@ -106,6 +106,36 @@ ${URL_HELP}
 Example:  vanitypool dispense pet --out keys
 `,
   },
+  backup: {
+    summary: 'copy the store into a file, also while a server runs',
+    text: `usage: vanitypool backup FILE [options]
+
+Writes the whole store, as it is at one moment, to the new file FILE, readable by you alone, and
+checks it. A server may run and hand out meanwhile. The sealing key is not in it: without a copy of
+that, kept in another place, a backup cannot be read.
+
+  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --data DIR         the data directory (default: ./data)
+
+A backup does not know what leaves after it was made: see "vanitypool restore --help".
+`,
+  },
+  restore: {
+    summary: 'make the store of an empty data directory out of a backup',
+    text: `usage: vanitypool restore FILE [options]
+
+Makes the store anew from a file of "vanitypool backup". Addresses may have left since that was
+made, so all that it has left are burned; history is kept, and the pools are filled again with new
+addresses and new ids. If the lost store can still be listed, what did not leave stays available.
+
+  --dispensed LIST   what left the lost store: a file of "vanitypool audit --json", made after its
+                     last server has stopped; what is not in it stays available
+  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --data DIR         the data directory (default: ./data); the sealing key has to be in its place
+
+The lost store must never be served again.
+`,
+  },
   adopt: {
     summary: 'accept a data directory that was moved, or restored from a copy',
     text: `usage: vanitypool adopt --moved | --restored [options]

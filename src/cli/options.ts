@@ -51,6 +51,27 @@ export function readWhole(
   );
 }
 
+/** The one file that a command is given. */
+export function oneFile(command: string, [file, ...others]: readonly string[]): string {
+  if (file === undefined) throw usage(`which file? give its path: vanitypool ${command} FILE`);
+  if (others.length > 0) throw usage(`one file at a time; not also ${others.join(' ')}`);
+  return file;
+}
+
+/** Exit code of a command that a signal has ended. */
+export const INTERRUPTED = 130;
+
+/** Aborts at the first SIGINT or SIGTERM; a second one exits at once. */
+export function interruptible(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    controller.abort();
+  };
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  return controller.signal;
+}
+
 export function usage(message: string): VanityError {
   return new VanityError('USAGE_INVALID', message);
 }

@@ -59,21 +59,34 @@ export interface DataDirectory extends Disposable {
  * STORE_NOT_FOUND.
  */
 export function holdDataDirectory(directory: string, create: boolean): DataDirectory {
-  const storeFile = create ? join(directory, STORE_FILE) : storeFileOf(directory);
+  if (!create) storeFileOf(directory);
+  const held = holdWithoutStore(directory);
+  try {
+    attempt(directory, () => {
+      makeFile(held.storeFile);
+      syncDirectory(directory);
+    });
+    return held;
+  } catch (error) {
+    held[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The same for a directory whose store is still to come: `storeFile` need not exist. */
+export function holdWithoutStore(directory: string): DataDirectory {
   prepareDirectory(directory);
   const lock = takeLock(directory);
   try {
-    attempt(directory, () => {
-      makeFile(storeFile);
-      writeFileSync(join(directory, HOLDER_FILE), `${process.pid}\n`, { mode: 0o600 });
-      syncDirectory(directory);
-    });
+    attempt(directory, () =>
+      writeFileSync(join(directory, HOLDER_FILE), `${process.pid}\n`, { mode: 0o600 }),
+    );
   } catch (error) {
     lock.close();
     throw error;
   }
   return {
-    storeFile,
+    storeFile: join(directory, STORE_FILE),
     [Symbol.dispose]() {
       rmSync(join(directory, HOLDER_FILE), { force: true });
       lock.close();

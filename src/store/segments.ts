@@ -10,7 +10,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
-export type State = 'available' | 'leased' | 'dispensed' | 'burned';
+export type State = 'available' | 'leased' | 'reserved' | 'dispensed' | 'burned';
 export type BurnCause = 'crash' | 'unsealable' | 'restored';
 
 /** Neighbouring addresses of one pool, both ends included. */

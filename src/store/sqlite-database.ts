@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { VanityError } from '../errors.ts';
 
 /** 'VPOL', in the header of the file. */
@@ -61,9 +62,14 @@ export function transaction<T>(db: DatabaseSync, work: () => T): T {
   }
 }
 
-/** Opens a store that is only looked at. Errors as of `openDatabase`; an empty file is foreign. */
-export function openToRead(path: string): DatabaseSync {
-  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
+/**
+ * Opens a store that is only looked at. One `isAtRest` is written by nobody: it is taken as the
+ * file has it, and no file appears beside it. Errors as of `openDatabase`; an empty file is foreign.
+ */
+export function openToRead(path: string, isAtRest = false): DatabaseSync {
+  const file = pathToFileURL(path);
+  if (isAtRest) file.searchParams.set('immutable', '1');
+  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
   try {
     const version = versionOf(db, path);
     const known = readdirSync(MIGRATIONS).length;

@@ -32,6 +32,10 @@ export function isBusy(error: unknown): boolean {
   return primary === BUSY || primary === LOCKED;
 }
 
+export function isFull(error: unknown): boolean {
+  return primaryCode(error) === FULL;
+}
+
 function codeOf(primary: number, moment: Moment): ErrorCode {
   switch (primary) {
     case BUSY:

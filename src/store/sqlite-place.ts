@@ -11,16 +11,21 @@ import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { holdDataDirectory } from './data-directory.ts';
-import { Segments } from './segments.ts';
+import { type Change, type Range, Segments, type State, sizeOf } from './segments.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import { metaOf, poolRows, prepareStatements, type Statements } from './sqlite-statements.ts';
 
 /**
- * Room for whatever ids the lost state may have given since: no server gives more in a year at
- * a hundred addresses a second.
+ * New ids and epochs begin at the time of day: the second since 1970, and this many ids for each.
+ * The lost state cannot have come so far, even if it was itself restored, and a second before: no
+ * server inserts as many a second, or starts as often. A fixed step would give the same ids to two
+ * stores that are restored from one backup, one after the other was lost.
  */
+const IDS_PER_SECOND = 2 ** 18;
+/** What is skipped where the clock is behind the store. */
 const IDS_SKIPPED = 2 ** 32;
+const EPOCHS_SKIPPED = 2 ** 20;
 
 /** 'moved': this is the only one, the old place is gone. 'restored': others may have served since. */
 export type Adoption = 'moved' | 'restored';
@@ -39,37 +44,83 @@ export function assertInPlace(statements: Statements, storeFile: string): void {
   }
 }
 
+export interface Adopted {
+  readonly storeId: string;
+  /** How many addresses, by pool. */
+  readonly burned: Readonly<Record<string, number>>;
+}
+
 /**
- * Takes the store in `directory` for what it is said to be; returns how many addresses were burned,
- * by pool. Errors: those of opening a store, DATA_MOVED excepted.
+ * Takes the store in `directory` for what it is said to be. Errors: those of opening a store,
+ * DATA_MOVED excepted.
  */
-export function adoptStore(directory: string, as: Adoption): Record<string, number> {
+export function adoptStore(directory: string, as: Adoption): Adopted {
   using resources = new DisposableStack();
   const { storeFile } = resources.use(holdDataDirectory(directory, false));
   try {
     const db = resources.use(openDatabase(storeFile));
-    const statements = prepareStatements(db);
+    const { store_id: storeId } = metaOf(prepareStatements(db));
     return transaction(db, () => {
-      statements.setPlace.run(placeOf(storeFile));
-      return as === 'moved' ? {} : burnAll(db, statements);
+      takePlace(db, storeFile);
+      if (as === 'moved') return { storeId, burned: {} };
+      skipAhead(db, Date.now());
+      return { storeId, burned: burnAll(db) };
     });
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
   }
 }
 
-/** Any of them may have left since the copy was made; and ids must not be given again. */
-function burnAll(db: DatabaseSync, statements: Statements): Record<string, number> {
-  const segments = new Segments(db);
-  const { epoch, next_id } = metaOf(statements);
+/** Every address that may still leave the store: any of them may have left another copy of it. */
+export function burnAll(db: DatabaseSync): Record<string, number> {
+  const { epoch } = metaOf(prepareStatements(db));
   const change = { to: 'burned', epoch, at: Date.now(), cause: 'restored' } as const;
-  const burned: Record<string, number> = {};
-  for (const { id, name } of poolRows(statements)) {
-    const available = segments.changeAll(id, 'available', change);
-    burned[name] = available + segments.changeAll(id, 'leased', change);
+  return changeAllIn(db, ['available', 'leased', 'reserved'], change);
+}
+
+/** All addresses in these states become `change.to`; returns how many, by pool. */
+export function changeAllIn(
+  db: DatabaseSync,
+  states: readonly State[],
+  change: Change,
+): Record<string, number> {
+  const segments = new Segments(db);
+  const changed: Record<string, number> = {};
+  const those = db.prepare(`SELECT first, last, state FROM segments
+    WHERE pool_id = ? AND state IN (${states.map((state) => `'${state}'`).join(', ')})`);
+  for (const { id, name } of poolRows(prepareStatements(db))) {
+    changed[name] = 0;
+    for (const row of those.all(id)) {
+      const { first, last, state } = row as unknown as Range & { state: State };
+      segments.change(id, { first, last }, state, change);
+      changed[name] += sizeOf({ first, last });
+    }
   }
-  statements.saveNextId.run(next_id + IDS_SKIPPED);
-  return burned;
+  return changed;
+}
+
+/**
+ * Ids and epochs go on above all that the lost state can have given, which is at least `known`. A
+ * dispense journal of its runs is that of no run to come. Nothing may be leased.
+ */
+export function skipAhead(
+  db: DatabaseSync,
+  now: number,
+  known: { readonly epoch: number; readonly id: number } = { epoch: 0, id: 0 },
+): void {
+  const meta = metaOf(prepareStatements(db));
+  const seconds = Math.floor(now / 1000);
+  const epoch = Math.max(meta.epoch, known.epoch);
+  const id = Math.max(meta.next_id, known.id + 1);
+  db.prepare('UPDATE meta SET epoch = ?, next_id = ?, journals = 0').run(
+    seconds > epoch ? seconds : epoch + EPOCHS_SKIPPED,
+    seconds * IDS_PER_SECOND > id ? seconds * IDS_PER_SECOND : id + IDS_SKIPPED,
+  );
+}
+
+/** This file is from now on the place of the store in it. */
+export function takePlace(db: DatabaseSync, storeFile: string): void {
+  prepareStatements(db).setPlace.run(placeOf(storeFile));
 }
 
 function placeOf(file: string): string {

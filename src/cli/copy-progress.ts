@@ -1,0 +1,28 @@
+/**
+ * The progress of a copy on standard error: a percentage, rewritten in place on a terminal; a line
+ * for each tenth anywhere else.
+ */
+const CLEAR_LINE = '\r\x1b[K';
+
+export class CopyProgress {
+  readonly #stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>;
+  #told = -1;
+
+  constructor(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr) {
+    this.#stream = stream;
+  }
+
+  at(done: number, total: number): void {
+    const step = this.#stream.isTTY ? 1 : 10;
+    const percent = Math.floor((100 * done) / total / step) * step;
+    if (percent <= this.#told) return;
+    this.#told = percent;
+    const text = `copied ${percent}%`;
+    this.#stream.write(this.#stream.isTTY ? CLEAR_LINE + text : `${text}\n`);
+  }
+
+  /** Leaves the line of a terminal as it was. */
+  end(): void {
+    if (this.#stream.isTTY && this.#told >= 0) this.#stream.write(CLEAR_LINE);
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * `vanitypool restore`: a data directory's store out of a backup. SIGINT and SIGTERM end it with
+ * 130, and leave no store. A second one exits at once, and may leave a file that the next removes.
+ */
+import { parseArgs } from 'node:util';
+import { loadConfig } from '../config.ts';
+import { restoreOffline } from '../offline.ts';
+import { INTERRUPTED, interruptible, oneFile } from './options.ts';
+
+export async function restore(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      dispensed: { type: 'string' },
+      config: { type: 'string' },
+      data: { type: 'string' },
+    },
+  });
+  const file = oneFile('restore', positionals);
+  const { dispensed: list, data, config: configFile } = values;
+  const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
+  const config = loadConfig({ flags, env: process.env, file: configFile });
+  const signal = interruptible();
+  try {
+    const pools = await restoreOffline(config, { file, list, signal });
+    process.stdout.write(`restored ${config.store.directory} from ${file}\n`);
+    for (const [pool, { dispensed, burned, available, unknown }] of Object.entries(pools)) {
+      const listed = `${dispensed} dispensed, ${burned} burned by the list; ${available} available`;
+      const lost = unknown === 0 ? '' : `; ${unknown} of the list are not in the backup`;
+      process.stdout.write(
+        `pool ${pool}: ${list === undefined ? `${burned} burned` : listed + lost}\n`,
+      );
+    }
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return INTERRUPTED;
+    throw error;
+  }
+}

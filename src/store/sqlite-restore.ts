@@ -1,0 +1,190 @@
+/**
+ * A store made out of a backup, in a data directory that has none. Runs in the thread that calls it.
+ *
+ * A backup does not know what left after it was taken. So all that it holds as available, leased or
+ * reserved is burned, unless a complete list of what left says which of it did not (sqlite-listed.ts).
+ * History stays, and ids and epochs go on above all that can have been given (sqlite-place.ts).
+ *
+ * All or nothing: the store is made as `store.db.restoring` under the lock of the directory,
+ * checked, and renamed last. Whatever ends this before leaves no store, and the next one clears up.
+ */
+import { renameSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { VanityError } from '../errors.ts';
+import { syncDirectory } from '../files.ts';
+import { loadSealingKey } from '../keypair/sealing-key.ts';
+import { assertBackup, copyBackup } from './backup-file.ts';
+import { checkFile } from './check.ts';
+import { holdWithoutStore } from './data-directory.ts';
+import { readList } from './dispensed-list.ts';
+import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
+import { isFull, storeError } from './sqlite-error.ts';
+import { assertListOf, Listed } from './sqlite-listed.ts';
+import { burnAll, skipAhead, takePlace } from './sqlite-place.ts';
+import { type MetaRow, metaOf, poolRows, prepareStatements } from './sqlite-statements.ts';
+
+/** Files of SQLite, by what they add to the name of the database. */
+const ENDINGS = ['', '-wal', '-shm', '-journal'];
+
+export interface RestoreOptions {
+  /** The backup. */
+  readonly file: string;
+  readonly directory: string;
+  /** 'file:PATH' or 'env:NAME'. */
+  readonly sealingKey: string;
+  /** What left the lost store: a file of `vanitypool audit --json`. */
+  readonly list?: string | undefined;
+  /** Ends it; then it rejects with the signal's reason, and no store is there. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What became of the addresses of one pool. */
+export interface RestoredPool {
+  /** By the list; 0 without one. */
+  readonly dispensed: number;
+  /** By the list; without one all that was not dispensed or burned before. */
+  readonly burned: number;
+  readonly available: number;
+  /** Lines of the list about addresses that the backup does not have. */
+  readonly unknown: number;
+}
+
+export interface Restored {
+  readonly storeId: string;
+  readonly pools: Readonly<Record<string, RestoredPool>>;
+}
+
+/**
+ * Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_CORRUPT for what `file` is;
+ * SEALING_KEY_INVALID; FILE_EXISTS for a directory with a store; LIST_INVALID; those of taking a
+ * data directory.
+ */
+export async function restoreStore(options: RestoreOptions): Promise<Restored> {
+  const { file, directory, signal } = options;
+  const meta = await lookAt(file);
+  await assertSealingKey(meta, options);
+  using held = holdWithoutStore(directory);
+  const { storeFile } = held;
+  assertNoStore(storeFile, directory);
+  const made = `${storeFile}.restoring`;
+  remove(made);
+  try {
+    await copyBackup(file, made, signal);
+    const pools = await build(made, options, meta);
+    await checkFile(made, signal);
+    renameSync(made, storeFile);
+    syncDirectory(dirname(storeFile));
+    return { storeId: meta.store_id, pools };
+  } catch (cause) {
+    remove(made);
+    throw directoryError(cause, directory, storeFile);
+  }
+}
+
+type Meta = MetaRow & { readonly isSealed: boolean };
+
+/** What the backup is of. */
+async function lookAt(file: string): Promise<Meta> {
+  try {
+    await assertBackup(file);
+    using db = openToRead(file, true);
+    const statements = prepareStatements(db);
+    return { ...metaOf(statements), isSealed: statements.anyDataKey.get() !== undefined };
+  } catch (cause) {
+    const { code, message, syscall } = cause as NodeJS.ErrnoException;
+    if (syscall === undefined) throw storeError(cause, file, 'opening');
+    if (code === 'ENOENT')
+      throw new VanityError('STORE_NOT_FOUND', `${file}: there is no such file`);
+    throw new VanityError('STORE_FOREIGN', `${file}: cannot be read: ${message}`, { cause });
+  }
+}
+
+async function assertSealingKey(
+  { sealing_key, isSealed }: Meta,
+  { file, sealingKey }: RestoreOptions,
+): Promise<void> {
+  const key = await loadSealingKey(sealingKey);
+  if (!isSealed || (key && sealing_key && Buffer.compare(sealing_key, key.publicKey) === 0)) return;
+  const fault = key === undefined ? 'missing' : 'not the key that the backup is sealed with';
+  const message =
+    `${sealingKey}: ${fault}; ${file} cannot be read without that key: put your copy of it there ` +
+    '(mode 0600), or name its place as store.sealing_key; then restore again';
+  throw new VanityError('SEALING_KEY_INVALID', message);
+}
+
+/** Not a log either: it would be taken for that of the new database. */
+function assertNoStore(storeFile: string, directory: string): void {
+  const isThere = ENDINGS.some(
+    (ending) => (statSync(storeFile + ending, { throwIfNoEntry: false })?.size ?? 0) > 0,
+  );
+  if (!isThere) return;
+  const remedy = `move it away, and keep it: mkdir ${directory}.old && mv ${storeFile}* ${directory}.old`;
+  throw new VanityError('FILE_EXISTS', `${storeFile}: a store is there already; ${remedy}`);
+}
+
+async function build(
+  made: string,
+  { list, signal }: RestoreOptions,
+  meta: Meta,
+): Promise<Record<string, RestoredPool>> {
+  using db = openDatabase(made);
+  takePlace(db, made);
+  const changes =
+    list === undefined ? transaction(db, () => giveUp(db)) : await apply(db, list, meta, signal);
+  // Whole in one file: what stays in the log would be lost with the name.
+  const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()!;
+  if (busy !== 0) throw new VanityError('STORE_LOCKED', `${made}: another program holds it`);
+  return changes;
+}
+
+/** Without a list nobody knows which of them left. */
+function giveUp(db: DatabaseSync): Record<string, RestoredPool> {
+  skipAhead(db, Date.now());
+  const burned = Object.entries(burnAll(db));
+  return Object.fromEntries(
+    burned.map(([pool, count]) => [
+      pool,
+      { dispensed: 0, burned: count, available: 0, unknown: 0 },
+    ]),
+  );
+}
+
+/** In one transaction, which an error leaves open: the file is removed then. */
+async function apply(
+  db: DatabaseSync,
+  path: string,
+  meta: Meta,
+  signal: AbortSignal | undefined,
+): Promise<Record<string, RestoredPool>> {
+  db.exec('BEGIN IMMEDIATE');
+  const listed = new Listed(db, path);
+  const list = await readList(path, (address, line) => listed.add(address, line), signal);
+  assertListOf(path, list, meta);
+  const changed = listed.end();
+  skipAhead(db, Date.now(), { epoch: list.epoch, id: list.highestId });
+  const rows = poolRows(prepareStatements(db));
+  db.exec('COMMIT');
+  const available = new Map(rows.map(({ name, available }) => [name, available]));
+  const names = new Set([...available.keys(), ...changed.keys()]);
+  const none = { dispensed: 0, burned: 0, unknown: 0 };
+  return Object.fromEntries(
+    [...names].map((name) => [
+      name,
+      { ...none, ...changed.get(name), available: available.get(name) ?? 0 },
+    ]),
+  );
+}
+
+function remove(path: string): void {
+  for (const ending of ENDINGS) rmSync(path + ending, { force: true });
+}
+
+function directoryError(cause: unknown, directory: string, storeFile: string): unknown {
+  const { code, message, syscall } = cause as NodeJS.ErrnoException;
+  if (isFull(cause) || code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
+    return new VanityError('DISK_FULL', `${directory}: the disk is full`, { cause });
+  }
+  if (syscall === undefined) return storeError(cause, storeFile, 'opening');
+  return new VanityError('DATA_NOT_WRITABLE', `${directory}: ${message}`, { cause });
+}
