@@ -129,6 +129,8 @@ class SqliteStore implements Store {
   readonly #sealer: Sealer;
   readonly #unsealer: Unsealer;
   readonly #resources: DisposableStack;
+  /** Destroyed secrets may still stand in the log, if only those of an epoch that was killed. */
+  #isLogStale = true;
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: Opened, resources: DisposableStack) {
@@ -233,7 +235,7 @@ class SqliteStore implements Store {
   destroyDispensed(before: number): Promise<number> {
     return this.#call(() => {
       const destroyed = this.#transaction(() => this.#destroy(before));
-      if (destroyed > 0) this.#checkpoint();
+      if (destroyed > 0 || this.#isLogStale) this.#isLogStale = !this.#checkpoint();
       return destroyed;
     });
   }
@@ -346,12 +348,15 @@ class SqliteStore implements Store {
     return DESTROY_MAX - left;
   }
 
-  /** Takes changed pages into the database, and what they were before out of it and of the log. */
-  #checkpoint(): void {
+  /**
+   * Takes changed pages into the database, and what they were before out of it and of the log.
+   * False when another program still reads that: what is committed is durable all the same.
+   */
+  #checkpoint(): boolean {
     try {
-      this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      return this.#db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.busy === 0;
     } catch {
-      // The transaction is durable all the same, and a later checkpoint does the rest.
+      return false;
     }
   }
 

@@ -19,7 +19,7 @@ import { answer } from '../port.ts';
 import { openSqliteStore } from './sqlite.ts';
 import type { Counters, Hit, InsertReport, Store } from './store.ts';
 
-const DESTROY_EVERY_MS = 60_000;
+const DESTROY_EVERY_MS = 10_000;
 
 export interface StoreWorkerData {
   readonly directory: string;
