@@ -18,6 +18,7 @@ import type { Config } from './config.ts';
 import { VanityError } from './errors.ts';
 import { Grinder } from './grinder/grinder.ts';
 import { hardenProcess } from './grinder/kernel.ts';
+import { Steering } from './grinder/steering.ts';
 import { type ListenOn, listenError } from './http/listen.ts';
 import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
@@ -68,8 +69,8 @@ export class Service implements AsyncDisposable {
 
   readonly #config: Config;
   readonly #options: ServiceOptions;
-  readonly #startedAt = Date.now();
   readonly #pools: readonly Served[];
+  readonly #steering: Steering;
   readonly #storeHealth = new StoreHealth();
   readonly #board: GrinderBoard = grinderBoard();
   readonly #httpThreads = new Set<HttpThread>();
@@ -109,6 +110,11 @@ export class Service implements AsyncDisposable {
       const shared = sharePool(pool);
       return { shared, status: new Pool(shared, hands), grinding: grindingBoard(shared) };
     });
+    this.#steering = new Steering(
+      this.#pools.map(({ shared: { name, pattern, target } }) => {
+        return { job: { pool: name, pattern }, target };
+      }),
+    );
   }
 
   async #start(): Promise<void> {
@@ -236,7 +242,6 @@ export class Service implements AsyncDisposable {
         storeHealth: this.#storeHealth.buffer,
         grinder: this.#board.buffer,
         version: this.#options.version,
-        startedAt: this.#startedAt,
         isCompat: this.#config.http.compat,
         durability: this.#config.store.durability,
         port: port2,
@@ -279,16 +284,16 @@ export class Service implements AsyncDisposable {
   /** Grinds for the pools that are short, and tells all threads how it goes. */
   #steer(): void {
     const grinder = this.#grinder!;
-    const short = this.#pools.filter(({ shared, status }) => {
-      const { available, leased } = status.status();
-      return available + leased < shared.target;
+    const figures = this.#pools.map(({ status }) => {
+      const { available, leased, dispensed } = status.status();
+      return { stock: available + leased, dispensed };
     });
-    grinder.steer(short.map(({ shared }) => ({ pool: shared.name, pattern: shared.pattern })));
+    grinder.steer(this.#steering.next(figures, performance.now()));
     const { active, attemptsPerSecond } = grinder.stats();
     const rate = Math.round(attemptsPerSecond);
-    for (const served of this.#pools) {
-      const isShort = short.includes(served) && active > 0;
-      served.grinding.write({
+    for (const [index, { shared, grinding }] of this.#pools.entries()) {
+      const isShort = figures[index]!.stock < shared.target && active > 0;
+      grinding.write({
         active: isShort ? 1 : 0,
         threads: isShort ? active : 0,
         attemptsPerSecond: isShort ? rate : 0,

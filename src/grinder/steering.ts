@@ -1,0 +1,144 @@
+/**
+ * Which pools the grinder works for, and which of them comes first. Runs in the main thread; pure
+ * but for what it remembers: the rate at which each pool is consumed, and whose turn it is.
+ *
+ * One stream of candidates is tested against the patterns of all pools that are short, so pools do
+ * not wait for each other, however rare they are; but for two things. A candidate that fits
+ * several pools goes to the first of them. And a hit takes the time of about 1,000 candidates, for
+ * it is derived again and proved: a pool of one character leaves a twelfth of the stream to others
+ * (0.25 M attempts per second of CPU, not 2.9 M). Promise: neither starves a pool for ever.
+ */
+import type { DigitSet } from '../keypair/difficulty.ts';
+import type { Pattern } from '../keypair/pattern.ts';
+import type { GrindJob } from './grinder.ts';
+import { PATTERNS_MAX } from './kernel.ts';
+
+export interface SteeredPool {
+  readonly job: GrindJob;
+  readonly target: number;
+}
+
+/** Of one pool, now. */
+export interface PoolFigures {
+  /** Addresses that it has left: available and leased. */
+  readonly stock: number;
+  /** All that ever left it. */
+  readonly dispensed: number;
+}
+
+const TURN_MS = 1000;
+/** Consumption is an average over about this time. */
+const CONSUMPTION_MS = 30_000;
+/** Hits for each candidate, above which the easiest pools sit out the turns by difficulty. */
+const DENSITY_MAX = 1 / 2000;
+
+/**
+ * There are turns of a second, of two kinds. By need: all pools that are short, in the order of how
+ * long they will last at the rate at which they are consumed, so that one that runs out gets
+ * whatever fits it. By difficulty: the hardest first, and the easiest left out where hits would
+ * take more than a third of the time, so that the hardest keeps a third of what it would get alone,
+ * whatever clients take from the others. Where no two patterns share an address, and all are rare,
+ * turns are alike, and the threads' searches stay open (another one takes 0.5 ms, and 23 ms to
+ * 0.5 s with prefixes).
+ */
+export class Steering {
+  readonly #pools: readonly SteeredPool[];
+  /** Pools share candidates, or time that is scarce, or a search that has not room for all. */
+  readonly #hasTurns: boolean;
+  /** Addresses a second, by pool. */
+  readonly #consumption: number[];
+  /** All pools, by their place in `#pools`. */
+  #order: readonly number[];
+  #dispensed: readonly number[] | undefined;
+  #measuredAt = 0;
+  #turnAt = Number.NEGATIVE_INFINITY;
+  #isByNeed = false;
+
+  constructor(pools: readonly SteeredPool[]) {
+    this.#pools = pools;
+    this.#order = this.#byDifficulty(pools.map((_, index) => index));
+    this.#hasTurns =
+      pools.length > PATTERNS_MAX ||
+      this.#sparse(this.#order) < pools.length ||
+      isContested(pools.map(({ job }) => job));
+    this.#consumption = pools.map(() => 0);
+  }
+
+  /**
+   * The jobs of the pools that are below their target, first the one that gets what fits several.
+   * `figures`: of all pools, in their order; `nowMs`: of a clock that never goes back.
+   */
+  next(figures: readonly PoolFigures[], nowMs: number): GrindJob[] {
+    this.#measure(figures, nowMs);
+    if (nowMs - this.#turnAt >= TURN_MS) this.#turn(figures, nowMs);
+    const short = this.#order.filter((index) => figures[index]!.stock < this.#pools[index]!.target);
+    const count = this.#isByNeed ? short.length : this.#sparse(short);
+    return short.slice(0, count).map((index) => this.#pools[index]!.job);
+  }
+
+  #measure(figures: readonly PoolFigures[], nowMs: number): void {
+    const elapsedMs = nowMs - this.#measuredAt;
+    if (this.#dispensed !== undefined && elapsedMs > 0) {
+      const weight = -Math.expm1(-elapsedMs / CONSUMPTION_MS);
+      for (const [index, { dispensed }] of figures.entries()) {
+        const perSecond = ((dispensed - this.#dispensed[index]!) * 1000) / elapsedMs;
+        this.#consumption[index]! += (perSecond - this.#consumption[index]!) * weight;
+      }
+    }
+    this.#dispensed = figures.map(({ dispensed }) => dispensed);
+    this.#measuredAt = nowMs;
+  }
+
+  #turn(figures: readonly PoolFigures[], nowMs: number): void {
+    this.#turnAt = nowMs;
+    this.#isByNeed = !this.#isByNeed;
+    if (!this.#hasTurns) return;
+    const lasts = figures.map(({ stock }, index) =>
+      stock === 0 ? 0 : stock / this.#consumption[index]!,
+    );
+    // Those that last as long keep the order of the turn before, by difficulty: two empty ones, or
+    // two that last for ever, whose difference is NaN, which a sort takes for 0.
+    const byNeed = this.#order.toSorted((one, other) => lasts[one]! - lasts[other]!);
+    this.#order = this.#isByNeed ? byNeed : this.#byDifficulty(byNeed);
+  }
+
+  /** The hardest first; of equally hard ones in the order given. */
+  #byDifficulty(order: readonly number[]): number[] {
+    return order.toSorted((one, other) => this.#difficulty(other) - this.#difficulty(one));
+  }
+
+  /** How many of the first are rare enough together: one at least. */
+  #sparse(order: readonly number[]): number {
+    let density = 0;
+    const end = order.findIndex((index, rank) => {
+      density += 1 / this.#difficulty(index);
+      return rank > 0 && density > DENSITY_MAX;
+    });
+    return end === -1 ? order.length : end;
+  }
+
+  #difficulty(index: number): number {
+    return this.#pools[index]!.job.pattern.difficulty;
+  }
+}
+
+function isContested(jobs: readonly GrindJob[]): boolean {
+  return jobs.some((job, index) =>
+    jobs
+      .slice(0, index)
+      .some((other) => job.keyType === other.keyType && haveCommon(job.pattern, other.pattern)),
+  );
+}
+
+/** Whether an address can match both; no address is so short that its prefix meets its suffix. */
+function haveCommon(one: Pattern, other: Pattern): boolean {
+  return (
+    agree(one.prefixSets, other.prefixSets) &&
+    agree(one.suffixSets.toReversed(), other.suffixSets.toReversed())
+  );
+}
+
+/** As far as both go. */
+function agree(sets: readonly DigitSet[], others: readonly DigitSet[]): boolean {
+  return sets.every((set, index) => ((others[index] ?? set) & set) !== 0n);
+}
