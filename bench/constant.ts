@@ -23,7 +23,6 @@ if (import.meta.main) {
     storeHealth,
     metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
     version: 'none',
-    startedAt: Date.now(),
     isCompat: true,
     isDraining: () => false,
     log: createLog('http', 'warn', false),

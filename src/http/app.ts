@@ -39,8 +39,6 @@ export interface AppDeps {
   readonly storeHealth: StoreHealth;
   readonly metrics: Metrics;
   readonly version: string;
-  /** Milliseconds since 1970. */
-  readonly startedAt: number;
   /** Serve the ancestor's routes. */
   readonly isCompat: boolean;
   readonly isDraining: () => boolean;

@@ -12,7 +12,7 @@ import type { Pool } from '../pool/pool.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
 import type { App, AppDeps } from './app.ts';
 import { toVanityError, withErrorHeaders } from './problems.ts';
-import { readiness, secondsSince } from './routes/service.ts';
+import { readiness, uptimeSeconds } from './routes/service.ts';
 
 const POOL = 'pet';
 const PATHS = /^\/(api\/v1|health)(\/|$)/;
@@ -25,7 +25,7 @@ export function isCompatPath(path: string): boolean {
 export function compatRoutes(app: App, deps: AppDeps): void {
   const pool = deps.pools.get(POOL);
   if (pool === undefined) return;
-  const { version, startedAt } = deps;
+  const { version } = deps;
   const options = { exposeHeadRoute: false, schema: { hide: true } };
 
   app.addHook('onSend', async (_, reply) => {
@@ -46,14 +46,14 @@ export function compatRoutes(app: App, deps: AppDeps): void {
   app.get('/api/v1/pet/status', options, () => envelope(200, 'success', statusView(pool)));
 
   app.get('/health', options, () =>
-    envelope(200, 'success', { status: 'healthy', version, uptime: uptime(startedAt) }),
+    envelope(200, 'success', { status: 'healthy', version, uptime: uptime() }),
   );
 
   app.get('/health/detailed', options, () =>
     envelope(200, 'success', {
       status: statusOf(deps),
       version,
-      uptime: uptime(startedAt),
+      uptime: uptime(),
       pool: statusView(pool),
     }),
   );
@@ -97,8 +97,8 @@ function statusOf(deps: AppDeps): string {
   }
 }
 
-function uptime(startedAt: number): string {
-  const minutes = Math.floor(secondsSince(startedAt) / 60);
+function uptime(): string {
+  const minutes = Math.floor(uptimeSeconds() / 60);
   const hours = Math.floor(minutes / 60);
   return `${Math.floor(hours / 24)} days ${hours % 24} hours ${minutes % 60} minutes`;
 }

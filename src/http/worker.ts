@@ -30,7 +30,6 @@ export interface HttpWorkerData {
   readonly storeHealth: SharedArrayBuffer;
   readonly grinder: SharedArrayBuffer;
   readonly version: string;
-  readonly startedAt: number;
   readonly isCompat: boolean;
   readonly durability: Durability;
   readonly port: MessagePort;
@@ -76,13 +75,12 @@ async function run(data: HttpWorkerData): Promise<void> {
   const pools = new Map(data.pools.map((shared) => [shared.name, new Pool(shared, hands)]));
   const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = grinderBoard(data.grinder);
-  const { version, startedAt, isCompat } = data;
+  const { version, isCompat } = data;
   const app = await buildApp({
     pools,
     storeHealth,
     metrics: createMetrics({ pools, grinder, storeHealth }),
     version,
-    startedAt,
     isCompat,
     isDraining: () => isDraining,
     log,

@@ -55,7 +55,6 @@ export async function testApp(
     storeHealth,
     metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
     version: '0.0.0-test',
-    startedAt: Date.now(),
     isCompat,
     isDraining: () => isDraining,
     log: createLog('test', 'silent', false),

@@ -8,7 +8,7 @@ import type { App, AppDeps } from '../app.ts';
 import { Health, ProblemView, Readiness } from '../schemas.ts';
 
 export function serviceRoutes(app: App, deps: AppDeps): void {
-  const { version, startedAt, metrics } = deps;
+  const { version, metrics } = deps;
 
   app.get(
     '/healthz',
@@ -19,7 +19,7 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
         response: { 200: Health },
       },
     },
-    () => ({ status: 'ok' as const, version, uptimeSeconds: secondsSince(startedAt) }),
+    () => ({ status: 'ok' as const, version, uptimeSeconds: uptimeSeconds() }),
   );
 
   app.get(
@@ -57,13 +57,14 @@ export function readiness({ pools, storeHealth, isDraining }: AppDeps): Readines
   for (const pool of pools.values()) {
     const { ready, available } = pool.status();
     if (ready > 0 || (available > 0 && failure === undefined)) canServe = true;
-    else reasons.push(`POOL_EMPTY: ${pool.shared.name}`);
+    else reasons.push(`${available > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${pool.shared.name}`);
   }
   if (canServe) return { status: reasons.length === 0 ? 'ready' : 'degraded', reasons };
   const code = failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
   throw new VanityError(code, `no pool can serve: ${reasons.join(', ')}`, { retryAfterSeconds: 1 });
 }
 
-export function secondsSince(startedAt: number): number {
-  return Math.floor((Date.now() - startedAt) / 1000);
+/** Since the start of the process, in whole seconds; a clock that is set changes nothing. */
+export function uptimeSeconds(): number {
+  return Math.floor(process.uptime());
 }
