@@ -44,6 +44,7 @@ export interface Handed {
   readonly id: number;
   readonly address: string;
   readonly secretKey: string;
+  readonly createdAt: string;
 }
 
 /** A new directory, removed by `await using`. */

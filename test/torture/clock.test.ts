@@ -1,0 +1,194 @@
+/**
+ * The wall clock jumps by hours, ahead and back, while a server grinds, dispenses and refills, and
+ * between its runs. Nothing that counts goes by it: ids grow, no address comes twice, nothing
+ * hangs, and what a crash leaves is settled as ever. Moments are told by it, and the retention of
+ * dispensed secrets goes by it: a jump ahead ends it early, a jump back late by as much.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WallClock } from '../support/clock.ts';
+import { type SealedKeypair, SecretSearch, unsealStore } from '../support/secrets.ts';
+import { assertIdentity, type Server, Workspace } from '../support/server.ts';
+import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+
+const LIMIT = { timeout: 120_000 };
+/** More than is ready at any moment: to hand out so many takes refills. */
+const ENOUGH = 200;
+const POOL = { name: 'pet', suffix: 't', target: 300, ready: 64 };
+const JUMPS_HOURS = [5, -3, 30, -40];
+const NONCE_BYTES = 12;
+const LATER = 8.64e15;
+/** Wider than any test takes, narrower than any jump. */
+const HOUR_MS = 3_600_000;
+
+/** One client, that is told of every address in the order in which they leave. */
+class Client {
+  readonly #addresses = new Set<string>();
+  #lastId = 0;
+
+  get count(): number {
+    return this.#addresses.size;
+  }
+
+  async take(server: Server, clock: WallClock): Promise<void> {
+    await server.until(({ available, leased }) => available + leased >= ENOUGH);
+    for (const end = this.count + ENOUGH; this.count < end; ) {
+      for (const { id, address, createdAt } of await server.dispense(10)) {
+        assert.ok(id > this.#lastId, `id ${id} after ${this.#lastId}`);
+        assert.ok(!this.#addresses.has(address), `address ${id} came twice`);
+        this.#lastId = id;
+        this.#addresses.add(address);
+        assertMoment(createdAt, clock);
+      }
+    }
+  }
+}
+
+/** Well formed, and of the years in which the clock stood. */
+function assertMoment(text: string, clock: WallClock): void {
+  const at = Date.parse(text);
+  assert.equal(new Date(at).toISOString(), text);
+  const furthestMs = 2 * Math.max(...JUMPS_HOURS.map(Math.abs)) * HOUR_MS;
+  assert.ok(Math.abs(at - clock.now) < furthestMs, text);
+}
+
+async function assertGoesOn(server: Server, client: Client, clock: WallClock): Promise<void> {
+  const turns = async () => Number(/turns_total (\d+)/.exec(await metricsOf(server))?.[1]);
+  const { ground } = await server.pool();
+  const turnsBefore = await turns();
+  await client.take(server, clock);
+  assertIdentity(await server.until((figures) => figures.ground > ground));
+  assert.ok((await turns()) > turnsBefore, 'pops are recorded, leases taken');
+  const { timestamp } = await server.get<{ timestamp: number }>('/api/v1/pet/status');
+  assert.ok(Math.abs(timestamp * 1000 - clock.now) < HOUR_MS, 'the server goes by the moved clock');
+  const { uptimeSeconds } = await server.get<{ uptimeSeconds: number }>('/healthz');
+  assert.ok(uptimeSeconds >= 0 && uptimeSeconds < 3600, `up ${uptimeSeconds} s`);
+}
+
+async function metricsOf({ url }: Server): Promise<string> {
+  return (await fetch(new URL('/metrics', url))).text();
+}
+
+test(
+  'ids grow and nothing comes twice, hangs or burns, whatever the clock does',
+  LIMIT,
+  async () => {
+    using clock = new WallClock();
+    await using workspace = new Workspace();
+    workspace.environment = clock.environment;
+    workspace.configure([POOL]);
+    const client = new Client();
+    const first = await workspace.serve();
+    await first.until(({ ready }) => ready === POOL.ready);
+    await assertGoesOn(first, client, clock);
+    for (const hours of JUMPS_HOURS) {
+      clock.jump(hours);
+      await assertGoesOn(first, client, clock);
+    }
+    await client.take(first, clock);
+    await first.kill('SIGKILL');
+
+    clock.jump(-1);
+    const second = await workspace.serve();
+    const { dispensed, burned } = await second.pool();
+    assert.deepEqual([dispensed, burned], [client.count, 0], 'the journals are believed');
+    await assertGoesOn(second, client, clock);
+    clock.jump(-1);
+    assert.equal(await second.kill('SIGTERM'), 0, second.output);
+
+    const third = await workspace.serve();
+    await assertGoesOn(third, client, clock);
+    const figures = await third.pool();
+    assert.deepEqual([figures.dispensed, figures.burned], [client.count, 0]);
+  },
+);
+
+/** What was dispensed so far and is not destroyed. */
+async function dispensedIn(directory: string): Promise<SealedKeypair[]> {
+  const all = await unsealStore(directory);
+  return all.filter(({ state, keypair }) => state === 'dispensed' && keypair !== undefined);
+}
+
+/** Whether any of these bytes stands in a file of the store, in free pages and old log too. */
+function isInFiles(directory: string, secrets: readonly SealedKeypair[]): boolean {
+  const search = new SecretSearch();
+  // The nonce is a counter: others have it too.
+  for (const { sealed } of secrets) search.addBytes('sealed', sealed.subarray(NONCE_BYTES));
+  return ['store.db', 'store.db-wal', 'store.db-shm'].some((name) => {
+    const path = join(directory, name);
+    return existsSync(path) && search.find(readFileSync(path)).length > 0;
+  });
+}
+
+test('after its retention by the clock a secret is in no file of the store', LIMIT, async () => {
+  using clock = new WallClock();
+  await using workspace = new Workspace();
+  workspace.environment = clock.environment;
+  workspace.configure([{ ...POOL, target: 2000 }], '[store]', 'retention_hours = 24');
+  const { data } = workspace;
+  const server = await workspace.serve();
+  await server.until(({ available, leased }) => available + leased >= 2000);
+  /** Hands addresses out; all secrets that are dispensed and kept then. */
+  const take = async (total: number) => {
+    for (let left = 200; left > 0; left -= 50) await server.dispense(50);
+    for (;;) {
+      const kept = await dispensedIn(data);
+      if (kept.length === total) return kept;
+      await sleep(50);
+    }
+  };
+  const today = await take(200);
+  clock.jump(-40);
+  const due = (await take(400)).slice(200);
+  assert.ok(isInFiles(data, due), 'while they are kept they can be found');
+  clock.jump(23);
+  const soon = (await take(600)).slice(400);
+  clock.jump(2);
+  while (isInFiles(data, due)) await sleep(100);
+  assert.deepEqual(await dispensedIn(data), [...today, ...soon], 'what is not due is kept');
+  const { burned } = await server.pool();
+  assert.equal(burned, 0);
+  assert.equal((await server.dispense(100)).length, 100);
+});
+
+test('a program that reads the store meanwhile delays that, and no more', LIMIT, async () => {
+  const directory = temporaryDirectory();
+  const store = await openStoreIn(directory);
+  await store.definePool(poolNamed('pet'));
+  const dispense = async () => {
+    await store.insert(hitsFor('pet', 100));
+    await store.turn('pet', 0, 100);
+    await store.turn('pet', 100, 0);
+    return dispensedIn(directory);
+  };
+  const first = await dispense();
+  const reader = readerOf(directory);
+  assert.equal(await store.destroyDispensed(LATER), 100);
+  assert.ok(isInFiles(directory, first), 'the reader may still look at them');
+  reader.close();
+  assert.equal(await store.destroyDispensed(LATER), 0);
+  assert.ok(!isInFiles(directory, first));
+
+  const second = await dispense();
+  const other = readerOf(directory);
+  assert.equal(await store.destroyDispensed(LATER), 100);
+  await store.close();
+  other.close();
+  assert.ok(isInFiles(directory, second), 'as if it had been killed there');
+  await using again = await openStoreIn(directory);
+  assert.equal(await again.destroyDispensed(LATER), 0);
+  assert.ok(!isInFiles(directory, second));
+  removeDirectory(directory);
+});
+
+function readerOf(directory: string): DatabaseSync {
+  const db = new DatabaseSync(join(directory, 'store.db'), { readOnly: true });
+  db.exec('BEGIN');
+  db.prepare('SELECT count(*) FROM addresses').get();
+  return db;
+}
