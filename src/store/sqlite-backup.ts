@@ -20,7 +20,7 @@ import { completeBackup } from './backup-file.ts';
 import { checkFile } from './check.ts';
 import { storeFileOf } from './data-directory.ts';
 import { openToRead } from './sqlite-database.ts';
-import { isFull, storeError } from './sqlite-error.ts';
+import { storeError } from './sqlite-error.ts';
 
 /** 1 MiB: signals are heard in between. */
 const PAGES_PER_STEP = 256;
@@ -101,9 +101,10 @@ function fileExists(path: string): VanityError {
 /** SQLite only reads the store: what has no room is the new file. */
 function fileError(cause: unknown, path: string, storeFile: string): unknown {
   const { code, message, syscall } = cause as NodeJS.ErrnoException;
-  if (isFull(cause) || code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
+  const error = syscall === undefined ? storeError(cause, storeFile, 'opening') : undefined;
+  const isFull = error instanceof VanityError && error.code === 'DISK_FULL';
+  if (isFull || code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return new VanityError('DISK_FULL', `${path}: the disk is full`, { cause });
   }
-  if (syscall === undefined) return storeError(cause, storeFile, 'opening');
-  return new VanityError('FILE_NOT_WRITABLE', `${path}: ${message}`, { cause });
+  return error ?? new VanityError('FILE_NOT_WRITABLE', `${path}: ${message}`, { cause });
 }

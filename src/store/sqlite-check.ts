@@ -42,10 +42,12 @@ const SQL = {
  * STORE_CORRUPT, with the steps to take.
  */
 export function checkAtOpen(db: DatabaseSync, path: string): void {
-  checkFigures(db, path);
-  if (statSync(path).size <= SMALL_FILE_BYTES) checkPages(db, path);
-  const { segments } = db.prepare(SQL.fewSegments).get()!;
-  if (Number(segments) <= FEW_SEGMENTS) checkSegments(db, path);
+  findIn(path, () => {
+    checkFigures(db, path);
+    if (statSync(path).size <= SMALL_FILE_BYTES) checkPages(db, path);
+    const { segments } = db.prepare(SQL.fewSegments).get()!;
+    if (Number(segments) <= FEW_SEGMENTS) checkSegments(db, path);
+  });
 }
 
 /**
@@ -54,7 +56,7 @@ export function checkAtOpen(db: DatabaseSync, path: string): void {
  * take; those of opening.
  */
 export function checkWhole(path: string, isAtRest: boolean): void {
-  try {
+  findIn(path, () => {
     using db = openToRead(path, isAtRest);
     db.exec('BEGIN');
     checkFigures(db, path);
@@ -64,6 +66,13 @@ export function checkWhole(path: string, isAtRest: boolean): void {
       const stored = db.prepare(SQL.addresses).get(id!)!.size;
       if (stored !== size) throw damaged(path, `pool ${name}: ${stored} of ${size} addresses`);
     }
+  });
+}
+
+/** What SQLite finds by itself gets the steps to take too. */
+function findIn(path: string, look: () => void): void {
+  try {
+    look();
   } catch (cause) {
     const error = storeError(cause, path, 'running');
     if (error === cause || (error as VanityError).code !== 'STORE_CORRUPT') throw error;

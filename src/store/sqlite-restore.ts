@@ -19,7 +19,7 @@ import { checkFile } from './check.ts';
 import { holdWithoutStore } from './data-directory.ts';
 import { readList } from './dispensed-list.ts';
 import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
-import { isFull, storeError } from './sqlite-error.ts';
+import { storeError } from './sqlite-error.ts';
 import { assertListOf, Listed } from './sqlite-listed.ts';
 import { burnAll, skipAhead, takePlace } from './sqlite-place.ts';
 import { type MetaRow, metaOf, poolRows, prepareStatements } from './sqlite-statements.ts';
@@ -182,7 +182,7 @@ function remove(path: string): void {
 
 function directoryError(cause: unknown, directory: string, storeFile: string): unknown {
   const { code, message, syscall } = cause as NodeJS.ErrnoException;
-  if (isFull(cause) || code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return new VanityError('DISK_FULL', `${directory}: the disk is full`, { cause });
   }
   if (syscall === undefined) return storeError(cause, storeFile, 'opening');

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { addressOf } from '../../src/keypair/address.ts';
+import { type ListedAddress, readList } from '../../src/store/dispensed-list.ts';
+import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+
+const root = temporaryDirectory();
+after(() => removeDirectory(root));
+const path = join(root, 'list');
+
+const PUBLIC_KEY = randomBytes(32);
+const ADDRESS = addressOf(PUBLIC_KEY);
+const LINE = {
+  id: 7,
+  address: ADDRESS,
+  pool: 'pet',
+  state: 'dispensed',
+  at: '2026-11-20T12:00:00.500Z',
+  token: null,
+  idempotencyKeyHash: null,
+  cause: null,
+};
+const END = { storeId: '0'.repeat(32), epoch: 3, addresses: 1, isComplete: true };
+
+async function read(...lines: readonly unknown[]) {
+  const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line)));
+  writeFileSync(path, `${text.join('\n')}\n`);
+  const addresses: (ListedAddress & { line: number })[] = [];
+  const list = await readList(path, (address, line) => addresses.push({ ...address, line }));
+  return { list, addresses };
+}
+
+const refused = (message: RegExp) => ({ code: 'LIST_INVALID', message });
+
+test('addresses come by line, and the last line says whose they are', async () => {
+  const burned = {
+    ...LINE,
+    id: 9,
+    state: 'burned',
+    cause: 'crash',
+    at: '1970-01-01T01:00:01+01:00',
+  };
+  const { list, addresses } = await read(LINE, burned, { ...END, addresses: 2 });
+  assert.deepEqual(list, { storeId: END.storeId, epoch: 3, highestId: 9 });
+  const keyHash = createHash('sha256').update(PUBLIC_KEY).digest();
+  const of = { pool: 'pet', keyHash };
+  assert.deepEqual(addresses, [
+    { ...of, id: 7, state: 'dispensed', at: Date.parse(LINE.at), cause: undefined, line: 1 },
+    { ...of, id: 9, state: 'burned', at: 1000, cause: 'crash', line: 2 },
+  ]);
+});
+
+test('a list of none is a list', async () => {
+  const { list, addresses } = await read({ ...END, addresses: 0 });
+  assert.deepEqual([list.highestId, addresses], [0, []]);
+});
+
+test('a list without its end, of a store that was served, or with another count is refused', async () => {
+  await assert.rejects(read(LINE), refused(/cut short: its last line, the summary, is missing/));
+  await assert.rejects(read(LINE, { ...END, isComplete: false }), refused(/still served/));
+  await assert.rejects(read(LINE, { ...END, isComplete: 'true' }), refused(/still served/));
+  await assert.rejects(read(LINE, { ...END, addresses: 2 }), refused(/1 .* listed.* counts 2/));
+  await assert.rejects(read(LINE, LINE, END), refused(/2 addresses are listed.* counts 1/));
+  await assert.rejects(read(LINE, END, LINE), refused(/line 3 comes after the last line/));
+  await assert.rejects(read(LINE, END, END), refused(/line 3 comes after the last line/));
+  await assert.rejects(read(LINE, { ...END, storeId: 'x' }), refused(/names no store/));
+  await assert.rejects(read(LINE, { ...END, epoch: -1 }), refused(/no epoch/));
+});
+
+test('a line that is no address is refused by its number, and not repeated', async () => {
+  const wrong: Record<string, unknown>[] = [
+    { id: 0 },
+    { id: 1.5 },
+    { id: '7' },
+    { address: `${ADDRESS.slice(1)}0` },
+    { address: '1'.repeat(44) },
+    { address: null },
+    { pool: undefined },
+    { state: 'available' },
+    { at: '20 November 2026' },
+    { at: '2026-13-45T00:00:00Z' },
+    { at: 0 },
+    { cause: 'no such: cause' },
+  ];
+  for (const field of wrong) {
+    const found = { code: 'LIST_INVALID', message: `${path}: line 2 is not that of an address` };
+    await assert.rejects(read(LINE, { ...LINE, ...field }, { ...END, addresses: 2 }), found);
+  }
+  for (const line of ['', '[]', 'null', '{', '7']) {
+    await assert.rejects(read(LINE, line, END), refused(/line 2 is not a JSON object$/));
+  }
+});
+
+test('what is no list at all is refused without being kept in memory', async () => {
+  await assert.rejects(read('x'.repeat(100_000)), refused(/more than 4096 characters/));
+  await assert.rejects(
+    readList(join(root, 'nothing'), () => {}),
+    refused(/cannot be read: ENOENT/),
+  );
+  await assert.rejects(
+    readList(root, () => {}),
+    refused(/cannot be read: EISDIR/),
+  );
+});
+
+test('reading ends with the signal', async () => {
+  await read(LINE, END);
+  await assert.rejects(
+    readList(path, () => {}, AbortSignal.abort()),
+    { name: 'AbortError' },
+  );
+});

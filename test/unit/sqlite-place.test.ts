@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { openDatabase } from '../../src/store/sqlite-database.ts';
+import { skipAhead } from '../../src/store/sqlite-place.ts';
+import { metaOf, prepareStatements } from '../../src/store/sqlite-statements.ts';
+import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+
+const root = temporaryDirectory();
+after(() => removeDirectory(root));
+
+const NOW = Date.parse('2026-11-20T12:00:00Z');
+const db = openDatabase(join(root, 'store.db'));
+const read = () => {
+  const { epoch, next_id: id, journals } = metaOf(prepareStatements(db));
+  return { epoch, id, journals };
+};
+/** As a store would be, skipped ahead at `now`. */
+function skipped(epoch: number, id: number, now: number, known?: { epoch: number; id: number }) {
+  db.prepare('UPDATE meta SET epoch = ?, next_id = ?, journals = 3').run(epoch, id);
+  skipAhead(db, now, known);
+  return read();
+}
+
+test('ids and epochs go on far above those that the lost state gave, and no journal is left', () => {
+  const { epoch, id, journals } = skipped(12, 1001, NOW);
+  assert.ok(epoch >= 12 + 2 ** 20 && id >= 1001 + 2 ** 32);
+  assert.ok(Number.isSafeInteger(id + 2 ** 50), 'there is room for thousands of years');
+  assert.equal(journals, 0);
+});
+
+test('two stores that come out of one backup have different ids and epochs', () => {
+  const first = skipped(12, 1001, NOW);
+  const second = skipped(12, 1001, NOW + 1000);
+  assert.ok(second.epoch > first.epoch);
+  // As many as no store inserts in a second.
+  assert.ok(second.id >= first.id + 200_000);
+});
+
+test('a clock that is behind the store does not take it back', () => {
+  const ahead = skipped(12, 1001, NOW);
+  const again = skipped(ahead.epoch, ahead.id, NOW - 1000);
+  assert.ok(again.epoch > ahead.epoch && again.id > ahead.id);
+  const atZero = skipped(ahead.epoch, ahead.id, 0);
+  assert.ok(atZero.epoch > ahead.epoch && atZero.id > ahead.id);
+});
+
+test('what is known of the lost state counts, where it is ahead of the store', () => {
+  const known = { epoch: 2 ** 40, id: 2 ** 51 };
+  const { epoch, id } = skipped(12, 1001, NOW, known);
+  assert.ok(epoch > known.epoch && id > known.id);
+});
