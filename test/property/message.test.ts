@@ -59,7 +59,10 @@ const instruction = fc
     ),
     data: fc.oneof(
       { weight: 4, arbitrary: fc.uint8Array({ maxLength: 30 }) },
-      { weight: 1, arbitrary: fc.uint8Array({ minLength: 120, maxLength: 900 }) },
+      {
+        weight: 1,
+        arbitrary: fc.integer({ min: 120, max: 900 }).map((size) => new Uint8Array(size)),
+      },
     ),
   })
   .map(({ programAddress, accounts, data }) => ({
@@ -218,7 +221,7 @@ test('of changed messages those are taken that kit can read and the runtime woul
   const value = fc.oneof(fc.nat({ max: 5 }), fc.constantFrom(127, 128, 129, 254, 255), fc.nat(255));
   const change = fc.record({
     at: fc.nat(0xffff),
-    action: fc.constantFrom('set', 'set', 'remove', 'insert'),
+    action: fc.constantFrom('set', 'set', 'set', 'remove', 'insert', 'overlong'),
     value,
     isFront: fc.boolean(),
   });
@@ -232,6 +235,8 @@ test('of changed messages those are taken that kit can read and the runtime woul
         // The first bytes are those that rule the rest.
         const place = at % (isFront ? 5 : bytes.length);
         if (action === 'insert') bytes.splice(place, 0, value);
+        // If it is a length: the same with a byte more than it needs.
+        else if (action === 'overlong') bytes.splice(place, 1, bytes[place]! | 0x80, 0);
         else bytes.splice(place, 1, ...(action === 'set' ? [value] : []));
         if (assertAgreed(Uint8Array.from(bytes))) taken++;
         else refused++;
