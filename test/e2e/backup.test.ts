@@ -1,0 +1,171 @@
+/**
+ * A server that grinds and hands out is backed up, lost, and restored: nothing that ever left it
+ * comes out again.
+ */
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Journals } from '../../src/pool/journals.ts';
+import { copyBackup } from '../../src/store/backup-file.ts';
+import { vanitypool } from '../support/cli.ts';
+import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
+import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
+
+const LIMIT = { timeout: 120_000 };
+
+/** The store in `backup`, checked from outside: its pool, and the highest id. */
+async function lookInto(workspace: Workspace, backup: string) {
+  const place = join(workspace.path, 'look');
+  mkdirSync(place);
+  await copyBackup(backup, join(place, 'store.db'));
+  checkStore(place);
+  return withDatabase(place, (db) => ({
+    pool: db.prepare('SELECT * FROM pools').get()!,
+    highest: Number(db.prepare('SELECT max(id) AS id FROM addresses').get()!.id),
+    meta: db.prepare('SELECT * FROM meta').get()!,
+  }));
+}
+
+/** Moves the data away, as a disk that is lost would, and puts the sealing key into a new place. */
+function lose(workspace: Workspace): void {
+  const old = join(workspace.path, 'old');
+  renameSync(workspace.data, old);
+  mkdirSync(workspace.data, { mode: 0o700 });
+  cpSync(join(old, 'sealing.key'), join(workspace.data, 'sealing.key'));
+}
+
+const unique = (handed: readonly Handed[]) => new Set(handed.map(({ address }) => address)).size;
+
+test('a server that was killed after its backup hands nothing out again', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([{ ...EASY_POOL, target: 4000 }]);
+  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const server = await workspace.serve();
+  await server.until(({ ready }) => ready >= 200);
+  const handed: Handed[] = [];
+  let isOver = false;
+  const taking = (async () => {
+    for (; !isOver; await sleep(1)) {
+      // An empty pool is filled again.
+      handed.push(...(await server.dispense(3).catch(() => [])));
+    }
+  })();
+
+  const { code, stdout, stderr } = await run('backup', 'backup');
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^backup: \d+ bytes, checked\n$/);
+  assert.match(stderr, /^copied \d+%\n/);
+  assert.match(stderr, /sealing key is not in it.*\n.*\/data\/sealing\.key in another place/);
+  const before = handed.length;
+  while (handed.length < before + 50) await sleep(5);
+  isOver = true;
+  await server.kill('SIGKILL');
+  await taking;
+
+  const { pool, highest, meta } = await lookInto(workspace, join(workspace.path, 'backup'));
+  assert.equal(unique(handed), handed.length);
+  lose(workspace);
+  const restored = await run('restore', 'backup');
+  assert.equal(restored.code, 0, restored.stderr);
+  const burned = Number(pool.available) + Number(pool.leased);
+  assert.deepEqual(restored.lines.slice(1), [`pool pet: ${burned} burned`]);
+  const journals = new Journals(String(meta.store_id), workspace.data);
+  assert.deepEqual(readdirSync(journals.directory), [], 'those of the lost server are gone');
+
+  const again = await workspace.serve();
+  assert.ok(Number(again.log.find(({ msg }) => msg === 'store open')!.epoch) > 2 ** 20);
+  await again.until(({ ready }) => ready >= 100);
+  const next = await again.dispense(100);
+  const figures = await again.pool();
+  assertIdentity(figures);
+  assert.deepEqual([figures.burned, figures.dispensed], [burned, Number(pool.dispensed) + 100]);
+  assert.equal(unique([...handed, ...next]), handed.length + 100);
+  const last = Math.max(highest, ...handed.map(({ id }) => id));
+  assert.ok(next.every(({ id }) => id > last + 2 ** 31 && id < 2 ** 53));
+});
+
+test('with the list of what left, exactly the rest of the backup comes out', LIMIT, async () => {
+  await using workspace = new Workspace();
+  const configure = (target: number) => workspace.configure([{ ...EASY_POOL, target }]);
+  configure(300);
+  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const server = await workspace.serve();
+  await server.until(({ available, leased, ready }) => available + leased >= 300 && ready >= 200);
+  const handed = await server.dispense(40);
+  assert.equal((await run('backup', 'backup')).code, 0);
+  handed.push(...(await server.dispense(60)));
+  await server.kill('SIGTERM');
+
+  const { highest, meta } = await lookInto(workspace, join(workspace.path, 'backup'));
+  const rows: object[] = handed.map(({ id, address }) => ({
+    id,
+    address,
+    pool: 'pet',
+    state: 'dispensed',
+    at: new Date().toISOString(),
+    cause: null,
+  }));
+  const { store_id: storeId, epoch } = meta;
+  rows.push({ storeId, epoch, addresses: handed.length, isComplete: true });
+  writeFileSync(
+    join(workspace.path, 'list'),
+    rows.map((row) => `${JSON.stringify(row)}\n`).join(''),
+  );
+  lose(workspace);
+  const restored = await run('restore', 'backup', '--dispensed', 'list');
+  assert.equal(restored.code, 0, restored.stderr);
+  const known = handed.filter(({ id }) => id <= highest).length;
+  assert.deepEqual(restored.lines.slice(1), [
+    `pool pet: ${known - 40} dispensed, 0 burned by the list; ${highest - known} available` +
+      (known === handed.length
+        ? ''
+        : `; ${handed.length - known} of the list are not in the backup`),
+  ]);
+
+  // Nothing new is ground: what comes out was in the backup.
+  configure(1);
+  const again = await workspace.serve();
+  await again.until(({ ready }) => ready > 0);
+  const rest: Handed[] = [];
+  while (rest.length < highest - known) {
+    rest.push(...(await again.dispense(Math.min(highest - known - rest.length, 1000))));
+  }
+  const ids = [...handed.filter(({ id }) => id <= highest), ...rest].map(({ id }) => id);
+  assert.deepEqual(
+    ids.toSorted((one, other) => one - other),
+    Array.from({ length: highest }, (_, index) => index + 1),
+  );
+});
+
+test('what is asked for wrongly is said, and nothing is made', LIMIT, async () => {
+  await using workspace = new Workspace();
+  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  for (const command of ['backup', 'restore']) {
+    const none = await run(command);
+    assert.deepEqual([none.code, none.stdout], [2, '']);
+    assert.match(none.stderr, /which file\?.*USAGE_INVALID/);
+    assert.match((await run(command, 'a', 'b')).stderr, /one file at a time; not also b/);
+    assert.match((await run(command, 'a', '--date', 'x')).stderr, /no flag --date.*--data/);
+    assert.equal((await run(command, '--help')).code, 0);
+  }
+  const missing = await run('backup', 'a');
+  assert.deepEqual([missing.code, /STORE_NOT_FOUND/.test(missing.stderr)], [1, true]);
+  assert.match((await run('restore', 'a')).stderr, /^vanitypool: a: there is no such file/);
+  assert.deepEqual(readdirSync(workspace.path), []);
+});
+
+test('Ctrl-C ends a backup with 130 and leaves nothing, or comes too late', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  await (await workspace.serve()).kill('SIGTERM');
+  const { code } = await vanitypool(['backup', 'backup'], {
+    cwd: workspace.path,
+    onFirstOutput: (child) => child.kill('SIGINT'),
+  });
+  assert.ok(code === 130 || code === 0, `exit ${code}`);
+  assert.equal(existsSync(join(workspace.path, 'backup')), code === 0);
+  const partial = readdirSync(workspace.path).filter((name) => name.includes('partial'));
+  assert.deepEqual(partial, []);
+});
