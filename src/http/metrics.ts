@@ -41,6 +41,8 @@ const GAUGES = {
   store_up: '1 while the store works.',
 } as const;
 
+const FAILURES = { store_failure: '1 for what the store fails with now, by its code.' } as const;
+
 export interface Metrics {
   readonly contentType: string;
   /** In Prometheus text format. */
@@ -53,6 +55,7 @@ export function createMetrics({ pools, grinder, storeHealth }: Sources): Metrics
   const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
   const totals = make(Counter, '_total', TOTALS, registry);
   const gauges = make(Gauge, '', GAUGES, registry);
+  const { store_failure } = make(Gauge, '', FAILURES, registry, ['code']);
 
   const take = (): void => {
     registry.resetMetrics();
@@ -72,7 +75,9 @@ export function createMetrics({ pools, grinder, storeHealth }: Sources): Metrics
     totals.store_inserts.inc(inserts);
     gauges.grinder_threads.set(threads);
     gauges.grinder_attempts_per_second.set(attemptsPerSecond);
-    gauges.store_up.set(storeHealth.failure === undefined ? 1 : 0);
+    const { failure } = storeHealth;
+    gauges.store_up.set(failure === undefined ? 1 : 0);
+    if (failure !== undefined) store_failure.set({ code: failure }, 1);
   };
   return {
     contentType: registry.contentType,

@@ -21,6 +21,7 @@ const REASONS: readonly ErrorCode[] = [
   'DISK_FULL',
   'STORE_LOCKED',
   'STORE_CORRUPT',
+  'DATA_NOT_WRITABLE',
 ];
 
 export class StoreHealth {

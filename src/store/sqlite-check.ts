@@ -12,9 +12,8 @@
  */
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { VanityError } from '../errors.ts';
 import { openToRead } from './sqlite-database.ts';
-import { storeError } from './sqlite-error.ts';
+import { damaged, storeError } from './sqlite-error.ts';
 
 /** `quick_check` takes some 50 ms for as much. */
 const SMALL_FILE_BYTES = 32 * 2 ** 20;
@@ -74,9 +73,7 @@ function findIn(path: string, look: () => void): void {
   try {
     look();
   } catch (cause) {
-    const error = storeError(cause, path, 'running');
-    if (error === cause || (error as VanityError).code !== 'STORE_CORRUPT') throw error;
-    throw damaged(path, (cause as Error).message, cause);
+    throw storeError(cause, path, 'running');
   }
 }
 
@@ -118,12 +115,4 @@ function checkSegments(db: DatabaseSync, path: string): void {
       );
     }
   }
-}
-
-function damaged(path: string, found: string, cause?: unknown): VanityError {
-  const steps =
-    'Stop what serves it, move its files away and keep them; then go on from the newest backup: ' +
-    'vanitypool restore FILE. If "vanitypool audit --json" can still read the damaged store, its ' +
-    'list saves what was available: vanitypool restore FILE --dispensed LIST';
-  return new VanityError('STORE_CORRUPT', `${path}: damaged: ${found}. ${steps}`, { cause });
 }

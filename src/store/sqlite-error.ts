@@ -1,13 +1,15 @@
 /**
- * What SQLite's result codes mean to the product. Pure; runs in the store thread. Messages of
- * SQLite name tables and columns, never values.
+ * What SQLite's result codes mean to the product. Runs in the store thread. Messages of SQLite
+ * name tables and columns, never values.
  */
+import { accessSync, constants } from 'node:fs';
 import { type ErrorCode, VanityError } from '../errors.ts';
 
 /** Primary result codes (sqlite3.h); an extended code holds its primary one in the low byte. */
 const BUSY = 5;
 const LOCKED = 6;
 const READONLY = 8;
+const IOERR = 10;
 const CORRUPT = 11;
 const FULL = 13;
 const CANTOPEN = 14;
@@ -16,24 +18,41 @@ const NOTADB = 26;
 /** An extended code: no room for the index of the write-ahead log. */
 const IOERR_SHMSIZE = 4874;
 
-/** A full or read-only disk stops a start for good; a running server waits for it to end. */
+const STEPS_AFTER_DAMAGE =
+  'Stop what serves it, move its files away and keep them; then go on from the newest backup: ' +
+  'vanitypool restore FILE. If "vanitypool audit --json" can still read the damaged store, its ' +
+  'list saves what was available: vanitypool restore FILE --dispensed LIST';
+
+/** What is no database was never a store when it is opened, and is damaged when it was one. */
 export type Moment = 'opening' | 'running';
 
-/** The VanityError for an error of SQLite on `path`; any other error is returned as it is. */
+/**
+ * The VanityError for an error of SQLite or of the system on `path`; any other error is returned as
+ * it is.
+ */
 export function storeError(cause: unknown, path: string, moment: Moment): unknown {
   const primary = primaryCode(cause);
-  if (primary === undefined) return cause;
-  const reason = primary === FULL ? 'the disk is full' : (cause as Error).message;
-  return new VanityError(codeOf(primary, moment), `${path}: ${reason}`, { cause });
+  if (primary === undefined) {
+    if (!isOfTheSystem(cause)) return cause;
+    return new VanityError('STORE_UNAVAILABLE', cause.message, { cause });
+  }
+  const code =
+    primary === IOERR && isReadOnly(path) ? 'DATA_NOT_WRITABLE' : codeOf(primary, moment);
+  const { message } = cause as Error;
+  if (code === 'STORE_CORRUPT') return damaged(path, message, cause);
+  const reason = code === 'DISK_FULL' ? 'the disk is full' : message;
+  return new VanityError(code, `${path}: ${reason}`, { cause });
+}
+
+/** STORE_CORRUPT: what was `found` in the store at `path`, and the steps to take. */
+export function damaged(path: string, found: string, cause?: unknown): VanityError {
+  const message = `${path}: damaged: ${found}. ${STEPS_AFTER_DAMAGE}`;
+  return new VanityError('STORE_CORRUPT', message, { cause });
 }
 
 export function isBusy(error: unknown): boolean {
   const primary = primaryCode(error);
   return primary === BUSY || primary === LOCKED;
-}
-
-export function isFull(error: unknown): boolean {
-  return primaryCode(error) === FULL;
 }
 
 function codeOf(primary: number, moment: Moment): ErrorCode {
@@ -47,13 +66,27 @@ function codeOf(primary: number, moment: Moment): ErrorCode {
     case NOTADB:
       return moment === 'opening' ? 'STORE_FOREIGN' : 'STORE_CORRUPT';
     case FULL:
-      return moment === 'opening' ? 'DISK_FULL' : 'STORE_UNAVAILABLE';
+      return 'DISK_FULL';
     case READONLY:
     case CANTOPEN:
-      return moment === 'opening' ? 'DATA_NOT_WRITABLE' : 'STORE_UNAVAILABLE';
+      return 'DATA_NOT_WRITABLE';
     default:
       return 'STORE_UNAVAILABLE';
   }
+}
+
+/** To SQLite a file system that became read-only under an open file is any failure to write. */
+function isReadOnly(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS';
+  }
+}
+
+function isOfTheSystem(cause: unknown): cause is NodeJS.ErrnoException {
+  return cause instanceof Error && 'syscall' in cause && 'errno' in cause;
 }
 
 function primaryCode(error: unknown): number | undefined {

@@ -2,7 +2,7 @@
  * Errors as SQLite really makes them, and what they become.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
@@ -67,15 +67,15 @@ function readOnly(): unknown {
 }
 
 const CASES = {
-  full: [full(), 'DISK_FULL', 'STORE_UNAVAILABLE'],
+  full: [full(), 'DISK_FULL', 'DISK_FULL'],
   locked: [locked(), 'STORE_LOCKED', 'STORE_LOCKED'],
   foreign: [foreign(), 'STORE_FOREIGN', 'STORE_CORRUPT'],
   corrupt: [corrupt(), 'STORE_CORRUPT', 'STORE_CORRUPT'],
-  'read-only': [readOnly(), 'DATA_NOT_WRITABLE', 'STORE_UNAVAILABLE'],
+  'read-only': [readOnly(), 'DATA_NOT_WRITABLE', 'DATA_NOT_WRITABLE'],
   unreachable: [
     failureOf(() => newDatabase(join(root, 'no', 'where'))),
     'DATA_NOT_WRITABLE',
-    'STORE_UNAVAILABLE',
+    'DATA_NOT_WRITABLE',
   ],
   'constraint broken': [
     failureOf(() => newDatabase().exec(`INSERT INTO things VALUES ('far too long', NULL)`)),
@@ -106,7 +106,20 @@ for (const [name, [cause, opening, running]] of Object.entries(CASES)) {
   });
 }
 
-test('what is no error of SQLite is passed on as it is', () => {
+test('a damaged store is told with the steps to take', () => {
+  const { message } = storeError(corrupt(), '/data/store.db', 'running') as VanityError;
+  assert.match(message, /^\/data\/store\.db: damaged: .*malformed.*vanitypool restore FILE/);
+});
+
+test('an error of the system is one of the store, with its own words', () => {
+  const cause = failureOf(() => statSync(join(root, 'missing')));
+  const error = storeError(cause, '/data/store.db', 'running');
+  assert.ok(error instanceof VanityError);
+  assert.equal(error.code, 'STORE_UNAVAILABLE');
+  assert.match(error.message, /ENOENT.*missing/);
+});
+
+test('what is no error of SQLite or the system is passed on as it is', () => {
   const others = [new VanityError('POOL_NOT_FOUND', 'no pool'), new RangeError('too many'), 'text'];
   for (const other of others) {
     assert.equal(storeError(other, 'path', 'running'), other);

@@ -1,0 +1,151 @@
+/**
+ * A trial of a server whose store fails under it, and the judgement of what it did meanwhile: every
+ * address of every reply is kept, and at the end the store itself is asked. Waits have no limit of
+ * their own: that of the test ends them.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FaultyDisk } from './faulty-disk.ts';
+import { assertIdentity, type Handed, type LogEntry, type Server, Workspace } from './server.ts';
+import { checkStore, withDatabase } from './sqlite-stores.ts';
+
+/** Always short, so that grinding goes on; soon empty when nothing comes after what is ready. */
+export const POOL = { name: 'pet', suffix: 't', target: 1_000_000, ready: 64, ready_max: 64 };
+const AVAILABLE_MIN = 100;
+/** Hits that may wait are four of these: grinding soon pauses. */
+export const BATCH = 8;
+const POLL_MS = 20;
+
+export interface Readiness {
+  readonly http: number;
+  /** `ready`, `degraded`, or the code of the problem. */
+  readonly status: string;
+  /** Joined; of a problem its detail. */
+  readonly reasons: string;
+}
+
+export class Trial implements AsyncDisposable {
+  readonly workspace = new Workspace();
+  readonly disk = new FaultyDisk(this.workspace.path, this.workspace.data);
+  readonly handed: Handed[] = [];
+  #server: Server | undefined;
+
+  /** A server with a full ready queue. `lines` are more of its configuration. */
+  static async begin(pool: Record<string, unknown> = POOL, ...lines: string[]): Promise<Trial> {
+    const trial = new Trial();
+    trial.workspace.configure([pool], '[grinder]', `batch = ${BATCH}`, ...lines);
+    trial.workspace.environment = trial.disk.environment;
+    await trial.serve();
+    return trial;
+  }
+
+  /** Starts a server here, again if need be, and waits until its ready queue is full. */
+  async serve(...args: string[]): Promise<void> {
+    this.#server = await this.workspace.serve(...args);
+    await this.untilFull();
+  }
+
+  get server(): Server {
+    return this.#server!;
+  }
+
+  async dispense(count = 1): Promise<void> {
+    this.handed.push(...(await this.server.dispense(count)));
+  }
+
+  /** One request after the other until one fails: how many did not, and its code. */
+  async dispenseUntilRefused(): Promise<{ served: number; code: string }> {
+    for (let served = 0; ; served++) {
+      try {
+        await this.dispense();
+      } catch (error) {
+        return { served, code: (error as Error).message };
+      }
+    }
+  }
+
+  async untilFull(): Promise<void> {
+    await this.server.until(({ available, ready }) => {
+      return available >= AVAILABLE_MIN && ready >= POOL.ready;
+    });
+  }
+
+  async readiness(): Promise<Readiness> {
+    const reply = await fetch(new URL('/readyz', this.server.url));
+    const body = (await reply.json()) as Record<string, string> & { reasons?: string[] };
+    const { status, reasons, code = '', detail = '' } = body;
+    if (reasons === undefined) return { http: reply.status, status: code, reasons: detail };
+    return { http: reply.status, status: String(status), reasons: reasons.join() };
+  }
+
+  async untilReadiness(status: string): Promise<Readiness> {
+    for (;;) {
+      const readiness = await this.readiness();
+      if (readiness.status === status) return readiness;
+      await sleep(POLL_MS);
+    }
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(new URL('/metrics', this.server.url))).text();
+  }
+
+  lines(msg: string): LogEntry[] {
+    return this.server.log.filter((entry) => entry.msg === msg);
+  }
+
+  async untilLine(msg: string): Promise<void> {
+    while (this.lines(msg).length === 0) await sleep(POLL_MS);
+  }
+
+  /** As many hits wait as may: no thread searches, although the pool is short. */
+  async untilGrindingPauses(): Promise<void> {
+    await this.untilLine('hits cannot be stored; they are kept');
+    await this.server.until(({ grinding }) => !grinding.active);
+  }
+
+  /** Stops the server, which must end well, and asks the store in `directory` what it knows. */
+  async stop(directory = this.workspace.data): Promise<void> {
+    assert.equal(await this.server.kill('SIGTERM'), 0, this.server.output);
+    this.assertRecorded(directory);
+  }
+
+  /** All that left is dispensed, and nothing else; nothing is burned, nothing left leased. */
+  assertRecorded(directory = this.workspace.data): void {
+    checkStore(directory);
+    const pool = withDatabase(directory, (db) => db.prepare('SELECT * FROM pools').get()!);
+    const { dispensed, burned, leased } = pool;
+    assert.deepEqual(
+      { dispensed, burned, leased },
+      { dispensed: this.handed.length, burned: 0, leased: 0 },
+    );
+  }
+
+  /** A server on a sound disk hands out all that is left: nothing that left before. */
+  async assertNothingComesTwice(directory = this.workspace.data): Promise<void> {
+    this.workspace.environment = {};
+    this.#server = await this.workspace.serve('--threads', '0', '--data', directory);
+    const figures = await this.server.pool();
+    assertIdentity(figures);
+    assert.equal(figures.burned, 0);
+    for (let left = figures.available + figures.leased; left > 0; left -= 1000) {
+      await this.dispense(Math.min(left, 1000));
+    }
+    for (const field of ['id', 'address', 'secretKey'] as const) {
+      const values = new Set(this.handed.map((handed) => handed[field]));
+      assert.equal(values.size, this.handed.length, `an ${field} came twice`);
+    }
+    assert.equal(await this.server.kill('SIGTERM'), 0, this.server.output);
+  }
+
+  /** A path beside the data directory. */
+  beside(name: string): string {
+    return join(this.workspace.path, name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.disk[Symbol.dispose]();
+    await this.workspace[Symbol.asyncDispose]();
+  }
+}
