@@ -8,11 +8,16 @@
  * missing, the file is whole, and no more is burned than was promised. The journals are gone, as
  * memory is. Times are told, not judged: how long a record waits is a matter of the machine.
  *
- * POWER_CUTS sets how many disks are opened (Infinity: every one), POWER_SEED which. Linux alone.
+ * POWER_CUTS sets how many disks are opened for each durability (Infinity: every one), POWER_SEED
+ * which; the trace is another each time. Linux alone.
+ *
+ * Seen to fail with synchronous=NORMAL; with addresses pushed before the commit of their lease; with
+ * replies before the commit of `committed` mode; with leases trusted though a journal is gone; with
+ * a sealing key that is not synced; and with dispenses that are recorded some hundred at a time.
  */
 import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,11 +41,17 @@ import { type Handed, type PoolFigures, type Server, Workspace } from '../suppor
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-conformance.ts';
 
-const CUTS = Number(process.env.POWER_CUTS ?? 160);
+/** Where disks are opened: in memory, where a sync costs nothing. */
+const MEMORY = '/dev/shm';
+const CUTS = Number(process.env.POWER_CUTS ?? 150);
 const SEED = Number(process.env.POWER_SEED ?? randomInt(1, 2 ** 31));
+/** For every disk that there is, on a busy machine. */
+const LIMIT = { timeout: 7_200_000 };
 
 const READY_MAX = 24;
 const POOL = { target: 400, ready: 16, ready_max: READY_MAX };
+/** At idle priority a busy machine would never find an address. */
+const GRINDER = 'priority = "normal"';
 /** Told apart by the last character of their addresses. */
 const POOLS = [
   { name: 'pet', suffix: 't', ...POOL },
@@ -48,17 +59,23 @@ const POOLS = [
 ];
 /** How many addresses each client asks for, and how often in each of the server's lives. */
 const CLIENTS = [1, 1, 1, 5];
-const LIVES = [400, 100];
+const LIVES = [300, 60];
 const PAUSE_MS = 3;
 /** Taken out of a ready queue, in replies that have not left: at most one of each client. */
 const IN_FLIGHT_MAX = CLIENTS.reduce((sum, count) => sum + count, 0);
+
+/**
+ * Dispenses are recorded within 100 ms, which no test can hold a busy machine to. But the thread
+ * that does it does all else that is synced, some milliseconds each: so many come in between at most.
+ */
+const LAG_SYNCS_MAX = 50;
 
 /** Records a server through all its lives; the trace, and every address that a client got. */
 async function recorded(
   workspace: Workspace,
   durability: Durability,
 ): Promise<{ records: TraceRecord[]; handed: Handed[] }> {
-  const settings = ['[store]', `durability = "${durability}"`, '[grinder]', 'threads = 1'];
+  const settings = ['[store]', `durability = "${durability}"`, '[grinder]', 'threads = 1', GRINDER];
   workspace.configure(POOLS, ...settings);
   const trace = join(workspace.path, 'trace');
   workspace.environment = recordingTo(trace, workspace.data, workspace.path);
@@ -98,8 +115,10 @@ class Told {
 class Replies {
   readonly pools = new Map(POOLS.map(({ name }) => [name, new Told()]));
   syncs = 0;
+  timeUs = 0;
 
   hear({ kind, bytes, timeUs }: TraceRecord): void {
+    this.timeUs = timeUs;
     if (kind === 'synced') this.syncs++;
     if (kind !== 'sent') return;
     const [, body] = bytes.toString('latin1').split('\r\n\r\n');
@@ -179,7 +198,10 @@ function openImage(
 interface Lag {
   readonly addresses: number;
   readonly syncs: number;
+  readonly ms: number;
 }
+
+const NO_LAG: Lag = { addresses: 0, syncs: 0, ms: 0 };
 
 /** Opens a disk and holds it to what was promised, and to what others were told. */
 async function check(
@@ -188,9 +210,17 @@ async function check(
   durability: Durability,
   told: Replies,
 ): Promise<Lag> {
-  const store = await openImage(directory, image, durability);
+  const opening = openImage(directory, image, durability);
+  if (image.get('sealing.key')?.length === 0) {
+    // A first start that was cut while it wrote its sealing key: nothing is sealed with it yet.
+    await assert.rejects(opening, { code: 'SEALING_KEY_INVALID' });
+    for (const { left, ground } of told.pools.values())
+      assert.deepEqual([left.size, ground], [0, 0]);
+    return NO_LAG;
+  }
+  await using store = await opening;
   const found = new Map((await store.pools()).map(({ name, counts }) => [name, counts]));
-  let lag: Lag = { addresses: 0, syncs: 0 };
+  let lag = NO_LAG;
   for (const [name, { left, ground: acknowledged }] of told.pools) {
     const counts = found.get(name);
     if (counts === undefined) {
@@ -225,7 +255,11 @@ async function check(
     const unrecorded = left.size - dispensed;
     if (unrecorded > lag.addresses) {
       const oldest = [...left.values()].at(-unrecorded)!;
-      lag = { addresses: unrecorded, syncs: told.syncs - oldest.sync };
+      lag = {
+        addresses: unrecorded,
+        syncs: told.syncs - oldest.sync,
+        ms: (told.timeUs - oldest.timeUs) / 1000,
+      };
     }
   }
   await store.close();
@@ -250,33 +284,44 @@ async function powerLoss(t: TestContext, durability: Durability): Promise<void> 
   const { records, handed } = await recorded(workspace, durability);
   const random = randomOf(SEED);
   const cuts = cutsOf(records);
-  const drawn = Object.groupBy(sample(cuts, CUTS, random), ({ index }) => index);
+  const sampled = sample(cuts, CUTS, random);
+  const drawn = Object.groupBy(sampled, ({ index }) => index);
   const disk = new Disk();
   const told = new Replies();
-  const directory = join(workspace.path, 'found');
-  const lag = { addresses: 0, syncs: 0 };
-  const cutAt = async (cut: Cut) => {
+  const found = mkdtempSync(join(MEMORY, 'vanitypool-test-'));
+  const lags: Lag[] = [];
+  const cutAt = async ({ index, isAfter, survival, name }: Cut) => {
+    const directory = join(found, 'data');
     try {
-      const found = await check(directory, disk.after(cut.survival, random), durability, told);
-      lag.addresses = Math.max(lag.addresses, found.addresses);
-      lag.syncs = Math.max(lag.syncs, found.syncs);
+      lags.push(await check(directory, disk.after(survival, random), durability, told));
     } catch (cause) {
-      const where = `${cut.isAfter ? 'after' : 'before'} record ${cut.index}, a sync of ${cut.name}`;
-      throw new Error(`power lost ${where}; ${cut.survival} survives; POWER_SEED=${SEED}`, {
-        cause,
-      });
+      const where = `${isAfter ? 'after' : 'before'} record ${index}, a sync of '${name}'`;
+      const which = `POWER_SEED=${SEED} POWER_CUTS=${CUTS}`;
+      throw new Error(`power lost ${where}; '${survival}' survives; ${which}`, { cause });
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }
   };
-  for (const [index, record] of records.entries()) {
-    const here = drawn[index] ?? [];
-    for (const cut of here) if (!cut.isAfter) await cutAt(cut);
-    disk.apply(record);
-    told.hear(record);
-    for (const cut of here) if (cut.isAfter) await cutAt(cut);
+  try {
+    for (const [index, record] of records.entries()) {
+      const here = drawn[index] ?? [];
+      for (const cut of here) if (!cut.isAfter) await cutAt(cut);
+      disk.apply(record);
+      told.hear(record);
+      for (const cut of here) if (cut.isAfter) await cutAt(cut);
+    }
+  } finally {
+    rmSync(found, { recursive: true, force: true });
   }
-  t.diagnostic(`${cuts.length} disks; unrecorded at most ${lag.addresses} for ${lag.syncs} syncs`);
+  const [addresses, syncs, ms] = (['addresses', 'syncs', 'ms'] as const).map((figure) =>
+    Math.max(...lags.map((lag) => Math.round(lag[figure]))),
+  ) as [number, number, number];
+  assert.ok(syncs <= LAG_SYNCS_MAX, `a dispense was not recorded for ${syncs} syncs`);
+  const names = cuts.filter(({ isAfter, survival }) => !isAfter && survival === 'none');
+  const kinds = Object.entries(Object.groupBy(names, ({ name }) => name));
+  const counted = kinds.map(([name, list]) => `${list!.length} of ${name}`).join(', ');
+  t.diagnostic(`${sampled.length} of ${cuts.length} disks opened; syncs: ${counted}`);
+  t.diagnostic(`dispensed without a record: at most ${addresses}, ${syncs} syncs, ${ms} ms`);
 
   // The recorder has missed nothing: neither of what left nor of what was written.
   const left = [...told.pools.values()].flatMap((pool) => [...pool.left.keys()]);
@@ -284,16 +329,14 @@ async function powerLoss(t: TestContext, durability: Durability): Promise<void> 
   const whole = disk.after('all', random);
   assert.deepEqual([...whole.keys()].sort(), readdirSync(workspace.data).sort());
   for (const [name, bytes] of whole) {
-    assert.ok(
-      bytes.equals(readFileSync(join(workspace.data, name))),
-      `${name} is as it was replayed`,
-    );
+    const isSame = bytes.equals(readFileSync(join(workspace.data, name)));
+    assert.ok(isSame, `${name} is what the trace comes to`);
   }
 }
 
 if (process.platform === 'linux') {
   suite(`the power fails at ${CUTS} moments`, () => {
-    test('leased', { timeout: 600_000 }, (t) => powerLoss(t, 'leased'));
-    test('committed', { timeout: 600_000 }, (t) => powerLoss(t, 'committed'));
+    test('leased', LIMIT, (t) => powerLoss(t, 'leased'));
+    test('committed', LIMIT, (t) => powerLoss(t, 'committed'));
   });
 }
