@@ -1,8 +1,9 @@
 /**
  * What a Solana transaction asks to sign: the wire format of its message, legacy and version 0.
  * Pure; any thread may use it; it sees no secret. `parseMessage` takes exactly the well-formed
- * messages: each number in its one encoding, nothing behind the end, and all by which a validator
- * drops a transaction without a look at the chain. What the instructions do is not looked at.
+ * messages: each number in its one encoding, nothing behind the end, counts and indexes that agree
+ * as the runtime asks of a transaction before anything else. How many accounts may be locked, how
+ * old the blockhash is and what the instructions do is not looked at.
  *
  *   [0x80]  numbers of required signers, read-only signers, read-only others: one byte each
  *   account keys: 32 bytes each; recent blockhash: 32 bytes
