@@ -89,10 +89,15 @@ test('a file that exists is kept, also one that comes while the store is copied'
 test('one that is ended leaves nothing', async () => {
   const before = readdirSync(backups);
   const controller = new AbortController();
-  const onProgress = () => controller.abort(new Error('enough'));
+  let steps = 0;
+  const onProgress = () => {
+    steps++;
+    controller.abort(new Error('enough'));
+  };
   const path = join(backups, 'ended');
   const options = { signal: controller.signal, onProgress };
   await assert.rejects(backupStore(directory, path, options), /enough/);
+  assert.equal(steps, 1, 'no step is made after the signal');
   await assert.rejects(backupStore(directory, path, options), /enough/);
   assert.deepEqual(readdirSync(backups), before);
 });
