@@ -20,6 +20,7 @@ if (import.meta.main) {
   const storeHealth = new StoreHealth();
   const deps: AppDeps = {
     pools,
+    dispense: (pool, count, receiver, isGone) => pool.dispense(count, receiver, isGone),
     storeHealth,
     metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
     version: 'none',

@@ -43,7 +43,8 @@ export async function dispenseOffline(
   }
   const addresses = leased.map(readyAddress);
   for (const { keypair } of leased) keypair.fill(0);
-  await store.turn(pool, count, 0);
+  const handOut = { position: 0, count, at: Date.now(), token: 0 };
+  await store.turn(pool, count, 0, { records: [handOut], journals: new Map() });
   return addresses;
 }
 

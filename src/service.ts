@@ -260,8 +260,8 @@ export class Service implements AsyncDisposable {
 
   async #listen(thread: HttpThread, on: ListenOn): Promise<number> {
     const { port1, port2 } = new MessageChannel();
-    const journal = await this.#store!.call('connect', port1, { transfer: [port1] });
-    const what = { on, store: port2, journal };
+    const journals = await this.#store!.call('connect', port1, { transfer: [port1] });
+    const what = { on, store: port2, journals };
     const port = await thread.calls.call('listen', what, { transfer: [port2] });
     const since = performance.now();
     thread.worker.once('exit', () => {

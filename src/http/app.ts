@@ -18,7 +18,8 @@ import Fastify, {
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
-import type { Pool } from '../pool/pool.ts';
+import type { Pool, Receiver } from '../pool/pool.ts';
+import type { ReadyAddress } from '../pool/ready-queue.ts';
 import { assertLocal } from './access.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import type { Metrics } from './metrics.ts';
@@ -34,8 +35,17 @@ export type App = FastifyInstance<
   JsonSchemaToTsProvider
 >;
 
+/** All `count` addresses or none, at once if nothing has to be waited for; as `Pool.dispense`. */
+export type Dispense = (
+  pool: Pool,
+  count: number,
+  receiver: Receiver,
+  isGone: () => boolean,
+) => ReadyAddress[] | Promise<ReadyAddress[]>;
+
 export interface AppDeps {
   readonly pools: ReadonlyMap<string, Pool>;
+  readonly dispense: Dispense;
   readonly storeHealth: StoreHealth;
   readonly metrics: Metrics;
   readonly version: string;

@@ -8,7 +8,7 @@
  */
 import type { FastifyReply } from 'fastify';
 import { VanityError } from '../errors.ts';
-import type { Pool } from '../pool/pool.ts';
+import { NOBODY, type Pool } from '../pool/pool.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
 import type { App, AppDeps } from './app.ts';
 import { toVanityError, withErrorHeaders } from './problems.ts';
@@ -39,7 +39,7 @@ export function compatRoutes(app: App, deps: AppDeps): void {
 
   app.get('/api/v1/pet/address', options, async (_, reply: FastifyReply) => {
     const isGone = () => reply.raw.destroyed;
-    const [address] = pool.pop(1) ?? (await pool.dispense(1, isGone));
+    const [address] = await deps.dispense(pool, 1, NOBODY, isGone);
     return reply.send(envelope(200, 'success', dispensedView(address!)));
   });
 

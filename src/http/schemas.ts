@@ -14,6 +14,18 @@ export const PoolParams = {
   properties: { pool: { type: 'string', description: 'The name of a pool.', examples: ['pet'] } },
 } as const;
 
+export const IdempotencyHeaders = {
+  type: 'object',
+  properties: {
+    'idempotency-key': {
+      type: 'string',
+      description:
+        '1 to 255 printable ASCII characters of your choice. The same key with the same body gets ' +
+        'the same reply, for `store.retention_hours`.',
+    },
+  },
+} as const;
+
 export const DispenseBody = {
   type: 'object',
   additionalProperties: false,

@@ -10,18 +10,18 @@ import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
-import { JournalWriter } from '../pool/journal.ts';
-import { type Hands, Pool, type RefillCalls, type SharedPool } from '../pool/pool.ts';
+import { type JournalFile, JournalWriter } from '../pool/journal.ts';
+import { Pool, type SharedPool, type StoreThreadCalls } from '../pool/pool.ts';
 import { answer, Caller } from '../port.ts';
-import { buildApp } from './app.ts';
+import { buildApp, type Dispense } from './app.ts';
 import { InFlight } from './in-flight.ts';
 import { type ListenOn, listenError } from './listen.ts';
 import { createMetrics } from './metrics.ts';
 
 /** A request that waits for the store longer than this is answered that it is unavailable. */
 const REFILL_TIMEOUT_MS = 2000;
-/** Of a disk that is slow but alive; what is popped by then is given up. */
-const COMMIT_TIMEOUT_MS = 10_000;
+/** Of a disk that is slow but alive; what is popped by then is given up, unless it has a key. */
+const DISPENSE_TIMEOUT_MS = 10_000;
 const DRAIN_LOOK_MS = 10;
 const LAST_CALL_MS = 100;
 
@@ -40,9 +40,14 @@ export interface HttpWorkerData {
 /** What the main thread may ask. */
 export type HttpCalls = {
   /**
-   * `store` answers `RefillCalls`; `journal` is the path of this thread's own, if it needs one. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED.
+   * `store` answers `StoreThreadCalls`; `journals` are this thread's own, by pool. Resolves to the
+   * port. Errors: PORT_IN_USE, BIND_REFUSED.
    */
-  listen(what: { on: ListenOn; store: MessagePort; journal: string | undefined }): Promise<number>;
+  listen(what: {
+    on: ListenOn;
+    store: MessagePort;
+    journals: ReadonlyMap<string, JournalFile>;
+  }): Promise<number>;
   /** Answers what has come and closes; connections still open after `seconds` are cut. */
   drain(seconds: number): Promise<void>;
 };
@@ -51,33 +56,36 @@ if (parentPort !== null) await run(workerData as HttpWorkerData);
 
 async function run(data: HttpWorkerData): Promise<void> {
   const log = createLog('http', data.logLevel, data.isPretty);
-  let store: Caller<RefillCalls> | undefined;
-  let journal: JournalWriter | undefined;
+  let opened: Caller<StoreThreadCalls> | undefined;
+  const journals = new Map<string, JournalWriter>();
   let isDraining = false;
 
-  const refill = async (pool: string, count: number): Promise<void> => {
-    if (store === undefined)
-      throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
-    await store.call('refill', { pool, count }, { timeoutMs: REFILL_TIMEOUT_MS });
+  const store = (): Caller<StoreThreadCalls> => {
+    if (opened !== undefined) return opened;
+    throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
   };
-  const record = (pool: string, position: number, count: number): void => {
-    if (journal === undefined)
-      throw new VanityError('JOURNAL_UNAVAILABLE', 'no journal is open yet');
-    journal.write(pool, position, count);
-  };
-  const commit = async (pool: string, end: number): Promise<void> => {
-    if (store === undefined)
-      throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
-    await store.call('commit', { pool, end }, { timeoutMs: COMMIT_TIMEOUT_MS });
-  };
+  const pools = new Map(
+    data.pools.map((shared) => [
+      shared.name,
+      new Pool(shared, {
+        refill: (pool, count) =>
+          store().call('refill', { pool, count }, { timeoutMs: REFILL_TIMEOUT_MS }),
+        record: (pool, handOut) => journals.get(pool)!.write(handOut),
+      }),
+    ]),
+  );
   const isCommitted = data.durability === 'committed';
-  const hands: Hands = isCommitted ? { refill, commit } : { refill, record };
-  const pools = new Map(data.pools.map((shared) => [shared.name, new Pool(shared, hands)]));
+  const dispense: Dispense = (pool, count, receiver, isGone) => {
+    if (!isCommitted && receiver.key === undefined) return pool.dispense(count, receiver, isGone);
+    const what = { pool: pool.shared.name, count, receiver };
+    return store().call('dispense', what, { timeoutMs: DISPENSE_TIMEOUT_MS });
+  };
   const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = grinderBoard(data.grinder);
   const { version, isCompat } = data;
   const app = await buildApp({
     pools,
+    dispense,
     storeHealth,
     metrics: createMetrics({ pools, grinder, storeHealth }),
     version,
@@ -89,9 +97,9 @@ async function run(data: HttpWorkerData): Promise<void> {
   const inFlight = new InFlight(app.server);
 
   const calls: HttpCalls = {
-    async listen({ on, store: port, journal: path }) {
-      if (path !== undefined) journal = new JournalWriter(path, data.pools);
-      store = new Caller<RefillCalls>(port, 'STORE_UNAVAILABLE');
+    async listen({ on, store: port, journals: files }) {
+      for (const [pool, file] of files) journals.set(pool, new JournalWriter(file));
+      opened = new Caller<StoreThreadCalls>(port, 'STORE_UNAVAILABLE');
       await app.listen(on).catch((error: NodeJS.ErrnoException) => {
         throw listenError(error, on);
       });
@@ -109,8 +117,8 @@ async function run(data: HttpWorkerData): Promise<void> {
       while (inFlight.count > 0 && performance.now() < cutAt) await sleep(DRAIN_LOOK_MS);
       app.server.closeAllConnections();
       await closed;
-      store?.close();
-      journal?.close();
+      opened?.close();
+      for (const journal of journals.values()) journal.close();
     },
   };
   answer(data.port, calls, (error) => log.error({ err: error }, 'an HTTP thread failed'));

@@ -1,30 +1,39 @@
 /**
- * The dispense journal: what of the ready queue may have left, written by each HTTP thread before
+ * The dispense journal: what of a ready queue may have left, written by the thread that pops before
  * the reply leaves, so that a start after a crash knows it exactly. It lies in memory-backed
  * storage and outlives its process, not its machine; no disk is waited for.
  *
- * A journal belongs to one thread of one epoch of one store. It is a file of slots of 128 bytes:
+ * A journal belongs to one thread, one pool, and one epoch of one store. It is a file of slots of
+ * 96 bytes:
  *
  *   slot 0      header   crc32, layout, number, magic "VPJL", store id 16, epoch float64, boot id 36
- *   slot 1..n   records  crc32, position, sequence float64, time float64, count, pool name
+ *   slot 1..n   records  crc32, position, sequence float64, time float64, count, token, hash of the
+ *                        idempotency key 32, hash of the body 32
  *
- * `position` is that of the ready queue: pops before it are older. Record s lies in slot
- * 1 + s mod n, and is overwritten only when the store has recorded what it says: it has when the
- * position that its counts cover is past the record. As many slots as all queues have cells are
- * always enough.
+ * `position` is that of the ready queue: pops before it are older. Record s lies in slot 1 + s mod n.
+ * In a running server the store thread reads what is new with every turn, and says in shared memory
+ * up to which record the store has them: a slot is overwritten only after that. As many slots as
+ * the queue has cells are always enough.
  *
  * A record that was cut off by the end of its thread fails its checksum; its reply never left. A
  * position below the highest recorded one without a record of its own was popped by a thread
  * that died before it could write: it counts as dispensed too.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { VanityError } from '../errors.ts';
-import { type CountsBoard, countsBoard, type SharedPool } from './pool.ts';
-import { isBefore } from './ready-queue.ts';
+import type { HandOut } from '../store/store.ts';
 
-const SLOT_BYTES = 128;
-const LAYOUT = 1;
+const SLOT_BYTES = 96;
+const LAYOUT = 2;
 const MAGIC = 'VPJL';
 
 const CRC = 0; // uint32, of all that follows; the same in both kinds of slot
@@ -39,10 +48,16 @@ const BOOT_ID = 40; // text, 36 characters
 const POSITION = 4; // uint32
 const SEQUENCE = 8; // float64
 const TIME = 16; // float64, milliseconds since 1970
-const COUNT = 24; // uint32
-const NAME_LENGTH = 28; // uint8
-const NAME = 29; // text, at most 63 characters
-const NAME_MAX = 63;
+const COUNT = 24; // uint32, from 1: a slot with 0 was never written
+const TOKEN = 28; // uint32
+const KEY = 32; // zeros without one
+const BODY = 64;
+const HASH_BYTES = 32;
+
+/** Words of the shared memory; those that different threads write stand 128 bytes apart. */
+const WRITTEN_WORD = 0;
+const RECORDED_WORD = 32;
+const PROGRESS_BYTES = 64 * 4;
 
 /** Whose journal it is. */
 export interface JournalIdentity {
@@ -55,20 +70,28 @@ export interface JournalIdentity {
   readonly bootId: string;
 }
 
-export interface JournalRecord {
-  readonly pool: string;
-  /** Of the first address in the ready queue, 0..2^32-1. */
-  readonly position: number;
-  readonly count: number;
-  /** Milliseconds since 1970. */
-  readonly at: number;
+/** A journal as its writer and its reader find it; can be sent to a thread as it is. */
+export interface JournalFile {
+  readonly number: number;
+  readonly path: string;
+  readonly progress: SharedArrayBuffer;
+}
+
+/** A record as it lies in a journal. */
+export interface JournalRecord extends HandOut {
+  /** Of the record in its journal, from 0. */
+  readonly sequence: number;
 }
 
 /**
  * Makes the file of a journal with room for `records`, every byte of it allocated: a record is
  * never refused for want of space. Errors are the system's.
  */
-export function createJournal(path: string, identity: JournalIdentity, records: number): void {
+export function createJournal(
+  path: string,
+  identity: JournalIdentity,
+  records: number,
+): JournalFile {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
   const file = openSync(path, flags, 0o600);
   try {
@@ -78,76 +101,108 @@ export function createJournal(path: string, identity: JournalIdentity, records: 
   } finally {
     closeSync(file);
   }
+  const progress = new SharedArrayBuffer(PROGRESS_BYTES);
+  return { number: identity.number, path, progress };
 }
 
-interface Written {
-  readonly pool: string;
-  /** Position behind the last address. */
-  readonly end: number;
-}
-
-/** The journal of this thread. */
+/** The journal of this thread for one pool. */
 export class JournalWriter {
   readonly #file: number;
   readonly #records: number;
-  readonly #counts: ReadonlyMap<string, CountsBoard>;
-  readonly #names: ReadonlyMap<string, Buffer>;
+  readonly #progress: Int32Array;
   readonly #slot = Buffer.alloc(SLOT_BYTES);
-  /** What lies in each slot, as far as this thread has come. */
-  readonly #written: Written[] = [];
   #sequence = 0;
 
   /** Opens the file that `createJournal` made. Errors are the system's. */
-  constructor(path: string, pools: readonly SharedPool[]) {
+  constructor({ path, progress }: JournalFile) {
     this.#file = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
     this.#records = fstatSync(this.#file).size / SLOT_BYTES - 1;
-    this.#counts = new Map(pools.map((shared) => [shared.name, countsBoard(shared)]));
-    this.#names = new Map(pools.map(({ name }) => [name, Buffer.from(name, 'latin1')]));
+    this.#progress = new Int32Array(progress);
   }
 
   /** When this returns the record outlives the process. Error: JOURNAL_UNAVAILABLE. */
-  write(pool: string, position: number, count: number): void {
-    const at = this.#sequence % this.#records;
-    const old = this.#written[at];
-    if (old !== undefined && !this.#isRecorded(old)) {
-      throw new VanityError(
-        'JOURNAL_UNAVAILABLE',
-        'the journal is full: the store records nothing',
-        {
-          retryAfterSeconds: 1,
-        },
-      );
+  write({ position, count, at, token, key, body }: HandOut): void {
+    const unrecorded = (this.#sequence - Atomics.load(this.#progress, RECORDED_WORD)) >>> 0;
+    if (unrecorded >= this.#records) {
+      throw unavailable('the journal is full: the store records nothing');
     }
     const slot = this.#slot;
-    const name = this.#names.get(pool)!;
     slot.writeUInt32LE(position, POSITION);
     slot.writeDoubleLE(this.#sequence, SEQUENCE);
-    slot.writeDoubleLE(Date.now(), TIME);
+    slot.writeDoubleLE(at, TIME);
     slot.writeUInt32LE(count, COUNT);
-    slot[NAME_LENGTH] = name.length;
-    slot.fill(0, NAME, NAME + NAME_MAX);
-    slot.set(name, NAME);
+    slot.writeUInt32LE(token, TOKEN);
+    slot.fill(0, KEY);
+    if (key !== undefined) slot.set(key, KEY);
+    if (body !== undefined) slot.set(body, BODY);
     slot.writeUInt32LE(crc32(slot.subarray(CRC + 4)), CRC);
+    const start = (1 + (this.#sequence % this.#records)) * SLOT_BYTES;
     try {
-      const written = writeSync(this.#file, slot, 0, SLOT_BYTES, (1 + at) * SLOT_BYTES);
+      const written = writeSync(this.#file, slot, 0, SLOT_BYTES, start);
       if (written !== SLOT_BYTES) throw new Error(`${written} of ${SLOT_BYTES} bytes were written`);
     } catch (cause) {
-      const reason = (cause as Error).message;
-      throw new VanityError('JOURNAL_UNAVAILABLE', `the journal cannot be written: ${reason}`, {
-        cause,
-        retryAfterSeconds: 1,
-      });
+      throw unavailable(`the journal cannot be written: ${(cause as Error).message}`, cause);
     }
-    this.#written[at] = { pool, end: (position + count) >>> 0 };
     this.#sequence++;
+    Atomics.store(this.#progress, WRITTEN_WORD, this.#sequence | 0);
   }
 
   close(): void {
     closeSync(this.#file);
   }
+}
 
-  #isRecorded({ pool, end }: Written): boolean {
-    return isBefore(end, this.#counts.get(pool)!.read().position + 1);
+/** What a running server reads of another thread's journal, so that the store has it too. */
+export class JournalReader {
+  readonly number: number;
+  readonly #file: number;
+  readonly #records: number;
+  readonly #progress: Int32Array;
+  /** Records before this one are in the store. */
+  #recorded = 0;
+  #read = 0;
+
+  constructor({ number, path, progress }: JournalFile) {
+    this.number = number;
+    this.#file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    this.#records = fstatSync(this.#file).size / SLOT_BYTES - 1;
+    this.#progress = new Int32Array(progress);
+  }
+
+  /** Whether there are records that the store has not. */
+  get isPending(): boolean {
+    return Atomics.load(this.#progress, WRITTEN_WORD) !== (this.#recorded | 0);
+  }
+
+  /** The records that the store has not, oldest first, and the sequence behind the last one. */
+  read(): { readonly records: JournalRecord[]; readonly end: number } {
+    const written = Atomics.load(this.#progress, WRITTEN_WORD);
+    const count = (written - this.#recorded) >>> 0;
+    const records: JournalRecord[] = [];
+    while (records.length < count) {
+      const sequence = this.#recorded + records.length;
+      const slot = sequence % this.#records;
+      const run = Math.min(count - records.length, this.#records - slot);
+      const bytes = Buffer.alloc(run * SLOT_BYTES);
+      readSync(this.#file, bytes, 0, bytes.length, (1 + slot) * SLOT_BYTES);
+      const found = recordsIn(bytes);
+      if (found.length !== run || found[0]!.sequence !== sequence) {
+        throw new Error(`dispense journal ${this.number}: was changed by somebody else`);
+      }
+      records.push(...found);
+    }
+    this.#read = this.#recorded + count;
+    return { records, end: this.#read };
+  }
+
+  /** What `read` gave the last time is in the store: the writer may overwrite it. */
+  confirm(): void {
+    this.#recorded = this.#read;
+    Atomics.store(this.#progress, RECORDED_WORD, this.#recorded | 0);
+  }
+
+  close(): void {
+    closeSync(this.#file);
   }
 }
 
@@ -161,23 +216,28 @@ export function readJournal(path: string, identity: JournalIdentity): JournalRec
   }
   if (bytes.length < SLOT_BYTES || bytes.length % SLOT_BYTES !== 0) return undefined;
   if (!bytes.subarray(0, SLOT_BYTES).equals(headerOf(identity))) return undefined;
-  const found: { sequence: number; record: JournalRecord }[] = [];
-  for (let at = SLOT_BYTES; at < bytes.length; at += SLOT_BYTES) {
+  return recordsIn(bytes.subarray(SLOT_BYTES)).sort((a, b) => a.sequence - b.sequence);
+}
+
+/** Those that are whole. */
+function recordsIn(bytes: Buffer): JournalRecord[] {
+  const found: JournalRecord[] = [];
+  for (let at = 0; at < bytes.length; at += SLOT_BYTES) {
     const slot = bytes.subarray(at, at + SLOT_BYTES);
-    if (slot.readUInt32LE(CRC) !== crc32(slot.subarray(CRC + 4))) continue;
-    const name = slot.toString('latin1', NAME, NAME + slot[NAME_LENGTH]!);
-    if (name === '') continue; // never written
+    const count = slot.readUInt32LE(COUNT);
+    if (count === 0 || slot.readUInt32LE(CRC) !== crc32(slot.subarray(CRC + 4))) continue;
+    const key = slot.subarray(KEY, KEY + HASH_BYTES);
+    const isKeyed = key.some((byte) => byte !== 0);
     found.push({
       sequence: slot.readDoubleLE(SEQUENCE),
-      record: {
-        pool: name,
-        position: slot.readUInt32LE(POSITION),
-        count: slot.readUInt32LE(COUNT),
-        at: slot.readDoubleLE(TIME),
-      },
+      position: slot.readUInt32LE(POSITION),
+      count,
+      at: slot.readDoubleLE(TIME),
+      token: slot.readUInt32LE(TOKEN),
+      ...(isKeyed && { key, body: slot.subarray(BODY, BODY + HASH_BYTES) }),
     });
   }
-  return found.sort((a, b) => a.sequence - b.sequence).map(({ record }) => record);
+  return found;
 }
 
 function headerOf({ storeId, epoch, number, bootId }: JournalIdentity): Buffer {
@@ -190,4 +250,8 @@ function headerOf({ storeId, epoch, number, bootId }: JournalIdentity): Buffer {
   slot.write(bootId, BOOT_ID, 'latin1');
   slot.writeUInt32LE(crc32(slot.subarray(CRC + 4)), CRC);
   return slot;
+}
+
+function unavailable(reason: string, cause?: unknown): VanityError {
+  return new VanityError('JOURNAL_UNAVAILABLE', reason, { cause, retryAfterSeconds: 1 });
 }

@@ -3,8 +3,9 @@
  * that opens the store.
  *
  * They lie in memory: /dev/shm/vanitypool-<uid>/<store id>/, for this user alone; where there is
- * no such place, in the data directory. They are trusted together or not at all: every one that
- * the store knows of has to be there, of this store, this epoch, and this start of the machine.
+ * no such place, in the data directory. Those of one pool are trusted together or not at all: every
+ * one that the store knows of has to be there, of this store, this epoch, and this start of the
+ * machine.
  */
 import {
   lstatSync,
@@ -17,9 +18,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { makeDirectory } from '../files.ts';
-import type { LastEpoch, Recovery } from '../store/store.ts';
-import { createJournal, type JournalIdentity, readJournal } from './journal.ts';
-import { isBefore } from './ready-queue.ts';
+import type { HandOut, LastJournal, Recover } from '../store/store.ts';
+import { createJournal, type JournalFile, type JournalIdentity, readJournal } from './journal.ts';
 
 const MEMORY = '/dev/shm';
 /** The type of tmpfs, of statfs(2). */
@@ -37,27 +37,17 @@ export class Journals {
     makeDirectory(this.directory);
   }
 
-  /** Makes a journal with room for `records`; returns its path. Errors are the system's. */
-  create(epoch: number, number: number, records: number): string {
+  /** Makes a journal with room for `records`. Errors are the system's. */
+  create(epoch: number, number: number, records: number): JournalFile {
     const path = this.#path(epoch, number);
     rmSync(path, { force: true });
-    createJournal(path, this.#identity(epoch, number), records);
-    return path;
+    return createJournal(path, this.#identity(epoch, number), records);
   }
 
-  /** What may have left in an epoch that did not stop cleanly. */
-  recover({ epoch, journals }: LastEpoch): Recovery {
-    const ends = new Map<string, number>();
-    for (let number = 1; number <= journals; number++) {
-      const records = readJournal(this.#path(epoch, number), this.#identity(epoch, number));
-      if (records === undefined) return { isTrusted: false, ends: new Map() };
-      for (const { pool, position, count } of records) {
-        const end = (position + count) >>> 0;
-        const highest = ends.get(pool);
-        if (highest === undefined || isBefore(highest, end)) ends.set(pool, end);
-      }
-    }
-    return { isTrusted: true, ends };
+  /** What the store has not heard of; undefined if the journal cannot be trusted. */
+  recover({ epoch, number, recorded }: LastJournal): readonly HandOut[] | undefined {
+    const records = readJournal(this.#path(epoch, number), this.#identity(epoch, number));
+    return records?.filter(({ sequence }) => sequence >= recorded);
   }
 
   /** When what they say is in the store. */
@@ -83,7 +73,7 @@ export class Journals {
 }
 
 /** For opening the store in `dataDirectory`. */
-export function recoverIn(dataDirectory: string): (last: LastEpoch) => Recovery {
+export function recoverIn(dataDirectory: string): Recover {
   return (last) => new Journals(last.storeId, dataDirectory).recover(last);
 }
 

@@ -1,6 +1,7 @@
 /**
- * A pool as an HTTP thread sees it: addresses from the ready queue, and a status that is exact at
- * any moment without asking anybody. `sharePool` makes the memory that all threads have in common.
+ * A pool as a thread that hands out sees it: addresses from the ready queue, and a status that is
+ * exact at any moment without asking anybody. `sharePool` makes the memory that all threads have in
+ * common.
  *
  * A dispense that the ready queue can serve is a memory operation and a record in the dispense
  * journal, which is written before the addresses are given to the caller. When the queue
@@ -15,7 +16,7 @@ import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
-import type { PoolCounts } from '../store/store.ts';
+import type { HandOut, PoolCounts } from '../store/store.ts';
 import { Board } from './board.ts';
 import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
@@ -75,12 +76,17 @@ export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
   return new Board(GRINDING_FIELDS, grinding);
 }
 
+/** Whom addresses are for, and what makes a repeated request the same one. */
+export type Receiver = Pick<HandOut, 'token' | 'key' | 'body'>;
+
+export const NOBODY: Receiver = { token: 0 };
+
 /** What an HTTP thread may ask of the store thread. */
-export type RefillCalls = {
+export type StoreThreadCalls = {
   /** Resolves when `count` are ready or the store has no more. Errors: STORE_UNAVAILABLE. */
   refill(what: { pool: string; count: number }): Promise<void>;
-  /** Resolves when what was popped before `end` is durably dispensed. Errors: STORE_UNAVAILABLE. */
-  commit(what: { pool: string; end: number }): Promise<void>;
+  /** A dispense that waits for the disk or carries an idempotency key. Errors: see dispenser.ts. */
+  dispense(what: { pool: string; count: number; receiver: Receiver }): Promise<ReadyAddress[]>;
 };
 
 export interface PoolStatus extends PoolCounts {
@@ -95,21 +101,13 @@ export interface PoolStatus extends PoolCounts {
   };
 }
 
-/**
- * What a pool needs of its thread to hand addresses out: a refill, and one of two ways to see to it
- * that a hand-out is not forgotten. `record` outlives the process and waits for nothing; `commit`
- * outlives a power loss, and waits for the disk.
- */
-export type Hands = {
+/** What a pool needs of its thread to hand addresses out. */
+export interface Hands {
   /** Resolves after the store thread did what it could to have `count` ready. */
   readonly refill: (pool: string, count: number) => Promise<void>;
-} & (
-  | {
-      readonly record: (pool: string, position: number, count: number) => void;
-      readonly commit?: never;
-    }
-  | { readonly commit: (pool: string, end: number) => Promise<void>; readonly record?: never }
-);
+  /** Sees to it that a hand-out is not forgotten; throws when it cannot. */
+  readonly record: (pool: string, handOut: HandOut) => void;
+}
 
 const RETRY_AFTER_MAX = 3600;
 /** Seconds, while the rate of a grinder that has just begun is not known. */
@@ -133,45 +131,51 @@ export class Pool {
   }
 
   /**
-   * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready, or when a
-   * hand-out has to wait for the disk: `dispense` then. Error: JOURNAL_UNAVAILABLE; what was popped
-   * by then is given up.
+   * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. Error:
+   * JOURNAL_UNAVAILABLE; what was popped by then is given up.
    */
-  pop(count: number): ReadyAddress[] | undefined {
-    const { record } = this.#hands;
-    if (record === undefined) return undefined;
+  pop(count: number, receiver: Receiver = NOBODY): ReadyAddress[] | undefined {
     const addresses = this.#queue.pop(count);
-    if (addresses !== undefined) record(this.shared.name, this.#queue.poppedFrom, count);
+    if (addresses !== undefined) {
+      const position = this.#queue.poppedFrom;
+      this.#hands.record(this.shared.name, { position, count, at: Date.now(), ...receiver });
+    }
     return addresses;
   }
 
   /**
-   * All `count` (1..COUNT_MAX) addresses or none. `isGone` tells that nobody waits for them any
-   * more: then none is taken. Errors: POOL_EMPTY, STORE_UNAVAILABLE, JOURNAL_UNAVAILABLE,
-   * REQUEST_TIMEOUT when nobody waits.
+   * All `count` (1..COUNT_MAX) addresses or none, at once if they are ready. `isGone` tells that
+   * nobody waits for them any more: then none is taken. Errors: POOL_EMPTY, STORE_UNAVAILABLE,
+   * JOURNAL_UNAVAILABLE, REQUEST_TIMEOUT when nobody waits.
    */
-  async dispense(count: number, isGone: () => boolean = () => false): Promise<ReadyAddress[]> {
-    for (let refills = 0; ; refills++) {
-      if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the client left before the answer');
-      const addresses = this.pop(count) ?? (await this.#popCommitted(count));
-      if (addresses !== undefined) return addresses;
-      const { available, leased } = this.status();
-      if (available + leased < count) throw this.#empty(count);
-      if (refills === REFILLS_MAX) {
-        const detail = `pool ${this.shared.name}: others took what came; ask again`;
-        throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
-      }
-      await this.#hands.refill(this.shared.name, count);
-    }
+  dispense(
+    count: number,
+    receiver: Receiver = NOBODY,
+    isGone: () => boolean = () => false,
+  ): ReadyAddress[] | Promise<ReadyAddress[]> {
+    return this.pop(count, receiver) ?? this.#refillAndPop(count, receiver, isGone);
   }
 
-  /** What was popped when the disk fails is given up: it may yet be recorded. */
-  async #popCommitted(count: number): Promise<ReadyAddress[] | undefined> {
-    const { commit } = this.#hands;
-    const addresses = commit && this.#queue.pop(count);
-    if (addresses === undefined) return undefined;
-    await commit!(this.shared.name, (this.#queue.poppedFrom + count) >>> 0);
-    return addresses;
+  async #refillAndPop(
+    count: number,
+    receiver: Receiver,
+    isGone: () => boolean,
+  ): Promise<ReadyAddress[]> {
+    for (let refills = 0; refills < REFILLS_MAX; refills++) {
+      const { available, leased } = this.status();
+      if (available + leased < count) throw this.#empty(count);
+      await this.#hands.refill(this.shared.name, count);
+      if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the client left before the answer');
+      const addresses = this.pop(count, receiver);
+      if (addresses !== undefined) return addresses;
+    }
+    const detail = `pool ${this.shared.name}: others took what came; ask again`;
+    throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+  }
+
+  /** Position of the ready queue behind what was popped by now. */
+  get head(): number {
+    return this.#queue.head;
   }
 
   status(): PoolStatus {

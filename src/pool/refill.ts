@@ -17,6 +17,7 @@ import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
 import type { LeasedAddress, PoolCounts, Store } from '../store/store.ts';
+import { UnrecordedHandOuts } from './hand-outs.ts';
 import { type CountsBoard, countsBoard, type SharedPool } from './pool.ts';
 import { isBefore, type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
@@ -55,8 +56,8 @@ export class Refiller {
   }
 
   /** `counts` as the store has them now: nothing of the pool is leased. */
-  add(shared: SharedPool, counts: PoolCounts): void {
-    const line = new Line(shared);
+  add(shared: SharedPool, counts: PoolCounts, handOuts = new UnrecordedHandOuts()): void {
+    const line = new Line(shared, handOuts);
     line.publish(counts);
     this.#lines.set(shared.name, line);
   }
@@ -92,16 +93,22 @@ export class Refiller {
   }
 
   /**
-   * Records what was popped of the pool before `end`. Those who wait share one transaction: the
-   * turn of the first records what all of them have popped by then. Errors: STORE_UNAVAILABLE.
+   * Records what was popped of the pool by now. Those who wait share one transaction: the turn of
+   * the first records what all of them have popped by then. Errors: STORE_UNAVAILABLE.
    */
-  async commit(pool: string, end: number): Promise<void> {
+  async commit(pool: string): Promise<void> {
     const line = this.#lineOf(pool);
+    const end = line.queue.head;
     while (isBefore(line.position, end)) {
       if (this.#isBackingOff) throw unavailable();
       const error = await this.#turn(line, 0);
       if (error !== undefined) throw unavailable();
     }
+  }
+
+  /** Position of the pool's queue before which every pop is recorded, with whom it went. */
+  recordedBefore(pool: string): number {
+    return this.#lineOf(pool).position;
   }
 
   #lineOf(pool: string): Line {
@@ -131,9 +138,11 @@ export class Refiller {
     for (let tries = 1; ; tries++) {
       try {
         await exclusively(async () => {
+          const handOuts = line.handOuts.take();
           const head = line.queue.head;
-          await store.turn(pool, line.unrecorded(head), 0);
+          await store.turn(pool, line.unrecorded(head), 0, handOuts);
           line.position = head;
+          line.handOuts.confirm();
           await store.returnLease(pool);
           line.empty();
           line.publish(await store.counts(pool));
@@ -165,12 +174,16 @@ export class Refiller {
     return exclusively(async () => {
       const count = line.begin();
       const pool = line.shared.name;
+      // Before the head is read: then every record is of a pop that this turn covers.
+      const handOuts = line.handOuts.take();
       const head = line.queue.head;
       const size = line.queue.size;
       const wanted = Math.min(Math.max(line.goal, count) - size, line.queue.capacity - size);
-      if (line.unrecorded(head) === 0 && (wanted <= 0 || line.available === 0)) return undefined;
+      const canLease = wanted > 0 && line.available > 0;
+      const isNews = line.unrecorded(head) > 0 || handOuts.records.length > 0;
+      if (!isNews && !canLease) return undefined;
       const report = await store
-        .turn(pool, line.unrecorded(head), Math.min(Math.max(wanted, 0), LEASE_MAX))
+        .turn(pool, line.unrecorded(head), Math.min(Math.max(wanted, 0), LEASE_MAX), handOuts)
         .catch((cause: unknown) => {
           if (cause instanceof VanityError) return cause;
           throw cause;
@@ -184,6 +197,7 @@ export class Refiller {
       }
       this.#backOffMs = 0;
       line.position = head;
+      line.handOuts.confirm();
       line.publish(report.counts);
       line.push(report.leased);
       onTurn(pool, undefined, report.burned);
@@ -196,6 +210,7 @@ export class Refiller {
 class Line {
   readonly shared: SharedPool;
   readonly queue: ReadyQueue;
+  readonly handOuts: UnrecordedHandOuts;
   /** Pops before this position of the queue are recorded. */
   position: number;
   available = 0;
@@ -210,8 +225,9 @@ class Line {
   #measuredAt = performance.now();
   #measuredHead: number;
 
-  constructor(shared: SharedPool) {
+  constructor(shared: SharedPool, handOuts: UnrecordedHandOuts) {
     this.shared = shared;
+    this.handOuts = handOuts;
     this.queue = new ReadyQueue(shared.queue);
     this.#counts = countsBoard(shared);
     this.position = this.queue.head;
@@ -257,7 +273,8 @@ class Line {
   isDue(now: number): boolean {
     const size = this.queue.size;
     const canFill = size < this.goal && this.available > 0;
-    if (!canFill && this.unrecorded(this.queue.head) === 0) return false;
+    const isNews = this.unrecorded(this.queue.head) > 0 || this.handOuts.isPending;
+    if (!canFill && !isNews) return false;
     const isUrgent = canFill && size < this.goal / 2;
     if (!isUrgent && now - this.#lastTurn < TURN_MS) return false;
     this.#lastTurn = now;

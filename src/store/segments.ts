@@ -54,7 +54,7 @@ const SQL = {
       cause = :cause
     WHERE pool_id = :pool AND first = :first AND last = :last AND state = :from`,
   destroyed: `UPDATE segments SET is_destroyed = 1
-    WHERE pool_id = :pool AND first = :first AND last = :last AND state = 'dispensed'`,
+    WHERE pool_id = :pool AND first = :first AND last = :last AND state IN ('dispensed', 'burned')`,
   absorb: `UPDATE segments AS left
     SET last = right.last, changed_at = max(left.changed_at, right.changed_at)
     FROM segments AS right
@@ -138,7 +138,7 @@ export class Segments {
     return total(ranges);
   }
 
-  /** Marks dispensed addresses, which lie in one segment: their secrets are gone. */
+  /** Marks dispensed or burned addresses, which lie in one segment: their secrets are gone. */
   markDestroyed(pool: number, range: Range): void {
     this.#isolate(pool, range);
     this.#statements.destroyed.run({ pool, ...range });
@@ -175,4 +175,19 @@ function total(ranges: readonly Range[]): number {
 
 export function sizeOf({ first, last }: Range): number {
   return last - first + 1;
+}
+
+/** What is left of the ranges without these seqs, which are in their order. */
+export function without(ranges: readonly Range[], seqs: readonly number[]): Range[] {
+  const left: Range[] = [];
+  for (const { first, last } of ranges) {
+    let from = first;
+    for (const seq of seqs) {
+      if (seq < first || seq > last) continue;
+      if (seq > from) left.push({ first: from, last: seq - 1 });
+      from = seq + 1;
+    }
+    if (from <= last) left.push({ first: from, last });
+  }
+  return left;
 }

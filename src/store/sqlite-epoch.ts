@@ -5,12 +5,15 @@
 import type { Durability } from '../config.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { Segments } from './segments.ts';
-import { metaOf, type PoolRow, poolRows, type Statements } from './sqlite-statements.ts';
-import type { LastEpoch, Recovered, Recovery } from './store.ts';
-
-const UNTRUSTED: Recovery = { isTrusted: false, ends: new Map() };
-/** Nothing left before it was recorded: no journal has to say so. */
-const COMMITTED: Recovery = { isTrusted: true, ends: new Map() };
+import { endOf, type HandOutBook } from './sqlite-hand-outs.ts';
+import {
+  type MetaRow,
+  metaOf,
+  type PoolRow,
+  poolRows,
+  type Statements,
+} from './sqlite-statements.ts';
+import type { HandOut, Recover, Recovered } from './store.ts';
 
 export interface Epoch {
   readonly storeId: string;
@@ -18,42 +21,66 @@ export interface Epoch {
   readonly recovered: Readonly<Record<string, Recovered>>;
 }
 
+/** What an epoch is settled and begun with. */
+interface Books {
+  readonly statements: Statements;
+  readonly segments: Segments;
+  readonly handOuts: HandOutBook;
+}
+
 /** Begins an epoch, after what the last one has left leased is settled. */
 export function startEpoch(
-  statements: Statements,
-  segments: Segments,
+  books: Books,
   key: SealingKey,
-  begin: { readonly recover?: (last: LastEpoch) => Recovery; readonly durability?: Durability },
+  begin: { readonly recover?: Recover; readonly durability?: Durability },
 ): Epoch {
   const { recover, durability = 'leased' } = begin;
-  const { store_id: storeId, epoch, journals, durability: lastDurability } = metaOf(statements);
-  const left = poolRows(statements).filter(({ leased }) => leased > 0);
+  const { statements } = books;
+  const meta = metaOf(statements);
   const recovered: Record<string, Recovered> = {};
-  if (left.length > 0) {
-    const recovery =
-      lastDurability === 'committed'
-        ? COMMITTED
-        : (recover?.({ storeId, epoch, journals }) ?? UNTRUSTED);
-    for (const pool of left) recovered[pool.name] = settle(segments, pool, epoch, recovery);
+  for (const pool of poolRows(statements)) {
+    const left = settle(books, meta, pool, unrecorded(statements, meta, pool, recover));
+    if (pool.leased > 0) recovered[pool.name] = left;
   }
   statements.startEpoch.run(key.publicKey, durability);
   statements.startPositions.run();
-  return { storeId, number: epoch + 1, recovered };
+  statements.removeJournals.run();
+  return { storeId: meta.store_id, number: meta.epoch + 1, recovered };
+}
+
+/** What the journals of the pool say that the store has not; undefined if one is not trusted. */
+function unrecorded(
+  statements: Statements,
+  { store_id: storeId, epoch, durability }: MetaRow,
+  { id }: PoolRow,
+  recover: Recover | undefined,
+): readonly HandOut[] | undefined {
+  // Nothing left before it was recorded: no journal has to say so.
+  if (durability === 'committed') return [];
+  if (recover === undefined) return undefined;
+  const handOuts: HandOut[] = [];
+  for (const { number, recorded } of statements.journals.all(id)) {
+    const last = { storeId, epoch, number: Number(number), recorded: Number(recorded) };
+    const found = recover(last);
+    if (found === undefined) return undefined;
+    handOuts.push(...found);
+  }
+  return handOuts;
 }
 
 function settle(
-  segments: Segments,
-  { id, name, leased, position }: PoolRow,
-  epoch: number,
-  { isTrusted, ends }: Recovery,
+  { segments, handOuts }: Books,
+  { epoch }: MetaRow,
+  { id, leased, position }: PoolRow,
+  records: readonly HandOut[] | undefined,
 ): Recovered {
   const at = Date.now();
-  const unrecorded = ((ends.get(name) ?? position) - position) | 0;
-  if (!isTrusted || unrecorded > leased) {
+  const popped = endOf(records ?? [], position) - position;
+  if (records === undefined || popped > leased) {
     const burned = segments.changeAll(id, 'leased', { to: 'burned', epoch, at, cause: 'crash' });
     return { dispensed: 0, returned: 0, burned };
   }
-  // Records that are older than the last turn are recorded already.
-  const dispensed = segments.dispense(id, Math.max(unrecorded, 0), epoch, at);
+  const dispensed = segments.dispense(id, popped, epoch, at);
+  handOuts.record(id, epoch, position, { records, journals: new Map() });
   return { dispensed, returned: segments.changeAll(id, 'leased', { to: 'available' }), burned: 0 };
 }

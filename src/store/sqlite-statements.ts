@@ -5,14 +5,15 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Durability } from '../config.ts';
 import type { KeyType } from '../keypair/keypair.ts';
-import { SEALED_BYTES } from '../keypair/seal.ts';
-import type { Origin, PoolCounts, StoredPool } from './store.ts';
+import type { PoolCounts, StoredPool } from './store.ts';
 
 const SQL = {
-  meta: 'SELECT store_id, sealing_key, next_id, epoch, journals, durability, place FROM meta',
-  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?, journals = 0, durability = ?',
+  meta: 'SELECT store_id, sealing_key, next_id, epoch, durability, place FROM meta',
+  startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?, durability = ?',
   startPositions: 'UPDATE pools SET position = 0',
-  addJournal: 'UPDATE meta SET journals = journals + 1 RETURNING journals',
+  journals: 'SELECT number, recorded FROM journals WHERE pool_id = ? ORDER BY number',
+  addJournal: 'INSERT INTO journals (number, pool_id) VALUES (?, ?)',
+  removeJournals: 'DELETE FROM journals',
   setPlace: 'UPDATE meta SET place = ?',
   saveNextId: 'UPDATE meta SET next_id = ?',
   anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
@@ -20,7 +21,8 @@ const SQL = {
   addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
   pools: 'SELECT * FROM pools ORDER BY id',
   pool: 'SELECT * FROM pools WHERE name = ?',
-  advance: 'UPDATE pools SET position = (position + ?) & 4294967295 WHERE id = ?',
+  poolOf: 'SELECT * FROM pools WHERE id = ?',
+  advance: 'UPDATE pools SET position = position + ? WHERE id = ?',
   addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
   addAddress: `INSERT INTO addresses
       (id, pool_id, seq, key_hash, data_key_id, sealed, origin, created_at)
@@ -29,10 +31,9 @@ const SQL = {
   addresses: `SELECT id, seq, key_hash, data_key_id, sealed, origin, created_at
     FROM addresses WHERE pool_id = ? AND seq BETWEEN ? AND ? ORDER BY seq`,
   oldestSecrets: `SELECT pool_id, first, last FROM segments
-    WHERE state = 'dispensed' AND is_destroyed = 0 AND changed_at < ?
-    ORDER BY changed_at LIMIT 1`,
-  overwrite: `UPDATE addresses SET sealed = zeroblob(${SEALED_BYTES})
-    WHERE pool_id = ? AND seq BETWEEN ? AND ?`,
+    WHERE state IN ('dispensed', 'burned') AND is_destroyed = 0 AND changed_at < ?
+    ORDER BY changed_at LIMIT 256`,
+  overwrite: 'UPDATE addresses SET sealed = ? WHERE pool_id = ? AND seq = ?',
   counters: 'SELECT name, value FROM counters ORDER BY name',
   saveCounter: `INSERT INTO counters (name, value) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
@@ -50,7 +51,6 @@ export interface MetaRow {
   readonly sealing_key: Uint8Array | null;
   readonly next_id: number;
   readonly epoch: number;
-  readonly journals: number;
   readonly durability: Durability;
   readonly place: string | null;
 }
@@ -63,16 +63,6 @@ export interface PoolRow extends PoolCounts {
   readonly ignore_case: number;
   readonly position: number;
   readonly keys: KeyType;
-}
-
-export interface AddressRow {
-  readonly id: number;
-  readonly seq: number;
-  readonly key_hash: Uint8Array;
-  readonly data_key_id: number;
-  readonly sealed: Uint8Array;
-  readonly origin: Origin;
-  readonly created_at: number;
 }
 
 export function metaOf(statements: Statements): MetaRow {

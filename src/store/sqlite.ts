@@ -13,17 +13,17 @@ import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
-import type { KeyType } from '../keypair/keypair.ts';
-import { publicKeyHash, Sealer, Unsealer } from '../keypair/seal.ts';
+import { Sealer, Unsealer } from '../keypair/seal.ts';
 import { createSealingKey, loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
 import { holdDataDirectory } from './data-directory.ts';
-import { type Range, Segments, sizeOf } from './segments.ts';
+import { type Range, Segments, sizeOf, without } from './segments.ts';
+import { Addresses } from './sqlite-addresses.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
 import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
+import { HandOutBook } from './sqlite-hand-outs.ts';
 import { assertInPlace } from './sqlite-place.ts';
 import {
-  type AddressRow,
   countsOf,
   metaOf,
   type PoolRow,
@@ -32,23 +32,24 @@ import {
   type Statements,
   storedPool,
 } from './sqlite-statements.ts';
-import type {
-  Counters,
-  Hit,
-  InsertReport,
-  LastEpoch,
-  LeasedAddress,
-  LeaseReport,
-  PoolCounts,
-  PoolIdentity,
-  Recovered,
-  Recovery,
-  Store,
-  StoredPool,
+import {
+  type Counters,
+  type EarlierHandOut,
+  type HandOuts,
+  type Hit,
+  type InsertReport,
+  type LeaseReport,
+  NO_HAND_OUTS,
+  type PoolCounts,
+  type PoolIdentity,
+  type Recover,
+  type Recovered,
+  type Store,
+  type StoredPool,
 } from './store.ts';
 
 /** Secrets destroyed by one call: some tens of milliseconds. */
-const DESTROY_MAX = 16_384;
+const DESTROY_MAX = 4096;
 
 export interface SqliteStoreOptions {
   readonly directory: string;
@@ -57,7 +58,7 @@ export interface SqliteStoreOptions {
   /** Without it a directory that holds no store is STORE_NOT_FOUND, and stays as it is. */
   readonly create?: boolean;
   /** Reads the journals of the last epoch; without it what was leased then is burned. */
-  readonly recover?: (last: LastEpoch) => Recovery;
+  readonly recover?: Recover;
   /** What leases are taken for: 'leased' if not given. */
   readonly durability?: Durability;
 }
@@ -76,12 +77,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const db = resources.use(openDatabase(storeFile));
     const statements = prepareStatements(db);
     const key = await sealingKeyOf(statements, sealingKey);
-    const segments = new Segments(db);
+    const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
     const epoch = transaction(db, () => {
       assertInPlace(statements, storeFile);
-      return startEpoch(statements, segments, key, options);
+      return startEpoch(books, key, options);
     });
-    return new SqliteStore({ db, storeFile, statements, segments, key, epoch }, resources.move());
+    return new SqliteStore({ db, storeFile, ...books, key, epoch }, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
   }
@@ -108,11 +109,19 @@ async function sealingKeyOf(statements: Statements, source: string): Promise<Sea
   return key;
 }
 
+/** Secrets whose time is over, and what is to stay in their place. */
+interface DueSecrets {
+  readonly pool: PoolRow;
+  readonly range: Range;
+  readonly remains: ReadonlyMap<number, Uint8Array>;
+}
+
 interface Opened {
   readonly db: DatabaseSync;
   readonly storeFile: string;
   readonly statements: Statements;
   readonly segments: Segments;
+  readonly handOuts: HandOutBook;
   readonly key: SealingKey;
   readonly epoch: Epoch;
 }
@@ -126,15 +135,15 @@ class SqliteStore implements Store {
   readonly #inode: number;
   readonly #statements: Statements;
   readonly #segments: Segments;
-  readonly #sealer: Sealer;
-  readonly #unsealer: Unsealer;
+  readonly #handOuts: HandOutBook;
+  readonly #addresses: Addresses;
   readonly #resources: DisposableStack;
   /** Destroyed secrets may still stand in the log, if only those of an epoch that was killed. */
   #isLogStale = true;
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: Opened, resources: DisposableStack) {
-    const { db, storeFile, statements, segments, key, epoch } = opened;
+    const { db, storeFile, statements, segments, handOuts, key, epoch } = opened;
     this.id = epoch.storeId;
     this.epoch = epoch.number;
     this.recovered = epoch.recovered;
@@ -143,9 +152,9 @@ class SqliteStore implements Store {
     this.#inode = statSync(storeFile).ino;
     this.#statements = statements;
     this.#segments = segments;
+    this.#handOuts = handOuts;
     this.#resources = resources;
-    this.#unsealer = new Unsealer(this.id, key);
-    this.#sealer = new Sealer({
+    const sealer = new Sealer({
       storeId: this.id,
       publicKey: key.publicKey,
       save: (sealed) =>
@@ -153,6 +162,7 @@ class SqliteStore implements Store {
           Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
         ),
     });
+    this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, key));
   }
 
   pools(): Promise<StoredPool[]> {
@@ -182,30 +192,26 @@ class SqliteStore implements Store {
   insert(hits: readonly Hit[]): Promise<InsertReport> {
     return this.#call(async () => {
       if (hits.length === 0) return { inserted: 0, duplicates: 0 };
-      await this.#sealer.prepare(hits.length);
+      await this.#addresses.prepare(hits.length);
       return this.#transaction(() => this.#insert(hits));
     });
   }
 
-  turn(pool: string, dispensed: number, wanted: number): Promise<LeaseReport> {
+  turn(
+    name: string,
+    dispensed: number,
+    wanted: number,
+    handOuts: HandOuts = NO_HAND_OUTS,
+  ): Promise<LeaseReport> {
     return this.#call(async () => {
-      const { id, keys } = this.#poolRow(pool);
-      const ranges = this.#segments.oldest(id, 'available', wanted);
-      const { leased, unsealable } = await this.#unseal(id, pool, keys, ranges);
+      const pool = this.#poolRow(name);
+      const ranges = this.#segments.oldest(pool.id, 'available', wanted);
+      const { addresses: leased, unsealable } = await this.#addresses.unseal(pool, ranges);
       try {
         return this.#transaction(() => {
-          const at = Date.now();
-          const recorded = this.#segments.dispense(id, dispensed, this.epoch, at);
-          if (recorded !== dispensed) {
-            throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
-          }
-          if (dispensed > 0) this.#statements.advance.run(dispensed, id);
-          this.#segments.lease(id, ranges, this.epoch, at);
-          for (const seq of unsealable) {
-            const burned = { to: 'burned', epoch: this.epoch, at, cause: 'unsealable' } as const;
-            this.#segments.change(id, { first: seq, last: seq }, 'leased', burned);
-          }
-          return { leased, burned: unsealable.length, counts: countsOf(this.#poolRow(pool)) };
+          this.#record(pool, dispensed, handOuts);
+          this.#lease(pool, ranges, unsealable);
+          return { leased, burned: unsealable.length, counts: countsOf(this.#poolRow(name)) };
         });
       } catch (error) {
         for (const { keypair } of leased) keypair.fill(0);
@@ -214,17 +220,34 @@ class SqliteStore implements Store {
     });
   }
 
-  addJournal(): Promise<number> {
+  handOut(key: Uint8Array): Promise<EarlierHandOut | undefined> {
+    return this.#call(async () => {
+      const found = this.#handOuts.find(key);
+      if (found === undefined) return undefined;
+      const { at, body_hash: body, count } = found;
+      const ranges = this.#handOuts.rangesOf(found);
+      const { addresses } = await this.#addresses.unseal(this.#poolRow(found.name), ranges);
+      if (addresses.length === count) return { at, body, addresses };
+      for (const { keypair } of addresses) keypair.fill(0);
+      return { at, body, addresses: undefined };
+    });
+  }
+
+  addJournal(pool: string, number: number): Promise<void> {
     return this.#call(() =>
-      this.#transaction(() => Number(this.#statements.addJournal.get()!.journals)),
+      this.#transaction(() => {
+        this.#statements.addJournal.run(number, this.#poolRow(pool).id);
+      }),
     );
   }
 
-  returnLease(pool: string): Promise<number> {
+  returnLease(name: string): Promise<number> {
     return this.#call(() =>
-      this.#transaction(() =>
-        this.#segments.changeAll(this.#poolRow(pool).id, 'leased', { to: 'available' }),
-      ),
+      this.#transaction(() => {
+        const { id, position } = this.#poolRow(name);
+        this.#handOuts.takeBack(id, this.epoch, position);
+        return this.#segments.changeAll(id, 'leased', { to: 'available' });
+      }),
     );
   }
 
@@ -232,11 +255,21 @@ class SqliteStore implements Store {
     return this.#call(() => countsOf(this.#poolRow(pool)));
   }
 
-  destroyDispensed(before: number): Promise<number> {
-    return this.#call(() => {
-      const destroyed = this.#transaction(() => this.#destroy(before));
-      if (destroyed > 0 || this.#isLogStale) this.#isLogStale = !this.#checkpoint();
-      return destroyed;
+  destroySecrets(before: number): Promise<number> {
+    return this.#call(async () => {
+      const due: DueSecrets[] = [];
+      let left = DESTROY_MAX;
+      for (const { pool_id, first: from, last } of this.#statements.oldestSecrets.all(before)) {
+        const first = Number(from);
+        const range = { first, last: Math.min(Number(last), first + left - 1) };
+        const pool = this.#statements.poolOf.get(pool_id!) as unknown as PoolRow;
+        due.push({ pool, range, remains: await this.#addresses.remains(pool, range) });
+        left -= sizeOf(range);
+        if (left === 0) break;
+      }
+      if (due.length > 0) this.#transaction(() => this.#destroy(due));
+      if (due.length > 0 || this.#isLogStale) this.#isLogStale = !this.#checkpoint();
+      return DESTROY_MAX - left;
     });
   }
 
@@ -266,86 +299,60 @@ class SqliteStore implements Store {
   }
 
   #insert(hits: readonly Hit[]): InsertReport {
-    const { addAddress, saveNextId, countGround } = this.#statements;
+    const { saveNextId, countGround } = this.#statements;
     const createdAt = Date.now();
-    const ends = new Map<string, { id: number; first: number; next: number }>();
+    const ends = new Map<string, { pool: PoolRow; first: number; next: number }>();
     const firstId = metaOf(this.#statements).next_id;
     let id = firstId;
-    for (const { pool, keypair } of hits) {
-      let end = ends.get(pool);
+    for (const { pool: name, keypair } of hits) {
+      let end = ends.get(name);
       if (end === undefined) {
-        const row = this.#poolRow(pool);
-        const first = row.ground + row.imported + 1;
-        end = { id: row.id, first, next: first };
-        ends.set(pool, end);
+        const pool = this.#poolRow(name);
+        const first = pool.ground + pool.imported + 1;
+        end = { pool, first, next: first };
+        ends.set(name, end);
       }
-      const keyHash = publicKeyHash(keypair);
-      const { dataKeyId, sealed } = this.#sealer.seal({ pool, keyHash }, keypair);
-      const { changes } = addAddress.run(
-        id,
-        end.id,
-        end.next,
-        keyHash,
-        dataKeyId,
-        sealed,
-        createdAt,
-      );
-      if (changes === 0) continue;
+      if (!this.#addresses.insert(end.pool, id, end.next, keypair, createdAt)) continue;
       id++;
       end.next++;
     }
-    for (const { id: pool, first, next } of ends.values()) {
+    for (const { pool, first, next } of ends.values()) {
       if (next === first) continue;
-      this.#segments.append(pool, { first, last: next - 1 });
-      countGround.run(next - first, pool);
+      this.#segments.append(pool.id, { first, last: next - 1 });
+      countGround.run(next - first, pool.id);
     }
     saveNextId.run(id);
     const inserted = id - firstId;
     return { inserted, duplicates: hits.length - inserted };
   }
 
-  /** The addresses of available ranges, and the seqs of those that cannot be unsealed. */
-  async #unseal(
-    poolId: number,
-    pool: string,
-    keyType: KeyType,
-    ranges: readonly Range[],
-  ): Promise<{ leased: LeasedAddress[]; unsealable: number[] }> {
-    const { addresses, dataKey } = this.#statements;
-    const rows = ranges.flatMap(
-      ({ first, last }) => addresses.all(poolId, first, last) as unknown as AddressRow[],
-    );
-    const dataKeys = await this.#unsealer.dataKeys(
-      new Set(rows.map((row) => row.data_key_id)),
-      (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,
-    );
-    const leased: LeasedAddress[] = [];
-    const unsealable = new Set(ranges.flatMap(seqsOf));
-    for (const row of rows) {
-      const place = { pool, keyHash: row.key_hash };
-      const key = dataKeys.get(row.data_key_id);
-      const keypair = key && this.#unsealer.unseal(key, place, row.sealed);
-      if (keypair === undefined) continue;
-      unsealable.delete(row.seq);
-      const { id, origin, created_at: createdAt } = row;
-      leased.push({ id, createdAt, origin, keyType, keypair });
+  #destroy(due: readonly DueSecrets[]): void {
+    for (const { pool, range, remains } of due) {
+      this.#addresses.overwrite(pool, remains);
+      this.#segments.markDestroyed(pool.id, range);
     }
-    return { leased, unsealable: [...unsealable] };
   }
 
-  #destroy(before: number): number {
-    const { oldestSecrets, overwrite } = this.#statements;
-    let left = DESTROY_MAX;
-    while (left > 0) {
-      const row = oldestSecrets.get(before);
-      if (row === undefined) break;
-      const [pool, first, last] = [row.pool_id, row.first, row.last].map(Number);
-      const range = { first: first!, last: Math.min(last!, first! + left - 1) };
-      overwrite.run(pool!, range.first, range.last);
-      this.#segments.markDestroyed(pool!, range);
-      left -= sizeOf(range);
+  /** The oldest leased addresses left; and who got some of them, or of those before. */
+  #record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
+    const recorded = this.#segments.dispense(id, dispensed, this.epoch, Date.now());
+    if (recorded !== dispensed) {
+      throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
     }
-    return DESTROY_MAX - left;
+    if (dispensed > 0) this.#statements.advance.run(dispensed, id);
+    this.#handOuts.record(id, this.epoch, position, handOuts);
+  }
+
+  /** What cannot be unsealed never comes into the queue. */
+  #lease({ id, position, leased }: PoolRow, ranges: readonly Range[], unsealable: number[]): void {
+    const at = Date.now();
+    this.#segments.lease(id, ranges, this.epoch, at);
+    for (const seq of unsealable) {
+      const burned = { to: 'burned', epoch: this.epoch, at, cause: 'unsealable' } as const;
+      this.#segments.change(id, { first: seq, last: seq }, 'leased', burned);
+    }
+    // Behind those that were leased before this turn, however many of them it records.
+    this.#handOuts.lease(id, this.epoch, position + leased, without(ranges, unsealable));
   }
 
   /**
@@ -391,8 +398,4 @@ class SqliteStore implements Store {
     // No code: whoever leases on after another took over would hand its addresses out again.
     if (epoch !== this.epoch) throw new Error(`epoch ${this.epoch} is over: ${epoch} has begun`);
   }
-}
-
-function seqsOf({ first, last }: Range): number[] {
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }

@@ -76,21 +76,50 @@ export interface LeaseReport {
   readonly counts: PoolCounts;
 }
 
-/** An epoch that has ended, cleanly or not. */
-export interface LastEpoch {
-  readonly storeId: string;
-  readonly epoch: number;
-  /** Dispense journals that were added to it. */
-  readonly journals: number;
+/** Addresses that left together, in one reply. */
+export interface HandOut {
+  /** Of the first of them in the ready queue, 0..2^32-1; the others follow. */
+  readonly position: number;
+  readonly count: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** The number of the token that they were handed out to; 0 for none. */
+  readonly token: number;
+  /** Of a request with an idempotency key: SHA-256 of the key and its scope. */
+  readonly key?: Uint8Array;
+  /** With `key`: SHA-256 of what was asked for. */
+  readonly body?: Uint8Array;
 }
 
-/** What the journals of an epoch that did not stop cleanly say. */
-export interface Recovery {
-  /** False: they are not all there. Then whatever was leased may have left. */
-  readonly isTrusted: boolean;
-  /** By pool, the position of its ready queue behind the last address that may have left. */
-  readonly ends: ReadonlyMap<string, number>;
+/** What the store has not heard of yet. */
+export interface HandOuts {
+  readonly records: readonly HandOut[];
+  /** By number of the dispense journal, the sequence behind the last of its records in `records`. */
+  readonly journals: ReadonlyMap<number, number>;
 }
+
+export const NO_HAND_OUTS: HandOuts = { records: [], journals: new Map() };
+
+/** What was handed out for an idempotency key. */
+export interface EarlierHandOut {
+  readonly at: number;
+  readonly body: Uint8Array;
+  /** In the order in which they left; undefined when their secrets are destroyed. */
+  readonly addresses: readonly LeasedAddress[] | undefined;
+}
+
+/** A dispense journal of an epoch that has ended, cleanly or not. */
+export interface LastJournal {
+  readonly storeId: string;
+  readonly epoch: number;
+  /** Of the journal in its epoch, from 1. */
+  readonly number: number;
+  /** Its records before this one are in the store. */
+  readonly recorded: number;
+}
+
+/** Reads what a journal says that the store has not; undefined if it cannot be trusted. */
+export type Recover = (journal: LastJournal) => readonly HandOut[] | undefined;
 
 /** What became of the leases of a run that did not stop cleanly, of one pool. */
 export interface Recovered {
@@ -130,15 +159,19 @@ export interface Store extends AsyncDisposable {
    * recorded as dispensed, then up to `wanted` available ones are leased, oldest first. They are
    * unsealed before it commits, so that a call that fails has leased nothing: an address that is
    * leased and was never told of would be recorded as dispensed in place of one that did leave.
+   * `handOuts` say with whom addresses went that are dispensed by this turn or were by one before.
    * RangeError if fewer than `dispensed` are leased.
    */
-  turn(pool: string, dispensed: number, wanted: number): Promise<LeaseReport>;
+  turn(pool: string, dispensed: number, wanted: number, handOuts?: HandOuts): Promise<LeaseReport>;
+
+  /** What left for an idempotency key, by its `HandOut.key`, as far as turns recorded it. */
+  handOut(key: Uint8Array): Promise<EarlierHandOut | undefined>;
 
   /**
-   * Counts one more dispense journal in, which exists by now, and returns its number in the epoch,
-   * from 1. From then on a start without that journal trusts none.
+   * Counts one more dispense journal of the pool in, which exists by now under that number. From
+   * then on a start without that journal trusts none of the pool.
    */
-  addJournal(): Promise<number>;
+  addJournal(pool: string, number: number): Promise<void>;
 
   /** Gives every leased address of the pool back to `available`: none of them was handed out. */
   returnLease(pool: string): Promise<number>;
@@ -146,11 +179,11 @@ export interface Store extends AsyncDisposable {
   counts(pool: string): Promise<PoolCounts>;
 
   /**
-   * Overwrites the sealed secrets of what was dispensed before `before` (milliseconds), the oldest
-   * first. One call takes a bounded number of them, so that others need not wait long; it is done
-   * when a call returns 0.
+   * Overwrites the sealed secrets of what was dispensed or burned before `before` (milliseconds),
+   * the oldest first; what stays is the public key. One call takes a bounded number of them, so
+   * that others need not wait long; it is done when a call returns 0.
    */
-  destroyDispensed(before: number): Promise<number>;
+  destroySecrets(before: number): Promise<number>;
 
   counters(): Promise<Counters>;
   saveCounters(counters: Counters): Promise<void>;

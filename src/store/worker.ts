@@ -10,14 +10,17 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Durability } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
+import { Dispenser } from '../pool/dispenser.ts';
+import { UnrecordedHandOuts } from '../pool/hand-outs.ts';
 import { StoreHealth } from '../pool/health.ts';
+import { type JournalFile, JournalWriter } from '../pool/journal.ts';
 import { Journals, recoverIn } from '../pool/journals.ts';
-import type { RefillCalls, SharedPool } from '../pool/pool.ts';
+import type { SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { ReadyQueue } from '../pool/ready-queue.ts';
 import { type Exclusively, Refiller } from '../pool/refill.ts';
 import { answer } from '../port.ts';
 import { openSqliteStore } from './sqlite.ts';
-import type { Counters, Hit, InsertReport, Store } from './store.ts';
+import type { Counters, HandOut, Hit, InsertReport, Store } from './store.ts';
 
 const DESTROY_EVERY_MS = 10_000;
 
@@ -46,10 +49,10 @@ export type StoreCalls = {
   insert(hits: readonly Hit[]): Promise<InsertReport>;
   saveCounters(counters: Counters): Promise<void>;
   /**
-   * Serves an HTTP thread's `RefillCalls` on a port of its own. Returns the path of the dispense
-   * journal that is made for it, if one is needed. Error: JOURNAL_UNAVAILABLE.
+   * Serves an HTTP thread's `StoreThreadCalls` on a port of its own. Returns the dispense journals
+   * that are made for it, by pool. Error: JOURNAL_UNAVAILABLE.
    */
-  connect(port: MessagePort): Promise<string | undefined>;
+  connect(port: MessagePort): Promise<ReadonlyMap<string, JournalFile>>;
   /** After the last request is answered. */
   stop(counters: Counters): Promise<void>;
 };
@@ -69,14 +72,14 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller } = opened();
-      const journal = data.durability === 'leased' ? await opened().addJournal() : undefined;
-      const refillCalls: RefillCalls = {
+      const { refiller, dispenser } = opened();
+      const journals = await opened().addJournals();
+      const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
-        commit: ({ pool, end }) => refiller.commit(pool, end),
+        dispense: ({ pool, count, receiver }) => dispenser.dispense(pool, count, receiver),
       };
-      answer(port, refillCalls, die);
-      return journal;
+      answer(port, threadCalls, die);
+      return journals;
     },
     stop: async (counters) => served?.stop(counters),
   };
@@ -86,10 +89,15 @@ if (parentPort !== null) {
 /** The open store of this thread, its refiller, and what is told of their health. */
 class ServedStore {
   readonly refiller: Refiller;
+  readonly dispenser: Dispenser;
   readonly #store: Store;
+  readonly #durability: Durability;
   readonly #journals: Journals;
-  readonly #records: number;
   #journalCount = 0;
+  readonly #pools: SharedPool[] = [];
+  readonly #handOuts = new Map<string, UnrecordedHandOuts>();
+  /** Of this thread, by pool. */
+  readonly #writers = new Map<string, JournalWriter>();
   readonly #retentionMs: number;
   readonly #exclusively = inTurn();
   readonly #log: Log;
@@ -107,9 +115,13 @@ class ServedStore {
         const { name, pattern, keys } = shared;
         const { prefix, suffix, ignoreCase } = pattern;
         const { counts } = await store.definePool({ name, prefix, suffix, ignoreCase, keys });
-        served.refiller.add(shared, counts);
+        const handOuts = new UnrecordedHandOuts();
+        served.#pools.push(shared);
+        served.#handOuts.set(name, handOuts);
+        served.refiller.add(shared, counts, handOuts);
+        served.dispenser.add(shared);
       }
-      served.#start();
+      await served.#start();
       return served;
     } catch (error) {
       await store.close();
@@ -122,7 +134,7 @@ class ServedStore {
     this.#journals = new Journals(store.id, data.directory);
     // What they said is in the store.
     this.#journals.removeAll();
-    this.#records = data.pools.reduce((sum, { queue }) => sum + new ReadyQueue(queue).capacity, 0);
+    this.#durability = data.durability;
     this.#retentionMs = data.retentionHours * 3_600_000;
     this.#log = createLog('store', data.logLevel, data.isPretty);
     this.#health = new StoreHealth(data.health);
@@ -131,16 +143,28 @@ class ServedStore {
       exclusively: this.#exclusively,
       onTurn: (pool, error, burned) => {
         this.#tally.turns++;
+        this.dispenser.sweep(pool);
         this.#note(error);
         if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
       },
+    });
+    this.dispenser = new Dispenser({
+      store,
+      exclusively: this.#exclusively,
+      refiller: this.refiller,
+      durability: data.durability,
+      windowMs: this.#retentionMs,
+      record: (pool, handOut) => this.#record(pool, handOut),
     });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
     }
   }
 
-  #start(): void {
+  async #start(): Promise<void> {
+    for (const [pool, journal] of await this.addJournals()) {
+      this.#writers.set(pool, new JournalWriter(journal));
+    }
     this.refiller.start();
     this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
   }
@@ -173,19 +197,37 @@ class ServedStore {
     return this.#exclusively(() => this.#store.saveCounters(counters));
   }
 
+  /** For one more thread that hands out, a journal of each pool; none if all replies wait for the disk. */
+  async addJournals(): Promise<ReadonlyMap<string, JournalFile>> {
+    const files = new Map<string, JournalFile>();
+    if (this.#durability === 'committed') return files;
+    for (const shared of this.#pools) {
+      files.set(shared.name, await this.#exclusively(() => this.#addJournal(shared)));
+    }
+    return files;
+  }
+
   /** A journal exists before the store counts on it. */
-  addJournal(): Promise<string> {
-    return this.#exclusively(async () => {
-      let path: string;
-      try {
-        path = this.#journals.create(this.#store.epoch, this.#journalCount + 1, this.#records);
-      } catch (cause) {
-        const detail = `${this.#journals.directory}: ${(cause as Error).message}`;
-        throw new VanityError('JOURNAL_UNAVAILABLE', detail, { cause });
-      }
-      this.#journalCount = await this.#store.addJournal();
-      return path;
-    });
+  async #addJournal({ name, queue }: SharedPool): Promise<JournalFile> {
+    const number = this.#journalCount + 1;
+    let journal: JournalFile;
+    try {
+      const records = new ReadyQueue(queue).capacity;
+      journal = this.#journals.create(this.#store.epoch, number, records);
+    } catch (cause) {
+      const detail = `${this.#journals.directory}: ${(cause as Error).message}`;
+      throw new VanityError('JOURNAL_UNAVAILABLE', detail, { cause });
+    }
+    await this.#store.addJournal(name, number);
+    this.#journalCount = number;
+    this.#handOuts.get(name)!.follow(journal);
+    return journal;
+  }
+
+  /** Of what this thread popped. */
+  #record(pool: string, handOut: HandOut): void {
+    if (this.#durability === 'committed') this.#handOuts.get(pool)!.note(handOut);
+    else this.#writers.get(pool)!.write(handOut);
   }
 
   async stop(counters: Counters): Promise<void> {
@@ -193,6 +235,8 @@ class ServedStore {
     try {
       await this.refiller.stop();
       await this.saveCounters(counters);
+      for (const writer of this.#writers.values()) writer.close();
+      for (const handOuts of this.#handOuts.values()) handOuts.close();
       this.#journals.remove();
     } finally {
       await this.#exclusively(() => this.#store.close());
@@ -203,7 +247,7 @@ class ServedStore {
     try {
       const before = Date.now() - this.#retentionMs;
       // A bounded number each, with the turns of the pools in between.
-      while ((await this.#exclusively(() => this.#store.destroyDispensed(before))) > 0);
+      while ((await this.#exclusively(() => this.#store.destroySecrets(before))) > 0);
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
       this.#note(error);

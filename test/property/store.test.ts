@@ -124,9 +124,10 @@ async function apply(call: Call, model: Model, stores: SqliteStores, store: Stor
       return store;
     }
     case 'destroy': {
-      const dispensed = model.pools.reduce((sum, pool) => sum + pool.dispensed - pool.destroyed, 0);
-      assert.equal(await store.destroyDispensed(LATER), dispensed);
-      for (const pool of model.pools) pool.destroyed = pool.dispensed;
+      const over = ({ dispensed, burned, destroyed }: ModelPool) => dispensed + burned - destroyed;
+      const due = model.pools.reduce((sum, pool) => sum + over(pool), 0);
+      assert.equal(await store.destroySecrets(LATER), due);
+      for (const pool of model.pools) pool.destroyed = pool.dispensed + pool.burned;
       return store;
     }
     case 'reopen': {

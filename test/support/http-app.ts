@@ -52,6 +52,7 @@ export async function testApp(
   let isDraining = false;
   const app = await buildApp({
     pools,
+    dispense: (pool, count, receiver, isGone) => pool.dispense(count, receiver, isGone),
     storeHealth,
     metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
     version: '0.0.0-test',

@@ -100,7 +100,7 @@ const OPERATIONS: Record<string, (subject: Subject) => Promise<number>> = {
   dispense: async ({ store }) => (await store.turn('pet', 1, 0)).leased.length,
   both: async ({ store }) => (await store.turn('pet', 1, 1)).leased.length,
   returnLease: ({ store }) => store.returnLease('pet'),
-  destroy: ({ store }) => store.destroyDispensed(LATER),
+  destroy: ({ store }) => store.destroySecrets(LATER),
   reopen: async (subject) => {
     await subject.reopen();
     return subject.store.recovered.pet?.burned ?? 0;
@@ -143,7 +143,7 @@ const GRID: Record<string, Record<string, readonly [touched: number | string, fi
     dispense: [REFUSED, '0 0 0 4'],
     both: [REFUSED, '0 0 0 4'],
     returnLease: [0, '0 0 0 4'],
-    destroy: [0, '0 0 0 4'],
+    destroy: [4, '0 0 0 4'],
     reopen: [0, '0 0 0 4'],
   },
   mixed: {
@@ -308,7 +308,7 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       const hits = await subject.insert(4);
       await subject.store.turn('pet', 0, 3);
       await subject.store.turn('pet', 2, 0);
-      await subject.store.destroyDispensed(LATER);
+      await subject.store.destroySecrets(LATER);
       assert.deepEqual(await subject.store.insert(hits), { inserted: 0, duplicates: 4 });
       await subject.reopen();
       assert.equal(await subject.figures(), '1 0 2 1');
@@ -373,15 +373,18 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       assert.deepEqual(await subject.store.counters(), { attempts: 2 ** 53 - 1, hits: 2 });
     });
 
-    test('only what was dispensed before a time is destroyed, once', async () => {
+    test('only what was dispensed or burned before a time is destroyed, once', async () => {
       await using subject = await open();
       await subject.insert(3);
       await subject.store.turn('pet', 0, 3);
       await subject.store.turn('pet', 2, 0);
-      assert.equal(await subject.store.destroyDispensed(Date.now() - 60_000), 0);
-      assert.equal(await subject.store.destroyDispensed(LATER), 2);
-      assert.equal(await subject.store.destroyDispensed(LATER), 0);
+      assert.equal(await subject.store.destroySecrets(Date.now() - 60_000), 0);
+      assert.equal(await subject.store.destroySecrets(LATER), 2);
+      assert.equal(await subject.store.destroySecrets(LATER), 0);
       assert.equal(await subject.figures(), '0 1 2 0');
+      await subject.reopen();
+      assert.equal(await subject.store.destroySecrets(LATER), 1, 'burned by now');
+      assert.equal(await subject.figures(), '0 0 2 1');
     });
 
     test('an empty batch and an empty turn are nothing', async () => {

@@ -6,6 +6,7 @@ import { loadConfig } from '../../src/config.ts';
 import { ERRORS, type ErrorCode, VanityError } from '../../src/errors.ts';
 import { grindingBoard, sharePool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
+import type { HandOut } from '../../src/store/store.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
 const LOCAL = { host: '127.0.0.1:5057' };
@@ -152,9 +153,9 @@ test('a store that fails leaves the ready addresses to be had', async () => {
 test('a hand-out that cannot be recorded does not leave', async () => {
   const records: unknown[] = [];
   let isBroken = false;
-  const { app, shared } = await testApp(undefined, true, (...record) => {
+  const { app, shared } = await testApp(undefined, true, (pool, { position, count }) => {
     if (isBroken) throw new VanityError('JOURNAL_UNAVAILABLE', 'no space');
-    records.push(record);
+    records.push([pool, position, count]);
   });
   const addresses = fillPool(shared, 6);
   const ask = () =>
@@ -197,13 +198,34 @@ test('bad bodies are refused by name and nothing is handed out', async () => {
   assert.equal((await post('{"count":2}')).json().addresses.length, 2, 'all four were left');
 });
 
-test('an idempotency key is refused rather than ignored', async () => {
-  const { app, shared } = await testApp();
-  fillPool(shared, 1);
-  const headers = { ...LOCAL, 'idempotency-key': 'a' };
-  const reply = await app.inject({ method: 'POST', url: DISPENSE, headers });
-  assertProblem(reply, 'REQUEST_INVALID', /idempotency-key/);
-  assert.equal((await app.inject({ url: '/v1/pools/pet', headers: LOCAL })).json().ready, 1);
+test('an idempotency key is told of by hashes that know its pool and what was asked for', async () => {
+  const records: HandOut[] = [];
+  const { app, shared } = await testApp(undefined, true, (_, handOut) => records.push(handOut));
+  fillPool(shared, 10);
+  const ask = async (key: string, payload?: object) => {
+    const headers = { ...LOCAL, 'idempotency-key': key };
+    const reply = await app.inject({
+      method: 'POST',
+      url: DISPENSE,
+      headers,
+      ...(payload && { payload }),
+    });
+    assert.equal(reply.statusCode, 200, reply.body);
+    const { key: keyHash, body } = records.at(-1)!;
+    assert.equal(keyHash!.length, 32);
+    return [keyHash, body].map((bytes) => Buffer.from(bytes!).toString('hex'));
+  };
+  const [key, one] = await ask('a key');
+  assert.deepEqual(await ask('a key', { count: 1 }), [key, one], 'one is what no body means');
+  const [same, two] = await ask('a key', { count: 2 });
+  assert.equal(same, key);
+  assert.notEqual(two, one);
+  assert.notEqual((await ask('another key'))[0], key);
+  for (const bad of ['', 'é', 'x'.repeat(256), 'tab\tinside']) {
+    const headers = { ...LOCAL, 'idempotency-key': bad };
+    const reply = await app.inject({ method: 'POST', url: DISPENSE, headers });
+    assertProblem(reply, 'IDEMPOTENCY_KEY_INVALID', /printable ASCII/);
+  }
 });
 
 test('unknown pools, routes and methods', async () => {

@@ -17,9 +17,9 @@ test('every error has an HTTP status of an error and a title that says what is w
   assert.equal(new Set(entries.map(([, { title }]) => title)).size, entries.length);
 });
 
-test('trying again helps only against what passes: 503, 408 and a server that is not there', () => {
+test('trying again helps only against what passes: 503, 408, 409 and a server that is not there', () => {
   for (const [code, { status, retryable }] of entries) {
-    const passes = status === 503 || status === 408 || code === 'SERVER_UNREACHABLE';
+    const passes = [408, 409, 503].includes(status) || code === 'SERVER_UNREACHABLE';
     assert.equal(retryable, passes, code);
   }
 });

@@ -1,76 +1,114 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
 import {
   createJournal,
+  JournalReader,
   type JournalRecord,
   JournalWriter,
   readJournal,
 } from '../../src/pool/journal.ts';
-import { countsBoard, sharePool } from '../../src/pool/pool.ts';
 import { isBefore } from '../../src/pool/ready-queue.ts';
+import type { HandOut } from '../../src/store/store.ts';
 
 const IDENTITY = { storeId: '0f'.repeat(16), epoch: 7, number: 2, bootId: 'this-start' };
-const SLOT = 128;
+const SLOT = 96;
+const AT = Date.UTC(2026, 0, 1);
 
 function journalOf(records: number) {
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   const path = join(directory, 'journal');
-  createJournal(path, IDENTITY, records);
-  const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
-  const writer = new JournalWriter(path, [shared]);
+  const file = createJournal(path, IDENTITY, records);
+  const writer = new JournalWriter(file);
+  const reader = new JournalReader(file);
   return {
     path,
-    writer,
-    board: countsBoard(shared),
+    reader,
+    write: (position: number, count: number, more: Partial<HandOut> = {}) =>
+      writer.write({ position, count, at: AT, token: 0, ...more }),
     read: () => readJournal(path, IDENTITY),
     [Symbol.dispose]() {
       writer.close();
+      reader.close();
       rmSync(directory, { recursive: true });
     },
   };
 }
 
-const withoutTime = (records: readonly JournalRecord[]) =>
-  records.map(({ pool, position, count }) => [pool, position, count]);
+const places = (records: readonly JournalRecord[]) =>
+  records.map(({ position, count }) => [position, count]);
 
 test('what was written is read, in its order, by whoever comes later', () => {
   using journal = journalOf(10);
-  const before = Date.now();
-  journal.writer.write('pet', 0, 1);
-  journal.writer.write('pet', 1, 1000);
-  journal.writer.write('pet', 2 ** 32 - 1, 3);
-  const records = journal.read()!;
-  assert.deepEqual(withoutTime(records), [
-    ['pet', 0, 1],
-    ['pet', 1, 1000],
-    ['pet', 2 ** 32 - 1, 3],
+  const [key, body] = [randomBytes(32), randomBytes(32)];
+  journal.write(0, 1);
+  journal.write(1, 1000, { token: 2 ** 32 - 1 });
+  journal.write(2 ** 32 - 1, 3, { token: 7, key, body });
+  journal.write(2, 1);
+  const first = { at: AT, token: 0 };
+  assert.deepEqual(journal.read(), [
+    { sequence: 0, position: 0, count: 1, ...first },
+    { sequence: 1, position: 1, count: 1000, at: AT, token: 2 ** 32 - 1 },
+    { sequence: 2, position: 2 ** 32 - 1, count: 3, at: AT, token: 7, key, body },
+    { sequence: 3, position: 2, count: 1, ...first },
   ]);
-  for (const { at } of records) assert.ok(at >= before && at <= Date.now());
   assert.equal(statSync(journal.path).mode & 0o777, 0o600);
   assert.equal(statSync(journal.path).size, 11 * SLOT, 'all of it was there from the start');
 });
 
-test('a slot is used again when the store has recorded what it says, and not before', () => {
+test('a slot is used again when the store has what it says, and not before', () => {
   using journal = journalOf(3);
-  for (const position of [0, 1, 2]) journal.writer.write('pet', position, 1);
-  assert.throws(() => journal.writer.write('pet', 3, 1), { code: 'JOURNAL_UNAVAILABLE' });
-  journal.board.write({ position: 1 });
-  journal.writer.write('pet', 3, 1);
-  assert.throws(() => journal.writer.write('pet', 4, 1), { code: 'JOURNAL_UNAVAILABLE' });
-  assert.deepEqual(withoutTime(journal.read()!), [
-    ['pet', 1, 1],
-    ['pet', 2, 1],
-    ['pet', 3, 1],
+  for (const position of [0, 1, 2]) journal.write(position, 1);
+  assert.throws(() => journal.write(3, 1), { code: 'JOURNAL_UNAVAILABLE' });
+  assert.equal(journal.reader.read().records.length, 3);
+  assert.throws(() => journal.write(3, 1), { code: 'JOURNAL_UNAVAILABLE' }, 'read is not stored');
+  journal.reader.confirm();
+  journal.write(3, 1);
+  assert.deepEqual(places(journal.read()!), [
+    [1, 1],
+    [2, 1],
+    [3, 1],
   ]);
+});
+
+test('the reader of a running server gets each record once it is confirmed, and none before', () => {
+  using journal = journalOf(3);
+  const { reader } = journal;
+  assert.equal(reader.isPending, false);
+  journal.write(0, 1);
+  assert.ok(reader.isPending);
+  assert.deepEqual(places(reader.read().records), [[0, 1]]);
+  assert.deepEqual(places(reader.read().records), [[0, 1]], 'again: it was not confirmed');
+  journal.write(1, 1);
+  reader.confirm();
+  journal.write(2, 1);
+  journal.write(3, 1); // in the slot of the first
+  const { records, end } = reader.read();
+  assert.deepEqual(places(records), [
+    [1, 1],
+    [2, 1],
+    [3, 1],
+  ]);
+  assert.equal(end, 4);
+  reader.confirm();
+  assert.equal(reader.isPending, false);
+});
+
+test('a journal that somebody else changed stops the server rather than being believed', () => {
+  using journal = journalOf(3);
+  journal.write(0, 1);
+  const bytes = readFileSync(journal.path);
+  bytes[SLOT + 4]! ^= 1;
+  writeFileSync(journal.path, bytes);
+  assert.throws(() => journal.reader.read(), /changed by somebody else/);
 });
 
 test('the journal of another store, epoch, number or start of the machine is none', () => {
   using journal = journalOf(2);
-  journal.writer.write('pet', 0, 1);
+  journal.write(0, 1);
   const others = [{ storeId: 'ff'.repeat(16) }, { epoch: 8 }, { number: 1 }, { bootId: 'other' }];
   for (const other of others) {
     assert.equal(readJournal(journal.path, { ...IDENTITY, ...other }), undefined);
@@ -80,9 +118,9 @@ test('the journal of another store, epoch, number or start of the machine is non
 
 test('a record that is torn at any byte is not read, and the others are', () => {
   using journal = journalOf(3);
-  journal.writer.write('pet', 0, 1);
+  journal.write(0, 1);
   const before = readFileSync(journal.path);
-  journal.writer.write('pet', 1, 7);
+  journal.write(1, 7);
   const after = readFileSync(journal.path);
   for (let cut = 0; cut < SLOT; cut++) {
     const torn = Buffer.from(before);

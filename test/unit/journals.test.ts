@@ -5,11 +5,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Durability, loadConfig } from '../../src/config.ts';
+import type { Durability } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { JournalWriter } from '../../src/pool/journal.ts';
 import { Journals, recoverIn } from '../../src/pool/journals.ts';
-import { sharePool } from '../../src/pool/pool.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 
@@ -46,15 +45,19 @@ class Crashed implements AsyncDisposable {
     await this.store.turn('pet', recorded, 0);
   }
 
-  /** A journal of one more thread, with these pops in it. */
-  async journal(...pops: readonly (readonly [position: number, count: number])[]): Promise<string> {
-    const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
-    const path = this.journals.create(this.store.epoch, this.#next++, 100);
-    await this.store.addJournal();
-    const writer = new JournalWriter(path, [shared]);
-    for (const [position, count] of pops) writer.write('pet', position, count);
+  /** A journal of one more thread, with these pops in it: its path. */
+  async journal(
+    ...pops: readonly (readonly [position: number, count: number, key?: Uint8Array])[]
+  ): Promise<string> {
+    const file = this.journals.create(this.store.epoch, this.#next, 100);
+    await this.store.addJournal('pet', this.#next++);
+    const writer = new JournalWriter(file);
+    for (const [position, count, key] of pops) {
+      const receiver = key === undefined ? { token: 0 } : { token: 0, key, body: key };
+      writer.write({ position, count, at: Date.now(), ...receiver });
+    }
     writer.close();
-    return path;
+    return file.path;
   }
   #next = 1;
 
@@ -113,7 +116,7 @@ test('one journal of two is lost: all that was leased is burned', async () => {
 test('a journal that is damaged in its header is lost', async () => {
   await using crashed = new Crashed();
   await crashed.lease(20, 5);
-  writeFileSync(await crashed.journal([5, 1]), Buffer.alloc(12_928));
+  writeFileSync(await crashed.journal([5, 1]), Buffer.alloc(9696));
   assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
 });
 
@@ -131,13 +134,41 @@ test('of a committed epoch the rest is returned whatever is lost: nothing left u
   assert.deepEqual((await crashed.restart()).counts, [5, 15, 0]);
 });
 
+test('what a journal says of an idempotency key is known after the crash', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  const [recorded, late, last] = [randomBytes(32), randomBytes(32), randomBytes(32)];
+  // The store has recorded the pops of the first two, but not for whom they were.
+  await crashed.journal([1, 2, recorded], [9, 1, last]);
+  await crashed.journal([4, 1, late], [5, 4]);
+  await crashed.restart();
+  const idsOf = async (key: Uint8Array) =>
+    (await crashed.store.handOut(key))!.addresses!.map(({ id }) => id);
+  assert.deepEqual(await idsOf(recorded), [2, 3]);
+  assert.deepEqual(await idsOf(late), [5]);
+  assert.deepEqual(await idsOf(last), [10]);
+  assert.equal(await crashed.store.handOut(randomBytes(32)), undefined);
+});
+
+test('records that the store has are not read again', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 0);
+  const key = randomBytes(32);
+  await crashed.journal([0, 2, key], [2, 1]);
+  const records = [{ position: 0, count: 2, at: 1, token: 0, key, body: key }];
+  await crashed.store.turn('pet', 2, 0, { records, journals: new Map([[1, 1]]) });
+  const { dispensed } = await crashed.restart();
+  assert.equal(dispensed, 1);
+  assert.equal((await crashed.store.handOut(key))!.at, 1, 'as it was recorded first');
+});
+
 test('positions start again with each epoch', async () => {
   await using crashed = new Crashed();
   await crashed.lease(20, 5);
   await crashed.journal([5, 5]);
   await crashed.restart(); // 10 dispensed, 10 returned
   await crashed.store.turn('pet', 0, 10);
-  await crashed.store.addJournal();
+  await crashed.store.addJournal('pet', 1);
   crashed.journals.create(crashed.store.epoch, 1, 10);
   const { dispensed, returned } = await crashed.restart();
   assert.deepEqual([dispensed, returned], [0, 10]);

@@ -8,9 +8,11 @@ import { shownDifficulty } from '../../keypair/difficulty.ts';
 import type { Pool } from '../../pool/pool.ts';
 import type { ReadyAddress } from '../../pool/ready-queue.ts';
 import type { App, AppDeps } from '../app.ts';
+import { receiverOf } from '../idempotency.ts';
 import {
   DispenseBody,
   Dispensed,
+  IdempotencyHeaders,
   PoolList,
   PoolParams,
   type PoolView,
@@ -20,7 +22,7 @@ import {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-export function poolRoutes(app: App, { pools }: AppDeps): void {
+export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
   const find = (name: string): Pool => {
     const pool = pools.get(name);
     if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
@@ -59,24 +61,20 @@ export function poolRoutes(app: App, { pools }: AppDeps): void {
         summary: 'Hand out addresses, each of them once and for ever',
         description: 'All of `count` or none. Without a body: one.',
         tags: ['pools'],
+        headers: IdempotencyHeaders,
         params: PoolParams,
         body: DispenseBody,
         response: { 200: Dispensed, default: ProblemView },
       },
       preValidation: emptyBodyIsOne,
     },
-    ({ params, body, headers }, reply) => {
-      if (headers['idempotency-key'] !== undefined) {
-        // A client that sends one relies on it: to ignore it would hand out twice.
-        const detail = 'idempotency-key: not served by this version; nothing was handed out';
-        throw new VanityError('REQUEST_INVALID', detail);
-      }
+    ({ params, body, raw }, reply) => {
       const pool = find(params.pool);
       const count = body.count ?? 1;
-      const ready = pool.pop(count);
-      if (ready !== undefined) return send(reply, ready);
-      const isGone = () => reply.raw.destroyed;
-      return pool.dispense(count, isGone).then((addresses) => send(reply, addresses));
+      const receiver = receiverOf(raw, `dispense\0${params.pool}`, String(count));
+      const addresses = dispense(pool, count, receiver, () => reply.raw.destroyed);
+      if (Array.isArray(addresses)) return send(reply, addresses);
+      return addresses.then((waitedFor) => send(reply, waitedFor));
     },
   );
 }

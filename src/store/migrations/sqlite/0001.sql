@@ -8,8 +8,6 @@ CREATE TABLE meta (
   sealing_key BLOB CHECK (length(sealing_key) = 32),
   next_id INTEGER NOT NULL CHECK (next_id >= 1),
   epoch INTEGER NOT NULL CHECK (epoch >= 0),
-  -- Dispense journals of this epoch.
-  journals INTEGER NOT NULL CHECK (journals >= 0),
   -- What the leases of this epoch were taken for: 'leased' (they may leave before a turn records
   -- it, the journals know) or 'committed' (nothing leaves before).
   durability TEXT NOT NULL CHECK (durability IN ('leased', 'committed')),
@@ -17,7 +15,7 @@ CREATE TABLE meta (
   place TEXT
 ) STRICT;
 
-INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0, 0, 'leased', NULL);
+INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), NULL, 1, 0, 'leased', NULL);
 
 CREATE TABLE data_keys (
   id INTEGER PRIMARY KEY,
@@ -40,8 +38,8 @@ CREATE TABLE pools (
   burned INTEGER NOT NULL DEFAULT 0 CHECK (burned >= 0),
   ground INTEGER NOT NULL DEFAULT 0 CHECK (ground >= 0),
   imported INTEGER NOT NULL DEFAULT 0 CHECK (imported >= 0),
-  -- Dispensed by turns of this epoch, as the 32-bit position of the ready queue.
-  position INTEGER NOT NULL DEFAULT 0 CHECK (position BETWEEN 0 AND 4294967295),
+  -- Recorded by turns of this epoch: the position of the ready queue, which counts from 0.
+  position INTEGER NOT NULL DEFAULT 0 CHECK (position >= 0),
   CHECK (available + leased + reserved + dispensed + burned = ground + imported)
 ) STRICT;
 
@@ -53,7 +51,7 @@ CREATE TABLE addresses (
   -- SHA-256 of the public key. Kept for ever: what was here once cannot come in again.
   key_hash BLOB NOT NULL UNIQUE CHECK (length(key_hash) = 32),
   data_key_id INTEGER NOT NULL REFERENCES data_keys,
-  -- Zeros after the secret was destroyed.
+  -- After the secret was destroyed: the public key (zeros if it could not be read), then zeros.
   sealed BLOB NOT NULL CHECK (length(sealed) = 92),
   origin TEXT NOT NULL CHECK (origin IN ('ground', 'imported')),
   created_at INTEGER NOT NULL,
@@ -90,7 +88,7 @@ CREATE TABLE segments (
   -- 'restored' (it may have left another copy of the store).
   cause TEXT NOT NULL CHECK ((cause <> '') = (state = 'burned')),
   is_destroyed INTEGER NOT NULL DEFAULT 0
-    CHECK (is_destroyed = 0 OR (is_destroyed = 1 AND state = 'dispensed')),
+    CHECK (is_destroyed = 0 OR (is_destroyed = 1 AND state IN ('dispensed', 'burned'))),
   PRIMARY KEY (pool_id, first),
   CHECK (last >= first)
 ) STRICT, WITHOUT ROWID;
@@ -99,7 +97,7 @@ CREATE INDEX segments_waiting ON segments (pool_id, state, lease, first)
   WHERE state IN ('available', 'leased');
 
 CREATE INDEX segments_secret ON segments (changed_at)
-  WHERE state = 'dispensed' AND is_destroyed = 0;
+  WHERE state IN ('dispensed', 'burned') AND is_destroyed = 0;
 
 CREATE TRIGGER segments_transition BEFORE UPDATE OF state ON segments
 WHEN (OLD.state, NEW.state) NOT IN (
@@ -139,6 +137,43 @@ WHEN (OLD.state, OLD.last) IS NOT (
 BEGIN
   SELECT RAISE(ABORT, 'a segment that would be lost');
 END;
+
+-- Dispense journals of this epoch, and up to which record of each the store has recorded them.
+CREATE TABLE journals (
+  number INTEGER PRIMARY KEY CHECK (number >= 1),
+  pool_id INTEGER NOT NULL REFERENCES pools,
+  recorded INTEGER NOT NULL DEFAULT 0 CHECK (recorded >= 0)
+) STRICT;
+
+-- Which addresses had which positions of a ready queue: those of seqs first to last, in this
+-- order, from `position` on.
+CREATE TABLE leases (
+  pool_id INTEGER NOT NULL REFERENCES pools,
+  epoch INTEGER NOT NULL,
+  position INTEGER NOT NULL CHECK (position >= 0),
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  PRIMARY KEY (pool_id, epoch, position),
+  CHECK (last >= first)
+) STRICT, WITHOUT ROWID;
+
+-- What left together, in one reply: `count` positions from `position` on. Kept for ever. A
+-- dispensed address that is in none was taken by a thread that died before it could say for whom.
+CREATE TABLE hand_outs (
+  id INTEGER PRIMARY KEY,
+  pool_id INTEGER NOT NULL REFERENCES pools,
+  epoch INTEGER NOT NULL,
+  position INTEGER NOT NULL CHECK (position >= 0),
+  count INTEGER NOT NULL CHECK (count >= 1),
+  -- Milliseconds since 1970.
+  at INTEGER NOT NULL,
+  -- 0 for none.
+  token_id INTEGER NOT NULL,
+  -- SHA-256 of the idempotency key and its scope, and of what was asked for; NULL without one.
+  key_hash BLOB UNIQUE CHECK (length(key_hash) = 32),
+  body_hash BLOB CHECK (length(body_hash) = 32),
+  UNIQUE (pool_id, epoch, position)
+) STRICT;
 
 CREATE TABLE counters (
   name TEXT PRIMARY KEY,

@@ -1,0 +1,33 @@
+/**
+ * The `Idempotency-Key` header: what makes a repeated request the same one. Only hashes of it
+ * leave here, since a key may say something about its user. Runs in the HTTP threads.
+ */
+import { hash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { VanityError } from '../errors.ts';
+import { NOBODY, type Receiver } from '../pool/pool.ts';
+
+const HEADER = 'idempotency-key';
+const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
+
+/**
+ * Whom a request is for. A key counts within its `scope` (token, route and pool); `body` is what was
+ * asked for, in one form for all ways to write it. Error: IDEMPOTENCY_KEY_INVALID.
+ */
+export function receiverOf(request: IncomingMessage, scope: string, body: string): Receiver {
+  const key = request.headers[HEADER];
+  if (key === undefined) return NOBODY;
+  // Node joins several to one text.
+  const times = request.rawHeaders.filter((text) => text.toLowerCase() === HEADER).length;
+  if (typeof key !== 'string' || times !== 1 || !PRINTABLE.test(key)) {
+    throw new VanityError(
+      'IDEMPOTENCY_KEY_INVALID',
+      'idempotency-key: allowed: one header of 1 to 255 printable ASCII characters',
+    );
+  }
+  return { ...NOBODY, key: sha256(`${scope}\0${key}`), body: sha256(body) };
+}
+
+function sha256(text: string): Buffer {
+  return hash('sha256', text, 'buffer');
+}

@@ -1,0 +1,156 @@
+/**
+ * Hand-outs that have to wait for the store: with an idempotency key, or for the disk. Runs in the
+ * store thread, the only one of its kind, so that two requests with one key meet here whichever
+ * HTTP threads they came to.
+ *
+ * A key is looked up in what is not recorded yet, then in the store; only a key that is in neither
+ * is served anew. What was popped for it stays in memory until a turn has recorded it with the
+ * key, so there is no moment at which a key that was served is in neither. An error is not kept:
+ * the next request with that key begins anew.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Durability } from '../config.ts';
+import { VanityError } from '../errors.ts';
+import type { EarlierHandOut, Store } from '../store/store.ts';
+import { type Hands, Pool, type Receiver, type SharedPool } from './pool.ts';
+import { isBefore, type ReadyAddress } from './ready-queue.ts';
+import { type Exclusively, type Refiller, readyAddress } from './refill.ts';
+
+/** For the first of two requests with one key to be served. */
+const IN_FLIGHT_MS = 5000;
+
+export interface DispenserOptions {
+  readonly store: Store;
+  readonly exclusively: Exclusively;
+  readonly refiller: Refiller;
+  readonly durability: Durability;
+  /** Milliseconds for which a key is answered with what it got. */
+  readonly windowMs: number;
+  readonly record: Hands['record'];
+}
+
+interface Served {
+  readonly pool: string;
+  readonly body: Uint8Array;
+  readonly addresses: Promise<ReadyAddress[]>;
+  /** Position of the queue behind them; undefined until they are popped. */
+  end: number | undefined;
+}
+
+export class Dispenser {
+  readonly #options: DispenserOptions;
+  readonly #pools = new Map<string, Pool>();
+  /** By idempotency key: what is in flight or not recorded yet. */
+  readonly #served = new Map<string, Served>();
+
+  constructor(options: DispenserOptions) {
+    this.#options = options;
+  }
+
+  add(shared: SharedPool): void {
+    const { refiller, record } = this.#options;
+    const refill = (pool: string, count: number) => refiller.refill(pool, count);
+    this.#pools.set(shared.name, new Pool(shared, { refill, record }));
+  }
+
+  /**
+   * All `count` addresses or none. Errors: POOL_EMPTY, STORE_UNAVAILABLE, JOURNAL_UNAVAILABLE, and
+   * with a key IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_EXPIRED.
+   */
+  async dispense(pool: string, count: number, receiver: Receiver): Promise<ReadyAddress[]> {
+    const { refiller, durability } = this.#options;
+    const addresses = await (receiver.key === undefined
+      ? this.#poolOf(pool).dispense(count, receiver)
+      : this.#once(pool, count, receiver, receiver.key, receiver.body!));
+    if (durability === 'committed') await refiller.commit(pool);
+    return addresses;
+  }
+
+  /** After a turn: forgets what it recorded. */
+  sweep(pool: string): void {
+    const before = this.#options.refiller.recordedBefore(pool);
+    for (const [id, served] of this.#served) {
+      const { end } = served;
+      if (served.pool === pool && end !== undefined && !isBefore(before, end)) {
+        this.#served.delete(id);
+      }
+    }
+  }
+
+  async #once(
+    pool: string,
+    count: number,
+    receiver: Receiver,
+    key: Uint8Array,
+    body: Uint8Array,
+  ): Promise<ReadyAddress[]> {
+    const id = Buffer.from(key).toString('base64');
+    const first = this.#served.get(id);
+    if (first !== undefined) {
+      assertSame(first.body, body);
+      return Promise.race([first.addresses, inFlight()]);
+    }
+    const served: Served = {
+      pool,
+      body,
+      addresses: this.#lookUpOrPop(pool, count, receiver, key, body, (end) => {
+        served.end = end;
+      }),
+      end: undefined,
+    };
+    this.#served.set(id, served);
+    try {
+      return await served.addresses;
+    } finally {
+      // Not popped now: in the store, or refused.
+      if (served.end === undefined) this.#served.delete(id);
+    }
+  }
+
+  async #lookUpOrPop(
+    pool: string,
+    count: number,
+    receiver: Receiver,
+    key: Uint8Array,
+    body: Uint8Array,
+    onPopped: (end: number) => void,
+  ): Promise<ReadyAddress[]> {
+    const { store, exclusively } = this.#options;
+    const earlier = await exclusively(() => store.handOut(key));
+    if (earlier !== undefined) return this.#again(earlier, body);
+    const from = this.#poolOf(pool);
+    const addresses = await from.dispense(count, receiver);
+    onPopped(from.head);
+    return addresses;
+  }
+
+  #again({ at, body: earlier, addresses }: EarlierHandOut, body: Uint8Array): ReadyAddress[] {
+    const isOver = Date.now() - at > this.#options.windowMs;
+    const again = addresses?.map(readyAddress);
+    for (const { keypair } of addresses ?? []) keypair.fill(0);
+    if (isOver || again === undefined) {
+      const detail = 'idempotency-key: its reply is kept no longer; nothing was handed out';
+      throw new VanityError('IDEMPOTENCY_EXPIRED', detail);
+    }
+    assertSame(earlier, body);
+    return again;
+  }
+
+  #poolOf(name: string): Pool {
+    const pool = this.#pools.get(name);
+    if (pool !== undefined) return pool;
+    throw new VanityError('POOL_NOT_FOUND', `pool ${name}: not served here`);
+  }
+}
+
+function assertSame(earlier: Uint8Array, body: Uint8Array): void {
+  if (Buffer.compare(earlier, body) === 0) return;
+  const detail = 'idempotency-key: used before with another body; nothing was handed out';
+  throw new VanityError('IDEMPOTENCY_MISMATCH', detail);
+}
+
+async function inFlight(): Promise<never> {
+  await sleep(IN_FLIGHT_MS, undefined, { ref: false });
+  const detail = 'idempotency-key: a request with it is still being answered';
+  throw new VanityError('IDEMPOTENCY_IN_FLIGHT', detail, { retryAfterSeconds: 1 });
+}

@@ -1,0 +1,112 @@
+/**
+ * The rows of addresses: sealed when they come in, unsealed when they leave, overwritten when their
+ * time is over. Runs in the store thread. What needs an await (making or opening a data key) is
+ * apart from what belongs in a transaction of the caller.
+ */
+import type { KeyObject } from 'node:crypto';
+import { KEYPAIR_BYTES, type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
+import { publicKeyHash, SEALED_BYTES, type Sealer, type Unsealer } from '../keypair/seal.ts';
+import { type Range, sizeOf } from './segments.ts';
+import type { Statements } from './sqlite-statements.ts';
+import type { LeasedAddress, Origin } from './store.ts';
+
+interface AddressRow {
+  readonly id: number;
+  readonly seq: number;
+  readonly key_hash: Uint8Array;
+  readonly data_key_id: number;
+  readonly sealed: Uint8Array;
+  readonly origin: Origin;
+  readonly created_at: number;
+}
+
+/** The pool that rows are of. */
+export interface PoolOfRows {
+  readonly id: number;
+  readonly name: string;
+  readonly keys: KeyType;
+}
+
+export class Addresses {
+  readonly #statements: Statements;
+  readonly #sealer: Sealer;
+  readonly #unsealer: Unsealer;
+
+  constructor(statements: Statements, sealer: Sealer, unsealer: Unsealer) {
+    this.#statements = statements;
+    this.#sealer = sealer;
+    this.#unsealer = unsealer;
+  }
+
+  /** Before so many calls of `insert`. */
+  prepare(rows: number): Promise<void> {
+    return this.#sealer.prepare(rows);
+  }
+
+  /** False if the store has seen the public key before, in whatever state. */
+  insert(pool: PoolOfRows, id: number, seq: number, keypair: Uint8Array, at: number): boolean {
+    const keyHash = publicKeyHash(keypair);
+    const { dataKeyId, sealed } = this.#sealer.seal({ pool: pool.name, keyHash }, keypair);
+    const { addAddress } = this.#statements;
+    return addAddress.run(id, pool.id, seq, keyHash, dataKeyId, sealed, at).changes > 0;
+  }
+
+  /** The addresses of the ranges in their order, and the seqs of those that cannot be unsealed. */
+  async unseal(
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
+    const addresses: LeasedAddress[] = [];
+    const unsealable = new Set(ranges.flatMap(seqsOf));
+    for (const [row, keypair] of await this.#open(pool, ranges)) {
+      unsealable.delete(row.seq);
+      const { id, origin, created_at: createdAt } = row;
+      addresses.push({ id, createdAt, origin, keyType: pool.keys, keypair });
+    }
+    return { addresses, unsealable: [...unsealable] };
+  }
+
+  /** What is to stay in place of each sealed secret of the range, by seq. */
+  async remains(pool: PoolOfRows, range: Range): Promise<Map<number, Uint8Array>> {
+    const remains = new Map<number, Uint8Array>();
+    for (const seq of seqsOf(range)) remains.set(seq, new Uint8Array(SEALED_BYTES));
+    for (const [row, keypair] of await this.#open(pool, [range])) {
+      remains.get(row.seq)!.set(keypair.subarray(SEED_BYTES));
+      keypair.fill(0);
+    }
+    return remains;
+  }
+
+  overwrite(pool: PoolOfRows, remains: ReadonlyMap<number, Uint8Array>): void {
+    for (const [seq, sealed] of remains) this.#statements.overwrite.run(sealed, pool.id, seq);
+  }
+
+  async #open(pool: PoolOfRows, ranges: readonly Range[]): Promise<[AddressRow, Uint8Array][]> {
+    const { addresses, dataKey } = this.#statements;
+    const rows = ranges.flatMap(
+      ({ first, last }) => addresses.all(pool.id, first, last) as unknown as AddressRow[],
+    );
+    const dataKeys: ReadonlyMap<number, KeyObject> = await this.#unsealer.dataKeys(
+      new Set(rows.map((row) => row.data_key_id)),
+      (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,
+    );
+    const opened: [AddressRow, Uint8Array][] = [];
+    for (const row of rows) {
+      const key = dataKeys.get(row.data_key_id);
+      const place = { pool: pool.name, keyHash: row.key_hash };
+      const keypair = key && this.#unsealer.unseal(key, place, row.sealed);
+      if (keypair !== undefined) opened.push([row, keypair]);
+    }
+    return opened;
+  }
+}
+
+/** The public key that is left of a destroyed secret; undefined if it could not be read then. */
+export function publicKeyLeft(sealed: Uint8Array): Uint8Array | undefined {
+  const publicKey = sealed.subarray(0, KEYPAIR_BYTES - SEED_BYTES);
+  return publicKey.some((byte) => byte !== 0) ? publicKey : undefined;
+}
+
+function seqsOf(range: Range): number[] {
+  return Array.from({ length: sizeOf(range) }, (_, index) => range.first + index);
+}

@@ -1,0 +1,112 @@
+/**
+ * What left, with whom, and for which idempotency key. Runs in the store thread, inside a
+ * transaction of the caller. A hand-out is known by the positions that its addresses had in the
+ * ready queue; the leases say which addresses those were. Both are kept for ever.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { type Range, sizeOf } from './segments.ts';
+import type { HandOut, HandOuts } from './store.ts';
+
+const SQL = {
+  /** The newest lease, if what comes is its continuation in the pool and in the queue. */
+  continueLease: `UPDATE leases SET last = :last
+    WHERE pool_id = :pool AND epoch = :epoch
+      AND position = (SELECT max(position) FROM leases WHERE pool_id = :pool AND epoch = :epoch)
+      AND last + 1 = :first AND position + last - first + 1 = :position`,
+  addLease: `INSERT INTO leases (pool_id, epoch, position, first, last)
+    VALUES (:pool, :epoch, :position, :first, :last)`,
+  cutLease: `UPDATE leases SET last = first + :position - position - 1
+    WHERE pool_id = :pool AND epoch = :epoch
+      AND position < :position AND position + last - first >= :position`,
+  removeLeases: `DELETE FROM leases
+    WHERE pool_id = :pool AND epoch = :epoch AND position >= :position`,
+  /** From the one that covers :from, in order. */
+  leases: `SELECT position, first, last FROM leases
+    WHERE pool_id = :pool AND epoch = :epoch AND position < :end AND position >= (
+      SELECT max(position) FROM leases
+      WHERE pool_id = :pool AND epoch = :epoch AND position <= :from)
+    ORDER BY position`,
+  add: `INSERT INTO hand_outs (pool_id, epoch, position, count, at, token_id, key_hash, body_hash)
+    VALUES (:pool, :epoch, :position, :count, :at, :token, :key, :body)`,
+  find: `SELECT hand_outs.*, pools.name FROM hand_outs JOIN pools ON pools.id = pool_id
+    WHERE key_hash = ?`,
+  markJournal: 'UPDATE journals SET recorded = ? WHERE number = ?',
+} as const;
+
+export interface HandOutRow {
+  readonly name: string;
+  readonly pool_id: number;
+  readonly epoch: number;
+  readonly position: number;
+  readonly count: number;
+  readonly at: number;
+  readonly body_hash: Uint8Array;
+}
+
+export class HandOutBook {
+  readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
+
+  constructor(db: DatabaseSync) {
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+    this.#statements = Object.fromEntries(prepared);
+  }
+
+  /** These addresses take the positions from `position` on. */
+  lease(pool: number, epoch: number, position: number, ranges: readonly Range[]): void {
+    const { continueLease, addLease } = this.#statements;
+    let at = position;
+    for (const { first, last } of ranges) {
+      const lease = { pool, epoch, position: at, first, last };
+      if (continueLease.run(lease).changes === 0) addLease.run(lease);
+      at += sizeOf({ first, last });
+    }
+  }
+
+  /** What had the positions from `position` on was never popped. */
+  takeBack(pool: number, epoch: number, position: number): void {
+    this.#statements.removeLeases.run({ pool, epoch, position });
+    this.#statements.cutLease.run({ pool, epoch, position });
+  }
+
+  /** `near` is a position of the same queue, uncut: those of the records are found by it. */
+  record(pool: number, epoch: number, near: number, { records, journals }: HandOuts): void {
+    const { add, markJournal } = this.#statements;
+    for (const { position, count, at, token, key = null, body = null } of records) {
+      add.run({ pool, epoch, position: uncut(position, near), count, at, token, key, body });
+    }
+    for (const [number, end] of journals) markJournal.run(end, number);
+  }
+
+  find(key: Uint8Array): HandOutRow | undefined {
+    return this.#statements.find.get(key) as unknown as HandOutRow | undefined;
+  }
+
+  /** The addresses of a hand-out, in the order in which they left. */
+  rangesOf({ pool_id: pool, epoch, position: from, count }: HandOutRow): Range[] {
+    const end = from + count;
+    const ranges: Range[] = [];
+    for (const row of this.#statements.leases.iterate({ pool, epoch, from, end })) {
+      const [position, first, last] = [row.position, row.first, row.last].map(Number);
+      const skipped = Math.max(0, from - position!);
+      const range = {
+        first: first! + skipped,
+        last: Math.min(last!, first! + end - position! - 1),
+      };
+      if (sizeOf(range) > 0) ranges.push(range);
+    }
+    return ranges;
+  }
+}
+
+/** The position behind the last of the records, at least `near`. */
+export function endOf(records: readonly HandOut[], near: number): number {
+  return records.reduce(
+    (end, { position, count }) => Math.max(end, uncut(position, near) + count),
+    near,
+  );
+}
+
+/** The whole number below 2^53 that is closest to `near` and has these low 32 bits. */
+function uncut(position: number, near: number): number {
+  return near + ((position - near) | 0);
+}

@@ -1,0 +1,217 @@
+/** One key, one hand-out: over a real store in a real file, its refiller and its journal. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { type Durability, loadConfig } from '../../src/config.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { Dispenser } from '../../src/pool/dispenser.ts';
+import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
+import { JournalWriter } from '../../src/pool/journal.ts';
+import { Journals, recoverIn } from '../../src/pool/journals.ts';
+import { sharePool } from '../../src/pool/pool.ts';
+import type { ReadyAddress } from '../../src/pool/ready-queue.ts';
+import { Refiller } from '../../src/pool/refill.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
+
+const LIMIT = { timeout: 60_000 };
+const POOL = loadConfig({ cwd: '/' }).pools[0]!;
+const HOUR_MS = 3_600_000;
+
+class Counter implements AsyncDisposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  readonly durability: Durability;
+  readonly failures: unknown[] = [];
+  windowMs = HOUR_MS;
+  store!: Store;
+  refiller!: Refiller;
+  dispenser!: Dispenser;
+
+  constructor(durability: Durability) {
+    this.durability = durability;
+  }
+
+  async open(): Promise<void> {
+    const { directory, durability, windowMs } = this;
+    const sealingKey = `file:${directory}/sealing.key`;
+    const recover = recoverIn(directory);
+    const store = await openSqliteStore({ directory, sealingKey, recover, durability });
+    this.store = store;
+    let last: Promise<unknown> = Promise.resolve();
+    const exclusively = <T>(work: () => Promise<T>): Promise<T> => {
+      const result = last.then(work);
+      last = result.catch(() => undefined);
+      return result;
+    };
+    const onTurn = (pool: string, error: unknown): void => {
+      this.dispenser.sweep(pool);
+      if (error !== undefined) this.failures.push(error);
+    };
+    this.refiller = new Refiller({ store, exclusively, onTurn });
+    const shared = sharePool({ ...POOL, ready: 10 });
+    const { counts } = await store.definePool(POOL);
+    const handOuts = new UnrecordedHandOuts();
+    const journal = new Journals(store.id, directory).create(store.epoch, 1, 64);
+    await store.addJournal('pet', 1);
+    handOuts.follow(journal);
+    const writer = new JournalWriter(journal);
+    this.refiller.add(shared, counts, handOuts);
+    this.dispenser = new Dispenser({
+      store,
+      exclusively,
+      refiller: this.refiller,
+      durability,
+      windowMs,
+      record: (_, handOut) =>
+        durability === 'committed' ? handOuts.note(handOut) : writer.write(handOut),
+    });
+    this.dispenser.add(shared);
+  }
+
+  async insert(count: number): Promise<void> {
+    const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
+    await this.store.insert(keypairs.map((keypair) => ({ pool: 'pet', keypair })));
+    this.refiller.publish('pet', await this.store.counts('pet'));
+  }
+
+  ask(key: Buffer, count = 1): Promise<ReadyAddress[]> {
+    const body = Buffer.alloc(32, count);
+    return this.dispenser.dispense('pet', count, { token: 0, key, body });
+  }
+
+  /** As after a kill: nothing is given back. */
+  async crash(): Promise<void> {
+    await this.store.close();
+    await this.open();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { directory } = new Journals(this.store.id, this.directory);
+    await this.store.close();
+    rmSync(directory, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+async function counterWith(stored: number, durability: Durability = 'leased'): Promise<Counter> {
+  const counter = new Counter(durability);
+  await counter.open();
+  await counter.insert(stored);
+  return counter;
+}
+
+for (const durability of ['leased', 'committed'] as const) {
+  test(
+    `${durability}: one key gets one reply, at once, recorded, and after a crash`,
+    LIMIT,
+    async () => {
+      await using counter = await counterWith(20, durability);
+      const key = randomBytes(32);
+      const replies = await Promise.all(Array.from({ length: 5 }, () => counter.ask(key, 2)));
+      const [first] = replies;
+      assert.deepEqual(
+        first!.map(({ id }) => id),
+        [1, 2],
+      );
+      for (const reply of replies) assert.deepEqual(reply, first);
+      assert.deepEqual(await counter.ask(key, 2), first, 'from memory or from the store');
+      const [other] = await counter.ask(randomBytes(32));
+      assert.equal(other!.id, 3);
+      await counter.crash();
+      assert.deepEqual(await counter.ask(key, 2), first, 'after a crash');
+      await counter.refiller.commit('pet');
+      assert.deepEqual(await counter.ask(key, 2), first);
+      const { dispensed, burned } = await counter.store.counts('pet');
+      assert.deepEqual([dispensed, burned], [3, 0]);
+      await assert.rejects(counter.ask(key, 3), { code: 'IDEMPOTENCY_MISMATCH' });
+    },
+  );
+}
+
+test('a reply is told again from the store once it is recorded there', LIMIT, async () => {
+  await using counter = await counterWith(30);
+  const keys = Array.from({ length: 12 }, () => randomBytes(32));
+  const replies = [];
+  for (const key of keys) replies.push(await counter.ask(key));
+  await counter.refiller.commit('pet');
+  for (const [index, key] of keys.entries())
+    assert.deepEqual(await counter.ask(key), replies[index]);
+  assert.equal((await counter.store.counts('pet')).dispensed, 12);
+});
+
+test('another body is refused while the first is unrecorded, too', LIMIT, async () => {
+  await using counter = await counterWith(10);
+  const key = randomBytes(32);
+  const first = counter.ask(key, 1);
+  await assert.rejects(counter.ask(key, 2), { code: 'IDEMPOTENCY_MISMATCH' });
+  assert.equal((await first).length, 1);
+});
+
+test('an error is not kept', LIMIT, async () => {
+  await using counter = await counterWith(2);
+  const key = randomBytes(32);
+  await assert.rejects(counter.ask(key, 3), { code: 'POOL_EMPTY' });
+  await counter.insert(1);
+  assert.equal((await counter.ask(key, 3)).length, 3);
+});
+
+test('after its window a key gets nothing, and never a new address', LIMIT, async () => {
+  await using counter = await counterWith(10);
+  const key = randomBytes(32);
+  await counter.ask(key);
+  await counter.refiller.commit('pet');
+  counter.windowMs = -1;
+  await counter.crash();
+  await assert.rejects(counter.ask(key), { code: 'IDEMPOTENCY_EXPIRED' });
+  counter.windowMs = HOUR_MS;
+  await counter.crash();
+  assert.equal((await counter.ask(key)).length, 1);
+  await counter.store.destroySecrets(Date.now() + HOUR_MS);
+  await assert.rejects(
+    counter.ask(key),
+    { code: 'IDEMPOTENCY_EXPIRED' },
+    'the secret is destroyed',
+  );
+  assert.equal((await counter.store.counts('pet')).dispensed, 1);
+});
+
+test(
+  'what a disk that fails did not commit goes to the same key, and to nobody else',
+  LIMIT,
+  async () => {
+    await using counter = await counterWith(10, 'committed');
+    await counter.ask(randomBytes(32));
+    const key = randomBytes(32);
+    {
+      using other = new DatabaseSync(join(counter.directory, 'store.db'));
+      other.exec('BEGIN IMMEDIATE');
+      await assert.rejects(counter.ask(key), { code: 'STORE_UNAVAILABLE' });
+      other.exec('ROLLBACK');
+    }
+    assert.equal(counter.failures.length, 1);
+    let again: ReadyAddress[] | undefined;
+    while (again === undefined) again = await counter.ask(key).catch(() => undefined);
+    assert.equal(again[0]!.id, 2);
+    assert.deepEqual(await counter.ask(key), again);
+    assert.equal((await counter.ask(randomBytes(32)))[0]!.id, 3);
+    assert.equal((await counter.store.counts('pet')).dispensed, 3);
+  },
+);
+
+test(
+  'without a key each request gets its own, and with the disk in committed mode',
+  LIMIT,
+  async () => {
+    await using counter = await counterWith(10, 'committed');
+    const asked = Array.from({ length: 4 }, () =>
+      counter.dispenser.dispense('pet', 1, { token: 0 }),
+    );
+    const ids = (await Promise.all(asked)).flat().map(({ id }) => id);
+    assert.deepEqual(ids, [1, 2, 3, 4]);
+    assert.equal((await counter.store.counts('pet')).dispensed, 4, 'recorded before it is told');
+  },
+);
