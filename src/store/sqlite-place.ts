@@ -112,7 +112,8 @@ export function skipAhead(
   const seconds = Math.floor(now / 1000);
   const epoch = Math.max(meta.epoch, known.epoch);
   const id = Math.max(meta.next_id, known.id + 1);
-  db.prepare('UPDATE meta SET epoch = ?, next_id = ?, journals = 0').run(
+  db.exec('DELETE FROM journals');
+  db.prepare('UPDATE meta SET epoch = ?, next_id = ?').run(
     seconds > epoch ? seconds : epoch + EPOCHS_SKIPPED,
     seconds * IDS_PER_SECOND > id ? seconds * IDS_PER_SECOND : id + IDS_SKIPPED,
   );

@@ -110,11 +110,7 @@ async function sealingKeyOf(statements: Statements, source: string): Promise<Sea
 }
 
 /** Secrets whose time is over, and what is to stay in their place. */
-interface DueSecrets {
-  readonly pool: PoolRow;
-  readonly range: Range;
-  readonly remains: ReadonlyMap<number, Uint8Array>;
-}
+type DueSecrets = { pool: PoolRow; range: Range; remains: ReadonlyMap<number, Uint8Array> };
 
 interface Opened {
   readonly db: DatabaseSync;

@@ -168,20 +168,20 @@ test('a program that reads the store meanwhile delays that, and no more', LIMIT,
   };
   const first = await dispense();
   const reader = readerOf(directory);
-  assert.equal(await store.destroyDispensed(LATER), 100);
+  assert.equal(await store.destroySecrets(LATER), 100);
   assert.ok(isInFiles(directory, first), 'the reader may still look at them');
   reader.close();
-  assert.equal(await store.destroyDispensed(LATER), 0);
+  assert.equal(await store.destroySecrets(LATER), 0);
   assert.ok(!isInFiles(directory, first));
 
   const second = await dispense();
   const other = readerOf(directory);
-  assert.equal(await store.destroyDispensed(LATER), 100);
+  assert.equal(await store.destroySecrets(LATER), 100);
   await store.close();
   other.close();
   assert.ok(isInFiles(directory, second), 'as if it had been killed there');
   await using again = await openStoreIn(directory);
-  assert.equal(await again.destroyDispensed(LATER), 0);
+  assert.equal(await again.destroySecrets(LATER), 0);
   assert.ok(!isInFiles(directory, second));
   removeDirectory(directory);
 });

@@ -12,12 +12,16 @@ after(() => removeDirectory(root));
 const NOW = Date.parse('2026-11-20T12:00:00Z');
 const db = openDatabase(join(root, 'store.db'));
 const read = () => {
-  const { epoch, next_id: id, journals } = metaOf(prepareStatements(db));
+  const { epoch, next_id: id } = metaOf(prepareStatements(db));
+  const { journals } = db.prepare('SELECT count(*) AS journals FROM journals').get()!;
   return { epoch, id, journals };
 };
 /** As a store would be, skipped ahead at `now`. */
 function skipped(epoch: number, id: number, now: number, known?: { epoch: number; id: number }) {
-  db.prepare('UPDATE meta SET epoch = ?, next_id = ?, journals = 3').run(epoch, id);
+  db.exec(`INSERT OR IGNORE INTO pools (id, name, prefix, suffix, ignore_case, keys)
+      VALUES (1, 'pet', '', '', 0, 'seed');
+    INSERT INTO journals (number, pool_id) VALUES (1, 1), (2, 1)`);
+  db.prepare('UPDATE meta SET epoch = ?, next_id = ?').run(epoch, id);
   skipAhead(db, now, known);
   return read();
 }
