@@ -16,12 +16,17 @@ import { type Access, Violation } from './shared-memory.ts';
 /** How many writes of each thread are known. */
 type Clock = readonly number[];
 
+const RELIED = 'relied on what another thread wrote in no order with it';
+
 interface PlainRead {
   readonly thread: number;
   /** The reader's own time, which a writer must know. */
   readonly at: number;
-  readonly from: number;
-  readonly to: number;
+  /** Words, `last` included. */
+  readonly first: number;
+  readonly last: number;
+  /** Whether its operation has ended, so that what was read is relied on. */
+  readonly isRelied: boolean;
 }
 
 export class AccessOrder {
@@ -31,7 +36,7 @@ export class AccessOrder {
   readonly #releases: ReadonlyMap<number, Clock>;
   /** Of each word its last write: 0 for before all threads, else `stamp`. */
   readonly #writes: Uint16Array;
-  /** Of operations that go on. */
+  /** Of words that were not written since by one who knows of the read. */
   readonly #reads: readonly PlainRead[];
   /** The threads whose operation has made a racy read, a bit each. */
   readonly #racy: number;
@@ -49,7 +54,7 @@ export class AccessOrder {
     this.#reads = reads;
     this.#racy = racy;
     const stamps = Buffer.from(writes.buffer).toString('latin1');
-    const sorted = reads.map(({ thread, at, from }) => `${from}.${thread}.${at}`).sort();
+    const sorted = reads.map((read) => Object.values(read).join('.')).sort();
     this.key = `${clocks.join('|')} ${[...releases].sort().join('|')} ${sorted} ${racy} ${stamps}`;
   }
 
@@ -77,29 +82,37 @@ export class AccessOrder {
       racy |= 1 << thread;
     }
     if (kind === 'read') {
-      reads = [...reads, { thread, at: clock[thread]!, from: first, to: last }];
+      reads = [...reads, { thread, at: clock[thread]!, first, last, isRelied: false }];
     }
     if (wrote) {
       writes = writes.slice().fill(stamp(thread, clock[thread]!, isAtomic), first, last + 1);
       for (const read of reads) {
-        const isApart = read.thread === thread || read.to < first || read.from > last;
-        if (!isApart && clock[read.thread]! < read.at) racy |= 1 << read.thread;
+        if (read.last < first || read.first > last || clock[read.thread]! >= read.at) continue;
+        if (read.isRelied) throw new Violation(`${RELIED}: ${access.text}`);
+        racy |= 1 << read.thread;
       }
+      reads = reads.filter((read) => {
+        const isInside = read.first >= first && read.last <= last;
+        return !isInside || clock[read.thread]! < read.at;
+      });
     }
     if (wrote && isAtomic) {
       releases = new Map(releases).set(from, clock);
       clocks[thread] = clock.with(thread, clock[thread]! + 1);
     }
     const order = new AccessOrder(clocks, releases, writes, reads, racy);
-    return kind === 'exchange' && !wrote ? order.#forget(thread) : order;
+    return kind === 'exchange' && !wrote ? order.#drop(thread) : order;
   }
 
   /** The operation of `thread` ends. Violation if it relied on a racy read. */
   end(thread: number): AccessOrder {
     if (this.isRacy(thread)) {
-      throw new Violation('relied on what another thread wrote in no order with it');
+      throw new Violation(RELIED);
     }
-    return this.#forget(thread);
+    const reads = this.#reads.map((read) =>
+      read.thread === thread ? { ...read, isRelied: true } : read,
+    );
+    return new AccessOrder(this.#clocks, this.#releases, this.#writes, reads, this.#racy);
   }
 
   /** `thread` starts after it was seen that `other` is gone. */
@@ -109,15 +122,16 @@ export class AccessOrder {
     return new AccessOrder(clocks, this.#releases, this.#writes, this.#reads, this.#racy);
   }
 
-  #forget(thread: number): AccessOrder {
-    const reads = this.#reads.filter((read) => read.thread !== thread);
-    const racy = this.#racy & ~(1 << thread);
-    return new AccessOrder(this.#clocks, this.#releases, this.#writes, reads, racy);
-  }
-
   /** Whether the operation of `thread` has made a racy read. */
   isRacy(thread: number): boolean {
     return (this.#racy & (1 << thread)) !== 0;
+  }
+
+  /** What the operation of `thread` has read until now does not matter any more. */
+  #drop(thread: number): AccessOrder {
+    const reads = this.#reads.filter((read) => read.isRelied || read.thread !== thread);
+    const racy = this.#racy & ~(1 << thread);
+    return new AccessOrder(this.#clocks, this.#releases, this.#writes, reads, racy);
   }
 
   /** Whether who has `clock` knows of the write with that stamp, or both are atomic. */
