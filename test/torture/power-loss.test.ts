@@ -144,7 +144,7 @@ interface Cut {
   readonly index: number;
   readonly isAfter: boolean;
   readonly survival: Survival;
-  /** Of the file whose sync ends there. */
+  /** Of the file whose sync ends there; '' for the end of the trace. */
   readonly name: string;
 }
 
@@ -295,7 +295,7 @@ async function powerLoss(t: TestContext, durability: Durability): Promise<void> 
     try {
       lags.push(await check(directory, disk.after(survival, random), durability, told));
     } catch (cause) {
-      const where = `${isAfter ? 'after' : 'before'} record ${index}, a sync of '${name}'`;
+      const where = `${isAfter ? 'after' : 'before'} record ${index} (${name || 'the last'})`;
       const which = `POWER_SEED=${SEED} POWER_CUTS=${CUTS}`;
       throw new Error(`power lost ${where}; '${survival}' survives; ${which}`, { cause });
     } finally {
