@@ -72,7 +72,8 @@ export class HandOutBook {
   record(pool: number, epoch: number, near: number, { records, journals }: HandOuts): void {
     const { add, markJournal } = this.#statements;
     for (const { position, count, at, token, key = null, body = null } of records) {
-      add.run({ pool, epoch, position: uncut(position, near), count, at, token, key, body });
+      const from = { pool, epoch, position: uncut(position, near) };
+      add.run({ ...from, count, at, token: token === 0 ? null : token, key, body });
     }
     for (const [number, end] of journals) markJournal.run(end, number);
   }

@@ -157,6 +157,23 @@ CREATE TABLE leases (
   CHECK (last >= first)
 ) STRICT, WITHOUT ROWID;
 
+-- Who may ask. Of a token itself only the hash is kept.
+CREATE TABLE tokens (
+  id INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 4294967295),
+  name TEXT NOT NULL UNIQUE,
+  -- SHA-256.
+  hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+  -- JSON arrays: of 'dispense', 'read' and 'admin'; of names of pools, NULL for all.
+  scopes TEXT NOT NULL,
+  pools TEXT,
+  -- Addresses in a UTC day; NULL for any number.
+  quota INTEGER CHECK (quota >= 1),
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  revoked_at INTEGER,
+  last_used_at INTEGER
+) STRICT;
+
 -- What left together, in one reply: `count` positions from `position` on. Kept for ever. A
 -- dispensed address that is in none was taken by a thread that died before it could say for whom.
 CREATE TABLE hand_outs (
@@ -167,13 +184,15 @@ CREATE TABLE hand_outs (
   count INTEGER NOT NULL CHECK (count >= 1),
   -- Milliseconds since 1970.
   at INTEGER NOT NULL,
-  -- 0 for none.
-  token_id INTEGER NOT NULL,
+  -- NULL for none.
+  token_id INTEGER REFERENCES tokens,
   -- SHA-256 of the idempotency key and its scope, and of what was asked for; NULL without one.
   key_hash BLOB UNIQUE CHECK (length(key_hash) = 32),
   body_hash BLOB CHECK (length(body_hash) = 32),
   UNIQUE (pool_id, epoch, position)
 ) STRICT;
+
+CREATE INDEX hand_outs_quota ON hand_outs (token_id, at) WHERE token_id IS NOT NULL;
 
 CREATE TABLE counters (
   name TEXT PRIMARY KEY,
