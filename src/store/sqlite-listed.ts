@@ -10,7 +10,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type List, type ListedAddress, listError } from './dispensed-list.ts';
 import { type BurnCause, type Change, type Range, Segments, type State } from './segments.ts';
 import { changeAllIn } from './sqlite-place.ts';
-import { type MetaRow, metaOf, prepareStatements } from './sqlite-statements.ts';
+import { metaOf, prepareStatements } from './sqlite-statements.ts';
 
 /** Of one pool: what was changed, and what the store does not have. */
 export interface ListedCounts {
@@ -35,7 +35,11 @@ interface Run {
 }
 
 /** The list has to be of this store, and not older than the backup. Error: LIST_INVALID. */
-export function assertListOf(path: string, { storeId, epoch }: List, meta: MetaRow): void {
+export function assertListOf(
+  path: string,
+  { storeId, epoch }: List,
+  meta: { readonly store_id: string; readonly epoch: number },
+): void {
   if (storeId !== meta.store_id) {
     throw listError(path, `of another store (${storeId}); the backup is of ${meta.store_id}`);
   }

@@ -22,7 +22,7 @@ import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import { assertListOf, Listed } from './sqlite-listed.ts';
 import { burnAll, skipAhead, takePlace } from './sqlite-place.ts';
-import { type MetaRow, metaOf, poolRows, prepareStatements } from './sqlite-statements.ts';
+import { poolRows, prepareStatements } from './sqlite-statements.ts';
 
 /** Files of SQLite, by what they add to the name of the database. */
 const ENDINGS = ['', '-wal', '-shm', '-journal'];
@@ -82,15 +82,23 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
   }
 }
 
-type Meta = MetaRow & { readonly isSealed: boolean };
+interface Meta {
+  readonly store_id: string;
+  readonly sealing_key: Uint8Array | null;
+  readonly epoch: number;
+  /** Whether a data key is sealed to the sealing key. */
+  readonly is_sealed: 0 | 1;
+}
 
 /** What the backup is of. */
 async function lookAt(file: string): Promise<Meta> {
   try {
     await assertBackup(file);
     using db = openToRead(file, true);
-    const statements = prepareStatements(db);
-    return { ...metaOf(statements), isSealed: statements.anyDataKey.get() !== undefined };
+    // Every schema has these.
+    const meta = db.prepare(`SELECT store_id, sealing_key, epoch,
+      EXISTS (SELECT 1 FROM data_keys) AS is_sealed FROM meta`);
+    return meta.get() as unknown as Meta;
   } catch (cause) {
     const { code, message, syscall } = cause as NodeJS.ErrnoException;
     if (syscall === undefined) throw storeError(cause, file, 'opening');
@@ -101,11 +109,12 @@ async function lookAt(file: string): Promise<Meta> {
 }
 
 async function assertSealingKey(
-  { sealing_key, isSealed }: Meta,
+  { sealing_key, is_sealed }: Meta,
   { file, sealingKey }: RestoreOptions,
 ): Promise<void> {
   const key = await loadSealingKey(sealingKey);
-  if (!isSealed || (key && sealing_key && Buffer.compare(sealing_key, key.publicKey) === 0)) return;
+  if (is_sealed === 0 || (key && sealing_key && Buffer.compare(sealing_key, key.publicKey) === 0))
+    return;
   const fault = key === undefined ? 'missing' : 'not the key that the backup is sealed with';
   const message =
     `${sealingKey}: ${fault}; ${file} cannot be read without that key: put your copy of it there ` +

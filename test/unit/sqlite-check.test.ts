@@ -17,7 +17,7 @@ after(() => removeDirectory(root));
 
 let stores = 0;
 
-/** Twelve addresses in four states. */
+/** 1 to 3 are dispensed, 4 to 6 leased, 7 to 12 available. */
 async function newStore(): Promise<string> {
   const directory = join(root, `${stores++}`);
   const store = await openStoreIn(directory);
@@ -44,11 +44,11 @@ function damage(directory: string, sql: string): void {
 
 test('a store that is whole passes both checks, also an empty one and one that is at rest', async () => {
   const directory = await newStore();
-  atOpen(directory);
-  whole(directory);
   const before = readdirSync(directory);
   checkWhole(join(directory, 'store.db'), true);
   assert.deepEqual(readdirSync(directory), before, 'no file appeared');
+  atOpen(directory);
+  whole(directory);
   const empty = join(root, 'empty');
   await (await openStoreIn(empty)).close();
   atOpen(empty);
@@ -78,9 +78,21 @@ const FAULTS: Readonly<Record<string, [sql: string, found: RegExp]>> = {
        FROM segments WHERE state = 'available'`,
     /pool pet: the states of its addresses have gaps/,
   ],
-  'a segment in front of the first': [
-    `UPDATE segments SET first = 0 WHERE first = 1`,
-    /CHECK constraint failed in segments|gaps or overlap/,
+  'a gap that an overlap makes up for': [
+    `UPDATE segments SET last = 5 WHERE first = 4;
+     INSERT INTO segments SELECT 1, 5, 5, state, epoch, lease, changed_at, cause, is_destroyed
+       FROM segments WHERE first = 4`,
+    /pool pet: the states of its addresses have gaps/,
+  ],
+  'a gap in front that an overlap makes up for': [
+    `UPDATE segments SET first = 2 WHERE first = 1;
+     INSERT INTO segments SELECT 1, 3, 3, state, epoch, lease, changed_at, cause, is_destroyed
+       FROM segments WHERE first = 2`,
+    /pool pet: the states of its addresses have gaps/,
+  ],
+  'a row that the schema does not allow': [
+    `UPDATE segments SET cause = 'crash' WHERE state = 'available'`,
+    /CHECK constraint failed in segments/,
   ],
   'figures that are not those of the states': [
     'UPDATE pools SET available = available - 1, dispensed = dispensed + 1 WHERE id = 1',

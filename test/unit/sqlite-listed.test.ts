@@ -68,7 +68,7 @@ for (const state of ['burned', 'reserved']) {
 
 test('each has the time of the list, whatever the order of its lines', async () => {
   using store = await mixed();
-  const listed = [12, 3, 11, 4].map((id) => ({ id, at: AT + id * 1000 }));
+  const listed = [12, 3, 4, 11].map((id) => ({ id, at: AT + id * 1000 }));
   const { states, directory } = await restoredBy(store, listed);
   assert.deepEqual(states, { dispensed: '1-4 11-12', burned: '7-8', available: '5-6 9-10' });
   const times = withDatabase(directory, (db) =>
@@ -92,6 +92,22 @@ test('neighbours that left in one second are one segment, of the latest moment',
     db.prepare(`SELECT first, last, changed_at FROM segments WHERE first = 3`).all(),
   );
   assert.deepEqual({ ...row }, { first: 3, last: 4, changed_at: AT + 4 });
+});
+
+test('neighbours that were given up for other causes keep them', async () => {
+  using store = await mixed();
+  const listed = ['crash', 'unsealable'].map((cause, index) => ({ id: 3 + index, cause }));
+  const { directory } = await restoredBy(
+    store,
+    listed.map((one) => ({ ...one, state: 'burned' })),
+  );
+  const rows = withDatabase(directory, (db) =>
+    db.prepare(`SELECT first, last, cause FROM segments WHERE first IN (3, 4)`).all(),
+  );
+  assert.deepEqual(
+    rows.map(({ first, last, cause }) => `${first}-${last} ${cause}`),
+    ['3-3 crash', '4-4 unsealable'],
+  );
 });
 
 test('an address that is listed twice is changed once', async () => {
