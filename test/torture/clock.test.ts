@@ -2,7 +2,7 @@
  * The wall clock jumps by hours, ahead and back, while a server grinds, dispenses and refills, and
  * between its runs. Nothing that counts goes by it: ids grow, no address comes twice, nothing
  * hangs, and what a crash leaves is settled as ever. Moments are told by it, and the retention of
- * dispensed secrets goes by it: a jump ahead ends it early, a jump back late by as much.
+ * dispensed and burned secrets goes by it: a jump ahead ends it early, a jump back late by as much.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
@@ -186,6 +186,26 @@ test('a program that reads the store meanwhile delays that, and no more', LIMIT,
   await using again = await openStoreIn(directory);
   assert.equal(await again.destroySecrets(LATER), 0);
   assert.ok(!isInFiles(directory, second));
+  removeDirectory(directory);
+});
+
+test('what is burned is destroyed after its retention too', async () => {
+  const directory = temporaryDirectory();
+  const store = await openStoreIn(directory);
+  await store.definePool(poolNamed('pet'));
+  await store.insert(hitsFor('pet', 100));
+  await store.turn('pet', 0, 40);
+  await store.close();
+  await using again = await openStoreIn(directory);
+  const secrets = await unsealStore(directory);
+  const burned = secrets.filter(({ state }) => state === 'burned');
+  assert.equal(burned.length, 40, 'no journal says that they did not leave');
+  assert.equal(await again.destroySecrets(Date.now() - HOUR_MS), 0);
+  assert.ok(isInFiles(directory, burned));
+  assert.equal(await again.destroySecrets(LATER), 40);
+  assert.ok(!isInFiles(directory, burned));
+  const left = secrets.filter(({ state }) => state === 'available');
+  assert.equal((await again.turn('pet', 0, 60)).leased.length, left.length);
   removeDirectory(directory);
 });
 

@@ -33,6 +33,7 @@ const POOLS = [
 ];
 /** Where commands find no server, so that they turn to the store. */
 const NO_PORT = ['[http]', 'port = 1'];
+const DISPENSE = 'POST /v1/pools/pet/dispense';
 const OPEN_UMASK = ['sh', '-c', 'umask 0; exec "$0" "$@"'];
 
 /** What was written or said, and the keys that must not be in it. */
@@ -57,6 +58,13 @@ class Evidence {
   /** The secret of a base58 text in a reply. */
   handedOut(secretKey: string): void {
     this.#search.addKeypair(decodeBase58(secretKey));
+  }
+
+  /** A header with a key of a client, which is nobody else's business either. */
+  idempotencyKey(): string {
+    const key = randomBytes(24).toString('hex');
+    this.#search.addBytes('idempotency key', Buffer.from(key));
+    return `idempotency-key: ${key}`;
   }
 
   /** All that the store holds now, and its files as they are now. */
@@ -153,19 +161,33 @@ async function start(workspace: Workspace): Promise<Server> {
 }
 
 async function dispense(server: Server, evidence: Evidence): Promise<void> {
-  const secrets = /"(?:secretKey|private_key)":"(\w+)"/g;
-  for (const line of ['POST /v1/pools/pet/dispense', 'GET /api/v1/pet/address']) {
-    for (let round = 0; round < 10; round++) {
-      const { status, reply } = await exchangeOne(server.url, { line });
-      assert.equal(status, 200);
-      const [head, body] = reply.toString('latin1').split('\r\n\r\n', 2);
-      assert.match(head!, /\r\ncache-control: no-store\r\n/i);
-      const [[, secretKey] = [], ...others] = body!.matchAll(secrets);
-      assert.ok(secretKey !== undefined && others.length === 0, line);
-      evidence.handedOut(secretKey);
-      evidence.say(`head of ${line}`, head!);
-    }
+  for (let round = 0; round < 10; round++) {
+    const first = await dispenseOne(server, evidence, DISPENSE);
+    assert.notEqual(await dispenseOne(server, evidence, 'GET /api/v1/pet/address'), first);
+    const key = evidence.idempotencyKey();
+    const replies = [1, 2].map(() => dispenseOne(server, evidence, DISPENSE, [key]));
+    const [once, again] = await Promise.all(replies);
+    assert.equal(once, again, 'one hand-out in two replies');
   }
+}
+
+/** The secret of its reply. */
+async function dispenseOne(
+  { url }: Server,
+  evidence: Evidence,
+  line: string,
+  headers: readonly string[] = [],
+): Promise<string> {
+  const { status, reply } = await exchangeOne(url, { line, headers });
+  const [head = '', body = ''] = reply.toString('latin1').split('\r\n\r\n', 2);
+  assert.equal(status, 200, head);
+  assert.match(head, /\r\ncache-control: no-store\r\n/i);
+  const secrets = [...body.matchAll(/"(?:secretKey|private_key)":"(\w+)"/g)];
+  assert.equal(secrets.length, 1, line);
+  const secretKey = secrets[0]![1]!;
+  evidence.handedOut(secretKey);
+  evidence.say(`head of ${line}`, head);
+  return secretKey;
 }
 
 async function useInEveryWay(
@@ -208,7 +230,7 @@ async function runCommands(
 
 async function useUntilStoreFails({ url }: Server, evidence: Evidence): Promise<void> {
   for (;;) {
-    const { status, reply } = await exchangeOne(url, { line: 'POST /v1/pools/pet/dispense' });
+    const { status, reply } = await exchangeOne(url, { line: DISPENSE });
     if (status === 200) continue;
     assert.match(reply.toString('latin1'), /"code":"STORE_UNAVAILABLE"/);
     evidence.say('a dispense without a store', reply);
