@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
@@ -18,15 +18,25 @@ import { PROGRAM } from '../support/cli.ts';
 import { LostStore, statesIn } from '../support/lost-store.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
 
-const CYCLES = Number(process.env.TORTURE_CYCLES ?? 6);
+const CYCLES = Number(process.env.TORTURE_CYCLES ?? 8);
 /** About as long as a command takes on a machine that does nothing else. */
 const LIFE_MAX_MS = 900;
+/** And as long as it writes. */
+const WRITING_MAX_MS = 120;
 
-/** Runs a command and kills it after a random time; true if it was done by then. */
-async function killed(...args: string[]): Promise<boolean> {
+/**
+ * Runs a command and kills it: after a random time, or a random time after something happened in
+ * `directory` to a file whose name begins with `name`. True if it was done by then.
+ */
+async function killed(directory: string, name: string, ...args: string[]): Promise<boolean> {
   const child = spawn(PROGRAM, args, { stdio: 'ignore' });
-  const timer = setTimeout(() => child.kill('SIGKILL'), randomInt(LIFE_MAX_MS));
+  const killIn = (ms: number) => setTimeout(() => child.kill('SIGKILL'), randomInt(ms));
+  let timer: NodeJS.Timeout | undefined = randomInt(3) === 0 ? killIn(LIFE_MAX_MS) : undefined;
+  const watcher = watch(directory, (_, changed) => {
+    if (changed?.startsWith(name)) timer ??= killIn(WRITING_MAX_MS);
+  });
   const [code] = await once(child, 'exit');
+  watcher.close();
   clearTimeout(timer);
   assert.ok(code === 0 || code === null, `exit ${code}`);
   return code === 0;
@@ -59,7 +69,11 @@ test(`${CYCLES} backups and restores killed`, async (t) => {
   for (let cycle = 0; cycle < CYCLES; cycle++) {
     const backups = join(store.root, `backups-${cycle}`);
     mkdirSync(backups);
-    const isDone = await killed('backup', join(backups, 'backup'), '--data', store.directory);
+    const isDone = await killed(
+      backups,
+      'backup',
+      ...['backup', join(backups, 'backup'), '--data', store.directory],
+    );
     done += Number(isDone);
     for (const name of readdirSync(backups).filter((one) => !one.endsWith('-journal'))) {
       const isGood = await isWhole(join(backups, name), join(store.root, `look-${cycle}-${name}`));
@@ -70,7 +84,11 @@ test(`${CYCLES} backups and restores killed`, async (t) => {
     const isListed = cycle % 2 === 0;
     const place = store.place(`restored-${cycle}`);
     const flags = isListed ? ['--dispensed', list] : [];
-    const isMade = await killed('restore', store.backup, '--data', place.directory, ...flags);
+    const isMade = await killed(
+      place.directory,
+      'store.db',
+      ...['restore', store.backup, '--data', place.directory, ...flags],
+    );
     done += Number(isMade);
     if (!existsSync(join(place.directory, 'store.db'))) {
       assert.ok(!isMade);
