@@ -4,19 +4,19 @@
  * step any thread may be next. A thread that is not chosen again is dead: what `Judge.everywhere`
  * says of every moment, it says of a death of any threads at any step.
  *
- * A thread goes on from a step by replay: its function runs again from the start with what it had
- * found so far, up to the first access beyond that. What it does next depends on nothing else, so
- * this is done once per history (`History`), and the search runs over small numbers: a state is
- * the memory, the order of accesses, and the history of each thread. A state is visited once.
+ * A thread goes on by replay: its function runs again from the start with what it had found so far,
+ * up to the first access beyond. This is done once per history, and the search runs over numbers: a
+ * state is the memory, the order of accesses and the history of each thread, and is visited once.
  *
- * What this covers of the ECMAScript memory model: atomic accesses are sequentially consistent
- * there, as here. Plain accesses may there be seen early or late, but only by threads that race
- * with them. A race is found in every interleaving (`access-order.ts`); an operation that relies
- * on one is a Violation, and one that does not would do the same whatever it found there: the next
- * step after a plain read from byte `Plan.steerless` on must be the same for all that may be found.
- * So a program that passes is one without races as far as anybody can tell, and such a program has
- * no executions but interleavings (SC-DRF). Not covered: waiting, and more threads, operations or
- * addresses than are given.
+ * What it covers of the ECMAScript memory model. Atomic accesses are sequentially consistent
+ * there, as here. A plain read may find there what no interleaving shows, but only of writes that
+ * are not ordered with it: a race, and `access-order.ts` finds every race in every interleaving.
+ * To end an operation that relies on one is a Violation. One that drops it, as its compare-
+ * exchange fails, has rubbish put in its place, and must do the same next. So executions differ
+ * from interleavings in values that nobody keeps: the program acts as one without data races, and
+ * those have no executions but sequentially consistent ones. Not covered: waiting and notifying,
+ * an engine that breaks its memory model, and more threads, operations or addresses than are
+ * given.
  */
 import { AccessOrder } from './access-order.ts';
 import {
@@ -71,7 +71,7 @@ export interface Plan<T, Outcome> {
   readonly judge: Judge<Outcome>;
   /** Bytes before this never change: to read them is no step, to write them a Violation. */
   readonly constant: number;
-  /** What plain reads find from this byte on may not change what a thread does next. */
+  /** From this byte on it may not matter for what a thread does next what a racy read finds. */
   readonly steerless: number;
 }
 
@@ -116,7 +116,11 @@ class Search<T, Outcome> {
   readonly #orders = new Map<string, AccessOrder>();
   readonly #orderIds = new Map<AccessOrder, number>();
   readonly #orderSteps = new Map<string, AccessOrder>();
-  /** Histories that stand for others from which the same follows. */
+  /**
+   * Histories that stand for others from which the same follows: with the same outcomes and the
+   * same object kept, or with the same found but for rubbish. Without this there are eight times
+   * as many states.
+   */
   readonly #merged = new Map<string, History<Outcome>>();
   /** To each history the one in which what it has read plainly is rubbish. */
   readonly #spoils = new Map<History<Outcome>, History<Outcome>>();
@@ -177,15 +181,13 @@ class Search<T, Outcome> {
     const written = isReading ? memory : memory.copy();
     const found = access.perform(written);
     const wrote = access.wrote(found);
-    let order = this.#order(state.order, thread, state.histories[thread]!, wrote);
 
-    const before = state.histories.map((each) => each.outcomes);
     const history = state.histories[thread]!;
+    let order = this.#order(state.order, thread, history, wrote);
     const follower = this.#follower(thread, history, found);
-    const witness =
-      history.steps.length === 0
-        ? judge.witness(thread, undefined, before)
-        : state.witnesses[thread]!;
+    const before = state.histories.map((each) => each.outcomes);
+    const isFirst = history.steps.length === 0;
+    const witness = isFirst ? judge.witness(thread, undefined, before) : state.witnesses[thread]!;
     for (const outcome of follower.outcomes.slice(before[thread]!.length)) {
       order = this.#known(order.end(thread));
       judge.end(thread, outcome, witness, before, written);
@@ -211,7 +213,7 @@ class Search<T, Outcome> {
     const replayed = this.#replay(thread, [...history.found, found], steps);
     let follower = replayed.history;
     if (follower.steps.length === 0) {
-      const key = `${thread} ${replayed.kept} ${JSON.stringify(follower.outcomes)}`;
+      const key = `ended ${thread} ${replayed.kept} ${JSON.stringify(follower.outcomes)}`;
       follower = this.#merged.get(key) ?? follower;
       this.#merged.set(key, follower);
     } else if (next.kind === 'exchange' && !next.wrote(found)) {
@@ -232,7 +234,7 @@ class Search<T, Outcome> {
       if (step?.kind !== 'read' || step.from < this.#plan.steerless) return each;
       return typeof each === 'string' ? '?'.repeat(each.length) : -1;
     });
-    const key = `${thread} ${JSON.stringify(found)}`;
+    const key = `spoilt ${thread} ${JSON.stringify(found)}`;
     const spoilt = this.#merged.get(key) ?? this.#replay(thread, found, history.steps).history;
     if (spoilt.next?.text !== history.next?.text) {
       throw new Violation(`${name}: does something else for what it finds where others write`);
@@ -292,8 +294,13 @@ class Search<T, Outcome> {
     return isDead || state.histories[thread]!.next === undefined;
   }
 
-  /** What is ordered after the next step of `history`, which writes or does not. */
-  #order(before: AccessOrder, thread: number, history: History<Outcome>, wrote: boolean) {
+  /** What is ordered after the next step of `history`, which wrote or did not. */
+  #order(
+    before: AccessOrder,
+    thread: number,
+    history: History<Outcome>,
+    wrote: boolean,
+  ): AccessOrder {
     const key = `${this.#orderIds.get(before)} ${history.id} ${wrote}`;
     let order = this.#orderSteps.get(key);
     if (order === undefined) {

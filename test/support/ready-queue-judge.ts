@@ -10,7 +10,8 @@
  *
  * At each moment: were all threads to die now, a fresh producer and a fresh consumer would find
  * what was pushed and not popped, no more and no less, in order, and then the whole capacity, in a
- * memory without a trace.
+ * memory without a trace. A push publishes with its last step and a pop claims with its last, so
+ * that there is no moment at which an address is neither ready nor popped.
  */
 import assert from 'node:assert/strict';
 import type { ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
