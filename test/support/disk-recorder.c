@@ -11,9 +11,9 @@
  *
  * Calls go straight to the system, not to the C library that they were meant for: nothing has to be
  * looked up, and nothing here allocates or calls itself. 64-bit Linux only, where an offset is one
- * register and the names that end in 64 are the same calls. Not recorded are calls that Node.js does
- * not make on these files (openat, pwritev, fallocate, a shared memory map); the replay compares
- * what it comes to with the files themselves. */
+ * register and the names that end in 64 are the same calls. Not recorded are calls that Node.js
+ * does not make on these files (openat, pwritev, fallocate) and shared memory maps: the replay
+ * compares what it comes to with the files themselves. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
