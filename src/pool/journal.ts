@@ -6,7 +6,7 @@
  * A journal belongs to one thread, one pool, and one epoch of one store. It is a file of slots of
  * 96 bytes:
  *
- *   slot 0      header   crc32, layout, number, magic "VPJL", store id 16, epoch float64, boot id 36
+ *   slot 0      header   crc32, layout, number, magic "VPJL", store id 16, epoch float64, boot id 36, n
  *   slot 1..n   records  crc32, position, sequence float64, time float64, count, token, hash of the
  *                        idempotency key 32, hash of the body 32
  *
@@ -18,6 +18,10 @@
  * A record that was cut off by the end of its thread fails its checksum; its reply never left. A
  * position below the highest recorded one without a record of its own was popped by a thread
  * that died before it could write: it counts as dispensed too.
+ *
+ * The store knows how many records it has of a journal, so an older copy of it is told, and one
+ * with a hole. One that lacks nothing but its very last records, which no other journal is ahead
+ * of, is not: whoever puts such a copy in place between a kill and a start rolls the state back.
  */
 import {
   closeSync,
@@ -33,7 +37,7 @@ import { VanityError } from '../errors.ts';
 import type { HandOut } from '../store/store.ts';
 
 const SLOT_BYTES = 96;
-const LAYOUT = 2;
+const LAYOUT = 3;
 const MAGIC = 'VPJL';
 
 const CRC = 0; // uint32, of all that follows; the same in both kinds of slot
@@ -44,6 +48,7 @@ const HEADER_MAGIC = 12; // text
 const STORE_ID = 16; // 16 bytes
 const EPOCH = 32; // float64
 const BOOT_ID = 40; // text, 36 characters
+const RECORDS = 76; // uint32
 
 const POSITION = 4; // uint32
 const SEQUENCE = 8; // float64
@@ -96,7 +101,7 @@ export function createJournal(
   const file = openSync(path, flags, 0o600);
   try {
     const bytes = Buffer.alloc((1 + records) * SLOT_BYTES);
-    headerOf(identity).copy(bytes);
+    headerOf(identity, records).copy(bytes);
     for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at);
   } finally {
     closeSync(file);
@@ -206,17 +211,30 @@ export class JournalReader {
   }
 }
 
-/** The whole records of a journal, oldest first; undefined if the file is not that journal. */
-export function readJournal(path: string, identity: JournalIdentity): JournalRecord[] | undefined {
+/**
+ * The whole records of a journal from `recorded` on, oldest first; the store has those before.
+ * Undefined if the file is not that journal, or lacks what must be in it.
+ */
+export function readJournal(
+  path: string,
+  identity: JournalIdentity,
+  recorded: number,
+): JournalRecord[] | undefined {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch {
     return undefined;
   }
-  if (bytes.length < SLOT_BYTES || bytes.length % SLOT_BYTES !== 0) return undefined;
-  if (!bytes.subarray(0, SLOT_BYTES).equals(headerOf(identity))) return undefined;
-  return recordsIn(bytes.subarray(SLOT_BYTES)).sort((a, b) => a.sequence - b.sequence);
+  const slots = bytes.length / SLOT_BYTES - 1;
+  if (slots < 1 || !Number.isInteger(slots)) return undefined;
+  if (!bytes.subarray(0, SLOT_BYTES).equals(headerOf(identity, slots))) return undefined;
+  const found = recordsIn(bytes.subarray(SLOT_BYTES)).sort((a, b) => a.sequence - b.sequence);
+  const records = found.filter(({ sequence }) => sequence >= recorded);
+  const isWhole = records.every(({ sequence }, index) => sequence === recorded + index);
+  // What the store has last stays in its slot until the one n later is written there, or cut off.
+  const reachesBack = recorded === 0 || found.some(({ sequence }) => sequence === recorded - 1);
+  return isWhole && (reachesBack || records.length >= slots - 1) ? records : undefined;
 }
 
 /** Those that are whole. */
@@ -240,14 +258,16 @@ function recordsIn(bytes: Buffer): JournalRecord[] {
   return found;
 }
 
-function headerOf({ storeId, epoch, number, bootId }: JournalIdentity): Buffer {
+function headerOf(identity: JournalIdentity, records: number): Buffer {
+  const { storeId, epoch, number, bootId } = identity;
   const slot = Buffer.alloc(SLOT_BYTES);
   slot.writeUInt32LE(LAYOUT, HEADER_LAYOUT);
   slot.writeUInt32LE(number, NUMBER);
   slot.write(MAGIC, HEADER_MAGIC, 'latin1');
   slot.write(storeId, STORE_ID, 'hex');
   slot.writeDoubleLE(epoch, EPOCH);
-  slot.write(bootId, BOOT_ID, 'latin1');
+  slot.write(bootId, BOOT_ID, RECORDS - BOOT_ID, 'latin1');
+  slot.writeUInt32LE(records, RECORDS);
   slot.writeUInt32LE(crc32(slot.subarray(CRC + 4)), CRC);
   return slot;
 }

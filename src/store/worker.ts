@@ -134,6 +134,7 @@ class ServedStore {
     this.#journals = new Journals(store.id, data.directory);
     // What they said is in the store.
     this.#journals.removeAll();
+    this.#journals.removeOrphans();
     this.#durability = data.durability;
     this.#retentionMs = data.retentionHours * 3_600_000;
     this.#log = createLog('store', data.logLevel, data.isPretty);

@@ -29,7 +29,7 @@ function journalOf(records: number) {
     reader,
     write: (position: number, count: number, more: Partial<HandOut> = {}) =>
       writer.write({ position, count, at: AT, token: 0, ...more }),
-    read: () => readJournal(path, IDENTITY),
+    read: (recorded = 0) => readJournal(path, IDENTITY, recorded),
     [Symbol.dispose]() {
       writer.close();
       reader.close();
@@ -67,7 +67,7 @@ test('a slot is used again when the store has what it says, and not before', () 
   assert.throws(() => journal.write(3, 1), { code: 'JOURNAL_UNAVAILABLE' }, 'read is not stored');
   journal.reader.confirm();
   journal.write(3, 1);
-  assert.deepEqual(places(journal.read()!), [
+  assert.deepEqual(places(journal.read(1)!), [
     [1, 1],
     [2, 1],
     [3, 1],
@@ -111,9 +111,9 @@ test('the journal of another store, epoch, number or start of the machine is non
   journal.write(0, 1);
   const others = [{ storeId: 'ff'.repeat(16) }, { epoch: 8 }, { number: 1 }, { bootId: 'other' }];
   for (const other of others) {
-    assert.equal(readJournal(journal.path, { ...IDENTITY, ...other }), undefined);
+    assert.equal(readJournal(journal.path, { ...IDENTITY, ...other }, 0), undefined);
   }
-  assert.equal(readJournal(`${journal.path}.missing`, IDENTITY), undefined);
+  assert.equal(readJournal(`${journal.path}.missing`, IDENTITY, 0), undefined);
 });
 
 test('a record that is torn at any byte is not read, and the others are', () => {
@@ -134,16 +134,66 @@ test('a record that is torn at any byte is not read, and the others are', () => 
 test('a header that is torn or cut short is no journal', () => {
   using journal = journalOf(2);
   const whole = readFileSync(journal.path);
-  for (let at = 0; at < 76; at++) {
+  for (let at = 0; at < 80; at++) {
     const torn = Buffer.from(whole);
     torn[at]! ^= 1;
     writeFileSync(journal.path, torn);
     assert.equal(journal.read(), undefined, `byte ${at}`);
   }
-  for (const length of [0, 1, SLOT - 1, SLOT + 1]) {
+  for (const length of [0, 1, SLOT - 1, SLOT, SLOT + 1, 2 * SLOT]) {
     writeFileSync(journal.path, whole.subarray(0, length));
     assert.equal(journal.read(), undefined, `${length} bytes`);
   }
+});
+
+/** A journal with room for three after five records, of which the store has the first two or more. */
+function wrapped() {
+  const journal = journalOf(3);
+  for (const position of [0, 1]) journal.write(position, 1);
+  journal.reader.read();
+  journal.reader.confirm();
+  for (const position of [2, 3, 4]) journal.write(position, 1);
+  return journal;
+}
+
+test('a journal is believed for every number of records that the store can have of it', () => {
+  using journal = wrapped();
+  for (const recorded of [2, 3, 4, 5]) {
+    assert.equal(journal.read(recorded)!.length, 5 - recorded, `${recorded} recorded`);
+  }
+});
+
+test('an older copy than the store knows, or one of before the ring went round, is refused', () => {
+  using journal = wrapped();
+  assert.equal(journal.read(6), undefined, 'the store has one more');
+  assert.equal(journal.read(1), undefined, 'record 1 must be there, and is not');
+  using young = journalOf(3);
+  assert.deepEqual(young.read(), []);
+  assert.equal(young.read(1), undefined);
+});
+
+test('a hole between records is refused, in whatever slot; a last one cut off is not', () => {
+  using journal = wrapped();
+  const whole = readFileSync(journal.path);
+  // Records 3, 4 and 2, in the order of their slots.
+  const found = [1, 2, 3].map((slot) => {
+    const holed = Buffer.from(whole).fill(0, slot * SLOT, (slot + 1) * SLOT);
+    writeFileSync(journal.path, holed);
+    return [2, 3, 4].map((recorded) => journal.read(recorded)?.length);
+  });
+  assert.deepEqual(found, [
+    [undefined, undefined, undefined],
+    [2, 1, 0],
+    [undefined, 2, 1],
+  ]);
+});
+
+test('a record in two slots is refused: one of them held another', () => {
+  using journal = wrapped();
+  const bytes = readFileSync(journal.path);
+  bytes.copy(bytes, SLOT, 2 * SLOT, 3 * SLOT);
+  writeFileSync(journal.path, bytes);
+  assert.equal(journal.read(3), undefined);
 });
 
 test('a file that is there is never taken for a new journal', () => {
