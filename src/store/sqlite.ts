@@ -18,6 +18,7 @@ import { createSealingKey, loadSealingKey, type SealingKey } from '../keypair/se
 import { holdDataDirectory } from './data-directory.ts';
 import { type Range, Segments, sizeOf, without } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
+import { checkAtOpen } from './sqlite-check.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
 import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
@@ -75,6 +76,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const { storeFile } = resources.use(holdDataDirectory(directory, create));
   try {
     const db = resources.use(openDatabase(storeFile));
+    checkAtOpen(db, storeFile);
     const statements = prepareStatements(db);
     const key = await sealingKeyOf(statements, sealingKey);
     const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };

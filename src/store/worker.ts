@@ -19,6 +19,7 @@ import type { SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { ReadyQueue } from '../pool/ready-queue.ts';
 import { type Exclusively, Refiller } from '../pool/refill.ts';
 import { answer } from '../port.ts';
+import { type Check, startCheck } from './check.ts';
 import { openSqliteStore } from './sqlite.ts';
 import type { Counters, HandOut, Hit, InsertReport, Store } from './store.ts';
 
@@ -76,7 +77,8 @@ if (parentPort !== null) {
       const journals = await opened().addJournals();
       const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
-        dispense: ({ pool, count, receiver }) => dispenser.dispense(pool, count, receiver),
+        dispense: ({ pool, count, receiver }) =>
+          dispenser.dispense(pool, count, receiver).catch(refuse),
       };
       answer(port, threadCalls, die);
       return journals;
@@ -85,6 +87,9 @@ if (parentPort !== null) {
   };
   answer(data.port, calls, die);
 }
+
+/** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
+type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'check';
 
 /** The open store of this thread, its refiller, and what is told of their health. */
 class ServedStore {
@@ -104,6 +109,8 @@ class ServedStore {
   readonly #health: StoreHealth;
   readonly #tally = { turns: 0, inserts: 0 };
   #destroyer: NodeJS.Timeout | undefined;
+  #check: Check | undefined;
+  readonly #failures = new Map<StoreWork, VanityError>();
   #failure: ErrorCode | undefined;
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
@@ -121,7 +128,7 @@ class ServedStore {
         served.refiller.add(shared, counts, handOuts);
         served.dispenser.add(shared);
       }
-      await served.#start();
+      await served.#start(directory);
       return served;
     } catch (error) {
       await store.close();
@@ -145,7 +152,7 @@ class ServedStore {
       onTurn: (pool, error, burned) => {
         this.#tally.turns++;
         this.dispenser.sweep(pool);
-        this.#note(error);
+        this.#note('turn', error);
         if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
       },
     });
@@ -162,11 +169,14 @@ class ServedStore {
     }
   }
 
-  async #start(): Promise<void> {
+  async #start(directory: string): Promise<void> {
     for (const [pool, journal] of await this.addJournals()) {
       this.#writers.set(pool, new JournalWriter(journal));
     }
     this.refiller.start();
+    // What a start cannot wait for; damage that it finds stays until the next one.
+    this.#check = startCheck(directory);
+    this.#check.result.catch((error: VanityError) => this.#note('check', error));
     this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
   }
 
@@ -183,10 +193,10 @@ class ServedStore {
           this.refiller.publish(pool, await this.#store.counts(pool));
         }
         this.#tally.inserts++;
-        this.#note(undefined);
+        this.#note('insert', undefined);
         return report;
       } catch (error) {
-        if (error instanceof VanityError) this.#note(error);
+        if (error instanceof VanityError) this.#note('insert', error);
         throw error;
       } finally {
         for (const { keypair } of hits) keypair.fill(0);
@@ -194,8 +204,17 @@ class ServedStore {
     });
   }
 
+  /** Every 10 s: a store that nothing else is asked of is found to fail, or to work again, too. */
   saveCounters(counters: Counters): Promise<void> {
-    return this.#exclusively(() => this.#store.saveCounters(counters));
+    return this.#exclusively(async () => {
+      try {
+        await this.#store.saveCounters(counters);
+        this.#note('counters', undefined);
+      } catch (error) {
+        if (error instanceof VanityError) this.#note('counters', error);
+        throw error;
+      }
+    });
   }
 
   /** For one more thread that hands out, a journal of each pool; none if all replies wait for the disk. */
@@ -233,6 +252,7 @@ class ServedStore {
 
   async stop(counters: Counters): Promise<void> {
     clearInterval(this.#destroyer);
+    this.#check?.stop();
     try {
       await this.refiller.stop();
       await this.saveCounters(counters);
@@ -249,18 +269,25 @@ class ServedStore {
       const before = Date.now() - this.#retentionMs;
       // A bounded number each, with the turns of the pools in between.
       while ((await this.#exclusively(() => this.#store.destroySecrets(before))) > 0);
+      this.#note('destroy', undefined);
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
-      this.#note(error);
+      this.#note('destroy', error);
     }
   }
 
-  /** One line of log per change of state, however many calls fail in between. */
-  #note(error: VanityError | undefined): void {
-    if (error?.code !== this.#failure) {
-      if (error === undefined) this.#log.info('the store works again');
-      else this.#log.error({ code: error.code, reason: error.message }, 'the store fails');
-      this.#failure = error?.code;
+  /**
+   * One line of log per change of state, however many calls fail in between: the store works again
+   * when all that failed does.
+   */
+  #note(work: StoreWork, error: VanityError | undefined): void {
+    if (error === undefined) this.#failures.delete(work);
+    else this.#failures.set(work, error);
+    const [first] = this.#failures.values();
+    if (first?.code !== this.#failure) {
+      if (first === undefined) this.#log.info('the store works again');
+      else this.#log.error({ code: first.code, reason: first.message }, 'the store fails');
+      this.#failure = first?.code;
     }
     this.#health.write(this.#failure, this.#tally);
   }
@@ -274,6 +301,13 @@ function inTurn(): Exclusively {
     last = result.catch(() => undefined);
     return result;
   };
+}
+
+/** To a request a store that is full, locked or damaged is one that is not to be had now. */
+function refuse(error: unknown): never {
+  if (!(error instanceof VanityError) || error.status !== 500) throw error;
+  const extras = { cause: error, retryAfterSeconds: 1 };
+  throw new VanityError('STORE_UNAVAILABLE', 'the store cannot be read or written now', extras);
 }
 
 function die(error: unknown): never {
