@@ -1,13 +1,14 @@
 /**
  * What is ordered in one run of several threads: the happens-before relation of the ECMAScript
  * memory model, by vector clocks. An atomic load that finds an atomic store knows all that the
- * storing thread knew; everything else between threads is unordered. A plain read is *racy* if a
- * write of the same word by another thread is not ordered before it or after it: on a real
- * machine it may find what no turn by turn run of the threads shows.
+ * storing thread knew; everything else between threads is unordered. A plain read is *racy* here
+ * if the last write of its word is by another thread and not known: on a real machine it may find
+ * what no turn by turn run of the threads shows.
  *
- * Racy reads are allowed as long as nobody relies on them: `end` tells whether the operation that
- * ends does. A compare-exchange that fails drops what its thread had read. Two writes that race,
- * one of them plain, are always a Violation.
+ * Racy reads are allowed as long as nobody relies on them: `end` refuses an operation that does. A
+ * compare-exchange that fails drops what its thread had read. Two writes that race, one of them
+ * plain, are a Violation at once. A read that races with a later write is not told: who tries every
+ * interleaving also comes to the one in which that write is first.
  *
  * What is tracked is the word of four bytes. Values are immutable; `key` is the same for the same.
  */
@@ -16,19 +17,6 @@ import { type Access, Violation } from './shared-memory.ts';
 /** How many writes of each thread are known. */
 type Clock = readonly number[];
 
-const RELIED = 'relied on what another thread wrote in no order with it';
-
-interface PlainRead {
-  readonly thread: number;
-  /** The reader's own time, which a writer must know. */
-  readonly at: number;
-  /** Words, `last` included. */
-  readonly first: number;
-  readonly last: number;
-  /** Whether its operation has ended, so that what was read is relied on. */
-  readonly isRelied: boolean;
-}
-
 export class AccessOrder {
   readonly key: string;
   readonly #clocks: readonly Clock[];
@@ -36,8 +24,6 @@ export class AccessOrder {
   readonly #releases: ReadonlyMap<number, Clock>;
   /** Of each word its last write: 0 for before all threads, else `stamp`. */
   readonly #writes: Uint16Array;
-  /** Of words that were not written since by one who knows of the read. */
-  readonly #reads: readonly PlainRead[];
   /** The threads whose operation has made a racy read, a bit each. */
   readonly #racy: number;
 
@@ -45,24 +31,21 @@ export class AccessOrder {
     clocks: readonly Clock[],
     releases: ReadonlyMap<number, Clock>,
     writes: Uint16Array,
-    reads: readonly PlainRead[],
     racy: number,
   ) {
     this.#clocks = clocks;
     this.#releases = releases;
     this.#writes = writes;
-    this.#reads = reads;
     this.#racy = racy;
     const stamps = Buffer.from(writes.buffer).toString('latin1');
-    const sorted = reads.map((read) => Object.values(read).join('.')).sort();
-    this.key = `${clocks.join('|')} ${[...releases].sort().join('|')} ${sorted} ${racy} ${stamps}`;
+    this.key = `${clocks.join('|')} ${[...releases].sort().join('|')} ${racy} ${stamps}`;
   }
 
   static start(threads: number, byteLength: number): AccessOrder {
     const clocks = Array.from({ length: threads }, (_, thread) =>
       Array.from({ length: threads }, (_, other) => (other === thread ? 1 : 0)),
     );
-    return new AccessOrder(clocks, new Map(), new Uint16Array(byteLength / 4), [], 0);
+    return new AccessOrder(clocks, new Map(), new Uint16Array(byteLength / 4), 0);
   }
 
   /** After `thread` has made `access`, which wrote or did not. */
@@ -72,7 +55,7 @@ export class AccessOrder {
     const known = isAtomic ? join(this.#clocks[thread]!, this.#releases.get(from)) : undefined;
     const clock = known ?? this.#clocks[thread]!;
     const clocks = this.#clocks.with(thread, clock);
-    let [releases, writes, reads, racy] = [this.#releases, this.#writes, this.#reads, this.#racy];
+    let [releases, writes, racy] = [this.#releases, this.#writes, this.#racy];
 
     const first = from >>> 2;
     const last = (to - 1) >>> 2;
@@ -81,45 +64,28 @@ export class AccessOrder {
       if (wrote) throw new Violation(`written by two threads in no order: ${access.text}`);
       racy |= 1 << thread;
     }
-    if (kind === 'read') {
-      reads = [...reads, { thread, at: clock[thread]!, first, last, isRelied: false }];
-    }
     if (wrote) {
       writes = writes.slice().fill(stamp(thread, clock[thread]!, isAtomic), first, last + 1);
-      for (const read of reads) {
-        if (read.last < first || read.first > last || clock[read.thread]! >= read.at) continue;
-        if (read.isRelied) throw new Violation(`${RELIED}: ${access.text}`);
-        racy |= 1 << read.thread;
-      }
-      reads = reads.filter((read) => {
-        const isInside = read.first >= first && read.last <= last;
-        return !isInside || clock[read.thread]! < read.at;
-      });
     }
     if (wrote && isAtomic) {
       releases = new Map(releases).set(from, clock);
       clocks[thread] = clock.with(thread, clock[thread]! + 1);
     }
-    const order = new AccessOrder(clocks, releases, writes, reads, racy);
+    const order = new AccessOrder(clocks, releases, writes, racy);
     return kind === 'exchange' && !wrote ? order.#drop(thread) : order;
   }
 
-  /** The operation of `thread` ends. Violation if it relied on a racy read. */
-  end(thread: number): AccessOrder {
-    if (this.isRacy(thread)) {
-      throw new Violation(RELIED);
-    }
-    const reads = this.#reads.map((read) =>
-      read.thread === thread ? { ...read, isRelied: true } : read,
-    );
-    return new AccessOrder(this.#clocks, this.#releases, this.#writes, reads, this.#racy);
+  /** The operation of `thread` ends here. Violation if it relies on a racy read. */
+  end(thread: number): void {
+    if (!this.isRacy(thread)) return;
+    throw new Violation('relied on what another thread wrote in no order with it');
   }
 
   /** `thread` starts after it was seen that `other` is gone. */
   follow(thread: number, other: number): AccessOrder {
     const clock = join(this.#clocks[thread]!, this.#clocks[other]);
     const clocks = this.#clocks.with(thread, clock);
-    return new AccessOrder(clocks, this.#releases, this.#writes, this.#reads, this.#racy);
+    return new AccessOrder(clocks, this.#releases, this.#writes, this.#racy);
   }
 
   /** Whether the operation of `thread` has made a racy read. */
@@ -129,9 +95,8 @@ export class AccessOrder {
 
   /** What the operation of `thread` has read until now does not matter any more. */
   #drop(thread: number): AccessOrder {
-    const reads = this.#reads.filter((read) => read.isRelied || read.thread !== thread);
     const racy = this.#racy & ~(1 << thread);
-    return new AccessOrder(this.#clocks, this.#releases, this.#writes, reads, racy);
+    return new AccessOrder(this.#clocks, this.#releases, this.#writes, racy);
   }
 
   /** Whether who has `clock` knows of the write with that stamp, or both are atomic. */

@@ -183,13 +183,13 @@ class Search<T, Outcome> {
     const wrote = access.wrote(found);
 
     const history = state.histories[thread]!;
-    let order = this.#order(state.order, thread, history, wrote);
+    const order = this.#order(state.order, thread, history, wrote);
     const follower = this.#follower(thread, history, found);
     const before = state.histories.map((each) => each.outcomes);
     const isFirst = history.steps.length === 0;
     const witness = isFirst ? judge.witness(thread, undefined, before) : state.witnesses[thread]!;
     for (const outcome of follower.outcomes.slice(before[thread]!.length)) {
-      order = this.#known(order.end(thread));
+      order.end(thread);
       judge.end(thread, outcome, witness, before, written);
     }
     const histories = state.histories
