@@ -7,8 +7,9 @@
  * addresses (220 MB) `quick_check` takes 0.4 s, and more than a second from a cold disk;
  * `integrity_check`, which also compares each row with each index, 2.6 s and 6 s: it is not made.
  *
- * What no check can see is a row that was changed to another one that may be. A backup is checked
- * for that too, byte by byte (backup-file.ts), and a sealed secret by its own tag.
+ * A connection that only reads is not told of broken CHECK constraints: those that matter follow
+ * from ours. What no check can see is a row that was changed to another one that may be. A backup is
+ * checked for that too, byte by byte (backup-file.ts), and a sealed secret by its own tag.
  */
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
