@@ -124,7 +124,8 @@ test('secrets and addresses are in their replies and nowhere else', LIMIT, async
 
   const first = await start(workspace);
   await dispense(first, evidence);
-  await useInEveryWay(first, evidence, workspace);
+  await askAll(first, evidence);
+  await runCommands(['--url', first.url], evidence, workspace);
   await evidence.collect();
   await first.kill('SIGKILL');
   await evidence.collect();
@@ -132,7 +133,7 @@ test('secrets and addresses are in their replies and nowhere else', LIMIT, async
   const second = await start(workspace);
   assert.ok(second.log.some(({ msg }) => msg.includes('did not stop cleanly')));
   await dispense(second, evidence);
-  await useInEveryWay(second, evidence, workspace);
+  await askAll(second, evidence);
   assert.equal(await second.kill('SIGTERM'), 0);
   assert.ok(!existsSync(memoryOf(workspace.data)), 'a clean stop leaves nothing in memory');
   await evidence.collect();
@@ -190,13 +191,8 @@ async function dispenseOne(
   return secretKey;
 }
 
-async function useInEveryWay(
-  server: Server,
-  evidence: Evidence,
-  workspace: Workspace,
-): Promise<void> {
-  for (const { name, reply } of await exchangeAll(server.url)) evidence.say(name, reply);
-  await runCommands(['--url', server.url], evidence, workspace);
+async function askAll({ url }: Server, evidence: Evidence): Promise<void> {
+  for (const { name, reply } of await exchangeAll(url)) evidence.say(name, reply);
 }
 
 /** Two of these take addresses: into a file, and to standard output, which is not searched. */
