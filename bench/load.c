@@ -1,7 +1,10 @@
-/* The load of bench/serve.ts, which must cost next to nothing beside the server that it measures: one
+/* The load of bench/load.ts, which must cost next to nothing beside the server that it measures: one
  * request after the other over each of several keep-alive connections, no pipelining.
  *
- *     load PORT CONNECTIONS REQUESTS PER_SECOND PATH BODY      on 127.0.0.1; prints one line of JSON
+ *     load PORT CONNECTIONS REQUESTS PER_SECOND PATH BODY [KEYS]
+ *
+ * goes to 127.0.0.1 and prints one line of JSON. With KEYS each request has an Idempotency-Key of
+ * its own: that text and the number of the request in ten digits.
  *
  * With PER_SECOND the requests are evenly spaced, and latency counts from when a request was due:
  * one that finds no free connection waits, and its wait counts. With 0 each connection sends as soon
@@ -19,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 1000, HEAD_MAX = 2048, SILENCE_MAX_S = 10 };
+enum { CONNECTIONS_MAX = 1000, HEAD_MAX = 2048, SILENCE_MAX_S = 10, DIGITS = 10 };
 
 struct connection {
   long long start; /* nanoseconds */
@@ -93,17 +96,20 @@ static void print_summary(double *ms, long count, double seconds) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 7) fail("PORT CONNECTIONS REQUESTS PER_SECOND PATH BODY");
+  if (argc != 7 && argc != 8) fail("PORT CONNECTIONS REQUESTS PER_SECOND PATH BODY [KEYS]");
   int port = atoi(argv[1]), count = atoi(argv[2]);
   long requests = atol(argv[3]), per_second = atol(argv[4]), sent = 0, answered = 0;
   if (count < 1 || count > CONNECTIONS_MAX || requests < 1) fail("nothing to do");
   double *ms = calloc((size_t)requests, sizeof *ms);
-  char request[4096];
+  const char *path = argv[5], *body = argv[6], *keys = argc == 8 ? argv[7] : NULL;
+  char request[4096], key[512] = "";
+  if (keys != NULL) snprintf(key, sizeof key, "\r\nIdempotency-Key: %s%0*d", keys, DIGITS, 0);
   int length = snprintf(request, sizeof request,
                         "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
-                        "Content-Length: %zu\r\n\r\n%s",
-                        argv[5], port, strlen(argv[6]), argv[6]);
+                        "Content-Length: %zu%s\r\n\r\n%s",
+                        path, port, strlen(body), key, body);
   if (ms == NULL || length >= (int)sizeof request) fail("a request too long");
+  char *number = request + length - strlen(body) - strlen("\r\n\r\n") - DIGITS;
   prctl(PR_SET_TIMERSLACK, 1UL);
 
   /* First in, first out: all connections take turns. */
@@ -121,6 +127,11 @@ int main(int argc, char **argv) {
       first = (first + 1) % count;
       idles--;
       connections[at] = (struct connection){.start = per_second == 0 ? now : due};
+      if (keys != NULL) {
+        char digits[DIGITS + 1];
+        snprintf(digits, sizeof digits, "%0*ld", DIGITS, sent % 10000000000);
+        memcpy(number, digits, DIGITS);
+      }
       if (send(sockets[at].fd, request, (size_t)length, MSG_NOSIGNAL) != length) fail("send");
       sent++;
       now = nanoseconds();

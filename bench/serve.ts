@@ -12,23 +12,17 @@
  * of which the median counts. The load is bench/load.c, which needs a C compiler and Linux; it
  * shares the cores with the server. 50 connections, unless a row says otherwise.
  */
-import { execFile, fork, spawnSync } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { findCompiler } from '../tools/build-native.mjs';
 import { CONSTANT_PATH } from './constant.ts';
+import { buildLoad, CONNECTIONS, type Loaded, rateOf, run } from './load.ts';
 import { atLeast, atMost, below, currentLoad, Figures, readOptions, report } from './report.ts';
 import { BenchServer, BenchStore } from './server.ts';
 
-const BUILD = fileURLToPath(new URL('../build', import.meta.url));
-const LOAD = `${BUILD}/bench-load`;
-const DISPENSE = '/v1/pools/pet/dispense';
 const BULK = '/v1/pools/bulk/dispense';
 const RATES = [2000, 5000];
-const CONNECTIONS = 50;
 const SEQUENTIAL = 500;
 const THROUGHPUT = 10_000;
 const WARM = 5000;
@@ -39,42 +33,6 @@ const SUSTAINED = 600;
 const RING_ADDRESSES = 65_536;
 /** The smallest tables take a second. */
 const POLL_MS = 100;
-
-interface Load {
-  readonly port: number;
-  readonly path?: string;
-  readonly requests: number;
-  readonly connections?: number;
-  /** Evenly spaced; without it, each connection sends as soon as it was answered. */
-  readonly perSecond?: number;
-  readonly count?: number;
-}
-
-interface Loaded {
-  readonly requests: number;
-  readonly seconds: number;
-  readonly averageMs: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
-
-function buildLoad(): void {
-  const compiler = findCompiler();
-  if (compiler === undefined) throw new Error('the load needs a C compiler: set CC');
-  mkdirSync(BUILD, { recursive: true });
-  const source = fileURLToPath(new URL('./load.c', import.meta.url));
-  const built = spawnSync(compiler, ['-std=c17', '-O2', source, '-o', LOAD], { stdio: 'inherit' });
-  if (built.status !== 0) throw new Error(`${source}: does not compile`);
-}
-
-async function run(load: Load): Promise<Loaded> {
-  const { port, path = DISPENSE, requests, connections = CONNECTIONS } = load;
-  const { perSecond = 0, count = 1 } = load;
-  const numbers = [port, connections, requests, perSecond].map(String);
-  const body = JSON.stringify({ count });
-  const { stdout } = await promisify(execFile)(LOAD, [...numbers, path, body]);
-  return JSON.parse(stdout);
-}
 
 interface Bench {
   readonly grinding: BenchServer;
@@ -122,10 +80,9 @@ async function measureThroughput({ quiet, constantPort, figures }: Bench): Promi
   const load = { requests: THROUGHPUT };
   const constant = await run({ port: constantPort, path: CONSTANT_PATH, ...load });
   const dispense = await run({ port: quiet.port, ...load });
-  const rate = ({ requests, seconds }: Loaded) => requests / seconds;
-  figures.add('throughput', 'requests/s', rate(dispense), atLeast(10_000));
-  figures.add('throughput, constant body', 'requests/s', rate(constant));
-  const ratio = rate(dispense) / rate(constant);
+  figures.add('throughput', 'requests/s', rateOf(dispense), atLeast(10_000));
+  figures.add('throughput, constant body', 'requests/s', rateOf(constant));
+  const ratio = rateOf(dispense) / rateOf(constant);
   figures.add('throughput, dispense : constant', 'times', ratio, atLeast(0.9));
 }
 
@@ -134,7 +91,7 @@ async function measureHundreds({ quiet, figures }: Bench): Promise<void> {
   const load = { port: quiet.port, path: BULK, count: HUNDRED };
   const filled = await run({ ...load, requests: RING });
   const sustained = await run({ ...load, requests: SUSTAINED });
-  const rate = ({ requests, seconds }: Loaded) => (requests * HUNDRED) / seconds;
+  const rate = (loaded: Loaded) => rateOf(loaded) * HUNDRED;
   figures.add('count 100, filled ring', 'addresses/s', rate(filled), atLeast(300_000));
   figures.add('count 100, from the store', 'addresses/s', rate(sustained), atLeast(50_000));
 }

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Durability } from '../src/config.ts';
 import { Journals } from '../src/pool/journals.ts';
 import { openSqliteStore } from '../src/store/sqlite.ts';
 
@@ -35,9 +36,11 @@ export class BenchStore implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'vanitypool-bench-'));
   readonly #data = join(this.path, 'data');
   readonly #remove = () => this[Symbol.dispose]();
+  readonly #durability: Durability;
   #journals: string | undefined;
 
-  constructor() {
+  constructor(durability: Durability = 'leased') {
+    this.#durability = durability;
     process.once('exit', this.#remove);
   }
 
@@ -61,7 +64,8 @@ export class BenchStore implements Disposable {
       ({ name, suffix, ready = 256 }) =>
         `[[pools]]\nname = "${name}"\nsuffix = "${suffix}"\ntarget = 1\nready = ${ready}\n`,
     );
-    writeFileSync(join(this.path, 'vanitypool.toml'), tables.join('\n'));
+    const store = `[store]\ndurability = "${this.#durability}"\n`;
+    writeFileSync(join(this.path, 'vanitypool.toml'), [store, ...tables].join('\n'));
   }
 
   [Symbol.dispose](): void {

@@ -14,8 +14,10 @@ const DIRECTORY = fileURLToPath(new URL('../../bench/', import.meta.url));
 const PROGRAMS: Readonly<Record<string, string>> = {
   grind: 'grind.ts',
   api: 'serve.ts',
+  durability: 'durability.ts',
   store: 'store.ts',
   ring: 'ring.ts',
+  journal: 'journal.ts',
   start: 'start.ts',
   memory: 'memory.ts',
 };

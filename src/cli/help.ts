@@ -106,6 +106,25 @@ ${URL_HELP}
 Example:  vanitypool dispense pet --out keys
 `,
   },
+  audit: {
+    summary: 'list what left the store or was given up, with when, to whom and why',
+    text: `usage: vanitypool audit [options]
+
+Lists every address that is dispensed, reserved or burned, in the order of their ids: its time, the
+name of the token that it was handed out to, the hash of the idempotency key, and why it is burned.
+Never a secret, and no address that may still be handed out. It reads the store in the data
+directory, also while a server runs; then what leaves meanwhile may be missing.
+
+  --pool NAME        of this pool only
+  --since TIME       since this day (2026-11-25, UTC) or time (2026-11-25T08:30:00Z)
+  --json             one JSON object a line, and a last one that says whether it is complete: then
+                     "vanitypool restore --dispensed" takes it
+  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --data DIR         the data directory (default: ./data)
+
+Without a server, what a crash left open is settled first, as the next start would.
+`,
+  },
   backup: {
     summary: 'copy the store into a file, also while a server runs',
     text: `usage: vanitypool backup FILE [options]
@@ -157,20 +176,22 @@ This says what it is. No server may hold it.
 Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
 of yours are not touched. Each takes about a minute, "start" and "memory" two.
 
-  grind   keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
-  api     latency and throughput of a server, with all cores grinding and without (--seconds)
-  store   sealed inserts and leases a second (--stored, --directory)
-  ring    the ready queue: pushes and pops a second (--trials, --addresses)
-  start   from the command to the first address (--stored)
-  memory  resident memory of a server, and bytes per address (--stored)
+  grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
+  api         latency and throughput of a server, with all cores grinding and without (--seconds)
+  durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds)
+  store       sealed inserts and leases a second (--stored, --directory)
+  ring        the ready queue: pushes and pops a second (--trials, --addresses)
+  journal     the record that is written before a reply leaves (--directory)
+  start       from the command to the first address (--stored)
+  memory      resident memory of a server, and bytes per address (--stored)
 
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: of N rounds the median counts
   --trials N         grind, ring: of N processes for each row the median counts
-  --seconds N        api: each steady load lasts N seconds (default: 2)
+  --seconds N        api, durability: each steady load lasts N seconds (default: 2)
   --stored N         the large one of two stores holds N addresses (default: 1000000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)
-  --directory DIR    store: on this disk (default: where temporary files are)
+  --directory DIR    store, journal: on this disk (default: where temporary files are)
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)

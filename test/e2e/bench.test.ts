@@ -1,9 +1,14 @@
 /** The benchmarks at work, as processes. What they measure is not judged: it is the machine's. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { buildLoad, run } from '../../bench/load.ts';
 import { vanitypool } from '../support/cli.ts';
 
-const LIMIT = { timeout: 100_000 };
+const LIMIT = { timeout: 300_000 };
 
 test(
   'bench ring --json is one object with machine, commit and a rate for every row',
@@ -33,6 +38,54 @@ test('bench start --json holds a real server to its marks', LIMIT, async () => {
   for (const { median, isMet } of first) assert.equal(isMet, median < 1000);
 });
 
+test('bench journal --json holds a real journal in both places to its marks', LIMIT, async () => {
+  const { code, stdout, stderr } = await vanitypool([
+    'bench',
+    'journal',
+    '--json',
+    '--rounds',
+    '1',
+  ]);
+  assert.equal(code, 0, stderr);
+  const { rows } = JSON.parse(stdout);
+  const marks = rows.map(({ mark }: { mark?: string }) => mark).filter(Boolean);
+  const places = existsSync('/dev/shm') ? 2 : 1;
+  assert.deepEqual(marks, Array.from({ length: places }, () => ['<= 3', '<= 20']).flat());
+  for (const { median } of rows) assert.ok(median > 0);
+});
+
+test('the load gives each request an idempotency key of its own, if it is to have one', async (t) => {
+  const keys: (string | undefined)[] = [];
+  const server = createServer((request, reply) => {
+    keys.push(request.headers['idempotency-key'] as string | undefined);
+    request.resume().on('end', () => reply.end('{}'));
+  });
+  t.after(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  buildLoad();
+  for (let runs = 0; runs < 2; runs++) await run({ port, requests: 25, isKeyed: true });
+  assert.equal(new Set(keys).size, 50);
+  for (const key of keys) assert.match(String(key), /^[0-9a-f-]{37}\d{10}$/);
+  keys.length = 0;
+  const { requests } = await run({ port, requests: 25 });
+  assert.equal(requests, 25);
+  assert.deepEqual(keys, Array(25).fill(undefined));
+});
+
+test('bench durability --json measures three ways to dispense on real servers', LIMIT, async () => {
+  const args = ['bench', 'durability', '--json', '--rounds', '1', '--seconds', '1'];
+  const { code, stdout, stderr } = await vanitypool(args);
+  assert.equal(code, 0, stderr);
+  const { rows } = JSON.parse(stdout);
+  const throughput = rows.filter(({ unit }: { unit: string }) => unit === 'requests/s');
+  assert.deepEqual(
+    throughput.map(({ what }: { what: string }) => what),
+    ['leased: throughput', 'leased, with a key: throughput', 'committed: throughput'],
+  );
+  for (const { median } of rows) assert.ok(median > 0);
+});
+
 test('a number that a benchmark does not take is wrong usage', LIMIT, async () => {
   const { code, stderr } = await vanitypool(['bench', 'memory', '--rounds', '0']);
   assert.equal(stderr, 'bench: --rounds: 0 is not a whole number from 1\n');
@@ -41,6 +94,8 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
     ['ring', '--trials'],
     ['store', '--rounds'],
     ['grind', '--trials'],
+    ['journal', '--rounds'],
+    ['durability', '--rounds'],
   ]) {
     const refused = await vanitypool(['bench', ...args, '0']);
     assert.match(refused.stderr, /^bench: --\w+: 0 is not a whole number.*\n$/);

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { bench } from '../../src/cli/bench.ts';
 import { flagsOf } from '../../src/cli/help.ts';
 
-const NAMES = ['grind', 'api', 'store', 'ring', 'start', 'memory'];
+const NAMES = ['grind', 'api', 'durability', 'store', 'ring', 'journal', 'start', 'memory'];
 
 /** A directory of programs that keep their arguments in `args.json` and exit with 7. */
 function programs(t: TestContext): string {
@@ -44,15 +44,15 @@ test('an installation without benchmarks is told so', async () => {
 test('what is no benchmark is wrong usage', async () => {
   const refused = (args: string[], message: RegExp) =>
     assert.rejects(bench(args), { code: 'USAGE_INVALID', message });
-  await refused([], /^which benchmark\? give one of grind, api, store, ring, start, memory$/);
+  await refused([], new RegExp(`^which benchmark\\? give one of ${NAMES.join(', ')}$`));
   await refused(['rong'], /^there is no benchmark "rong"; did you mean ring\? \(benchmarks: grind/);
   await refused(['toString'], /^there is no benchmark "toString" \(/);
   await refused(['ring', 'api'], /^one benchmark at a time; not also api$/);
 });
 
 test('every flag that a benchmark takes can be given, and every other is none', () => {
-  const files = ['grind', 'serve', 'store', 'ring', 'start', 'memory'];
-  const taken = files.flatMap((file) => {
+  const taken = NAMES.flatMap((name) => {
+    const file = name === 'api' ? 'serve' : name;
     const source = readFileSync(new URL(`../../bench/${file}.ts`, import.meta.url), 'utf8');
     const own = [...source.matchAll(/(\w+): \{ type: '(?:string|boolean)'/g)];
     const [, numbers = ''] = /readOptions\(\{([^}]+)\}\)/.exec(source) ?? [];
