@@ -7,7 +7,8 @@
  *   {"id":7,"address":"8vP5...","pool":"pet","state":"dispensed","at":"2026-11-24T22:30:38.276Z",...}
  *   {"storeId":"2f0c...","epoch":12,"addresses":1,"isComplete":true}
  *
- * Fields that are not named here are passed over. Messages name lines, never addresses.
+ * Fields that are not named here are passed over. An address that could be read no more is null: then
+ * its id tells which one it is. Messages name lines, never addresses.
  */
 import { createReadStream } from 'node:fs';
 import { VanityError } from '../errors.ts';
@@ -24,8 +25,8 @@ const CAUSE = /^[a-z-]{1,32}$/;
 export interface ListedAddress {
   readonly id: number;
   readonly pool: string;
-  /** As `publicKeyHash` gives it. */
-  readonly keyHash: Uint8Array;
+  /** As `publicKeyHash` gives it; undefined if the address could not be read: its id tells it. */
+  readonly keyHash: Uint8Array | undefined;
   readonly state: (typeof STATES)[number];
   /** Milliseconds since 1970. */
   readonly at: number;
@@ -111,7 +112,7 @@ function addressIn(row: Record<string, unknown>): ListedAddress | undefined {
   const keyHash = typeof address === 'string' ? keyHashOf(address) : undefined;
   const time = typeof at === 'string' && TIME.test(at) ? Date.parse(at) : Number.NaN;
   if (!isWhole(id) || id < 1 || typeof pool !== 'string' || state === undefined) return undefined;
-  if (keyHash === undefined || Number.isNaN(time)) return undefined;
+  if ((keyHash === undefined && address !== null) || Number.isNaN(time)) return undefined;
   if (cause !== null && (typeof cause !== 'string' || !CAUSE.test(cause))) return undefined;
   return { id, pool, keyHash, state, at: time, cause: cause ?? undefined };
 }

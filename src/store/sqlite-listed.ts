@@ -52,7 +52,8 @@ export class Listed {
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #segments: Segments;
-  readonly #address: StatementSync;
+  readonly #byHash: StatementSync;
+  readonly #byId: StatementSync;
   readonly #segment: StatementSync;
   readonly #epoch: number;
   readonly #counts = new Map<string, ListedCounts>();
@@ -62,8 +63,10 @@ export class Listed {
     this.#db = db;
     this.#path = path;
     this.#segments = new Segments(db);
-    this.#address = db.prepare(`SELECT addresses.id, pool_id, name, seq
-      FROM addresses JOIN pools ON pools.id = pool_id WHERE key_hash = ?`);
+    const row = `SELECT addresses.id, pool_id, name, seq
+      FROM addresses JOIN pools ON pools.id = pool_id`;
+    this.#byHash = db.prepare(`${row} WHERE key_hash = ?`);
+    this.#byId = db.prepare(`${row} WHERE addresses.id = ?`);
     this.#segment = db.prepare(`SELECT last, state FROM segments
       WHERE pool_id = ? AND first <= ? ORDER BY first DESC LIMIT 1`);
     this.#epoch = metaOf(prepareStatements(db)).epoch;
@@ -73,7 +76,7 @@ export class Listed {
 
   /** Error: LIST_INVALID. */
   add({ id, pool, keyHash, state, at, cause = 'restored' }: ListedAddress, line: number): void {
-    const row = this.#address.get(keyHash);
+    const row = keyHash === undefined ? this.#byId.get(id) : this.#byHash.get(keyHash);
     if (row === undefined) {
       this.#countsOf(pool).unknown++;
       return;

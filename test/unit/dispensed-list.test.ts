@@ -53,6 +53,11 @@ test('addresses come by line, and the last line says whose they are', async () =
   ]);
 });
 
+test('an address that could be read no more is known by its id', async () => {
+  const { addresses } = await read({ ...LINE, address: null, state: 'burned' }, END);
+  assert.deepEqual([addresses[0]!.id, addresses[0]!.keyHash], [7, undefined]);
+});
+
 test('a list of none is a list', async () => {
   const { list, addresses } = await read({ ...END, addresses: 0 });
   assert.deepEqual([list.highestId, addresses], [0, []]);
@@ -77,7 +82,7 @@ test('a line that is no address is refused by its number, and not repeated', asy
     { id: '7' },
     { address: `${ADDRESS.slice(1)}0` },
     { address: '1'.repeat(44) },
-    { address: null },
+    { address: undefined },
     { pool: undefined },
     { state: 'available' },
     { at: '20 November 2026' },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Segments } from '../../src/store/segments.ts';
 import { backupStore } from '../../src/store/sqlite-backup.ts';
@@ -115,4 +116,26 @@ test('an address that is listed twice is changed once', async () => {
   const { pools, states } = await restoredBy(store, [{ id: 9 }, { id: 9 }, { id: 10 }, { id: 9 }]);
   assert.deepEqual(states.dispensed, '1-2 9-10');
   assert.equal(pools.pet!.dispensed, 2);
+});
+
+test('an address that could be read no more is told by its id, in the pool that it names', async () => {
+  using store = await mixed();
+  const unread = (line: object) => ({ ...line, address: null });
+  const lines = [3, 10].map((id) => unread(JSON.parse(store.line({ id, state: 'burned' }))));
+  const unknown = unread({ ...lines[0], id: 13 });
+  const end = { storeId: store.storeId, epoch: store.epoch, addresses: 3, isComplete: true };
+  const write = (...rows: object[]) =>
+    writeFileSync(store.list, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  write(...lines, unknown, end);
+  const place = { ...store.place('new'), list: store.list };
+  const { pools } = await restoreStore(place);
+  checkStore(place.directory);
+  const { burned, available } = statesIn(place.directory);
+  assert.deepEqual([burned, available], ['3 7-8 10', '4-6 9 11-12']);
+  assert.equal(pools.pet!.unknown, 1);
+  write({ ...lines[0], pool: 'pump' }, { ...end, addresses: 1 });
+  await assert.rejects(restoreStore({ ...store.place('other'), list: store.list }), {
+    code: 'LIST_INVALID',
+    message: /line 1: this address has another id or pool/,
+  });
 });

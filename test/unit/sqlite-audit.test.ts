@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { addressOf } from '../../src/keypair/address.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { type AuditedAddress, AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
+import type { HandOut, Recover, Store } from '../../src/store/store.ts';
+import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
+import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+
+const AT = Date.parse('2026-11-20T12:00:00.500Z');
+const KEY = randomBytes(32);
+const LATER = 8.64e15;
+
+/** A store whose addresses the test knows: the one with id n is `addresses[n]`. */
+class Audited implements Disposable {
+  readonly directory = temporaryDirectory();
+  readonly keySource = `file:${join(this.directory, 'sealing.key')}`;
+  readonly addresses: string[] = ['none has id 0'];
+  /** Its epochs end as by a crash, unless `work` returns what is leased. */
+  async epoch<T>(work: (store: Store) => Promise<T>, recover?: Recover): Promise<T> {
+    const { directory, keySource: sealingKey } = this;
+    await using store = await openSqliteStore({
+      directory,
+      sealingKey,
+      ...(recover !== undefined && { recover }),
+    });
+    for (const name of ['pet', 'pump']) await store.definePool(poolNamed(name));
+    return await work(store);
+  }
+
+  async insert(store: Store, ...pools: string[]): Promise<void> {
+    const hits = pools.flatMap((pool) => hitsFor(pool, 1));
+    await store.insert(hits);
+    this.addresses.push(...hits.map(({ keypair }) => addressOf(keypair.subarray(32))));
+  }
+
+  exec(sql: string): void {
+    withDatabase(this.directory, (db) => db.exec(sql));
+  }
+
+  /** In pages of `limit`, which may be empty. */
+  async list(filter: { pool?: string; since?: number } = {}, limit = 1000) {
+    using reader = await AuditReader.open(this.directory, this.keySource);
+    const found: AuditedAddress[] = [];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page = await reader.page({ after, limit, ...filter });
+      assert.ok(page.addresses.length <= limit);
+      found.push(...page.addresses);
+      after = page.next;
+    }
+    return found;
+  }
+
+  /** 'id state token key cause', having looked that each address is that of its id. */
+  async lines(...args: Parameters<Audited['list']>): Promise<string[]> {
+    return (await this.list(...args)).map(({ id, address, state, token, keyHash, cause }) => {
+      assert.equal(address, this.addresses[id], `id ${id}`);
+      if (keyHash !== undefined) assert.deepEqual(Buffer.from(keyHash), KEY);
+      const key = keyHash === undefined ? '-' : 'key';
+      return [id, state, token ?? '-', key, cause ?? '-'].join(' ');
+    });
+  }
+
+  [Symbol.dispose](): void {
+    removeDirectory(this.directory);
+  }
+}
+
+const handOut = (position: number, count: number, rest: Partial<HandOut> = {}): HandOut => ({
+  position,
+  count,
+  at: AT,
+  token: 0,
+  ...rest,
+});
+const told = (...records: HandOut[]) => ({ records, journals: new Map() });
+const many = (count: number, pool = 'pet') => Array.from({ length: count }, () => pool);
+
+/**
+ * Ids 1 to 8 are leased, and of these 1 to 5 left: 1 and 2 for a key, 3 by a thread that could not
+ * say for whom, 4 and 5 with a token. Then the run was killed: 6 to 8 are burned, 9 to 12 available.
+ */
+async function killed(): Promise<Audited> {
+  const audited = new Audited();
+  await audited.epoch(async (store) => {
+    await audited.insert(store, ...many(12));
+    audited.exec(`INSERT INTO tokens (id, name, hash, scopes, created_at)
+      VALUES (7, 'shop', zeroblob(32), '[]', 0)`);
+    await store.turn('pet', 0, 8);
+    const first = handOut(0, 2, { key: KEY, body: randomBytes(32) });
+    await store.turn('pet', 5, 0, told(first, handOut(3, 2, { at: AT + 1000, token: 7 })));
+  });
+  await audited.epoch(async () => {});
+  return audited;
+}
+
+const KILLED = [
+  '1 dispensed - key -',
+  '2 dispensed - key -',
+  '3 dispensed - - -',
+  '4 dispensed shop - -',
+  '5 dispensed shop - -',
+  '6 burned - - crash',
+  '7 burned - - crash',
+  '8 burned - - crash',
+];
+
+test('what left is listed with whom it went, what is burned with its cause, and nothing else', async () => {
+  using audited = await killed();
+  assert.deepEqual(await audited.lines(), KILLED);
+  const list = await audited.list();
+  assert.deepEqual(
+    [0, 1, 3, 4].map((index) => list[index]!.at),
+    [AT, AT, AT + 1000, AT + 1000],
+  );
+  const { changed_at } = withDatabase(
+    audited.directory,
+    (db) => db.prepare('SELECT changed_at FROM segments WHERE first = 1').get()!,
+  );
+  assert.equal(list[2]!.at, changed_at, 'without a hand-out the time is that of the state');
+});
+
+test('it says the same after the secrets are destroyed', async () => {
+  using audited = await killed();
+  await audited.epoch(async (store) => {
+    assert.equal(await store.destroySecrets(LATER), 8);
+  });
+  assert.deepEqual(await audited.lines(), KILLED);
+});
+
+test('pages of any size make the same list, and a page looks at no more than its limit', async () => {
+  using audited = await killed();
+  for (const limit of [1, 3, 8, 12, 13]) assert.deepEqual(await audited.lines({}, limit), KILLED);
+  using reader = await AuditReader.open(audited.directory, audited.keySource);
+  const page = await reader.page({ after: 8, limit: 2 });
+  assert.deepEqual(page, { addresses: [], next: 10 });
+  assert.deepEqual(await reader.page({ after: 12, limit: 2 }), { addresses: [], next: undefined });
+});
+
+test('what may still leave is never told, nor unsealed: it stands in no page', async () => {
+  using audited = new Audited();
+  await audited.epoch(async (store) => {
+    await audited.insert(store, ...many(6));
+    await store.turn('pet', 0, 4);
+    assert.deepEqual(await audited.lines(), []);
+    await store.turn('pet', 1, 0, told(handOut(0, 1)));
+    assert.deepEqual(await audited.lines(), ['1 dispensed - - -']);
+    audited.exec(`UPDATE segments SET state = 'reserved', lease = 0 WHERE state = 'leased'`);
+    assert.deepEqual(await audited.lines(), [
+      '1 dispensed - - -',
+      '2 reserved - - -',
+      '3 reserved - - -',
+      '4 reserved - - -',
+    ]);
+  });
+});
+
+test('an address that came back and left in a later epoch is told with who got it then', async () => {
+  using audited = new Audited();
+  const nothingLeft: Recover = () => [];
+  await audited.epoch(async (store) => {
+    await audited.insert(store, ...many(4));
+    await store.addJournal('pet', 1);
+    await store.turn('pet', 0, 4);
+    const first = handOut(0, 1, { key: KEY, body: randomBytes(32) });
+    await store.turn('pet', 1, 0, told(first));
+  });
+  await audited.epoch(async (store) => {
+    await store.turn('pet', 0, 2);
+    // Position 0 of this epoch is that of id 2; in the one before it was that of id 1.
+    await store.turn('pet', 1, 0, told(handOut(0, 1, { at: AT + 5000 })));
+    await store.returnLease('pet');
+    await store.turn('pet', 0, 1);
+    await store.turn('pet', 1, 0, told(handOut(1, 1, { at: AT + 6000 })));
+    await store.returnLease('pet');
+  }, nothingLeft);
+  assert.deepEqual(await audited.lines(), [
+    '1 dispensed - key -',
+    '2 dispensed - - -',
+    '3 dispensed - - -',
+  ]);
+  const times = (await audited.list()).map(({ at }) => at - AT);
+  assert.deepEqual(times, [0, 5000, 6000]);
+});
+
+test('a hand-out across a hole in the lease, and pools that are filled by turns', async () => {
+  using audited = new Audited();
+  await audited.epoch(async (store) => {
+    await audited.insert(store, 'pump', 'pet', 'pump', 'pet', 'pump', 'pet', 'pet');
+    audited.exec('UPDATE addresses SET sealed = zeroblob(92) WHERE id = 4');
+    audited.addresses[4] = undefined!;
+    await store.turn('pet', 0, 9);
+    await store.turn('pump', 0, 9);
+    const record = handOut(0, 2, { key: KEY, body: randomBytes(32) });
+    await store.turn('pet', 2, 0, told(record));
+    await store.turn('pump', 1, 0);
+  });
+  const expected = [
+    '1 dispensed - - -',
+    '2 dispensed - key -',
+    '3 burned - - crash',
+    '4 burned - - unsealable',
+    '5 burned - - crash',
+    '6 dispensed - key -',
+    '7 burned - - crash',
+  ];
+  await audited.epoch(async () => {});
+  assert.deepEqual(await audited.lines(), expected);
+  assert.deepEqual(
+    await audited.lines({ pool: 'pet' }, 2),
+    [1, 3, 5, 6].map((index) => expected[index]),
+  );
+  assert.deepEqual(await audited.lines({ since: AT + 1 }), [
+    ...expected.slice(0, 1),
+    ...expected.slice(2, 5),
+    ...expected.slice(6),
+  ]);
+  await audited.epoch((store) => store.destroySecrets(LATER));
+  assert.deepEqual(await audited.lines(), expected, 'what could not be read is not made up');
+});
+
+test('a public key that is not the one of its row is not told', async () => {
+  using audited = await killed();
+  await audited.epoch((store) => store.destroySecrets(LATER));
+  audited.exec(`UPDATE addresses SET sealed = (SELECT sealed FROM addresses WHERE id = 2)
+    WHERE id = 1`);
+  const [first, second] = await audited.list();
+  assert.deepEqual([first!.address, second!.address], [undefined, audited.addresses[2]]);
+});
+
+test('what the store says of itself: the figures that a whole list adds up to', async () => {
+  using audited = await killed();
+  using reader = await AuditReader.open(audited.directory, audited.keySource);
+  const { storeId, ...rest } = reader.store;
+  assert.match(storeId, /^[0-9a-f]{32}$/);
+  assert.deepEqual(rest, { epoch: 2, pools: ['pet', 'pump'], leased: 0, listed: 8 });
+});
+
+test('another sealing key, or none, is refused before anything is listed', async () => {
+  using audited = await killed();
+  const other = join(audited.directory, 'other.key');
+  const open = () => AuditReader.open(audited.directory, `file:${other}`);
+  await assert.rejects(open(), { code: 'SEALING_KEY_INVALID', message: /missing; without/ });
+  writeFileSync(other, `${'07'.repeat(32)}\n`, { mode: 0o600 });
+  await assert.rejects(open(), { code: 'SEALING_KEY_INVALID', message: /not the key that the/ });
+});
+
+test('settled is a store that a crash left nothing to say for', async () => {
+  using audited = new Audited();
+  await audited.epoch((store) => audited.insert(store, ...many(2)));
+  assert.equal(isSettled(audited.directory), true);
+  await audited.epoch((store) => store.turn('pet', 0, 1));
+  assert.equal(isSettled(audited.directory), false, 'one is leased');
+  await audited.epoch((store) => store.addJournal('pet', 1));
+  assert.equal(isSettled(audited.directory), false, 'a journal may have more to say');
+  await audited.epoch(async () => {});
+  assert.equal(isSettled(audited.directory), true);
+});
