@@ -2,15 +2,16 @@
  * A real server on a disk that fails under it and works again: what is ready is handed out as long
  * as it lasts, the rest is refused with a reason, grinding pauses, and all of it ends by itself
  * with the cause. At the end nothing acknowledged is lost, nothing was handed out twice, and
- * nothing is burned. What does not end by itself is in store-gone.test.ts.
+ * nothing is burned. What does not end by itself is in store-gone.test.ts and
+ * store-damaged.test.ts.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 import { Trial } from '../support/degradation.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 120_000 };
 
 interface Cause {
   /** As `/readyz` and the log say it. */
@@ -26,7 +27,7 @@ function lockedByAnother(): Cause {
   return {
     reason: 'STORE_LOCKED',
     begin: ({ workspace }) => {
-      other = new DatabaseSync(join(workspace.data, 'store.db'));
+      other = new DatabaseSync(join(workspace.data, 'store.db'), { timeout: 10_000 });
       other.exec('BEGIN IMMEDIATE');
     },
     end: () => other!.close(),
@@ -57,38 +58,40 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   'store locked by another program': lockedByAnother(),
 };
 
-for (const [name, { reason, begin, end }] of Object.entries(CAUSES)) {
-  test(`${name}: served from memory, told, and over when its cause is`, LIMIT, async () => {
-    await using trial = await Trial.begin();
-    await trial.dispense(10);
-    await trial.untilFull();
+suite('a disk that fails and works again', { concurrency: true }, () => {
+  for (const [name, { reason, begin, end }] of Object.entries(CAUSES)) {
+    test(`${name}: served from memory, told, and over when its cause is`, LIMIT, async () => {
+      await using trial = await Trial.begin();
+      await trial.dispense(10);
+      await trial.untilFull();
 
-    begin(trial);
-    await trial.dispense();
-    const degraded = await trial.untilReadiness('degraded');
-    assert.deepEqual(degraded, { http: 200, status: 'degraded', reasons: reason });
-    const { ready } = await trial.server.pool();
-    const { served, code } = await trial.dispenseUntilRefused();
-    assert.deepEqual({ served, code }, { served: ready, code: 'STORE_UNAVAILABLE' });
-    const { http, reasons } = await trial.untilReadiness('STORE_UNAVAILABLE');
-    assert.equal(http, 503);
-    assert.match(reasons, new RegExp(reason));
-    await trial.untilGrindingPauses();
-    assert.match(
-      await trial.metrics(),
-      new RegExp(`^vanitypool_store_failure{code="${reason}"} 1$`, 'm'),
-    );
+      begin(trial);
+      await trial.dispense();
+      const degraded = await trial.untilReadiness('degraded');
+      assert.deepEqual(degraded, { http: 200, status: 'degraded', reasons: reason });
+      const { ready } = await trial.server.pool();
+      const { served, code } = await trial.dispenseUntilRefused();
+      assert.deepEqual({ served, code }, { served: ready, code: 'STORE_UNAVAILABLE' });
+      const { http, reasons } = await trial.untilReadiness('STORE_UNAVAILABLE');
+      assert.equal(http, 503);
+      assert.match(reasons, new RegExp(reason));
+      await trial.untilGrindingPauses();
+      assert.match(
+        await trial.metrics(),
+        new RegExp(`^vanitypool_store_failure{code="${reason}"} 1$`, 'm'),
+      );
 
-    end(trial);
-    await trial.untilReadiness('ready');
-    await trial.untilFull();
-    await trial.dispense(20);
-    assert.deepEqual(
-      trial.lines('the store fails').map((line) => line.code),
-      [reason],
-    );
-    assert.equal(trial.lines('the store works again').length, 1);
-    await trial.stop();
-    await trial.assertNothingComesTwice();
-  });
-}
+      end(trial);
+      await trial.untilReadiness('ready');
+      await trial.untilFull();
+      await trial.dispense(20);
+      assert.deepEqual(
+        trial.lines('the store fails').map((line) => line.code),
+        [reason],
+      );
+      assert.equal(trial.lines('the store works again').length, 1);
+      await trial.stop();
+      await trial.assertNothingComesTwice();
+    });
+  }
+});

@@ -1,0 +1,164 @@
+/**
+ * A real server whose store is damaged under it or before it starts, that hangs on its disk, that
+ * cannot store hits alone, or whose journal has no place: what the store or the journal does not
+ * know of never leaves, and whatever it is is told.
+ */
+import assert from 'node:assert/strict';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Trial } from '../support/degradation.ts';
+import type { FaultyDisk } from '../support/faulty-disk.ts';
+import { Server } from '../support/server.ts';
+import { withDatabase } from '../support/sqlite-stores.ts';
+
+const LIMIT = { timeout: 120_000 };
+const PAGE_BYTES = 4096;
+const STEPS = /store\.db: damaged: .*vanitypool restore FILE/;
+
+/** Overwrites every page of the table of addresses and its indexes, as far as the file has them. */
+function damage(directory: string): void {
+  const pages = withDatabase(directory, (db) => {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    return db
+      .prepare(`SELECT pageno FROM dbstat WHERE name LIKE '%addresses%'`)
+      .all()
+      .map(({ pageno }) => Number(pageno));
+  });
+  assert.ok(pages.length > 0);
+  const file = openSync(join(directory, 'store.db'), 'r+');
+  for (const page of pages)
+    writeSync(file, Buffer.alloc(PAGE_BYTES, 0xa5), 0, PAGE_BYTES, (page - 1) * PAGE_BYTES);
+  closeSync(file);
+}
+
+/** The cache of the server (2 MB) holds some 9,000 of them. */
+const MORE_THAN_CACHED = 12_000;
+const BATCH = 256;
+const JOURNALS = `/dev/shm/vanitypool-${process.getuid!()}/`;
+
+/** Starts a server that must not start, and returns its output. */
+async function refused({ workspace }: Trial): Promise<string> {
+  const server = new Server(workspace, []);
+  assert.equal(await server.exited, 1, server.output);
+  assert.deepEqual(
+    server.log.filter(({ level }) => level === 'fatal'),
+    [],
+  );
+  return server.output;
+}
+
+function execute(directory: string, sql: string): void {
+  withDatabase(directory, (db) => db.exec(`PRAGMA busy_timeout = 10000; ${sql}`));
+}
+
+/** No commit ends from here on, and one has begun: the pool is short, so hits come all the time. */
+async function untilHeld(disk: FaultyDisk): Promise<void> {
+  disk.hold();
+  while (!disk.isHeld) await sleep(5);
+}
+
+suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
+  test('damaged pages: told with the steps to take, and refused at the start', LIMIT, async () => {
+    await using trial = await Trial.begin(BATCH);
+    const { server, workspace } = trial;
+    await server.until(({ ground }) => ground >= MORE_THAN_CACHED);
+    damage(workspace.data);
+    const { reasons } = await trial.untilReadiness('degraded');
+    assert.equal(reasons, 'STORE_CORRUPT');
+    const { served, code } = await trial.dispenseUntilRefused();
+    assert.ok(served > 0);
+    assert.equal(code, 'STORE_UNAVAILABLE');
+    assert.match(String(trial.lines('the store fails')[0]!.reason), STEPS);
+    assert.notEqual(await server.kill('SIGTERM'), null);
+    trial.assertDistinct();
+    for (let start = 0; start < 2; start++) {
+      const output = await refused(trial);
+      assert.match(output, STEPS);
+      assert.match(output, /STORE_CORRUPT/);
+    }
+  });
+
+  test('a store that takes no hits fails until it does, whatever else works', LIMIT, async () => {
+    await using trial = await Trial.begin();
+    const { data } = trial.workspace;
+    execute(
+      data,
+      `CREATE TRIGGER no_room BEFORE INSERT ON addresses
+       BEGIN SELECT RAISE(ABORT, 'for the test'); END`,
+    );
+    await trial.untilReadiness('degraded');
+    const before = await trial.turns();
+    while ((await trial.turns()) < before + 5) {
+      await trial.dispense();
+      assert.notEqual((await trial.readiness()).status, 'ready');
+    }
+    execute(data, 'DROP TRIGGER no_room');
+    await trial.untilReadiness('ready');
+    assert.equal(trial.lines('the store fails').length, 1);
+    assert.equal(trial.lines('the store works again').length, 1);
+    await trial.stop();
+    await trial.assertNothingComesTwice();
+  });
+
+  test('a disk that hangs in a sync: served from memory, nothing lost', LIMIT, async () => {
+    await using trial = await Trial.begin();
+    const { disk, server } = trial;
+    await untilHeld(disk);
+    const { ready } = await server.pool();
+    for (let replies = 0; replies < ready; replies++) await trial.dispense();
+    assert.ok(ready > 0 && disk.isHeld);
+    await server.until(({ grinding }) => !grinding.active);
+    disk.slow(200);
+    disk.release();
+    await trial.untilFull();
+    await untilHeld(disk);
+    server.process.kill('SIGTERM');
+    await trial.untilLine('stopping: requests are answered, leases returned');
+    disk.release();
+    await trial.stop();
+    assert.equal(trial.lines('hits are lost: the store took none').length, 0);
+    await trial.assertNothingComesTwice();
+  });
+
+  test('a journal that takes no record: that reply is refused, and never sent', LIMIT, async () => {
+    await using trial = await Trial.begin();
+    trial.disk.strikeBelow(JOURNALS);
+    await trial.dispense(3);
+    trial.disk.fail('ENOSPC', 'write');
+    await assert.rejects(trial.dispense(), /JOURNAL_UNAVAILABLE/);
+    trial.disk.heal();
+    await trial.dispense(3);
+    await trial.stop(1);
+    await trial.assertNothingComesTwice();
+  });
+
+  test(
+    'a journal that has no room at the start: told where, and nothing is served',
+    LIMIT,
+    async () => {
+      await using trial = new Trial();
+      trial.disk.strikeBelow(JOURNALS);
+      trial.disk.fail('ENOSPC', 'write');
+      const output = await refused(trial);
+      assert.match(output, new RegExp(`${JOURNALS}.*ENOSPC.*JOURNAL_UNAVAILABLE`));
+      trial.disk.heal();
+      await trial.serve();
+      await trial.dispense();
+      await trial.stop();
+    },
+  );
+
+  test(
+    'a second server on the same data is refused with the process of the first',
+    LIMIT,
+    async () => {
+      await using trial = await Trial.begin();
+      const output = await refused(trial);
+      assert.match(output, new RegExp(`process ${trial.server.process.pid} holds it.*DATA_IN_USE`));
+      await trial.dispense();
+      await trial.stop();
+    },
+  );
+});
