@@ -2,17 +2,23 @@
  * What commands do with a data directory that no server holds: the composition root of the command
  * line where there is no server to ask. Runs in the main thread.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { VanityError } from './errors.ts';
 import { Journals, recoverIn } from './pool/journals.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
+import { holdDataDirectory } from './store/data-directory.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import { type AuditedAddress, AuditReader, isSettled } from './store/sqlite-audit.ts';
 import { type BackupOptions, backupStore } from './store/sqlite-backup.ts';
-import { type Adoption, adoptStore } from './store/sqlite-place.ts';
-import { readPools } from './store/sqlite-reader.ts';
+import { type Adoption, adoptStore, assertPlaceOf } from './store/sqlite-place.ts';
+import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
 import type { LeasedAddress, StoredPool } from './store/store.ts';
+
+/** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
+const AUDIT_PAGE = 2048;
 
 /**
  * Hands `count` addresses out of the store, all or none: they are dispensed durably before this
@@ -77,6 +83,129 @@ export async function restoreOffline(
 /** The pools as the store has them; changes nothing. Errors: those of opening a store. */
 export function poolsOffline({ store: { directory } }: Config): StoredPool[] {
   return readPools(directory);
+}
+
+/** Burned addresses by pool and cause; changes nothing. Errors: those of opening a store. */
+export function burnedOffline({ store: { directory } }: Config): ReturnType<typeof readBurned> {
+  return readBurned(directory);
+}
+
+/** An address that left or was given up, as a list has it (store/dispensed-list.ts). */
+export interface AuditLine {
+  readonly id: number;
+  readonly address: string | null;
+  readonly pool: string;
+  readonly state: AuditedAddress['state'];
+  /** RFC 3339, UTC. */
+  readonly at: string;
+  readonly token: string | null;
+  /** 64 hexadecimal digits. */
+  readonly idempotencyKeyHash: string | null;
+  readonly cause: string | null;
+}
+
+export interface AuditFilter {
+  readonly pool?: string | undefined;
+  /** Milliseconds since 1970, included. */
+  readonly since?: number | undefined;
+}
+
+/**
+ * The store of a data directory, to be listed. While no server holds it this does until it is
+ * disposed of, so that nothing leaves; what a crash left leased is settled first, as a start does.
+ */
+export class OfflineAudit implements AsyncDisposable {
+  /** Why addresses that the list lacks may have left, or leave later; undefined if none can. */
+  readonly gap: string | undefined;
+  readonly #reader: AuditReader;
+  readonly #resources: AsyncDisposableStack;
+
+  private constructor(
+    gap: string | undefined,
+    reader: AuditReader,
+    resources: AsyncDisposableStack,
+  ) {
+    this.gap = gap;
+    this.#reader = reader;
+    this.#resources = resources;
+  }
+
+  /** Errors: those of opening a store to read, and SEALING_KEY_INVALID. */
+  static async open({ store: { directory, sealingKey } }: Config): Promise<OfflineAudit> {
+    await using resources = new AsyncDisposableStack();
+    let gap: string | undefined;
+    try {
+      resources.use(await holdSettled(directory, sealingKey));
+      assertPlaceOf(directory);
+    } catch (error) {
+      // What can be read at all is listed all the same.
+      if (!(error instanceof VanityError)) throw error;
+      gap = error.message;
+    }
+    const reader = resources.use(await AuditReader.open(directory, sealingKey));
+    const { leased } = reader.store;
+    if (leased > 0) gap ??= `${directory}: ${leased} leased addresses cannot be settled`;
+    return new OfflineAudit(gap, reader, resources.move());
+  }
+
+  get store(): AuditReader['store'] {
+    return this.#reader.store;
+  }
+
+  /** By id. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE; the reason of `signal`. */
+  async *pages(filter: AuditFilter, signal: AbortSignal): AsyncGenerator<AuditLine[]> {
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page = await this.#reader.page({ after, limit: AUDIT_PAGE, ...filter });
+      yield page.addresses.map(lineOf);
+      after = page.next;
+      await nextTurn();
+      signal.throwIfAborted();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+}
+
+/** Errors: those of opening a store; of damage only if the directory cannot be held. */
+async function holdSettled(
+  directory: string,
+  sealingKey: string,
+): Promise<Disposable | AsyncDisposable> {
+  if (isSettled(directory)) return holdDataDirectory(directory, false);
+  const recover = recoverIn(directory);
+  try {
+    const store = await openSqliteStore({ directory, sealingKey, create: false, recover });
+    removeJournals(store.id, directory);
+    return store;
+  } catch (error) {
+    // After a clean stop nothing is left to settle but a note of journals that are gone.
+    if ((error as { code?: unknown }).code !== 'STORE_CORRUPT') throw error;
+    return holdDataDirectory(directory, false);
+  }
+}
+
+function lineOf({
+  id,
+  address,
+  pool,
+  state,
+  at,
+  token,
+  keyHash,
+  cause,
+}: AuditedAddress): AuditLine {
+  return {
+    id,
+    address: address ?? null,
+    pool,
+    state,
+    at: new Date(at).toISOString(),
+    token: token ?? null,
+    idempotencyKeyHash: keyHash === undefined ? null : Buffer.from(keyHash).toString('hex'),
+    cause: cause ?? null,
+  };
 }
 
 /** They are of runs that the store knows nothing of, or whose leases are burned. */

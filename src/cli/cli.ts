@@ -27,6 +27,7 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   grind: async (args) => (await import('./grind.ts')).grind(args),
   estimate: async (args) => (await import('./estimate.ts')).estimate(args),
   status: async (args) => (await import('./status.ts')).status(args),
+  audit: async (args) => (await import('./audit.ts')).audit(args),
   backup: async (args) => (await import('./backup.ts')).backup(args),
   restore: async (args) => (await import('./restore.ts')).restore(args),
   adopt: async (args) => (await import('./adopt.ts')).adopt(args),

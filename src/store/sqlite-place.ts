@@ -10,9 +10,9 @@
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
-import { holdDataDirectory } from './data-directory.ts';
+import { holdDataDirectory, storeFileOf } from './data-directory.ts';
 import { type Change, type Range, Segments, type State, sizeOf } from './segments.ts';
-import { openDatabase, transaction } from './sqlite-database.ts';
+import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import { metaOf, poolRows, prepareStatements, type Statements } from './sqlite-statements.ts';
 
@@ -41,6 +41,17 @@ export function assertInPlace(statements: Statements, storeFile: string): void {
       'elsewhere. If it was moved and nothing serves the old one: vanitypool adopt --moved. ' +
       'If it is a copy or a backup: vanitypool adopt --restored (burns what was available)';
     throw new VanityError('DATA_MOVED', message);
+  }
+}
+
+/** The same for a store that is only looked at. Errors: DATA_MOVED, those of opening it to read. */
+export function assertPlaceOf(directory: string): void {
+  const storeFile = storeFileOf(directory);
+  try {
+    using db = openToRead(storeFile);
+    assertInPlace(prepareStatements(db), storeFile);
+  } catch (cause) {
+    throw storeError(cause, storeFile, 'opening');
   }
 }
 
