@@ -4,6 +4,8 @@
  * its own with nothing else in it; tells its parent the port. It ends with its parent.
  */
 import type { AddressInfo } from 'node:net';
+import { VanityError } from '../src/errors.ts';
+import { Access } from '../src/http/access.ts';
 import { type AppDeps, buildApp } from '../src/http/app.ts';
 import { InFlight } from '../src/http/in-flight.ts';
 import { createMetrics } from '../src/http/metrics.ts';
@@ -20,7 +22,11 @@ if (import.meta.main) {
   const storeHealth = new StoreHealth();
   const deps: AppDeps = {
     pools,
-    dispense: (pool, count, receiver, isGone) => pool.dispense(count, receiver, isGone),
+    access: new Access('auto'),
+    store: () => {
+      throw new VanityError('STORE_UNAVAILABLE', 'there is no store thread here');
+    },
+    dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
     metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
     version: 'none',

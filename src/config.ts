@@ -42,6 +42,10 @@ export interface Config {
     readonly durability: Durability;
     readonly retentionHours: number;
   };
+  readonly auth: {
+    /** 'auto': from the first token on that was ever made. */
+    readonly required: boolean | 'auto';
+  };
   readonly grinder: {
     readonly threads: number;
     readonly batch: number;
@@ -125,7 +129,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'grinder.batch': whole(256, 1, 4096),
   'grinder.slice_ms': whole(25, 1, 50),
   'grinder.priority': oneOf('idle', 'idle', 'normal'),
-  'auth.required': oneOf('auto', 'auto', false),
+  'auth.required': oneOf('auto', 'auto', true, false),
 };
 
 const POOL_RULES: Readonly<Record<string, Rule>> = {
@@ -186,6 +190,7 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
       durability: value['store.durability'],
       retentionHours: value['store.retention_hours'],
     },
+    auth: { required: value['auth.required'] },
     grinder: {
       threads: value['grinder.threads'],
       batch: value['grinder.batch'],
@@ -194,7 +199,7 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
     },
     pools,
   } as Config;
-  for (const part of [config, config.http, config.store, config.grinder, pools]) {
+  for (const part of [config, config.http, config.store, config.auth, config.grinder, pools]) {
     Object.freeze(part);
   }
   return config;

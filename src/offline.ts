@@ -15,7 +15,7 @@ import { type BackupOptions, backupStore } from './store/sqlite-backup.ts';
 import { type Adoption, adoptStore, assertPlaceOf } from './store/sqlite-place.ts';
 import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
-import type { LeasedAddress, StoredPool } from './store/store.ts';
+import type { LeasedAddress, StoredPool, TokenStore } from './store/store.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
@@ -215,4 +215,20 @@ function removeJournals(storeId: string, directory: string): void {
   } catch {
     // No start takes one of them for its own: they only take room until the next.
   }
+}
+
+/** Runs `work` on the tokens of a store that no server holds. Errors: those of opening a store. */
+export async function withTokensOffline<T>(
+  { store: { directory, sealingKey, durability } }: Config,
+  work: (tokens: TokenStore) => Promise<T>,
+): Promise<T> {
+  const recover = recoverIn(directory);
+  await using store = await openSqliteStore({
+    directory,
+    sealingKey,
+    create: false,
+    recover,
+    durability,
+  });
+  return await work(store.tokens);
 }

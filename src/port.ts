@@ -23,10 +23,25 @@ interface Answer {
   readonly error?: { code: ErrorCode; message: string; retryAfterSeconds: number | undefined };
 }
 
+/** Said by the answering side, of itself. */
+interface Notice {
+  readonly notice: string;
+  readonly arg: unknown;
+}
+
 interface Waiting {
   readonly resolve: (value: never) => void;
   readonly reject: (error: VanityError) => void;
   readonly timer: NodeJS.Timeout | undefined;
+}
+
+/** Says something to the `Caller` on the other end, who may not answer. */
+export function notify<T extends Calls<T>, K extends keyof T & string>(
+  port: MessagePort,
+  notice: K,
+  arg: Parameters<T[K]>[0],
+): void {
+  port.postMessage({ notice, arg } satisfies Notice);
 }
 
 /** The asking side. A closed port or a time-out rejects with `unavailable`. */
@@ -37,11 +52,21 @@ export class Caller<T extends Calls<T>> {
   #nextId = 1;
   #closed = false;
 
-  /** `unavailable` is the code of the error when the other side does not answer. */
-  constructor(port: MessagePort, unavailable: ErrorCode) {
+  /**
+   * `unavailable` is the code of the error when the other side does not answer; `notices` take what
+   * it says of itself.
+   */
+  constructor(
+    port: MessagePort,
+    unavailable: ErrorCode,
+    notices: Readonly<Record<string, (arg: never) => void>> = {},
+  ) {
     this.#port = port;
     this.#unavailable = unavailable;
-    port.on('message', (answer: Answer) => this.#settle(answer));
+    port.on('message', (message: Answer | Notice) => {
+      if ('notice' in message) notices[message.notice]?.(message.arg as never);
+      else this.#settle(message);
+    });
     port.on('close', () => this.#fail('the other thread is gone'));
   }
 

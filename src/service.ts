@@ -22,6 +22,7 @@ import { Steering } from './grinder/steering.ts';
 import { type ListenOn, listenError } from './http/listen.ts';
 import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
+import { OwnToken } from './own-token.ts';
 import { type GrinderBoard, grinderBoard, StoreHealth } from './pool/health.ts';
 import {
   type GrindingBoard,
@@ -69,6 +70,7 @@ export class Service implements AsyncDisposable {
 
   readonly #config: Config;
   readonly #options: ServiceOptions;
+  readonly #ownToken = new OwnToken();
   readonly #pools: readonly Served[];
   readonly #steering: Steering;
   readonly #storeHealth = new StoreHealth();
@@ -132,6 +134,7 @@ export class Service implements AsyncDisposable {
     const threads = Array.from({ length: http.threads }, () => this.#startHttpThread());
     const opened = await store.call('open', undefined);
     this.#before = opened.counters;
+    this.#ownToken.write(this.#config.store.directory);
     log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
     const ports = await Promise.all(threads.map((thread) => this.#listen(thread, on)));
     this.url = 'path' in on ? `unix:${on.path}` : `http://${bracketed(on.host)}:${ports[0]}`;
@@ -171,6 +174,7 @@ export class Service implements AsyncDisposable {
       }),
     ]);
     try {
+      this.#ownToken.remove();
       await this.#store?.call('stop', this.#counters());
     } finally {
       await this.#storeThread?.terminate();
@@ -243,6 +247,7 @@ export class Service implements AsyncDisposable {
         grinder: this.#board.buffer,
         version: this.#options.version,
         isCompat: this.#config.http.compat,
+        authRequired: this.#config.auth.required,
         durability: this.#config.store.durability,
         port: port2,
         logLevel: this.#config.logLevel,
@@ -260,8 +265,8 @@ export class Service implements AsyncDisposable {
 
   async #listen(thread: HttpThread, on: ListenOn): Promise<number> {
     const { port1, port2 } = new MessageChannel();
-    const journals = await this.#store!.call('connect', port1, { transfer: [port1] });
-    const what = { on, store: port2, journals };
+    const connection = await this.#store!.call('connect', port1, { transfer: [port1] });
+    const what = { on, store: port2, connection, ownToken: this.#ownToken.hash };
     const port = await thread.calls.call('listen', what, { transfer: [port2] });
     const since = performance.now();
     thread.worker.once('exit', () => {

@@ -32,6 +32,7 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   restore: async (args) => (await import('./restore.ts')).restore(args),
   adopt: async (args) => (await import('./adopt.ts')).adopt(args),
   dispense: async (args) => (await import('./dispense.ts')).dispense(args),
+  token: async (args) => (await import('./token.ts')).token(args),
   bench: async (args) => (await import('./bench.ts')).bench(args),
 };
 

@@ -169,6 +169,28 @@ This says what it is. No server may hold it.
   --data DIR         the data directory (default: ./data)
 `,
   },
+  token: {
+    summary: 'make, list and revoke tokens: who may ask the server for what',
+    text: `usage: vanitypool token create --name NAME --scope SCOPE [options]
+       vanitypool token list [--json]
+       vanitypool token revoke NAME
+
+A token is told once, on standard output, when it is made; only its hash is kept. From the first one
+on the server asks for a token with every request. A revoked token is refused at once. With a server
+running here it is asked, without one the store in the data directory is used.
+
+  --name NAME        yours, for lists and the audit; never used a second time
+  --scope SCOPE      what it may do: dispense, read or admin; give it several times for several
+  --pool POOL        only this pool exists for it; give it several times for several (default: all)
+  --quota N/day      at most N addresses in a UTC day (default: any number)
+  --expires TIME     refused from then on: 90d, 12h or 2027-01-31T00:00:00Z (default: never)
+${URL_HELP}
+  --json             print JSON
+
+Commands send the token in the environment variable VANITYPOOL_TOKEN, if it is set.
+Example:  vanitypool token create --name shop --scope dispense --pool pet --quota 10000/day
+`,
+  },
   bench: {
     summary: 'measure this machine: the kernel, the server, the store',
     text: `usage: vanitypool bench NAME [options]

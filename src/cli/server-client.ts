@@ -9,8 +9,9 @@ import { type IncomingMessage, type RequestOptions, request as requestHttp } fro
 import { request as requestHttps } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { urlToHttpOptions } from 'node:url';
-import { loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config.ts';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
+import { readOwnToken } from '../own-token.ts';
 import { usage } from './options.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -33,19 +34,26 @@ export function isNobodyThere(error: unknown): boolean {
   );
 }
 
-/** `url` as given by `--url`; without it, where a server with this configuration listens. */
+/**
+ * `url` as given by `--url`; without it, where a server with this configuration listens, who then
+ * is asked with its own token if the data directory tells it. `VANITYPOOL_TOKEN` goes before that.
+ */
 export class ServerClient {
   readonly url: string;
   readonly #options: RequestOptions;
+  readonly #token: string | undefined;
 
   constructor(url: string | undefined) {
-    this.url = url ?? configuredUrl();
+    const config = url === undefined ? loadConfig({ env: process.env }) : undefined;
+    this.url = url ?? configuredUrl(config!);
     this.#options = connectionTo(this.url);
+    const own = config && readOwnToken(config.store.directory);
+    this.#token = process.env.VANITYPOOL_TOKEN ?? own;
   }
 
   /** The body of a reply that says all is well: an object that has `key`. */
   async ask<T>(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'DELETE',
     path: string,
     key: keyof T & string,
     body?: unknown,
@@ -57,7 +65,11 @@ export class ServerClient {
   }
 
   /** Any reply whose body is a JSON object. */
-  async send(method: 'GET' | 'POST', path: string, body?: unknown): Promise<ServerAnswer> {
+  async send(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: unknown,
+  ): Promise<ServerAnswer> {
     const json = body === undefined ? '' : JSON.stringify(body);
     let reply: IncomingMessage;
     let source: string;
@@ -81,7 +93,10 @@ export class ServerClient {
 
   #exchange(method: string, path: string, json: string): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const headers = json === '' ? {} : { 'content-type': 'application/json' };
+    const headers = {
+      ...(json !== '' && { 'content-type': 'application/json' }),
+      ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
+    };
     const request = this.#options.protocol === 'https:' ? requestHttps : requestHttp;
     request({
       ...this.#options,
@@ -122,8 +137,7 @@ function parsed(source: string): unknown {
   }
 }
 
-function configuredUrl(): string {
-  const { host, port } = loadConfig({ env: process.env }).http;
+function configuredUrl({ http: { host, port } }: Config): string {
   if (host.startsWith('unix:')) return host;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

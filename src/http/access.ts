@@ -1,20 +1,115 @@
 /**
- * Who may talk to a server without tokens: programs of this machine. A web page that the user
- * happens to have open, and a proxy that carries somebody else's request here, also come from a
- * loopback address; they are told by their headers. Runs in the HTTP threads, before anything else
- * of a request. Not protected: other users of the same machine.
+ * Who may talk to the server. Runs in the HTTP threads, before anything else of a request.
+ *
+ * Tokens are known here by their hashes alone; the store thread tells of every change. Where no
+ * token is asked for, only programs of this machine are served. A web page that the user happens
+ * to have open, and a proxy that carries somebody else's request here, also come from a loopback
+ * address; they are told by their headers. Not protected then: other users of the same machine.
  */
+import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { VanityError } from '../errors.ts';
+import type { TokenList } from '../pool/pool.ts';
+import { isToken, type KnownToken, SCOPES, type Scope, type Token, tokenHash } from '../token.ts';
 
 const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 const OWN_SITE = new Set(['none', 'same-origin']);
 const PROXY_HEADER = /^(forwarded|via|x-forwarded-.*)$/;
 /** A browser that fetches ahead of a click. */
 const AHEAD = 'sec-purpose';
+const BEARER = /^bearer +(\S+) *$/i;
+
+/** 'auto': from the first token on that was ever made. */
+export type AuthRequired = boolean | 'auto';
+
+export class Access {
+  readonly #required: AuthRequired;
+  #own: KnownToken | undefined;
+  #list: TokenList = { tokens: [], areAny: false };
+  #byHash: ReadonlyMap<string, KnownToken> = new Map();
+  readonly #used = new Set<number>();
+
+  constructor(required: AuthRequired) {
+    this.#required = required;
+  }
+
+  /** The token of this run's own command line, by its hash: it may do everything. */
+  setOwn(hash: Uint8Array): void {
+    const name = 'command line';
+    const all = { pools: undefined, quota: undefined, expiresAt: undefined };
+    this.#own = { id: 0, name, hash, scopes: SCOPES, ...all };
+    this.setTokens(this.#list);
+  }
+
+  setTokens(list: TokenList): void {
+    this.#list = list;
+    const known = this.#own === undefined ? list.tokens : [this.#own, ...list.tokens];
+    this.#byHash = new Map(known.map((token) => [keyOf(token.hash), token]));
+  }
+
+  /**
+   * The token of a request to a route with this scope; an open route has none. Undefined where none
+   * is needed and none is given. Errors: TOKEN_REQUIRED, SCOPE_REQUIRED, HOST_REFUSED,
+   * FOREIGN_REQUEST.
+   */
+  check(headers: IncomingHttpHeaders, scope: Scope | undefined): Token | undefined {
+    const token = this.#find(headers.authorization);
+    if (token !== undefined) {
+      if (scope !== undefined && !token.scopes.includes(scope)) {
+        throw new VanityError('SCOPE_REQUIRED', `this route asks for the scope ${scope}`);
+      }
+      this.#used.add(token.id);
+      return token;
+    }
+    const isRequired = this.#isRequired;
+    if (!isRequired) assertLocal(headers);
+    const isWrong = headers.authorization !== undefined;
+    if (scope !== undefined && (isRequired || isWrong || scope === 'admin')) {
+      throw new VanityError(
+        'TOKEN_REQUIRED',
+        isWrong ? 'authorization: not a valid token' : 'authorization: Bearer vp_... is missing',
+      );
+    }
+    return undefined;
+  }
+
+  /** Whether an open route may tell its caller what otherwise takes the scope `read`. */
+  mayRead(token: Token | undefined): boolean {
+    return token === undefined ? !this.#isRequired : token.scopes.includes('read');
+  }
+
+  /** Tokens that were used since the last call, by id. */
+  takeUsed(): number[] {
+    const used = [...this.#used].filter((id) => id > 0);
+    this.#used.clear();
+    return used;
+  }
+
+  get #isRequired(): boolean {
+    return this.#required === 'auto' ? this.#list.areAny : this.#required;
+  }
+
+  #find(authorization: string | undefined): KnownToken | undefined {
+    const text = BEARER.exec(authorization ?? '')?.[1];
+    if (text === undefined || !isToken(text)) return undefined;
+    const hash = tokenHash(text);
+    const token = this.#byHash.get(keyOf(hash));
+    if (token === undefined || !timingSafeEqual(token.hash, hash)) return undefined;
+    return token.expiresAt === undefined || Date.now() < token.expiresAt ? token : undefined;
+  }
+}
+
+/** Whether the pool is one that the token may see. */
+export function mayUse(token: Token | undefined, pool: string): boolean {
+  return token?.pools === undefined || token.pools.includes(pool);
+}
+
+function keyOf(hash: Uint8Array): string {
+  return Buffer.from(hash).toString('base64');
+}
 
 /** Errors: HOST_REFUSED, FOREIGN_REQUEST. */
-export function assertLocal(headers: IncomingHttpHeaders): void {
+function assertLocal(headers: IncomingHttpHeaders): void {
   const { host, origin } = headers;
   if (host === undefined || !LOCAL_HOST.test(host)) {
     throw new VanityError(

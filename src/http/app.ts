@@ -2,7 +2,7 @@
  * The HTTP application of one thread: `buildApp` puts routes, access rules, errors and documents
  * together and does not listen. What it answers with comes from `AppDeps`.
  *
- * A request: access rules (403) -> route (404, 405) -> body parsed (413, 415, 400) -> schema (400)
+ * A request: access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schema (400)
  * -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
  */
 import swagger from '@fastify/swagger';
@@ -18,14 +18,17 @@ import Fastify, {
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
-import type { Pool, Receiver } from '../pool/pool.ts';
+import type { Pool, Receiver, StoreThreadCalls } from '../pool/pool.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
-import { assertLocal } from './access.ts';
+import type { Caller } from '../port.ts';
+import type { Scope, Token } from '../token.ts';
+import type { Access } from './access.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { serviceRoutes } from './routes/service.ts';
+import { tokenRoutes } from './routes/tokens.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -35,16 +38,36 @@ export type App = FastifyInstance<
   JsonSchemaToTsProvider
 >;
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a token needs for the route; open without. */
+    scope?: Scope;
+  }
+  interface FastifyRequest {
+    /** Undefined where none is needed. */
+    token: Token | undefined;
+  }
+}
+
+/** For whom a dispense is, as far as HTTP knows it. */
+export interface Client {
+  readonly receiver: Receiver;
+  readonly token: Token | undefined;
+  readonly isGone: () => boolean;
+}
+
 /** All `count` addresses or none, at once if nothing has to be waited for; as `Pool.dispense`. */
 export type Dispense = (
   pool: Pool,
   count: number,
-  receiver: Receiver,
-  isGone: () => boolean,
+  client: Client,
 ) => ReadyAddress[] | Promise<ReadyAddress[]>;
 
 export interface AppDeps {
   readonly pools: ReadonlyMap<string, Pool>;
+  readonly access: Access;
+  /** The store thread. Error: STORE_UNAVAILABLE while it is not open. */
+  readonly store: () => Caller<StoreThreadCalls>;
   readonly dispense: Dispense;
   readonly storeHealth: StoreHealth;
   readonly metrics: Metrics;
@@ -76,9 +99,10 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   app.removeContentTypeParser('text/plain');
   readEmptyJsonAsNone(app);
+  app.decorateRequest('token', undefined);
   app.addHook('onRequest', (request, reply, done) => {
     if (deps.isDraining()) reply.header('connection', 'close');
-    assertLocal(request.headers);
+    request.token = deps.access.check(request.headers, request.routeOptions.config.scope);
     done();
   });
   app.setErrorHandler((thrown, _, reply) => {
@@ -104,6 +128,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   serviceRoutes(app, deps);
   poolRoutes(app, deps);
+  tokenRoutes(app, deps);
   if (deps.isCompat) await app.register(async (scope: App) => compatRoutes(scope, deps));
   return app;
 }

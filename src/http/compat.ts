@@ -8,10 +8,11 @@
  */
 import type { FastifyReply } from 'fastify';
 import { VanityError } from '../errors.ts';
-import { NOBODY, type Pool } from '../pool/pool.ts';
+import type { Pool } from '../pool/pool.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
 import type { App, AppDeps } from './app.ts';
 import { toVanityError, withErrorHeaders } from './problems.ts';
+import { poolFor } from './routes/pools.ts';
 import { readiness, uptimeSeconds } from './routes/service.ts';
 
 const POOL = 'pet';
@@ -23,10 +24,11 @@ export function isCompatPath(path: string): boolean {
 }
 
 export function compatRoutes(app: App, deps: AppDeps): void {
-  const pool = deps.pools.get(POOL);
-  if (pool === undefined) return;
+  if (!deps.pools.has(POOL)) return;
   const { version } = deps;
-  const options = { exposeHeadRoute: false, schema: { hide: true } };
+  const open = { exposeHeadRoute: false, schema: { hide: true } };
+  const read = { ...open, config: { scope: 'read' } } as const;
+  const dispense = { ...open, config: { scope: 'dispense' } } as const;
 
   app.addHook('onSend', async (_, reply) => {
     reply.header('cache-control', 'no-store');
@@ -37,28 +39,32 @@ export function compatRoutes(app: App, deps: AppDeps): void {
     return sendEnvelope(reply, error);
   });
 
-  app.get('/api/v1/pet/address', options, async (_, reply: FastifyReply) => {
+  app.get('/api/v1/pet/address', dispense, async ({ token }, reply: FastifyReply) => {
     const isGone = () => reply.raw.destroyed;
-    const [address] = await deps.dispense(pool, 1, NOBODY, isGone);
+    const receiver = { token: token?.id ?? 0 };
+    const from = poolFor(token, deps.pools, POOL);
+    const [address] = await deps.dispense(from, 1, { receiver, token, isGone });
     return reply.send(envelope(200, 'success', dispensedView(address!)));
   });
 
-  app.get('/api/v1/pet/status', options, () => envelope(200, 'success', statusView(pool)));
+  app.get('/api/v1/pet/status', read, ({ token }) =>
+    envelope(200, 'success', statusView(poolFor(token, deps.pools, POOL))),
+  );
 
-  app.get('/health', options, () =>
+  app.get('/health', open, () =>
     envelope(200, 'success', { status: 'healthy', version, uptime: uptime() }),
   );
 
-  app.get('/health/detailed', options, () =>
+  app.get('/health/detailed', read, ({ token }) =>
     envelope(200, 'success', {
       status: statusOf(deps),
       version,
       uptime: uptime(),
-      pool: statusView(pool),
+      pool: statusView(poolFor(token, deps.pools, POOL)),
     }),
   );
 
-  app.get('/swagger-ui', options, (_, reply: FastifyReply) => reply.redirect('/docs'));
+  app.get('/swagger-ui', open, (_, reply: FastifyReply) => reply.redirect('/docs'));
 }
 
 export function sendEnvelope(reply: FastifyReply, error: VanityError): FastifyReply {

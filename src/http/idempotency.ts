@@ -5,18 +5,25 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { VanityError } from '../errors.ts';
-import { NOBODY, type Receiver } from '../pool/pool.ts';
+import type { Receiver } from '../pool/pool.ts';
+import type { Token } from '../token.ts';
 
 const HEADER = 'idempotency-key';
 const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
 
 /**
- * Whom a request is for. A key counts within its `scope` (token, route and pool); `body` is what was
- * asked for, in one form for all ways to write it. Error: IDEMPOTENCY_KEY_INVALID.
+ * Whom a request is for. A key counts for its token, and within `scope` (route and pool); `body` is
+ * what was asked for, in one form for all ways to write it. Error: IDEMPOTENCY_KEY_INVALID.
  */
-export function receiverOf(request: IncomingMessage, scope: string, body: string): Receiver {
+export function receiverOf(
+  request: IncomingMessage,
+  of: Token | undefined,
+  scope: string,
+  body: string,
+): Receiver {
+  const token = of?.id ?? 0;
   const key = request.headers[HEADER];
-  if (key === undefined) return NOBODY;
+  if (key === undefined) return { token };
   // Node joins several to one text.
   const times = request.rawHeaders.filter((text) => text.toLowerCase() === HEADER).length;
   if (typeof key !== 'string' || times !== 1 || !PRINTABLE.test(key)) {
@@ -25,7 +32,7 @@ export function receiverOf(request: IncomingMessage, scope: string, body: string
       'idempotency-key: allowed: one header of 1 to 255 printable ASCII characters',
     );
   }
-  return { ...NOBODY, key: sha256(`${scope}\0${key}`), body: sha256(body) };
+  return { token, key: sha256(`${token}\0${scope}\0${key}`), body: sha256(body) };
 }
 
 function sha256(text: string): Buffer {

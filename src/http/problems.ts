@@ -27,6 +27,7 @@ export function problemOf(error: VanityError): Problem {
 export function withErrorHeaders(reply: FastifyReply, error: VanityError): FastifyReply {
   const seconds = error.retryAfterSeconds ?? (error.status === 503 ? 1 : undefined);
   if (seconds !== undefined) reply.header('retry-after', seconds);
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   if (error.allow !== undefined) reply.header('allow', error.allow);
   return reply.code(error.status).header('cache-control', 'no-store');
 }

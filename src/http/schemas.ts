@@ -72,6 +72,91 @@ export const Dispensed = {
 } as const;
 export type Dispensed = FromSchema<typeof Dispensed>;
 
+export const TokenParams = {
+  type: 'object',
+  required: ['token'],
+  properties: {
+    token: { type: 'string', description: 'The name of a token.', examples: ['shop'] },
+  },
+} as const;
+
+const tokenFields = {
+  name: {
+    type: 'string',
+    pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+    description: 'Yours, for lists and the audit.',
+    examples: ['shop'],
+  },
+  scopes: {
+    type: 'array',
+    minItems: 1,
+    uniqueItems: true,
+    items: { enum: ['dispense', 'read', 'admin'] },
+    description: 'What it may do.',
+  },
+  pools: {
+    type: ['array', 'null'],
+    minItems: 1,
+    items: { type: 'string' },
+    description: 'The pools that exist for it; null for all.',
+  },
+  quota: {
+    type: ['integer', 'null'],
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: 'Addresses in a UTC day; null for any number.',
+  },
+  expiresAt: nullableTime('After this it is refused; null for never.'),
+} as const;
+
+export const NewTokenBody = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['name', 'scopes'],
+  properties: tokenFields,
+} as const;
+
+export const TokenView = {
+  type: 'object',
+  additionalProperties: false,
+  required: [
+    'name',
+    'scopes',
+    'pools',
+    'quota',
+    'createdAt',
+    'expiresAt',
+    'revokedAt',
+    'lastUsedAt',
+  ],
+  properties: {
+    ...tokenFields,
+    createdAt: { type: 'string', format: 'date-time' },
+    revokedAt: nullableTime('It is refused since then.'),
+    lastUsedAt: nullableTime('Exact to some seconds.'),
+  },
+} as const;
+export type TokenView = FromSchema<typeof TokenView>;
+
+export const TokenMade = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['token', ...TokenView.required],
+  properties: {
+    token: { type: 'string', description: 'The token itself. It is told this once.' },
+    ...TokenView.properties,
+  },
+} as const;
+export type TokenMade = FromSchema<typeof TokenMade>;
+
+export const TokenList = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['tokens'],
+  properties: { tokens: { type: 'array', items: TokenView } },
+} as const;
+export type TokenList = FromSchema<typeof TokenList>;
+
 export const PoolView = {
   type: 'object',
   additionalProperties: false,
@@ -177,4 +262,8 @@ export const ProblemView = {
 
 function figure<T extends string>(description: T) {
   return { type: 'integer', minimum: 0, description } as const;
+}
+
+function nullableTime<T extends string>(description: T) {
+  return { type: ['string', 'null'], format: 'date-time', description } as const;
 }

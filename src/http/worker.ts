@@ -10,9 +10,16 @@ import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
-import { type JournalFile, JournalWriter } from '../pool/journal.ts';
-import { Pool, type SharedPool, type StoreThreadCalls } from '../pool/pool.ts';
+import { JournalWriter } from '../pool/journal.ts';
+import {
+  type Connection,
+  Pool,
+  type SharedPool,
+  type StoreNotices,
+  type StoreThreadCalls,
+} from '../pool/pool.ts';
 import { answer, Caller } from '../port.ts';
+import { Access, type AuthRequired } from './access.ts';
 import { buildApp, type Dispense } from './app.ts';
 import { InFlight } from './in-flight.ts';
 import { type ListenOn, listenError } from './listen.ts';
@@ -22,6 +29,7 @@ import { createMetrics } from './metrics.ts';
 const REFILL_TIMEOUT_MS = 2000;
 /** Of a disk that is slow but alive; what is popped by then is given up, unless it has a key. */
 const DISPENSE_TIMEOUT_MS = 10_000;
+const NOTE_TOKENS_MS = 5000;
 const DRAIN_LOOK_MS = 10;
 const LAST_CALL_MS = 100;
 
@@ -31,6 +39,7 @@ export interface HttpWorkerData {
   readonly grinder: SharedArrayBuffer;
   readonly version: string;
   readonly isCompat: boolean;
+  readonly authRequired: AuthRequired;
   readonly durability: Durability;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
@@ -40,13 +49,14 @@ export interface HttpWorkerData {
 /** What the main thread may ask. */
 export type HttpCalls = {
   /**
-   * `store` answers `StoreThreadCalls`; `journals` are this thread's own, by pool. Resolves to the
-   * port. Errors: PORT_IN_USE, BIND_REFUSED.
+   * `store` answers `StoreThreadCalls`, and this is what it told of this thread's connection;
+   * `ownToken` is the hash of the command line's token. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED.
    */
   listen(what: {
     on: ListenOn;
     store: MessagePort;
-    journals: ReadonlyMap<string, JournalFile>;
+    connection: Connection;
+    ownToken: Uint8Array;
   }): Promise<number>;
   /** Answers what has come and closes; connections still open after `seconds` are cut. */
   drain(seconds: number): Promise<void>;
@@ -59,6 +69,7 @@ async function run(data: HttpWorkerData): Promise<void> {
   let opened: Caller<StoreThreadCalls> | undefined;
   const journals = new Map<string, JournalWriter>();
   let isDraining = false;
+  let noting: NodeJS.Timeout | undefined;
 
   const store = (): Caller<StoreThreadCalls> => {
     if (opened !== undefined) return opened;
@@ -75,16 +86,26 @@ async function run(data: HttpWorkerData): Promise<void> {
     ]),
   );
   const isCommitted = data.durability === 'committed';
-  const dispense: Dispense = (pool, count, receiver, isGone) => {
-    if (!isCommitted && receiver.key === undefined) return pool.dispense(count, receiver, isGone);
-    const what = { pool: pool.shared.name, count, receiver };
-    return store().call('dispense', what, { timeoutMs: DISPENSE_TIMEOUT_MS });
+  const dispense: Dispense = (pool, count, { receiver, token, isGone }) => {
+    const quota = token?.quota;
+    const isPlain = !isCommitted && receiver.key === undefined && quota === undefined;
+    if (isPlain) return pool.dispense(count, receiver, isGone);
+    const order = { pool: pool.shared.name, count, receiver, quota };
+    return store().call('dispense', order, { timeoutMs: DISPENSE_TIMEOUT_MS });
+  };
+  const access = new Access(data.authRequired);
+  const noteTokens = async (): Promise<void> => {
+    const used = access.takeUsed();
+    // What is lost while the store fails is when a token was used last, by some seconds.
+    if (used.length > 0) await opened?.call('noteTokens', used).catch(() => undefined);
   };
   const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = grinderBoard(data.grinder);
   const { version, isCompat } = data;
   const app = await buildApp({
     pools,
+    access,
+    store,
     dispense,
     storeHealth,
     metrics: createMetrics({ pools, grinder, storeHealth }),
@@ -97,9 +118,13 @@ async function run(data: HttpWorkerData): Promise<void> {
   const inFlight = new InFlight(app.server);
 
   const calls: HttpCalls = {
-    async listen({ on, store: port, journals: files }) {
-      for (const [pool, file] of files) journals.set(pool, new JournalWriter(file));
-      opened = new Caller<StoreThreadCalls>(port, 'STORE_UNAVAILABLE');
+    async listen({ on, store: port, connection, ownToken }) {
+      for (const [pool, file] of connection.journals) journals.set(pool, new JournalWriter(file));
+      access.setOwn(ownToken);
+      access.setTokens(connection.tokens);
+      const notices: StoreNotices = { tokens: (list) => access.setTokens(list) };
+      opened = new Caller<StoreThreadCalls>(port, 'STORE_UNAVAILABLE', notices);
+      noting = setInterval(() => void noteTokens(), NOTE_TOKENS_MS);
       await app.listen(on).catch((error: NodeJS.ErrnoException) => {
         throw listenError(error, on);
       });
@@ -117,6 +142,8 @@ async function run(data: HttpWorkerData): Promise<void> {
       while (inFlight.count > 0 && performance.now() < cutAt) await sleep(DRAIN_LOOK_MS);
       app.server.closeAllConnections();
       await closed;
+      clearInterval(noting);
+      await noteTokens();
       opened?.close();
       for (const journal of journals.values()) journal.close();
     },

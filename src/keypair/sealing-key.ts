@@ -8,7 +8,7 @@
  * sealed to it stays sealed.
  */
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import {
   AEAD_AES_256_GCM,
   CipherSuite,
@@ -79,7 +79,8 @@ export class SealingKey {
 
 /**
  * The key that `source` ('file:PATH' or 'env:NAME') holds, or undefined when there is no such
- * file. Errors: SEALING_KEY_INVALID for a file that others can read, and for what is no key.
+ * file, or nothing in it. Errors: SEALING_KEY_INVALID for a file that others can read, and for
+ * what is no key.
  */
 export async function loadSealingKey(source: string): Promise<SealingKey | undefined> {
   const digits = source.startsWith('env:') ? readVariable(source.slice(4)) : readFile(source);
@@ -92,12 +93,13 @@ export async function loadSealingKey(source: string): Promise<SealingKey | undef
 
 /**
  * Makes a new key in the file that `source` names, mode 0600; it is on disk when this returns.
- * Errors: SEALING_KEY_INVALID, also when the file exists; DISK_FULL.
+ * Errors: SEALING_KEY_INVALID, also when a file with text exists; DISK_FULL.
  */
 export async function createSealingKey(source: string): Promise<SealingKey> {
   const path = nameOf(source);
   const privateKey = randomBytes(SEALING_KEY_BYTES);
   try {
+    if (statSync(path, { throwIfNoEntry: false })?.size === 0) rmSync(path);
     writeNewFile(path, `${privateKey.toString('hex')}\n`);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
@@ -135,6 +137,7 @@ function readFile(source: string): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return undefined;
   if (!stats.isFile()) throw invalid(`${path}: the sealing key must be a file`);
+  if (stats.size === 0) return undefined; // the power failed before the key was in it
   if ((stats.mode & 0o077) !== 0) {
     const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
     throw invalid(`${path}: mode ${mode} lets other users read it; type: chmod 600 ${path}`);

@@ -1,5 +1,5 @@
 /**
- * Hand-outs that have to wait for the store: with an idempotency key, or for the disk. Runs in the
+ * Hand-outs that have to wait for the store: with an idempotency key, under a quota, or for the disk. Runs in the
  * store thread, the only one of its kind, so that two requests with one key meet here whichever
  * HTTP threads they came to.
  *
@@ -12,7 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { EarlierHandOut, Store } from '../store/store.ts';
-import { type Hands, Pool, type Receiver, type SharedPool } from './pool.ts';
+import { type Hands, type Order, Pool, type SharedPool } from './pool.ts';
+import { Quotas } from './quotas.ts';
 import { isBefore, type ReadyAddress } from './ready-queue.ts';
 import { type Exclusively, type Refiller, readyAddress } from './refill.ts';
 
@@ -39,12 +40,14 @@ interface Served {
 
 export class Dispenser {
   readonly #options: DispenserOptions;
+  readonly #quotas: Quotas;
   readonly #pools = new Map<string, Pool>();
   /** By idempotency key: what is in flight or not recorded yet. */
   readonly #served = new Map<string, Served>();
 
   constructor(options: DispenserOptions) {
     this.#options = options;
+    this.#quotas = new Quotas(options.store.tokens, options.exclusively);
   }
 
   add(shared: SharedPool): void {
@@ -54,15 +57,14 @@ export class Dispenser {
   }
 
   /**
-   * All `count` addresses or none. Errors: POOL_EMPTY, STORE_UNAVAILABLE, JOURNAL_UNAVAILABLE, and
-   * with a key IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_EXPIRED.
+   * All `count` addresses or none. Errors: POOL_EMPTY, STORE_UNAVAILABLE, JOURNAL_UNAVAILABLE,
+   * QUOTA_EXCEEDED, and with a key IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_EXPIRED.
    */
-  async dispense(pool: string, count: number, receiver: Receiver): Promise<ReadyAddress[]> {
+  async dispense(order: Order): Promise<ReadyAddress[]> {
     const { refiller, durability } = this.#options;
-    const addresses = await (receiver.key === undefined
-      ? this.#poolOf(pool).dispense(count, receiver)
-      : this.#once(pool, count, receiver, receiver.key, receiver.body!));
-    if (durability === 'committed') await refiller.commit(pool);
+    const { key, body } = order.receiver;
+    const addresses = await (key === undefined ? this.#pop(order) : this.#once(order, key, body!));
+    if (durability === 'committed') await refiller.commit(order.pool);
     return addresses;
   }
 
@@ -77,13 +79,7 @@ export class Dispenser {
     }
   }
 
-  async #once(
-    pool: string,
-    count: number,
-    receiver: Receiver,
-    key: Uint8Array,
-    body: Uint8Array,
-  ): Promise<ReadyAddress[]> {
+  async #once(order: Order, key: Uint8Array, body: Uint8Array): Promise<ReadyAddress[]> {
     const id = Buffer.from(key).toString('base64');
     const first = this.#served.get(id);
     if (first !== undefined) {
@@ -91,9 +87,9 @@ export class Dispenser {
       return Promise.race([first.addresses, inFlight()]);
     }
     const served: Served = {
-      pool,
+      pool: order.pool,
       body,
-      addresses: this.#lookUpOrPop(pool, count, receiver, key, body, (end) => {
+      addresses: this.#lookUpOrPop(order, key, body, (end) => {
         served.end = end;
       }),
       end: undefined,
@@ -108,9 +104,7 @@ export class Dispenser {
   }
 
   async #lookUpOrPop(
-    pool: string,
-    count: number,
-    receiver: Receiver,
+    order: Order,
     key: Uint8Array,
     body: Uint8Array,
     onPopped: (end: number) => void,
@@ -118,10 +112,21 @@ export class Dispenser {
     const { store, exclusively } = this.#options;
     const earlier = await exclusively(() => store.handOut(key));
     if (earlier !== undefined) return this.#again(earlier, body);
-    const from = this.#poolOf(pool);
-    const addresses = await from.dispense(count, receiver);
-    onPopped(from.head);
+    const addresses = await this.#pop(order);
+    onPopped(this.#poolOf(order.pool).head);
     return addresses;
+  }
+
+  async #pop({ pool: name, count, receiver, quota }: Order): Promise<ReadyAddress[]> {
+    const pool = this.#poolOf(name);
+    if (quota === undefined) return pool.dispense(count, receiver);
+    const taken = await this.#quotas.take(receiver.token, count, quota);
+    try {
+      return await pool.dispense(count, receiver);
+    } catch (error) {
+      taken.giveBack();
+      throw error;
+    }
   }
 
   #again({ at, body: earlier, addresses }: EarlierHandOut, body: Uint8Array): ReadyAddress[] {

@@ -16,8 +16,10 @@ import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
-import type { HandOut, PoolCounts } from '../store/store.ts';
+import type { HandOut, NewToken, PoolCounts, StoredToken } from '../store/store.ts';
+import type { KnownToken } from '../token.ts';
 import { Board } from './board.ts';
+import type { JournalFile } from './journal.ts';
 import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
 const COUNT_FIELDS = [
@@ -85,9 +87,40 @@ export const NOBODY: Receiver = { token: 0 };
 export type StoreThreadCalls = {
   /** Resolves when `count` are ready or the store has no more. Errors: STORE_UNAVAILABLE. */
   refill(what: { pool: string; count: number }): Promise<void>;
-  /** A dispense that waits for the disk or carries an idempotency key. Errors: see dispenser.ts. */
-  dispense(what: { pool: string; count: number; receiver: Receiver }): Promise<ReadyAddress[]>;
+  /** A dispense that has to wait for the store. Errors: see dispenser.ts. */
+  dispense(order: Order): Promise<ReadyAddress[]>;
+  tokens(): Promise<StoredToken[]>;
+  createToken(token: NewToken): Promise<StoredToken>;
+  revokeToken(name: string): Promise<StoredToken>;
+  /** Tokens that were used since the last call, by id. */
+  noteTokens(ids: readonly number[]): Promise<void>;
 };
+
+/** What the store thread tells an HTTP thread by itself. */
+export type StoreNotices = { tokens(list: TokenList): void };
+
+/** What tokens are to be checked by: those that are not revoked. */
+export interface TokenList {
+  readonly tokens: readonly KnownToken[];
+  /** Whether one was ever made. */
+  readonly areAny: boolean;
+}
+
+/** What an HTTP thread begins with; changes of the tokens come as a notice. */
+export interface Connection {
+  /** Dispense journals that are made for it, by pool. */
+  readonly journals: ReadonlyMap<string, JournalFile>;
+  readonly tokens: TokenList;
+}
+
+/** A request for addresses that has to wait for the store. */
+export interface Order {
+  readonly pool: string;
+  readonly count: number;
+  readonly receiver: Receiver;
+  /** Of the receiver's token, in addresses a UTC day. */
+  readonly quota: number | undefined;
+}
 
 export interface PoolStatus extends PoolCounts {
   readonly ready: number;

@@ -14,7 +14,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { Sealer, Unsealer } from '../keypair/seal.ts';
-import { createSealingKey, loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
+import type { SealingKey } from '../keypair/sealing-key.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { type Range, Segments, sizeOf, without } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
@@ -24,6 +24,7 @@ import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
 import { HandOutBook } from './sqlite-hand-outs.ts';
 import { assertInPlace } from './sqlite-place.ts';
+import { sealingKeyOf } from './sqlite-sealing.ts';
 import {
   countsOf,
   metaOf,
@@ -33,6 +34,7 @@ import {
   type Statements,
   storedPool,
 } from './sqlite-statements.ts';
+import { SqliteTokens } from './sqlite-tokens.ts';
 import {
   type Counters,
   type EarlierHandOut,
@@ -47,6 +49,7 @@ import {
   type Recovered,
   type Store,
   type StoredPool,
+  type TokenStore,
 } from './store.ts';
 
 /** Secrets destroyed by one call: some tens of milliseconds. */
@@ -90,27 +93,6 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
 }
 
-/** A store without data keys takes any key: nothing is sealed yet. */
-async function sealingKeyOf(statements: Statements, source: string): Promise<SealingKey> {
-  const isUsed = statements.anyDataKey.get() !== undefined;
-  const key = await loadSealingKey(source);
-  if (!isUsed) return key ?? createSealingKey(source);
-  if (key === undefined) {
-    throw new VanityError(
-      'SEALING_KEY_INVALID',
-      `${source}: missing, and the store is sealed with it; restore it from a backup`,
-    );
-  }
-  const { sealing_key } = metaOf(statements);
-  if (sealing_key === null || Buffer.compare(sealing_key, key.publicKey) !== 0) {
-    throw new VanityError(
-      'SEALING_KEY_INVALID',
-      `${source}: not the key that the store is sealed with; restore that one from a backup`,
-    );
-  }
-  return key;
-}
-
 /** Secrets whose time is over, and what is to stay in their place. */
 type DueSecrets = { pool: PoolRow; range: Range; remains: ReadonlyMap<number, Uint8Array> };
 
@@ -128,6 +110,7 @@ class SqliteStore implements Store {
   readonly id: string;
   readonly epoch: number;
   readonly recovered: Readonly<Record<string, Recovered>>;
+  readonly tokens: TokenStore;
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #inode: number;
@@ -159,6 +142,10 @@ class SqliteStore implements Store {
         this.#transaction(() =>
           Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
         ),
+    });
+    this.tokens = new SqliteTokens(db, {
+      call: (work) => this.#call(work),
+      transaction: (work) => this.#transaction(work),
     });
     this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, key));
   }

@@ -17,6 +17,7 @@
  * in which they were leased: the lease of an epoch is therefore a range, whatever its size.
  */
 import type { KeyType } from '../keypair/keypair.ts';
+import type { KnownToken } from '../token.ts';
 
 export type Origin = 'ground' | 'imported';
 
@@ -128,6 +129,28 @@ export interface Recovered {
   readonly burned: number;
 }
 
+export type NewToken = Omit<KnownToken, 'id'>;
+
+export interface StoredToken extends KnownToken {
+  /** Milliseconds since 1970, as the others. */
+  readonly createdAt: number;
+  readonly revokedAt: number | undefined;
+  /** Exact to some seconds. */
+  readonly lastUsedAt: number | undefined;
+}
+
+export interface TokenStore {
+  /** Revoked and expired ones, too. */
+  all(): Promise<StoredToken[]>;
+  /** Error: TOKEN_EXISTS. */
+  create(token: NewToken): Promise<StoredToken>;
+  /** Once revoked it stays that. Error: TOKEN_NOT_FOUND. */
+  revoke(name: string): Promise<StoredToken>;
+  noteUse(ids: readonly number[], at: number): Promise<void>;
+  /** Addresses handed out to the token since then, as far as turns recorded it. */
+  used(id: number, since: number): Promise<number>;
+}
+
 /** Figures that outlive a run: totals since the store was made, by name. */
 export type Counters = Readonly<Record<string, number>>;
 
@@ -141,6 +164,8 @@ export interface Store extends AsyncDisposable {
    * journals name is dispensed; the rest is returned if they are trusted, and burned if not.
    */
   readonly recovered: Readonly<Record<string, Recovered>>;
+
+  readonly tokens: TokenStore;
 
   /** Every pool that the store knows, configured or not. */
   pools(): Promise<StoredPool[]>;

@@ -15,9 +15,10 @@ import { UnrecordedHandOuts } from '../pool/hand-outs.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { type JournalFile, JournalWriter } from '../pool/journal.ts';
 import { Journals, recoverIn } from '../pool/journals.ts';
-import type { SharedPool, StoreThreadCalls } from '../pool/pool.ts';
+import type { Connection, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { ReadyQueue } from '../pool/ready-queue.ts';
 import { type Exclusively, Refiller } from '../pool/refill.ts';
+import { ServedTokens } from '../pool/served-tokens.ts';
 import { answer } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
 import { openSqliteStore } from './sqlite.ts';
@@ -49,11 +50,8 @@ export type StoreCalls = {
   open(): Promise<OpenReport>;
   insert(hits: readonly Hit[]): Promise<InsertReport>;
   saveCounters(counters: Counters): Promise<void>;
-  /**
-   * Serves an HTTP thread's `StoreThreadCalls` on a port of its own. Returns the dispense journals
-   * that are made for it, by pool. Error: JOURNAL_UNAVAILABLE.
-   */
-  connect(port: MessagePort): Promise<ReadonlyMap<string, JournalFile>>;
+  /** Serves an HTTP thread's `StoreThreadCalls` on a port of its own. Error: JOURNAL_UNAVAILABLE. */
+  connect(port: MessagePort): Promise<Connection>;
   /** After the last request is answered. */
   stop(counters: Counters): Promise<void>;
 };
@@ -73,15 +71,17 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller, dispenser } = opened();
-      const journals = await opened().addJournals();
+      const { refiller, dispenser, tokens } = opened();
       const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
-        dispense: ({ pool, count, receiver }) =>
-          dispenser.dispense(pool, count, receiver).catch(refuse),
+        dispense: (order) => dispenser.dispense(order).catch(refuse),
+        tokens: () => tokens.all().catch(refuse),
+        createToken: (token) => tokens.create(token).catch(refuse),
+        revokeToken: (name) => tokens.revoke(name).catch(refuse),
+        noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
       };
       answer(port, threadCalls, die);
-      return journals;
+      return { journals: await opened().addJournals(), tokens: await tokens.follow(port) };
     },
     stop: async (counters) => served?.stop(counters),
   };
@@ -95,6 +95,7 @@ type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'check';
 class ServedStore {
   readonly refiller: Refiller;
   readonly dispenser: Dispenser;
+  readonly tokens: ServedTokens;
   readonly #store: Store;
   readonly #durability: Durability;
   readonly #journals: Journals;
@@ -156,6 +157,7 @@ class ServedStore {
         if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
       },
     });
+    this.tokens = new ServedTokens(store.tokens, this.#exclusively);
     this.dispenser = new Dispenser({
       store,
       exclusively: this.#exclusively,

@@ -4,6 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { loadConfig } from '../../src/config.ts';
+import { VanityError } from '../../src/errors.ts';
+import { Access } from '../../src/http/access.ts';
 import { type App, buildApp } from '../../src/http/app.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
@@ -37,6 +39,7 @@ export interface TestApp {
   readonly app: App;
   readonly shared: SharedPool;
   readonly storeHealth: StoreHealth;
+  readonly access: Access;
   readonly drain: () => void;
 }
 
@@ -49,10 +52,15 @@ export async function testApp(
   const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
   const pools = new Map([[shared.name, new Pool(shared, { refill, record })]]);
   const storeHealth = new StoreHealth();
+  const access = new Access('auto');
   let isDraining = false;
   const app = await buildApp({
     pools,
-    dispense: (pool, count, receiver, isGone) => pool.dispense(count, receiver, isGone),
+    access,
+    store: () => {
+      throw new VanityError('STORE_UNAVAILABLE', 'there is no store thread here');
+    },
+    dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
     metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
     version: '0.0.0-test',
@@ -63,5 +71,5 @@ export async function testApp(
   const drain = () => {
     isDraining = true;
   };
-  return { app, shared, storeHealth, drain };
+  return { app, shared, storeHealth, access, drain };
 }

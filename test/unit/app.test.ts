@@ -357,6 +357,8 @@ test('the OpenAPI document names every route of version 1, and /docs reads it', 
     '/v1/pools',
     '/v1/pools/{pool}',
     '/v1/pools/{pool}/dispense',
+    '/v1/tokens',
+    '/v1/tokens/{token}',
   ]);
   const page = await app.inject({ url: '/docs', headers: LOCAL });
   assert.equal(page.statusCode, 200);

@@ -38,6 +38,7 @@ test('with nothing at all there is one pool and every default', () => {
       durability: 'leased',
       retentionHours: 24,
     },
+    auth: { required: 'auto' },
     grinder: { threads: serverThreads(readCpuLimits()), batch: 256, sliceMs: 25, priority: 'idle' },
     pools: [
       {
@@ -196,7 +197,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['grinder.batch', 'a whole number from 1 to 4096', 0, 4097],
   ['grinder.slice_ms', 'a whole number from 1 to 50', 0, 51],
   ['grinder.priority', '"idle" or "normal"', 'high', 0],
-  ['auth.required', '"auto" or false', true, 'no'],
+  ['auth.required', '"auto" or true or false', 'no', 1],
 ];
 
 for (const [key, allowed, ...values] of BAD) {

@@ -12,7 +12,7 @@ import { Dispenser } from '../../src/pool/dispenser.ts';
 import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
 import { JournalWriter } from '../../src/pool/journal.ts';
 import { Journals, recoverIn } from '../../src/pool/journals.ts';
-import { sharePool } from '../../src/pool/pool.ts';
+import { NOBODY, sharePool } from '../../src/pool/pool.ts';
 import type { ReadyAddress } from '../../src/pool/ready-queue.ts';
 import { Refiller } from '../../src/pool/refill.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -20,6 +20,7 @@ import type { Store } from '../../src/store/store.ts';
 
 const LIMIT = { timeout: 60_000 };
 const POOL = loadConfig({ cwd: '/' }).pools[0]!;
+const PLAIN = { pool: 'pet', count: 1, receiver: NOBODY, quota: undefined };
 const HOUR_MS = 3_600_000;
 
 class Counter implements AsyncDisposable {
@@ -80,7 +81,8 @@ class Counter implements AsyncDisposable {
 
   ask(key: Buffer, count = 1): Promise<ReadyAddress[]> {
     const body = Buffer.alloc(32, count);
-    return this.dispenser.dispense('pet', count, { token: 0, key, body });
+    const receiver = { token: 0, key, body };
+    return this.dispenser.dispense({ pool: 'pet', count, receiver, quota: undefined });
   }
 
   /** As after a kill: nothing is given back. */
@@ -207,11 +209,42 @@ test(
   LIMIT,
   async () => {
     await using counter = await counterWith(10, 'committed');
-    const asked = Array.from({ length: 4 }, () =>
-      counter.dispenser.dispense('pet', 1, { token: 0 }),
-    );
+    const asked = Array.from({ length: 4 }, () => counter.dispenser.dispense(PLAIN));
     const ids = (await Promise.all(asked)).flat().map(({ id }) => id);
     assert.deepEqual(ids, [1, 2, 3, 4]);
     assert.equal((await counter.store.counts('pet')).dispensed, 4, 'recorded before it is told');
   },
 );
+
+test('a quota counts what the token had today, whatever else it is asked for', LIMIT, async () => {
+  await using counter = await counterWith(30);
+  const token = { hash: randomBytes(32), scopes: [], pools: undefined, expiresAt: undefined };
+  const { id } = await counter.store.tokens.create({ ...token, name: 'shop', quota: 5 });
+  const ask = (count: number, key?: Buffer) =>
+    counter.dispenser.dispense({
+      ...PLAIN,
+      count,
+      quota: 5,
+      receiver: { token: id, ...(key && { key, body: Buffer.alloc(32, count) }) },
+    });
+  const key = randomBytes(32);
+  const first = await ask(2, key);
+  assert.deepEqual(await ask(2, key), first, 'a reply told again costs nothing');
+  await assert.rejects(ask(4), { code: 'QUOTA_EXCEEDED', message: /4 asked for, 3 left of 5/ });
+  const asked = await Promise.allSettled(Array.from({ length: 5 }, () => ask(1)));
+  assert.equal(asked.filter(({ status }) => status === 'fulfilled').length, 3);
+  await counter.refiller.commit('pet');
+  await counter.crash();
+  await assert.rejects(ask(1), { code: 'QUOTA_EXCEEDED' }, 'a restart forgets nothing');
+  assert.equal((await counter.ask(randomBytes(32))).length, 1, 'others have their own');
+});
+
+test('what a pool could not give is not counted', LIMIT, async () => {
+  await using counter = await counterWith(2);
+  const token = { hash: randomBytes(32), scopes: [], pools: undefined, expiresAt: undefined };
+  const { id } = await counter.store.tokens.create({ ...token, name: 'shop', quota: 5 });
+  const ask = (count: number) =>
+    counter.dispenser.dispense({ ...PLAIN, count, quota: 5, receiver: { token: id } });
+  await assert.rejects(ask(5), { code: 'POOL_EMPTY' });
+  assert.equal((await ask(2)).length, 2);
+});

@@ -10,9 +10,12 @@ const sourceOf = (command: string) =>
 for (const command of COMMAND_NAMES) {
   test(`the help of ${command} names the flags that it takes, and no others`, () => {
     const source = sourceOf(command);
-    const own = [...source.matchAll(/'?([a-z-]+)'?: \{ type: '(?:string|boolean)' \}/g)];
+    const own = source.matchAll(
+      /'?([a-z-]+)'?: \{ type: '(?:string|boolean)'(?:, multiple: true)? \}/g,
+    );
     const shared = source.includes('...PATTERN_OPTIONS') ? Object.keys(PATTERN_OPTIONS) : [];
-    const taken = [...own.map(([, name]) => name!), ...shared].map((name) => `--${name}`);
+    const names = new Set([...own.map(([, name]) => name!), ...shared]);
+    const taken = [...names].map((name) => `--${name}`);
     assert.ok(taken.length > 0);
     assert.deepEqual(flagsOf(command).toSorted(), [...taken, '--help'].toSorted());
   });

@@ -12,7 +12,17 @@ import { fileURLToPath } from 'node:url';
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Any room may import these: they know nothing of the others. */
-const GROUND = ['errors', 'config', 'cores', 'log', 'port', 'version', 'files'];
+const GROUND = [
+  'errors',
+  'config',
+  'cores',
+  'log',
+  'port',
+  'version',
+  'files',
+  'token',
+  'own-token',
+];
 
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
@@ -20,6 +30,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   log: [],
   version: [],
   files: [],
+  token: [],
+  'own-token': ['errors', 'files', 'token'],
   port: ['errors'],
   config: ['errors', 'cores', 'log'],
   keypair: ['errors', 'files'],
@@ -30,7 +42,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   client: [],
   service: [...GROUND, 'keypair', 'grinder', 'store', 'pool', 'http'],
   offline: [...GROUND, 'keypair', 'store', 'pool'],
-  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline'],
+  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline', 'http/views'],
 };
 
 /** Threads are put together here, beyond their room: by file. */
@@ -40,8 +52,9 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
 
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
+  http: ['store/store'],
   client: ['http/schemas'],
-  cli: ['http/schemas', 'pool/ready-queue'],
+  cli: ['http/schemas', 'pool/ready-queue', 'store/store'],
 };
 
 /** A database is named only where a thread or the program is put together. */

@@ -91,11 +91,11 @@ test('a problem of the server is the error that it was there', async (t) => {
 
 test('a code that this version does not know is shown all the same', async (t) => {
   const url = await stranger(t, (_, reply) => {
-    reply.writeHead(429).end('{"code":"QUOTA_EXCEEDED","detail":"token ci: 5 a day"}');
+    reply.writeHead(429).end('{"code":"OF_TOMORROW","detail":"token ci: 5 a day"}');
   });
   await assert.rejects(new ServerClient(url).ask<Taken>('GET', '/', 'addresses'), {
     code: 'INTERNAL',
-    message: 'QUOTA_EXCEEDED: token ci: 5 a day',
+    message: 'OF_TOMORROW: token ci: 5 a day',
   });
 });
 

@@ -7,6 +7,8 @@ import { VanityError } from '../../errors.ts';
 import { shownDifficulty } from '../../keypair/difficulty.ts';
 import type { Pool } from '../../pool/pool.ts';
 import type { ReadyAddress } from '../../pool/ready-queue.ts';
+import type { Token } from '../../token.ts';
+import { mayUse } from '../access.ts';
 import type { App, AppDeps } from '../app.ts';
 import { receiverOf } from '../idempotency.ts';
 import {
@@ -23,27 +25,26 @@ import {
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
-  const find = (name: string): Pool => {
-    const pool = pools.get(name);
-    if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
-    return pool;
-  };
-
   app.get(
     '/v1/pools',
     {
+      config: { scope: 'read' },
       schema: {
         summary: 'The status of every pool',
         tags: ['pools'],
         response: { 200: PoolList, default: ProblemView },
       },
     },
-    (): PoolList => ({ pools: [...pools.values()].map(view) }),
+    ({ token }): PoolList => {
+      const visible = [...pools.values()].filter(({ shared }) => mayUse(token, shared.name));
+      return { pools: visible.map(view) };
+    },
   );
 
   app.get(
     '/v1/pools/:pool',
     {
+      config: { scope: 'read' },
       schema: {
         summary: 'The status of one pool',
         tags: ['pools'],
@@ -51,12 +52,13 @@ export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
         response: { 200: PoolViewSchema, default: ProblemView },
       },
     },
-    ({ params }) => view(find(params.pool)),
+    ({ params, token }) => view(poolFor(token, pools, params.pool)),
   );
 
   app.post(
     '/v1/pools/:pool/dispense',
     {
+      config: { scope: 'dispense' },
       schema: {
         summary: 'Hand out addresses, each of them once and for ever',
         description: 'All of `count` or none. Without a body: one.',
@@ -68,15 +70,27 @@ export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
       },
       preValidation: emptyBodyIsOne,
     },
-    ({ params, body, raw }, reply) => {
-      const pool = find(params.pool);
+    ({ params, body, raw, token }, reply) => {
+      const pool = poolFor(token, pools, params.pool);
       const count = body.count ?? 1;
-      const receiver = receiverOf(raw, `dispense\0${params.pool}`, String(count));
-      const addresses = dispense(pool, count, receiver, () => reply.raw.destroyed);
+      const receiver = receiverOf(raw, token, `dispense\0${params.pool}`, String(count));
+      const isGone = () => reply.raw.destroyed;
+      const addresses = dispense(pool, count, { receiver, token, isGone });
       if (Array.isArray(addresses)) return send(reply, addresses);
       return addresses.then((waitedFor) => send(reply, waitedFor));
     },
   );
+}
+
+/** The pool as far as it exists for the token. Error: POOL_NOT_FOUND. */
+export function poolFor(
+  token: Token | undefined,
+  pools: ReadonlyMap<string, Pool>,
+  name: string,
+): Pool {
+  const pool = mayUse(token, name) ? pools.get(name) : undefined;
+  if (pool !== undefined) return pool;
+  throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
 }
 
 function emptyBodyIsOne(request: FastifyRequest, _: FastifyReply, done: () => void): void {

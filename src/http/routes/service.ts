@@ -32,24 +32,33 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
         response: { 200: Readiness, default: ProblemView },
       },
     },
-    () => readiness(deps),
+    ({ token }) => readiness(deps, deps.access.mayRead(token)),
   );
 
   app.get(
     '/metrics',
     {
+      config: { scope: 'read' },
       schema: {
         summary: 'Figures for Prometheus',
         tags: ['service'],
         response: { 200: { type: 'string', description: 'Prometheus text format.' } },
       },
     },
-    async (_, reply) => reply.type(metrics.contentType).send(await metrics.render()),
+    async ({ token }, reply) => {
+      if (token?.pools !== undefined) {
+        throw new VanityError('SCOPE_REQUIRED', 'metrics: not for a token of some pools alone');
+      }
+      return reply.type(metrics.contentType).send(await metrics.render());
+    },
   );
 }
 
 /** Errors: DRAINING, STORE_UNAVAILABLE, POOL_EMPTY. */
-export function readiness({ pools, storeHealth, isDraining }: AppDeps): Readiness {
+export function readiness(
+  { pools, storeHealth, isDraining }: AppDeps,
+  mayTellWhy = true,
+): Readiness {
   if (isDraining()) throw new VanityError('DRAINING', 'the server is shutting down');
   const failure = storeHealth.failure;
   const reasons: string[] = failure === undefined ? [] : [failure];
@@ -59,9 +68,11 @@ export function readiness({ pools, storeHealth, isDraining }: AppDeps): Readines
     if (ready > 0 || (available > 0 && failure === undefined)) canServe = true;
     else reasons.push(`${available > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${pool.shared.name}`);
   }
-  if (canServe) return { status: reasons.length === 0 ? 'ready' : 'degraded', reasons };
+  const status = reasons.length === 0 ? 'ready' : 'degraded';
+  if (canServe) return { status, reasons: mayTellWhy ? reasons : [] };
   const code = failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
-  throw new VanityError(code, `no pool can serve: ${reasons.join(', ')}`, { retryAfterSeconds: 1 });
+  const why = mayTellWhy ? `: ${reasons.join(', ')}` : '';
+  throw new VanityError(code, `no pool can serve${why}`, { retryAfterSeconds: 1 });
 }
 
 /** Since the start of the process, in whole seconds; a clock that is set changes nothing. */

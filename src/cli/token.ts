@@ -1,0 +1,164 @@
+/**
+ * `vanitypool token create | list | revoke`: by the running server, or in the store when none runs.
+ * The text of a token is printed once, alone on standard output, and kept nowhere.
+ */
+import { parseArgs } from 'node:util';
+import type { TokenList, TokenMade, TokenView } from '../http/schemas.ts';
+import type { NewToken, StoredToken } from '../store/store.ts';
+import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
+import { formatTable } from './format.ts';
+import { usage } from './options.ts';
+import { askOrLook } from './or-store.ts';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+const SPAN_MS = { h: 3_600_000, d: 86_400_000 } as const;
+const HEADINGS = ['name', 'scopes', 'pools', 'quota', 'expires', 'last used', 'state'];
+
+export async function token(args: string[]): Promise<number> {
+  const [verb, ...rest] = args;
+  if (verb === 'create') return create(rest);
+  if (verb === 'list') return list(rest);
+  if (verb === 'revoke') return revoke(rest);
+  throw usage(
+    `token: ${verb === undefined ? 'what?' : JSON.stringify(verb)}; create, list or revoke`,
+  );
+}
+
+async function create(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      name: { type: 'string' },
+      scope: { type: 'string', multiple: true },
+      pool: { type: 'string', multiple: true },
+      quota: { type: 'string' },
+      expires: { type: 'string' },
+      url: { type: 'string' },
+      json: { type: 'boolean' },
+    },
+  });
+  const wanted = {
+    name: readName(values.name),
+    scopes: readScopes(values.scope ?? []),
+    pools: values.pool,
+    quota: readQuota(values.quota),
+    expiresAt: readExpiry(values.expires, Date.now()),
+  };
+  const made = await askOrLook(
+    values.url,
+    (server) => {
+      const { expiresAt } = wanted;
+      const time = expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() };
+      return server.ask<TokenMade>('POST', '/v1/tokens', 'token', { ...wanted, ...time });
+    },
+    async (config): Promise<TokenMade> => {
+      const { withTokensOffline } = await import('../offline.ts');
+      const text = newToken();
+      const stored: NewToken = { ...wanted, hash: tokenHash(text) };
+      return withTokensOffline(config, async (tokens) => ({
+        token: text,
+        ...(await viewOf(await tokens.create(stored))),
+      }));
+    },
+  );
+  process.stdout.write(values.json ? `${JSON.stringify(made)}\n` : `${made.token}\n`);
+  if (!values.json) process.stderr.write('This is the only time that it is shown.\n');
+  return 0;
+}
+
+async function list(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { url: { type: 'string' }, json: { type: 'boolean' } },
+  });
+  const { tokens } = await askOrLook(
+    values.url,
+    (server) => server.ask<TokenList>('GET', '/v1/tokens', 'tokens'),
+    async (config): Promise<TokenList> => {
+      const { withTokensOffline } = await import('../offline.ts');
+      const stored = await withTokensOffline(config, (all) => all.all());
+      return { tokens: await Promise.all(stored.map(viewOf)) };
+    },
+  );
+  const text = values.json
+    ? `${JSON.stringify({ tokens })}\n`
+    : formatTable([HEADINGS, ...tokens.map((view) => row(view, Date.now()))], HEADINGS.length);
+  process.stdout.write(text);
+  return 0;
+}
+
+async function revoke(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { url: { type: 'string' }, json: { type: 'boolean' } },
+  });
+  const [name, ...more] = positionals;
+  if (name === undefined || more.length > 0) throw usage('token revoke: which one? give one NAME');
+  const revoked = await askOrLook(
+    values.url,
+    (server) =>
+      server.ask<TokenView>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`, 'revokedAt'),
+    async (config) => {
+      const { withTokensOffline } = await import('../offline.ts');
+      return viewOf(await withTokensOffline(config, (tokens) => tokens.revoke(name)));
+    },
+  );
+  const text = values.json ? JSON.stringify(revoked) : `${name}: revoked ${revoked.revokedAt}`;
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+async function viewOf(token: StoredToken): Promise<TokenView> {
+  const { tokenView } = await import('../http/views.ts');
+  return tokenView(token);
+}
+
+function row(view: TokenView, now: number): string[] {
+  const { name, scopes, pools, quota, expiresAt, revokedAt, lastUsedAt } = view;
+  const isExpired = expiresAt !== null && Date.parse(expiresAt) <= now;
+  return [
+    name,
+    scopes.join(' '),
+    pools?.join(' ') ?? 'all',
+    quota === null ? 'any' : `${quota}/day`,
+    expiresAt ?? 'never',
+    lastUsedAt ?? 'never',
+    revokedAt === null ? (isExpired ? 'expired' : 'valid') : 'revoked',
+  ];
+}
+
+function readName(name: string | undefined): string {
+  if (name !== undefined && NAME.test(name)) return name;
+  throw usage('--name: allowed: 1 to 63 letters, digits, ".", "_" and "-"');
+}
+
+function readScopes(given: readonly string[]): Scope[] {
+  const scopes = [...new Set(given)];
+  const unknown = scopes.find((scope) => !SCOPES.includes(scope as Scope));
+  if (scopes.length > 0 && unknown === undefined) return scopes as Scope[];
+  const what = unknown === undefined ? 'missing' : `${JSON.stringify(unknown)} is not allowed`;
+  throw usage(`--scope: ${what}; allowed: ${SCOPES.join(', ')}`);
+}
+
+/** Addresses a day. */
+export function readQuota(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(/^(\d{1,15})\/day$/.exec(text)?.[1] ?? 0);
+  if (count >= 1) return count;
+  throw usage(
+    `--quota: ${JSON.stringify(text)} is not allowed; allowed: a number a day: 10000/day`,
+  );
+}
+
+/** Milliseconds since 1970. */
+export function readExpiry(text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined;
+  const [, count, unit] = /^(\d{1,5})([hd])$/.exec(text) ?? [];
+  const span = count === undefined ? Number.NaN : Number(count) * SPAN_MS[unit as 'h' | 'd'];
+  const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text);
+  const at = isTime ? Date.parse(text) : now + span;
+  if (at > now) return at;
+  const allowed = 'hours, days or a time to come: 12h, 90d, 2027-01-31T00:00:00Z';
+  throw usage(`--expires: ${JSON.stringify(text)} is not allowed; allowed: ${allowed}`);
+}

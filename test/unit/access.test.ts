@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Access, mayUse } from '../../src/http/access.ts';
+import { isToken, type KnownToken, newToken, type Scope, tokenHash } from '../../src/token.ts';
+
+const HOST = { host: '127.0.0.1:5057' };
+let id = 0;
+
+/** A token that may do this, and its text. */
+function made(
+  scopes: Scope[],
+  more: Partial<KnownToken> = {},
+): { text: string; token: KnownToken } {
+  const text = newToken();
+  const any = { pools: undefined, quota: undefined, expiresAt: undefined };
+  return {
+    text,
+    token: { id: ++id, name: `t${id}`, hash: tokenHash(text), scopes, ...any, ...more },
+  };
+}
+
+const bearing = (text: string) => ({ host: 'pool.example', authorization: `Bearer ${text}` });
+
+test('a token is recognised, long, and never the same', () => {
+  const texts = Array.from({ length: 100 }, newToken);
+  assert.equal(new Set(texts).size, 100);
+  for (const text of texts) assert.match(text, /^vp_[A-Za-z0-9_-]{43}$/);
+  for (const text of texts) assert.ok(isToken(text));
+  for (const text of ['', 'vp_', `${texts[0]}x`, ` ${texts[0]}`]) assert.ok(!isToken(text));
+});
+
+test('without tokens this machine is served, and admin routes are not', () => {
+  const access = new Access('auto');
+  for (const scope of ['read', 'dispense', undefined] as const) {
+    assert.equal(access.check(HOST, scope), undefined);
+    assert.throws(() => access.check({ host: 'pool.example' }, scope), { code: 'HOST_REFUSED' });
+  }
+  assert.throws(() => access.check(HOST, 'admin'), { code: 'TOKEN_REQUIRED' });
+  assert.ok(access.mayRead(undefined));
+});
+
+test('from the first token on one is asked for, even when it is revoked', () => {
+  const access = new Access('auto');
+  const { text, token } = made(['dispense']);
+  access.setTokens({ tokens: [token], areAny: true });
+  assert.throws(() => access.check(HOST, 'read'), {
+    code: 'TOKEN_REQUIRED',
+    message: /is missing/,
+  });
+  assert.equal(access.check({ host: 'pool.example' }, undefined), undefined, 'open to all');
+  assert.equal(access.check(bearing(text), 'dispense')!.name, token.name);
+  assert.ok(!access.mayRead(undefined));
+  access.setTokens({ tokens: [], areAny: true });
+  assert.throws(() => access.check(bearing(text), 'dispense'), { code: 'TOKEN_REQUIRED' });
+  assert.throws(() => access.check(HOST, 'read'), { code: 'TOKEN_REQUIRED' });
+});
+
+test('auth.required says it for good', () => {
+  assert.throws(() => new Access(true).check(HOST, 'read'), { code: 'TOKEN_REQUIRED' });
+  const never = new Access(false);
+  never.setTokens({ tokens: [], areAny: true });
+  assert.equal(never.check(HOST, 'read'), undefined);
+});
+
+test('a token does what its scopes say, and nothing more', () => {
+  const access = new Access('auto');
+  const { text, token } = made(['read']);
+  access.setTokens({ tokens: [token], areAny: true });
+  const refused = { code: 'SCOPE_REQUIRED', message: 'this route asks for the scope dispense' };
+  assert.throws(() => access.check(bearing(text), 'dispense'), refused);
+  assert.equal(access.check(bearing(text), 'read'), token);
+  assert.ok(access.mayRead(token) && !access.mayRead(made(['dispense']).token));
+});
+
+test('what is not a valid token is refused, however it is not', () => {
+  const access = new Access('auto');
+  const { text, token } = made(['read']);
+  const over = made(['read'], { expiresAt: Date.now() - 1 });
+  const soon = made(['read'], { expiresAt: Date.now() + 3_600_000 });
+  access.setTokens({ tokens: [token, over.token, soon.token], areAny: true });
+  assert.equal(access.check(bearing(soon.text), 'read'), soon.token);
+  const wrong = [
+    `Bearer ${newToken()}`,
+    `Bearer ${over.text}`,
+    `Basic ${text}`,
+    text,
+    'Bearer',
+    '',
+  ];
+  for (const authorization of [...wrong, `Bearer ${text} ${text}`, `Bearer ${text.slice(0, -1)}`]) {
+    const headers = { ...HOST, authorization };
+    assert.throws(() => access.check(headers, 'read'), {
+      code: 'TOKEN_REQUIRED',
+      message: 'authorization: not a valid token',
+    });
+  }
+  assert.throws(() => new Access('auto').check({ ...HOST, authorization: 'Bearer x' }, 'read'), {
+    code: 'TOKEN_REQUIRED',
+  });
+});
+
+test("the command line's own token may do everything, before and after others are made", () => {
+  const access = new Access('auto');
+  const text = newToken();
+  access.setOwn(tokenHash(text));
+  for (const scope of ['admin', 'read', 'dispense'] as const) {
+    assert.equal(access.check(bearing(text), scope)!.id, 0);
+  }
+  access.setTokens({ tokens: [made(['read']).token], areAny: true });
+  assert.equal(access.check(bearing(text), 'admin')!.id, 0);
+});
+
+test('which tokens were used is told once', () => {
+  const access = new Access('auto');
+  const own = newToken();
+  access.setOwn(tokenHash(own));
+  const [first, second] = [made(['read']), made(['read'])];
+  access.setTokens({ tokens: [first.token, second.token], areAny: true });
+  access.check(bearing(own), 'read');
+  access.check(bearing(second.text), 'read');
+  access.check(bearing(second.text), 'read');
+  assert.deepEqual(access.takeUsed(), [second.token.id]);
+  assert.deepEqual(access.takeUsed(), []);
+});
+
+test('a token of some pools sees no other', () => {
+  const { token } = made(['read'], { pools: ['pet'] });
+  assert.ok(mayUse(token, 'pet') && !mayUse(token, 'pump'));
+  assert.ok(mayUse(made(['read']).token, 'pump') && mayUse(undefined, 'pump'));
+});
