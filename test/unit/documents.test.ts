@@ -33,7 +33,7 @@ test('every link of a document leads to a file, and to a heading of it', () => {
     for (const [, target] of read(path).matchAll(/\]\(([^)]+)\)/g)) {
       if (target!.startsWith('https:')) continue;
       const [file = '', anchor] = target!.split('#');
-      const place = join(dirname(path), file);
+      const place = file === '' ? path : join(dirname(path), file);
       assert.ok(existsSync(join(ROOT, place)), `${path}: ${target}`);
       if (anchor !== undefined)
         assert.ok(anchorsOf(read(place)).includes(anchor), `${path}: ${target}`);
