@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Outcome, vanitypool } from '../support/cli.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
@@ -51,6 +52,11 @@ class Setup implements AsyncDisposable {
     return { status, headers, body: (await reply.json()) as any };
   }
 
+  /** While no token is asked for. */
+  async untilGround(count: number): Promise<void> {
+    while ((await this.ask('GET', '/v1/pools/pet')).body.ground < count) await sleep(20);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.workspace[Symbol.asyncDispose]();
   }
@@ -68,6 +74,7 @@ test(
       'open as long as there is none',
     );
     assert.equal((await setup.ask('GET', '/v1/tokens')).status, 401);
+    await setup.untilGround(50);
     const shop = await setup.make('--name', 'shop', '--scope', 'dispense', '--pool', 'pet');
     const eye = await setup.make('--name', 'eye', '--scope', 'read');
     for (let times = 0; times < 6; times++) {
@@ -133,8 +140,8 @@ test(
       assert.equal(reply.status, 200);
       return await reply.text();
     };
-    while ((await setup.ask('GET', '/v1/pools/pet')).body.available < 50);
-  const keys = Array.from({ length: 10 }, (_, index) => `order ${index}`);
+    await setup.untilGround(50);
+    const keys = Array.from({ length: 10 }, (_, index) => `order ${index}`);
     const first = await Promise.all(keys.map(ask));
     const again = await Promise.all([...keys, ...keys, ...keys].map(ask));
     assert.deepEqual(again, [...first, ...first, ...first]);
