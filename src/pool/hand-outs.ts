@@ -7,13 +7,23 @@ import type { HandOut, HandOuts } from '../store/store.ts';
 import { type JournalFile, JournalReader } from './journal.ts';
 
 export class UnrecordedHandOuts {
-  readonly #journals: JournalReader[] = [];
+  readonly #journals = new Map<number, JournalReader>();
   #noted: HandOut[] = [];
   #taken = 0;
 
   /** Reads the journal of one more thread. Errors are the system's. */
   follow(journal: JournalFile): void {
-    this.#journals.push(new JournalReader(journal));
+    this.#journals.set(journal.number, new JournalReader(journal));
+  }
+
+  /** Reads it no longer: its thread is gone, and nothing of it is pending. */
+  unfollow({ number }: JournalFile): void {
+    this.#journals.get(number)!.close();
+    this.#journals.delete(number);
+  }
+
+  isPendingIn({ number }: JournalFile): boolean {
+    return this.#journals.get(number)!.isPending;
   }
 
   /** Of this thread, without a journal. */
@@ -22,14 +32,14 @@ export class UnrecordedHandOuts {
   }
 
   get isPending(): boolean {
-    return this.#noted.length > 0 || this.#journals.some((journal) => journal.isPending);
+    return this.#noted.length > 0 || this.#journals.values().some(({ isPending }) => isPending);
   }
 
   take(): HandOuts {
     const records = [...this.#noted];
     const journals = new Map<number, number>();
     this.#taken = records.length;
-    for (const journal of this.#journals) {
+    for (const journal of this.#journals.values()) {
       if (!journal.isPending) continue;
       const { records: found, end } = journal.read();
       for (const record of found) records.push(record);
@@ -42,10 +52,10 @@ export class UnrecordedHandOuts {
   confirm(): void {
     this.#noted = this.#noted.slice(this.#taken);
     this.#taken = 0;
-    for (const journal of this.#journals) journal.confirm();
+    for (const journal of this.#journals.values()) journal.confirm();
   }
 
   close(): void {
-    for (const journal of this.#journals) journal.close();
+    for (const journal of this.#journals.values()) journal.close();
   }
 }

@@ -65,6 +65,11 @@ export class Journals {
     return readJournal(this.#path(epoch, number), this.#identity(epoch, number), recorded);
   }
 
+  /** When what it says is in the store. */
+  removeOne(epoch: number, number: number): void {
+    rmSync(this.#path(epoch, number), { force: true });
+  }
+
   /** When what they say is in the store. */
   removeAll(): void {
     removeJournalsIn(this.directory);

@@ -13,6 +13,7 @@ const SQL = {
   startPositions: 'UPDATE pools SET position = 0',
   journals: 'SELECT number, recorded FROM journals WHERE pool_id = ? ORDER BY number',
   addJournal: 'INSERT INTO journals (number, pool_id) VALUES (?, ?)',
+  removeJournal: 'DELETE FROM journals WHERE number = ?',
   removeJournals: 'DELETE FROM journals',
   setPlace: 'UPDATE meta SET place = ?',
   saveNextId: 'UPDATE meta SET next_id = ?',

@@ -226,6 +226,14 @@ class SqliteStore implements Store {
     );
   }
 
+  removeJournals(numbers: readonly number[]): Promise<void> {
+    return this.#call(() =>
+      this.#transaction(() => {
+        for (const number of numbers) this.#statements.removeJournal.run(number);
+      }),
+    );
+  }
+
   returnLease(name: string): Promise<number> {
     return this.#call(() =>
       this.#transaction(() => {

@@ -198,6 +198,9 @@ export interface Store extends AsyncDisposable {
    */
   addJournal(pool: string, number: number): Promise<void>;
 
+  /** Counts journals out whose threads are gone, and of which turns have recorded every record. */
+  removeJournals(numbers: readonly number[]): Promise<void>;
+
   /** Gives every leased address of the pool back to `available`: none of them was handed out. */
   returnLease(pool: string): Promise<number>;
 

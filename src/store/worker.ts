@@ -6,6 +6,7 @@
  * the other. An error without a code ends the thread and with it the server: what the store and
  * the queues then hold cannot be trusted, and the next start burns what may have left.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Durability } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
@@ -25,6 +26,7 @@ import { openSqliteStore } from './sqlite.ts';
 import type { Counters, HandOut, Hit, InsertReport, Store } from './store.ts';
 
 const DESTROY_EVERY_MS = 10_000;
+const DROP_EVERY_MS = 200;
 
 export interface StoreWorkerData {
   readonly directory: string;
@@ -81,7 +83,13 @@ if (parentPort !== null) {
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
       };
       answer(port, threadCalls, die);
+<<<<<<< ours
       return { journals: await opened().addJournals(), tokens: await tokens.follow(port) };
+=======
+      // The thread has ended, or closes its journals in the same breath.
+      port.once('close', () => void opened().dropJournals(journals).catch(die));
+      return journals;
+>>>>>>> theirs
     },
     stop: async (counters) => served?.stop(counters),
   };
@@ -100,6 +108,7 @@ class ServedStore {
   readonly #durability: Durability;
   readonly #journals: Journals;
   #journalCount = 0;
+  #isStopping = false;
   readonly #pools: SharedPool[] = [];
   readonly #handOuts = new Map<string, UnrecordedHandOuts>();
   /** Of this thread, by pool. */
@@ -246,6 +255,32 @@ class ServedStore {
     return journal;
   }
 
+  /** Of a thread that is gone, when all that they say is recorded. */
+  async dropJournals(journals: ReadonlyMap<string, JournalFile>): Promise<void> {
+    while (!(await this.#exclusively(() => this.#dropped([...journals])))) {
+      await sleep(DROP_EVERY_MS, undefined, { ref: false });
+    }
+  }
+
+  /** A journal is counted out before it is removed. */
+  async #dropped(journals: readonly [pool: string, JournalFile][]): Promise<boolean> {
+    // All of them are removed in the end.
+    if (this.#isStopping) return true;
+    const isPending = journals.some(([pool, file]) => this.#handOuts.get(pool)!.isPendingIn(file));
+    if (isPending) return false;
+    try {
+      await this.#store.removeJournals(journals.map(([, { number }]) => number));
+    } catch (error) {
+      if (error instanceof VanityError) return false;
+      throw error;
+    }
+    for (const [pool, file] of journals) {
+      this.#handOuts.get(pool)!.unfollow(file);
+      this.#journals.removeOne(this.#store.epoch, file.number);
+    }
+    return true;
+  }
+
   /** Of what this thread popped. */
   #record(pool: string, handOut: HandOut): void {
     if (this.#durability === 'committed') this.#handOuts.get(pool)!.note(handOut);
@@ -253,6 +288,7 @@ class ServedStore {
   }
 
   async stop(counters: Counters): Promise<void> {
+    this.#isStopping = true;
     clearInterval(this.#destroyer);
     this.#check?.stop();
     try {

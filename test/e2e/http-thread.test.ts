@@ -4,6 +4,7 @@
  * connection of its own, as the system gives new connections to the threads that listen.
  */
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -100,7 +101,13 @@ test('a dead HTTP thread is replaced while another serves, and nothing comes twi
       lines.filter(({ level }) => level === 'error').map(({ msg }) => msg),
       Array(2).fill('an HTTP thread ended; it is replaced'),
     );
+    // One of each HTTP thread that lives, and that of the store thread.
+    const { journals } = workspace;
+    const inMemory = () => readdirSync(journals).filter((name) => name !== 'owner');
+    while (inMemory().length > 3) await sleep(20);
+    assert.deepEqual(inMemory().sort(), ['1-1.journal', '1-4.journal', '1-5.journal']);
     await service.stop();
+    assert.equal(existsSync(journals), false);
   } finally {
     isLoaded = false;
     process.off('worker', watch);

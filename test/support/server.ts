@@ -76,13 +76,17 @@ export class Workspace implements AsyncDisposable {
     return server;
   }
 
-  /** Those of a server that was killed lie in memory until the machine ends. */
-  removeJournals(): void {
-    const file = join(this.data, 'store.db');
-    if (!existsSync(file)) return;
-    using db = new DatabaseSync(file, { readOnly: true });
+  /** Where the dispense journals lie, of the store that is there. */
+  get journals(): string {
+    using db = new DatabaseSync(join(this.data, 'store.db'), { readOnly: true });
     const { store_id } = db.prepare('SELECT store_id FROM meta').get()!;
-    rmSync(new Journals(String(store_id), this.data).directory, { recursive: true, force: true });
+    return new Journals(String(store_id), this.data).directory;
+  }
+
+  /** Those of a server that was killed lie in memory until its next start. */
+  removeJournals(): void {
+    if (!existsSync(join(this.data, 'store.db'))) return;
+    rmSync(this.journals, { recursive: true, force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
