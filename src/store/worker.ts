@@ -83,13 +83,10 @@ if (parentPort !== null) {
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
       };
       answer(port, threadCalls, die);
-<<<<<<< ours
-      return { journals: await opened().addJournals(), tokens: await tokens.follow(port) };
-=======
+      const journals = await opened().addJournals();
       // The thread has ended, or closes its journals in the same breath.
       port.once('close', () => void opened().dropJournals(journals).catch(die));
-      return journals;
->>>>>>> theirs
+      return { journals, tokens: await tokens.follow(port) };
     },
     stop: async (counters) => served?.stop(counters),
   };
