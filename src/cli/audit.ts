@@ -72,7 +72,7 @@ async function writeList(
   // More figures than rows is damage that nothing else has told: what is missing did leave.
   const isLost = isWhole && gap === undefined && count !== listed;
   const isComplete = isWhole && gap === undefined && !isLost;
-  if (!isWhole) warn('of one pool or one time only; without --pool and --since it can be');
+  if (!isWhole) warn('of one pool or time only; without --pool and --since it can be');
   if (isLost) warn(`${count} addresses were read, and the store counts ${listed}: it is damaged`);
   await put(`${JSON.stringify({ storeId, epoch, addresses: count, isComplete })}\n`, signal);
 }

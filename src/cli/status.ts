@@ -1,9 +1,11 @@
 /**
  * `vanitypool status`: the pools of the running server, or of the store when none runs, as a table
- * or as one JSON object.
+ * or as one JSON object. Why addresses are burned stands in the store alone: it is told where that
+ * is in the data directory that is configured here, and adds up to what the server says.
  */
 import { parseArgs } from 'node:util';
-import type { Config } from '../config.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { VanityError } from '../errors.ts';
 import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import { parsePattern } from '../keypair/pattern.ts';
@@ -20,8 +22,21 @@ interface Report {
   readonly uptimeSeconds?: number;
   readonly status: string;
   readonly reasons: readonly string[];
-  readonly pools: readonly PoolView[];
+  readonly pools: readonly (PoolView & {
+    /** Only where it is known here. */
+    readonly burnedBy?: BurnedBy;
+  })[];
 }
+
+/** How many, by cause. */
+type BurnedBy = Readonly<Record<string, number>>;
+
+/** By cause, what happened to the addresses. */
+const BURNED: Readonly<Record<string, string>> = {
+  crash: 'may have left a run that ended without its dispense journals',
+  unsealable: 'cannot be unsealed',
+  restored: 'may have left another copy of the store',
+};
 
 const HEADINGS = [
   'pool',
@@ -39,7 +54,8 @@ export async function status(args: string[]): Promise<number> {
     args,
     options: { url: { type: 'string' }, json: { type: 'boolean' } },
   });
-  const report = await askOrLook(values.url, reportOfServer, reportOfStore);
+  const found = await askOrLook(values.url, reportOfServer, reportOfStore);
+  const report = values.url === undefined ? await withCauses(found) : found;
   if (values.json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return 0;
@@ -50,6 +66,8 @@ export async function status(args: string[]): Promise<number> {
   const up = uptimeSeconds === undefined ? '' : `, up ${formatSeconds(uptimeSeconds)}`;
   process.stdout.write(`vanitypool ${version} ${where}${up}: ${state}${why}\n\n`);
   process.stdout.write(formatTable([HEADINGS, ...pools.map(row)], 2));
+  const burned = pools.flatMap(burnedLines);
+  if (burned.length > 0) process.stdout.write(`\n${burned.join('')}`);
   return 0;
 }
 
@@ -89,6 +107,25 @@ async function reportOfStore(config: Config): Promise<Report> {
   return { directory, version: VERSION, status: 'stopped', reasons: [], pools };
 }
 
+/** The store that is configured here has nothing to say of the pools of another server. */
+async function withCauses(report: Report): Promise<Report> {
+  if (report.pools.every(({ burned }) => burned === 0)) return report;
+  const { burnedOffline } = await import('../offline.ts');
+  let causes: Readonly<Record<string, BurnedBy>>;
+  try {
+    causes = burnedOffline(loadConfig({ env: process.env }));
+  } catch (error) {
+    if (!(error instanceof VanityError)) throw error;
+    return report;
+  }
+  const pools = report.pools.map((pool) => {
+    const burnedBy = causes[pool.name] ?? {};
+    const total = Object.values(burnedBy).reduce((sum, count) => sum + count, 0);
+    return total > 0 && total === pool.burned ? { ...pool, burnedBy } : pool;
+  });
+  return { ...report, pools };
+}
+
 /** A server that cannot serve answers with a problem: that is a status too, not an error here. */
 function readinessOf(body: unknown): { status: string; reasons: readonly string[] } {
   const { status, reasons, code, detail } = body as Partial<Readiness> & {
@@ -103,6 +140,13 @@ function row(pool: PoolView): string[] {
   const { name, pattern, target, available, ready, dispensed, burned } = pool;
   const figures = [target, available, ready, dispensed, burned].map(formatCount);
   return [name, pattern, ...figures, grinding(pool)];
+}
+
+function burnedLines({ name, burnedBy = {} }: Report['pools'][number]): string[] {
+  return Object.entries(burnedBy).map(
+    ([cause, count]) =>
+      `pool ${name}: ${formatCount(count)} burned (${cause}): ${BURNED[cause] ?? cause}\n`,
+  );
 }
 
 function grinding({ grinding: { active, attemptsPerSecond, etaSeconds } }: PoolView): string {

@@ -9,7 +9,7 @@
  * position is the reply in which it left. Without one (burned, listed by a restore, or taken by a
  * thread that died before it could say for whom) the segment tells the time, and nobody the rest.
  *
- * Costs 14 us an address and no memory but that of a page. The lease is looked for from the newest
+ * Costs 20 us an address and no memory but that of a page. The lease is looked for from the newest
  * on: an epoch has one for each gap in what it leased, most have one.
  */
 import { hash } from 'node:crypto';

@@ -54,3 +54,35 @@ test('totals go on from run to run', LIMIT, async () => {
   const second = await workspace.serve();
   assert.ok((await attemptsOf(second.url)) >= attempts);
 });
+
+test('status says why addresses are burned, with a server and without one', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const first = await workspace.serve();
+  await first.until(({ ready }) => ready >= 100);
+  await first.kill('SIGKILL');
+  workspace.removeJournals();
+  const second = await workspace.serve();
+  const { burned } = await second.pool();
+  assert.ok(burned >= 100, `${burned} burned`);
+  const port = new URL(second.url).port;
+  const online = async (...args: string[]) => {
+    const env = { VANITYPOOL_HTTP__PORT: port };
+    const { stdout } = await vanitypool(['status', ...args], { cwd: workspace.path, env });
+    return stdout;
+  };
+  const line = new RegExp(
+    `\n\npool pet: ${burned.toLocaleString('en-US')} burned \\(crash\\): may have left a run`,
+  );
+  assert.match(await online(), line);
+  assert.deepEqual(JSON.parse(await online('--json')).pools[0].burnedBy, { crash: burned });
+  // A store of another server here says nothing of that one.
+  await using elsewhere = new Workspace();
+  const { stdout } = await vanitypool(['status', '--json', '--url', second.url], {
+    cwd: elsewhere.path,
+  });
+  const { pools } = JSON.parse(stdout);
+  assert.deepEqual([pools[0].burned, pools[0].burnedBy], [burned, undefined]);
+  assert.equal(await second.kill('SIGTERM'), 0);
+  assert.match(await run(workspace, 'status'), line);
+});

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { loadConfig } from '../../src/config.ts';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
-import { dispenseOffline, poolsOffline } from '../../src/offline.ts';
+import { dispenseOffline, OfflineAudit, poolsOffline } from '../../src/offline.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 
 async function storeOf(count: number) {
@@ -62,4 +62,39 @@ test('nothing is made where there is no store', async () => {
   await assert.rejects(dispenseOffline(config, 'pet', 1), { code: 'STORE_NOT_FOUND' });
   assert.deepEqual(readdirSync(base), []);
   rmSync(base, { recursive: true });
+});
+
+test('a listing holds the directory, so that nothing leaves meanwhile, until it is done', async () => {
+  using made = await storeOf(2);
+  const { directory, sealingKey } = made.config.store;
+  {
+    await using audit = await OfflineAudit.open(made.config);
+    assert.equal(audit.gap, undefined);
+    await assert.rejects(dispenseOffline(made.config, 'pet', 1), { code: 'DATA_IN_USE' });
+  }
+  await using _ = await openSqliteStore({ directory, sealingKey });
+  await using beside = await OfflineAudit.open(made.config);
+  assert.match(beside.gap!, /process \d+ holds it/);
+});
+
+test('a listing goes on page by page, and ends when it is told to', async () => {
+  using made = await storeOf(3000);
+  await dispenseOffline(made.config, 'pet', 3000);
+  await using audit = await OfflineAudit.open(made.config);
+  const { signal } = new AbortController();
+  const ids: number[] = [];
+  for await (const page of audit.pages({}, signal)) ids.push(...page.map(({ id }) => id));
+  assert.deepEqual(
+    ids,
+    Array.from({ length: 3000 }, (_, index) => index + 1),
+  );
+  const controller = new AbortController();
+  // A signal is heard between two pages: it comes in a turn of the event loop.
+  setImmediate(() => controller.abort());
+  const seen: number[] = [];
+  const listing = async () => {
+    for await (const page of audit.pages({}, controller.signal)) seen.push(page.length);
+  };
+  await assert.rejects(listing(), { name: 'AbortError' });
+  assert.deepEqual(seen, [2048]);
 });
