@@ -138,8 +138,15 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
     'a journal that has no room at the start: told where, and nothing is served',
     LIMIT,
     async () => {
-      await using trial = new Trial();
-      trial.disk.strikeBelow(JOURNALS);
+      await using trial = await Trial.begin();
+      await trial.dispense();
+      await trial.stop();
+      const { store_id, epoch } = withDatabase(
+        trial.workspace.data,
+        (db) => db.prepare('SELECT store_id, epoch FROM meta').get()!,
+      );
+      // The room for its records, and nothing else.
+      trial.disk.strikeBelow(`${JOURNALS}${store_id}/${Number(epoch) + 1}-1.journal`);
       trial.disk.fail('ENOSPC', 'write');
       const output = await refused(trial);
       assert.match(output, new RegExp(`${JOURNALS}.*ENOSPC.*JOURNAL_UNAVAILABLE`));
@@ -147,6 +154,7 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
       await trial.serve();
       await trial.dispense();
       await trial.stop();
+      trial.assertDistinct();
     },
   );
 
