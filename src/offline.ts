@@ -2,13 +2,14 @@
  * What commands do with a data directory that no server holds: the composition root of the command
  * line where there is no server to ask. Runs in the main thread.
  */
+import { statSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { VanityError } from './errors.ts';
 import { Journals, recoverIn } from './pool/journals.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
-import { holdDataDirectory } from './store/data-directory.ts';
+import { holdDataDirectory, storeFileOf } from './store/data-directory.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { type AuditedAddress, AuditReader, isSettled } from './store/sqlite-audit.ts';
 import { type BackupOptions, backupStore } from './store/sqlite-backup.ts';
@@ -173,6 +174,7 @@ async function holdSettled(
   directory: string,
   sealingKey: string,
 ): Promise<Disposable | AsyncDisposable> {
+  assertOwner(directory);
   if (isSettled(directory)) return holdDataDirectory(directory, false);
   const recover = recoverIn(directory);
   try {
@@ -184,6 +186,14 @@ async function holdSettled(
     if ((error as { code?: unknown }).code !== 'STORE_CORRUPT') throw error;
     return holdDataDirectory(directory, false);
   }
+}
+
+/** To another user, root included, the journals of a crash are missing: it would burn what they save. */
+function assertOwner(directory: string): void {
+  const owner = statSync(storeFileOf(directory)).uid;
+  if (owner === process.getuid!()) return;
+  const message = `${directory}: the store is that of user ${owner}; list it as that user`;
+  throw new VanityError('DATA_NOT_WRITABLE', message);
 }
 
 function lineOf({

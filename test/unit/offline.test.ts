@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -8,7 +8,9 @@ import { loadConfig } from '../../src/config.ts';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
 import { dispenseOffline, OfflineAudit, poolsOffline } from '../../src/offline.ts';
+import { Segments } from '../../src/store/segments.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { withDatabase } from '../support/sqlite-stores.ts';
 
 async function storeOf(count: number) {
   const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
@@ -97,4 +99,43 @@ test('a listing goes on page by page, and ends when it is told to', async () => 
   };
   await assert.rejects(listing(), { name: 'AbortError' });
   assert.deepEqual(seen, [2048]);
+});
+
+test('a store of another user is listed and not settled: that user has the journals', async (t) => {
+  using made = await storeOf(3);
+  const { directory, sealingKey } = made.config.store;
+  {
+    await using store = await openSqliteStore({ directory, sealingKey });
+    await store.turn('pet', 0, 2);
+  }
+  const { uid } = statSync(directory);
+  t.mock.method(process as { getuid(): number }, 'getuid', () => uid + 1);
+  await using audit = await OfflineAudit.open(made.config);
+  assert.match(audit.gap!, /the store is that of user \d+; list it as that user/);
+  const { leased, burned } = poolsOffline(made.config)[0]!.counts;
+  assert.deepEqual([leased, burned], [2, 0]);
+});
+
+test('a store that is damaged is listed, and complete if nothing in it can leave', async () => {
+  using made = await storeOf(4);
+  const { directory, sealingKey } = made.config.store;
+  const open = () => openSqliteStore({ directory, sealingKey });
+  await dispenseOffline(made.config, 'pet', 1);
+  {
+    await using store = await open();
+    // A clean stop leaves its note of a journal.
+    await store.addJournal('pet', 1);
+    // Ids would be given twice.
+    withDatabase(directory, (db) => db.exec('UPDATE meta SET next_id = 2'));
+  }
+  await assert.rejects(open(), { code: 'STORE_CORRUPT' });
+  const gapOf = async () => {
+    await using audit = await OfflineAudit.open(made.config);
+    return audit.gap;
+  };
+  assert.equal(await gapOf(), undefined);
+  withDatabase(directory, (db) =>
+    new Segments(db).lease(1, [{ first: 2, last: 3 }], 3, Date.now()),
+  );
+  assert.equal(await gapOf(), `${directory}: 2 leased addresses cannot be settled`);
 });
