@@ -13,6 +13,7 @@ import { loadConfig } from '../../src/config.ts';
 import { Service } from '../../src/service.ts';
 import { keptLog } from '../support/grinding.ts';
 import { assertIdentity, type Handed, type PoolFigures, Workspace } from '../support/server.ts';
+import { withDatabase } from '../support/sqlite-stores.ts';
 
 /** One that dies younger ends the server: it would be replaced for ever. */
 const HTTP_LIFE_MIN_MS = 1000;
@@ -108,6 +109,10 @@ test('a dead HTTP thread is replaced while another serves, and nothing comes twi
     assert.deepEqual(inMemory().sort(), ['1-1.journal', '1-4.journal', '1-5.journal']);
     await service.stop();
     assert.equal(existsSync(journals), false);
+    const recorded = withDatabase(workspace.data, (db) =>
+      Number(db.prepare('SELECT sum(count) AS count FROM hand_outs').get()!.count),
+    );
+    assert.ok(recorded >= handed.length && recorded <= dispensed, 'what the dead wrote is kept');
   } finally {
     isLoaded = false;
     process.off('worker', watch);

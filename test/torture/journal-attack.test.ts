@@ -1,0 +1,267 @@
+/**
+ * The dispense journals of a real server are taken away, put back as they were, exchanged and
+ * damaged between a kill and the next start, which must know that it does not know: then all that
+ * was leased is burned, counted and logged. Untouched they are exact, however often their ring went
+ * round. Before each kill the store is locked by another program, so that what is handed out then
+ * is in the journals alone.
+ */
+import assert from 'node:assert/strict';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { assertIdentity, type Handed, type Server, Workspace } from '../support/server.ts';
+import { checkStore } from '../support/sqlite-stores.ts';
+
+const LIMIT = { timeout: 60_000 };
+const SLOT = 96;
+/** Of the smallest journal, and cells of the smallest queue. */
+const RECORDS = 1024;
+const POLL_MS = 20;
+/** For a transaction of the server to end. */
+const LOCK_WAIT_MS = 10_000;
+/** Handed out in the journals alone. */
+const UNRECORDED = 20;
+
+class Attack implements AsyncDisposable {
+  readonly workspace = new Workspace();
+  readonly handed: Handed[] = [];
+  #server: Server | undefined;
+  #lock: DatabaseSync | undefined;
+
+  static async begin(ready: number, httpThreads: number): Promise<Attack> {
+    const attack = new Attack();
+    const pool = { name: 'pet', suffix: 't', target: 8 * RECORDS, ready, ready_max: ready };
+    attack.workspace.configure([pool], '[http]', `threads = ${httpThreads}`);
+    await attack.serve();
+    await attack.server.until(
+      (figures) => figures.ready >= ready && figures.available >= 2 * ready,
+    );
+    return attack;
+  }
+
+  get server(): Server {
+    return this.#server!;
+  }
+
+  async serve(...args: string[]): Promise<void> {
+    this.#server = await this.workspace.serve(...args);
+  }
+
+  /** One by one, by several clients; a pool that is empty for a moment is asked again. */
+  async dispense(count: number): Promise<void> {
+    let left = count;
+    const client = async () => {
+      while (left-- > 0) this.handed.push(...(await this.#dispenseOne()));
+    };
+    await Promise.all(Array.from({ length: 4 }, client));
+  }
+
+  async #dispenseOne(): Promise<Handed[]> {
+    for (;;) {
+      try {
+        return await this.server.dispense();
+      } catch (error) {
+        assert.equal((error as Error).message, 'POOL_EMPTY');
+        await sleep(POLL_MS);
+      }
+    }
+  }
+
+  lock(): void {
+    const file = join(this.workspace.data, 'store.db');
+    this.#lock = new DatabaseSync(file, { timeout: LOCK_WAIT_MS });
+    this.#lock.exec('BEGIN IMMEDIATE');
+  }
+
+  unlock(): void {
+    this.#lock!.close();
+  }
+
+  /** Until the store has every record of what was handed out. */
+  async untilRecorded(): Promise<void> {
+    while (this.recorded() < this.handed.length) await sleep(POLL_MS);
+  }
+
+  recorded(): number {
+    return Number(this.look('SELECT sum(recorded) AS figure FROM journals'));
+  }
+
+  leased(): number {
+    return Number(this.look('SELECT leased AS figure FROM pools'));
+  }
+
+  look(sql: string): unknown {
+    using db = new DatabaseSync(join(this.workspace.data, 'store.db'), { readOnly: true });
+    return db.prepare(sql).get()!.figure;
+  }
+
+  /** Hands out what only the journals know of, and is killed. */
+  async die(): Promise<void> {
+    this.lock();
+    await this.dispense(UNRECORDED);
+    await this.server.kill('SIGKILL');
+    this.unlock();
+  }
+
+  /** Starts again without a grinder: what became of what was leased. */
+  async settle(): Promise<unknown> {
+    await this.serve('--threads', '0');
+    const lines = this.server.log.filter(({ msg }) => msg === 'the last run did not stop cleanly');
+    assert.equal(lines.length, 1);
+    const { pool, dispensed, returned, burned } = lines[0]!;
+    assert.equal(pool, 'pet');
+    return { dispensed, returned, burned };
+  }
+
+  /** Hands out all that is left: nothing that left before, and all of it is in the store. */
+  async exhaust(burned: number): Promise<void> {
+    const figures = await this.server.pool();
+    assertIdentity(figures);
+    assert.equal(figures.burned, burned);
+    for (let left = figures.available + figures.leased; left > 0; left -= 1000) {
+      this.handed.push(...(await this.server.dispense(Math.min(left, 1000))));
+    }
+    for (const field of ['id', 'address', 'secretKey'] as const) {
+      const values = new Set(this.handed.map((handed) => handed[field]));
+      assert.equal(values.size, this.handed.length, `an ${field} came twice`);
+    }
+    assert.equal(await this.server.kill('SIGTERM'), 0, this.server.output);
+    checkStore(this.workspace.data);
+    assert.equal(this.look('SELECT burned AS figure FROM pools'), burned);
+  }
+
+  /** The journals by number; those of the store thread come first. */
+  files(): string[] {
+    const directory = this.workspace.journals;
+    const names = readdirSync(directory).filter((name) => name.endsWith('.journal'));
+    return names.sort().map((name) => join(directory, name));
+  }
+
+  copies(): Buffer[] {
+    return this.files().map((path) => readFileSync(path));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workspace[Symbol.asyncDispose]();
+  }
+}
+
+interface Blow {
+  /** While the server runs and has handed something out; what it returns `strike` gets. */
+  readonly before?: (attack: Attack) => Promise<Buffer[]>;
+  /** After the kill. */
+  readonly strike: (files: readonly string[], kept: readonly Buffer[]) => void;
+}
+
+const BLOWS: Readonly<Record<string, Blow>> = {
+  'all journals are lost': {
+    strike: (files) => {
+      for (const file of files) rmSync(file);
+    },
+  },
+  'the journal of one of two threads is lost': { strike: (files) => rmSync(files[2]!) },
+  'journals are put back as they were': {
+    before: async (attack) => {
+      const copies = attack.copies();
+      await attack.dispense(10);
+      await attack.untilRecorded();
+      return copies;
+    },
+    strike: putBack,
+  },
+  'the journals are those of the run before': {
+    before: async (attack) => {
+      const copies = attack.copies();
+      await attack.server.kill('SIGKILL');
+      await attack.serve();
+      await attack.server.until(({ ready }) => ready >= 64);
+      return copies;
+    },
+    strike: putBack,
+  },
+  'two threads have each other’s journals': {
+    strike: ([, first, second]) => {
+      const bytes = readFileSync(first!);
+      copyFileSync(second!, first!);
+      writeFileSync(second!, bytes);
+    },
+  },
+  'a header is damaged': {
+    strike: ([, first]) => {
+      const bytes = readFileSync(first!);
+      bytes[SLOT - 20]! ^= 1;
+      writeFileSync(first!, bytes);
+    },
+  },
+  'a journal is cut short': {
+    strike: ([, first]) => writeFileSync(first!, readFileSync(first!).subarray(0, -SLOT)),
+  },
+  'a record is zeros': {
+    strike: (files) => {
+      const busiest = files.find((file) => recordsIn(file) >= UNRECORDED / 2)!;
+      const bytes = readFileSync(busiest);
+      const last = recordsIn(busiest);
+      writeFileSync(busiest, bytes.fill(0, (last - 1) * SLOT, last * SLOT));
+    },
+  },
+};
+
+function putBack(files: readonly string[], kept: readonly Buffer[]): void {
+  for (const [index, file] of files.entries()) writeFileSync(file, kept[index]!);
+}
+
+/** Of a journal whose ring did not go round yet. */
+function recordsIn(file: string): number {
+  const bytes = readFileSync(file);
+  let records = 0;
+  while (bytes.readUInt32LE((records + 1) * SLOT) !== 0) records++;
+  return records;
+}
+
+for (const [name, { before, strike }] of Object.entries(BLOWS)) {
+  test(`${name}: what was leased is burned`, LIMIT, async () => {
+    await using attack = await Attack.begin(64, 2);
+    await attack.dispense(20);
+    await attack.untilRecorded();
+    const kept = (await before?.(attack)) ?? [];
+    await attack.die();
+    const leased = attack.leased();
+    assert.ok(leased >= UNRECORDED);
+    strike(attack.files(), kept);
+    assert.deepEqual(await attack.settle(), { dispensed: 0, returned: 0, burned: leased });
+    await attack.exhaust(leased);
+  });
+}
+
+test('the ring of a journal goes round many times, and is exact after a kill', LIMIT, async () => {
+  await using attack = await Attack.begin(64, 1);
+  await attack.dispense(3 * RECORDS + 100);
+  await attack.untilRecorded();
+  await attack.die();
+  const recorded = attack.recorded();
+  assert.equal(recorded, 3 * RECORDS + 100);
+  const returned = attack.leased() - UNRECORDED;
+  assert.deepEqual(await attack.settle(), { dispensed: UNRECORDED, returned, burned: 0 });
+  assert.equal((await attack.server.pool()).dispensed, attack.handed.length);
+  await attack.exhaust(0);
+});
+
+test('a journal has room for all that is ready while the store is locked', LIMIT, async () => {
+  await using attack = await Attack.begin(RECORDS, 1);
+  await attack.dispense(RECORDS / 2);
+  await attack.untilRecorded();
+  const { ready } = await attack.server.until((figures) => figures.ready === RECORDS);
+  attack.lock();
+  for (let left = ready; left > 0; left--) attack.handed.push(...(await attack.server.dispense()));
+  await assert.rejects(attack.server.dispense(), { message: 'STORE_UNAVAILABLE' });
+  attack.unlock();
+  await attack.server.until((figures) => figures.ready >= RECORDS / 2);
+  await attack.dispense(RECORDS);
+  await attack.untilRecorded();
+  await attack.die();
+  const { burned, dispensed } = (await attack.settle()) as Record<string, number>;
+  assert.deepEqual({ burned, dispensed }, { burned: 0, dispensed: UNRECORDED });
+  await attack.exhaust(0);
+});
