@@ -83,7 +83,8 @@ Example:  vanitypool estimate --prefix abc --ignore-case
     summary: 'show the pools of the running server, or of the store without one',
     text: `usage: vanitypool status [options]
 
-Without --url and without a server here, the store in the data directory is read instead.
+Without --url and without a server here, the store in the data directory is read instead. Why
+addresses are burned is told where that store is at hand.
 
 ${URL_HELP}
   --json             print one JSON object

@@ -39,12 +39,21 @@ function listIn({ code, stderr, lines }: Outcome): { lines: Line[]; summary: Sum
   return { lines: rows, summary };
 }
 
-const hashOf = (key: string) => createHash('sha256').update(`dispense\0pet\0${key}`).digest('hex');
+const NOBODY = 0;
 
-async function dispenseFor(server: Server, key: string, count: number): Promise<Handed[]> {
+/** A key counts for its token, and within the route and the pool. */
+const hashOf = (key: string, token = NOBODY) =>
+  createHash('sha256').update(`${token}\0dispense\0pet\0${key}`).digest('hex');
+
+async function dispenseFor(
+  server: Server,
+  key: string,
+  count: number,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Handed[]> {
   const reply = await fetch(new URL('/v1/pools/pet/dispense', server.url), {
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    headers: { 'content-type': 'application/json', 'idempotency-key': key, ...headers },
     body: JSON.stringify({ count }),
   });
   assert.equal(reply.status, 200);
@@ -175,3 +184,31 @@ test(
     assert.ok(!rest.some(({ address }) => lines.some((line) => line.address === address)));
   },
 );
+
+test('what left with a token is told with its name', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const run = (...args: string[]) =>
+    vanitypool(args, { cwd: workspace.path, env: { VANITYPOOL_HTTP__PORT: '9' } });
+  const first = await workspace.serve();
+  await first.until(({ ready }) => ready >= 50);
+  const [anonymous] = await first.dispense(1);
+  assert.equal(await first.kill('SIGTERM'), 0);
+  const made = await run('token', 'create', '--name', 'shop', '--scope', 'dispense');
+  assert.equal(made.code, 0, made.stderr);
+  const second = await workspace.serve();
+  const authorization = `Bearer ${made.stdout.trim()}`;
+  const [sold] = await dispenseFor(second, 'order-1', 1, { authorization });
+  assert.equal(await second.kill('SIGTERM'), 0);
+  const { lines } = listIn(await run('audit', '--json'));
+  const told = lines.map(({ id, address, token, idempotencyKeyHash }) => [
+    id,
+    address,
+    token,
+    idempotencyKeyHash,
+  ]);
+  assert.deepEqual(told, [
+    [anonymous!.id, anonymous!.address, null, null],
+    [sold!.id, sold!.address, 'shop', hashOf('order-1', 1)],
+  ]);
+});
