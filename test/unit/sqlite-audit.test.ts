@@ -259,3 +259,22 @@ test('settled is a store that a crash left nothing to say for', async () => {
   await audited.epoch(async () => {});
   assert.equal(isSettled(audited.directory), true);
 });
+
+test('of an address that was leased twice in one epoch the newest lease counts', async () => {
+  using audited = await killed();
+  audited.exec(`INSERT INTO leases (pool_id, epoch, position, first, last) VALUES (1, 1, 20, 1, 3);
+    INSERT INTO hand_outs (pool_id, epoch, position, count, at, token_id)
+      VALUES (1, 1, 21, 2, ${AT}, 7)`);
+  assert.deepEqual((await audited.lines()).slice(0, 4), [
+    '1 dispensed - - -',
+    '2 dispensed shop - -',
+    '3 dispensed shop - -',
+    '4 dispensed shop - -',
+  ]);
+});
+
+test('an address that damage left without a state is not given that of its neighbours', async () => {
+  using audited = await killed();
+  audited.exec(`UPDATE segments SET last = last - 1 WHERE state = 'burned'`);
+  assert.deepEqual(await audited.lines(), KILLED.slice(0, -1));
+});
