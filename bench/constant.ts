@@ -35,14 +35,17 @@ if (import.meta.main) {
     log: createLog('http', 'warn', false),
   };
   const app = await buildApp(deps);
-  const address = addressJson({
-    id: 100_000,
-    address: '1'.repeat(44),
-    secret: '1'.repeat(88),
-    keyType: 'seed',
-    origin: 'ground',
-    createdAt: Date.now(),
-  });
+  const address = addressJson(
+    {
+      id: 100_000,
+      address: '1'.repeat(44),
+      secret: '1'.repeat(88),
+      keyType: 'seed',
+      origin: 'ground',
+      createdAt: Date.now(),
+    },
+    true,
+  );
   const body = `{"addresses":[${address}]}`;
   app.post(ROUTE, { schema: { params: PoolParams, body: DispenseBody } }, (_, reply) => {
     reply.header('cache-control', 'no-store').type('application/json; charset=utf-8').send(body);

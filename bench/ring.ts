@@ -102,7 +102,9 @@ function take(queue: ReadyQueue, count: number, { pop, json }: Row): number {
     const addresses = queue.pop(Math.min(pop, left));
     if (addresses === undefined) continue;
     left -= addresses.length;
-    if (json) sum += `{"addresses":[${addresses.map(addressJson).join(',')}]}`.length;
+    if (json)
+      sum += `{"addresses":[${addresses.map((address) => addressJson(address, true)).join(',')}]}`
+        .length;
     else
       for (const { id, address, secret } of addresses) sum += id + address.length + secret.length;
   }

@@ -19,6 +19,10 @@ export interface PoolConfig {
   readonly prefix: string;
   readonly ignoreCase: boolean;
   readonly keys: 'seed';
+  /** 'sign-only': the secret never leaves, the server signs with it. */
+  readonly handout: 'secret' | 'sign-only';
+  readonly signLimit: number;
+  readonly reuseReleased: boolean;
   readonly target: number;
   readonly ready: number;
   readonly readyMax: number;
@@ -141,9 +145,9 @@ const POOL_RULES: Readonly<Record<string, Rule>> = {
   ready: whole(256, 1, 1_048_576),
   ready_max: whole(65_536, 1, 1_048_576),
   keys: only('seed'),
-  handout: only('secret'),
-  sign_limit: only(1),
-  reuse_released: only(false),
+  handout: oneOf('secret', 'secret', 'sign-only'),
+  sign_limit: whole(1, 1, 1000),
+  reuse_released: flag(false),
   accepts_imports: only(false),
 };
 
@@ -284,6 +288,9 @@ function readPools(pools: unknown): readonly PoolConfig[] {
       prefix: value.prefix,
       ignoreCase: value.ignore_case,
       keys: value.keys,
+      handout: value.handout,
+      signLimit: value.sign_limit,
+      reuseReleased: value.reuse_released,
       target: value.target,
       ready,
       readyMax,

@@ -23,14 +23,18 @@ const AUDIT_PAGE = 2048;
 
 /**
  * Hands `count` addresses out of the store, all or none: they are dispensed durably before this
- * returns. Errors: POOL_EMPTY, POOL_NOT_FOUND, and those of opening a store; DATA_IN_USE when a
+ * returns. Errors: POOL_EMPTY, POOL_NOT_FOUND, HANDOUT_MISMATCH, and those of opening a store; DATA_IN_USE when a
  * server holds it after all.
  */
 export async function dispenseOffline(
-  { store: { directory, sealingKey } }: Config,
+  { store: { directory, sealingKey }, pools }: Config,
   pool: string,
   count: number,
 ): Promise<ReadyAddress[]> {
+  if (pools.find(({ name }) => name === pool)?.handout === 'sign-only') {
+    const detail = `pool ${pool}: sign-only, its secrets do not leave; ask a running server`;
+    throw new VanityError('HANDOUT_MISMATCH', detail);
+  }
   await using store = await openSqliteStore({
     directory,
     sealingKey,

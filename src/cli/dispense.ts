@@ -64,6 +64,12 @@ function writeFiles(
   const lost: string[] = [];
   for (const { id, address, secretKey } of addresses) {
     try {
+      if (secretKey === undefined) {
+        throw new VanityError(
+          'HANDOUT_MISMATCH',
+          'its pool is sign-only: the secret does not leave',
+        );
+      }
       const keypair = decodeBase58(secretKey);
       if (!proveKeypair(keypair) || addressOf(keypair.subarray(SEED_BYTES)) !== address) {
         throw new VanityError('INTERNAL', 'the server sent another key than that of the address');

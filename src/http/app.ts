@@ -27,7 +27,9 @@ import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
 import { poolRoutes } from './routes/pools.ts';
+import { reservationRoutes } from './routes/reservations.ts';
 import { serviceRoutes } from './routes/service.ts';
+import { signatureRoutes } from './routes/signatures.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 
 export type App = FastifyInstance<
@@ -128,6 +130,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   serviceRoutes(app, deps);
   poolRoutes(app, deps);
+  reservationRoutes(app, deps);
+  signatureRoutes(app, deps);
   tokenRoutes(app, deps);
   if (deps.isCompat) await app.register(async (scope: App) => compatRoutes(scope, deps));
   return app;

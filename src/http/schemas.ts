@@ -44,7 +44,7 @@ export type DispenseBody = FromSchema<typeof DispenseBody>;
 export const DispensedAddress = {
   type: 'object',
   additionalProperties: false,
-  required: ['id', 'address', 'keyType', 'secretKey', 'origin', 'createdAt'],
+  required: ['id', 'address', 'keyType', 'origin', 'createdAt'],
   properties: {
     id: { type: 'integer', minimum: 1, description: 'Never given twice.', examples: [1] },
     address: {
@@ -56,7 +56,8 @@ export const DispensedAddress = {
     keyType: { const: 'seed' },
     secretKey: {
       type: 'string',
-      description: 'Base58 of the 64-byte keypair: the seed, then the public key.',
+      description:
+        'Base58 of the 64-byte keypair: the seed, then the public key. Sign-only pools give none.',
     },
     origin: { enum: ['ground', 'imported'] },
     createdAt: { type: 'string', format: 'date-time', examples: ['2026-01-01T00:00:00.000Z'] },
@@ -71,6 +72,87 @@ export const Dispensed = {
   properties: { addresses: { type: 'array', items: DispensedAddress } },
 } as const;
 export type Dispensed = FromSchema<typeof Dispensed>;
+
+export const ReservationBody = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    ttlSeconds: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 86_400,
+      default: 300,
+      description: 'After so many seconds it expires.',
+    },
+  },
+} as const;
+
+export const ReservationParams = {
+  type: 'object',
+  required: ['reservation'],
+  properties: { reservation: { type: 'string', description: 'The id of a reservation.' } },
+} as const;
+
+const reservationFields = {
+  id: { type: 'string', description: '32 hex digits, at random.' },
+  pool: { type: 'string', examples: ['pet'] },
+  address: { type: 'string', description: 'Base58 of the public key.' },
+  expiresAt: { type: 'string', format: 'date-time' },
+} as const;
+
+export const ReservationMade = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id', 'pool', 'address', 'expiresAt'],
+  properties: reservationFields,
+} as const;
+export type ReservationMade = FromSchema<typeof ReservationMade>;
+
+export const ReservationView = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id', 'pool', 'address', 'expiresAt', 'state'],
+  properties: {
+    ...reservationFields,
+    state: {
+      enum: ['reserved', 'dispensed', 'released', 'expired'],
+      description: 'It holds as long as it is `reserved`.',
+    },
+  },
+} as const;
+export type ReservationView = FromSchema<typeof ReservationView>;
+
+export const AddressParams = {
+  type: 'object',
+  required: ['pool', 'address'],
+  properties: {
+    ...PoolParams.properties,
+    address: { type: 'string', description: 'Base58 of the public key.' },
+  },
+} as const;
+
+export const SignatureBody = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['message'],
+  properties: {
+    message: {
+      type: 'string',
+      description: 'Base64 of the message of a transaction, legacy or version 0.',
+    },
+  },
+} as const;
+
+export const SignatureView = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['address', 'signature'],
+  properties: {
+    address: { type: 'string', description: 'Base58 of the public key.' },
+    signature: { type: 'string', description: 'Base58 of 64 bytes.' },
+  },
+} as const;
+export type SignatureView = FromSchema<typeof SignatureView>;
 
 export const TokenParams = {
   type: 'object',
@@ -182,7 +264,10 @@ export const PoolView = {
     pattern: { type: 'string', examples: ['...[a-z]Pet'] },
     difficulty: { type: 'number', description: 'Expected attempts per hit.', examples: [452660] },
     keys: { const: 'seed' },
-    handout: { const: 'secret' },
+    handout: {
+      enum: ['secret', 'sign-only'],
+      description: 'Whether the secret leaves, or the server signs with it.',
+    },
     target: figure('Grinding runs while available + leased is below it.'),
     available: figure('In the store, free.'),
     ready: figure('In memory, to be handed out at once; part of leased.'),

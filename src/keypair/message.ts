@@ -31,6 +31,8 @@ interface Instruction {
 /** A transaction travels in one packet: its signatures, counted by one byte, then the message. */
 const PACKET_BYTES = 1232;
 const SIGNATURE_BYTES = 64;
+/** With one signature and the byte that counts it. */
+export const MESSAGE_BYTES_MAX = PACKET_BYTES - SIGNATURE_BYTES - 1;
 const KEY_BYTES = 32;
 const BLOCKHASH_BYTES = 32;
 /** An account index is one byte. */

@@ -35,7 +35,12 @@ export const SEALED_BYTES = NONCE_BYTES + KEYPAIR_BYTES + TAG_BYTES;
 
 /** What a keypair is known by, for ever and in every state: 32 bytes. */
 export function publicKeyHash(keypair: Uint8Array): Buffer {
-  return hash('sha256', keypair.subarray(SEED_BYTES, KEYPAIR_BYTES), 'buffer');
+  return publicKeyHashOf(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
+}
+
+/** The same, of the 32 bytes of the public key itself. */
+export function publicKeyHashOf(publicKey: Uint8Array): Buffer {
+  return hash('sha256', publicKey, 'buffer');
 }
 
 /** Where a sealed row belongs. */

@@ -8,11 +8,12 @@
  * key, so there is no moment at which a key that was served is in neither. An error is not kept:
  * the next request with that key begins anew.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
-import type { EarlierHandOut, Store } from '../store/store.ts';
-import { type Hands, type Order, Pool, type SharedPool } from './pool.ts';
+import type { Reservation, Store } from '../store/store.ts';
+import { type Hands, type Order, Pool, type ReservationOrder, type SharedPool } from './pool.ts';
 import { Quotas } from './quotas.ts';
 import { isBefore, type ReadyAddress } from './ready-queue.ts';
 import { type Exclusively, type Refiller, readyAddress } from './refill.ts';
@@ -33,7 +34,7 @@ export interface DispenserOptions {
 interface Served {
   readonly pool: string;
   readonly body: Uint8Array;
-  readonly addresses: Promise<ReadyAddress[]>;
+  readonly result: Promise<unknown>;
   /** Position of the queue behind them; undefined until they are popped. */
   end: number | undefined;
 }
@@ -63,9 +64,25 @@ export class Dispenser {
   async dispense(order: Order): Promise<ReadyAddress[]> {
     const { refiller, durability } = this.#options;
     const { key, body } = order.receiver;
-    const addresses = await (key === undefined ? this.#pop(order) : this.#once(order, key, body!));
+    const pop = () => this.#pop(order);
+    const addresses = await (key === undefined
+      ? pop()
+      : this.#once(order.pool, key, body!, () => this.#repeat(key, body!), pop));
     if (durability === 'committed') await refiller.commit(order.pool);
     return addresses;
+  }
+
+  /**
+   * Holds one address for a client, durably in either mode. Errors as of `dispense`.
+   */
+  async reserve(order: ReservationOrder): Promise<Reservation> {
+    const { key, body } = order.receiver;
+    const make = () => this.#popReserved(order);
+    const reservation = await (key === undefined
+      ? make()
+      : this.#once(order.pool, key, body!, () => this.#repeatReserved(key, body!), make));
+    await this.#options.refiller.commit(order.pool);
+    return reservation;
   }
 
   /** After a turn: forgets what it recorded. */
@@ -79,42 +96,55 @@ export class Dispenser {
     }
   }
 
-  async #once(order: Order, key: Uint8Array, body: Uint8Array): Promise<ReadyAddress[]> {
+  /** `repeat` looks in the store for what the key got before; `make` serves it anew, by a pop. */
+  async #once<T>(
+    pool: string,
+    key: Uint8Array,
+    body: Uint8Array,
+    repeat: () => Promise<T | undefined>,
+    make: () => Promise<T>,
+  ): Promise<T> {
     const id = Buffer.from(key).toString('base64');
     const first = this.#served.get(id);
     if (first !== undefined) {
       assertSame(first.body, body);
-      return Promise.race([first.addresses, inFlight()]);
+      // The key says which route it is of, and so what its result is.
+      return Promise.race([first.result as Promise<T>, inFlight()]);
     }
-    const served: Served = {
-      pool: order.pool,
-      body,
-      addresses: this.#lookUpOrPop(order, key, body, (end) => {
-        served.end = end;
-      }),
-      end: undefined,
+    const repeatOrMake = async (): Promise<T> => {
+      const earlier = await repeat();
+      if (earlier !== undefined) return earlier;
+      const made = await make();
+      served.end = this.#poolOf(pool).head;
+      return made;
     };
-    this.#served.set(id, served);
+    const served: Served = { pool, body, result: Promise.resolve(), end: undefined };
+    const result = repeatOrMake();
+    this.#served.set(id, Object.assign(served, { result }));
     try {
-      return await served.addresses;
+      return await result;
     } finally {
       // Not popped now: in the store, or refused.
       if (served.end === undefined) this.#served.delete(id);
     }
   }
 
-  async #lookUpOrPop(
-    order: Order,
-    key: Uint8Array,
-    body: Uint8Array,
-    onPopped: (end: number) => void,
-  ): Promise<ReadyAddress[]> {
-    const { store, exclusively } = this.#options;
-    const earlier = await exclusively(() => store.handOut(key));
-    if (earlier !== undefined) return this.#again(earlier, body);
-    const addresses = await this.#pop(order);
-    onPopped(this.#poolOf(order.pool).head);
-    return addresses;
+  async #popReserved(order: ReservationOrder): Promise<Reservation> {
+    const { pool, ttlMs, receiver, quota } = order;
+    const reservation = { id: randomBytes(16).toString('hex'), expiresAt: Date.now() + ttlMs };
+    const held = { ...receiver, reservation };
+    const [popped] = await this.#pop({ pool, count: 1, receiver: held, quota });
+    const { token } = receiver;
+    return { ...reservation, pool, address: popped!.address, token, state: 'reserved' };
+  }
+
+  async #repeatReserved(key: Uint8Array, body: Uint8Array): Promise<Reservation | undefined> {
+    const { store, exclusively, windowMs } = this.#options;
+    const earlier = await exclusively(() => store.reservations.madeWith(key));
+    if (earlier === undefined) return undefined;
+    if (Date.now() - earlier.at > windowMs) throw expired();
+    assertSame(earlier.body, body);
+    return earlier.reservation;
   }
 
   async #pop({ pool: name, count, receiver, quota }: Order): Promise<ReadyAddress[]> {
@@ -129,15 +159,14 @@ export class Dispenser {
     }
   }
 
-  #again({ at, body: earlier, addresses }: EarlierHandOut, body: Uint8Array): ReadyAddress[] {
-    const isOver = Date.now() - at > this.#options.windowMs;
-    const again = addresses?.map(readyAddress);
-    for (const { keypair } of addresses ?? []) keypair.fill(0);
-    if (isOver || again === undefined) {
-      const detail = 'idempotency-key: its reply is kept no longer; nothing was handed out';
-      throw new VanityError('IDEMPOTENCY_EXPIRED', detail);
-    }
-    assertSame(earlier, body);
+  async #repeat(key: Uint8Array, body: Uint8Array): Promise<ReadyAddress[] | undefined> {
+    const { store, exclusively, windowMs } = this.#options;
+    const earlier = await exclusively(() => store.handOut(key));
+    if (earlier === undefined) return undefined;
+    const again = earlier.addresses?.map(readyAddress);
+    for (const { keypair } of earlier.addresses ?? []) keypair.fill(0);
+    if (Date.now() - earlier.at > windowMs || again === undefined) throw expired();
+    assertSame(earlier.body, body);
     return again;
   }
 
@@ -152,6 +181,11 @@ function assertSame(earlier: Uint8Array, body: Uint8Array): void {
   if (Buffer.compare(earlier, body) === 0) return;
   const detail = 'idempotency-key: used before with another body; nothing was handed out';
   throw new VanityError('IDEMPOTENCY_MISMATCH', detail);
+}
+
+function expired(): VanityError {
+  const detail = 'idempotency-key: its reply is kept no longer; nothing was handed out';
+  return new VanityError('IDEMPOTENCY_EXPIRED', detail);
 }
 
 async function inFlight(): Promise<never> {

@@ -16,7 +16,7 @@ import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
-import type { HandOut, NewToken, PoolCounts, StoredToken } from '../store/store.ts';
+import type { HandOut, NewToken, PoolCounts, Reservation, StoredToken } from '../store/store.ts';
 import type { KnownToken } from '../token.ts';
 import { Board } from './board.ts';
 import type { JournalFile } from './journal.ts';
@@ -40,6 +40,11 @@ export interface SharedPool {
   readonly name: string;
   readonly pattern: Pattern;
   readonly keys: KeyType;
+  readonly handout: PoolConfig['handout'];
+  /** Signatures that a sign-only pool gives with one address. */
+  readonly signLimit: number;
+  /** Whether a released address is handed to others. */
+  readonly reuseReleased: boolean;
   readonly target: number;
   readonly ready: number;
   readonly readyMax: number;
@@ -56,11 +61,14 @@ export const COUNT_MAX = 1000;
 
 /** Errors: those of `parsePattern`. */
 export function sharePool(config: PoolConfig): SharedPool {
-  const { name, keys, target, ready, readyMax } = config;
+  const { name, keys, handout, signLimit, reuseReleased, target, ready, readyMax } = config;
   return {
     name,
     pattern: parsePattern(config),
     keys,
+    handout,
+    signLimit,
+    reuseReleased,
     target,
     ready,
     readyMax,
@@ -79,7 +87,7 @@ export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
 }
 
 /** Whom addresses are for, and what makes a repeated request the same one. */
-export type Receiver = Pick<HandOut, 'token' | 'key' | 'body'>;
+export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'>;
 
 export const NOBODY: Receiver = { token: 0 };
 
@@ -89,12 +97,43 @@ export type StoreThreadCalls = {
   refill(what: { pool: string; count: number }): Promise<void>;
   /** A dispense that has to wait for the store. Errors: see dispenser.ts. */
   dispense(order: Order): Promise<ReadyAddress[]>;
+  reserve(order: ReservationOrder): Promise<Reservation>;
+  /** Errors: RESERVATION_NOT_FOUND. */
+  reservation(which: ReservationOf): Promise<Reservation>;
+  /** Errors: RESERVATION_NOT_FOUND, RESERVATION_OVER. */
+  dispenseReservation(which: ReservationOf): Promise<ReadyAddress>;
+  releaseReservation(which: ReservationOf): Promise<void>;
+  /** The signature, 64 bytes. Errors: see sqlite-signatures.ts and keypair/sign.ts. */
+  sign(what: SigningOrder): Promise<Uint8Array>;
   tokens(): Promise<StoredToken[]>;
   createToken(token: NewToken): Promise<StoredToken>;
   revokeToken(name: string): Promise<StoredToken>;
   /** Tokens that were used since the last call, by id. */
   noteTokens(ids: readonly number[]): Promise<void>;
 };
+
+/** A request to hold one address. */
+export interface ReservationOrder {
+  readonly pool: string;
+  readonly ttlMs: number;
+  readonly receiver: Receiver;
+  readonly quota: number | undefined;
+}
+
+/** A reservation is one of its token's. */
+export interface ReservationOf {
+  readonly id: string;
+  readonly token: number;
+}
+
+/** A request to sign with a dispensed address of a sign-only pool. */
+export interface SigningOrder {
+  readonly pool: string;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly token: number;
+  readonly message: Uint8Array;
+}
 
 /** What the store thread tells an HTTP thread by itself. */
 export type StoreNotices = { tokens(list: TokenList): void };

@@ -11,7 +11,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
 export type State = 'available' | 'leased' | 'reserved' | 'dispensed' | 'burned';
-export type BurnCause = 'crash' | 'unsealable' | 'restored';
+export type BurnCause = 'crash' | 'unsealable' | 'restored' | 'released' | 'expired';
 
 /** Neighbouring addresses of one pool, both ends included. */
 export interface Range {
@@ -23,7 +23,7 @@ export interface Range {
 export type Change =
   | { readonly to: 'available' }
   | { readonly to: 'leased'; readonly epoch: number; readonly lease: number; readonly at: number }
-  | { readonly to: 'dispensed'; readonly epoch: number; readonly at: number }
+  | { readonly to: 'reserved' | 'dispensed'; readonly epoch: number; readonly at: number }
   | {
       readonly to: 'burned';
       readonly epoch: number;
@@ -64,6 +64,8 @@ const SQL = {
         = (right.state, right.epoch, right.lease, right.cause, right.is_destroyed)
       AND (left.state = 'leased' OR left.changed_at / 1000 = right.changed_at / 1000)`,
   remove: `DELETE FROM segments WHERE pool_id = :pool AND first = :at`,
+  holding: `SELECT state, epoch, is_destroyed FROM segments
+    WHERE pool_id = :pool AND first <= :seq ORDER BY first DESC LIMIT 1`,
 } as const;
 
 export class Segments {
@@ -118,6 +120,17 @@ export class Segments {
     const ranges = this.oldest(pool, 'leased', count);
     for (const range of ranges) this.change(pool, range, 'leased', { to: 'dispensed', epoch, at });
     return total(ranges);
+  }
+
+  /** What one address is, since which epoch. */
+  stateOf(pool: number, seq: number): { state: State; epoch: number; isDestroyed: boolean } {
+    const row = this.#statements.holding.get({ pool, seq })!;
+    const { state, epoch, is_destroyed } = row as unknown as {
+      state: State;
+      epoch: number;
+      is_destroyed: number;
+    };
+    return { state, epoch, isDestroyed: is_destroyed === 1 };
   }
 
   /** All addresses of the range, which lies in one segment, go from `from` to `change.to`. */

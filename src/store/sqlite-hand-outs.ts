@@ -28,6 +28,15 @@ const SQL = {
     ORDER BY position`,
   add: `INSERT INTO hand_outs (pool_id, epoch, position, count, at, token_id, key_hash, body_hash)
     VALUES (:pool, :epoch, :position, :count, :at, :token, :key, :body)`,
+  reserve: `INSERT INTO reservations (id, hand_out_id, pool_id, seq, expires_at)
+    VALUES (?, ?, ?, ?, ?)`,
+  /** The newest, since an address that was given back may have had several positions. */
+  positionOf: `SELECT position + :seq - first AS position FROM leases
+    WHERE pool_id = :pool AND epoch = :epoch AND first <= :seq AND last >= :seq
+    ORDER BY position DESC LIMIT 1`,
+  covering: `SELECT token_id, position + count AS "end" FROM hand_outs
+    WHERE pool_id = :pool AND epoch = :epoch AND position <= :position
+    ORDER BY position DESC LIMIT 1`,
   find: `SELECT hand_outs.*, pools.name FROM hand_outs JOIN pools ON pools.id = pool_id
     WHERE key_hash = ?`,
   markJournal: 'UPDATE journals SET recorded = ? WHERE number = ?',
@@ -71,11 +80,38 @@ export class HandOutBook {
   /** `near` is a position of the same queue, uncut: those of the records are found by it. */
   record(pool: number, epoch: number, near: number, { records, journals }: HandOuts): void {
     const { add, markJournal } = this.#statements;
-    for (const { position, count, at, token, key = null, body = null } of records) {
+    for (const record of records) {
+      const { position, count, at, token, key = null, body = null, reservation } = record;
       const from = { pool, epoch, position: uncut(position, near) };
-      add.run({ ...from, count, at, token: token === 0 ? null : token, key, body });
+      const tokenId = token === 0 ? null : token;
+      const { lastInsertRowid } = add.run({ ...from, count, at, token: tokenId, key, body });
+      if (reservation === undefined) continue;
+      const { id, expiresAt } = reservation;
+      const seq = this.seqAt(pool, epoch, from.position);
+      this.#statements.reserve.run(id, lastInsertRowid, pool, seq, expiresAt);
     }
     for (const [number, end] of journals) markJournal.run(end, number);
+  }
+
+  /** The address that had this position. */
+  seqAt(pool: number, epoch: number, position: number): number {
+    return this.#ranges(pool, epoch, position, 1)[0]!.first;
+  }
+
+  /** Of records with a reservation, the addresses that they hold. */
+  heldBy(pool: number, epoch: number, near: number, records: readonly HandOut[]): number[] {
+    return records
+      .filter(({ reservation }) => reservation !== undefined)
+      .map(({ position }) => this.seqAt(pool, epoch, uncut(position, near)));
+  }
+
+  /** The token that an address went to in the epoch, 0 for none; undefined if nobody knows. */
+  tokenOf(pool: number, epoch: number, seq: number): number | undefined {
+    const at = this.#statements.positionOf.get({ pool, epoch, seq });
+    if (at === undefined) return undefined;
+    const position = Number(at.position);
+    const row = this.#statements.covering.get({ pool, epoch, position });
+    return row !== undefined && Number(row.end) > position ? Number(row.token_id ?? 0) : undefined;
   }
 
   find(key: Uint8Array): HandOutRow | undefined {
@@ -83,7 +119,11 @@ export class HandOutBook {
   }
 
   /** The addresses of a hand-out, in the order in which they left. */
-  rangesOf({ pool_id: pool, epoch, position: from, count }: HandOutRow): Range[] {
+  rangesOf({ pool_id, epoch, position, count }: HandOutRow): Range[] {
+    return this.#ranges(pool_id, epoch, position, count);
+  }
+
+  #ranges(pool: number, epoch: number, from: number, count: number): Range[] {
     const end = from + count;
     const ranges: Range[] = [];
     for (const row of this.#statements.leases.iterate({ pool, epoch, from, end })) {

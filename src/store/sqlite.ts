@@ -24,7 +24,10 @@ import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
 import { HandOutBook } from './sqlite-hand-outs.ts';
 import { assertInPlace } from './sqlite-place.ts';
+import { SqliteReservations } from './sqlite-reservations.ts';
+import { destroy, dueSecrets } from './sqlite-retention.ts';
 import { sealingKeyOf } from './sqlite-sealing.ts';
+import { SqliteSignatures } from './sqlite-signatures.ts';
 import {
   countsOf,
   metaOf,
@@ -34,7 +37,7 @@ import {
   type Statements,
   storedPool,
 } from './sqlite-statements.ts';
-import { SqliteTokens } from './sqlite-tokens.ts';
+import { type Runner, SqliteTokens } from './sqlite-tokens.ts';
 import {
   type Counters,
   type EarlierHandOut,
@@ -47,13 +50,12 @@ import {
   type PoolIdentity,
   type Recover,
   type Recovered,
+  type ReservationStore,
+  type SignatureStore,
   type Store,
   type StoredPool,
   type TokenStore,
 } from './store.ts';
-
-/** Secrets destroyed by one call: some tens of milliseconds. */
-const DESTROY_MAX = 4096;
 
 export interface SqliteStoreOptions {
   readonly directory: string;
@@ -93,9 +95,6 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
 }
 
-/** Secrets whose time is over, and what is to stay in their place. */
-type DueSecrets = { pool: PoolRow; range: Range; remains: ReadonlyMap<number, Uint8Array> };
-
 interface Opened {
   readonly db: DatabaseSync;
   readonly storeFile: string;
@@ -111,6 +110,8 @@ class SqliteStore implements Store {
   readonly epoch: number;
   readonly recovered: Readonly<Record<string, Recovered>>;
   readonly tokens: TokenStore;
+  readonly reservations: ReservationStore;
+  readonly signatures: SignatureStore;
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #inode: number;
@@ -143,11 +144,15 @@ class SqliteStore implements Store {
           Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
         ),
     });
-    this.tokens = new SqliteTokens(db, {
+    this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, key));
+    const run: Runner = {
       call: (work) => this.#call(work),
       transaction: (work) => this.#transaction(work),
-    });
-    this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, key));
+    };
+    const books = { epoch: this.epoch, segments, handOuts, addresses: this.#addresses };
+    this.tokens = new SqliteTokens(db, run);
+    this.reservations = new SqliteReservations(db, run, books);
+    this.signatures = new SqliteSignatures(db, run, books);
   }
 
   pools(): Promise<StoredPool[]> {
@@ -250,19 +255,10 @@ class SqliteStore implements Store {
 
   destroySecrets(before: number): Promise<number> {
     return this.#call(async () => {
-      const due: DueSecrets[] = [];
-      let left = DESTROY_MAX;
-      for (const { pool_id, first: from, last } of this.#statements.oldestSecrets.all(before)) {
-        const first = Number(from);
-        const range = { first, last: Math.min(Number(last), first + left - 1) };
-        const pool = this.#statements.poolOf.get(pool_id!) as unknown as PoolRow;
-        due.push({ pool, range, remains: await this.#addresses.remains(pool, range) });
-        left -= sizeOf(range);
-        if (left === 0) break;
-      }
-      if (due.length > 0) this.#transaction(() => this.#destroy(due));
+      const due = await dueSecrets(this.#statements, this.#addresses, before);
+      if (due.length > 0) this.#transaction(() => destroy(due, this.#addresses, this.#segments));
       if (due.length > 0 || this.#isLogStale) this.#isLogStale = !this.#checkpoint();
-      return DESTROY_MAX - left;
+      return due.reduce((sum, { range }) => sum + sizeOf(range), 0);
     });
   }
 
@@ -319,16 +315,16 @@ class SqliteStore implements Store {
     return { inserted, duplicates: hits.length - inserted };
   }
 
-  #destroy(due: readonly DueSecrets[]): void {
-    for (const { pool, range, remains } of due) {
-      this.#addresses.overwrite(pool, remains);
-      this.#segments.markDestroyed(pool.id, range);
-    }
-  }
-
   /** The oldest leased addresses left; and who got some of them, or of those before. */
   #record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
-    const recorded = this.#segments.dispense(id, dispensed, this.epoch, Date.now());
+    const at = Date.now();
+    const held = this.#handOuts.heldBy(id, this.epoch, position, handOuts.records);
+    for (const seq of held) {
+      const reserved = { to: 'reserved', epoch: this.epoch, at } as const;
+      this.#segments.change(id, { first: seq, last: seq }, 'leased', reserved);
+    }
+    const recorded =
+      held.length + this.#segments.dispense(id, dispensed - held.length, this.epoch, at);
     if (recorded !== dispensed) {
       throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
     }

@@ -90,6 +90,72 @@ export interface HandOut {
   readonly key?: Uint8Array;
   /** With `key`: SHA-256 of what was asked for. */
   readonly body?: Uint8Array;
+  /** One address that is held for a client, not handed out yet. */
+  readonly reservation?: NewReservation;
+}
+
+export interface NewReservation {
+  /** 32 hex digits. */
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/** What became of a reservation: it holds as long as it is 'reserved'. */
+export type ReservationState = 'reserved' | 'dispensed' | 'released' | 'expired';
+
+export interface Reservation extends NewReservation {
+  readonly pool: string;
+  /** Base58. */
+  readonly address: string;
+  /** Whom it is for; 0 for no token. */
+  readonly token: number;
+  readonly state: ReservationState;
+}
+
+/** What an idempotency key reserved. */
+export interface EarlierReservation {
+  readonly at: number;
+  readonly body: Uint8Array;
+  readonly reservation: Reservation;
+}
+
+export interface ReservationStore {
+  /** Error: RESERVATION_NOT_FOUND, also for one of another token. */
+  get(id: string, token: number): Promise<Reservation>;
+  /** By the hash of the idempotency key that it was made with. */
+  madeWith(key: Uint8Array): Promise<EarlierReservation | undefined>;
+  /**
+   * Hands the held address out, once: a second call gets the same until its secret is destroyed.
+   * The caller wipes the keypair. Errors: RESERVATION_NOT_FOUND, RESERVATION_OVER.
+   */
+  dispense(id: string, token: number): Promise<LeasedAddress>;
+  /** Gives it back; what a client has seen is burned unless `reuse`. Errors as of `dispense`. */
+  release(id: string, token: number, reuse: boolean): Promise<void>;
+  /** Ends those whose time is over; by pool, how many. `reuse` says which pools take them back. */
+  expire(now: number, reuse: (pool: string) => boolean): Promise<ReadonlyMap<string, number>>;
+}
+
+/** A signature with the key of a dispensed address. */
+export interface SignatureOrder {
+  readonly pool: string;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly token: number;
+  /** SHA-256. */
+  readonly messageHash: Uint8Array;
+  readonly limit: number;
+  /** Called with the key, in the store thread; may throw. */
+  readonly sign: (keyType: KeyType, key: Uint8Array) => Uint8Array;
+}
+
+export interface SignatureStore {
+  /**
+   * Signs and counts it durably before it returns; after the last one the secret is destroyed. The
+   * same message again gets the same signature. Errors: ADDRESS_NOT_FOUND, SIGN_LIMIT_REACHED, those
+   * of `sign`.
+   */
+  sign(order: SignatureOrder): Promise<Uint8Array>;
 }
 
 /** What the store has not heard of yet. */
@@ -166,6 +232,8 @@ export interface Store extends AsyncDisposable {
   readonly recovered: Readonly<Record<string, Recovered>>;
 
   readonly tokens: TokenStore;
+  readonly reservations: ReservationStore;
+  readonly signatures: SignatureStore;
 
   /** Every pool that the store knows, configured or not. */
   pools(): Promise<StoredPool[]>;

@@ -19,6 +19,7 @@ import { Journals, recoverIn } from '../pool/journals.ts';
 import type { Connection, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { ReadyQueue } from '../pool/ready-queue.ts';
 import { type Exclusively, Refiller } from '../pool/refill.ts';
+import { ServedReservations } from '../pool/served-reservations.ts';
 import { ServedTokens } from '../pool/served-tokens.ts';
 import { answer } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
@@ -73,10 +74,15 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller, dispenser, tokens } = opened();
+      const { refiller, dispenser, reservations, tokens } = opened();
       const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
         dispense: (order) => dispenser.dispense(order).catch(refuse),
+        reserve: (order) => dispenser.reserve(order).catch(refuse),
+        reservation: (which) => reservations.get(which).catch(refuse),
+        dispenseReservation: (which) => reservations.dispense(which).catch(refuse),
+        releaseReservation: (which) => reservations.release(which).catch(refuse),
+        sign: (order) => reservations.sign(order).catch(refuse),
         tokens: () => tokens.all().catch(refuse),
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
@@ -94,13 +100,14 @@ if (parentPort !== null) {
 }
 
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
-type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'check';
+type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'expire' | 'check';
 
 /** The open store of this thread, its refiller, and what is told of their health. */
 class ServedStore {
   readonly refiller: Refiller;
   readonly dispenser: Dispenser;
   readonly tokens: ServedTokens;
+  readonly reservations: ServedReservations;
   readonly #store: Store;
   readonly #durability: Durability;
   readonly #journals: Journals;
@@ -134,6 +141,7 @@ class ServedStore {
         served.#handOuts.set(name, handOuts);
         served.refiller.add(shared, counts, handOuts);
         served.dispenser.add(shared);
+        served.reservations.add(shared);
       }
       await served.#start(directory);
       return served;
@@ -164,6 +172,12 @@ class ServedStore {
       },
     });
     this.tokens = new ServedTokens(store.tokens, this.#exclusively);
+    this.reservations = new ServedReservations({
+      store,
+      exclusively: this.#exclusively,
+      onChange: async (pool) => this.refiller.publish(pool, await store.counts(pool)),
+      onExpired: (error) => this.#note('expire', error),
+    });
     this.dispenser = new Dispenser({
       store,
       exclusively: this.#exclusively,
@@ -182,6 +196,7 @@ class ServedStore {
       this.#writers.set(pool, new JournalWriter(journal));
     }
     this.refiller.start();
+    this.reservations.start();
     // What a start cannot wait for; damage that it finds stays until the next one.
     this.#check = startCheck(directory);
     this.#check.result.catch((error: VanityError) => this.#note('check', error));
@@ -280,13 +295,15 @@ class ServedStore {
 
   /** Of what this thread popped. */
   #record(pool: string, handOut: HandOut): void {
-    if (this.#durability === 'committed') this.#handOuts.get(pool)!.note(handOut);
+    const isAwaited = this.#durability === 'committed' || handOut.reservation !== undefined;
+    if (isAwaited) this.#handOuts.get(pool)!.note(handOut);
     else this.#writers.get(pool)!.write(handOut);
   }
 
   async stop(counters: Counters): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#destroyer);
+    this.reservations.stop();
     this.#check?.stop();
     try {
       await this.refiller.stop();

@@ -68,7 +68,7 @@ export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
         body: DispenseBody,
         response: { 200: Dispensed, default: ProblemView },
       },
-      preValidation: emptyBodyIsOne,
+      preValidation: emptyBodyIsNone,
     },
     ({ params, body, raw, token }, reply) => {
       const pool = poolFor(token, pools, params.pool);
@@ -76,8 +76,8 @@ export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
       const receiver = receiverOf(raw, token, `dispense\0${params.pool}`, String(count));
       const isGone = () => reply.raw.destroyed;
       const addresses = dispense(pool, count, { receiver, token, isGone });
-      if (Array.isArray(addresses)) return send(reply, addresses);
-      return addresses.then((waitedFor) => send(reply, waitedFor));
+      if (Array.isArray(addresses)) return sendAddresses(reply, pool, addresses);
+      return addresses.then((waitedFor) => sendAddresses(reply, pool, waitedFor));
     },
   );
 }
@@ -93,43 +93,44 @@ export function poolFor(
   throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
 }
 
-function emptyBodyIsOne(request: FastifyRequest, _: FastifyReply, done: () => void): void {
+/** A route whose body may be left out takes that for an empty one. */
+export function emptyBodyIsNone(request: FastifyRequest, _: FastifyReply, done: () => void): void {
   if (request.body === undefined) request.body = {};
   done();
 }
 
-function send(reply: Pick<FastifyReply, 'raw'>, addresses: readonly ReadyAddress[]): void {
-  const rows = addresses.map(addressJson).join(',');
+/** As the pool hands out: with secrets, or without. */
+export function sendAddresses(
+  reply: Pick<FastifyReply, 'raw'>,
+  { shared: { handout } }: Pool,
+  addresses: readonly ReadyAddress[],
+): void {
+  const rows = addresses.map((address) => addressJson(address, handout === 'secret')).join(',');
   const plain = reply as FastifyReply;
   plain.header('cache-control', 'no-store').type(JSON_TYPE).send(`{"addresses":[${rows}]}`);
 }
 
 /** By hand: every part is a number or a text without a character that JSON escapes. */
-export function addressJson({
-  id,
-  address,
-  keyType,
-  secret,
-  origin,
-  createdAt,
-}: ReadyAddress): string {
+export function addressJson(ready: ReadyAddress, withSecret: boolean): string {
+  const { id, address, keyType, origin, createdAt } = ready;
   const name = keyType === 'expanded' ? 'expandedKey' : 'secretKey';
+  const secret = withSecret ? `"${name}":"${ready.secret}",` : '';
   const time = new Date(createdAt).toISOString();
   return (
-    `{"id":${id},"address":"${address}","keyType":"${keyType}","${name}":"${secret}",` +
+    `{"id":${id},"address":"${address}","keyType":"${keyType}",${secret}` +
     `"origin":"${origin}","createdAt":"${time}"}`
   );
 }
 
 function view(pool: Pool): PoolView {
-  const { name, pattern, target } = pool.shared;
+  const { name, pattern, target, handout } = pool.shared;
   const { grinding, ...figures } = pool.status();
   return {
     name,
     pattern: pattern.text,
     difficulty: shownDifficulty(pattern.difficulty),
     keys: 'seed',
-    handout: 'secret',
+    handout,
     target,
     ...figures,
     grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },

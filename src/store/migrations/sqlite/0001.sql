@@ -84,8 +84,8 @@ CREATE TABLE segments (
   lease INTEGER NOT NULL CHECK ((lease > 0) = (state = 'leased')),
   -- Milliseconds since 1970, exact to the second and never too early; 0 for available.
   changed_at INTEGER NOT NULL,
-  -- Why it is burned: 'crash' (the run that leased it died), 'unsealable', or
-  -- 'restored' (it may have left another copy of the store).
+  -- Why it is burned: 'crash' (the run that leased it died), 'unsealable', 'restored' (it may have
+  -- left another copy of the store), 'released' or 'expired' (a client that held it has seen it).
   cause TEXT NOT NULL CHECK ((cause <> '') = (state = 'burned')),
   is_destroyed INTEGER NOT NULL DEFAULT 0
     CHECK (is_destroyed = 0 OR (is_destroyed = 1 AND state IN ('dispensed', 'burned'))),
@@ -193,6 +193,34 @@ CREATE TABLE hand_outs (
 ) STRICT;
 
 CREATE INDEX hand_outs_quota ON hand_outs (token_id, at) WHERE token_id IS NOT NULL;
+
+-- A client's hold on one address, which it sees; the hand-out says for whom and since when.
+CREATE TABLE reservations (
+  -- 32 hex digits, at random.
+  id TEXT PRIMARY KEY CHECK (length(id) = 32),
+  hand_out_id INTEGER NOT NULL UNIQUE REFERENCES hand_outs,
+  pool_id INTEGER NOT NULL REFERENCES pools,
+  seq INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  -- When and how it came to its end; NULL while it holds.
+  ended_at INTEGER,
+  outcome TEXT CHECK (outcome IN ('dispensed', 'released', 'expired')),
+  CHECK ((ended_at IS NULL) = (outcome IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX reservations_open ON reservations (expires_at) WHERE ended_at IS NULL;
+
+-- What was signed with addresses of sign-only pools.
+CREATE TABLE signatures (
+  id INTEGER PRIMARY KEY,
+  address_id INTEGER NOT NULL REFERENCES addresses,
+  token_id INTEGER REFERENCES tokens,
+  at INTEGER NOT NULL,
+  -- SHA-256.
+  message_hash BLOB NOT NULL CHECK (length(message_hash) = 32),
+  signature BLOB NOT NULL CHECK (length(signature) = 64),
+  UNIQUE (address_id, message_hash)
+) STRICT;
 
 CREATE TABLE counters (
   name TEXT PRIMARY KEY,

@@ -1,0 +1,104 @@
+/**
+ * Reservations: a client holds one address, sees it, and decides later. Runs in the HTTP threads;
+ * all of it goes through the store thread, which makes each step durable before it is answered.
+ */
+import type { App, AppDeps } from '../app.ts';
+import { receiverOf } from '../idempotency.ts';
+import {
+  Dispensed,
+  IdempotencyHeaders,
+  PoolParams,
+  ProblemView,
+  ReservationBody,
+  ReservationMade,
+  ReservationParams,
+  ReservationView,
+} from '../schemas.ts';
+import { emptyBodyIsNone, poolFor, sendAddresses } from './pools.ts';
+
+const TTL_SECONDS = 300;
+
+export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
+  app.post(
+    '/v1/pools/:pool/reservations',
+    {
+      config: { scope: 'dispense' },
+      schema: {
+        summary: 'Hold one address',
+        description:
+          'It is shown, its secret is not, and nobody else gets it. Counts against the quota.',
+        tags: ['reservations'],
+        headers: IdempotencyHeaders,
+        params: PoolParams,
+        body: ReservationBody,
+        response: { 201: ReservationMade, default: ProblemView },
+      },
+      preValidation: emptyBodyIsNone,
+    },
+    async ({ params, body, raw, token }, reply): Promise<ReservationMade> => {
+      const pool = poolFor(token, pools, params.pool).shared.name;
+      const { ttlSeconds = TTL_SECONDS } = body;
+      const receiver = receiverOf(raw, token, `reserve\0${pool}`, String(ttlSeconds));
+      const order = { pool, ttlMs: ttlSeconds * 1000, receiver, quota: token?.quota };
+      const { id, address, expiresAt } = await store().call('reserve', order);
+      reply.code(201).header('location', `/v1/reservations/${id}`);
+      return { id, pool, address, expiresAt: new Date(expiresAt).toISOString() };
+    },
+  );
+
+  app.get(
+    '/v1/reservations/:reservation',
+    {
+      config: { scope: 'dispense' },
+      schema: {
+        summary: 'What became of a reservation',
+        tags: ['reservations'],
+        params: ReservationParams,
+        response: { 200: ReservationView, default: ProblemView },
+      },
+    },
+    async ({ params, token }): Promise<ReservationView> => {
+      const which = { id: params.reservation, token: token?.id ?? 0 };
+      const { id, pool, address, expiresAt, state } = await store().call('reservation', which);
+      return { id, pool, address, expiresAt: new Date(expiresAt).toISOString(), state };
+    },
+  );
+
+  app.post(
+    '/v1/reservations/:reservation/dispense',
+    {
+      config: { scope: 'dispense' },
+      schema: {
+        summary: 'Hand the held address out',
+        description: 'Once; asked again it gives the same for as long as its secret is kept.',
+        tags: ['reservations'],
+        params: ReservationParams,
+        response: { 200: Dispensed, default: ProblemView },
+      },
+    },
+    async ({ params, token }, reply) => {
+      const which = { id: params.reservation, token: token?.id ?? 0 };
+      const { pool } = await store().call('reservation', which);
+      const address = await store().call('dispenseReservation', which);
+      return sendAddresses(reply, poolFor(token, pools, pool), [address]);
+    },
+  );
+
+  app.delete(
+    '/v1/reservations/:reservation',
+    {
+      config: { scope: 'dispense' },
+      schema: {
+        summary: 'Give the held address back',
+        description: 'It is burned, since it was seen, unless the pool says `reuse_released`.',
+        tags: ['reservations'],
+        params: ReservationParams,
+        response: { 204: { type: 'null', description: 'Given back.' }, default: ProblemView },
+      },
+    },
+    async ({ params, token }, reply) => {
+      await store().call('releaseReservation', { id: params.reservation, token: token?.id ?? 0 });
+      return reply.code(204).send(null);
+    },
+  );
+}

@@ -1,0 +1,51 @@
+/**
+ * Signatures of sign-only pools: the server signs a transaction's message, the secret stays here.
+ * Runs in the HTTP threads; the store thread parses, counts and signs.
+ */
+import { VanityError } from '../../errors.ts';
+import { decodeBase58, encodeBase58, isAddress } from '../../keypair/address.ts';
+import { MESSAGE_BYTES_MAX } from '../../keypair/message.ts';
+import type { App, AppDeps } from '../app.ts';
+import { AddressParams, ProblemView, SignatureBody, SignatureView } from '../schemas.ts';
+import { poolFor } from './pools.ts';
+
+export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
+  app.post(
+    '/v1/pools/:pool/addresses/:address/signatures',
+    {
+      config: { scope: 'dispense' },
+      schema: {
+        summary: 'Sign a transaction message with a dispensed address of a sign-only pool',
+        description:
+          'For the token that dispensed it, at most `sign_limit` times. The message has to ask for ' +
+          'the signature of the address; the same message again gets the same signature.',
+        tags: ['signatures'],
+        params: AddressParams,
+        body: SignatureBody,
+        response: { 200: SignatureView, default: ProblemView },
+      },
+    },
+    async ({ params, body, token }): Promise<SignatureView> => {
+      const pool = poolFor(token, pools, params.pool).shared.name;
+      if (!isAddress(params.address)) {
+        throw new VanityError('ADDRESS_NOT_FOUND', `${params.address}: not an address`);
+      }
+      const publicKey = decodeBase58(params.address);
+      const message = decodeMessage(body.message);
+      const order = { pool, publicKey, token: token?.id ?? 0, message };
+      const signature = await store().call('sign', order);
+      return { address: params.address, signature: encodeBase58(signature) };
+    },
+  );
+}
+
+/** Base64 in its one form: with padding, without anything else. */
+function decodeMessage(text: string): Uint8Array {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.toString('base64') !== text || bytes.length > MESSAGE_BYTES_MAX) {
+    const detail = `message: allowed: base64, with padding, of at most ${MESSAGE_BYTES_MAX} bytes`;
+    throw new VanityError('MESSAGE_INVALID', detail);
+  }
+  // Its own memory: what is posted to another thread takes the whole buffer along.
+  return Uint8Array.from(bytes);
+}
