@@ -48,12 +48,28 @@ const pops = fc.array(
   }),
   { maxLength: 3 },
 );
+const turn = fc.record({ do: fc.constant('turn' as const), pool, pops, wanted: fc.nat(12) });
+/** So often that most turns find something to lease and to pop. */
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ do: fc.constant('insert'), pool, count: fc.integer({ min: 1, max: 6 }) }),
-  fc.record({ do: fc.constant('turn'), pool, pops, wanted: fc.nat(6) }),
-  fc.record({ do: fc.constant('turn'), pool, pops, wanted: fc.nat(6) }),
-  fc.record({ do: fc.constantFrom('return', 'destroy'), pool }),
-  fc.record({ do: fc.constant('crash'), pool, pops, isTrusted: fc.boolean() }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('insert' as const),
+      pool,
+      count: fc.integer({ min: 4, max: 12 }),
+    }),
+  },
+  { weight: 5, arbitrary: turn },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('return', 'destroy'), pool }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('crash' as const),
+      pool,
+      pops,
+      isTrusted: fc.boolean(),
+    }),
+  },
 );
 
 /** One pool as it is known from outside. */
@@ -215,7 +231,7 @@ test('an audit says of every address what became of it', { timeout: 300_000 }, a
   const numRuns = Number(process.env.FC_RUNS ?? 25);
   await fc.assert(
     fc.asyncProperty(
-      fc.array(step, { minLength: 1, maxLength: 25 }),
+      fc.array(step, { minLength: 1, maxLength: 30, size: 'max' }),
       fc.integer({ min: 1, max: 40 }),
       async (steps, limit) => {
         await using model = new Model();
