@@ -10,7 +10,7 @@
  * thread that died before it could say for whom) the segment tells the time, and nobody the rest.
  *
  * Costs 20 us an address and no memory but that of a page. The lease is looked for from the newest
- * on: an epoch has one for each gap in what it leased, most have one.
+ * on: an epoch has one for each gap in what it leased. Most have one; with 1,000 it takes twice as long.
  */
 import { hash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
