@@ -107,7 +107,7 @@ export class Service implements AsyncDisposable {
     const none = (): never => {
       throw new Error('the main thread dispenses nothing');
     };
-    const hands = { refill: none, record: none };
+    const hands = { refill: none, prepare: none, record: none };
     this.#pools = config.pools.map((pool) => {
       const shared = sharePool(pool);
       return { shared, status: new Pool(shared, hands), grinding: grindingBoard(shared) };

@@ -81,6 +81,7 @@ async function run(data: HttpWorkerData): Promise<void> {
       new Pool(shared, {
         refill: (pool, count) =>
           store().call('refill', { pool, count }, { timeoutMs: REFILL_TIMEOUT_MS }),
+        prepare: (pool) => journals.get(pool)!.prepare(),
         record: (pool, handOut) => journals.get(pool)!.write(handOut),
       }),
     ]),

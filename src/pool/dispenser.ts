@@ -28,6 +28,7 @@ export interface DispenserOptions {
   readonly durability: Durability;
   /** Milliseconds for which a key is answered with what it got. */
   readonly windowMs: number;
+  readonly prepare: Hands['prepare'];
   readonly record: Hands['record'];
 }
 
@@ -52,9 +53,9 @@ export class Dispenser {
   }
 
   add(shared: SharedPool): void {
-    const { refiller, record } = this.#options;
+    const { refiller, prepare, record } = this.#options;
     const refill = (pool: string, count: number) => refiller.refill(pool, count);
-    this.#pools.set(shared.name, new Pool(shared, { refill, record }));
+    this.#pools.set(shared.name, new Pool(shared, { refill, prepare, record }));
   }
 
   /**
@@ -130,6 +131,7 @@ export class Dispenser {
   }
 
   async #popReserved(order: ReservationOrder): Promise<Reservation> {
+    this.#options.refiller.assertWorks();
     const { pool, ttlMs, receiver, quota } = order;
     const reservation = { id: randomBytes(16).toString('hex'), expiresAt: Date.now() + ttlMs };
     const held = { ...receiver, reservation };

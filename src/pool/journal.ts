@@ -117,6 +117,7 @@ export class JournalWriter {
   readonly #progress: Int32Array;
   readonly #slot = Buffer.alloc(SLOT_BYTES);
   #sequence = 0;
+  #isFailing = false;
 
   /** Opens the file that `createJournal` made. Errors are the system's. */
   constructor({ path, progress }: JournalFile) {
@@ -125,12 +126,22 @@ export class JournalWriter {
     this.#progress = new Int32Array(progress);
   }
 
-  /** When this returns the record outlives the process. Error: JOURNAL_UNAVAILABLE. */
-  write({ position, count, at, token, key, body }: HandOut): void {
+  /**
+   * Throws when a record would fail: while the journal is full, and after a failure until a slot
+   * can be written again. Error: JOURNAL_UNAVAILABLE.
+   */
+  prepare(): void {
     const unrecorded = (this.#sequence - Atomics.load(this.#progress, RECORDED_WORD)) >>> 0;
     if (unrecorded >= this.#records) {
       throw unavailable('the journal is full: the store records nothing');
     }
+    if (!this.#isFailing) return;
+    this.#slot.fill(0);
+    this.#writeSlot();
+  }
+
+  /** After `prepare`. When this returns the record outlives the process. Error: JOURNAL_UNAVAILABLE. */
+  write({ position, count, at, token, key, body }: HandOut): void {
     const slot = this.#slot;
     slot.writeUInt32LE(position, POSITION);
     slot.writeDoubleLE(this.#sequence, SEQUENCE);
@@ -141,19 +152,26 @@ export class JournalWriter {
     if (key !== undefined) slot.set(key, KEY);
     if (body !== undefined) slot.set(body, BODY);
     slot.writeUInt32LE(crc32(slot.subarray(CRC + 4)), CRC);
-    const start = (1 + (this.#sequence % this.#records)) * SLOT_BYTES;
-    try {
-      const written = writeSync(this.#file, slot, 0, SLOT_BYTES, start);
-      if (written !== SLOT_BYTES) throw new Error(`${written} of ${SLOT_BYTES} bytes were written`);
-    } catch (cause) {
-      throw unavailable(`the journal cannot be written: ${(cause as Error).message}`, cause);
-    }
+    this.#writeSlot();
     this.#sequence++;
     Atomics.store(this.#progress, WRITTEN_WORD, this.#sequence | 0);
   }
 
   close(): void {
     closeSync(this.#file);
+  }
+
+  /** Into the place of the next record. */
+  #writeSlot(): void {
+    const start = (1 + (this.#sequence % this.#records)) * SLOT_BYTES;
+    this.#isFailing = true;
+    try {
+      const written = writeSync(this.#file, this.#slot, 0, SLOT_BYTES, start);
+      if (written !== SLOT_BYTES) throw new Error(`${written} of ${SLOT_BYTES} bytes were written`);
+    } catch (cause) {
+      throw unavailable(`the journal cannot be written: ${(cause as Error).message}`, cause);
+    }
+    this.#isFailing = false;
   }
 }
 

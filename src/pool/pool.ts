@@ -177,6 +177,8 @@ export interface PoolStatus extends PoolCounts {
 export interface Hands {
   /** Resolves after the store thread did what it could to have `count` ready. */
   readonly refill: (pool: string, count: number) => Promise<void>;
+  /** Throws when a hand-out could not be recorded now: then nothing is popped for it. */
+  readonly prepare: (pool: string) => void;
   /** Sees to it that a hand-out is not forgotten; throws when it cannot. */
   readonly record: (pool: string, handOut: HandOut) => void;
 }
@@ -204,9 +206,10 @@ export class Pool {
 
   /**
    * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. Error:
-   * JOURNAL_UNAVAILABLE; what was popped by then is given up.
+   * JOURNAL_UNAVAILABLE; what was popped for the first request that it fails is given up.
    */
   pop(count: number, receiver: Receiver = NOBODY): ReadyAddress[] | undefined {
+    this.#hands.prepare(this.shared.name);
     const addresses = this.#queue.pop(count);
     if (addresses !== undefined) {
       const position = this.#queue.poppedFrom;

@@ -106,6 +106,11 @@ export class Refiller {
     }
   }
 
+  /** Throws while turns fail: what is to wait for one need not begin. Error: STORE_UNAVAILABLE. */
+  assertWorks(): void {
+    if (this.#isBackingOff) throw unavailable();
+  }
+
   /** Position of the pool's queue before which every pop is recorded, with whom it went. */
   recordedBefore(pool: string): number {
     return this.#lineOf(pool).position;

@@ -184,6 +184,10 @@ class ServedStore {
       refiller: this.refiller,
       durability: data.durability,
       windowMs: this.#retentionMs,
+      prepare: (pool) => {
+        if (data.durability === 'committed') this.refiller.assertWorks();
+        else this.#writers.get(pool)!.prepare();
+      },
       record: (pool, handOut) => this.#record(pool, handOut),
     });
     for (const [pool, recovered] of Object.entries(store.recovered)) {

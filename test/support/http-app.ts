@@ -50,7 +50,9 @@ export async function testApp(
   record: Hands['record'] = () => undefined,
 ): Promise<TestApp> {
   const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
-  const pools = new Map([[shared.name, new Pool(shared, { refill, record })]]);
+  const pools = new Map([
+    [shared.name, new Pool(shared, { refill, prepare: () => undefined, record })],
+  ]);
   const storeHealth = new StoreHealth();
   const access = new Access('auto');
   let isDraining = false;

@@ -67,6 +67,7 @@ class Counter implements AsyncDisposable {
       refiller: this.refiller,
       durability,
       windowMs,
+      prepare: () => (durability === 'committed' ? this.refiller.assertWorks() : writer.prepare()),
       record: (_, handOut) =>
         durability === 'committed' ? handOuts.note(handOut) : writer.write(handOut),
     });

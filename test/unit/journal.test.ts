@@ -27,8 +27,10 @@ function journalOf(records: number) {
   return {
     path,
     reader,
-    write: (position: number, count: number, more: Partial<HandOut> = {}) =>
-      writer.write({ position, count, at: AT, token: 0, ...more }),
+    write: (position: number, count: number, more: Partial<HandOut> = {}) => {
+      writer.prepare();
+      writer.write({ position, count, at: AT, token: 0, ...more });
+    },
     read: (recorded = 0) => readJournal(path, IDENTITY, recorded),
     [Symbol.dispose]() {
       writer.close();

@@ -32,6 +32,7 @@ class Bench implements AsyncDisposable {
     this.shared = sharePool({ ...pool!, ready });
     this.pool = new Pool(this.shared, {
       refill: (name, count) => this.refiller.refill(name, count),
+      prepare: () => undefined,
       record: () => undefined,
     });
   }
