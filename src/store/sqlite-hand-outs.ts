@@ -27,7 +27,7 @@ const SQL = {
       WHERE pool_id = :pool AND epoch = :epoch AND position <= :from)
     ORDER BY position`,
   add: `INSERT INTO hand_outs (pool_id, epoch, position, count, at, token_id, key_hash, body_hash)
-    VALUES (:pool, :epoch, :position, :count, :at, :token, :key, :body)`,
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   reserve: `INSERT INTO reservations (id, hand_out_id, pool_id, seq, expires_at)
     VALUES (?, ?, ?, ?, ?)`,
   /** The newest, since an address that was given back may have had several positions. */
@@ -82,12 +82,13 @@ export class HandOutBook {
     const { add, markJournal } = this.#statements;
     for (const record of records) {
       const { position, count, at, token, key = null, body = null, reservation } = record;
-      const from = { pool, epoch, position: uncut(position, near) };
+      const from = uncut(position, near);
       const tokenId = token === 0 ? null : token;
-      const { lastInsertRowid } = add.run({ ...from, count, at, token: tokenId, key, body });
+      // By place: binding eight names takes 1 us more.
+      const { lastInsertRowid } = add.run(pool, epoch, from, count, at, tokenId, key, body);
       if (reservation === undefined) continue;
       const { id, expiresAt } = reservation;
-      const seq = this.seqAt(pool, epoch, from.position);
+      const seq = this.seqAt(pool, epoch, from);
       this.#statements.reserve.run(id, lastInsertRowid, pool, seq, expiresAt);
     }
     for (const [number, end] of journals) markJournal.run(end, number);
