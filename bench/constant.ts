@@ -7,7 +7,6 @@ import type { AddressInfo } from 'node:net';
 import { VanityError } from '../src/errors.ts';
 import { Access } from '../src/http/access.ts';
 import { type AppDeps, buildApp } from '../src/http/app.ts';
-import { InFlight } from '../src/http/in-flight.ts';
 import { createMetrics } from '../src/http/metrics.ts';
 import { addressJson } from '../src/http/routes/pools.ts';
 import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
@@ -33,6 +32,9 @@ if (import.meta.main) {
     isCompat: true,
     isDraining: () => false,
     log: createLog('http', 'warn', false),
+    certificate: undefined,
+    trustProxy: false,
+    limits: { requestsPerSecond: 0, connections: 10_000 },
   };
   const app = await buildApp(deps);
   const address = addressJson(
@@ -50,7 +52,6 @@ if (import.meta.main) {
   app.post(ROUTE, { schema: { params: PoolParams, body: DispenseBody } }, (_, reply) => {
     reply.header('cache-control', 'no-store').type('application/json; charset=utf-8').send(body);
   });
-  new InFlight(app.server);
   await app.listen({ host: '127.0.0.1', port: 0 });
   process.once('disconnect', () => process.exit());
   process.send!((app.server.address() as AddressInfo).port);

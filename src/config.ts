@@ -5,6 +5,7 @@
  * this version lacks are known by name and take only the value that it serves.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 import { readCpuLimits, serverThreads } from './cores.ts';
@@ -12,6 +13,14 @@ import { VanityError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 export type Durability = 'leased' | 'committed';
+
+/** Who is believed about where a request comes from: true for whoever connects, or addresses. */
+export type TrustProxy = boolean | string;
+
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
 
 export interface PoolConfig {
   readonly name: string;
@@ -34,6 +43,15 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     readonly threads: number;
+    /** Absolute paths of PEM files; undefined for no TLS. */
+    readonly tls: TlsFiles | undefined;
+    /** Other machines may be served without TLS. */
+    readonly insecure: boolean;
+    readonly trustProxy: TrustProxy;
+    /** Requests a second of one token, or of one address without; 0 for any number. */
+    readonly rateLimit: number;
+    /** Connections of all threads. */
+    readonly maxConnections: number;
     readonly compat: boolean;
     readonly drainSeconds: number;
   };
@@ -105,20 +123,42 @@ const only = (value: unknown): Rule => ({
     value === undefined ? 'no value in this version' : `${JSON.stringify(value)} in this version`,
 });
 
+/** The words are those of the library that looks at them. */
+const NETWORK = /^(loopback|linklocal|uniquelocal)$/;
+const trustProxy: Rule = {
+  fallback: false,
+  allowed: 'true, false, or addresses and networks of proxies ("10.0.0.7, 192.168.0.0/16")',
+  read: (value) => {
+    const areNetworks = typeof value === 'string' && value.split(',').every(isNetwork);
+    return typeof value === 'boolean' || areNetworks ? value : undefined;
+  },
+};
+
+function isNetwork(part: string): boolean {
+  const [address = '', bits, ...more] = part.trim().split('/');
+  if (bits === undefined && NETWORK.test(address)) return true;
+  const version = isIP(address);
+  const max = version === 4 ? 32 : 128;
+  const areBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= max);
+  return version !== 0 && areBits && more.length === 0;
+}
+
 const RULES: Readonly<Record<string, Rule>> = {
   role: only('all'),
   log_level: oneOf('info', ...LOG_LEVELS),
   'http.host': text(
     '127.0.0.1',
-    'a loopback address ("127.0.0.1", "::1", "localhost") or "unix:PATH"',
+    'an address ("127.0.0.1", "::1", "0.0.0.0"), a host name or "unix:PATH"',
     /^(unix:.+|(?!unix:)\S+)$/,
   ),
   'http.port': whole(5057, 0, 65535),
   'http.threads': whole(1, 1, 64),
-  'http.tls_cert': only(undefined),
-  'http.tls_key': only(undefined),
-  'http.insecure': only(false),
-  'http.trust_proxy': only(false),
+  'http.tls_cert': text('', 'the path of a PEM file', /./),
+  'http.tls_key': { ...text('', 'the path of a PEM file', /^(?!-----)./), isSecret: true },
+  'http.insecure': flag(false),
+  'http.trust_proxy': trustProxy,
+  'http.rate_limit': whole(0, 0, 1_000_000),
+  'http.max_connections': whole(10_000, 1, 1_000_000),
   'http.compat': flag(true),
   'http.drain_seconds': whole(20, 0, 3600),
   'store.url': text('file:./data', '"file:DIRECTORY" in this version', /^file:.+/),
@@ -177,12 +217,18 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
     const detail = 'http.threads: threads share a port, not a socket; allowed with unix:PATH: 1';
     throw new VanityError('CONFIG_INVALID', detail);
   }
+  const tls = tlsFiles(String(value['http.tls_cert']), String(value['http.tls_key']), host, cwd);
   const config = {
     logLevel: value.log_level,
     http: {
       host: host.startsWith('unix:') ? `unix:${resolve(cwd, host.slice(5))}` : host,
       port: value['http.port'],
       threads: value['http.threads'],
+      tls,
+      insecure: value['http.insecure'],
+      trustProxy: value['http.trust_proxy'],
+      rateLimit: value['http.rate_limit'],
+      maxConnections: value['http.max_connections'],
       compat: value['http.compat'],
       drainSeconds: value['http.drain_seconds'],
     },
@@ -207,6 +253,20 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
     Object.freeze(part);
   }
   return config;
+}
+
+function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFiles | undefined {
+  if (cert === '' && key === '') return undefined;
+  if (cert === '' || key === '') {
+    const [given, missing] = cert === '' ? ['tls_key', 'tls_cert'] : ['tls_cert', 'tls_key'];
+    const detail = `http.${missing}: is missing; http.${given} is given, and TLS takes both`;
+    throw new VanityError('CONFIG_INVALID', detail);
+  }
+  if (host.startsWith('unix:')) {
+    const detail = 'http.tls_cert: not allowed with unix:PATH, which no other machine can reach';
+    throw new VanityError('CONFIG_INVALID', detail);
+  }
+  return Object.freeze({ cert: resolve(cwd, cert), key: resolve(cwd, key) });
 }
 
 function readFile(file: string | undefined, cwd: string): { settings: Settings; pools: unknown } {

@@ -47,11 +47,13 @@ export const ERRORS = {
   BODY_TOO_LARGE: kind(413, 'The request body is too large'),
   MEDIA_TYPE_UNSUPPORTED: kind(415, 'The request body must be application/json'),
   QUOTA_EXCEEDED: kind(429, 'The token has had its addresses of the day', true),
+  RATE_LIMITED: kind(429, 'There are too many requests of this token or address', true),
   HEADERS_TOO_LARGE: kind(431, 'The request headers are too large'),
   INTERNAL: kind(500, 'Something failed inside the server'),
   POOL_EMPTY: kind(503, 'The pool has fewer addresses left than were asked for', true),
   STORE_UNAVAILABLE: kind(503, 'The store cannot be written now', true),
   JOURNAL_UNAVAILABLE: kind(503, 'The dispense journal cannot be written now', true),
+  OVERLOADED: kind(503, 'The server has more to do than it can', true),
   DRAINING: kind(503, 'The server is shutting down', true),
 
   // Patterns
@@ -65,6 +67,7 @@ export const ERRORS = {
   CONFIG_UNKNOWN_KEY: kind(500, 'There is no such configuration key'),
   CONFIG_INVALID: kind(500, 'A configuration value is not allowed'),
   BIND_REFUSED: kind(500, 'The server may not listen on this address'),
+  CERTIFICATE_INVALID: kind(500, 'The certificate or its key cannot be used'),
   PORT_IN_USE: kind(500, 'The port is in use'),
   DATA_NOT_WRITABLE: kind(500, 'The data directory cannot be written'),
   DATA_IN_USE: kind(500, 'Another server holds the data directory'),

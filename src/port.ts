@@ -92,6 +92,11 @@ export class Caller<T extends Calls<T>> {
     });
   }
 
+  /** Calls that are not answered yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   close(): void {
     this.#port.close();
   }

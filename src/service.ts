@@ -14,12 +14,14 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
-import type { Config } from './config.ts';
+import type { Config, TlsFiles } from './config.ts';
 import { VanityError } from './errors.ts';
 import { Grinder } from './grinder/grinder.ts';
 import { hardenProcess } from './grinder/kernel.ts';
 import { Steering } from './grinder/steering.ts';
-import { type ListenOn, listenError } from './http/listen.ts';
+import type { AuthRequired } from './http/access.ts';
+import { WatchedCertificate } from './http/certificate.ts';
+import { type ListenOn, listenError, requiredAuth } from './http/listen.ts';
 import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
 import { OwnToken } from './own-token.ts';
@@ -35,8 +37,6 @@ import { Caller } from './port.ts';
 import type { Counters } from './store/store.ts';
 import type { StoreCalls, StoreWorkerData } from './store/worker.ts';
 
-/** The names by which requests may call the server. */
-const LOOPBACK = /^(localhost|127\.0\.0\.1|::1)$/;
 const STEER_MS = 200;
 const SAVE_COUNTERS_MS = 10_000;
 /** For an HTTP thread to cut what it could not drain; one that hangs is ended. */
@@ -77,6 +77,8 @@ export class Service implements AsyncDisposable {
   readonly #board: GrinderBoard = grinderBoard();
   readonly #httpThreads = new Set<HttpThread>();
   readonly #fail: (error: VanityError) => void;
+  #authRequired: AuthRequired = true;
+  #certificate: WatchedCertificate | undefined;
   #storeThread: Worker | undefined;
   #store: Caller<StoreCalls> | undefined;
   #grinder: Grinder | undefined;
@@ -127,6 +129,8 @@ export class Service implements AsyncDisposable {
     for (const { shared } of this.#pools) {
       for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
     }
+    this.#authRequired = requiredAuth(this.#config);
+    if (http.tls !== undefined) this.#watchCertificate(http.tls);
     const on = await this.#listenOn();
     const store = this.#startStoreThread();
     this.#store = store;
@@ -137,7 +141,8 @@ export class Service implements AsyncDisposable {
     this.#ownToken.write(this.#config.store.directory);
     log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
     const ports = await Promise.all(threads.map((thread) => this.#listen(thread, on)));
-    this.url = 'path' in on ? `unix:${on.path}` : `http://${bracketed(on.host)}:${ports[0]}`;
+    const scheme = http.tls === undefined ? 'http' : 'https';
+    this.url = 'path' in on ? `unix:${on.path}` : `${scheme}://${bracketed(on.host)}:${ports[0]}`;
     log.info({ url: this.url, pools: this.#pools.map(({ shared }) => shared.name) }, 'listening');
 
     this.#grinder = new Grinder({
@@ -164,6 +169,7 @@ export class Service implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#certificate?.[Symbol.dispose]();
     const seconds = this.#config.http.drainSeconds;
     await Promise.all([
       this.#grinder?.close(),
@@ -181,6 +187,15 @@ export class Service implements AsyncDisposable {
     }
   }
 
+  #watchCertificate(files: TlsFiles): void {
+    this.#certificate = new WatchedCertificate(files, this.#options.log, (pair) => {
+      // One that has just died is replaced by one that begins with the new pair.
+      for (const { calls } of this.#httpThreads) {
+        calls.call('useCertificate', pair).catch(() => undefined);
+      }
+    });
+  }
+
   /**
    * Port 0 becomes a free one, and a port that anything listens on is told here: the HTTP threads
    * share theirs, and would share it with a second server too.
@@ -188,10 +203,6 @@ export class Service implements AsyncDisposable {
   async #listenOn(): Promise<ListenOn> {
     const { host, port, threads } = this.#config.http;
     if (host.startsWith('unix:')) return { path: await freeSocket(host.slice('unix:'.length)) };
-    if (!LOOPBACK.test(host)) {
-      const detail = `${host}: not a loopback address, and this version serves this machine alone`;
-      throw new VanityError('BIND_REFUSED', `${detail}: vanitypool serve --host 127.0.0.1`);
-    }
     const on = { host: host === 'localhost' ? '127.0.0.1' : host, port, reusePort: threads > 1 };
     const probe = createServer();
     const bound = Promise.withResolvers<number>();
@@ -238,6 +249,7 @@ export class Service implements AsyncDisposable {
 
   #startHttpThread(): HttpThread {
     const { port1, port2 } = new MessageChannel();
+    const { threads, compat, trustProxy, rateLimit, maxConnections } = this.#config.http;
     const worker = startThread(
       'http',
       new URL('./http/worker.ts', import.meta.url),
@@ -246,8 +258,14 @@ export class Service implements AsyncDisposable {
         storeHealth: this.#storeHealth.buffer,
         grinder: this.#board.buffer,
         version: this.#options.version,
-        isCompat: this.#config.http.compat,
-        authRequired: this.#config.auth.required,
+        isCompat: compat,
+        authRequired: this.#authRequired,
+        certificate: this.#certificate?.current,
+        trustProxy,
+        limits: {
+          requestsPerSecond: Math.ceil(rateLimit / threads),
+          connections: Math.ceil(maxConnections / threads),
+        },
         durability: this.#config.store.durability,
         port: port2,
         logLevel: this.#config.logLevel,

@@ -5,11 +5,13 @@
  * Errors: USAGE_INVALID for a URL that is none, SERVER_UNREACHABLE when nobody answers in time or
  * what answers is another program; a problem of the server keeps its code and detail.
  */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import { type RequestOptions as HttpsOptions, request as requestHttps } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { urlToHttpOptions } from 'node:url';
-import { type Config, loadConfig } from '../config.ts';
+import { type Config, loadConfig, type TlsFiles } from '../config.ts';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import { readOwnToken } from '../own-token.ts';
 import { usage } from './options.ts';
@@ -17,6 +19,9 @@ import { usage } from './options.ts';
 const TIMEOUT_MS = 30_000;
 /** Where a request ends that no server has seen. */
 const BEFORE_SENDING = /^(connect|getaddrinfo)$/;
+/** How Node.js says that it does not trust a certificate, or hears no TLS: nothing was sent then. */
+const NO_TRUST = /CERT|^UNABLE_TO_/;
+const NO_TLS = /^(EPROTO|ERR_SSL_.*)$/;
 const START_HINT = 'start one with: vanitypool serve';
 
 export interface ServerAnswer {
@@ -40,13 +45,14 @@ export function isNobodyThere(error: unknown): boolean {
  */
 export class ServerClient {
   readonly url: string;
-  readonly #options: RequestOptions;
+  readonly #options: HttpsOptions;
   readonly #token: string | undefined;
 
   constructor(url: string | undefined) {
     const config = url === undefined ? loadConfig({ env: process.env }) : undefined;
     this.url = url ?? configuredUrl(config!);
-    this.#options = connectionTo(this.url);
+    const tls = config?.http.tls;
+    this.#options = { ...connectionTo(this.url), ...(tls !== undefined && trustOnly(tls)) };
     const own = config && readOwnToken(config.store.directory);
     this.#token = process.env.VANITYPOOL_TOKEN ?? own;
   }
@@ -81,6 +87,11 @@ export class ServerClient {
       if (BEFORE_SENDING.test(syscall)) {
         throw this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
       }
+      if (NO_TRUST.test(reason ?? '')) {
+        const trust = 'NODE_EXTRA_CA_CERTS=FILE names one that is trusted';
+        throw this.#unreachable(`its certificate is not trusted (${reason}); ${trust}`, cause);
+      }
+      if (NO_TLS.test(reason ?? '')) throw this.#unreachable(`no TLS there (${reason})`, cause);
       const what = `no whole reply (${reason}); what was asked for may have been done`;
       throw this.#unreachable(what, cause);
     }
@@ -137,9 +148,33 @@ function parsed(source: string): unknown {
   }
 }
 
-function configuredUrl({ http: { host, port } }: Config): string {
+/** All addresses of the machine have a loopback address among them. */
+const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+function configuredUrl({ http: { host, port, tls } }: Config): string {
   if (host.startsWith('unix:')) return host;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const name = ANY_ADDRESS[host] ?? host;
+  const scheme = tls === undefined ? 'http' : 'https';
+  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
+
+/** The certificate of our own server, whoever made it and whatever names are in it, and no other. */
+function trustOnly({ cert }: TlsFiles): HttpsOptions {
+  let pem: string;
+  let own: X509Certificate;
+  try {
+    pem = readFileSync(cert, 'utf8');
+    own = new X509Certificate(pem);
+  } catch (cause) {
+    const detail = `http.tls_cert: ${cert}: cannot be read; give --url`;
+    throw new VanityError('CERTIFICATE_INVALID', detail, { cause });
+  }
+  const other = Object.assign(new Error('another certificate'), { code: 'CERT_NOT_OWN' });
+  return {
+    ca: pem,
+    allowPartialTrustChain: true,
+    checkServerIdentity: (_, { raw }) => (raw.equals(own.raw) ? undefined : other),
+  };
 }
 
 function connectionTo(url: string): RequestOptions {

@@ -24,13 +24,16 @@ export type AuthRequired = boolean | 'auto';
 
 export class Access {
   readonly #required: AuthRequired;
+  readonly #scheme: string;
   #own: KnownToken | undefined;
   #list: TokenList = { tokens: [], areAny: false };
   #byHash: ReadonlyMap<string, KnownToken> = new Map();
   readonly #used = new Set<number>();
 
-  constructor(required: AuthRequired) {
+  /** `isEncrypted`: whether this server speaks TLS, for what its own pages are called. */
+  constructor(required: AuthRequired, isEncrypted = false) {
     this.#required = required;
+    this.#scheme = isEncrypted ? 'https' : 'http';
   }
 
   /** The token of this run's own command line, by its hash: it may do everything. */
@@ -62,7 +65,7 @@ export class Access {
       return token;
     }
     const isRequired = this.#isRequired;
-    if (!isRequired) assertLocal(headers);
+    if (!isRequired) assertLocal(headers, this.#scheme);
     const isWrong = headers.authorization !== undefined;
     if (scope !== undefined && (isRequired || isWrong || scope === 'admin')) {
       throw new VanityError(
@@ -109,7 +112,7 @@ function keyOf(hash: Uint8Array): string {
 }
 
 /** Errors: HOST_REFUSED, FOREIGN_REQUEST. */
-function assertLocal(headers: IncomingHttpHeaders): void {
+function assertLocal(headers: IncomingHttpHeaders, scheme: string): void {
   const { host, origin } = headers;
   if (host === undefined || !LOCAL_HOST.test(host)) {
     throw new VanityError(
@@ -117,10 +120,11 @@ function assertLocal(headers: IncomingHttpHeaders): void {
       'host: only localhost, 127.0.0.1 and [::1] are served without tokens',
     );
   }
-  if (origin !== undefined && origin !== `http://${host}`) throw foreign('origin');
+  if (origin !== undefined && origin !== `${scheme}://${host}`) throw foreign('origin');
   // Browsers without Sec-Fetch-* headers tell the page here, if anywhere.
   const { referer } = headers;
-  if (referer !== undefined && !referer.startsWith(`http://${host}/`)) throw foreign('referer');
+  if (referer !== undefined && !referer.startsWith(`${scheme}://${host}/`))
+    throw foreign('referer');
   if (headers[AHEAD] !== undefined) throw foreign(AHEAD);
   const site = headers['sec-fetch-site'];
   if (typeof site === 'string' && !OWN_SITE.has(site)) throw foreign('sec-fetch-site');

@@ -15,6 +15,7 @@ import Fastify, {
   type RawRequestDefaultExpression,
   type RawServerDefault,
 } from 'fastify';
+import type { TrustProxy } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
@@ -23,7 +24,10 @@ import type { ReadyAddress } from '../pool/ready-queue.ts';
 import type { Caller } from '../port.ts';
 import type { Scope, Token } from '../token.ts';
 import type { Access } from './access.ts';
+import { Admission, type Limits } from './admission.ts';
+import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
+import { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
 import { poolRoutes } from './routes/pools.ts';
@@ -31,6 +35,7 @@ import { reservationRoutes } from './routes/reservations.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { signatureRoutes } from './routes/signatures.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { PAGE_POLICY, securityHeaders } from './security-headers.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -44,6 +49,9 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a token needs for the route; open without. */
     scope?: Scope;
+  }
+  interface FastifyInstance {
+    readonly inFlight: InFlight;
   }
   interface FastifyRequest {
     /** Undefined where none is needed. */
@@ -78,33 +86,49 @@ export interface AppDeps {
   readonly isCompat: boolean;
   readonly isDraining: () => boolean;
   readonly log: Log;
+  /** What it serves TLS with; undefined for none. */
+  readonly certificate: CertificateAndKey | undefined;
+  readonly trustProxy: TrustProxy;
+  /** Of this thread. */
+  readonly limits: Limits;
 }
 
 const BODY_MAX = 16_384;
+/** For all of a request to arrive, its headers included; looked at every other second. */
 const REQUEST_TIMEOUT_MS = 10_000;
+const TIMEOUT_LOOK_MS = 2000;
 const KEEP_ALIVE_MS = 72_000;
 
 export async function buildApp(deps: AppDeps): Promise<App> {
+  const isEncrypted = deps.certificate !== undefined;
+  const headers = securityHeaders(isEncrypted);
   const app: App = Fastify({
     bodyLimit: BODY_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    trustProxy: deps.trustProxy === true ? isConnected : deps.trustProxy,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    // Without a Host a request is refused by the access rules, in our words.
-    http: { requireHostHeader: false },
-    clientErrorHandler: refuseConnection,
-    frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
+    ...serverOptions(deps.certificate),
+    clientErrorHandler: (error, socket) => refuseConnection(error, socket, headers),
+    frameworkErrors: (error, _, reply) =>
+      void sendProblem(reply.headers(headers), toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   }).withTypeProvider<JsonSchemaToTsProvider>();
 
   app.removeContentTypeParser('text/plain');
   readEmptyJsonAsNone(app);
+  const inFlight = new InFlight(app.server);
+  app.decorate('inFlight', inFlight);
+  const { access, limits, log } = deps;
+  const admission = new Admission({ access, limits, inFlight, log });
+  admission.watch(app.server, isEncrypted ? 'secureConnection' : 'connection');
   app.decorateRequest('token', undefined);
   app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(headers);
     if (deps.isDraining()) reply.header('connection', 'close');
-    request.token = deps.access.check(request.headers, request.routeOptions.config.scope);
+    request.token = admission.admit(request, reply);
     done();
   });
   app.setErrorHandler((thrown, _, reply) => {
@@ -125,7 +149,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     },
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: PAGE_POLICY });
   app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));
 
   serviceRoutes(app, deps);
@@ -135,6 +159,22 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   tokenRoutes(app, deps);
   if (deps.isCompat) await app.register(async (scope: App) => compatRoutes(scope, deps));
   return app;
+}
+
+/** Without a Host a request is refused by the access rules, in our words. */
+function serverOptions(certificate: CertificateAndKey | undefined): object {
+  const options = {
+    requireHostHeader: false,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_LOOK_MS,
+  };
+  if (certificate === undefined) return { http: options };
+  return { https: { ...options, ...tlsOptions(certificate) } };
+}
+
+/** Of the addresses on a request's way: whoever connected, and nobody that he names. */
+function isConnected(_: string, hop: number): boolean {
+  return hop === 0;
 }
 
 /** As Fastify's own parser, but for a body of no bytes, which is no body. */

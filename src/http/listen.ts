@@ -1,10 +1,43 @@
-/** Where the server listens, and what can be wrong with that. Any thread may use it. */
+/** Where the server listens, who may be served there, and what can be wrong with that. Any thread may use it. */
+import type { Config } from '../config.ts';
 import { VanityError } from '../errors.ts';
+import type { AuthRequired } from './access.ts';
 
 /** A host and a port, or the path of a socket. */
 export type ListenOn =
   | { readonly host: string; readonly port: number; readonly reusePort: boolean }
   | { readonly path: string };
+
+/** The names by which requests may call the server without a token. */
+const LOOPBACK = /^(localhost|127\.0\.0\.1|::1)$/;
+
+/**
+ * What `auth.required` comes to where the server listens: other machines, and whoever is behind a
+ * proxy, need a token. Error: BIND_REFUSED, with the command to type, for an address that others
+ * reach without TLS, or without tokens.
+ */
+export function requiredAuth({ http, auth }: Pick<Config, 'http' | 'auth'>): AuthRequired {
+  const { host, tls, insecure, trustProxy } = http;
+  const isLocal = host.startsWith('unix:') || LOOPBACK.test(host);
+  if (isLocal && trustProxy === false) return auth.required;
+  const command = `vanitypool serve --host ${host}`;
+  if (auth.required === false) {
+    const whom = isLocal ? 'a proxy brings requests of others' : 'other machines reach it';
+    const detail = `${host}: ${whom}, so tokens are needed, but auth.required is false`;
+    throw new VanityError('BIND_REFUSED', `${detail}: VANITYPOOL_AUTH__REQUIRED=true ${command}`);
+  }
+  if (!isLocal && tls === undefined && !insecure && trustProxy === false) {
+    const env = 'VANITYPOOL_HTTP__';
+    throw new VanityError(
+      'BIND_REFUSED',
+      `${host}: other machines reach it, and secrets would go there unencrypted: ` +
+        `${env}TLS_CERT=cert.pem ${env}TLS_KEY=key.pem ${command}; ` +
+        `behind a proxy that has TLS: ${env}TRUST_PROXY=true ${command}; ` +
+        `in a network that nobody else can read: ${env}INSECURE=true ${command}`,
+    );
+  }
+  return true;
+}
 
 /** An error of listening, as what an operator can do about it: PORT_IN_USE or BIND_REFUSED. */
 export function listenError(error: NodeJS.ErrnoException, on: ListenOn): VanityError {

@@ -70,16 +70,27 @@ export function toVanityError(error: unknown): VanityError {
   });
 }
 
-/** What Node's HTTP parser refuses never becomes a request: the answer is written by hand. */
-export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+/** A handshake that failed, for whatever reason: there is no way to say anything. */
+const NO_WAY_BACK = /^(ECONNRESET|ERR_SSL_.*|ERR_TLS_.*)$/;
+
+/**
+ * What Node's HTTP parser refuses never becomes a request: the answer is written by hand, with these
+ * headers.
+ */
+export function refuseConnection(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  headers: Readonly<Record<string, string>>,
+): void {
+  if (NO_WAY_BACK.test(error.code ?? '') || !socket.writable) {
     socket.destroy();
     return;
   }
   const body = JSON.stringify(problemOf(connectionError(error.code)));
   const { status } = JSON.parse(body) as Problem;
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: ${PROBLEM_TYPE}\r\n` +
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: ${PROBLEM_TYPE}\r\n${lines.join('')}` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

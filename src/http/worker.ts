@@ -3,10 +3,11 @@
  * pools, with a way to ask the store thread for a refill. It holds no state that a client could
  * miss when the thread is replaced.
  */
+import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Durability } from '../config.ts';
+import type { Durability, TrustProxy } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
@@ -20,8 +21,9 @@ import {
 } from '../pool/pool.ts';
 import { answer, Caller } from '../port.ts';
 import { Access, type AuthRequired } from './access.ts';
+import type { Limits } from './admission.ts';
 import { buildApp, type Dispense } from './app.ts';
-import { InFlight } from './in-flight.ts';
+import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { type ListenOn, listenError } from './listen.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -32,6 +34,11 @@ const DISPENSE_TIMEOUT_MS = 10_000;
 const NOTE_TOKENS_MS = 5000;
 const DRAIN_LOOK_MS = 10;
 const LAST_CALL_MS = 100;
+/** Requests of this thread that wait for the store; more would wait for longer than they are worth. */
+const WAITING_MAX = 1000;
+/** For a client to take a reply: the largest has 330 kB. */
+const UNREAD_LOOK_MS = 5000;
+const UNREAD_LOOKS = 6;
 
 export interface HttpWorkerData {
   readonly pools: readonly SharedPool[];
@@ -40,6 +47,9 @@ export interface HttpWorkerData {
   readonly version: string;
   readonly isCompat: boolean;
   readonly authRequired: AuthRequired;
+  readonly certificate: CertificateAndKey | undefined;
+  readonly trustProxy: TrustProxy;
+  readonly limits: Limits;
   readonly durability: Durability;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
@@ -58,6 +68,8 @@ export type HttpCalls = {
     connection: Connection;
     ownToken: Uint8Array;
   }): Promise<number>;
+  /** For connections from now on. */
+  useCertificate(certificate: CertificateAndKey): void;
   /** Answers what has come and closes; connections still open after `seconds` are cut. */
   drain(seconds: number): Promise<void>;
 };
@@ -69,11 +81,15 @@ async function run(data: HttpWorkerData): Promise<void> {
   let opened: Caller<StoreThreadCalls> | undefined;
   const journals = new Map<string, JournalWriter>();
   let isDraining = false;
-  let noting: NodeJS.Timeout | undefined;
+  let timers: NodeJS.Timeout[] = [];
 
   const store = (): Caller<StoreThreadCalls> => {
-    if (opened !== undefined) return opened;
-    throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
+    if (opened === undefined) {
+      throw new VanityError('STORE_UNAVAILABLE', 'the store is not open yet');
+    }
+    if (opened.waiting < WAITING_MAX) return opened;
+    const detail = `${WAITING_MAX} requests wait for the store already`;
+    throw new VanityError('OVERLOADED', detail, { retryAfterSeconds: 1 });
   };
   const pools = new Map(
     data.pools.map((shared) => [
@@ -94,7 +110,8 @@ async function run(data: HttpWorkerData): Promise<void> {
     const order = { pool: pool.shared.name, count, receiver, quota };
     return store().call('dispense', order, { timeoutMs: DISPENSE_TIMEOUT_MS });
   };
-  const access = new Access(data.authRequired);
+  const { version, isCompat, certificate, trustProxy, limits } = data;
+  const access = new Access(data.authRequired, certificate !== undefined);
   const noteTokens = async (): Promise<void> => {
     const used = access.takeUsed();
     // What is lost while the store fails is when a token was used last, by some seconds.
@@ -102,7 +119,6 @@ async function run(data: HttpWorkerData): Promise<void> {
   };
   const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = grinderBoard(data.grinder);
-  const { version, isCompat } = data;
   const app = await buildApp({
     pools,
     access,
@@ -114,9 +130,12 @@ async function run(data: HttpWorkerData): Promise<void> {
     isCompat,
     isDraining: () => isDraining,
     log,
+    certificate,
+    trustProxy,
+    limits,
   });
   await app.ready();
-  const inFlight = new InFlight(app.server);
+  const { inFlight } = app;
 
   const calls: HttpCalls = {
     async listen({ on, store: port, connection, ownToken }) {
@@ -125,12 +144,18 @@ async function run(data: HttpWorkerData): Promise<void> {
       access.setTokens(connection.tokens);
       const notices: StoreNotices = { tokens: (list) => access.setTokens(list) };
       opened = new Caller<StoreThreadCalls>(port, 'STORE_UNAVAILABLE', notices);
-      noting = setInterval(() => void noteTokens(), NOTE_TOKENS_MS);
+      timers = [
+        setInterval(() => void noteTokens(), NOTE_TOKENS_MS),
+        setInterval(() => inFlight.cutUnread(UNREAD_LOOKS), UNREAD_LOOK_MS),
+      ];
       await app.listen(on).catch((error: NodeJS.ErrnoException) => {
         throw listenError(error, on);
       });
       const address = app.server.address();
       return typeof address === 'string' ? 0 : (address as AddressInfo).port;
+    },
+    useCertificate(pair) {
+      (app.server as HttpsServer).setSecureContext(tlsOptions(pair));
     },
     async drain(seconds) {
       isDraining = true;
@@ -143,7 +168,7 @@ async function run(data: HttpWorkerData): Promise<void> {
       while (inFlight.count > 0 && performance.now() < cutAt) await sleep(DRAIN_LOOK_MS);
       app.server.closeAllConnections();
       await closed;
-      clearInterval(noting);
+      for (const timer of timers) clearInterval(timer);
       await noteTokens();
       opened?.close();
       for (const journal of journals.values()) journal.close();

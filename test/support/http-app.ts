@@ -69,6 +69,9 @@ export async function testApp(
     isCompat,
     isDraining: () => isDraining,
     log: createLog('test', 'silent', false),
+    certificate: undefined,
+    trustProxy: false,
+    limits: { requestsPerSecond: 0, connections: 1000 },
   });
   const drain = () => {
     isDraining = true;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type Config, type ConfigSources, loadConfig } from '../../src/config.ts';
+import { type Config, type ConfigSources, loadConfig, type Settings } from '../../src/config.ts';
 import { readCpuLimits, serverThreads } from '../../src/cores.ts';
 import { VanityError } from '../../src/errors.ts';
 
@@ -31,7 +31,18 @@ test('with nothing at all there is one pool and every default', () => {
   const cwd = mkdtempSync(join(root, 'empty-'));
   assert.deepEqual(loadConfig({ cwd }), {
     logLevel: 'info',
-    http: { host: '127.0.0.1', port: 5057, threads: 1, compat: true, drainSeconds: 20 },
+    http: {
+      host: '127.0.0.1',
+      port: 5057,
+      threads: 1,
+      tls: undefined,
+      insecure: false,
+      trustProxy: false,
+      rateLimit: 0,
+      maxConnections: 10_000,
+      compat: true,
+      drainSeconds: 20,
+    },
     store: {
       directory: join(cwd, 'data'),
       sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
@@ -174,13 +185,25 @@ test('what may be a secret is not repeated', () => {
 const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[]])[] = [
   ['role', '"all" in this version', 'api', 1],
   ['log_level', '"debug" or "info" or "warn" or "error" or "silent"', 'loud', 1, true],
-  ['http.host', 'a loopback address', '', 'a b', 'unix:', 5],
+  ['http.host', 'an address', '', 'a b', 'unix:', 5],
   ['http.port', 'a whole number from 0 to 65535', -1, 65_536, 1.5, '80', true],
   ['http.threads', 'a whole number from 1 to 64', 0, 65, '2'],
-  ['http.tls_cert', 'no value in this version', 'cert.pem'],
-  ['http.tls_key', 'no value in this version', 'key.pem'],
-  ['http.insecure', 'false in this version', true, 'false'],
-  ['http.trust_proxy', 'false in this version', true],
+  ['http.tls_cert', 'the path of a PEM file', '', 5],
+  ['http.tls_key', 'the path of a PEM file', '', 5, '-----BEGIN PRIVATE KEY-----'],
+  ['http.insecure', 'true or false', 'false'],
+  [
+    'http.trust_proxy',
+    'true, false, or addresses',
+    1,
+    '',
+    'proxy.example',
+    '10.0.0.0/33',
+    '10.0.0.1/8/8',
+    '10.0.0.1,',
+    'loopback/8',
+  ],
+  ['http.rate_limit', 'a whole number from 0 to 1000000', -1, 1.5],
+  ['http.max_connections', 'a whole number from 1 to 1000000', 0],
   ['http.compat', 'true or false', 'yes', 1],
   ['http.drain_seconds', 'a whole number from 0 to 3600', -1, 3601],
   ['store.url', '"file:DIRECTORY" in this version', 'postgres://host/db', 'file:', './data', 1],
@@ -203,15 +226,38 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['auth.required', '"auto" or true or false', 'no', 1],
 ];
 
+/** Somebody may put the secret itself where its place belongs. */
+const SECRET_KEYS = new Set(['store.sealing_key', 'http.tls_key']);
+
 for (const [key, allowed, ...values] of BAD) {
   test(`${key} takes only what is allowed`, () => {
     for (const value of values) {
-      const shown = key === 'store.sealing_key' ? 'this value' : JSON.stringify(value);
+      const shown = SECRET_KEYS.has(key) ? 'this value' : JSON.stringify(value);
       const message = `${key}: ${shown} is not allowed; allowed: ${allowed}`;
       refuses(() => load('', { flags: { [key]: value } }), 'CONFIG_INVALID', message);
     }
   });
 }
+
+test('TLS takes both files, from the working directory, and no socket', () => {
+  const files = { 'http.tls_cert': 'cert.pem', 'http.tls_key': '/etc/key.pem' };
+  const cwd = mkdtempSync(join(root, 'tls-'));
+  const { tls } = loadConfig({ cwd, flags: files }).http;
+  assert.deepEqual(tls, { cert: join(cwd, 'cert.pem'), key: '/etc/key.pem' });
+  const refused = (flags: Settings, detail: string) =>
+    refuses(() => load('', { flags }), 'CONFIG_INVALID', detail);
+  refused({ 'http.tls_cert': 'c' }, 'http.tls_key: is missing');
+  refused({ 'http.tls_key': 'k' }, 'http.tls_cert: is missing');
+  refused({ ...files, 'http.host': 'unix:sock' }, 'http.tls_cert: not allowed with unix:PATH');
+});
+
+test('a proxy is trusted by being there, or by its address', () => {
+  for (const value of [true, false, 'loopback', '10.0.0.7', '10.0.0.0/8, ::1, fd00::/8']) {
+    assert.equal(load('', { flags: { 'http.trust_proxy': value } }).http.trustProxy, value);
+  }
+  const env = { VANITYPOOL_HTTP__TRUST_PROXY: 'true' };
+  assert.equal(load('', { env }).http.trustProxy, true);
+});
 
 test('every key has its bad values tested above', () => {
   const { message } = (() => {

@@ -19,7 +19,12 @@ test('every error has an HTTP status of an error and a title that says what is w
 
 test('trying again helps only against what passes: a reply on its way, the next day, 408, 503', () => {
   for (const [code, { status, retryable }] of entries) {
-    const others: string[] = ['IDEMPOTENCY_IN_FLIGHT', 'QUOTA_EXCEEDED', 'SERVER_UNREACHABLE'];
+    const others: string[] = [
+      'IDEMPOTENCY_IN_FLIGHT',
+      'QUOTA_EXCEEDED',
+      'RATE_LIMITED',
+      'SERVER_UNREACHABLE',
+    ];
     const passes = status === 408 || status === 503 || others.includes(code);
     assert.equal(retryable, passes, code);
   }

@@ -1,0 +1,121 @@
+/**
+ * Which requests are let in, before anything else is done for them: not those of a connection too
+ * many, nor of a client that sends and does not read, nor those without a valid token where one is
+ * asked for, nor more of one client than `http.rate_limit`. Runs in the HTTP threads, each for itself:
+ * of limits that are meant for the server it takes its share.
+ *
+ * A token has 256 random bits: guessing is hopeless at any rate. So whoever sends wrong ones is told to
+ * wait, and the log is told, but valid tokens from the same address go on being served: one client
+ * with an old token must not lock out those behind the same proxy.
+ */
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { VanityError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Token } from '../token.ts';
+import type { Access } from './access.ts';
+import type { InFlight } from './in-flight.ts';
+import { networkOf, RateLimit } from './rate-limit.ts';
+
+export interface Limits {
+  /** Requests a second of one token, or of one address without; 0 for any number. */
+  readonly requestsPerSecond: number;
+  /** Open at once. */
+  readonly connections: number;
+}
+
+/** Of one address, over which its requests without a valid token get 429 instead of 401. */
+export const FAILURES_MAX = 60;
+const FAILURES_MS = 60_000;
+/** Connections beyond the limit that are told so; those beyond are closed without a word. */
+const REFUSED_MAX = 256;
+/** Requests on one connection that wait for the replies before them: a reply can have 330 kB. */
+export const BEHIND_MAX = 64;
+
+interface Options {
+  readonly access: Access;
+  readonly limits: Limits;
+  readonly inFlight: InFlight;
+  readonly log: Log;
+}
+
+export class Admission {
+  readonly #options: Options;
+  readonly #requests = new RateLimit(1000);
+  readonly #failures = new RateLimit(FAILURES_MS);
+  readonly #surplus = new Set<Socket>();
+  #connections = 0;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** From before it listens; `event` is that of a connection that can carry requests. */
+  watch(server: Server, event: 'connection' | 'secureConnection'): void {
+    const { connections } = this.#options.limits;
+    server.maxConnections = connections + REFUSED_MAX;
+    server.on(event, (socket: Socket) => {
+      if (++this.#connections > connections) this.#surplus.add(socket);
+      socket.once('close', () => {
+        this.#connections--;
+        this.#surplus.delete(socket);
+      });
+    });
+  }
+
+  /** Errors: OVERLOADED, RATE_LIMITED, and those of `Access.check`. */
+  admit(request: FastifyRequest, reply: FastifyReply): Token | undefined {
+    const { socket } = request.raw;
+    if (this.#surplus.size > 0 && this.#surplus.has(socket)) {
+      reply.header('connection', 'close');
+      throw overloaded('connections: the server has as many as it takes');
+    }
+    if (this.#options.inFlight.behind(socket) >= BEHIND_MAX) {
+      reply.header('connection', 'close');
+      throw overloaded(`connection: ${BEHIND_MAX} requests wait for replies that are not read`);
+    }
+    const token = this.#check(request);
+    const { requestsPerSecond } = this.#options.limits;
+    if (requestsPerSecond > 0) {
+      const count = this.#requests.count(token?.id ?? networkOf(request.ip));
+      if (count > requestsPerSecond) {
+        const whose = token === undefined ? 'address' : 'token';
+        throw limited(`at most http.rate_limit requests a second of one ${whose}`, this.#requests);
+      }
+    }
+    return token;
+  }
+
+  #check(request: FastifyRequest): Token | undefined {
+    const { headers, routeOptions } = request;
+    try {
+      const token = this.#options.access.check(headers, routeOptions.config.scope);
+      if (token === undefined && headers.authorization !== undefined) this.#countFailure(request);
+      return token;
+    } catch (error) {
+      if (error instanceof VanityError && error.code === 'TOKEN_REQUIRED') {
+        this.#countFailure(request);
+      }
+      throw error;
+    }
+  }
+
+  #countFailure({ ip }: FastifyRequest): void {
+    const address = networkOf(ip);
+    const count = this.#failures.count(address);
+    if (count <= FAILURES_MAX) return;
+    if (count === FAILURES_MAX + 1) {
+      this.#options.log.warn({ address }, 'many requests without a valid token from one address');
+    }
+    throw limited(`${FAILURES_MAX} requests a minute without a valid token`, this.#failures);
+  }
+}
+
+function overloaded(detail: string): VanityError {
+  return new VanityError('OVERLOADED', detail, { retryAfterSeconds: 1 });
+}
+
+function limited(detail: string, { secondsLeft }: { secondsLeft: number }): VanityError {
+  return new VanityError('RATE_LIMITED', detail, { retryAfterSeconds: secondsLeft });
+}
