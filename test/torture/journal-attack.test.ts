@@ -130,6 +130,9 @@ class Attack implements AsyncDisposable {
     assert.equal(await this.server.kill('SIGTERM'), 0, this.server.output);
     checkStore(this.workspace.data);
     assert.equal(this.look('SELECT burned AS figure FROM pools'), burned);
+    const lost = burned > 0 ? UNRECORDED : 0;
+    const known = this.look('SELECT sum(count) AS figure FROM hand_outs');
+    assert.equal(known, this.handed.length - lost, 'with whom it went is known of all the others');
   }
 
   /** The journals by number; those of the store thread come first. */

@@ -97,7 +97,10 @@ class Lives {
     await Promise.all(retriers);
   }
 
-  /** One request after the other until the server is gone; some are three at once with one key. */
+  /**
+   * One request after the other until the server is gone; with some keys three at once, or one
+   * more as soon as the first is answered, when the store may not know of it.
+   */
   async #load({ url }: Server): Promise<void> {
     using agent = keepingAgent();
     for (;;) {
@@ -109,6 +112,7 @@ class Lives {
           this.book.ask(url, request, index === 0 && agent.agent),
         ),
       );
+      if (kind > 7) answered.push(await this.book.ask(url, request));
       if (!answered.every((isAnswered) => isAnswered)) return;
     }
   }
