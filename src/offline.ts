@@ -16,7 +16,7 @@ import { type BackupOptions, backupStore } from './store/sqlite-backup.ts';
 import { type Adoption, adoptStore, assertPlaceOf } from './store/sqlite-place.ts';
 import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
-import type { LeasedAddress, StoredPool, TokenStore } from './store/store.ts';
+import type { LeasedAddress, Store, StoredPool, TokenStore } from './store/store.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
@@ -27,20 +27,15 @@ const AUDIT_PAGE = 2048;
  * server holds it after all.
  */
 export async function dispenseOffline(
-  { store: { directory, sealingKey }, pools }: Config,
+  config: Config,
   pool: string,
   count: number,
 ): Promise<ReadyAddress[]> {
-  if (pools.find(({ name }) => name === pool)?.handout === 'sign-only') {
+  if (config.pools.find(({ name }) => name === pool)?.handout === 'sign-only') {
     const detail = `pool ${pool}: sign-only, its secrets do not leave; ask a running server`;
     throw new VanityError('HANDOUT_MISMATCH', detail);
   }
-  await using store = await openSqliteStore({
-    directory,
-    sealingKey,
-    create: false,
-    recover: recoverIn(directory),
-  });
+  await using store = await openOffline(config);
   const leased: LeasedAddress[] = [];
   for (let left = count; leased.length < count && left > 0; ) {
     // Some may turn out to be unsealable; there may be others in their place.
@@ -196,7 +191,7 @@ async function holdSettled(
 function assertOwner(directory: string): void {
   const owner = statSync(storeFileOf(directory)).uid;
   if (owner === process.getuid!()) return;
-  const message = `${directory}: the store is that of user ${owner}; list it as that user`;
+  const message = `${directory}: the store is that of user ${owner}; run this as that user`;
   throw new VanityError('DATA_NOT_WRITABLE', message);
 }
 
@@ -233,16 +228,18 @@ function removeJournals(storeId: string, directory: string): void {
 
 /** Runs `work` on the tokens of a store that no server holds. Errors: those of opening a store. */
 export async function withTokensOffline<T>(
-  { store: { directory, sealingKey, durability } }: Config,
+  config: Config,
   work: (tokens: TokenStore) => Promise<T>,
 ): Promise<T> {
-  const recover = recoverIn(directory);
-  await using store = await openSqliteStore({
-    directory,
-    sealingKey,
-    create: false,
-    recover,
-    durability,
-  });
+  await using store = await openOffline(config);
   return await work(store.tokens);
+}
+
+/** A crash is settled as a start does it, which only the user of the server can. */
+async function openOffline({
+  store: { directory, sealingKey, durability },
+}: Config): Promise<Store> {
+  assertOwner(directory);
+  const recover = recoverIn(directory);
+  return openSqliteStore({ directory, sealingKey, create: false, recover, durability });
 }
