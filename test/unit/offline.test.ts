@@ -111,7 +111,7 @@ test('a store of another user is listed and not settled: that user has the journ
   const { uid } = statSync(directory);
   t.mock.method(process as { getuid(): number }, 'getuid', () => uid + 1);
   await using audit = await OfflineAudit.open(made.config);
-  assert.match(audit.gap!, /the store is that of user \d+; list it as that user/);
+  assert.match(audit.gap!, /the store is that of user \d+; run this as that user/);
   const { leased, burned } = poolsOffline(made.config)[0]!.counts;
   assert.deepEqual([leased, burned], [2, 0]);
 });
