@@ -308,13 +308,17 @@ test('journals are removed of a data directory that is gone for a day, and of no
     'a journal that is young': leave(`${gone}\n`, 99, 23),
     'an owner that is young': leave(`${gone}\n`, 23, 99),
   };
+  // Its own, of a data directory that was moved.
+  const own = crashed.journals.directory;
+  writeFileSync(join(own, 'owner'), `${gone}\n`);
+  for (const name of readdirSync(own)) utimesSync(join(own, name), hours(99), hours(99));
   try {
     crashed.journals.removeOrphans();
     assert.equal(existsSync(removed), false);
     for (const [name, directory] of Object.entries(kept)) {
       assert.ok(existsSync(join(directory, '5-1.journal')), name);
     }
-    assert.equal(readdirSync(crashed.journals.directory).length, 2, 'its own');
+    assert.equal(readdirSync(own).length, 2, 'its own');
   } finally {
     for (const directory of [removed, ...Object.values(kept)]) {
       rmSync(directory, { recursive: true, force: true });
