@@ -33,7 +33,8 @@ export function requiredAuth({ http, auth }: Pick<Config, 'http' | 'auth'>): Aut
       `${host}: other machines reach it, and secrets would go there unencrypted: ` +
         `${env}TLS_CERT=cert.pem ${env}TLS_KEY=key.pem ${command}; ` +
         `behind a proxy that has TLS: ${env}TRUST_PROXY=true ${command}; ` +
-        `in a network that nobody else can read: ${env}INSECURE=true ${command}`,
+        `in a network that nobody else can read: ${env}INSECURE=true ${command}; ` +
+        'for this machine alone: vanitypool serve --host 127.0.0.1',
     );
   }
   return true;

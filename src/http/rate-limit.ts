@@ -6,7 +6,7 @@
  * By hand and not by @fastify/rate-limit: that is a hook more, three headers more on each reply and
  * no other rule for those who have no valid token.
  */
-import { isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 
 const KEYS_MAX = 10_000;
 const OTHERS = '';
@@ -39,11 +39,15 @@ export class RateLimit {
   }
 }
 
-/** One client has all of an IPv6 network of 64 bits: its addresses count together. */
+/**
+ * By what an address counts: one client has all of an IPv6 network of 64 bits. What a proxy names and
+ * is none counts as `unknown`; over a Unix socket there is none.
+ */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return 'socket';
   const [bare = ''] = address.split('%');
-  if (!isIPv6(bare)) return bare;
+  const version = isIP(bare);
+  if (version !== 6) return version === 4 ? bare : 'unknown';
   const mapped = /^::ffff:([\d.]+)$/i.exec(bare)?.[1];
   if (mapped !== undefined) return mapped;
   const [left = '', right] = bare.split('::');
