@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { loadConfig } from '../../src/config.ts';
 import { VanityError } from '../../src/errors.ts';
 import { Access } from '../../src/http/access.ts';
-import { type App, buildApp } from '../../src/http/app.ts';
+import { type App, type AppDeps, buildApp } from '../../src/http/app.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
@@ -43,18 +43,19 @@ export interface TestApp {
   readonly drain: () => void;
 }
 
-/** One pool, `pet`. `refill` stands for the store thread, `record` for the dispense journal. */
+/** One pool, `pet`. `refill` stands for the store thread, `record` for the dispense journal; `more` takes the place of what is here. */
 export async function testApp(
   refill: Hands['refill'] = () => Promise.resolve(),
   isCompat = true,
   record: Hands['record'] = () => undefined,
+  more: Partial<AppDeps> = {},
 ): Promise<TestApp> {
   const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
   const pools = new Map([
     [shared.name, new Pool(shared, { refill, prepare: () => undefined, record })],
   ]);
   const storeHealth = new StoreHealth();
-  const access = new Access('auto');
+  const access = more.access ?? new Access('auto');
   let isDraining = false;
   const app = await buildApp({
     pools,
@@ -72,6 +73,7 @@ export async function testApp(
     certificate: undefined,
     trustProxy: false,
     limits: { requestsPerSecond: 0, connections: 1000 },
+    ...more,
   });
   const drain = () => {
     isDraining = true;

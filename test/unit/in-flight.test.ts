@@ -33,7 +33,7 @@ async function held(t: TestContext) {
   const until = async (count: number): Promise<void> => {
     while (inFlight.count !== count) await sleep(5);
   };
-  return { inFlight, replies, ask, until };
+  return { inFlight, replies, ask, until, server };
 }
 
 test('a request is in flight until its reply is written whole', LIMIT, async (t) => {
@@ -72,4 +72,46 @@ test('a client that left is not waited for', LIMIT, async (t) => {
   assert.equal(inFlight.count, 1);
   socket.destroy();
   await until(0);
+});
+
+test('replies that wait for those before them are counted, by connection', LIMIT, async (t) => {
+  const { inFlight, replies, ask, server } = await held(t);
+  let near: Socket | undefined;
+  server.on('request', ({ socket }) => {
+    near = socket;
+  });
+  await ask(REQUEST, 1);
+  const first = near!;
+  assert.equal(inFlight.behind(first), 1);
+  await ask(REQUEST.repeat(4), 4);
+  assert.equal(inFlight.behind(near!), 4);
+  assert.equal(inFlight.behind(first), 1);
+  replies[0]!.end();
+  while (inFlight.behind(first) > 0) await sleep(5);
+  assert.equal(inFlight.behind(near!), 4);
+});
+
+test('a reply that is not taken cuts its connection, and no other', LIMIT, async (t) => {
+  const { inFlight, replies, ask, until } = await held(t);
+  const large = Buffer.alloc(32 * 1024 * 1024);
+  const reader = await ask(REQUEST, 1);
+  const deaf = await ask(REQUEST, 1);
+  deaf.pause();
+  const waiting = await ask(REQUEST, 1);
+  const half = await ask(REQUEST, 1);
+  replies[1]!.end(large);
+  replies[3]!.write('not all of it yet');
+  inFlight.cutUnread(2);
+  inFlight.cutUnread(2);
+  await sleep(20);
+  assert.ok(!replies[1]!.destroyed, 'it had two looks');
+  // A reply that was just given has its looks before it, whatever was on its connection.
+  replies[0]!.end('short');
+  await until(3);
+  inFlight.cutUnread(2);
+  await until(2);
+  assert.ok(replies[1]!.destroyed);
+  for (const reply of [replies[2]!, replies[3]!]) reply.end();
+  await until(0);
+  for (const socket of [reader, waiting, half]) assert.ok(!socket.destroyed);
 });
