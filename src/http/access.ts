@@ -78,7 +78,9 @@ export class Access {
 
   /** Whether an open route may tell its caller what otherwise takes the scope `read`. */
   mayRead(token: Token | undefined): boolean {
-    return token === undefined ? !this.#isRequired : token.scopes.includes('read');
+    if (token === undefined) return !this.#isRequired;
+    // Reasons name pools, and others than its own do not exist for a token.
+    return token.scopes.includes('read') && token.pools === undefined;
   }
 
   /** Tokens that were used since the last call, by id. */
@@ -103,7 +105,7 @@ export class Access {
 }
 
 /** Whether the pool is one that the token may see. */
-export function mayUse(token: Token | undefined, pool: string): boolean {
+export function mayUse(token: Pick<Token, 'pools'> | undefined, pool: string): boolean {
   return token?.pools === undefined || token.pools.includes(pool);
 }
 

@@ -30,6 +30,7 @@ import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
+import { eventRoutes } from './routes/events.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { reservationRoutes } from './routes/reservations.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -157,6 +158,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   reservationRoutes(app, deps);
   signatureRoutes(app, deps);
   tokenRoutes(app, deps);
+  eventRoutes(app, deps);
   if (deps.isCompat) await app.register(async (scope: App) => compatRoutes(scope, deps));
   return app;
 }

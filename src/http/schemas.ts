@@ -332,6 +332,14 @@ export const Readiness = {
 } as const;
 export type Readiness = FromSchema<typeof Readiness>;
 
+/** What `GET /v1/events` tells: an event of the type `status`. */
+export interface StatusEvent extends PoolList {
+  readonly readiness: {
+    readonly status: Readiness['status'] | 'unavailable';
+    readonly reasons: string[];
+  };
+}
+
 export const ProblemView = {
   type: 'object',
   description: 'RFC 9457 problem document.',

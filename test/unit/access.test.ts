@@ -70,6 +70,7 @@ test('a token does what its scopes say, and nothing more', () => {
   assert.throws(() => access.check(bearing(text), 'dispense'), refused);
   assert.equal(access.check(bearing(text), 'read'), token);
   assert.ok(access.mayRead(token) && !access.mayRead(made(['dispense']).token));
+  assert.ok(!access.mayRead(made(['read'], { pools: ['pet'] }).token), 'it would name other pools');
 });
 
 test('what is not a valid token is refused, however it is not', () => {

@@ -17,8 +17,7 @@ import {
   IdempotencyHeaders,
   PoolList,
   PoolParams,
-  type PoolView,
-  PoolView as PoolViewSchema,
+  PoolView,
   ProblemView,
 } from '../schemas.ts';
 
@@ -37,7 +36,7 @@ export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
     },
     ({ token }): PoolList => {
       const visible = [...pools.values()].filter(({ shared }) => mayUse(token, shared.name));
-      return { pools: visible.map(view) };
+      return { pools: visible.map(poolView) };
     },
   );
 
@@ -49,10 +48,10 @@ export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
         summary: 'The status of one pool',
         tags: ['pools'],
         params: PoolParams,
-        response: { 200: PoolViewSchema, default: ProblemView },
+        response: { 200: PoolView, default: ProblemView },
       },
     },
-    ({ params, token }) => view(poolFor(token, pools, params.pool)),
+    ({ params, token }) => poolView(poolFor(token, pools, params.pool)),
   );
 
   app.post(
@@ -122,7 +121,7 @@ export function addressJson(ready: ReadyAddress, withSecret: boolean): string {
   );
 }
 
-function view(pool: Pool): PoolView {
+export function poolView(pool: Pool): PoolView {
   const { name, pattern, target, handout } = pool.shared;
   const { grinding, ...figures } = pool.status();
   return {

@@ -4,8 +4,10 @@
  */
 
 import { VanityError } from '../../errors.ts';
+import type { StoreHealth } from '../../pool/health.ts';
+import type { Pool } from '../../pool/pool.ts';
 import type { App, AppDeps } from '../app.ts';
-import { Health, ProblemView, Readiness } from '../schemas.ts';
+import { Health, ProblemView, Readiness, type StatusEvent } from '../schemas.ts';
 
 export function serviceRoutes(app: App, deps: AppDeps): void {
   const { version, metrics } = deps;
@@ -60,19 +62,24 @@ export function readiness(
   mayTellWhy = true,
 ): Readiness {
   if (isDraining()) throw new VanityError('DRAINING', 'the server is shutting down');
-  const failure = storeHealth.failure;
+  const { status, reasons } = stateOf(pools.values(), storeHealth);
+  if (status !== 'unavailable') return { status, reasons: mayTellWhy ? reasons : [] };
+  const code = storeHealth.failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
+  const why = mayTellWhy ? `: ${reasons.join(', ')}` : '';
+  throw new VanityError(code, `no pool can serve${why}`, { retryAfterSeconds: 1 });
+}
+
+/** Whether any of these pools can serve, and what is not well with them and the store. */
+export function stateOf(pools: Iterable<Pool>, { failure }: StoreHealth): StatusEvent['readiness'] {
   const reasons: string[] = failure === undefined ? [] : [failure];
   let canServe = false;
-  for (const pool of pools.values()) {
+  for (const pool of pools) {
     const { ready, available } = pool.status();
     if (ready > 0 || (available > 0 && failure === undefined)) canServe = true;
     else reasons.push(`${available > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${pool.shared.name}`);
   }
-  const status = reasons.length === 0 ? 'ready' : 'degraded';
-  if (canServe) return { status, reasons: mayTellWhy ? reasons : [] };
-  const code = failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
-  const why = mayTellWhy ? `: ${reasons.join(', ')}` : '';
-  throw new VanityError(code, `no pool can serve${why}`, { retryAfterSeconds: 1 });
+  if (!canServe) return { status: 'unavailable', reasons };
+  return { status: reasons.length === 0 ? 'ready' : 'degraded', reasons };
 }
 
 /** Since the start of the process, in whole seconds; a clock that is set changes nothing. */

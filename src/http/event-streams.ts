@@ -1,0 +1,122 @@
+/**
+ * Open streams of server-sent events, each told the status once a second. Runs in an HTTP thread,
+ * which has streams of its own.
+ *
+ * At each beat a stream is looked at again: one whose reader may not read any more is ended. What
+ * streams see alike is made once a beat. A message is written only when the one before it is out of
+ * our memory, so that a reader that is slow misses some and costs one message at most; one that takes
+ * nothing for ten beats is dropped.
+ */
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { VanityError } from '../errors.ts';
+
+/** Open ones of a thread: each costs a connection and a message in memory. */
+export const STREAMS_MAX = 64;
+const BEAT_MS = 1000;
+/** After so many without a message taken. */
+const BEHIND_MAX = 10;
+/** Beats from one comment to the next, which is what proxies look for: 15 s. */
+const COMMENT_EVERY = 15;
+const HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  // A proxy that gathers replies would hold the events back.
+  'x-accel-buffering': 'no',
+};
+/** For a reader to wait before it comes again, in ms; and a first line that tells it is open. */
+const OPENING = 'retry: 1000\n: status, once a second\n\n';
+const COMMENT = ': still here\n\n';
+
+/** Names of the pools that a reader may see; undefined for all. */
+export type Sight = readonly string[] | undefined;
+
+interface Stream {
+  /** Throws when the reader may not read any more. */
+  readonly look: () => Sight;
+  behind: number;
+}
+
+export class EventStreams {
+  readonly #statusOf: (sight: Sight) => unknown;
+  readonly #beatMs: number;
+  readonly #streams = new Map<ServerResponse, Stream>();
+  #timer: NodeJS.Timeout | undefined;
+  #beats = 0;
+  #isClosed = false;
+
+  /** `statusOf` gives the status of the pools that are seen, as it leaves in JSON. */
+  constructor(statusOf: (sight: Sight) => unknown, beatMs = BEAT_MS) {
+    this.#statusOf = statusOf;
+    this.#beatMs = beatMs;
+  }
+
+  get count(): number {
+    return this.#streams.size;
+  }
+
+  /**
+   * Takes the reply over, with `headers` beside those of a stream, and sends the first status.
+   * Errors: those of `look`, OVERLOADED, DRAINING.
+   */
+  open(reply: ServerResponse, headers: OutgoingHttpHeaders, look: () => Sight): void {
+    if (this.#isClosed) throw new VanityError('DRAINING', 'the server is shutting down');
+    if (this.#streams.size >= STREAMS_MAX) {
+      const detail = `event streams: ${STREAMS_MAX} are open, and no more are served`;
+      throw new VanityError('OVERLOADED', detail, { retryAfterSeconds: 1 });
+    }
+    const first = this.#message(look());
+    this.#streams.set(reply, { look, behind: 0 });
+    reply.once('close', () => this.#forget(reply));
+    reply.writeHead(200, { ...headers, ...HEADERS }).write(OPENING + first);
+    this.#timer ??= setInterval(() => this.#beat(), this.#beatMs);
+  }
+
+  /** Ends all streams, and serves no more. */
+  close(): void {
+    this.#isClosed = true;
+    for (const reply of this.#streams.keys()) end(reply);
+  }
+
+  #beat(): void {
+    this.#beats++;
+    const comment = this.#beats % COMMENT_EVERY === 0 ? COMMENT : '';
+    const messages = new Map<string, string>();
+    for (const [reply, stream] of this.#streams) {
+      let sight: Sight;
+      try {
+        sight = stream.look();
+      } catch {
+        end(reply);
+        continue;
+      }
+      if (reply.writableLength > 0) {
+        stream.behind++;
+        if (stream.behind === BEHIND_MAX) reply.destroy();
+        continue;
+      }
+      stream.behind = 0;
+      const alike = JSON.stringify(sight?.toSorted()) ?? 'all';
+      const message = messages.get(alike) ?? this.#message(sight);
+      messages.set(alike, message);
+      reply.write(message + comment);
+    }
+  }
+
+  #message(sight: Sight): string {
+    const data = JSON.stringify(this.#statusOf(sight));
+    return `id: ${Date.now()}\nevent: status\ndata: ${data}\n\n`;
+  }
+
+  #forget(reply: ServerResponse): void {
+    this.#streams.delete(reply);
+    if (this.#streams.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** What the connection does not take at once is not waited for: a stop has no time for it. */
+function end(reply: ServerResponse): void {
+  reply.end();
+  setImmediate(() => reply.destroy());
+}

@@ -1,0 +1,52 @@
+/**
+ * The status as server-sent events, once a second, for pages and for `vanitypool top`. Runs in the
+ * HTTP threads. A stream ends with the right to read: its token is checked again for each event.
+ */
+import type { OutgoingHttpHeaders } from 'node:http';
+import { mayUse } from '../access.ts';
+import type { App, AppDeps } from '../app.ts';
+import { EventStreams, type Sight } from '../event-streams.ts';
+import { ProblemView, type StatusEvent } from '../schemas.ts';
+import { poolView } from './pools.ts';
+import { stateOf } from './service.ts';
+
+export function eventRoutes(app: App, { pools, access, storeHealth }: AppDeps): void {
+  const statusOf = (sight: Sight): StatusEvent => {
+    const visible = [...pools.values()].filter(({ shared }) =>
+      mayUse({ pools: sight }, shared.name),
+    );
+    return { pools: visible.map(poolView), readiness: stateOf(visible, storeHealth) };
+  };
+  const streams = new EventStreams(statusOf);
+  // Before the server closes: it waits for what is in flight, and a stream always is.
+  app.addHook('preClose', (done) => {
+    streams.close();
+    done();
+  });
+
+  app.get(
+    '/v1/events',
+    {
+      // A HEAD would hold a stream open that nothing is sent on.
+      exposeHeadRoute: false,
+      config: { scope: 'read' },
+      schema: {
+        summary: 'The status once a second, as server-sent events',
+        description:
+          'Events of the type `status`: the JSON of `GET /v1/pools` with `readiness`, whose ' +
+          '`status` is `ready`, `degraded` or `unavailable`. `id` is the time in ms since 1970.',
+        tags: ['service'],
+        produces: ['text/event-stream'],
+        response: {
+          200: { type: 'string', description: 'A stream of events; it has no end.' },
+          default: ProblemView,
+        },
+      },
+    },
+    ({ headers }, reply) => {
+      const look = () => access.check(headers, 'read')?.pools;
+      streams.open(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, look);
+      reply.hijack();
+    },
+  );
+}

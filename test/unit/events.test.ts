@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import type { TokenList } from '../../src/pool/pool.ts';
+import { newToken, type Scope, tokenHash } from '../../src/token.ts';
+import { EventReader } from '../support/event-reader.ts';
+import { fillPool, testApp } from '../support/http-app.ts';
+
+const LIMIT = { timeout: 30_000 };
+
+/** The application on a port of its own, and its streams. */
+async function listening(t: TestContext) {
+  const made = await testApp();
+  await made.app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = made.app.server.address() as AddressInfo;
+  const readers: EventReader[] = [];
+  t.after(async () => {
+    for (const reader of readers) reader.leave();
+    await made.app.close();
+  });
+  const open = async (token?: string): Promise<EventReader> => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const reader = await EventReader.open(`http://127.0.0.1:${port}/v1/events`, headers);
+    readers.push(reader);
+    return reader;
+  };
+  return { ...made, open };
+}
+
+/** A token, and a list with it alone. */
+function listed(scope: Scope, pools?: string[], expiresAt?: number): [string, TokenList] {
+  const text = newToken();
+  const known = { id: 1, name: 'one', hash: tokenHash(text), scopes: [scope] };
+  return [text, { tokens: [{ ...known, pools, quota: undefined, expiresAt }], areAny: true }];
+}
+
+test(
+  'an event has what GET /v1/pools has, and the readiness; it follows what happens',
+  LIMIT,
+  async (t) => {
+    const { app, shared, open } = await listening(t);
+    const reader = await open();
+    const [first] = await reader.until(1);
+    const { pools, readiness } = JSON.parse(first!.data);
+    const local = { host: 'localhost' };
+    assert.deepEqual({ pools }, (await app.inject({ url: '/v1/pools', headers: local })).json());
+    assert.deepEqual(readiness, { status: 'unavailable', reasons: ['POOL_EMPTY: pet'] });
+    fillPool(shared, 3, 4);
+    const later = (await reader.until(reader.events.length + 2)).at(-1);
+    const now = JSON.parse(later!.data);
+    assert.deepEqual([now.pools[0].ready, now.pools[0].available], [3, 4]);
+    assert.deepEqual(now.readiness, { status: 'ready', reasons: [] });
+  },
+);
+
+test('a store that fails is told, while what is ready can be had', LIMIT, async (t) => {
+  const { shared, storeHealth, open } = await listening(t);
+  fillPool(shared, 3, 4);
+  storeHealth.write('DISK_FULL', { turns: 0, inserts: 0 });
+  const [first] = await (await open()).until(1);
+  assert.deepEqual(JSON.parse(first!.data).readiness, {
+    status: 'degraded',
+    reasons: ['DISK_FULL'],
+  });
+});
+
+test('a token sees its pools alone, in the readiness too', LIMIT, async (t) => {
+  const { access, open } = await listening(t);
+  const [text, list] = listed('read', ['pump']);
+  access.setTokens(list);
+  const reader = await open(text);
+  const [first] = await reader.until(1);
+  assert.deepEqual(JSON.parse(first!.data), {
+    pools: [],
+    readiness: { status: 'unavailable', reasons: [] },
+  });
+  assert.ok(!reader.text.includes('pet'));
+});
+
+test(
+  'a stream ends when its token is revoked, and when tokens begin to be asked for',
+  LIMIT,
+  async (t) => {
+    const { access, open } = await listening(t);
+    const without = await open();
+    assert.equal(without.reply.statusCode, 200);
+    const [text, list] = listed('read');
+    access.setTokens(list);
+    const reader = await open(text);
+    await without.untilEnded();
+    assert.equal(reader.hasEnded, false);
+    access.setTokens({ tokens: [], areAny: true });
+    await reader.untilEnded();
+    assert.equal((await open(text)).reply.statusCode, 401);
+  },
+);
+
+test('a stream ends when its token has expired', LIMIT, async (t) => {
+  const { access, open } = await listening(t);
+  const [text, list] = listed('read', undefined, Date.now() + 1500);
+  access.setTokens(list);
+  const reader = await open(text);
+  await reader.until(1);
+  await reader.untilEnded();
+  assert.ok(Date.now() >= list.tokens[0]!.expiresAt!);
+});
+
+test('the stream asks for the scope read, and takes GET alone', LIMIT, async (t) => {
+  const { app, access, open } = await listening(t);
+  const head = await app.inject({
+    method: 'HEAD',
+    url: '/v1/events',
+    headers: { host: 'localhost' },
+  });
+  assert.deepEqual([head.statusCode, head.headers.allow], [405, 'GET']);
+  const [text, list] = listed('dispense');
+  access.setTokens(list);
+  assert.equal((await open(text)).reply.statusCode, 403);
+});
+
+test('closing the server ends its streams', LIMIT, async (t) => {
+  const { app, open } = await listening(t);
+  const reader = await open();
+  await reader.until(1);
+  await app.close();
+  await reader.untilEnded();
+});
