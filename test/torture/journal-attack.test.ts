@@ -258,7 +258,8 @@ test('a journal has room for all that is ready while the store is locked', LIMIT
   const { ready } = await attack.server.until((figures) => figures.ready === RECORDS);
   attack.lock();
   for (let left = ready; left > 0; left--) attack.handed.push(...(await attack.server.dispense()));
-  await assert.rejects(attack.server.dispense(), { message: 'STORE_UNAVAILABLE' });
+  // All of it was served, each with a record of its own: now the journal is full.
+  await assert.rejects(attack.server.dispense(), { message: 'JOURNAL_UNAVAILABLE' });
   attack.unlock();
   await attack.server.until((figures) => figures.ready >= RECORDS / 2);
   await attack.dispense(RECORDS);
