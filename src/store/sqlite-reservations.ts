@@ -92,8 +92,10 @@ export class SqliteReservations implements ReservationStore {
       const at = Date.now();
       if (address === undefined) throw over('its address cannot be unsealed');
       if (row.expires_at <= at) throw over('expired');
+      const dispensed = { to: 'dispensed', epoch: this.#books.epoch, at } as const;
       this.#run.transaction(() => {
-        this.#end(row, 'dispensed', at, { to: 'dispensed', epoch: this.#books.epoch, at });
+        if (!this.#change(row, dispensed)) throw over('its address was burned');
+        this.#statements.end.run(at, 'dispensed', row.id);
       });
       return address;
     });
@@ -123,19 +125,19 @@ export class SqliteReservations implements ReservationStore {
     });
   }
 
+  /** What was burned with its pool or by a restore stays that. */
   #giveBack(row: Row, outcome: 'released' | 'expired', reuse: boolean): void {
     const at = Date.now();
     const burned = { to: 'burned', epoch: this.#books.epoch, at, cause: outcome } as const;
-    this.#end(row, outcome, at, reuse ? { to: 'available' } : burned);
+    this.#change(row, reuse ? { to: 'available' } : burned);
+    this.#statements.end.run(at, outcome, row.id);
   }
 
-  #end(row: Row, outcome: NonNullable<Row['outcome']>, at: number, change: Change): void {
-    const { pool_id: pool, seq } = row;
-    // A store that was restored or adopted has burned it already.
-    const { state } = this.#books.segments.stateOf(pool, seq);
-    if (state !== 'reserved') throw over(state);
+  /** False if the address is not reserved any more. */
+  #change({ pool_id: pool, seq }: Row, change: Change): boolean {
+    if (this.#books.segments.stateOf(pool, seq).state !== 'reserved') return false;
     this.#books.segments.change(pool, { first: seq, last: seq }, 'reserved', change);
-    this.#statements.end.run(at, outcome, row.id);
+    return true;
   }
 
   #rowOf(id: string, token: number): Row {
