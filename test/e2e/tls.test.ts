@@ -1,0 +1,220 @@
+/**
+ * A real server with TLS, as clients, the command line and an operator who renews its certificate meet
+ * it. It listens on 127.0.0.2, which no other machine reaches either, but which is none of the names
+ * that are served without tokens: the server takes it for one that others reach.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { request as requestHttp } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:https';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type Made, makeCertificate } from '../support/certificates.ts';
+import { vanitypool } from '../support/cli.ts';
+import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
+
+const LIMIT = { timeout: 110_000 };
+const HOST = '127.0.0.2';
+const DISPENSE = '/v1/pools/pet/dispense';
+
+class Setup implements AsyncDisposable {
+  readonly workspace = new Workspace();
+  readonly cert = join(this.workspace.path, 'cert.pem');
+  readonly key = join(this.workspace.path, 'key.pem');
+  server!: Server;
+  token = '';
+
+  static async begin(made: Made, ...more: string[]): Promise<Setup> {
+    const setup = new Setup();
+    setup.put(made);
+    const tls = ['tls_cert = "cert.pem"', 'tls_key = "key.pem"'];
+    setup.workspace.configure([EASY_POOL], '[http]', `host = "${HOST}"`, ...tls, ...more);
+    setup.server = await setup.workspace.serve();
+    const create = ['token', 'create', '--name', 'shop', '--scope', 'dispense', '--scope', 'read'];
+    const { code, stdout, stderr } = await setup.cli(create);
+    assert.equal(code, 0, stderr);
+    setup.token = stdout.trim();
+    while ((await setup.ask('GET', '/v1/pools/pet', made.cert)).body.available < 600)
+      await sleep(50);
+    return setup;
+  }
+
+  put({ cert, key }: Made): void {
+    for (const [path, text] of [
+      [this.cert, cert],
+      [this.key, key],
+    ] as const) {
+      writeFileSync(`${path}.new`, text, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    }
+  }
+
+  get port(): number {
+    return Number(new URL(this.server.url).port);
+  }
+
+  /** As the operator of this server, unless `url` and `env` say otherwise. */
+  cli(args: readonly string[], env: Record<string, string> = {}) {
+    const found = { VANITYPOOL_HTTP__PORT: String(this.port), ...env };
+    return vanitypool(args, { cwd: this.workspace.path, env: found });
+  }
+
+  ask(method: string, path: string, ca: string, options: RequestOptions = {}) {
+    const headers = { authorization: `Bearer ${this.token}` };
+    const target = { host: HOST, port: this.port, path, method, ca, headers };
+    // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
+    const reply = Promise.withResolvers<{ status: number; body: any }>();
+    request({ agent: false, ...target, ...options }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk) => {
+        text += chunk;
+      });
+      answer.on('end', () => reply.resolve({ status: answer.statusCode!, body: JSON.parse(text) }));
+      answer.on('error', reply.reject);
+    })
+      .on('error', reply.reject)
+      .end();
+    return reply.promise;
+  }
+
+  /** The name in the certificate that a new connection is served with. */
+  async served(options: ConnectionOptions = {}): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const target = { host: HOST, port: this.port, rejectUnauthorized: false, ...options };
+    const socket: TLSSocket = connect(target, () =>
+      resolve(String(socket.getPeerCertificate().subject.CN)),
+    );
+    socket.on('error', reject);
+    return promise.finally(() => socket.destroy());
+  }
+
+  logged(msg: string): number {
+    return this.server.log.filter((entry) => entry.msg === msg).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workspace[Symbol.asyncDispose]();
+  }
+}
+
+test('with TLS and a token, other machines are served, and only so', LIMIT, async () => {
+  const made = makeCertificate('one');
+  await using setup = await Setup.begin(made);
+  assert.equal(setup.server.url, `https://${HOST}:${setup.port}`);
+  assert.equal((await setup.ask('POST', DISPENSE, made.cert)).status, 200);
+  const bare = await setup.ask('POST', DISPENSE, made.cert, { headers: {} });
+  assert.deepEqual([bare.status, bare.body.code], [401, 'TOKEN_REQUIRED']);
+  for (const headers of [{}, { host: 'localhost' }]) {
+    assert.equal((await setup.ask('GET', '/v1/pools', made.cert, { headers })).status, 401);
+  }
+
+  await assert.rejects(setup.served({ maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }), /protocol/i);
+  assert.equal(await setup.served({ maxVersion: 'TLSv1.2' }), 'one');
+  const plain = requestHttp({ host: HOST, port: setup.port, path: '/healthz' });
+  await assert.rejects(
+    new Promise((resolve, reject) => plain.on('response', resolve).on('error', reject).end()),
+    { code: 'ECONNRESET' },
+  );
+  assert.equal((await setup.ask('GET', '/v1/pools', made.cert)).status, 200, 'none harmed it');
+});
+
+test(
+  'the command line trusts its own server, and another by NODE_EXTRA_CA_CERTS',
+  LIMIT,
+  async () => {
+    await using setup = await Setup.begin(makeCertificate('one'));
+    const own = await setup.cli(['status', '--json']);
+    assert.equal(own.code, 0, own.stderr);
+    assert.equal(JSON.parse(own.stdout).url, setup.server.url);
+    const dispensed = await setup.cli(['dispense', 'pet']);
+    assert.equal(dispensed.code, 0, dispensed.stderr);
+
+    const status = ['status', '--url', setup.server.url];
+    const env = { VANITYPOOL_TOKEN: setup.token };
+    const refused = await setup.cli(status, env);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /certificate is not trusted .*NODE_EXTRA_CA_CERTS=FILE/);
+    const trusted = await setup.cli(status, { ...env, NODE_EXTRA_CA_CERTS: setup.cert });
+    assert.equal(trusted.code, 0, trusted.stderr);
+
+    // Another server on our port gets no token of ours, not even one whose certificate the file has
+    // behind our own.
+    const chain = join(setup.workspace.path, 'chain.pem');
+    const pinned = { VANITYPOOL_HTTP__TLS_CERT: chain };
+    writeFileSync(chain, makeCertificate('two').cert);
+    assert.match((await setup.cli(['status'], pinned)).stderr, /not trusted \(DEPTH_ZERO_SELF/);
+    writeFileSync(chain, makeCertificate('two').cert + readFileSync(setup.cert, 'utf8'));
+    assert.match((await setup.cli(['status'], pinned)).stderr, /not trusted \(CERT_NOT_OWN\)/);
+  },
+);
+
+test('a new certificate is served under load, and no request fails for it', LIMIT, async () => {
+  const [one, two] = [makeCertificate('one'), makeCertificate('two')];
+  await using setup = await Setup.begin(one, 'threads = 2');
+  const ca = one.cert + two.cert;
+  const handed: Handed[] = [];
+  let isLoaded = true;
+  const agent = new Agent({ keepAlive: true, ca });
+  const client = async (options: RequestOptions): Promise<void> => {
+    while (isLoaded) {
+      const { status, body } = await setup.ask('POST', DISPENSE, ca, options);
+      if (status === 200) handed.push(...body.addresses);
+      else assert.equal(body.code, 'POOL_EMPTY');
+      await sleep(2);
+    }
+  };
+  // Connections that go on, and new ones all the time.
+  const options = [{ agent }, { agent }, {}, {}];
+  const clients = options.map(client);
+  try {
+    setup.put(two);
+    for (let row = 0; row < 20; ) row = (await setup.served()) === 'two' ? row + 1 : 0;
+    assert.equal(setup.logged('a new certificate is served'), 1);
+
+    // Half a pair, and none: the old one stays, and a line tells of each.
+    const three = makeCertificate('three');
+    writeFileSync(setup.cert, three.cert);
+    const refused = 'the new certificate is refused; the old one stays';
+    while (setup.logged(refused) < 1) await sleep(50);
+    assert.equal(await setup.served(), 'two');
+    writeFileSync(setup.key, 'no key');
+    while (setup.logged(refused) < 2) await sleep(50);
+    assert.equal(await setup.served(), 'two');
+    setup.put(two);
+    while (setup.logged('a new certificate is served') < 2) await sleep(50);
+    assert.equal(setup.logged(refused), 2);
+  } finally {
+    isLoaded = false;
+  }
+  await Promise.all(clients);
+  agent.destroy();
+  assert.ok(handed.length > 100);
+  assert.equal(new Set(handed.map(({ address }) => address)).size, handed.length);
+  assert.equal(await setup.server.kill('SIGTERM'), 0);
+  const key = `${one.key}${two.key}`.split('\n').filter((line) => line.length > 40);
+  assert.ok(key.length >= 4);
+  for (const line of key) assert.ok(!setup.server.output.includes(line), 'a key is in the log');
+});
+
+test('what cannot be served is said at the start', LIMIT, async () => {
+  await using workspace = new Workspace();
+  const start = async (env: Record<string, string>, ...args: string[]) => {
+    const options = { cwd: workspace.path, env };
+    const { code, stderr } = await vanitypool(['serve', '--port', '0', ...args], options);
+    assert.ok(code === 1 || code === 2, `exit code ${code}`);
+    return stderr;
+  };
+  const files = { VANITYPOOL_HTTP__TLS_CERT: 'cert.pem', VANITYPOOL_HTTP__TLS_KEY: 'key.pem' };
+  assert.match(
+    await start(files),
+    /tls_cert: .*cert\.pem: there is no such file \(CERTIFICATE_INV/,
+  );
+  writeFileSync(join(workspace.path, 'cert.pem'), makeCertificate('one').cert);
+  writeFileSync(join(workspace.path, 'key.pem'), makeCertificate('two').key);
+  assert.match(await start(files), /tls_key: .*key\.pem: is not the key of the certificate/);
+  assert.match(await start({}, '--host', HOST), /TLS_CERT=cert\.pem .*BIND_REFUSED/);
+  const open = { ...files, VANITYPOOL_AUTH__REQUIRED: 'false' };
+  assert.match(await start(open, '--host', HOST), /AUTH__REQUIRED=true .*BIND_REFUSED/);
+});
