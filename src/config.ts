@@ -32,6 +32,8 @@ export interface PoolConfig {
   readonly handout: 'secret' | 'sign-only';
   readonly signLimit: number;
   readonly reuseReleased: boolean;
+  /** Whether keypairs that were not ground here may come in. */
+  readonly acceptsImports: boolean;
   readonly target: number;
   readonly ready: number;
   readonly readyMax: number;
@@ -188,7 +190,7 @@ const POOL_RULES: Readonly<Record<string, Rule>> = {
   handout: oneOf('secret', 'secret', 'sign-only'),
   sign_limit: whole(1, 1, 1000),
   reuse_released: flag(false),
-  accepts_imports: only(false),
+  accepts_imports: flag(false),
 };
 
 export interface ConfigSources {
@@ -351,6 +353,7 @@ function readPools(pools: unknown): readonly PoolConfig[] {
       handout: value.handout,
       signLimit: value.sign_limit,
       reuseReleased: value.reuse_released,
+      acceptsImports: value.accepts_imports,
       target: value.target,
       ready,
       readyMax,

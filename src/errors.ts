@@ -24,6 +24,7 @@ export const ERRORS = {
   COUNT_INVALID: kind(400, 'The count is not a whole number from 1 to 1000'),
   MESSAGE_INVALID: kind(400, 'The message is not that of a Solana transaction'),
   SIGNER_NOT_REQUIRED: kind(400, 'The message does not ask for a signature of this address'),
+  KEYPAIR_REFUSED: kind(400, 'A key of the import is none that its pool takes'),
   REQUEST_INVALID: kind(400, 'The request is not valid HTTP for this route'),
   TOKEN_REQUIRED: kind(401, 'The request carries no valid token'),
   SCOPE_REQUIRED: kind(403, 'The token lacks the scope of this route'),
@@ -40,6 +41,7 @@ export const ERRORS = {
   IDEMPOTENCY_IN_FLIGHT: kind(409, 'A request with this idempotency key is being answered', true),
   SIGN_LIMIT_REACHED: kind(409, 'The address has signed as often as its pool allows'),
   HANDOUT_MISMATCH: kind(409, 'The pool hands its addresses out in another way'),
+  IMPORTS_REFUSED: kind(409, 'The pool takes no imports'),
   RESERVATION_OVER: kind(410, 'The reservation does not hold any more'),
   IDEMPOTENCY_EXPIRED: kind(410, 'The reply to this idempotency key is kept no longer'),
   IDEMPOTENCY_MISMATCH: kind(422, 'The idempotency key was used with another body'),
@@ -82,6 +84,7 @@ export const ERRORS = {
   POOL_MISMATCH: kind(500, 'The pool was made with another pattern'),
 
   // Command line
+  KEY_FILE_INVALID: kind(500, 'The file holds no key that can be proved'),
   FILE_EXISTS: kind(500, 'The file exists and is not overwritten'),
   LIST_INVALID: kind(500, 'The list of dispensed addresses cannot be used'),
   FILE_NOT_WRITABLE: kind(500, 'The file cannot be written'),

@@ -6,6 +6,8 @@ import { statSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { VanityError } from './errors.ts';
+import { assertImportable } from './keypair/importable.ts';
+import { parsePattern } from './keypair/pattern.ts';
 import { Journals, recoverIn } from './pool/journals.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
@@ -16,7 +18,7 @@ import { type BackupOptions, backupStore } from './store/sqlite-backup.ts';
 import { type Adoption, adoptStore, assertPlaceOf } from './store/sqlite-place.ts';
 import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
-import type { LeasedAddress, Store, StoredPool, TokenStore } from './store/store.ts';
+import type { InsertReport, LeasedAddress, Store, StoredPool, TokenStore } from './store/store.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
@@ -233,6 +235,35 @@ export async function withTokensOffline<T>(
 ): Promise<T> {
   await using store = await openOffline(config);
   return await work(store.tokens);
+}
+
+/** Takes keypairs into the pool; all of one call or, when it throws, none. */
+export type Import = (keypairs: readonly Uint8Array[]) => Promise<InsertReport>;
+
+/**
+ * Runs `work` with the store of a data directory that no server holds. Errors: POOL_NOT_FOUND,
+ * IMPORTS_REFUSED, those of opening a store; from `Import` also KEYPAIR_REFUSED.
+ */
+export async function importOffline<T>(
+  config: Config,
+  name: string,
+  work: (take: Import) => Promise<T>,
+): Promise<T> {
+  const pool = config.pools.find((configured) => configured.name === name);
+  if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: not configured`);
+  if (!pool.acceptsImports) {
+    const remedy = 'accepts_imports = true in its configuration allows them';
+    throw new VanityError('IMPORTS_REFUSED', `pool ${name}: takes no imports; ${remedy}`);
+  }
+  const pattern = parsePattern(pool);
+  await using store = await openOffline(config);
+  const { prefix, suffix, ignoreCase, keys } = pool;
+  await store.definePool({ name, prefix, suffix, ignoreCase, keys });
+  return await work((keypairs) => {
+    for (const [index, keypair] of keypairs.entries()) assertImportable(keypair, index, pattern);
+    const hits = keypairs.map((keypair) => ({ pool: name, keypair }));
+    return store.insert(hits, 'imported');
+  });
 }
 
 /** A crash is settled as a start does it, which only the user of the server can. */

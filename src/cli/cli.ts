@@ -32,6 +32,8 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   restore: async (args) => (await import('./restore.ts')).restore(args),
   adopt: async (args) => (await import('./adopt.ts')).adopt(args),
   dispense: async (args) => (await import('./dispense.ts')).dispense(args),
+  import: async (args) => (await import('./import.ts')).importKeys(args),
+  verify: async (args) => (await import('./verify.ts')).verify(args),
   token: async (args) => (await import('./token.ts')).token(args),
   bench: async (args) => (await import('./bench.ts')).bench(args),
 };

@@ -1,15 +1,20 @@
 /**
- * The progress of a copy on standard error: a percentage, rewritten in place on a terminal; a line
+ * The progress of a copy, or of what takes as long, on standard error: a percentage, rewritten in place on a terminal; a line
  * for each tenth anywhere else.
  */
 const CLEAR_LINE = '\r\x1b[K';
 
 export class CopyProgress {
   readonly #stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>;
+  readonly #verb: string;
   #told = -1;
 
-  constructor(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr) {
+  constructor(
+    stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr,
+    verb = 'copied',
+  ) {
     this.#stream = stream;
+    this.#verb = verb;
   }
 
   at(done: number, total: number): void {
@@ -17,7 +22,7 @@ export class CopyProgress {
     const percent = Math.floor((100 * done) / total / step) * step;
     if (percent <= this.#told) return;
     this.#told = percent;
-    const text = `copied ${percent}%`;
+    const text = `${this.#verb} ${percent}%`;
     this.#stream.write(this.#stream.isTTY ? CLEAR_LINE + text : `${text}\n`);
   }
 

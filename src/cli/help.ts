@@ -107,6 +107,37 @@ ${URL_HELP}
 Example:  vanitypool dispense pet --out keys
 `,
   },
+  import: {
+    summary: 'bring keypair files into a pool that accepts imports',
+    text: `usage: vanitypool import --pool NAME FILES... [options]
+
+Brings keypairs in that were found elsewhere: files as solana-keygen and "grind" write them. The
+pool has to say accepts_imports = true. All files are read and proved before the first key comes in,
+and every address has to match the pattern of the pool. What the pool has had before is counted and
+dropped, so an import that was cut off is simply done again. With a server running here it is asked,
+without one the store in the data directory is used.
+
+  --pool NAME        into this pool
+${URL_HELP}
+  --json             print one JSON object
+
+The files stay as they are: whoever has one has an address that the pool hands out. Remove them.
+Example:  vanitypool import --pool pet keys/*.json
+`,
+  },
+  verify: {
+    summary: 'prove that key files hold the keys of their addresses',
+    text: `usage: vanitypool verify FILES... [options]
+
+Derives each public key again and prints the address, or what is wrong. Keypair files as of
+solana-keygen and "grind", and those of expanded keys. No secret is shown. Exits with 1 if one of
+them is bad.
+
+  --json             one JSON object a line: file, ok, and address and keyType, or reason
+
+Example:  vanitypool verify keys/*.json
+`,
+  },
   audit: {
     summary: 'list what left the store or was given up, with when, to whom and why',
     text: `usage: vanitypool audit [options]

@@ -353,10 +353,10 @@ export const ProblemView = {
   },
 } as const;
 
-function figure<T extends string>(description: T) {
+export function figure<T extends string>(description: T) {
   return { type: 'integer', minimum: 0, description } as const;
 }
 
-function nullableTime<T extends string>(description: T) {
+export function nullableTime<T extends string>(description: T) {
   return { type: ['string', 'null'], format: 'date-time', description } as const;
 }

@@ -5,12 +5,23 @@
  * A file is on disk when its call returns, readable by its owner alone; a write that fails leaves
  * none, and nothing is ever overwritten.
  */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
 import { makeDirectory, writeNewFile } from '../files.ts';
-import { addressOf, encodeBase58 } from './address.ts';
-import { SEED_BYTES } from './keypair.ts';
+import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
+import { proveExpandedKey } from './expanded.ts';
+import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';
+
+/** Many times what one key takes, however it is written. */
+const FILE_BYTES_MAX = 4096;
+
+export interface FiledKey {
+  readonly address: Address;
+  readonly keyType: KeyType;
+  /** 64 bytes: a keypair, or an expanded key. The caller wipes it. */
+  readonly key: Uint8Array;
+}
 
 /** The text of a `solana-keygen` file: a JSON array of 64 numbers. */
 export function keypairFileText(keypair: Uint8Array): string {
@@ -62,4 +73,65 @@ function writeKeyFile(path: string, text: string): string {
     }
     throw new VanityError('FILE_NOT_WRITABLE', `${path}: ${message}`, { cause });
   }
+}
+
+/**
+ * The key of a file in either format, proved to belong to its address. Error: KEY_FILE_INVALID, with
+ * the path and what is wrong, and nothing of what is in the file.
+ */
+export function readKeyFile(path: string): FiledKey {
+  const value = readJson(path);
+  if (Array.isArray(value)) return keypairIn(value, path);
+  const { address, keyType, expandedKey } = (value ?? {}) as Record<string, unknown>;
+  if (keyType !== 'expanded' || typeof address !== 'string' || typeof expandedKey !== 'string') {
+    throw invalid(path, 'not a key file: neither 64 numbers nor an expanded key');
+  }
+  const key = decoded(expandedKey);
+  if (key === undefined || !isAddress(address) || !proveExpandedKey(key, decodeBase58(address))) {
+    throw invalid(path, 'the expanded key is not that of the address');
+  }
+  return { address, keyType, key };
+}
+
+function keypairIn(numbers: readonly unknown[], path: string): FiledKey {
+  const areBytes = numbers.every(
+    (number) => Number.isInteger(number) && Number(number) >= 0 && Number(number) <= 255,
+  );
+  if (numbers.length !== KEYPAIR_BYTES || !areBytes) {
+    throw invalid(path, `not ${KEYPAIR_BYTES} numbers from 0 to 255`);
+  }
+  const key = Uint8Array.from(numbers as number[]);
+  if (!proveKeypair(key)) {
+    throw invalid(path, 'the last 32 numbers are not the public key of the first 32');
+  }
+  return { address: addressOf(key.subarray(SEED_BYTES)), keyType: 'seed', key };
+}
+
+function readJson(path: string): unknown {
+  let text: string;
+  try {
+    const { size } = statSync(path);
+    if (size > FILE_BYTES_MAX) throw new Error(`${size} bytes are too many for a key`);
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw invalid(path, (cause as Error).message, cause);
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Its message quotes the text.
+    throw invalid(path, 'not a key file: not JSON');
+  }
+}
+
+function decoded(text: string): Uint8Array | undefined {
+  try {
+    return decodeBase58(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function invalid(path: string, reason: string, cause?: unknown): VanityError {
+  return new VanityError('KEY_FILE_INVALID', `${path}: ${reason}`, { cause });
 }

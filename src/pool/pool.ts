@@ -16,7 +16,14 @@ import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
-import type { HandOut, NewToken, PoolCounts, Reservation, StoredToken } from '../store/store.ts';
+import type {
+  HandOut,
+  InsertReport,
+  NewToken,
+  PoolCounts,
+  Reservation,
+  StoredToken,
+} from '../store/store.ts';
 import type { KnownToken } from '../token.ts';
 import { Board } from './board.ts';
 import type { JournalFile } from './journal.ts';
@@ -45,6 +52,8 @@ export interface SharedPool {
   readonly signLimit: number;
   /** Whether a released address is handed to others. */
   readonly reuseReleased: boolean;
+  /** Whether keypairs that were not ground here may come in. */
+  readonly acceptsImports: boolean;
   readonly target: number;
   readonly ready: number;
   readonly readyMax: number;
@@ -61,7 +70,8 @@ export const COUNT_MAX = 1000;
 
 /** Errors: those of `parsePattern`. */
 export function sharePool(config: PoolConfig): SharedPool {
-  const { name, keys, handout, signLimit, reuseReleased, target, ready, readyMax } = config;
+  const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
+  const { target, ready, readyMax } = config;
   return {
     name,
     pattern: parsePattern(config),
@@ -69,6 +79,7 @@ export function sharePool(config: PoolConfig): SharedPool {
     handout,
     signLimit,
     reuseReleased,
+    acceptsImports,
     target,
     ready,
     readyMax,
@@ -105,6 +116,8 @@ export type StoreThreadCalls = {
   releaseReservation(which: ReservationOf): Promise<void>;
   /** The signature, 64 bytes. Errors: see sqlite-signatures.ts and keypair/sign.ts. */
   sign(what: SigningOrder): Promise<Uint8Array>;
+  /** Proved by the caller. Durable when it resolves. */
+  import(order: ImportOrder): Promise<InsertReport>;
   tokens(): Promise<StoredToken[]>;
   createToken(token: NewToken): Promise<StoredToken>;
   revokeToken(name: string): Promise<StoredToken>;
@@ -133,6 +146,12 @@ export interface SigningOrder {
   readonly publicKey: Uint8Array;
   readonly token: number;
   readonly message: Uint8Array;
+}
+
+/** Keypairs to be taken into a pool: 64 bytes each. */
+export interface ImportOrder {
+  readonly pool: string;
+  readonly keypairs: readonly Uint8Array[];
 }
 
 /** What the store thread tells an HTTP thread by itself. */

@@ -26,6 +26,15 @@ interface OpenedRow {
   readonly keypair: Uint8Array;
 }
 
+/** What a row says beside its keypair. */
+export interface NewRow {
+  readonly id: number;
+  readonly seq: number;
+  readonly origin: Origin;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+}
+
 /** The pool that rows are of. */
 export interface PoolOfRows {
   readonly id: number;
@@ -51,11 +60,12 @@ export class Addresses {
   }
 
   /** False if the store has seen the public key before, in whatever state. */
-  insert(pool: PoolOfRows, id: number, seq: number, keypair: Uint8Array, at: number): boolean {
+  insert(pool: PoolOfRows, { id, seq, origin, createdAt }: NewRow, keypair: Uint8Array): boolean {
     const keyHash = publicKeyHash(keypair);
     const { dataKeyId, sealed } = this.#sealer.seal({ pool: pool.name, keyHash }, keypair);
     const { addAddress } = this.#statements;
-    return addAddress.run(id, pool.id, seq, keyHash, dataKeyId, sealed, at).changes > 0;
+    const row = [id, pool.id, seq, keyHash, dataKeyId, sealed, origin, createdAt];
+    return addAddress.run(...row).changes > 0;
   }
 
   /** The addresses of the ranges in their order, and the seqs of those that cannot be unsealed. */

@@ -27,8 +27,10 @@ const SQL = {
   addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
   addAddress: `INSERT INTO addresses
       (id, pool_id, seq, key_hash, data_key_id, sealed, origin, created_at)
-    VALUES (?, ?, ?, ?, ?, ?, 'ground', ?) ON CONFLICT (key_hash) DO NOTHING`,
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key_hash) DO NOTHING`,
   countGround: 'UPDATE pools SET available = available + ?1, ground = ground + ?1 WHERE id = ?2',
+  countImported: `UPDATE pools SET available = available + ?1, imported = imported + ?1
+    WHERE id = ?2`,
   addresses: `SELECT id, seq, key_hash, data_key_id, sealed, origin, created_at
     FROM addresses WHERE pool_id = ? AND seq BETWEEN ? AND ? ORDER BY seq`,
   oldestSecrets: `SELECT pool_id, first, last FROM segments

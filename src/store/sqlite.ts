@@ -46,6 +46,7 @@ import {
   type InsertReport,
   type LeaseReport,
   NO_HAND_OUTS,
+  type Origin,
   type PoolCounts,
   type PoolIdentity,
   type Recover,
@@ -179,11 +180,11 @@ class SqliteStore implements Store {
     );
   }
 
-  insert(hits: readonly Hit[]): Promise<InsertReport> {
+  insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
     return this.#call(async () => {
       if (hits.length === 0) return { inserted: 0, duplicates: 0 };
       await this.#addresses.prepare(hits.length);
-      return this.#transaction(() => this.#insert(hits));
+      return this.#transaction(() => this.#insert(hits, origin));
     });
   }
 
@@ -287,8 +288,9 @@ class SqliteStore implements Store {
     return this.close();
   }
 
-  #insert(hits: readonly Hit[]): InsertReport {
-    const { saveNextId, countGround } = this.#statements;
+  #insert(hits: readonly Hit[], origin: Origin): InsertReport {
+    const { saveNextId, countGround, countImported } = this.#statements;
+    const count = origin === 'ground' ? countGround : countImported;
     const createdAt = Date.now();
     const ends = new Map<string, { pool: PoolRow; first: number; next: number }>();
     const firstId = metaOf(this.#statements).next_id;
@@ -301,14 +303,15 @@ class SqliteStore implements Store {
         end = { pool, first, next: first };
         ends.set(name, end);
       }
-      if (!this.#addresses.insert(end.pool, id, end.next, keypair, createdAt)) continue;
+      const row = { id, seq: end.next, origin, createdAt };
+      if (!this.#addresses.insert(end.pool, row, keypair)) continue;
       id++;
       end.next++;
     }
     for (const { pool, first, next } of ends.values()) {
       if (next === first) continue;
       this.#segments.append(pool.id, { first, last: next - 1 });
-      countGround.run(next - first, pool.id);
+      count.run(next - first, pool.id);
     }
     saveNextId.run(id);
     const inserted = id - firstId;

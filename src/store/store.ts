@@ -31,7 +31,7 @@ export interface PoolIdentity {
   readonly keys: KeyType;
 }
 
-/** A key found by a grinder and proved by `node:crypto` before it comes here. */
+/** A key that a grinder found or somebody brought, proved by `node:crypto` before it comes here. */
 export interface Hit {
   readonly pool: string;
   /** 64 bytes: seed, then public key. */
@@ -243,9 +243,9 @@ export interface Store extends AsyncDisposable {
 
   /**
    * Seals and inserts all hits, at most 65,536, in one transaction. POOL_NOT_FOUND if one names
-   * no pool. The caller wipes the keypairs.
+   * no pool. The caller wipes the keypairs. They count as `origin`: 'ground' if not given.
    */
-  insert(hits: readonly Hit[]): Promise<InsertReport>;
+  insert(hits: readonly Hit[], origin?: Origin): Promise<InsertReport>;
 
   /**
    * One turn of a pool's lease, in one transaction: the `dispensed` oldest leased addresses are

@@ -24,7 +24,7 @@ import { ServedTokens } from '../pool/served-tokens.ts';
 import { answer } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
 import { openSqliteStore } from './sqlite.ts';
-import type { Counters, HandOut, Hit, InsertReport, Store } from './store.ts';
+import type { Counters, HandOut, Hit, InsertReport, Origin, Store } from './store.ts';
 
 const DESTROY_EVERY_MS = 10_000;
 const DROP_EVERY_MS = 200;
@@ -86,6 +86,13 @@ if (parentPort !== null) {
         tokens: () => tokens.all().catch(refuse),
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
+        import: ({ pool, keypairs }) =>
+          opened()
+            .insert(
+              keypairs.map((keypair) => ({ pool, keypair })),
+              'imported',
+            )
+            .catch(refuse),
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
       };
       answer(port, threadCalls, die);
@@ -212,10 +219,10 @@ class ServedStore {
     return { id, epoch, counters: await this.#exclusively(() => this.#store.counters()) };
   }
 
-  insert(hits: readonly Hit[]): Promise<InsertReport> {
+  insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
     return this.#exclusively(async () => {
       try {
-        const report = await this.#store.insert(hits);
+        const report = await this.#store.insert(hits, origin);
         for (const pool of new Set(hits.map((hit) => hit.pool))) {
           this.refiller.publish(pool, await this.#store.counts(pool));
         }

@@ -291,6 +291,35 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     });
   });
 
+  suite(`${name}: imports`, () => {
+    test('what is imported counts as that, and leaves as that', async () => {
+      await using subject = await Subject.open(maker);
+      const { store } = subject;
+      await subject.insert(2);
+      const [one, two] = hitsFor('pet', 2) as [Hit, Hit];
+      const report = await store.insert([one, two, one], 'imported');
+      assert.deepEqual(report, { inserted: 2, duplicates: 1 });
+      await subject.insert(1);
+      const { ground, imported, available } = await store.counts('pet');
+      assert.deepEqual([ground, imported, available], [3, 2, 5]);
+      const { leased } = await store.turn('pet', 0, 5);
+      const origins = leased.map(({ origin }) => origin);
+      assert.deepEqual(origins, ['ground', 'ground', 'imported', 'imported', 'ground']);
+    });
+
+    test('what was dispensed or burned cannot be imported again', async () => {
+      await using subject = await Subject.open(maker);
+      const hits = await subject.insert(4);
+      await subject.store.turn('pet', 0, 4);
+      await subject.store.turn('pet', 2, 0);
+      await subject.reopen();
+      assert.equal(await subject.figures(), '0 0 2 2');
+      const report = await subject.store.insert(hits, 'imported');
+      assert.deepEqual(report, { inserted: 0, duplicates: 4 });
+      assert.equal((await subject.store.counts('pet')).imported, 0);
+    });
+  });
+
   suite(`${name}: duplicates`, () => {
     test('within a batch and between batches and pools are dropped and counted', async () => {
       await using subject = await open();

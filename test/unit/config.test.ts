@@ -61,6 +61,7 @@ test('with nothing at all there is one pool and every default', () => {
         handout: 'secret',
         signLimit: 1,
         reuseReleased: false,
+        acceptsImports: false,
         target: 1000,
         ready: 256,
         readyMax: 65_536,
@@ -343,7 +344,7 @@ const BAD_POOLS: readonly (readonly [line: string, message: string])[] = [
   ['name = "a"\nhandout = "both"', 'pools.a.handout: '],
   ['name = "a"\nsign_limit = 0', 'pools.a.sign_limit: '],
   ['name = "a"\nreuse_released = 1', 'pools.a.reuse_released: '],
-  ['name = "a"\naccepts_imports = true', 'pools.a.accepts_imports: '],
+  ['name = "a"\naccepts_imports = 1', 'pools.a.accepts_imports: '],
   ['name = "a"\n[[pools]]\nname = "a"', 'pools.a.name: two pools have this name'],
 ];
 

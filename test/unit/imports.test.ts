@@ -54,7 +54,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
 const TYPES: Readonly<Record<string, readonly string[]>> = {
   http: ['store/store'],
   client: ['http/schemas'],
-  cli: ['http/schemas', 'pool/ready-queue', 'store/store'],
+  cli: ['http/schemas', 'http/admin-schemas', 'pool/ready-queue', 'store/store'],
 };
 
 /** A database is named only where a thread or the program is put together. */

@@ -15,10 +15,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
-import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
+import { addressOf, decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
 import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
 import {
   keypairFileText,
+  readKeyFile,
   writeExpandedKeyFile,
   writeKeypairFile,
 } from '../../src/keypair/key-file.ts';
@@ -104,4 +105,61 @@ test('an expanded key has a file of its own kind', () => {
   assert.throws(() => writeExpandedKeyFile(directory, publicKey, expandedKey), {
     code: 'FILE_EXISTS',
   });
+});
+
+test('what was written is read back, in both formats', () => {
+  const directory = freshDirectory();
+  const keypair = keypairOf(randomBytes(SEED_BYTES));
+  const address = addressOf(keypair.subarray(SEED_BYTES));
+  const path = writeKeypairFile(directory, keypair);
+  assert.deepEqual(readKeyFile(path), { address, keyType: 'seed', key: keypair });
+  const expandedKey = Uint8Array.from(expandedKeyOf(keypair.subarray(0, SEED_BYTES)));
+  const publicKey = publicKeyOfExpanded(expandedKey);
+  const { key, ...others } = readKeyFile(writeExpandedKeyFile(directory, publicKey, expandedKey));
+  assert.deepEqual(Uint8Array.from(key), expandedKey);
+  assert.deepEqual(others, { address: addressOf(publicKey), keyType: 'expanded' });
+});
+
+test('a file that holds no key of its address is refused, and nothing of it is told', () => {
+  const path = join(freshDirectory(), 'key.json');
+  const keypair = keypairOf(randomBytes(SEED_BYTES));
+  const swapped = Uint8Array.from(keypair);
+  swapped[0]! ^= 1;
+  const numbers = [...keypair];
+  const address = addressOf(keypair.subarray(SEED_BYTES));
+  const foreignKey = encodeBase58(expandedKeyOf(randomBytes(SEED_BYTES)));
+  const expanded = (key: unknown) =>
+    JSON.stringify({ address, keyType: 'expanded', expandedKey: key });
+  for (const text of [
+    '',
+    'null',
+    '17',
+    '{}',
+    keypairFileText(swapped),
+    JSON.stringify(numbers.slice(1)),
+    JSON.stringify([...numbers, 1]),
+    JSON.stringify([...numbers.slice(1), '7']),
+    JSON.stringify([...numbers.slice(1), 256]),
+    JSON.stringify([...numbers.slice(1), 1.5]),
+    keypairFileText(keypair).slice(0, -1),
+    `${keypairFileText(keypair)}${' '.repeat(4096)}`,
+    expanded(foreignKey),
+    expanded(`0${foreignKey}`),
+    expanded(17),
+  ]) {
+    writeFileSync(path, text);
+    assert.throws(
+      () => readKeyFile(path),
+      (error) => {
+        assert.ok(error instanceof VanityError);
+        assert.equal(error.code, 'KEY_FILE_INVALID', text);
+        assert.ok(error.message.startsWith(`${path}: `));
+        const told = error.message.slice(path.length);
+        assert.ok(!told.includes(numbers.slice(40, 43).join()) && !told.includes(foreignKey));
+        return true;
+      },
+    );
+  }
+  const missing = join(freshDirectory(), 'none.json');
+  assert.throws(() => readKeyFile(missing), { code: 'KEY_FILE_INVALID' });
 });

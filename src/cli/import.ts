@@ -1,0 +1,126 @@
+/**
+ * `vanitypool import`: keypair files into a pool, through the running server or into the store when
+ * none runs. All files are proved before the first key comes in. They come in batches, each of them
+ * whole or not at all; SIGINT and SIGTERM end it between two, with 130. Done again, it counts what
+ * is in already.
+ */
+import { parseArgs } from 'node:util';
+import { VanityError } from '../errors.ts';
+import type { ImportReport } from '../http/admin-schemas.ts';
+import { encodeBase58 } from '../keypair/address.ts';
+import { readKeyFile } from '../keypair/key-file.ts';
+import { CopyProgress } from './copy-progress.ts';
+import { INTERRUPTED, interruptible, usage } from './options.ts';
+import { askOrLook } from './or-store.ts';
+
+/** The most that the server takes at once. */
+const BATCH = 1000;
+
+/** All of the keypairs, or none. */
+type Take = (keypairs: readonly Uint8Array[]) => Promise<ImportReport>;
+
+export async function importKeys(args: string[]): Promise<number> {
+  const { values, positionals: files } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { pool: { type: 'string' }, url: { type: 'string' }, json: { type: 'boolean' } },
+  });
+  const { pool, url, json = false } = values;
+  if (pool === undefined) throw usage('into which pool? give its name: --pool NAME');
+  if (files.length === 0) throw usage('which files? give their paths: vanitypool import FILES...');
+  const batches = new Batches(files, interruptible());
+  try {
+    await askOrLook(
+      url,
+      (server) =>
+        batches.bring((keypairs) => {
+          const body = { pool, secretKeys: keypairs.map(encodeBase58) };
+          return server.ask('POST', '/v1/imports', 'imported', body);
+        }),
+      async (config) => {
+        const { importOffline } = await import('../offline.ts');
+        await importOffline(config, pool, (take) =>
+          batches.bring(async (keypairs) => {
+            const { inserted, duplicates } = await take(keypairs);
+            return { imported: inserted, duplicates };
+          }),
+        );
+      },
+    );
+  } finally {
+    batches.wipe();
+  }
+  const { imported, duplicates, isInterrupted } = batches;
+  const known = duplicates === 0 ? '' : `, ${duplicates} known before`;
+  const text = json
+    ? JSON.stringify({ pool, imported, duplicates })
+    : `${imported} imported${known}`;
+  process.stdout.write(`${text}\n`);
+  if (isInterrupted) return INTERRUPTED;
+  process.stderr.write('The files still hold these keys: remove them.\n');
+  return 0;
+}
+
+/** The keys of all files, and how far they are in. */
+class Batches {
+  imported = 0;
+  duplicates = 0;
+  readonly #files: readonly string[];
+  readonly #keypairs: Uint8Array[] = [];
+  readonly #signal: AbortSignal;
+  #done = 0;
+
+  /** Error: KEY_FILE_INVALID. */
+  constructor(files: readonly string[], signal: AbortSignal) {
+    this.#files = files;
+    this.#signal = signal;
+    for (const file of files) {
+      const { keyType, key } = readKeyFile(file);
+      if (keyType !== 'seed') {
+        const reason = 'an expanded key has no seed; pools take keypairs';
+        throw new VanityError('KEY_FILE_INVALID', `${file}: ${reason}`);
+      }
+      this.#keypairs.push(key);
+    }
+  }
+
+  get isInterrupted(): boolean {
+    return this.#signal.aborted && this.#done < this.#keypairs.length;
+  }
+
+  /** Those that are not in yet: a batch that failed is brought again. */
+  async bring(take: Take): Promise<void> {
+    const all = this.#keypairs.length;
+    const progress = new CopyProgress(process.stderr, 'imported');
+    try {
+      while (this.#done < all && !this.#signal.aborted) {
+        const batch = this.#keypairs.slice(this.#done, this.#done + BATCH);
+        const { imported, duplicates } = await this.#take(take, batch);
+        this.imported += imported;
+        this.duplicates += duplicates;
+        this.#done += batch.length;
+        if (all > BATCH) progress.at(this.#done, all);
+      }
+    } finally {
+      progress.end();
+    }
+  }
+
+  wipe(): void {
+    for (const keypair of this.#keypairs) keypair.fill(0);
+  }
+
+  /** What is told by its place in the batch is told by its file, with what came in before. */
+  async #take(take: Take, batch: readonly Uint8Array[]): Promise<ImportReport> {
+    try {
+      return await take(batch);
+    } catch (error) {
+      if (!(error instanceof VanityError)) throw error;
+      const [, index, reason] = /^secretKeys\[(\d+)\]: (.*);/.exec(error.message) ?? [];
+      if (error.code !== 'KEYPAIR_REFUSED' || index === undefined) throw error;
+      const file = this.#files[this.#done + Number(index)];
+      const before = this.#done === 0 ? 'nothing came in' : `the ${this.#done} files before are in`;
+      throw new VanityError('KEYPAIR_REFUSED', `${file}: ${reason}; ${before}`);
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * `vanitypool verify`: proves key files, one line for each on standard output. Nothing is asked, nothing
+ * is changed, and no secret is shown.
+ */
+import { parseArgs } from 'node:util';
+import { VanityError } from '../errors.ts';
+import { readKeyFile } from '../keypair/key-file.ts';
+import { usage } from './options.ts';
+
+const FAILED = 1;
+
+export async function verify(args: string[]): Promise<number> {
+  const { values, positionals: files } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { json: { type: 'boolean' } },
+  });
+  if (files.length === 0) throw usage('which files? give their paths: vanitypool verify FILES...');
+  let code = 0;
+  for (const file of files) {
+    const found = look(file);
+    if (!found.ok) code = FAILED;
+    const line = found.ok ? `ok   ${found.address}  ${file}` : `bad  ${found.reason}`;
+    process.stdout.write(`${values.json ? JSON.stringify({ file, ...found }) : line}\n`);
+  }
+  return code;
+}
+
+function look(file: string) {
+  try {
+    const { address, keyType, key } = readKeyFile(file);
+    key.fill(0);
+    return { ok: true, address, keyType } as const;
+  } catch (error) {
+    if (!(error instanceof VanityError)) throw error;
+    return { ok: false, reason: error.message } as const;
+  }
+}

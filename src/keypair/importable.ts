@@ -1,0 +1,27 @@
+/**
+ * What a keypair must be to come into a pool from outside: one that can be proved, whose address
+ * matches the pool's pattern. Any thread may use it. What is wrong is told with the place of the
+ * key among those that came with it, and never with the key or its address: it may be in a pool.
+ */
+import { VanityError } from '../errors.ts';
+import { addressOf } from './address.ts';
+import { KEYPAIR_BYTES, proveKeypair, SEED_BYTES } from './keypair.ts';
+import { matches, type Pattern } from './pattern.ts';
+
+/** 100 us: the public key is derived again. Error: KEYPAIR_REFUSED. */
+export function assertImportable(keypair: Uint8Array, index: number, pattern: Pattern): void {
+  if (keypair.length !== KEYPAIR_BYTES) {
+    throw refusedAt(index, `${keypair.length} bytes; a keypair has 64: the seed, its public key`);
+  }
+  if (!proveKeypair(keypair)) {
+    throw refusedAt(index, 'its second half is not the public key of the first');
+  }
+  if (!matches(pattern, addressOf(keypair.subarray(SEED_BYTES)))) {
+    throw refusedAt(index, `its address does not match ${pattern.text}`);
+  }
+}
+
+/** `index` counts from 0. */
+export function refusedAt(index: number, reason: string): VanityError {
+  return new VanityError('KEYPAIR_REFUSED', `secretKeys[${index}]: ${reason}; nothing came in`);
+}
