@@ -12,7 +12,7 @@
  * When the store fails, requests go on from what is ready; turns are tried again after 100 ms,
  * then after twice as long each time, at most every 5 s.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as afterMessages, setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
@@ -94,11 +94,14 @@ export class Refiller {
 
   /**
    * Records what was popped of the pool by now. Those who wait share one transaction: the turn of
-   * the first records what all of them have popped by then. Errors: STORE_UNAVAILABLE.
+   * the first records what all of them have popped by then. Requests that came during a turn lie
+   * here as messages; all of them are taken before the next one begins, for a turn in the same
+   * moment as the first message would record that one alone. Errors: STORE_UNAVAILABLE.
    */
   async commit(pool: string): Promise<void> {
     const line = this.#lineOf(pool);
     const end = line.queue.head;
+    await afterMessages();
     while (isBefore(line.position, end)) {
       if (this.#isBackingOff) throw unavailable();
       const error = await this.#turn(line, 0);

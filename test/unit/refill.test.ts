@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
 import { loadConfig } from '../../src/config.ts';
 import type { VanityError } from '../../src/errors.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
@@ -157,6 +158,26 @@ test('a commit resolves when the disk knows, for all who wait at once', LIMIT, a
   assert.equal(bench.errors.length, turns + 1, 'in one transaction');
   await bench.refiller.commit('pet');
   assert.equal(bench.errors.length, turns + 1, 'what is recorded costs nothing');
+});
+
+test('requests that come as messages one by one share a commit', LIMIT, async () => {
+  await using bench = await benchWith(100, 50);
+  await bench.refiller.refill('pet', 50);
+  const turns = bench.errors.length;
+  const { port1, port2 } = new MessageChannel();
+  const commits: Promise<void>[] = [];
+  const { promise: allHaveCome, resolve } = Promise.withResolvers<void>();
+  port2.on('message', () => {
+    bench.pool.pop(1);
+    commits.push(bench.refiller.commit('pet'));
+    if (commits.length === 40) resolve();
+  });
+  for (let sent = 0; sent < 40; sent++) port1.postMessage('dispense');
+  await allHaveCome;
+  await Promise.all(commits);
+  port1.close();
+  assert.equal((await bench.store.counts('pet')).dispensed, 40);
+  assert.equal(bench.errors.length, turns + 1, 'in one transaction');
 });
 
 test('the goal rises with demand', LIMIT, async () => {
