@@ -38,7 +38,7 @@ const LAST_CALL_MS = 100;
 const WAITING_MAX = 1000;
 /** For a client to take a reply: the largest has 330 kB. */
 const UNREAD_LOOK_MS = 5000;
-const UNREAD_LOOKS = 6;
+const UNREAD_LOOKS = 3;
 
 export interface HttpWorkerData {
   readonly pools: readonly SharedPool[];
