@@ -12,6 +12,7 @@ import { addressJson } from '../src/http/routes/pools.ts';
 import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
 import { createLog } from '../src/log.ts';
 import { grinderBoard, StoreHealth } from '../src/pool/health.ts';
+import { Tallies } from '../src/pool/tallies.ts';
 
 const ROUTE = '/v1/constant/:pool';
 export const CONSTANT_PATH = '/v1/constant/pet';
@@ -19,6 +20,7 @@ export const CONSTANT_PATH = '/v1/constant/pet';
 if (import.meta.main) {
   const pools = new Map();
   const storeHealth = new StoreHealth();
+  const tallies = new Tallies();
   const deps: AppDeps = {
     pools,
     access: new Access('auto'),
@@ -27,7 +29,8 @@ if (import.meta.main) {
     },
     dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
-    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
+    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth, tallies }),
+    tallies,
     version: 'none',
     isCompat: true,
     isDraining: () => false,

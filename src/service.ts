@@ -33,6 +33,7 @@ import {
   type SharedPool,
   sharePool,
 } from './pool/pool.ts';
+import { Tallies } from './pool/tallies.ts';
 import { Caller } from './port.ts';
 import type { Counters } from './store/store.ts';
 import type { StoreCalls, StoreWorkerData } from './store/worker.ts';
@@ -74,6 +75,7 @@ export class Service implements AsyncDisposable {
   readonly #pools: readonly Served[];
   readonly #steering: Steering;
   readonly #storeHealth = new StoreHealth();
+  readonly #tallies = new Tallies();
   readonly #board: GrinderBoard = grinderBoard();
   readonly #httpThreads = new Set<HttpThread>();
   readonly #fail: (error: VanityError) => void;
@@ -229,6 +231,7 @@ export class Service implements AsyncDisposable {
         durability,
         pools: this.#pools.map(({ shared }) => shared),
         health: this.#storeHealth.buffer,
+        tallies: this.#tallies.buffer,
         port: port2,
         logLevel: this.#config.logLevel,
         isPretty: this.#options.isPretty,
@@ -256,6 +259,7 @@ export class Service implements AsyncDisposable {
       {
         pools: this.#pools.map(({ shared }) => shared),
         storeHealth: this.#storeHealth.buffer,
+        tallies: this.#tallies.buffer,
         grinder: this.#board.buffer,
         version: this.#options.version,
         isCompat: compat,

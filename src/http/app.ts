@@ -21,6 +21,7 @@ import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool, Receiver, StoreThreadCalls } from '../pool/pool.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
+import type { Tallies } from '../pool/tallies.ts';
 import type { Caller } from '../port.ts';
 import type { Scope, Token } from '../token.ts';
 import type { Access } from './access.ts';
@@ -54,6 +55,7 @@ declare module 'fastify' {
   }
   interface FastifyInstance {
     readonly inFlight: InFlight;
+    readonly tallies: Tallies;
   }
   interface FastifyRequest {
     /** Undefined where none is needed. */
@@ -83,6 +85,7 @@ export interface AppDeps {
   readonly dispense: Dispense;
   readonly storeHealth: StoreHealth;
   readonly metrics: Metrics;
+  readonly tallies: Tallies;
   readonly version: string;
   /** Serve the ancestor's routes. */
   readonly isCompat: boolean;
@@ -123,6 +126,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   readEmptyJsonAsNone(app);
   const inFlight = new InFlight(app.server);
   app.decorate('inFlight', inFlight);
+  app.decorate('tallies', deps.tallies);
   const { access, limits, log } = deps;
   const admission = new Admission({ access, limits, inFlight, log });
   admission.watch(app.server, isEncrypted ? 'secureConnection' : 'connection');

@@ -1,16 +1,21 @@
 /**
  * Prometheus metrics, read from shared memory at the moment they are asked for, so that every HTTP
  * thread gives the same answer and no thread is disturbed: one snapshot a pool, whatever the number
- * of its figures. Totals go on from run to run.
+ * of its figures. Totals of pools and of the grinder go on from run to run, the others begin at 0.
+ *
+ * The histograms are written by hand: those of prom-client count in one thread.
  */
 import { Counter, Gauge, Registry } from 'prom-client';
+import { ERRORS } from '../errors.ts';
 import type { GrinderBoard, StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
+import type { Tallies, Times } from '../pool/tallies.ts';
 
 interface Sources {
   readonly pools: ReadonlyMap<string, Pool>;
   readonly grinder: GrinderBoard;
   readonly storeHealth: StoreHealth;
+  readonly tallies: Tallies;
 }
 
 const POOL_TOTALS = {
@@ -33,6 +38,7 @@ const TOTALS = {
   grinder_restarts: 'Grinder threads replaced.',
   store_turns: 'Transactions that leased and recorded.',
   store_inserts: 'Transactions that inserted hits.',
+  idempotent_replays: 'Replies that an idempotency key had before.',
 } as const;
 
 const GAUGES = {
@@ -40,6 +46,16 @@ const GAUGES = {
   grinder_attempts_per_second: 'Candidates tried a second, all threads.',
   store_up: '1 while the store works.',
 } as const;
+
+const ERROR_TOTALS = { http_errors: 'Requests that were refused or failed, by code.' } as const;
+
+const HISTOGRAMS = {
+  dispense: 'From a request for addresses that was read to its reply, all HTTP threads.',
+  store_commit: 'From the begin of a write transaction of the store to when it is on disk.',
+} as const;
+
+/** What a request can be answered with: the others stop a start or a command. */
+const ANSWERED = keys(ERRORS).filter((code) => ERRORS[code].status !== 500 || code === 'INTERNAL');
 
 const FAILURES = { store_failure: '1 for what the store fails with now, by its code.' } as const;
 
@@ -49,11 +65,12 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-export function createMetrics({ pools, grinder, storeHealth }: Sources): Metrics {
+export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources): Metrics {
   const registry = new Registry();
   const totalsOfPools = make(Counter, '_total', POOL_TOTALS, registry, ['pool']);
   const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
   const totals = make(Counter, '_total', TOTALS, registry);
+  const { http_errors } = make(Counter, '_total', ERROR_TOTALS, registry, ['code']);
   const gauges = make(Gauge, '', GAUGES, registry);
   const { store_failure } = make(Gauge, '', FAILURES, registry, ['code']);
 
@@ -73,6 +90,9 @@ export function createMetrics({ pools, grinder, storeHealth }: Sources): Metrics
     totals.grinder_restarts.inc(restarts);
     totals.store_turns.inc(turns);
     totals.store_inserts.inc(inserts);
+    totals.idempotent_replays.inc(tallies.repeats);
+    const { errors } = tallies;
+    for (const code of ANSWERED) http_errors.inc({ code }, errors[code]);
     gauges.grinder_threads.set(threads);
     gauges.grinder_attempts_per_second.set(attemptsPerSecond);
     const { failure } = storeHealth;
@@ -81,15 +101,28 @@ export function createMetrics({ pools, grinder, storeHealth }: Sources): Metrics
   };
   return {
     contentType: registry.contentType,
-    render() {
+    async render() {
       take();
-      return registry.metrics();
+      const times = { dispense: tallies.dispenseTimes, store_commit: tallies.commitTimes };
+      const histograms = keys(HISTOGRAMS).map((name) => histogram(name, times[name]));
+      return [await registry.metrics(), ...histograms].join('\n');
     },
   };
 }
 
 function snapshot(pool: Pool) {
   return { shared: pool.shared, status: pool.status() };
+}
+
+/** In seconds; a bucket counts what is in the smaller ones, too. */
+function histogram(name: keyof typeof HISTOGRAMS, times: Times): string {
+  const full = `vanitypool_${name}_seconds`;
+  const { upTo, sum } = times.read();
+  const buckets = upTo.map((count, index) => {
+    return `${full}_bucket{le="${times.bounds[index] ?? '+Inf'}"} ${count}\n`;
+  });
+  const head = `# HELP ${full} ${HISTOGRAMS[name]}\n# TYPE ${full} histogram\n`;
+  return `${head}${buckets.join('')}${full}_sum ${sum}\n${full}_count ${upTo.at(-1)}\n`;
 }
 
 function make<N extends string, M>(

@@ -23,8 +23,9 @@ export function problemOf(error: VanityError): Problem {
   return { type: `urn:vanitypool:error:${code}`, title, status, code, detail: message };
 }
 
-/** Sends the status and headers that belong to an error; the body is the caller's. */
+/** The status and headers that belong to an error, which is counted; the body is the caller's. */
 export function withErrorHeaders(reply: FastifyReply, error: VanityError): FastifyReply {
+  reply.server.tallies.countError(error.code);
   const seconds = error.retryAfterSeconds ?? (error.status === 503 ? 1 : undefined);
   if (seconds !== undefined) reply.header('retry-after', seconds);
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');

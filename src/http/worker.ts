@@ -19,6 +19,7 @@ import {
   type StoreNotices,
   type StoreThreadCalls,
 } from '../pool/pool.ts';
+import { Tallies } from '../pool/tallies.ts';
 import { answer, Caller } from '../port.ts';
 import { Access, type AuthRequired } from './access.ts';
 import type { Limits } from './admission.ts';
@@ -43,6 +44,7 @@ const UNREAD_LOOKS = 3;
 export interface HttpWorkerData {
   readonly pools: readonly SharedPool[];
   readonly storeHealth: SharedArrayBuffer;
+  readonly tallies: SharedArrayBuffer;
   readonly grinder: SharedArrayBuffer;
   readonly version: string;
   readonly isCompat: boolean;
@@ -119,13 +121,15 @@ async function run(data: HttpWorkerData): Promise<void> {
   };
   const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = grinderBoard(data.grinder);
+  const tallies = new Tallies(data.tallies);
   const app = await buildApp({
     pools,
     access,
     store,
     dispense,
     storeHealth,
-    metrics: createMetrics({ pools, grinder, storeHealth }),
+    metrics: createMetrics({ pools, grinder, storeHealth, tallies }),
+    tallies,
     version,
     isCompat,
     isDraining: () => isDraining,

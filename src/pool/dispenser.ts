@@ -30,6 +30,8 @@ export interface DispenserOptions {
   readonly windowMs: number;
   readonly prepare: Hands['prepare'];
   readonly record: Hands['record'];
+  /** Called for each reply that its key had before. */
+  readonly onRepeat: () => void;
 }
 
 interface Served {
@@ -110,11 +112,16 @@ export class Dispenser {
     if (first !== undefined) {
       assertSame(first.body, body);
       // The key says which route it is of, and so what its result is.
-      return Promise.race([first.result as Promise<T>, inFlight()]);
+      const result = await Promise.race([first.result as Promise<T>, inFlight()]);
+      this.#options.onRepeat();
+      return result;
     }
     const repeatOrMake = async (): Promise<T> => {
       const earlier = await repeat();
-      if (earlier !== undefined) return earlier;
+      if (earlier !== undefined) {
+        this.#options.onRepeat();
+        return earlier;
+      }
       const made = await make();
       served.end = this.#poolOf(pool).head;
       return made;

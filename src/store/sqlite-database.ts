@@ -48,12 +48,21 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
-/** Runs `work` in a write transaction, rolled back whole if it throws. */
-export function transaction<T>(db: DatabaseSync, work: () => T): T {
+/**
+ * Runs `work` in a write transaction, rolled back whole if it throws. `onCommit` hears how many
+ * milliseconds it took from its begin until it is on disk.
+ */
+export function transaction<T>(
+  db: DatabaseSync,
+  work: () => T,
+  onCommit?: (ms: number) => void,
+): T {
+  const began = performance.now();
   db.exec('BEGIN IMMEDIATE');
   try {
     const result = work();
     db.exec('COMMIT');
+    onCommit?.(performance.now() - began);
     return result;
   } catch (error) {
     // Some failures, a full disk among them, have rolled back already.

@@ -68,6 +68,8 @@ export interface SqliteStoreOptions {
   readonly recover?: Recover;
   /** What leases are taken for: 'leased' if not given. */
   readonly durability?: Durability;
+  /** Hears of each write transaction how many milliseconds it took until it is on disk. */
+  readonly onCommit?: (ms: number) => void;
 }
 
 /**
@@ -77,7 +79,7 @@ export interface SqliteStoreOptions {
  * STORE_CORRUPT.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  const { directory, sealingKey, create = true } = options;
+  const { directory, sealingKey, create = true, onCommit } = options;
   using resources = new DisposableStack();
   const { storeFile } = resources.use(holdDataDirectory(directory, create));
   try {
@@ -90,7 +92,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       assertInPlace(statements, storeFile);
       return startEpoch(books, key, options);
     });
-    return new SqliteStore({ db, storeFile, ...books, key, epoch }, resources.move());
+    return new SqliteStore({ db, storeFile, ...books, key, epoch, onCommit }, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
   }
@@ -104,6 +106,7 @@ interface Opened {
   readonly handOuts: HandOutBook;
   readonly key: SealingKey;
   readonly epoch: Epoch;
+  readonly onCommit: SqliteStoreOptions['onCommit'];
 }
 
 class SqliteStore implements Store {
@@ -121,6 +124,7 @@ class SqliteStore implements Store {
   readonly #handOuts: HandOutBook;
   readonly #addresses: Addresses;
   readonly #resources: DisposableStack;
+  readonly #onCommit: SqliteStoreOptions['onCommit'];
   /** Destroyed secrets may still stand in the log, if only those of an epoch that was killed. */
   #isLogStale = true;
 
@@ -137,6 +141,7 @@ class SqliteStore implements Store {
     this.#segments = segments;
     this.#handOuts = handOuts;
     this.#resources = resources;
+    this.#onCommit = opened.onCommit;
     const sealer = new Sealer({
       storeId: this.id,
       publicKey: key.publicKey,
@@ -375,10 +380,11 @@ class SqliteStore implements Store {
 
   /** Only while this is the store that was opened, and no other epoch has begun in it. */
   #transaction<T>(work: () => T): T {
-    return transaction(this.#db, () => {
+    const fenced = () => {
       this.#fence();
       return work();
-    });
+    };
+    return transaction(this.#db, fenced, this.#onCommit);
   }
 
   #fence(): void {

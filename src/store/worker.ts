@@ -21,6 +21,7 @@ import { ReadyQueue } from '../pool/ready-queue.ts';
 import { type Exclusively, Refiller } from '../pool/refill.ts';
 import { ServedReservations } from '../pool/served-reservations.ts';
 import { ServedTokens } from '../pool/served-tokens.ts';
+import { Tallies } from '../pool/tallies.ts';
 import { answer } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
 import { openSqliteStore } from './sqlite.ts';
@@ -36,6 +37,7 @@ export interface StoreWorkerData {
   readonly durability: Durability;
   readonly pools: readonly SharedPool[];
   readonly health: SharedArrayBuffer;
+  readonly tallies: SharedArrayBuffer;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
@@ -136,7 +138,12 @@ class ServedStore {
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
     const { directory } = data;
-    const store = await openSqliteStore({ ...data, recover: recoverIn(directory) });
+    const { commitTimes } = new Tallies(data.tallies);
+    const store = await openSqliteStore({
+      ...data,
+      recover: recoverIn(directory),
+      onCommit: (ms) => commitTimes.add(ms),
+    });
     try {
       const served = new ServedStore(store, data);
       for (const shared of data.pools) {
@@ -168,6 +175,7 @@ class ServedStore {
     this.#retentionMs = data.retentionHours * 3_600_000;
     this.#log = createLog('store', data.logLevel, data.isPretty);
     this.#health = new StoreHealth(data.health);
+    const tallies = new Tallies(data.tallies);
     this.refiller = new Refiller({
       store,
       exclusively: this.#exclusively,
@@ -196,6 +204,7 @@ class ServedStore {
         else this.#writers.get(pool)!.prepare();
       },
       record: (pool, handOut) => this.#record(pool, handOut),
+      onRepeat: () => tallies.countRepeat(),
     });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');

@@ -14,6 +14,7 @@ import { createLog } from '../../src/log.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
 import { countsBoard, type Hands, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
+import { Tallies } from '../../src/pool/tallies.ts';
 
 export function readyAddress(id: number): ReadyAddress {
   const keypair = keypairOf(randomBytes(32));
@@ -39,6 +40,7 @@ export interface TestApp {
   readonly app: App;
   readonly shared: SharedPool;
   readonly storeHealth: StoreHealth;
+  readonly tallies: Tallies;
   readonly access: Access;
   readonly drain: () => void;
 }
@@ -55,6 +57,7 @@ export async function testApp(
     [shared.name, new Pool(shared, { refill, prepare: () => undefined, record })],
   ]);
   const storeHealth = new StoreHealth();
+  const tallies = new Tallies();
   const access = more.access ?? new Access('auto');
   let isDraining = false;
   const app = await buildApp({
@@ -65,7 +68,8 @@ export async function testApp(
     },
     dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
-    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth }),
+    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth, tallies }),
+    tallies,
     version: '0.0.0-test',
     isCompat,
     isDraining: () => isDraining,
@@ -78,5 +82,5 @@ export async function testApp(
   const drain = () => {
     isDraining = true;
   };
-  return { app, shared, storeHealth, access, drain };
+  return { app, shared, storeHealth, tallies, access, drain };
 }

@@ -26,6 +26,7 @@ const HOUR_MS = 3_600_000;
 class Counter implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   readonly durability: Durability;
+  repeats = 0;
   readonly failures: unknown[] = [];
   windowMs = HOUR_MS;
   store!: Store;
@@ -70,6 +71,7 @@ class Counter implements AsyncDisposable {
       prepare: () => (durability === 'committed' ? this.refiller.assertWorks() : writer.prepare()),
       record: (_, handOut) =>
         durability === 'committed' ? handOuts.note(handOut) : writer.write(handOut),
+      onRepeat: () => void this.repeats++,
     });
     this.dispenser.add(shared);
   }
@@ -131,6 +133,7 @@ for (const durability of ['leased', 'committed'] as const) {
       const { dispensed, burned } = await counter.store.counts('pet');
       assert.deepEqual([dispensed, burned], [3, 0]);
       await assert.rejects(counter.ask(key, 3), { code: 'IDEMPOTENCY_MISMATCH' });
+      assert.equal(counter.repeats, 7);
     },
   );
 }

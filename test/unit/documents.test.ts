@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
+import { Tallies } from '../../src/pool/tallies.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -119,6 +120,7 @@ test('every metric is told', async () => {
     pools: new Map(),
     grinder: grinderBoard(),
     storeHealth: new StoreHealth(),
+    tallies: new Tallies(),
   });
   const names = [...(await metrics.render()).matchAll(/^# HELP (\w+) /gm)].map(([, name]) => name!);
   assert.ok(names.length > 10);

@@ -40,6 +40,7 @@ test(
   async (t) => {
     const { app, shared, open } = await listening(t);
     const reader = await open();
+    assert.equal(reader.reply.headers['x-content-type-options'], 'nosniff', 'as on every reply');
     const [first] = await reader.until(1);
     const { pools, readiness } = JSON.parse(first!.data);
     const local = { host: 'localhost' };

@@ -111,3 +111,18 @@ test('a transaction that throws leaves nothing, one that ends leaves all', () =>
   );
   db.close();
 });
+
+test('a commit tells how long it took, and what is rolled back tells nothing', () => {
+  using db = new DatabaseSync(':memory:');
+  db.exec('CREATE TABLE rows (row INTEGER)');
+  const took: number[] = [];
+  const insert = () => void db.exec('INSERT INTO rows VALUES (1)');
+  transaction(db, insert, (ms) => took.push(ms));
+  assert.ok(took.length === 1 && took[0]! > 0 && Number.isFinite(took[0]));
+  const fail = () => {
+    insert();
+    throw new Error('no');
+  };
+  assert.throws(() => transaction(db, fail, (ms) => took.push(ms)), /no/);
+  assert.equal(took.length, 1);
+});

@@ -23,7 +23,8 @@ import {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
+export function poolRoutes(app: App, { pools, dispense, tallies }: AppDeps): void {
+  const { dispenseTimes } = tallies;
   app.get(
     '/v1/pools',
     {
@@ -70,13 +71,17 @@ export function poolRoutes(app: App, { pools, dispense }: AppDeps): void {
       preValidation: emptyBodyIsNone,
     },
     ({ params, body, raw, token }, reply) => {
+      const began = performance.now();
       const pool = poolFor(token, pools, params.pool);
       const count = body.count ?? 1;
       const receiver = receiverOf(raw, token, `dispense\0${params.pool}`, String(count));
       const isGone = () => reply.raw.destroyed;
       const addresses = dispense(pool, count, { receiver, token, isGone });
-      if (Array.isArray(addresses)) return sendAddresses(reply, pool, addresses);
-      return addresses.then((waitedFor) => sendAddresses(reply, pool, waitedFor));
+      const answer = (these: readonly ReadyAddress[]): void => {
+        sendAddresses(reply, pool, these);
+        dispenseTimes.add(performance.now() - began);
+      };
+      return Array.isArray(addresses) ? answer(addresses) : addresses.then(answer);
     },
   );
 }
