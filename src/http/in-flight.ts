@@ -17,7 +17,7 @@ interface Latest {
 
 export class InFlight {
   readonly #latest = new Map<Socket, Latest>();
-  /** At the last look: replies that were given and not taken, and for how many looks. */
+  /** At the last look: replies that were begun and not taken, and for how many looks. */
   #unread: ReadonlyMap<ServerResponse, number> = new Map();
 
   constructor(server: Server) {
@@ -40,13 +40,13 @@ export class InFlight {
   }
 
   /**
-   * Cuts connections whose client has not taken a reply, though it was there, for as many looks as
-   * this: whoever reads a byte now and then is cut, too.
+   * Cuts connections whose client has not taken a reply for as many looks as this since it was
+   * begun: whoever reads a byte now and then is cut, too. A file is not even ended by then.
    */
   cutUnread(looks: number): void {
     const unread = new Map<ServerResponse, number>();
     for (const [socket, { reply }] of this.#latest) {
-      if (!reply.writableEnded || reply.writableFinished) continue;
+      if (!reply.headersSent || reply.writableFinished) continue;
       const seen = (this.#unread.get(reply) ?? 0) + 1;
       if (seen > looks) socket.destroy();
       else unread.set(reply, seen);
