@@ -5,18 +5,18 @@
  * that HTTP can answer, and a test holds both together.
  */
 
-interface ErrorKind {
+interface ErrorKind<Status extends number = number> {
   /** HTTP status; 500 for what only a start or a command line can meet. */
-  readonly status: number;
+  readonly status: Status;
   readonly title: string;
   readonly retryable: boolean;
 }
 
-const kind = (status: number, title: string, retryable = false): ErrorKind => ({
-  status,
-  title,
-  retryable,
-});
+const kind = <const Status extends number>(
+  status: Status,
+  title: string,
+  retryable = false,
+): ErrorKind<Status> => ({ status, title, retryable });
 
 export const ERRORS = {
   // Requests
@@ -93,6 +93,11 @@ export const ERRORS = {
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERRORS;
+
+/** Those that HTTP can answer. */
+export type HttpErrorCode =
+  | 'INTERNAL'
+  | { [C in ErrorCode]: (typeof ERRORS)[C]['status'] extends 500 ? never : C }[ErrorCode];
 
 export interface ErrorExtras {
   readonly cause?: unknown;

@@ -1,8 +1,8 @@
 /**
- * Makes a checkout ready to run: dependencies (the right Node.js among them) and the native
- * kernel. Does only what is missing or changed since the last time, so that a second start costs
- * milliseconds. Runs on any Node.js >= 18, from any working directory; two at once are safe, the
- * second waits for the first.
+ * Makes a checkout ready to run: dependencies (the right Node.js among them), the native kernel,
+ * and the client as JavaScript. Does only what is missing or changed since the last time, so that a
+ * second start costs milliseconds. Runs on any Node.js >= 18, from any working directory; two at
+ * once are safe, the second waits for the first.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -18,6 +18,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { buildClient } from './build-client.mjs';
 import { buildNative } from './build-native.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -27,6 +28,7 @@ const lock = join(root, 'build', 'setup.lock');
 await withLock(() => {
   installDependencies();
   buildNative({ quiet: true });
+  buildClient();
 });
 
 /** `npm ci` when the lock file is not the one that node_modules was made from. */

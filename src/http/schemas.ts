@@ -197,6 +197,7 @@ export const NewTokenBody = {
   required: ['name', 'scopes'],
   properties: tokenFields,
 } as const;
+export type NewTokenBody = FromSchema<typeof NewTokenBody>;
 
 export const TokenView = {
   type: 'object',
@@ -333,12 +334,12 @@ export const Readiness = {
 export type Readiness = FromSchema<typeof Readiness>;
 
 /** What `GET /v1/events` tells: an event of the type `status`. */
-export interface StatusEvent extends PoolList {
+export type StatusEvent = PoolList & {
   readonly readiness: {
     readonly status: Readiness['status'] | 'unavailable';
     readonly reasons: string[];
   };
-}
+};
 
 export const ProblemView = {
   type: 'object',

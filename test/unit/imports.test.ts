@@ -53,7 +53,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
   http: ['store/store'],
-  client: ['http/schemas'],
+  client: ['http/schemas', 'http/admin-schemas', 'errors'],
   cli: ['http/schemas', 'http/admin-schemas', 'pool/ready-queue', 'store/store'],
 };
 

@@ -1,0 +1,249 @@
+/**
+ * The client of a vanitypool server, for Node.js and browsers: needs `fetch`, `AbortSignal` and
+ * `crypto.getRandomValues`, and no package. Every call is one promise with one time limit.
+ *
+ * A call that may be sent again is sent again by itself (src/client/caller.ts says when). That never
+ * takes a second address: each dispense and each reservation carries an idempotency key of its own,
+ * the same in all its repetitions. A call that fails all the same may have taken an address; ask
+ * again with the same `idempotencyKey` to have it.
+ */
+import { Caller } from './caller.ts';
+import { VanitypoolError } from './error.ts';
+import { statusEvents } from './events.ts';
+import type {
+  DispensedAddress,
+  NewTokenBody,
+  PoolView,
+  Readiness,
+  ReservationMade,
+  ReservationView,
+  SignatureView,
+  StatusEvent,
+  TokenMade,
+  TokenView,
+} from './replies.ts';
+
+export type { ClientErrorCode } from './error.ts';
+export { VanitypoolError } from './error.ts';
+export type * from './replies.ts';
+
+export interface VanitypoolClientOptions {
+  /** Where the server is: `http://127.0.0.1:5057`, or behind a proxy `https://host/some/path`. */
+  readonly url: string | URL;
+  /** `vp_...`; none for a server on loopback that asks for none. */
+  readonly token?: string | undefined;
+  /** For a whole call, its repetitions and waits included. Default: 10,000. */
+  readonly timeoutMs?: number;
+  /** How often a call is sent again at most. Default: 3. */
+  readonly retries?: number;
+  /** Default: the global one. */
+  readonly fetch?: typeof fetch;
+}
+
+export interface CallOptions {
+  /** Ends the call, which then throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TakingOptions extends CallOptions {
+  /**
+   * 1 to 255 printable ASCII characters. Best your own number of the thing that needs the address:
+   * asking again with it, after a crash too, gives the same address. Default: 128 random bits.
+   */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface DispenseOptions extends TakingOptions {
+  /** 1 to 1000; all of them or none. Default: 1. */
+  readonly count?: number;
+}
+
+export interface ReserveOptions extends TakingOptions {
+  /** 1 to 86,400. Default: 300. */
+  readonly ttlSeconds?: number;
+}
+
+const KEY_BYTES = 16;
+const TIMEOUT_MS = 10_000;
+/** Of timers: they take a longer time for none at all. */
+const TIMEOUT_MAX_MS = 2 ** 31 - 1;
+const RETRIES = 3;
+
+/** Every method throws VanitypoolError, or the reason of its signal. */
+export class VanitypoolClient {
+  readonly #caller: Caller;
+
+  /** Throws a RangeError that names the option and what is allowed. */
+  constructor(options: VanitypoolClientOptions) {
+    const { token, timeoutMs = TIMEOUT_MS, retries = RETRIES } = options;
+    allow(token === undefined || /^[\x21-\x7e]+$/.test(token), 'token: printable ASCII, no spaces');
+    allow(timeoutMs > 0 && timeoutMs <= TIMEOUT_MAX_MS, `timeoutMs: 1 to ${TIMEOUT_MAX_MS}`);
+    allow(Number.isInteger(retries) && retries >= 0, 'retries: a whole number, 0 for none');
+    const { fetch = globalThis.fetch } = options;
+    this.#caller = new Caller({ url: baseOf(options.url), token, timeoutMs, retries, fetch });
+  }
+
+  /** Takes addresses, for ever; with their secrets, unless the pool is sign-only. */
+  async dispense(pool: string, options: DispenseOptions = {}): Promise<DispensedAddress[]> {
+    const { count = 1, signal } = options;
+    const reply = await this.#take(`${poolPath(pool)}/dispense`, { count }, options, signal);
+    return part(reply, 'addresses');
+  }
+
+  /** Holds one address for a time; its secret is told by `dispenseReservation`. */
+  async reserve(pool: string, options: ReserveOptions = {}): Promise<ReservationMade> {
+    const { ttlSeconds, signal } = options;
+    const body = ttlSeconds === undefined ? {} : { ttlSeconds };
+    const reply = await this.#take(`${poolPath(pool)}/reservations`, body, options, signal);
+    return whole(reply, 'id');
+  }
+
+  /** What became of a reservation. */
+  async reservation(id: string, options: CallOptions = {}): Promise<ReservationView> {
+    return whole(await this.#get(reservationPath(id), options), 'state');
+  }
+
+  /** Takes the address that is held. Asked again it gives the same one. */
+  async dispenseReservation(id: string, { signal }: CallOptions = {}): Promise<DispensedAddress> {
+    const path = `${reservationPath(id)}/dispense`;
+    const reply = await this.#caller.call({ method: 'POST', path, repeatable: true, signal });
+    const [address] = part<DispensedAddress[]>(reply, 'addresses');
+    return address!;
+  }
+
+  /** Gives the address that is held back: it is burned, unless the pool reuses such. */
+  async release(id: string, { signal }: CallOptions = {}): Promise<void> {
+    const path = reservationPath(id);
+    await this.#caller.call({ method: 'DELETE', path, repeatable: true, signal });
+  }
+
+  /**
+   * Has the server sign the message of a transaction with a dispensed address of a sign-only pool.
+   * The same message again gets the same signature, and does not count again.
+   */
+  async sign(
+    pool: string,
+    address: string,
+    message: Uint8Array,
+    { signal }: CallOptions = {},
+  ): Promise<SignatureView> {
+    const path = `${poolPath(pool)}/addresses/${encodeURIComponent(address)}/signatures`;
+    const body = { message: base64(message) };
+    const ask = { method: 'POST', path, body, repeatable: true, signal } as const;
+    return whole(await this.#caller.call(ask), 'signature');
+  }
+
+  /** The status of every pool that exists for the token. */
+  async pools(options: CallOptions = {}): Promise<PoolView[]> {
+    return part(await this.#get('/v1/pools', options), 'pools');
+  }
+
+  /** The status of one pool. */
+  async pool(name: string, options: CallOptions = {}): Promise<PoolView> {
+    return whole(await this.#get(poolPath(name), options), 'name');
+  }
+
+  /** Whether addresses can be handed out now; throws why not. Asks once, since "now" is asked for. */
+  async ready({ signal }: CallOptions = {}): Promise<Readiness> {
+    const ask = { method: 'GET', path: '/readyz', repeatable: false, signal } as const;
+    return whole(await this.#caller.call(ask), 'status');
+  }
+
+  /**
+   * The status of all pools, once a second, without an end: `for await (const status of ...)`. A
+   * stream that breaks or tells nothing for `timeoutMs` is opened again, `retries` times in a row.
+   */
+  events({ signal }: CallOptions = {}): AsyncGenerator<StatusEvent, void> {
+    return statusEvents(this.#caller, signal);
+  }
+
+  /** For admin tokens: every token that was ever made, without its text. */
+  async tokens(options: CallOptions = {}): Promise<TokenView[]> {
+    return part(await this.#get('/v1/tokens', options), 'tokens');
+  }
+
+  /**
+   * For admin tokens: makes a token; its text is told this once. Never sent again by itself: if no
+   * reply comes there may be such a token, whose text nobody knows. Revoke it.
+   */
+  async createToken(body: NewTokenBody, { signal }: CallOptions = {}): Promise<TokenMade> {
+    const ask = { method: 'POST', path: '/v1/tokens', body, repeatable: false, signal } as const;
+    return whole(await this.#caller.call(ask), 'token');
+  }
+
+  /** For admin tokens: the token of this name is refused from now on. */
+  async revokeToken(name: string, { signal }: CallOptions = {}): Promise<TokenView> {
+    const path = `/v1/tokens/${encodeURIComponent(name)}`;
+    const ask = { method: 'DELETE', path, repeatable: true, signal } as const;
+    return whole(await this.#caller.call(ask), 'name');
+  }
+
+  #get(path: string, { signal }: CallOptions): Promise<unknown> {
+    return this.#caller.call({ method: 'GET', path, repeatable: true, signal });
+  }
+
+  #take(
+    path: string,
+    body: object,
+    { idempotencyKey = randomKey() }: TakingOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    // What no header can hold would fail inside `fetch` and look like a server that is away.
+    if (!/^[\x20-\x7e]{1,255}$/.test(idempotencyKey)) {
+      const detail = 'idempotencyKey: allowed: 1 to 255 printable ASCII characters';
+      throw new VanitypoolError('IDEMPOTENCY_KEY_INVALID', detail);
+    }
+    return this.#caller.call({
+      method: 'POST',
+      path,
+      body,
+      idempotencyKey,
+      repeatable: true,
+      signal,
+    });
+  }
+}
+
+function poolPath(name: string): string {
+  return `/v1/pools/${encodeURIComponent(name)}`;
+}
+
+function reservationPath(id: string): string {
+  return `/v1/reservations/${encodeURIComponent(id)}`;
+}
+
+/** The value of a key that the reply must have. */
+function part<T>(reply: unknown, key: string): T {
+  return whole<Record<string, T>>(reply, key)[key]!;
+}
+
+/** The reply, which must have this key: or something else than vanitypool answered. */
+function whole<T>(reply: unknown, key: string): T {
+  if (typeof reply === 'object' && reply !== null && key in reply) return reply as T;
+  throw new VanitypoolError('REPLY_INVALID', `the reply has no ${key}`);
+}
+
+/** Neither it nor what is wrong with it is shown: a password may be in it. */
+function baseOf(url: string | URL): string {
+  const text = String(url);
+  const base = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain =
+    base !== undefined &&
+    /^https?:$/.test(base.protocol) &&
+    `${base.username}${base.password}${base.search}${base.hash}` === '';
+  allow(isPlain, 'url: http:// or https://, without user, password, ? and #');
+  return base!.href.replace(/\/+$/, '');
+}
+
+function allow(isAllowed: boolean, allowed: string): void {
+  if (!isAllowed) throw new RangeError(allowed.replace(': ', ': allowed: '));
+}
+
+function randomKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+}

@@ -1,0 +1,95 @@
+/**
+ * Makes src/client into build/client, JavaScript and types that need nothing else: what
+ * `import 'vanitypool/client'` gives, in a checkout and in the package. Does so only when a source
+ * changed since the last time. Runs on any Node.js >= 18.
+ *
+ * The types of replies come from the schemas of the server, by a library that users of the client do
+ * not have. So they are written out: each type that replies.ts gives on, in full.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { argv, execPath, exit } from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const SELF = fileURLToPath(import.meta.url);
+const root = dirname(dirname(SELF));
+const source = join(root, 'src', 'client');
+const output = join(root, 'build', 'client');
+const stamp = join(output, '.hash');
+
+/** Of the compiler's TypeFormatFlags: NoTruncation and InTypeAlias. */
+const IN_FULL = 1 | (1 << 23);
+
+/** False, after a warning, if it cannot be made: the server does without. */
+export function buildClient() {
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOfSources()) return true;
+  const { status } = spawnSync(execPath, [SELF], { stdio: ['ignore', 2, 2] });
+  if (status !== 0) console.error('vanitypool: the client could not be built');
+  return status === 0;
+}
+
+async function build() {
+  const hash = hashOfSources();
+  mkdirSync(dirname(output), { recursive: true });
+  const work = mkdtempSync(join(dirname(output), 'client-'));
+  try {
+    const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    const args = [compiler, '-p', source, '--outDir', work];
+    const { status } = spawnSync(execPath, args, { stdio: ['ignore', 2, 2] });
+    if (status !== 0) return false;
+    const made = join(work, 'made');
+    cpSync(join(work, 'client'), made, { recursive: true });
+    writeFileSync(join(made, 'replies.d.ts'), await typesInFull(join(source, 'replies.ts')));
+    writeFileSync(join(made, '.hash'), hash);
+    rmSync(output, { recursive: true, force: true });
+    renameSync(made, output);
+    return true;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The exported types of a file, none of them by another's name. */
+async function typesInFull(path) {
+  const { API } = await import('typescript/unstable/sync');
+  const api = new API({ cwd: root });
+  try {
+    const [project] = api
+      .updateSnapshot({ openProjects: [join(source, 'tsconfig.json')] })
+      .getProjects();
+    const { checker, program } = project;
+    const file = checker.getSymbolAtLocation(program.getSourceFile(path));
+    const lines = checker.getExportsOfModule(file).map((symbol) => {
+      const type = checker.getDeclaredTypeOfSymbol(checker.getAliasedSymbol(symbol));
+      return `export type ${symbol.name} = ${checker.typeToString(type, undefined, IN_FULL)};\n`;
+    });
+    return lines.join('');
+  } finally {
+    api.close();
+  }
+}
+
+/** Of everything that the client is made from. */
+function hashOfSources() {
+  const hash = createHash('sha256');
+  const files = [
+    ...readdirSync(source).map((name) => join('src', 'client', name)),
+    ...['src/http/schemas.ts', 'src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
+  ];
+  for (const file of files.sort()) hash.update(file).update(readFileSync(join(root, file)));
+  return hash.digest('hex');
+}
+
+if (argv[1] === SELF) exit((await build()) ? 0 : 1);
