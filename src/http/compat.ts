@@ -44,6 +44,10 @@ export function compatRoutes(app: App, deps: AppDeps): void {
     const isGone = () => reply.raw.destroyed;
     const receiver = { token: token?.id ?? 0 };
     const from = poolFor(token, deps.pools, POOL);
+    if (from.shared.handout === 'sign-only') {
+      const detail = `pool ${POOL}: its secrets do not leave, and this route gives one`;
+      throw new VanityError('HANDOUT_MISMATCH', detail);
+    }
     const [address] = await deps.dispense(from, 1, { receiver, token, isGone });
     reply.send(envelope(200, 'success', dispensedView(address!)));
     deps.tallies.dispenseTimes.add(performance.now() - began);

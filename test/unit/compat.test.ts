@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
+import { Pool, sharePool } from '../../src/pool/pool.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
 const headers = { host: 'localhost:5057' };
@@ -32,6 +35,20 @@ test('HEAD hands nothing out', async () => {
   const head = await app.inject({ method: 'HEAD', url: '/api/v1/pet/address', headers });
   assert.equal(head.statusCode, 405);
   assert.equal((await app.inject({ url: '/api/v1/pet/address', headers })).statusCode, 200);
+});
+
+test('the secret of a sign-only pool does not leave, and no address is taken', async () => {
+  const [config] = loadConfig({ cwd: '/' }).pools;
+  const shared = sharePool({ ...config!, handout: 'sign-only' });
+  const hands = { refill: async () => {}, prepare: () => {}, record: () => {} };
+  const { app } = await testApp(undefined, true, undefined, {
+    pools: new Map([[shared.name, new Pool(shared, hands)]]),
+  });
+  const [only] = fillPool(shared, 1);
+  const reply = await app.inject({ url: '/api/v1/pet/address', headers });
+  assert.equal(reply.statusCode, 409);
+  assert.ok(!reply.body.includes(only!.secret));
+  assert.equal(new ReadyQueue(shared.queue).size, 1);
 });
 
 test('an empty pool is 404 in its envelope', async () => {
