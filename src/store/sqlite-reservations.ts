@@ -7,7 +7,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
-import type { Change, Segments } from './segments.ts';
+import type { Segments } from './segments.ts';
 import { type Addresses, type PoolOfRows, publicKeyLeft } from './sqlite-addresses.ts';
 import type { HandOutBook } from './sqlite-hand-outs.ts';
 import type { Runner } from './sqlite-tokens.ts';
@@ -48,9 +48,14 @@ interface Row {
   readonly sealed: Uint8Array;
 }
 
+/** What becomes of a reserved address. */
+type End =
+  | { readonly to: 'available' }
+  | { readonly to: 'dispensed'; readonly at: number }
+  | { readonly to: 'burned'; readonly at: number; readonly cause: 'released' | 'expired' };
+
 /** What the parts of one store share. */
 export interface Books {
-  readonly epoch: number;
   readonly segments: Segments;
   readonly handOuts: HandOutBook;
   readonly addresses: Addresses;
@@ -92,9 +97,8 @@ export class SqliteReservations implements ReservationStore {
       const at = Date.now();
       if (address === undefined) throw over('its address cannot be unsealed');
       if (row.expires_at <= at) throw over('expired');
-      const dispensed = { to: 'dispensed', epoch: this.#books.epoch, at } as const;
       this.#run.transaction(() => {
-        if (!this.#change(row, dispensed)) throw over('its address was burned');
+        if (!this.#change(row, { to: 'dispensed', at })) throw over('its address was burned');
         this.#statements.end.run(at, 'dispensed', row.id);
       });
       return address;
@@ -128,14 +132,19 @@ export class SqliteReservations implements ReservationStore {
   /** What was burned with its pool or by a restore stays that. */
   #giveBack(row: Row, outcome: 'released' | 'expired', reuse: boolean): void {
     const at = Date.now();
-    const burned = { to: 'burned', epoch: this.#books.epoch, at, cause: outcome } as const;
+    const burned = { to: 'burned', at, cause: outcome } as const;
     this.#change(row, reuse ? { to: 'available' } : burned);
     this.#statements.end.run(at, outcome, row.id);
   }
 
-  /** False if the address is not reserved any more. */
-  #change({ pool_id: pool, seq }: Row, change: Change): boolean {
-    if (this.#books.segments.stateOf(pool, seq).state !== 'reserved') return false;
+  /**
+   * False if the address is not reserved any more. It keeps the epoch in which it was popped, by which
+   * its hand-out, and so its token, is found.
+   */
+  #change({ pool_id: pool, seq }: Row, end: End): boolean {
+    const { state, epoch } = this.#books.segments.stateOf(pool, seq);
+    if (state !== 'reserved') return false;
+    const change = end.to === 'available' ? end : { ...end, epoch };
     this.#books.segments.change(pool, { first: seq, last: seq }, 'reserved', change);
     return true;
   }

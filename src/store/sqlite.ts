@@ -155,7 +155,7 @@ class SqliteStore implements Store {
       call: (work) => this.#call(work),
       transaction: (work) => this.#transaction(work),
     };
-    const books = { epoch: this.epoch, segments, handOuts, addresses: this.#addresses };
+    const books = { segments, handOuts, addresses: this.#addresses };
     this.tokens = new SqliteTokens(db, run);
     this.reservations = new SqliteReservations(db, run, books);
     this.signatures = new SqliteSignatures(db, run, books);

@@ -1,8 +1,10 @@
 /** Reservations and signatures in a real store: whose address it is, whatever is held beside it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeBase58 } from '../../src/keypair/address.ts';
+import { AuditReader } from '../../src/store/sqlite-audit.ts';
 import { adoptStore } from '../../src/store/sqlite-place.ts';
 import type { HandOut, Hit, SignatureOrder, Store } from '../../src/store/store.ts';
 import { SqliteStores, withDatabase } from '../support/sqlite-stores.ts';
@@ -243,4 +245,23 @@ test('signatures are counted, repeated for the same message, and end the secret'
   );
   const left = Buffer.concat([subject.hits[0]!.keypair.subarray(32), Buffer.alloc(60)]);
   assert.deepEqual(Buffer.from(sealed!.sealed as Uint8Array), left, 'the secret is gone');
+});
+
+test('what was held through a restart is its token’s afterwards, too', async () => {
+  await using subject = await Subject.open();
+  const any = { scopes: [], pools: undefined, quota: undefined, expiresAt: undefined };
+  const { id } = await subject.store.tokens.create({ ...any, name: 'a', hash: randomBytes(32) });
+  await subject.pop(0, 2, [0, 1], MINUTE_MS, id);
+  await subject.reopen();
+  await subject.store.reservations.dispense(idOf(0), id);
+  await subject.store.reservations.release(idOf(1), id, false);
+  await assert.rejects(signing(subject, 0), { code: 'ADDRESS_NOT_FOUND' });
+  assert.equal((await signing(subject, 0, { token: id })).length, 64);
+  const sealingKey = `file:${join(subject.directory, 'sealing.key')}`;
+  using reader = await AuditReader.open(subject.directory, sealingKey);
+  const { addresses } = await reader.page({ after: 0, limit: 2 });
+  assert.deepEqual(
+    addresses.map(({ state, token }) => `${state} ${token}`),
+    ['dispensed a', 'burned a'],
+  );
 });
