@@ -28,6 +28,7 @@ const POOL_GAUGES = {
   available: 'Addresses in the store that are free.',
   ready: 'Addresses in memory, to be handed out at once.',
   leased: 'Addresses claimed for hand-out; ready is part of them.',
+  reserved: 'Addresses held for clients.',
   target: 'Grinding runs while available + leased is below it.',
 } as const;
 
