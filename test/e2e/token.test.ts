@@ -175,3 +175,23 @@ test('without a server the store is asked; its own token is gone with it', LIMIT
   assert.equal(twice.code, 1);
   assert.match(twice.stderr, /TOKEN_EXISTS/);
 });
+
+test('no token makes another that may do more, or that never ends by mistake', LIMIT, async () => {
+  await using setup = new Setup();
+  await setup.serve();
+  const all = await setup.make('--name', 'all', '--scope', 'admin');
+  const some = await setup.make('--name', 'some', '--scope', 'admin', '--pool', 'pet');
+  const more = { name: 'more', scopes: ['admin', 'dispense'] };
+  for (const [method, path, body] of [
+    ['POST', '/v1/tokens', more],
+    ['DELETE', '/v1/tokens/all'],
+    ['GET', '/v1/tokens'],
+  ] as const) {
+    const refused = await setup.ask(method, path, some, body);
+    assert.deepEqual([refused.status, refused.body.code], [403, 'SCOPE_REQUIRED'], method);
+  }
+  const leap = { ...more, expiresAt: '2016-12-31T23:59:60Z' };
+  const never = await setup.ask('POST', '/v1/tokens', all, leap);
+  assert.deepEqual([never.status, never.body.code], [400, 'BODY_INVALID']);
+  assert.equal((await setup.ask('POST', '/v1/tokens', all, more)).status, 201);
+});

@@ -1,8 +1,11 @@
 /**
  * Tokens over HTTP, for the command line and for programs that manage the server. Runs in the HTTP
  * threads; the store thread makes and revokes them, and tells every HTTP thread at once.
+ *
+ * Not for a token of some pools alone, whatever its scopes: it could make itself one of all.
  */
-import { newToken, tokenHash } from '../../token.ts';
+import { VanityError } from '../../errors.ts';
+import { newToken, type Token, tokenHash } from '../../token.ts';
 import type { App, AppDeps } from '../app.ts';
 import {
   NewTokenBody,
@@ -25,9 +28,10 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
         response: { 200: TokenList, default: ProblemView },
       },
     },
-    async (): Promise<TokenList> => ({
-      tokens: (await store().call('tokens', undefined)).map(tokenView),
-    }),
+    async ({ token }): Promise<TokenList> => {
+      assertOfAllPools(token);
+      return { tokens: (await store().call('tokens', undefined)).map(tokenView) };
+    },
   );
 
   app.post(
@@ -41,7 +45,8 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
         response: { 201: TokenMade, default: ProblemView },
       },
     },
-    async ({ body }, reply) => {
+    async ({ body, token: asking }, reply) => {
+      assertOfAllPools(asking);
       const { name, scopes, pools, quota, expiresAt } = body;
       const token = newToken();
       const made = await store().call('createToken', {
@@ -49,7 +54,7 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
         scopes,
         pools: pools ?? undefined,
         quota: quota ?? undefined,
-        expiresAt: expiresAt == null ? undefined : Date.parse(expiresAt),
+        expiresAt: expiresAt == null ? undefined : moment(expiresAt),
         hash: tokenHash(token),
       });
       reply.code(201).header('cache-control', 'no-store');
@@ -68,6 +73,22 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
         response: { 200: TokenView, default: ProblemView },
       },
     },
-    async ({ params }) => tokenView(await store().call('revokeToken', params.token)),
+    async ({ params, token }) => {
+      assertOfAllPools(token);
+      return tokenView(await store().call('revokeToken', params.token));
+    },
   );
+}
+
+/** Error: SCOPE_REQUIRED. */
+function assertOfAllPools(token: Token | undefined): void {
+  if (token?.pools === undefined) return;
+  throw new VanityError('SCOPE_REQUIRED', 'tokens: not for a token of some pools alone');
+}
+
+/** Milliseconds since 1970. The format allows a leap second, which no Date is. Error: BODY_INVALID. */
+function moment(time: string): number {
+  const at = Date.parse(time);
+  if (!Number.isNaN(at)) return at;
+  throw new VanityError('BODY_INVALID', `body/expiresAt: ${time} cannot be told as a time`);
 }
