@@ -86,11 +86,10 @@ test('every series that is named is there, with its labels', async () => {
 });
 
 test('the dashboard shows every metric', async () => {
-  const shown = new Set(QUERIES.flatMap(named).map(({ name }) => name));
   const bare = (name: string) => name.replace(/_(bucket|sum|count)$/, '');
-  const all = new Set([...(await seriesOf()).keys()].map(bare));
-  const missing = all.difference(new Set([...shown].map(bare)));
-  assert.deepEqual([...missing], []);
+  const shown = new Set(QUERIES.flatMap(named).map(({ name }) => bare(name)));
+  const missing = [...(await seriesOf()).keys()].filter((name) => !shown.has(bare(name)));
+  assert.deepEqual(missing, []);
 });
 
 test('codes that are named are codes of errors', () => {
