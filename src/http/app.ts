@@ -38,7 +38,7 @@ import { reservationRoutes } from './routes/reservations.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { signatureRoutes } from './routes/signatures.ts';
 import { tokenRoutes } from './routes/tokens.ts';
-import { PAGE_POLICY, securityHeaders } from './security-headers.ts';
+import { PAGE_POLICY, safeResponse, securityLines } from './security-headers.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -106,7 +106,6 @@ const KEEP_ALIVE_MS = 72_000;
 
 export async function buildApp(deps: AppDeps): Promise<App> {
   const isEncrypted = deps.certificate !== undefined;
-  const headers = securityHeaders(isEncrypted);
   const app: App = Fastify({
     bodyLimit: BODY_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -115,9 +114,9 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     ...serverOptions(deps.certificate),
-    clientErrorHandler: (error, socket) => refuseConnection(error, socket, headers),
-    frameworkErrors: (error, _, reply) =>
-      void sendProblem(reply.headers(headers), toVanityError(error)),
+    clientErrorHandler: (error, socket) =>
+      refuseConnection(error, socket, securityLines(isEncrypted)),
+    frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   }).withTypeProvider<JsonSchemaToTsProvider>();
@@ -132,7 +131,6 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   admission.watch(app.server, isEncrypted ? 'secureConnection' : 'connection');
   app.decorateRequest('token', undefined);
   app.addHook('onRequest', (request, reply, done) => {
-    reply.headers(headers);
     if (deps.isDraining()) reply.header('connection', 'close');
     request.token = admission.admit(request, reply);
     done();
@@ -173,6 +171,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 function serverOptions(certificate: CertificateAndKey | undefined): object {
   const options = {
     requireHostHeader: false,
+    ServerResponse: safeResponse(certificate !== undefined),
     headersTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: TIMEOUT_LOOK_MS,
   };

@@ -76,12 +76,12 @@ const NO_WAY_BACK = /^(ECONNRESET|ERR_SSL_.*|ERR_TLS_.*)$/;
 
 /**
  * What Node's HTTP parser refuses never becomes a request: the answer is written by hand, with these
- * headers.
+ * lines among its headers.
  */
 export function refuseConnection(
   error: NodeJS.ErrnoException,
   socket: Socket,
-  headers: Readonly<Record<string, string>>,
+  lines: string,
 ): void {
   if (NO_WAY_BACK.test(error.code ?? '') || !socket.writable) {
     socket.destroy();
@@ -89,9 +89,8 @@ export function refuseConnection(
   }
   const body = JSON.stringify(problemOf(connectionError(error.code)));
   const { status } = JSON.parse(body) as Problem;
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: ${PROBLEM_TYPE}\r\n${lines.join('')}` +
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: ${PROBLEM_TYPE}\r\n${lines}` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

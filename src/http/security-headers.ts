@@ -1,26 +1,51 @@
 /**
  * Headers that every reply carries, so that a browser that gets one by mistake or by malice makes
  * nothing of it: it takes no other type than is said, shows it in no frame, runs nothing of it and
- * tells nobody where it was. Pure data. The reader of the API's document is the one page, and has a
- * policy of its own: its own files, and requests to its own server.
+ * tells nobody where it was. A page may have a policy of its own instead, as that of the API's
+ * document has. Runs in the HTTP threads.
  *
- * By hand: @fastify/helmet sets twelve headers, most of them for pages.
+ * They go behind the first line of a reply, as one text that is made once: whoever writes the reply,
+ * Fastify, a stream or Node.js itself, none leaves without. Set like others, in a hook, they took 10 %
+ * of what a dispense takes of the processor, and this 1 % (of 25 us; medians of 16 rounds, in turns);
+ * @fastify/helmet sets twelve. `_storeHeader` is no public name of Node.js: the test of this file
+ * looks at what comes over a connection.
  */
+import { ServerResponse } from 'node:http';
 
 const YEAR_S = 31_536_000;
+const POLICY = 'content-security-policy';
 
-const ALWAYS = {
-  'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  'referrer-policy': 'no-referrer',
-} as const;
+const PLAIN = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' };
+const NEVER = "default-src 'none'; frame-ancestors 'none'";
 
-/** `isEncrypted`: with TLS; then a browser is told never to come without. */
-export function securityHeaders(isEncrypted: boolean): Readonly<Record<string, string>> {
-  const hsts = { 'strict-transport-security': `max-age=${YEAR_S}` };
-  return isEncrypted ? { ...ALWAYS, ...hsts } : ALWAYS;
-}
-
+/** Of the reader of the API's document: its own files, and requests to its own server. */
 export const PAGE_POLICY =
   "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
   "connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'";
+
+/** Lines of a reply. `isEncrypted`: with TLS; then a browser is told never to come without. */
+export function securityLines(isEncrypted: boolean, hasPolicy = false): string {
+  const hsts = { 'strict-transport-security': `max-age=${YEAR_S}` };
+  const headers = { ...PLAIN, ...(!hasPolicy && { [POLICY]: NEVER }), ...(isEncrypted && hsts) };
+  return Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
+}
+
+interface Storing {
+  _storeHeader(firstLine: string, headers: Readonly<Record<string, unknown>> | undefined): void;
+}
+
+/** What a server makes its replies of; for `http.createServer`. */
+export function safeResponse(isEncrypted: boolean): typeof ServerResponse {
+  const lines = securityLines(isEncrypted);
+  const linesOfPage = securityLines(isEncrypted, true);
+  const { _storeHeader: store } = ServerResponse.prototype as unknown as Storing;
+  class SafeResponse extends ServerResponse {
+    _storeHeader(firstLine: string, headers: Readonly<Record<string, unknown>> | undefined): void {
+      const more = headers?.[POLICY] === undefined ? lines : linesOfPage;
+      store.call(this, firstLine + more, headers);
+    }
+  }
+  return SafeResponse as typeof ServerResponse;
+}

@@ -1,12 +1,49 @@
+/** Over real connections: these headers are in no reply before it is written to one. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import type { AppDeps } from '../../src/http/app.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { testApp } from '../support/http-app.ts';
 
-const LOCAL = { host: '127.0.0.1:5057' };
 const NEVER = "default-src 'none'; frame-ancestors 'none'";
+const LOCAL = ['host: localhost'];
+
+interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** An application that listens: one request a connection, as lines, without its version. */
+async function listening(t: TestContext, more: Partial<AppDeps> = {}) {
+  const { app } = await testApp(undefined, undefined, undefined, more);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  t.after(() => app.close());
+  const { port } = app.server.address() as AddressInfo;
+  return async (line: string, headers: readonly string[] = LOCAL, body = ''): Promise<Reply> => {
+    const target = { host: '127.0.0.1', port };
+    const isEncrypted = more.certificate !== undefined;
+    const socket = isEncrypted
+      ? connectTls({ ...target, rejectUnauthorized: false })
+      : connect(target);
+    let text = '';
+    socket.setEncoding('latin1').on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.write([`${line} HTTP/1.1`, ...headers, 'connection: close', '', body].join('\r\n'));
+    await once(socket, 'close');
+    const [head = '', ...rest] = text.split('\r\n\r\n');
+    const [status = '', ...lines] = head.split('\r\n');
+    const pairs = lines.map((pair) => pair.split(/: (.*)/s, 2) as [string, string]);
+    const names = pairs.map(([name]) => name.toLowerCase());
+    assert.equal(new Set(names).size, names.length, `${line}: a header twice`);
+    const found = Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
+    return { status: Number(status.split(' ')[1]), headers: found, body: rest.join('\r\n\r\n') };
+  };
+}
 
 function assertSafe(headers: Record<string, unknown>, what: string): void {
   assert.equal(headers['x-content-type-options'], 'nosniff', what);
@@ -15,10 +52,10 @@ function assertSafe(headers: Record<string, unknown>, what: string): void {
   assert.match(String(headers['content-security-policy']), /frame-ancestors 'none'/, what);
 }
 
-test('every reply has them, those of errors and of unknown routes too', async () => {
-  const { app } = await testApp();
+test('every reply has them, whoever writes it', async (t) => {
+  const ask = await listening(t);
   const paths = ['/healthz', '/v1/pools', '/openapi.json', '/metrics', '/', '/v1/pools/%zz'];
-  for (const url of [
+  for (const path of [
     ...paths,
     '/none',
     '/v1/pools/none',
@@ -26,64 +63,51 @@ test('every reply has them, those of errors and of unknown routes too', async ()
     '/docs/none',
     '/health',
   ]) {
-    const { headers } = await app.inject({ url, headers: LOCAL });
-    assertSafe(headers, url);
-    assert.equal(headers['strict-transport-security'], undefined, url);
-    if (!url.startsWith('/docs')) assert.equal(headers['content-security-policy'], NEVER, url);
+    const { headers } = await ask(`GET ${path}`);
+    assertSafe(headers, path);
+    assert.equal(headers['strict-transport-security'], undefined, path);
+    if (!path.startsWith('/docs')) assert.equal(headers['content-security-policy'], NEVER, path);
   }
-  for (const headers of [{}, { host: 'example.com' }, { ...LOCAL, via: 'x' }]) {
-    assertSafe((await app.inject({ url: '/healthz', headers })).headers, 'refused');
+  for (const headers of [
+    [],
+    ['host: example.com'],
+    [...LOCAL, 'via: x'],
+    [...LOCAL, 'expect: x'],
+  ]) {
+    const refused = await ask('GET /healthz', headers);
+    assert.ok(refused.status >= 400);
+    assertSafe(refused.headers, 'refused');
   }
-  const post = { method: 'POST', url: '/v1/pools/pet/dispense', headers: LOCAL } as const;
-  assertSafe((await app.inject(post)).headers, 'an empty pool');
-  assertSafe((await app.inject({ ...post, payload: { count: 0 } })).headers, 'a bad body');
+  const json = [...LOCAL, 'content-type: application/json', 'content-length: 11'];
+  assertSafe((await ask('POST /v1/pools/pet/dispense')).headers, 'an empty pool');
+  assertSafe((await ask('POST /v1/pools/pet/dispense', json, '{"count":0}')).headers, 'a bad body');
+  assertSafe((await ask('nonsense')).headers, 'no request');
 });
 
-test('the page of the document may load its own files and ask its own server, no more', async () => {
-  const { app } = await testApp();
-  const page = await app.inject({ url: '/docs', headers: LOCAL });
-  const policy = String(page.headers['content-security-policy']);
+test('the page of the document may load its own files and ask its own server, no more', async (t) => {
+  const ask = await listening(t);
+  const page = await ask('GET /docs');
+  const policy = page.headers['content-security-policy']!;
   assertSafe(page.headers, 'the page');
   assert.match(policy, /default-src 'none'.*connect-src 'self'.*script-src 'self'/);
   assert.doesNotMatch(policy, /https?:|\*|unsafe-eval|script-src[^;]*unsafe-inline/);
-  assert.doesNotMatch(
-    page.body,
-    /<script(?![^>]*src=)|\son\w+=/,
-    'nothing that the policy forbids',
-  );
+  assert.doesNotMatch(page.body, /<script(?![^>]*src=)|\son\w+=/, 'nothing that it forbids');
   const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path!);
   assert.ok(files.length >= 5);
   for (const path of files) {
-    const url = new URL(path, 'http://127.0.0.1:5057/docs/');
-    assert.equal(url.host, LOCAL.host, path);
-    const file = await app.inject({ url: url.pathname, headers: LOCAL });
-    assert.equal(file.statusCode, 200, path);
+    const url = new URL(path, 'http://localhost/docs/');
+    assert.equal(url.host, 'localhost', path);
+    const file = await ask(`GET ${url.pathname}`);
+    assert.equal(file.status, 200, path);
     assertSafe(file.headers, path);
   }
 });
 
-test('with TLS a browser is told never to come without', async () => {
-  const { app } = await testApp(undefined, undefined, undefined, {
-    certificate: makeCertificate('test'),
-  });
-  const { headers } = await app.inject({ url: '/healthz', headers: LOCAL });
-  assert.equal(headers['strict-transport-security'], 'max-age=31536000');
-});
-
-test('what is no request gets them, too', async () => {
-  const { app } = await testApp();
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  try {
-    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
-    let text = '';
-    socket.on('data', (chunk) => {
-      text += chunk;
-    });
-    socket.write('nonsense\r\n\r\n');
-    await once(socket, 'close');
-    const lines = text.split('\r\n\r\n')[0]!.split('\r\n').slice(1);
-    assertSafe(Object.fromEntries(lines.map((line) => line.split(': '))), text);
-  } finally {
-    await app.close();
+test('with TLS a browser is told never to come without', async (t) => {
+  const ask = await listening(t, { certificate: makeCertificate('test') });
+  for (const line of ['GET /healthz', 'GET /docs', 'nonsense']) {
+    const { headers } = await ask(line);
+    assertSafe(headers, line);
+    assert.equal(headers['strict-transport-security'], 'max-age=31536000', line);
   }
 });
