@@ -92,6 +92,9 @@ interface Rule {
   read(value: unknown): unknown;
 }
 
+/** Of one server: each takes memory for its ready queue and its journals. */
+export const POOLS_MAX = 256;
+
 const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
 
@@ -324,41 +327,49 @@ function readPools(pools: unknown): readonly PoolConfig[] {
   if (!Array.isArray(pools) || pools.length === 0 || !pools.every(isTable)) {
     throw new VanityError('CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
   }
+  if (pools.length > POOLS_MAX) {
+    throw new VanityError('CONFIG_INVALID', `pools: ${pools.length}; allowed: ${POOLS_MAX}`);
+  }
   const names = new Set<string>();
   return pools.map((pool, index) => {
     const label = typeof pool.name === 'string' ? pool.name : String(index + 1);
-    const value = check(pool, POOL_RULES, `pools.${label}.`);
-    const name = String(value.name);
-    if (name === '') {
-      throw new VanityError('CONFIG_INVALID', `pools.${label}.name: a pool needs a name`);
-    }
+    const config = readPool(pool, `pools.${label}.`);
+    const { name } = config;
     if (names.has(name)) {
       throw new VanityError('CONFIG_INVALID', `pools.${name}.name: two pools have this name`);
     }
     names.add(name);
-    const ready = value.ready as number;
-    const readyMax = value.ready_max as number;
-    if (ready > readyMax) {
-      throw new VanityError(
-        'CONFIG_INVALID',
-        `pools.${name}.ready: ${ready} is more than ready_max (${readyMax})`,
-      );
-    }
-    return Object.freeze({
-      name,
-      suffix: value.suffix,
-      prefix: value.prefix,
-      ignoreCase: value.ignore_case,
-      keys: value.keys,
-      handout: value.handout,
-      signLimit: value.sign_limit,
-      reuseReleased: value.reuse_released,
-      acceptsImports: value.accepts_imports,
-      target: value.target,
-      ready,
-      readyMax,
-    } as PoolConfig);
+    return config;
   });
+}
+
+/** One pool by its keys as in the file; `at` goes before them in errors. Errors as of `loadConfig`. */
+export function readPool(pool: Settings, at: string): PoolConfig {
+  const value = check(pool, POOL_RULES, at);
+  if (value.name === '') throw new VanityError('CONFIG_INVALID', `${at}name: a pool needs a name`);
+  const config = {
+    name: value.name,
+    suffix: value.suffix,
+    prefix: value.prefix,
+    ignoreCase: value.ignore_case,
+    keys: value.keys,
+    handout: value.handout,
+    signLimit: value.sign_limit,
+    reuseReleased: value.reuse_released,
+    acceptsImports: value.accepts_imports,
+    target: value.target,
+    ready: value.ready,
+    readyMax: value.ready_max,
+  } as PoolConfig;
+  assertReadyFits(config, at);
+  return Object.freeze(config);
+}
+
+/** Error: CONFIG_INVALID. */
+export function assertReadyFits({ ready, readyMax }: PoolConfig, at: string): void {
+  if (ready <= readyMax) return;
+  const message = `${at}ready: ${ready} is more than ready_max (${readyMax})`;
+  throw new VanityError('CONFIG_INVALID', message);
 }
 
 /** Every rule's value: the given one if it is allowed, else the default. */

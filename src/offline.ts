@@ -4,13 +4,15 @@
  */
 import { statSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Config } from './config.ts';
+import { assertReadyFits, type Config, POOLS_MAX, type PoolConfig } from './config.ts';
 import { VanityError } from './errors.ts';
 import { assertImportable } from './keypair/importable.ts';
 import { parsePattern } from './keypair/pattern.ts';
 import { Journals, recoverIn } from './pool/journals.ts';
+import type { PoolChange } from './pool/pool.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { readyAddress } from './pool/refill.ts';
+import { configOf, parts, poolConfigured, poolExists, poolLimit } from './pool/served-pools.ts';
 import { holdDataDirectory, storeFileOf } from './store/data-directory.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { type AuditedAddress, AuditReader, isSettled } from './store/sqlite-audit.ts';
@@ -25,19 +27,22 @@ const AUDIT_PAGE = 2048;
 
 /**
  * Hands `count` addresses out of the store, all or none: they are dispensed durably before this
- * returns. Errors: POOL_EMPTY, POOL_NOT_FOUND, HANDOUT_MISMATCH, and those of opening a store; DATA_IN_USE when a
- * server holds it after all.
+ * returns. Errors: POOL_EMPTY, POOL_PAUSED, POOL_NOT_FOUND, HANDOUT_MISMATCH, and those of opening a
+ * store; DATA_IN_USE when a server holds it after all.
  */
 export async function dispenseOffline(
   config: Config,
   pool: string,
   count: number,
 ): Promise<ReadyAddress[]> {
-  if (config.pools.find(({ name }) => name === pool)?.handout === 'sign-only') {
+  await using store = await openOffline(config);
+  const stored = await storedPool(store, pool);
+  const { handout } = config.pools.find(({ name }) => name === pool) ?? stored.settings ?? {};
+  if (handout === 'sign-only') {
     const detail = `pool ${pool}: sign-only, its secrets do not leave; ask a running server`;
     throw new VanityError('HANDOUT_MISMATCH', detail);
   }
-  await using store = await openOffline(config);
+  if (stored.isPaused) throw new VanityError('POOL_PAUSED', `pool ${pool}: paused`);
   const leased: LeasedAddress[] = [];
   for (let left = count; leased.length < count && left > 0; ) {
     // Some may turn out to be unsealable; there may be others in their place.
@@ -84,7 +89,65 @@ export async function restoreOffline(
 
 /** The pools as the store has them; changes nothing. Errors: those of opening a store. */
 export function poolsOffline({ store: { directory } }: Config): StoredPool[] {
-  return readPools(directory);
+  return readPools(directory).filter(({ isRemoved }) => !isRemoved);
+}
+
+/**
+ * Makes a pool that the next server serves. Errors: POOL_EXISTS, POOL_MISMATCH, POOL_LIMIT_REACHED,
+ * those of the pattern and of opening a store.
+ */
+export function createPoolOffline(config: Config, pool: PoolConfig): Promise<StoredPool> {
+  parsePattern(pool);
+  return withStoreOffline(config, async (store) => {
+    const { name } = pool;
+    const others = (await store.pools()).filter((stored) => configOf(stored) !== undefined);
+    const names = new Set([...config.pools, ...others].map((known) => known.name));
+    if (names.has(name)) throw poolExists(name);
+    if (names.size >= POOLS_MAX) throw poolLimit(name);
+    const { identity, settings } = parts(pool);
+    return store.definePool(identity, settings);
+  });
+}
+
+/** Errors: POOL_NOT_FOUND, POOL_CONFIGURED, CONFIG_INVALID, and those of opening a store. */
+export function changePoolOffline(
+  config: Config,
+  name: string,
+  change: PoolChange,
+): Promise<StoredPool> {
+  return withStoreOffline(config, async (store) => {
+    const known = configOf(await storedPool(store, name));
+    if (known === undefined) throw poolConfigured(name);
+    const changed = { ...known, ...change };
+    assertReadyFits(changed, `pool ${name}: `);
+    await store.changePool(name, { settings: parts(changed).settings });
+    return storedPool(store, name);
+  });
+}
+
+/** Errors: POOL_NOT_FOUND, and those of opening a store. */
+export function pausePoolOffline(
+  config: Config,
+  name: string,
+  isPaused: boolean,
+): Promise<StoredPool> {
+  return withStoreOffline(config, async (store) => {
+    await store.changePool(name, { isPaused });
+    return storedPool(store, name);
+  });
+}
+
+/** Burns all that is left of a pool; how many that were. Errors: as of `changePoolOffline`. */
+export function removePoolOffline(config: Config, name: string): Promise<number> {
+  if (config.pools.some((pool) => pool.name === name)) throw poolConfigured(name);
+  return withStoreOffline(config, (store) => store.removePool(name));
+}
+
+/** Error: POOL_NOT_FOUND. */
+async function storedPool(store: Store, name: string): Promise<StoredPool> {
+  const found = (await store.pools()).find((pool) => pool.name === name && !pool.isRemoved);
+  if (found !== undefined) return found;
+  throw new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
 }
 
 /** Burned addresses by pool and cause; changes nothing. Errors: those of opening a store. */
@@ -229,12 +292,16 @@ function removeJournals(storeId: string, directory: string): void {
 }
 
 /** Runs `work` on the tokens of a store that no server holds. Errors: those of opening a store. */
-export async function withTokensOffline<T>(
+export function withTokensOffline<T>(
   config: Config,
   work: (tokens: TokenStore) => Promise<T>,
 ): Promise<T> {
+  return withStoreOffline(config, ({ tokens }) => work(tokens));
+}
+
+async function withStoreOffline<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
   await using store = await openOffline(config);
-  return await work(store.tokens);
+  return await work(store);
 }
 
 /** Takes keypairs into the pool; all of one call or, when it throws, none. */
@@ -249,8 +316,13 @@ export async function importOffline<T>(
   name: string,
   work: (take: Import) => Promise<T>,
 ): Promise<T> {
-  const pool = config.pools.find((configured) => configured.name === name);
-  if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: not configured`);
+  const configured = config.pools.find((known) => known.name === name);
+  const pool =
+    configured ??
+    poolsOffline(config)
+      .flatMap((one) => configOf(one) ?? [])
+      .find((made) => made.name === name);
+  if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
   if (!pool.acceptsImports) {
     const remedy = 'accepts_imports = true in its configuration allows them';
     throw new VanityError('IMPORTS_REFUSED', `pool ${name}: takes no imports; ${remedy}`);
@@ -258,7 +330,7 @@ export async function importOffline<T>(
   const pattern = parsePattern(pool);
   await using store = await openOffline(config);
   const { prefix, suffix, ignoreCase, keys } = pool;
-  await store.definePool({ name, prefix, suffix, ignoreCase, keys });
+  if (configured) await store.definePool({ name, prefix, suffix, ignoreCase, keys });
   return await work((keypairs) => {
     for (const [index, keypair] of keypairs.entries()) assertImportable(keypair, index, pattern);
     const hits = keypairs.map((keypair) => ({ pool: name, keypair }));

@@ -36,7 +36,7 @@ import {
 import { Tallies } from './pool/tallies.ts';
 import { Caller } from './port.ts';
 import type { Counters } from './store/store.ts';
-import type { StoreCalls, StoreWorkerData } from './store/worker.ts';
+import type { MainNotices, StoreCalls, StoreWorkerData } from './store/worker.ts';
 
 const STEER_MS = 200;
 const SAVE_COUNTERS_MS = 10_000;
@@ -72,8 +72,8 @@ export class Service implements AsyncDisposable {
   readonly #config: Config;
   readonly #options: ServiceOptions;
   readonly #ownToken = new OwnToken();
-  readonly #pools: readonly Served[];
-  readonly #steering: Steering;
+  #pools: readonly Served[] = [];
+  #steering = new Steering([]);
   readonly #storeHealth = new StoreHealth();
   readonly #tallies = new Tallies();
   readonly #board: GrinderBoard = grinderBoard();
@@ -108,19 +108,6 @@ export class Service implements AsyncDisposable {
     promise.catch(() => undefined);
     this.failed = promise;
     this.#fail = reject;
-    const none = (): never => {
-      throw new Error('the main thread dispenses nothing');
-    };
-    const hands = { refill: none, prepare: none, record: none };
-    this.#pools = config.pools.map((pool) => {
-      const shared = sharePool(pool);
-      return { shared, status: new Pool(shared, hands), grinding: grindingBoard(shared) };
-    });
-    this.#steering = new Steering(
-      this.#pools.map(({ shared: { name, pattern, target } }) => {
-        return { job: { pool: name, pattern }, target };
-      }),
-    );
   }
 
   async #start(): Promise<void> {
@@ -128,18 +115,21 @@ export class Service implements AsyncDisposable {
     const { log } = this.#options;
     process.umask(0o077);
     if (!hardenProcess()) log.warn('this system cannot be told to make no core dumps');
-    for (const { shared } of this.#pools) {
-      for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
-    }
+    const configured = this.#config.pools.map((pool) => sharePool(pool));
     this.#authRequired = requiredAuth(this.#config);
     if (http.tls !== undefined) this.#watchCertificate(http.tls);
     const on = await this.#listenOn();
-    const store = this.#startStoreThread();
+    const store = this.#startStoreThread(configured);
     this.#store = store;
     // They load while the store opens.
     const threads = Array.from({ length: http.threads }, () => this.#startHttpThread());
     const opened = await store.call('open', undefined);
     this.#before = opened.counters;
+    this.#setPools(opened.pools);
+    for (const { shared, status } of this.#pools) {
+      for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
+      if (status.status().paused) log.warn({ pool: shared.name }, 'the pool is paused');
+    }
     this.#ownToken.write(this.#config.store.directory);
     log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
     const ports = await Promise.all(threads.map((thread) => this.#listen(thread, on)));
@@ -218,7 +208,7 @@ export class Service implements AsyncDisposable {
     return { ...on, port: found };
   }
 
-  #startStoreThread(): Caller<StoreCalls> {
+  #startStoreThread(pools: readonly SharedPool[]): Caller<StoreCalls> {
     const { port1, port2 } = new MessageChannel();
     const { directory, sealingKey, retentionHours, durability } = this.#config.store;
     const worker = startThread(
@@ -229,7 +219,7 @@ export class Service implements AsyncDisposable {
         sealingKey,
         retentionHours,
         durability,
-        pools: this.#pools.map(({ shared }) => shared),
+        pools,
         health: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,
         port: port2,
@@ -247,7 +237,8 @@ export class Service implements AsyncDisposable {
       if (this.#stopping !== undefined) return;
       this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread ended'));
     });
-    return new Caller<StoreCalls>(port1, 'STORE_UNAVAILABLE');
+    const notices: MainNotices = { pools: (all) => this.#setPools(all) };
+    return new Caller<StoreCalls>(port1, 'STORE_UNAVAILABLE', notices);
   }
 
   #startHttpThread(): HttpThread {
@@ -257,7 +248,6 @@ export class Service implements AsyncDisposable {
       'http',
       new URL('./http/worker.ts', import.meta.url),
       {
-        pools: this.#pools.map(({ shared }) => shared),
         storeHealth: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,
         grinder: this.#board.buffer,
@@ -308,18 +298,28 @@ export class Service implements AsyncDisposable {
     return port;
   }
 
+  /** The steering forgets how they were consumed, which it learns anew in half a minute. */
+  #setPools(pools: readonly SharedPool[]): void {
+    const known = new Map(this.#pools.map((pool) => [pool.shared.name, pool]));
+    this.#pools = pools.map((shared) => known.get(shared.name) ?? served(shared));
+    this.#steering = new Steering(
+      pools.map(({ name, pattern }) => ({ job: { pool: name, pattern } })),
+    );
+  }
+
   /** Grinds for the pools that are short, and tells all threads how it goes. */
   #steer(): void {
     const grinder = this.#grinder!;
     const figures = this.#pools.map(({ status }) => {
-      const { available, leased, dispensed } = status.status();
-      return { stock: available + leased, dispensed };
+      const { available, leased, dispensed, target, paused } = status.status();
+      return { stock: available + leased, dispensed, target: paused ? 0 : target };
     });
     grinder.steer(this.#steering.next(figures, performance.now()));
     const { active, attemptsPerSecond } = grinder.stats();
     const rate = Math.round(attemptsPerSecond);
-    for (const [index, { shared, grinding }] of this.#pools.entries()) {
-      const isShort = figures[index]!.stock < shared.target && active > 0;
+    for (const [index, { grinding }] of this.#pools.entries()) {
+      const { stock, target } = figures[index]!;
+      const isShort = stock < target && active > 0;
       grinding.write({
         active: isShort ? 1 : 0,
         threads: isShort ? active : 0,
@@ -340,6 +340,14 @@ export class Service implements AsyncDisposable {
   async #saveCounters(): Promise<void> {
     await this.#store?.call('saveCounters', this.#counters()).catch(() => undefined);
   }
+}
+
+function served(shared: SharedPool): Served {
+  const none = (): never => {
+    throw new Error('the main thread dispenses nothing');
+  };
+  const status = new Pool(shared, { refill: none, prepare: none, record: none });
+  return { shared, status, grinding: grindingBoard(shared) };
 }
 
 function startThread(name: string, entry: URL, data: object, transfer: Transferable[]): Worker {

@@ -34,6 +34,7 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   dispense: async (args) => (await import('./dispense.ts')).dispense(args),
   import: async (args) => (await import('./import.ts')).importKeys(args),
   verify: async (args) => (await import('./verify.ts')).verify(args),
+  pool: async (args) => (await import('./pool.ts')).pool(args),
   token: async (args) => (await import('./token.ts')).token(args),
   bench: async (args) => (await import('./bench.ts')).bench(args),
 };

@@ -201,6 +201,36 @@ This says what it is. No server may hold it.
   --data DIR         the data directory (default: ./data)
 `,
   },
+  pool: {
+    summary: 'make, change, pause and delete pools, also while a server runs',
+    text: `usage: vanitypool pool create NAME --suffix PATTERN [options]
+       vanitypool pool list [--json]
+       vanitypool pool set NAME [--target N] [--ready N]
+       vanitypool pool pause NAME
+       vanitypool pool resume NAME
+       vanitypool pool delete NAME --burn NAME
+
+Pools that are made here are in the store and come back with every start. With a server running here
+it is asked, and serves them at once; without one the store in the data directory is changed. Pools
+of the configuration file are paused and resumed here, and changed there.
+
+${PATTERN_HELP}
+  --target N         grind until N addresses are there (default: 1000)
+  --ready N          keep at least N in memory (default: 256)
+  --ready-max N      create: at most N in memory, which takes 152 bytes each (default: 65536)
+  --handout KIND     create: secret (default), or sign-only: the server signs, secrets never leave
+  --sign-limit N     create: a sign-only address signs N times (default: 1)
+  --reuse-released   create: give addresses that a client held and gave back to others
+  --accepts-imports  create: "vanitypool import" may bring keypairs in
+  --burn NAME        delete: the name again. All that the pool has left is burned, for good; what
+                     has left stays in the audit, and the name stays that of its pattern
+${URL_HELP}
+  --json             print JSON
+
+A paused pool hands nothing out and is not ground for, also after a restart, until it is resumed.
+Example:  vanitypool pool create pump --suffix pump --target 500
+`,
+  },
   token: {
     summary: 'make, list and revoke tokens: who may ask the server for what',
     text: `usage: vanitypool token create --name NAME --scope SCOPE [options]

@@ -59,7 +59,7 @@ export class ServerClient {
 
   /** The body of a reply that says all is well: an object that has `key`. */
   async ask<T>(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     key: keyof T & string,
     body?: unknown,
@@ -72,7 +72,7 @@ export class ServerClient {
 
   /** Any reply whose body is a JSON object. */
   async send(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     body?: unknown,
   ): Promise<ServerAnswer> {

@@ -7,8 +7,6 @@ import { parseArgs } from 'node:util';
 import { type Config, loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
-import { shownDifficulty } from '../keypair/difficulty.ts';
-import { parsePattern } from '../keypair/pattern.ts';
 import { VERSION } from '../version.ts';
 import { formatCount, formatRate, formatSeconds, formatTable } from './format.ts';
 import { askOrLook } from './or-store.ts';
@@ -36,6 +34,7 @@ const BURNED: Readonly<Record<string, string>> = {
   crash: 'may have left a run that ended without its dispense journals',
   unsealable: 'cannot be unsealed',
   restored: 'may have left another copy of the store',
+  deleted: 'of a pool that was deleted',
 };
 
 const HEADINGS = [
@@ -81,27 +80,10 @@ async function reportOfServer(server: ServerClient): Promise<Report> {
 /** As a server would tell them that has not begun to serve. */
 async function reportOfStore(config: Config): Promise<Report> {
   const { poolsOffline } = await import('../offline.ts');
-  const pools = poolsOffline(config).map(({ counts, ...identity }): PoolView => {
-    const { name } = identity;
-    const { text, difficulty } = parsePattern(identity);
-    const configured = config.pools.find((pool) => pool.name === name);
-    return {
-      name,
-      pattern: text,
-      difficulty: shownDifficulty(difficulty),
-      keys: 'seed',
-      handout: 'secret',
-      target: configured?.target ?? 0,
-      ...counts,
-      ready: 0,
-      grinding: {
-        active: false,
-        threads: 0,
-        attemptsPerSecond: 0,
-        hitsPerSecond: 0,
-        etaSeconds: null,
-      },
-    };
+  const { storedPoolView } = await import('../http/views.ts');
+  const pools = poolsOffline(config).map((stored) => {
+    const configured = config.pools.find(({ name }) => name === stored.name);
+    return storedPoolView(stored, configured);
   });
   const { directory } = config.store;
   return { directory, version: VERSION, status: 'stopped', reasons: [], pools };
@@ -149,7 +131,11 @@ function burnedLines({ name, burnedBy = {} }: Report['pools'][number]): string[]
   );
 }
 
-function grinding({ grinding: { active, attemptsPerSecond, etaSeconds } }: PoolView): string {
+function grinding({
+  paused,
+  grinding: { active, attemptsPerSecond, etaSeconds },
+}: PoolView): string {
+  if (paused) return 'paused';
   if (!active) return '-';
   const eta = etaSeconds === null ? '' : `, full in ${formatSeconds(etaSeconds)}`;
   return `${formatRate(attemptsPerSecond)}${eta}`;

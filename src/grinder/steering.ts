@@ -15,13 +15,14 @@ import { PATTERNS_MAX } from './kernel.ts';
 
 export interface SteeredPool {
   readonly job: GrindJob;
-  readonly target: number;
 }
 
 /** Of one pool, now. */
 export interface PoolFigures {
   /** Addresses that it has left: available and leased. */
   readonly stock: number;
+  /** Ground for while its stock is smaller. */
+  readonly target: number;
   /** All that ever left it. */
   readonly dispensed: number;
 }
@@ -71,7 +72,7 @@ export class Steering {
   next(figures: readonly PoolFigures[], nowMs: number): GrindJob[] {
     this.#measure(figures, nowMs);
     if (nowMs - this.#turnAt >= TURN_MS) this.#turn(figures, nowMs);
-    const short = this.#order.filter((index) => figures[index]!.stock < this.#pools[index]!.target);
+    const short = this.#order.filter((index) => figures[index]!.stock < figures[index]!.target);
     const count = this.#isByNeed ? short.length : this.#sparse(short);
     return short.slice(0, count).map((index) => this.#pools[index]!.job);
   }

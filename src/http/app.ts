@@ -33,6 +33,7 @@ import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
 import { eventRoutes } from './routes/events.ts';
 import { importRoutes } from './routes/imports.ts';
+import { poolChangeRoutes } from './routes/pool-changes.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { reservationRoutes } from './routes/reservations.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -158,6 +159,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   serviceRoutes(app, deps);
   poolRoutes(app, deps);
+  poolChangeRoutes(app, deps);
   reservationRoutes(app, deps);
   signatureRoutes(app, deps);
   tokenRoutes(app, deps);

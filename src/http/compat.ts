@@ -1,6 +1,6 @@
 /**
  * The routes of vanitypool's ancestor with its exact envelope, for clients written against it.
- * They serve the pool named `pet`; without such a pool, or with `http.compat = false`, there are
+ * They serve the pool named `pet` (404 while there is none); with `http.compat = false` there are
  * none. Runs in the HTTP threads.
  *
  * The ancestor hands an address out on GET. So nothing here may answer HEAD by itself, and nothing
@@ -24,7 +24,6 @@ export function isCompatPath(path: string): boolean {
 }
 
 export function compatRoutes(app: App, deps: AppDeps): void {
-  if (!deps.pools.has(POOL)) return;
   const { version } = deps;
   const open = { exposeHeadRoute: false, schema: { hide: true } };
   const read = { ...open, config: { scope: 'read' } } as const;
@@ -93,10 +92,10 @@ function dispensedView({ id, address, secret, createdAt }: ReadyAddress) {
 }
 
 function statusView(pool: Pool) {
-  const { available, ready, grinding } = pool.status();
+  const { target, available, ready, grinding } = pool.status();
   return {
     total_addresses: available + ready,
-    pool_size: pool.shared.target,
+    pool_size: target,
     generation_active: grinding.active,
   };
 }

@@ -30,6 +30,7 @@ const POOL_GAUGES = {
   leased: 'Addresses claimed for hand-out; ready is part of them.',
   reserved: 'Addresses held for clients.',
   target: 'Grinding runs while available + leased is below it.',
+  paused: '1 while it is paused.',
 } as const;
 
 const TOTALS = {
@@ -80,7 +81,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
     for (const { shared, status } of [...pools.values()].map(snapshot)) {
       const labels = { pool: shared.name };
       for (const name of keys(POOL_TOTALS)) totalsOfPools[name].inc(labels, status[name]);
-      const figures = { ...status, target: shared.target };
+      const figures = { ...status, paused: Number(status.paused) };
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }
     const { attempts, hits, faults, restarts, threads, attemptsPerSecond } = grinder.read();

@@ -2,8 +2,37 @@
  * What the program knows, in the shapes that leave over HTTP. Pure; also the command line shows
  * these when it reads the store itself, so that both say the same.
  */
-import type { StoredToken } from '../store/store.ts';
-import type { TokenView } from './schemas.ts';
+import { shownDifficulty } from '../keypair/difficulty.ts';
+import { parsePattern } from '../keypair/pattern.ts';
+import type { StoredPool, StoredToken } from '../store/store.ts';
+import type { PoolView, TokenView } from './schemas.ts';
+
+/**
+ * A pool as a server would tell it that has not begun to serve. `settings`: of the configuration,
+ * where it stands there.
+ */
+export function storedPoolView(stored: StoredPool, settings = stored.settings): PoolView {
+  const { name, counts, isPaused } = stored;
+  const { text, difficulty } = parsePattern(stored);
+  return {
+    name,
+    pattern: text,
+    difficulty: shownDifficulty(difficulty),
+    keys: 'seed',
+    handout: settings?.handout ?? 'secret',
+    target: settings?.target ?? 0,
+    paused: isPaused,
+    ...counts,
+    ready: 0,
+    grinding: {
+      active: false,
+      threads: 0,
+      attemptsPerSecond: 0,
+      hitsPerSecond: 0,
+      etaSeconds: null,
+    },
+  };
+}
 
 export function tokenView(token: StoredToken): TokenView {
   const { name, scopes, pools, quota, createdAt, expiresAt, revokedAt, lastUsedAt } = token;

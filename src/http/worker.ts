@@ -14,8 +14,9 @@ import { grinderBoard, StoreHealth } from '../pool/health.ts';
 import { JournalWriter } from '../pool/journal.ts';
 import {
   type Connection,
+  type Hands,
   Pool,
-  type SharedPool,
+  type ServedPool,
   type StoreNotices,
   type StoreThreadCalls,
 } from '../pool/pool.ts';
@@ -42,7 +43,6 @@ const UNREAD_LOOK_MS = 5000;
 const UNREAD_LOOKS = 3;
 
 export interface HttpWorkerData {
-  readonly pools: readonly SharedPool[];
   readonly storeHealth: SharedArrayBuffer;
   readonly tallies: SharedArrayBuffer;
   readonly grinder: SharedArrayBuffer;
@@ -93,17 +93,22 @@ async function run(data: HttpWorkerData): Promise<void> {
     const detail = `${WAITING_MAX} requests wait for the store already`;
     throw new VanityError('OVERLOADED', detail, { retryAfterSeconds: 1 });
   };
-  const pools = new Map(
-    data.pools.map((shared) => [
-      shared.name,
-      new Pool(shared, {
-        refill: (pool, count) =>
-          store().call('refill', { pool, count }, { timeoutMs: REFILL_TIMEOUT_MS }),
-        prepare: (pool) => journals.get(pool)!.prepare(),
-        record: (pool, handOut) => journals.get(pool)!.write(handOut),
-      }),
-    ]),
-  );
+  const hands: Hands = {
+    refill: (pool, count) =>
+      store().call('refill', { pool, count }, { timeoutMs: REFILL_TIMEOUT_MS }),
+    prepare: (pool) => journals.get(pool)!.prepare(),
+    record: (pool, handOut) => journals.get(pool)!.write(handOut),
+  };
+  const pools = new Map<string, Pool>();
+  const add = ({ shared, journal }: ServedPool): void => {
+    if (journal !== undefined) journals.set(shared.name, new JournalWriter(journal));
+    pools.set(shared.name, new Pool(shared, hands));
+  };
+  const forget = (pool: string): void => {
+    pools.delete(pool);
+    journals.get(pool)?.close();
+    journals.delete(pool);
+  };
   const isCommitted = data.durability === 'committed';
   const dispense: Dispense = (pool, count, { receiver, token, isGone }) => {
     const quota = token?.quota;
@@ -143,10 +148,20 @@ async function run(data: HttpWorkerData): Promise<void> {
 
   const calls: HttpCalls = {
     async listen({ on, store: port, connection, ownToken }) {
-      for (const [pool, file] of connection.journals) journals.set(pool, new JournalWriter(file));
+      for (const served of connection.pools) add(served);
       access.setOwn(ownToken);
       access.setTokens(connection.tokens);
-      const notices: StoreNotices = { tokens: (list) => access.setTokens(list) };
+      const notices: StoreNotices = {
+        tokens: (list) => access.setTokens(list),
+        pools({ notice, added, removed }) {
+          if (added !== undefined) add(added);
+          if (removed !== undefined) forget(removed);
+          // A store thread that is gone waits for no answer.
+          store()
+            .call('heard', notice)
+            .catch(() => undefined);
+        },
+      };
       opened = new Caller<StoreThreadCalls>(port, 'STORE_UNAVAILABLE', notices);
       timers = [
         setInterval(() => void noteTokens(), NOTE_TOKENS_MS),

@@ -61,6 +61,11 @@ export class Board<F extends string> {
     }
   }
 
+  /** Any thread. One field, as it is now: a tenth of the cost of `read`. */
+  get(field: F): number {
+    return this.#load(field);
+  }
+
   #load(field: F): number {
     return Number(Atomics.load(this.#words, 1 + this.#fields.indexOf(field)));
   }

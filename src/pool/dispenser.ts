@@ -60,6 +60,12 @@ export class Dispenser {
     this.#pools.set(shared.name, new Pool(shared, { refill, prepare, record }));
   }
 
+  /** Of a pool that is deleted. Idempotency keys in flight end with its errors. */
+  remove(pool: string): void {
+    this.#pools.delete(pool);
+    for (const [id, served] of this.#served) if (served.pool === pool) this.#served.delete(id);
+  }
+
   /**
    * All `count` addresses or none. Errors: POOL_EMPTY, STORE_UNAVAILABLE, JOURNAL_UNAVAILABLE,
    * QUOTA_EXCEEDED, and with a key IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_EXPIRED.

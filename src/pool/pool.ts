@@ -41,6 +41,11 @@ const COUNT_FIELDS = [
   'position',
 ] as const;
 const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
+/** What changes at run time. `gate` is one of `GATE`. */
+const SETTINGS_FIELDS = ['target', 'ready', 'gate'] as const;
+
+/** Whether a pool hands out. */
+export const GATE = { open: 0, paused: 1, closed: 2 } as const;
 
 /** What all threads know and share of one pool; can be sent to a thread as it is. */
 export interface SharedPool {
@@ -54,24 +59,30 @@ export interface SharedPool {
   readonly reuseReleased: boolean;
   /** Whether keypairs that were not ground here may come in. */
   readonly acceptsImports: boolean;
-  readonly target: number;
-  readonly ready: number;
   readonly readyMax: number;
+  readonly settings: SharedArrayBuffer;
   readonly queue: SharedArrayBuffer;
   readonly counts: SharedArrayBuffer;
   readonly grinding: SharedArrayBuffer;
 }
 
+/** Written by the store thread. */
+export type SettingsBoard = Board<(typeof SETTINGS_FIELDS)[number]>;
 export type CountsBoard = Board<(typeof COUNT_FIELDS)[number]>;
 export type GrindingBoard = Board<(typeof GRINDING_FIELDS)[number]>;
 
 /** Room for the largest request that is allowed, however small `ready_max` is. */
 export const COUNT_MAX = 1000;
 
-/** Errors: those of `parsePattern`. */
-export function sharePool(config: PoolConfig): SharedPool {
+/**
+ * `position` is where the counters of the ready queue start: behind what the store has recorded of
+ * the pool in this epoch. Errors: those of `parsePattern`.
+ */
+export function sharePool(config: PoolConfig, position = 0): SharedPool {
   const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
   const { target, ready, readyMax } = config;
+  const settings = new Board(SETTINGS_FIELDS);
+  settings.write({ target, ready, gate: GATE.open });
   return {
     name,
     pattern: parsePattern(config),
@@ -80,13 +91,16 @@ export function sharePool(config: PoolConfig): SharedPool {
     signLimit,
     reuseReleased,
     acceptsImports,
-    target,
-    ready,
     readyMax,
-    queue: ReadyQueue.create(Math.max(readyMax, COUNT_MAX)).buffer,
+    settings: settings.buffer,
+    queue: ReadyQueue.create(Math.max(readyMax, COUNT_MAX), position).buffer,
     counts: new Board(COUNT_FIELDS).buffer,
     grinding: new Board(GRINDING_FIELDS).buffer,
   };
+}
+
+export function settingsBoard({ settings }: SharedPool): SettingsBoard {
+  return new Board(SETTINGS_FIELDS, settings);
 }
 
 export function countsBoard({ counts }: SharedPool): CountsBoard {
@@ -118,6 +132,16 @@ export type StoreThreadCalls = {
   sign(what: SigningOrder): Promise<Uint8Array>;
   /** Proved by the caller. Durable when it resolves. */
   import(order: ImportOrder): Promise<InsertReport>;
+  /** Errors: POOL_EXISTS, POOL_MISMATCH, POOL_LIMIT_REACHED, JOURNAL_UNAVAILABLE, of the pattern. */
+  createPool(config: PoolConfig): Promise<void>;
+  /** Errors: POOL_NOT_FOUND, POOL_CONFIGURED, CONFIG_INVALID. */
+  changePool(what: { pool: string; change: PoolChange }): Promise<void>;
+  /** Error: POOL_NOT_FOUND. */
+  pausePool(what: { pool: string; isPaused: boolean }): Promise<void>;
+  /** How many addresses were burned. Errors: POOL_NOT_FOUND, POOL_CONFIGURED. */
+  removePool(pool: string): Promise<number>;
+  /** The notice of this number has been acted on. */
+  heard(notice: number): void;
   tokens(): Promise<StoredToken[]>;
   createToken(token: NewToken): Promise<StoredToken>;
   revokeToken(name: string): Promise<StoredToken>;
@@ -153,9 +177,26 @@ export interface ImportOrder {
   readonly pool: string;
   readonly keypairs: readonly Uint8Array[];
 }
+/** What can be changed of a pool while it is served. */
+export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready'>>;
 
 /** What the store thread tells an HTTP thread by itself. */
-export type StoreNotices = { tokens(list: TokenList): void };
+export type StoreNotices = { tokens(list: TokenList): void; pools(change: PoolNotice): void };
+
+/** Of a change that the store thread waits for every HTTP thread to act on, and to say `heard`. */
+export interface PoolNotice {
+  readonly notice: number;
+  readonly added?: ServedPool;
+  /** The name of a pool that is gone. */
+  readonly removed?: string;
+}
+
+/** What a thread needs to hand a pool out. */
+export interface ServedPool {
+  readonly shared: SharedPool;
+  /** Made for this thread; undefined where all replies wait for the disk. */
+  readonly journal: JournalFile | undefined;
+}
 
 /** What tokens are to be checked by: those that are not revoked. */
 export interface TokenList {
@@ -164,10 +205,9 @@ export interface TokenList {
   readonly areAny: boolean;
 }
 
-/** What an HTTP thread begins with; changes of the tokens come as a notice. */
+/** What an HTTP thread begins with; changes come as notices. */
 export interface Connection {
-  /** Dispense journals that are made for it, by pool. */
-  readonly journals: ReadonlyMap<string, JournalFile>;
+  readonly pools: readonly ServedPool[];
   readonly tokens: TokenList;
 }
 
@@ -181,6 +221,8 @@ export interface Order {
 }
 
 export interface PoolStatus extends PoolCounts {
+  readonly target: number;
+  readonly paused: boolean;
   readonly ready: number;
   readonly grinding: {
     readonly active: boolean;
@@ -205,12 +247,15 @@ export interface Hands {
 const RETRY_AFTER_MAX = 3600;
 /** Seconds, while the rate of a grinder that has just begun is not known. */
 const RETRY_AFTER_SOON = 2;
+/** Somebody has to resume it. */
+const PAUSED_RETRY_SECONDS = 60;
 /** Refills that one request waits for: each finds the store with enough left, or ends it. */
 const REFILLS_MAX = 8;
 
 export class Pool {
   readonly shared: SharedPool;
   readonly #queue: ReadyQueue;
+  readonly #settings: SettingsBoard;
   readonly #counts: CountsBoard;
   readonly #grinding: GrindingBoard;
   readonly #hands: Hands;
@@ -218,16 +263,20 @@ export class Pool {
   constructor(shared: SharedPool, hands: Hands) {
     this.shared = shared;
     this.#queue = new ReadyQueue(shared.queue);
+    this.#settings = settingsBoard(shared);
     this.#counts = countsBoard(shared);
     this.#grinding = grindingBoard(shared);
     this.#hands = hands;
   }
 
   /**
-   * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. Error:
-   * JOURNAL_UNAVAILABLE; what was popped for the first request that it fails is given up.
+   * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. Errors:
+   * POOL_PAUSED, POOL_NOT_FOUND when it is being deleted, and JOURNAL_UNAVAILABLE: what was popped
+   * for the first request that it fails is given up.
    */
   pop(count: number, receiver: Receiver = NOBODY): ReadyAddress[] | undefined {
+    const gate = this.#settings.get('gate');
+    if (gate !== GATE.open) throw shut(this.shared.name, gate);
     this.#hands.prepare(this.shared.name);
     const addresses = this.#queue.pop(count);
     if (addresses !== undefined) {
@@ -240,7 +289,7 @@ export class Pool {
   /**
    * All `count` (1..COUNT_MAX) addresses or none, at once if they are ready. `isGone` tells that
    * nobody waits for them any more: then none is taken. Errors: POOL_EMPTY, STORE_UNAVAILABLE,
-   * JOURNAL_UNAVAILABLE, REQUEST_TIMEOUT when nobody waits.
+   * those of `pop`, REQUEST_TIMEOUT when nobody waits.
    */
   dispense(
     count: number,
@@ -279,12 +328,15 @@ export class Pool {
     }));
     const { position, ...counts } = figures;
     const unrecorded = (value.head - position) >>> 0;
+    const { target, gate } = this.#settings.read();
     const { active, threads, attemptsPerSecond } = this.#grinding.read();
     const hitsPerSecond = attemptsPerSecond / this.shared.pattern.difficulty;
-    const missing = Math.max(0, this.shared.target - counts.available - counts.leased + unrecorded);
+    const missing = Math.max(0, target - counts.available - counts.leased + unrecorded);
     const eta = hitsPerSecond > 0 ? Math.ceil(missing / hitsPerSecond) : null;
     return {
       ...counts,
+      target,
+      paused: gate === GATE.paused,
       leased: counts.leased - unrecorded,
       dispensed: counts.dispensed + unrecorded,
       ready: value.ready,
@@ -311,4 +363,10 @@ export class Pool {
       { retryAfterSeconds: Math.min(Math.max(seconds, 1), RETRY_AFTER_MAX) },
     );
   }
+}
+
+function shut(pool: string, gate: number): VanityError {
+  if (gate === GATE.closed) return new VanityError('POOL_NOT_FOUND', `pool ${pool}: is deleted`);
+  const detail = `pool ${pool}: paused; POST /v1/pools/${pool}/resume lets it go on`;
+  return new VanityError('POOL_PAUSED', detail, { retryAfterSeconds: PAUSED_RETRY_SECONDS });
 }

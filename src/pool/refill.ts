@@ -18,7 +18,13 @@ import { encodeBase58 } from '../keypair/address.ts';
 import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
 import type { LeasedAddress, PoolCounts, Store } from '../store/store.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
-import { type CountsBoard, countsBoard, type SharedPool } from './pool.ts';
+import {
+  type CountsBoard,
+  countsBoard,
+  type SettingsBoard,
+  type SharedPool,
+  settingsBoard,
+} from './pool.ts';
 import { isBefore, type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
 const TICK_MS = 25;
@@ -32,10 +38,21 @@ const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 5000;
 const STOP_TRIES = 10;
 const STOP_WAIT_MS = 500;
+const EMPTY_MAX = 1024;
 const SEED_BYTES = 32;
 
 /** Runs one piece of work after the other: the store takes one call at a time. */
 export type Exclusively = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** Runs each piece of work after the one before it has ended, whatever came of that one. */
+export function inTurn(): Exclusively {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  };
+}
 
 export interface RefillerOptions {
   readonly store: Store;
@@ -114,6 +131,26 @@ export class Refiller {
     if (this.#isBackingOff) throw unavailable();
   }
 
+  /**
+   * Deletes a pool that nobody pops from any more: what was popped is recorded, what could still
+   * leave is burned and wiped. Returns how many were burned. Errors: those of the store; then the
+   * pool is as it was.
+   */
+  remove(pool: string): Promise<number> {
+    const line = this.#lineOf(pool);
+    return this.#options.exclusively(async () => {
+      const handOuts = line.handOuts.take();
+      const head = line.queue.head;
+      const burned = await this.#options.store.removePool(pool, line.unrecorded(head), handOuts);
+      line.position = head;
+      line.available = 0;
+      line.handOuts.confirm();
+      this.#lines.delete(pool);
+      line.empty();
+      return burned;
+    });
+  }
+
   /** Position of the pool's queue before which every pop is recorded, with whom it went. */
   recordedBefore(pool: string): number {
     return this.#lineOf(pool).position;
@@ -182,6 +219,7 @@ export class Refiller {
     return exclusively(async () => {
       const count = line.begin();
       const pool = line.shared.name;
+      if (this.#lines.get(pool) !== line) return undefined; // deleted before its turn came
       // Before the head is read: then every record is of a pop that this turn covers.
       const handOuts = line.handOuts.take();
       const head = line.queue.head;
@@ -225,6 +263,7 @@ class Line {
   /** The turn that is asked for and has yet to begin, and for how many addresses. */
   nextTurn: Promise<VanityError | undefined> | undefined;
   wanted = 0;
+  readonly #settings: SettingsBoard;
   readonly #counts: CountsBoard;
   /** Of what is ready, told to requests since the last turn. */
   #promised = 0;
@@ -237,13 +276,15 @@ class Line {
     this.shared = shared;
     this.handOuts = handOuts;
     this.queue = new ReadyQueue(shared.queue);
+    this.#settings = settingsBoard(shared);
     this.#counts = countsBoard(shared);
     this.position = this.queue.head;
     this.#measuredHead = this.position;
   }
 
   get goal(): number {
-    const { ready, readyMax } = this.shared;
+    const { readyMax } = this.shared;
+    const ready = this.#settings.get('ready');
     return Math.min(Math.max(Math.ceil(this.#demand * DEMAND_SECONDS), ready), readyMax);
   }
 
@@ -303,7 +344,8 @@ class Line {
 
   /** Wipes what was ready. No consumer is left. */
   empty(): void {
-    this.queue.pop(this.queue.size);
+    // A pop makes texts of all that it takes.
+    while (this.queue.size > 0) this.queue.pop(Math.min(this.queue.size, EMPTY_MAX));
     this.queue.wipe();
   }
 }

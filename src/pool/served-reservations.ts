@@ -38,6 +38,10 @@ export class ServedReservations {
     this.#pools.set(shared.name, shared);
   }
 
+  remove(pool: string): void {
+    this.#pools.delete(pool);
+  }
+
   start(): void {
     this.#timer = setInterval(() => void this.#expire(), EXPIRE_EVERY_MS);
   }

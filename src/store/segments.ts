@@ -11,7 +11,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
 export type State = 'available' | 'leased' | 'reserved' | 'dispensed' | 'burned';
-export type BurnCause = 'crash' | 'unsealable' | 'restored' | 'released' | 'expired';
+export type BurnCause = 'crash' | 'unsealable' | 'restored' | 'released' | 'expired' | 'deleted';
 
 /** Neighbouring addresses of one pool, both ends included. */
 export interface Range {
@@ -63,6 +63,8 @@ const SQL = {
       AND (left.state, left.epoch, left.lease, left.cause, left.is_destroyed)
         = (right.state, right.epoch, right.lease, right.cause, right.is_destroyed)
       AND (left.state = 'leased' OR left.changed_at / 1000 = right.changed_at / 1000)`,
+  living: `SELECT first, last, state FROM segments
+    WHERE pool_id = :pool AND state IN ('available', 'leased', 'reserved') ORDER BY first`,
   remove: `DELETE FROM segments WHERE pool_id = :pool AND first = :at`,
   holding: `SELECT state, epoch, is_destroyed FROM segments
     WHERE pool_id = :pool AND first <= :seq ORDER BY first DESC LIMIT 1`,
@@ -119,6 +121,17 @@ export class Segments {
   dispense(pool: number, count: number, epoch: number, at: number): number {
     const ranges = this.oldest(pool, 'leased', count);
     for (const range of ranges) this.change(pool, range, 'leased', { to: 'dispensed', epoch, at });
+    return total(ranges);
+  }
+
+  /** All addresses that could still leave are given up; returns how many there were. */
+  burnAll(pool: number, burned: Extract<Change, { to: 'burned' }>): number {
+    const ranges = this.#statements.living.all({ pool }).map(({ first, last, state }) => ({
+      first: Number(first),
+      last: Number(last),
+      state: state as State,
+    }));
+    for (const { state, ...range } of ranges) this.change(pool, range, state, burned);
     return total(ranges);
   }
 

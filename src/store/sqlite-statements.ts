@@ -4,8 +4,9 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Durability } from '../config.ts';
+import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
-import type { PoolCounts, StoredPool } from './store.ts';
+import type { PoolCounts, PoolIdentity, PoolSettings, StoredPool } from './store.ts';
 
 const SQL = {
   meta: 'SELECT store_id, sealing_key, next_id, epoch, durability, place FROM meta',
@@ -21,10 +22,16 @@ const SQL = {
   dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
   addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
   pools: 'SELECT * FROM pools ORDER BY id',
-  pool: 'SELECT * FROM pools WHERE name = ?',
+  pool: 'SELECT * FROM pools WHERE name = ? AND removed_at IS NULL',
+  anyPool: 'SELECT * FROM pools WHERE name = ?',
   poolOf: 'SELECT * FROM pools WHERE id = ?',
   advance: 'UPDATE pools SET position = position + ? WHERE id = ?',
   addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
+  setPool: `UPDATE pools SET settings = ?2, is_paused = ?3, removed_at = NULL
+    WHERE id = ?1 AND (settings, is_paused, removed_at) IS NOT (?2, ?3, NULL)`,
+  removePool: 'UPDATE pools SET settings = NULL, is_paused = 0, removed_at = ? WHERE id = ?',
+  endReservations: `UPDATE reservations SET ended_at = ?, outcome = 'released'
+    WHERE pool_id = ? AND ended_at IS NULL`,
   addAddress: `INSERT INTO addresses
       (id, pool_id, seq, key_hash, data_key_id, sealed, origin, created_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key_hash) DO NOTHING`,
@@ -66,6 +73,9 @@ export interface PoolRow extends PoolCounts {
   readonly ignore_case: number;
   readonly position: number;
   readonly keys: KeyType;
+  readonly settings: string | null;
+  readonly is_paused: number;
+  readonly removed_at: number | null;
 }
 
 export function metaOf(statements: Statements): MetaRow {
@@ -77,11 +87,42 @@ export function poolRows(statements: Statements): PoolRow[] {
 }
 
 export function storedPool(row: PoolRow): StoredPool {
-  const { name, prefix, suffix, keys } = row;
-  return { name, prefix, suffix, ignoreCase: row.ignore_case === 1, keys, counts: countsOf(row) };
+  const { name, prefix, suffix, keys, position, settings } = row;
+  return {
+    name,
+    prefix,
+    suffix,
+    ignoreCase: row.ignore_case === 1,
+    keys,
+    counts: countsOf(row),
+    settings: settings === null ? undefined : (JSON.parse(settings) as PoolSettings),
+    isPaused: row.is_paused === 1,
+    isRemoved: row.removed_at !== null,
+    position,
+  };
 }
 
 export function countsOf(row: PoolRow): PoolCounts {
   const { available, leased, reserved, dispensed, burned, ground, imported } = row;
   return { available, leased, reserved, dispensed, burned, ground, imported };
+}
+
+/** Inside a transaction of the caller. Error: POOL_MISMATCH. */
+export function definePool(
+  { anyPool, addPool, setPool }: Statements,
+  identity: PoolIdentity,
+  settings: PoolSettings | undefined,
+): StoredPool {
+  const { name, prefix, suffix, ignoreCase, keys } = identity;
+  if (anyPool.get(name) === undefined) addPool.run(name, prefix, suffix, Number(ignoreCase), keys);
+  const row = anyPool.get(name) as unknown as PoolRow;
+  const stored = storedPool(row);
+  for (const field of ['prefix', 'suffix', 'ignoreCase', 'keys'] as const) {
+    if (stored[field] === identity[field]) continue;
+    const [was, is] = [stored[field], identity[field]].map((value) => JSON.stringify(value));
+    const message = `pool ${name}: made with ${field} ${was}, not ${is}; give the other its own name`;
+    throw new VanityError('POOL_MISMATCH', message);
+  }
+  setPool.run(row.id, settings === undefined ? null : JSON.stringify(settings), row.is_paused);
+  return storedPool(anyPool.get(name) as unknown as PoolRow);
 }

@@ -30,6 +30,7 @@ import { sealingKeyOf } from './sqlite-sealing.ts';
 import { SqliteSignatures } from './sqlite-signatures.ts';
 import {
   countsOf,
+  definePool,
   metaOf,
   type PoolRow,
   poolRows,
@@ -49,6 +50,7 @@ import {
   type Origin,
   type PoolCounts,
   type PoolIdentity,
+  type PoolSettings,
   type Recover,
   type Recovered,
   type ReservationStore,
@@ -165,24 +167,31 @@ class SqliteStore implements Store {
     return this.#call(() => poolRows(this.#statements).map(storedPool));
   }
 
-  definePool(identity: PoolIdentity): Promise<StoredPool> {
-    const { name, prefix, suffix, ignoreCase, keys } = identity;
-    return this.#call(() =>
-      this.#transaction(() => {
-        const { pool, addPool } = this.#statements;
-        if (pool.get(name) === undefined) {
-          addPool.run(name, prefix, suffix, Number(ignoreCase), keys);
-        }
-        const stored = storedPool(this.#poolRow(name));
-        for (const field of ['prefix', 'suffix', 'ignoreCase', 'keys'] as const) {
-          if (stored[field] === identity[field]) continue;
-          const [was, is] = [stored[field], identity[field]].map((value) => JSON.stringify(value));
-          const message = `pool ${name}: made with ${field} ${was}, not ${is}; give the other its own name`;
-          throw new VanityError('POOL_MISMATCH', message);
-        }
-        return stored;
-      }),
-    );
+  definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
+    return this.#write(() => definePool(this.#statements, identity, settings));
+  }
+
+  changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
+    return this.#write(() => {
+      const { id, settings, is_paused } = this.#poolRow(name);
+      const changed = change.settings && JSON.stringify(change.settings);
+      this.#statements.setPool.run(id, changed ?? settings, Number(change.isPaused ?? is_paused));
+    });
+  }
+
+  removePool(name: string, popped = 0, handOuts = NO_HAND_OUTS): Promise<number> {
+    return this.#write(() => {
+      const { epoch } = this;
+      const pool = this.#poolRow(name);
+      this.#record(pool, popped, handOuts);
+      const at = Date.now();
+      this.#handOuts.takeBack(pool.id, epoch, pool.position + popped);
+      const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
+      const count = this.#segments.burnAll(pool.id, burned);
+      this.#statements.endReservations.run(at, pool.id);
+      this.#statements.removePool.run(at, pool.id);
+      return count;
+    });
   }
 
   insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
@@ -230,29 +239,23 @@ class SqliteStore implements Store {
   }
 
   addJournal(pool: string, number: number): Promise<void> {
-    return this.#call(() =>
-      this.#transaction(() => {
-        this.#statements.addJournal.run(number, this.#poolRow(pool).id);
-      }),
-    );
+    return this.#write(() => {
+      this.#statements.addJournal.run(number, this.#poolRow(pool).id);
+    });
   }
 
   removeJournals(numbers: readonly number[]): Promise<void> {
-    return this.#call(() =>
-      this.#transaction(() => {
-        for (const number of numbers) this.#statements.removeJournal.run(number);
-      }),
-    );
+    return this.#write(() => {
+      for (const number of numbers) this.#statements.removeJournal.run(number);
+    });
   }
 
   returnLease(name: string): Promise<number> {
-    return this.#call(() =>
-      this.#transaction(() => {
-        const { id, position } = this.#poolRow(name);
-        this.#handOuts.takeBack(id, this.epoch, position);
-        return this.#segments.changeAll(id, 'leased', { to: 'available' });
-      }),
-    );
+    return this.#write(() => {
+      const { id, position } = this.#poolRow(name);
+      this.#handOuts.takeBack(id, this.epoch, position);
+      return this.#segments.changeAll(id, 'leased', { to: 'available' });
+    });
   }
 
   counts(pool: string): Promise<PoolCounts> {
@@ -276,13 +279,11 @@ class SqliteStore implements Store {
   }
 
   saveCounters(counters: Counters): Promise<void> {
-    return this.#call(() =>
-      this.#transaction(() => {
-        for (const [name, value] of Object.entries(counters)) {
-          this.#statements.saveCounter.run(name, value);
-        }
-      }),
-    );
+    return this.#write(() => {
+      for (const [name, value] of Object.entries(counters)) {
+        this.#statements.saveCounter.run(name, value);
+      }
+    });
   }
 
   async close(): Promise<void> {
@@ -376,6 +377,10 @@ class SqliteStore implements Store {
     } catch (cause) {
       throw storeError(cause, this.#path, 'running');
     }
+  }
+
+  #write<T>(work: () => T): Promise<T> {
+    return this.#call(() => this.#transaction(work));
   }
 
   /** Only while this is the store that was opened, and no other epoch has begun in it. */

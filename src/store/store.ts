@@ -16,6 +16,7 @@
  * Addresses of one pool are leased oldest first, and `leased` ones become `dispensed` in the order
  * in which they were leased: the lease of an epoch is therefore a range, whatever its size.
  */
+import type { PoolConfig } from '../config.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import type { KnownToken } from '../token.ts';
 
@@ -30,6 +31,9 @@ export interface PoolIdentity {
   readonly ignoreCase: boolean;
   readonly keys: KeyType;
 }
+
+/** What a pool that was made at run time comes back with. */
+export type PoolSettings = Omit<PoolConfig, keyof PoolIdentity>;
 
 /** A key that a grinder found or somebody brought, proved by `node:crypto` before it comes here. */
 export interface Hit {
@@ -61,6 +65,13 @@ export interface PoolCounts {
 
 export interface StoredPool extends PoolIdentity {
   readonly counts: PoolCounts;
+  /** Undefined for one that stands in the configuration, or did. */
+  readonly settings: PoolSettings | undefined;
+  readonly isPaused: boolean;
+  /** Deleted: its name and its history are kept. */
+  readonly isRemoved: boolean;
+  /** Recorded by turns of this epoch: where the counters of its ready queue start. */
+  readonly position: number;
 }
 
 export interface InsertReport {
@@ -235,11 +246,27 @@ export interface Store extends AsyncDisposable {
   readonly reservations: ReservationStore;
   readonly signatures: SignatureStore;
 
-  /** Every pool that the store knows, configured or not. */
+  /** Every pool that the store knows, configured or not, deleted ones too. */
   pools(): Promise<StoredPool[]>;
 
-  /** Makes the pool if there is none of that name. POOL_MISMATCH if it has another identity. */
-  definePool(identity: PoolIdentity): Promise<StoredPool>;
+  /**
+   * Makes the pool, or brings back the one of that name; with `settings` if it does not stand in
+   * the configuration. POOL_MISMATCH if it has another identity.
+   */
+  definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool>;
+
+  /** What is given changes. Error: POOL_NOT_FOUND. */
+  changePool(
+    name: string,
+    change: { readonly settings?: PoolSettings; readonly isPaused?: boolean },
+  ): Promise<void>;
+
+  /**
+   * Deletes the pool, in one transaction: the `popped` oldest leased addresses are recorded with
+   * `handOuts` as by a turn, then all that could still leave is burned, what is held for clients
+   * too. Returns how many that were. Errors: POOL_NOT_FOUND, RangeError as of `turn`.
+   */
+  removePool(name: string, popped?: number, handOuts?: HandOuts): Promise<number>;
 
   /**
    * Seals and inserts all hits, at most 65,536, in one transaction. POOL_NOT_FOUND if one names

@@ -6,35 +6,33 @@
  * the other. An error without a code ends the thread and with it the server: what the store and
  * the queues then hold cannot be trusted, and the next start burns what may have left.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Durability } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import { Dispenser } from '../pool/dispenser.ts';
-import { UnrecordedHandOuts } from '../pool/hand-outs.ts';
 import { StoreHealth } from '../pool/health.ts';
-import { type JournalFile, JournalWriter } from '../pool/journal.ts';
 import { Journals, recoverIn } from '../pool/journals.ts';
 import type { Connection, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
-import { ReadyQueue } from '../pool/ready-queue.ts';
-import { type Exclusively, Refiller } from '../pool/refill.ts';
+import { PoolJournals } from '../pool/pool-journals.ts';
+import { inTurn, Refiller } from '../pool/refill.ts';
+import { ServedPools } from '../pool/served-pools.ts';
 import { ServedReservations } from '../pool/served-reservations.ts';
 import { ServedTokens } from '../pool/served-tokens.ts';
 import { Tallies } from '../pool/tallies.ts';
-import { answer } from '../port.ts';
+import { answer, notify } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
 import { openSqliteStore } from './sqlite.ts';
-import type { Counters, HandOut, Hit, InsertReport, Origin, Store } from './store.ts';
+import type { Counters, Hit, InsertReport, Origin, Store } from './store.ts';
 
 const DESTROY_EVERY_MS = 10_000;
-const DROP_EVERY_MS = 200;
 
 export interface StoreWorkerData {
   readonly directory: string;
   readonly sealingKey: string;
   readonly retentionHours: number;
   readonly durability: Durability;
+  /** Of the configuration. */
   readonly pools: readonly SharedPool[];
   readonly health: SharedArrayBuffer;
   readonly tallies: SharedArrayBuffer;
@@ -47,6 +45,7 @@ export interface OpenReport {
   readonly id: string;
   readonly epoch: number;
   readonly counters: Counters;
+  readonly pools: readonly SharedPool[];
 }
 
 /** What the main thread may ask. */
@@ -60,6 +59,9 @@ export type StoreCalls = {
   /** After the last request is answered. */
   stop(counters: Counters): Promise<void>;
 };
+
+/** What the main thread is told: every pool there is, after one came or went. */
+export type MainNotices = { pools(pools: readonly SharedPool[]): void };
 
 if (parentPort !== null) {
   const data = workerData as StoreWorkerData;
@@ -76,7 +78,8 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller, dispenser, reservations, tokens } = opened();
+      const { refiller, dispenser, reservations, pools, tokens } = opened();
+      const thread = pools.connect(port);
       const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
         dispense: (order) => dispenser.dispense(order).catch(refuse),
@@ -85,6 +88,11 @@ if (parentPort !== null) {
         dispenseReservation: (which) => reservations.dispense(which).catch(refuse),
         releaseReservation: (which) => reservations.release(which).catch(refuse),
         sign: (order) => reservations.sign(order).catch(refuse),
+        createPool: (config) => pools.create(config).catch(refuse),
+        changePool: ({ pool, change }) => pools.change(pool, change).catch(refuse),
+        pausePool: ({ pool, isPaused }) => pools.pause(pool, isPaused).catch(refuse),
+        removePool: (pool) => pools.remove(pool).catch(refuse),
+        heard: thread.heard,
         tokens: () => tokens.all().catch(refuse),
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
@@ -98,10 +106,7 @@ if (parentPort !== null) {
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
       };
       answer(port, threadCalls, die);
-      const journals = await opened().addJournals();
-      // The thread has ended, or closes its journals in the same breath.
-      port.once('close', () => void opened().dropJournals(journals).catch(die));
-      return { journals, tokens: await tokens.follow(port) };
+      return { pools: await thread.pools, tokens: await tokens.follow(port) };
     },
     stop: async (counters) => served?.stop(counters),
   };
@@ -117,15 +122,8 @@ class ServedStore {
   readonly dispenser: Dispenser;
   readonly tokens: ServedTokens;
   readonly reservations: ServedReservations;
+  readonly pools: ServedPools;
   readonly #store: Store;
-  readonly #durability: Durability;
-  readonly #journals: Journals;
-  #journalCount = 0;
-  #isStopping = false;
-  readonly #pools: SharedPool[] = [];
-  readonly #handOuts = new Map<string, UnrecordedHandOuts>();
-  /** Of this thread, by pool. */
-  readonly #writers = new Map<string, JournalWriter>();
   readonly #retentionMs: number;
   readonly #exclusively = inTurn();
   readonly #log: Log;
@@ -146,18 +144,8 @@ class ServedStore {
     });
     try {
       const served = new ServedStore(store, data);
-      for (const shared of data.pools) {
-        const { name, pattern, keys } = shared;
-        const { prefix, suffix, ignoreCase } = pattern;
-        const { counts } = await store.definePool({ name, prefix, suffix, ignoreCase, keys });
-        const handOuts = new UnrecordedHandOuts();
-        served.#pools.push(shared);
-        served.#handOuts.set(name, handOuts);
-        served.refiller.add(shared, counts, handOuts);
-        served.dispenser.add(shared);
-        served.reservations.add(shared);
-      }
-      await served.#start(directory);
+      await served.pools.open(data.pools);
+      served.#start(directory);
       return served;
     } catch (error) {
       await store.close();
@@ -167,11 +155,10 @@ class ServedStore {
 
   private constructor(store: Store, data: StoreWorkerData) {
     this.#store = store;
-    this.#journals = new Journals(store.id, data.directory);
+    const journals = new Journals(store.id, data.directory);
     // What they said is in the store.
-    this.#journals.removeAll();
-    this.#journals.removeOrphans();
-    this.#durability = data.durability;
+    journals.removeAll();
+    journals.removeOrphans();
     this.#retentionMs = data.retentionHours * 3_600_000;
     this.#log = createLog('store', data.logLevel, data.isPretty);
     this.#health = new StoreHealth(data.health);
@@ -199,22 +186,25 @@ class ServedStore {
       refiller: this.refiller,
       durability: data.durability,
       windowMs: this.#retentionMs,
-      prepare: (pool) => {
-        if (data.durability === 'committed') this.refiller.assertWorks();
-        else this.#writers.get(pool)!.prepare();
-      },
-      record: (pool, handOut) => this.#record(pool, handOut),
+      prepare: (pool) => this.pools.prepare(pool),
+      record: (pool, handOut) => this.pools.record(pool, handOut),
       onRepeat: () => tallies.countRepeat(),
+    });
+    const common = { store, exclusively: this.#exclusively };
+    const areNeeded = data.durability !== 'committed';
+    this.pools = new ServedPools({
+      ...common,
+      journals: new PoolJournals({ ...common, journals, areNeeded }),
+      refiller: this.refiller,
+      parts: [this.dispenser, this.reservations],
+      onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
     });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
     }
   }
 
-  async #start(directory: string): Promise<void> {
-    for (const [pool, journal] of await this.addJournals()) {
-      this.#writers.set(pool, new JournalWriter(journal));
-    }
+  #start(directory: string): void {
     this.refiller.start();
     this.reservations.start();
     // What a start cannot wait for; damage that it finds stays until the next one.
@@ -225,21 +215,28 @@ class ServedStore {
 
   async report(): Promise<OpenReport> {
     const { id, epoch } = this.#store;
-    return { id, epoch, counters: await this.#exclusively(() => this.#store.counters()) };
+    const counters = await this.#exclusively(() => this.#store.counters());
+    return { id, epoch, counters, pools: this.pools.all };
   }
 
   insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
     return this.#exclusively(async () => {
       try {
-        const report = await this.#store.insert(hits, origin);
-        for (const pool of new Set(hits.map((hit) => hit.pool))) {
+        // A pool that is deleted takes none of what was on its way.
+        const wanted = hits.filter(({ pool }) => this.pools.has(pool));
+        if (origin === 'imported' && wanted.length < hits.length) {
+          throw new VanityError('POOL_NOT_FOUND', 'the pool is deleted; nothing came in');
+        }
+        const report = await this.#store.insert(wanted, origin);
+        for (const pool of new Set(wanted.map((hit) => hit.pool))) {
           this.refiller.publish(pool, await this.#store.counts(pool));
         }
         this.#tally.inserts++;
         this.#note('insert', undefined);
         return report;
       } catch (error) {
-        if (error instanceof VanityError) this.#note('insert', error);
+        const isOfStore = error instanceof VanityError && error.code !== 'POOL_NOT_FOUND';
+        if (isOfStore) this.#note('insert', error);
         throw error;
       } finally {
         for (const { keypair } of hits) keypair.fill(0);
@@ -260,77 +257,15 @@ class ServedStore {
     });
   }
 
-  /** For one more thread that hands out, a journal of each pool; none if all replies wait for the disk. */
-  async addJournals(): Promise<ReadonlyMap<string, JournalFile>> {
-    const files = new Map<string, JournalFile>();
-    if (this.#durability === 'committed') return files;
-    for (const shared of this.#pools) {
-      files.set(shared.name, await this.#exclusively(() => this.#addJournal(shared)));
-    }
-    return files;
-  }
-
-  /** A journal exists before the store counts on it. */
-  async #addJournal({ name, queue }: SharedPool): Promise<JournalFile> {
-    const number = this.#journalCount + 1;
-    let journal: JournalFile;
-    try {
-      const records = new ReadyQueue(queue).capacity;
-      journal = this.#journals.create(this.#store.epoch, number, records);
-    } catch (cause) {
-      const detail = `${this.#journals.directory}: ${(cause as Error).message}`;
-      throw new VanityError('JOURNAL_UNAVAILABLE', detail, { cause });
-    }
-    await this.#store.addJournal(name, number);
-    this.#journalCount = number;
-    this.#handOuts.get(name)!.follow(journal);
-    return journal;
-  }
-
-  /** Of a thread that is gone, when all that they say is recorded. */
-  async dropJournals(journals: ReadonlyMap<string, JournalFile>): Promise<void> {
-    while (!(await this.#exclusively(() => this.#dropped([...journals])))) {
-      await sleep(DROP_EVERY_MS, undefined, { ref: false });
-    }
-  }
-
-  /** A journal is counted out before it is removed. */
-  async #dropped(journals: readonly [pool: string, JournalFile][]): Promise<boolean> {
-    // All of them are removed in the end.
-    if (this.#isStopping) return true;
-    const isPending = journals.some(([pool, file]) => this.#handOuts.get(pool)!.isPendingIn(file));
-    if (isPending) return false;
-    try {
-      await this.#store.removeJournals(journals.map(([, { number }]) => number));
-    } catch (error) {
-      if (error instanceof VanityError) return false;
-      throw error;
-    }
-    for (const [pool, file] of journals) {
-      this.#handOuts.get(pool)!.unfollow(file);
-      this.#journals.removeOne(this.#store.epoch, file.number);
-    }
-    return true;
-  }
-
-  /** Of what this thread popped. */
-  #record(pool: string, handOut: HandOut): void {
-    const isAwaited = this.#durability === 'committed' || handOut.reservation !== undefined;
-    if (isAwaited) this.#handOuts.get(pool)!.note(handOut);
-    else this.#writers.get(pool)!.write(handOut);
-  }
-
   async stop(counters: Counters): Promise<void> {
-    this.#isStopping = true;
     clearInterval(this.#destroyer);
     this.reservations.stop();
     this.#check?.stop();
     try {
+      await this.pools.stop();
       await this.refiller.stop();
       await this.saveCounters(counters);
-      for (const writer of this.#writers.values()) writer.close();
-      for (const handOuts of this.#handOuts.values()) handOuts.close();
-      this.#journals.remove();
+      this.pools.close();
     } finally {
       await this.#exclusively(() => this.#store.close());
     }
@@ -363,16 +298,6 @@ class ServedStore {
     }
     this.#health.write(this.#failure, this.#tally);
   }
-}
-
-/** Runs each piece of work after the one before it has ended, whatever came of that one. */
-function inTurn(): Exclusively {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const result = last.then(work);
-    last = result.catch(() => undefined);
-    return result;
-  };
 }
 
 /** To a request a store that is full, locked or damaged is one that is not to be had now. */

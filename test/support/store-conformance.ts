@@ -276,8 +276,10 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     test('a pool is made once, and never with another pattern', async () => {
       await using subject = await open();
       await subject.insert(1);
-      const { counts, ...identity } = await subject.store.definePool(poolNamed('pet'));
+      const { counts, settings, isPaused, isRemoved, position, ...identity } =
+        await subject.store.definePool(poolNamed('pet'));
       assert.deepEqual(identity, poolNamed('pet'));
+      assert.deepEqual([settings, isPaused, isRemoved, position], [undefined, false, false, 0]);
       assert.equal(counts.ground, 1);
       const others = [{ prefix: 'a' }, { suffix: 'pump' }, { ignoreCase: true }] as const;
       for (const other of others) {

@@ -239,7 +239,7 @@ test('unknown pools, routes and methods', async () => {
   assert.equal(wrong.headers.allow, 'POST');
   const put = await app.inject({ method: 'PUT', url: '/v1/pools', headers: LOCAL });
   assertProblem(put, 'METHOD_NOT_ALLOWED', /not PUT/);
-  assert.equal(put.headers.allow, 'GET, HEAD');
+  assert.equal(put.headers.allow, 'GET, HEAD, POST');
 });
 
 test('only programs of this machine are served', async () => {
@@ -299,6 +299,7 @@ test('a pool tells its exact figures', async () => {
     keys: 'seed',
     handout: 'secret',
     target: 1000,
+    paused: false,
     available: 7,
     ready: 2,
     leased: 2,
@@ -360,7 +361,9 @@ test('the OpenAPI document names every route of version 1, and /docs reads it', 
     '/v1/pools/{pool}',
     '/v1/pools/{pool}/addresses/{address}/signatures',
     '/v1/pools/{pool}/dispense',
+    '/v1/pools/{pool}/pause',
     '/v1/pools/{pool}/reservations',
+    '/v1/pools/{pool}/resume',
     '/v1/reservations/{reservation}',
     '/v1/reservations/{reservation}/dispense',
     '/v1/tokens',

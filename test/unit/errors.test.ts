@@ -43,9 +43,8 @@ test('the table of docs/http-api.md has every code that HTTP answers, with its s
   assert.deepEqual(sorted(rows), sorted(expected));
 });
 
-/** The rest stop a start or a command; no route of this version takes a pattern. */
+/** The rest stop a start or a command. */
 function isAnswered(code: ErrorCode): boolean {
-  if (code.startsWith('PATTERN_')) return false;
   return ERRORS[code].status !== 500 || code === 'INTERNAL';
 }
 

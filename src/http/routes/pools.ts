@@ -127,7 +127,7 @@ export function addressJson(ready: ReadyAddress, withSecret: boolean): string {
 }
 
 export function poolView(pool: Pool): PoolView {
-  const { name, pattern, target, handout } = pool.shared;
+  const { name, pattern, handout } = pool.shared;
   const { grinding, ...figures } = pool.status();
   return {
     name,
@@ -135,7 +135,6 @@ export function poolView(pool: Pool): PoolView {
     difficulty: shownDifficulty(pattern.difficulty),
     keys: 'seed',
     handout,
-    target,
     ...figures,
     grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },
   };

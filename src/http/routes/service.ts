@@ -74,8 +74,9 @@ export function stateOf(pools: Iterable<Pool>, { failure }: StoreHealth): Status
   const reasons: string[] = failure === undefined ? [] : [failure];
   let canServe = false;
   for (const pool of pools) {
-    const { ready, available } = pool.status();
-    if (ready > 0 || (available > 0 && failure === undefined)) canServe = true;
+    const { paused, ready, available } = pool.status();
+    if (paused) reasons.push(`POOL_PAUSED: ${pool.shared.name}`);
+    else if (ready > 0 || (available > 0 && failure === undefined)) canServe = true;
     else reasons.push(`${available > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${pool.shared.name}`);
   }
   if (!canServe) return { status: 'unavailable', reasons };

@@ -40,6 +40,12 @@ CREATE TABLE pools (
   imported INTEGER NOT NULL DEFAULT 0 CHECK (imported >= 0),
   -- Recorded by turns of this epoch: the position of the ready queue, which counts from 0.
   position INTEGER NOT NULL DEFAULT 0 CHECK (position >= 0),
+  -- Of a pool made while a server ran: a JSON object (store.ts, PoolSettings). NULL: the pool
+  -- stands in the configuration, or did.
+  settings TEXT,
+  is_paused INTEGER NOT NULL DEFAULT 0 CHECK (is_paused IN (0, 1)),
+  -- Milliseconds since 1970; then nothing of it is left to hand out.
+  removed_at INTEGER CHECK (removed_at IS NULL OR available + leased + reserved = 0),
   CHECK (available + leased + reserved + dispensed + burned = ground + imported)
 ) STRICT;
 
@@ -85,7 +91,8 @@ CREATE TABLE segments (
   -- Milliseconds since 1970, exact to the second and never too early; 0 for available.
   changed_at INTEGER NOT NULL,
   -- Why it is burned: 'crash' (the run that leased it died), 'unsealable', 'restored' (it may have
-  -- left another copy of the store), 'released' or 'expired' (a client that held it has seen it).
+  -- left another copy of the store), 'released' or 'expired' (a client that held it has seen it),
+  -- 'deleted' (with its pool).
   cause TEXT NOT NULL CHECK ((cause <> '') = (state = 'burned')),
   is_destroyed INTEGER NOT NULL DEFAULT 0
     CHECK (is_destroyed = 0 OR (is_destroyed = 1 AND state IN ('dispensed', 'burned'))),

@@ -1,0 +1,197 @@
+/**
+ * `vanitypool pool create | list | set | pause | resume | delete`: by the running server, or in the
+ * store when none runs; then the next server takes it up.
+ */
+import { parseArgs } from 'node:util';
+import { type Config, readPool, type Settings } from '../config.ts';
+import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
+import type { PoolList, PoolView } from '../http/schemas.ts';
+import type { StoredPool } from '../store/store.ts';
+import { formatCount, formatTable } from './format.ts';
+import { readWhole, usage } from './options.ts';
+import { askOrLook } from './or-store.ts';
+
+const VERBS = ['create', 'list', 'set', 'pause', 'resume', 'delete'];
+const HEADINGS = ['pool', 'pattern', 'target', 'available', 'dispensed', 'burned', 'state'];
+const COMMON = { url: { type: 'string' }, json: { type: 'boolean' } } as const;
+const SIZES = { target: { type: 'string' }, ready: { type: 'string' } } as const;
+
+export async function pool(args: string[]): Promise<number> {
+  const [verb, ...rest] = args;
+  if (verb === 'create') return create(rest);
+  if (verb === 'list') return list(rest);
+  if (verb === 'set') return set(rest);
+  if (verb === 'pause') return pause(rest, true);
+  if (verb === 'resume') return pause(rest, false);
+  if (verb === 'delete') return remove(rest);
+  const what = verb === undefined ? 'what?' : JSON.stringify(verb);
+  throw usage(`pool: ${what}; ${VERBS.slice(0, -1).join(', ')} or ${VERBS.at(-1)}`);
+}
+
+async function create(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      ...COMMON,
+      ...SIZES,
+      suffix: { type: 'string' },
+      prefix: { type: 'string' },
+      'ignore-case': { type: 'boolean' },
+      'ready-max': { type: 'string' },
+      handout: { type: 'string' },
+      'sign-limit': { type: 'string' },
+      'reuse-released': { type: 'boolean' },
+      'accepts-imports': { type: 'boolean' },
+    },
+  });
+  const name = oneName('create', positionals);
+  const given = {
+    name,
+    suffix: values.suffix,
+    prefix: values.prefix,
+    ignoreCase: values['ignore-case'],
+    target: readSize('--target', values.target),
+    ready: readSize('--ready', values.ready),
+    readyMax: readSize('--ready-max', values['ready-max']),
+    handout: values.handout as NewPoolBody['handout'],
+    signLimit: readSize('--sign-limit', values['sign-limit']),
+    reuseReleased: values['reuse-released'],
+    acceptsImports: values['accepts-imports'],
+  };
+  const settings: Settings = {
+    name,
+    suffix: given.suffix,
+    prefix: given.prefix,
+    ignore_case: given.ignoreCase,
+    target: given.target,
+    ready: given.ready,
+    ready_max: given.readyMax,
+    handout: given.handout,
+    sign_limit: given.signLimit,
+    reuse_released: given.reuseReleased,
+    accepts_imports: given.acceptsImports,
+  };
+  // What is not allowed is told in the words of the configuration, whoever makes the pool.
+  const config = readPool(settings, `pools.${name}.`);
+  const made = await askOrLook(
+    values.url,
+    (server) => server.ask<PoolView>('POST', '/v1/pools', 'pattern', given),
+    async (configuration) => {
+      const { createPoolOffline } = await import('../offline.ts');
+      return viewOf(configuration, await createPoolOffline(configuration, config));
+    },
+  );
+  return tell(made, values.json, `made, ${made.pattern}`);
+}
+
+async function list(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: COMMON });
+  const { pools } = await askOrLook(
+    values.url,
+    (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
+    async (config): Promise<PoolList> => {
+      const { poolsOffline } = await import('../offline.ts');
+      const stored = poolsOffline(config);
+      return { pools: await Promise.all(stored.map((one) => viewOf(config, one))) };
+    },
+  );
+  const text = values.json
+    ? `${JSON.stringify({ pools })}\n`
+    : formatTable([HEADINGS, ...pools.map(row)], 2);
+  process.stdout.write(text);
+  return 0;
+}
+
+async function set(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...COMMON, ...SIZES },
+  });
+  const name = oneName('set', positionals);
+  const target = readSize('--target', values.target);
+  const ready = readSize('--ready', values.ready);
+  if (target === undefined && ready === undefined) {
+    throw usage('pool set: nothing to set; give --target N, --ready N or both');
+  }
+  const change = { ...(target !== undefined && { target }), ...(ready !== undefined && { ready }) };
+  const changed = await askOrLook(
+    values.url,
+    (server) => server.ask<PoolView>('PATCH', pathOf(name), 'pattern', change),
+    async (config) => {
+      const { changePoolOffline } = await import('../offline.ts');
+      return viewOf(config, await changePoolOffline(config, name, change));
+    },
+  );
+  return tell(changed, values.json, `target ${formatCount(changed.target)}`);
+}
+
+async function pause(args: string[], isPaused: boolean): Promise<number> {
+  const verb = isPaused ? 'pause' : 'resume';
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: COMMON });
+  const name = oneName(verb, positionals);
+  const view = await askOrLook(
+    values.url,
+    (server) => server.ask<PoolView>('POST', `${pathOf(name)}/${verb}`, 'pattern'),
+    async (config) => {
+      const { pausePoolOffline } = await import('../offline.ts');
+      return viewOf(config, await pausePoolOffline(config, name, isPaused));
+    },
+  );
+  return tell(view, values.json, isPaused ? 'paused' : 'resumed');
+}
+
+async function remove(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...COMMON, burn: { type: 'string' } },
+  });
+  const name = oneName('delete', positionals);
+  if (values.burn !== name) {
+    throw usage(`pool delete: burns all that the pool has left; to say so, give --burn ${name}`);
+  }
+  const removed = await askOrLook(
+    values.url,
+    (server) => server.ask<PoolRemoved>('DELETE', pathOf(name), 'burned', { burn: name }),
+    async (config): Promise<PoolRemoved> => {
+      const { removePoolOffline } = await import('../offline.ts');
+      return { name, burned: await removePoolOffline(config, name) };
+    },
+  );
+  return tell(removed, values.json, `deleted, ${formatCount(removed.burned)} burned`);
+}
+
+function tell(view: { name: string }, asJson: boolean | undefined, words: string): number {
+  process.stdout.write(`${asJson ? JSON.stringify(view) : `pool ${view.name}: ${words}`}\n`);
+  return 0;
+}
+
+async function viewOf(config: Config, stored: StoredPool): Promise<PoolView> {
+  const { storedPoolView } = await import('../http/views.ts');
+  return storedPoolView(
+    stored,
+    config.pools.find(({ name }) => name === stored.name),
+  );
+}
+
+function row({ name, pattern, target, available, dispensed, burned, ...pool }: PoolView): string[] {
+  const figures = [target, available, dispensed, burned].map(formatCount);
+  const state = pool.grinding.active ? 'grinding' : '-';
+  return [name, pattern, ...figures, pool.paused ? 'paused' : state];
+}
+
+function pathOf(name: string): string {
+  return `/v1/pools/${encodeURIComponent(name)}`;
+}
+
+function oneName(verb: string, [name, ...more]: readonly string[]): string {
+  if (name !== undefined && more.length === 0) return name;
+  throw usage(`pool ${verb}: which one? give one NAME`);
+}
+
+/** The configuration says what is allowed beyond a whole number. */
+function readSize(flag: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : readWhole(flag, text, 1, 100_000_000);
+}

@@ -1,0 +1,114 @@
+/**
+ * Pools at run time, for the command line and for programs that manage the server. Runs in the HTTP
+ * threads; the store thread makes each change, and answers when every HTTP thread has seen it.
+ */
+import { type PoolConfig, readPool } from '../../config.ts';
+import { VanityError } from '../../errors.ts';
+import { mayUse } from '../access.ts';
+import { NewPoolBody, PoolChangeBody, PoolRemovalBody, PoolRemoved } from '../admin-schemas.ts';
+import type { App, AppDeps } from '../app.ts';
+import { PoolParams, PoolView, ProblemView } from '../schemas.ts';
+import { poolFor, poolView } from './pools.ts';
+
+export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
+  app.post(
+    '/v1/pools',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        summary: 'Make a pool',
+        description: 'It is served by every thread before this is answered, and after a restart.',
+        tags: ['pools'],
+        body: NewPoolBody,
+        response: { 201: PoolView, default: ProblemView },
+      },
+    },
+    async ({ body, token }, reply) => {
+      const { name } = body;
+      if (!mayUse(token, name)) {
+        const detail = `pool ${name}: the token is for some pools alone, and this is none of them`;
+        throw new VanityError('SCOPE_REQUIRED', detail);
+      }
+      await store().call('createPool', configOf(body));
+      reply.code(201).header('location', `/v1/pools/${name}`);
+      return poolView(poolFor(token, pools, name));
+    },
+  );
+
+  app.patch(
+    '/v1/pools/:pool',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        summary: 'Change a pool that was made here',
+        description: 'Not one of the configuration file. The pattern of a pool never changes.',
+        tags: ['pools'],
+        params: PoolParams,
+        body: PoolChangeBody,
+        response: { 200: PoolView, default: ProblemView },
+      },
+    },
+    async ({ params, body, token }) => {
+      const pool = poolFor(token, pools, params.pool);
+      await store().call('changePool', { pool: params.pool, change: body });
+      return poolView(pool);
+    },
+  );
+
+  for (const [verb, isPaused] of [
+    ['pause', true],
+    ['resume', false],
+  ] as const) {
+    app.post(
+      `/v1/pools/:pool/${verb}`,
+      {
+        config: { scope: 'admin' },
+        schema: {
+          summary: isPaused ? 'Hand nothing out and grind nothing for it' : 'Go on',
+          description:
+            'Also for pools of the configuration file, and until the other is asked for.',
+          tags: ['pools'],
+          params: PoolParams,
+          response: { 200: PoolView, default: ProblemView },
+        },
+      },
+      async ({ params, token }) => {
+        const pool = poolFor(token, pools, params.pool);
+        await store().call('pausePool', { pool: params.pool, isPaused });
+        return poolView(pool);
+      },
+    );
+  }
+
+  app.delete(
+    '/v1/pools/:pool',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        summary: 'Delete a pool, and burn all that it has left',
+        description: 'Not one of the configuration file. What has left stays in the audit.',
+        tags: ['pools'],
+        params: PoolParams,
+        body: PoolRemovalBody,
+        response: { 200: PoolRemoved, default: ProblemView },
+      },
+    },
+    async ({ params: { pool }, body, token }): Promise<PoolRemoved> => {
+      // Also one that is not served: it stood in the configuration once.
+      if (!mayUse(token, pool)) poolFor(token, pools, pool);
+      if (body.burn !== pool) {
+        throw new VanityError('BODY_INVALID', `burn: allowed: the name of the pool, "${pool}"`);
+      }
+      return { name: pool, burned: await store().call('removePool', pool) };
+    },
+  );
+}
+
+/** The keys of a body are those of the file in another spelling. */
+function configOf(body: NewPoolBody): PoolConfig {
+  const keys = Object.entries(body).map(([key, value]) => [
+    key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    value,
+  ]);
+  return readPool(Object.fromEntries(keys), `pools.${body.name}.`);
+}

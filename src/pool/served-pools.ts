@@ -1,0 +1,331 @@
+/**
+ * The pools of a running server: those of the configuration, and those that are made, changed,
+ * paused and deleted while it runs. Runs in the store thread; one change at a time.
+ *
+ * Every HTTP thread acts on a change before the call that made it is answered. So a pool that was
+ * made is found by whatever request comes next, on any thread, and nothing leaves a paused or a
+ * deleted one after the answer. Where the order matters:
+ *
+ *   make     1 the store knows it   2 a journal for each thread   3 the threads know it
+ *   delete   1 the gate is closed in shared memory   2 the threads have seen it: no pop is under way
+ *            3 one transaction records what was popped and burns the rest   4 the threads forget it
+ *
+ * A crash before step 3 of a deletion leaves the pool, one after it does not; a pool is there from
+ * its step 1 on. When step 3 fails, the gate is opened again.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config.ts';
+import { VanityError } from '../errors.ts';
+import { parsePattern } from '../keypair/pattern.ts';
+import { notify } from '../port.ts';
+import type { HandOut, PoolIdentity, PoolSettings, Store, StoredPool } from '../store/store.ts';
+import { UnrecordedHandOuts } from './hand-outs.ts';
+import { JournalWriter } from './journal.ts';
+import {
+  GATE,
+  type PoolChange,
+  type PoolNotice,
+  type ServedPool,
+  type SharedPool,
+  type StoreNotices,
+  settingsBoard,
+  sharePool,
+} from './pool.ts';
+import type { FollowedJournal, PoolJournals } from './pool-journals.ts';
+import { type Exclusively, inTurn, type Refiller } from './refill.ts';
+
+/** What hands out of pools in this thread. */
+interface Part {
+  add(shared: SharedPool): void;
+  remove(pool: string): void;
+}
+
+export interface ServedPoolsOptions {
+  readonly store: Store;
+  readonly exclusively: Exclusively;
+  readonly journals: PoolJournals;
+  readonly refiller: Refiller;
+  readonly parts: readonly Part[];
+  /** After a pool came or went. */
+  readonly onChange: (pools: readonly SharedPool[]) => void;
+}
+
+interface Entry {
+  readonly shared: SharedPool;
+  /** Undefined for one that stands in the configuration. */
+  config: PoolConfig | undefined;
+  readonly handOuts: UnrecordedHandOuts;
+  /** Of this thread. */
+  readonly journal: FollowedJournal | undefined;
+  readonly writer: JournalWriter | undefined;
+}
+
+export class ServedPools {
+  readonly #options: ServedPoolsOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #threads = new Set<HttpThread>();
+  readonly #oneAtATime = inTurn();
+
+  constructor(options: ServedPoolsOptions) {
+    this.#options = options;
+  }
+
+  get all(): SharedPool[] {
+    return [...this.#entries.values()].map(({ shared }) => shared);
+  }
+
+  has(pool: string): boolean {
+    return this.#entries.has(pool);
+  }
+
+  /** Those of the configuration, then those that the store remembers. Errors: POOL_MISMATCH, as of `create`. */
+  async open(configured: readonly SharedPool[]): Promise<void> {
+    const { store } = this.#options;
+    const stored = new Map<string, StoredPool>();
+    for (const { name, keys, pattern } of configured) {
+      const { prefix, suffix, ignoreCase } = pattern;
+      stored.set(name, await store.definePool({ name, prefix, suffix, ignoreCase, keys }));
+    }
+    for (const shared of configured) await this.#serve(shared, stored.get(shared.name)!);
+    for (const pool of await store.pools()) {
+      const config = configOf(pool);
+      if (config !== undefined) await this.#serve(sharePool(config), pool, config);
+    }
+  }
+
+  /** Before this thread pops. Errors: JOURNAL_UNAVAILABLE, STORE_UNAVAILABLE. */
+  prepare(pool: string): void {
+    const { writer } = this.#entries.get(pool)!;
+    if (writer === undefined) this.#options.refiller.assertWorks();
+    else writer.prepare();
+  }
+
+  /** Of what this thread popped, where a turn does not know it by itself. */
+  record(pool: string, handOut: HandOut): void {
+    const { writer, handOuts } = this.#entries.get(pool)!;
+    if (writer === undefined || handOut.reservation !== undefined) handOuts.note(handOut);
+    else writer.write(handOut);
+  }
+
+  /** For one more HTTP thread; `heard` takes its word that it acted on a notice. */
+  connect(port: MessagePort): {
+    pools: Promise<ServedPool[]>;
+    heard: (notice: number) => void;
+  } {
+    const thread = new HttpThread(port);
+    const pools = this.#oneAtATime(async () => {
+      const served: ServedPool[] = [];
+      for (const entry of this.#entries.values()) served.push(await this.#give(thread, entry));
+      if (!thread.isGone) this.#threads.add(thread);
+      return served;
+    });
+    // The thread has ended, or closes its journals in the same breath.
+    port.once('close', () => {
+      this.#threads.delete(thread);
+      thread.leave();
+      const dropped = this.#oneAtATime(async () => [...thread.journals.values()]);
+      void dropped.then((journals) => this.#options.journals.drop(journals));
+    });
+    return { pools, heard: (notice) => thread.heard(notice) };
+  }
+
+  create(config: PoolConfig): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const { store, exclusively } = this.#options;
+      const { name } = config;
+      if (this.has(name)) throw poolExists(name);
+      if (this.#entries.size >= POOLS_MAX) throw poolLimit(name);
+      parsePattern(config);
+      const { identity, settings } = parts(config);
+      const stored = await exclusively(() => store.definePool(identity, settings));
+      // From here on it comes with the next start; asked again, this goes on.
+      await this.#serve(sharePool(config, stored.position), stored, config);
+      this.#options.onChange(this.all);
+    });
+  }
+
+  change(name: string, change: PoolChange): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const { store, exclusively } = this.#options;
+      const entry = this.#entryOf(name);
+      if (entry.config === undefined) throw poolConfigured(name);
+      const config = { ...entry.config, ...change };
+      assertReadyFits(config, `pool ${name}: `);
+      const { settings } = parts(config);
+      await exclusively(() => store.changePool(name, { settings }));
+      entry.config = config;
+      settingsBoard(entry.shared).write(change);
+    });
+  }
+
+  pause(name: string, isPaused: boolean): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const { store, exclusively } = this.#options;
+      const { shared } = this.#entryOf(name);
+      await exclusively(() => store.changePool(name, { isPaused }));
+      settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
+      await this.#tell(() => ({}));
+    });
+  }
+
+  /** How many addresses were burned. */
+  remove(name: string): Promise<number> {
+    return this.#oneAtATime(async () => {
+      const { store, exclusively, refiller, parts: others, journals } = this.#options;
+      const entry = this.#entries.get(name);
+      // One that stood in the configuration once, or that could not be served.
+      if (entry === undefined) return exclusively(() => store.removePool(name));
+      if (entry.config === undefined) throw poolConfigured(name);
+      const settings = settingsBoard(entry.shared);
+      const gate = settings.get('gate');
+      settings.write({ gate: GATE.closed });
+      await this.#tell(() => ({}));
+      let burned: number;
+      try {
+        burned = await refiller.remove(name);
+      } catch (error) {
+        settings.write({ gate });
+        throw error;
+      }
+      this.#entries.delete(name);
+      for (const part of others) part.remove(name);
+      this.#options.onChange(this.all);
+      await this.#tell(() => ({ removed: name }));
+      entry.writer?.close();
+      const gone = [entry.journal, ...[...this.#threads].map((thread) => thread.take(name))];
+      void journals.drop(gone.filter((journal) => journal !== undefined));
+      return burned;
+    });
+  }
+
+  /** After the last change. */
+  async stop(): Promise<void> {
+    this.#options.journals.stop();
+    await this.#oneAtATime(async () => undefined);
+  }
+
+  /** After the last turn. */
+  close(): void {
+    for (const { writer, handOuts } of this.#entries.values()) {
+      writer?.close();
+      handOuts.close();
+    }
+    this.#options.journals.remove();
+  }
+
+  async #serve(shared: SharedPool, { isPaused }: StoredPool, config?: PoolConfig): Promise<void> {
+    const { store, exclusively, journals, refiller, parts: others } = this.#options;
+    const { name } = shared;
+    const handOuts = new UnrecordedHandOuts();
+    const given = new Map<HttpThread, ServedPool>();
+    let journal: FollowedJournal | undefined;
+    try {
+      journal = await journals.add(shared, handOuts);
+      for (const thread of this.#threads) {
+        given.set(thread, await this.#give(thread, { shared, handOuts }));
+      }
+      const counts = await exclusively(() => store.counts(name));
+      settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
+      const writer = journal && new JournalWriter(journal.file);
+      refiller.add(shared, counts, handOuts);
+      this.#entries.set(name, { shared, config, handOuts, journal, writer });
+    } catch (error) {
+      const made = [journal, ...[...given.keys()].map((thread) => thread.take(name))];
+      void journals.drop(made.filter((one) => one !== undefined));
+      throw error;
+    }
+    for (const part of others) part.add(shared);
+    await this.#tell((thread) => {
+      const added = given.get(thread);
+      return added === undefined ? {} : { added };
+    });
+  }
+
+  async #give(
+    thread: HttpThread,
+    { shared, handOuts }: Pick<Entry, 'shared' | 'handOuts'>,
+  ): Promise<ServedPool> {
+    const journal = await this.#options.journals.add(shared, handOuts);
+    if (journal !== undefined) thread.journals.set(shared.name, journal);
+    return { shared, journal: journal?.file };
+  }
+
+  async #tell(say: (thread: HttpThread) => Omit<PoolNotice, 'notice'>): Promise<void> {
+    await Promise.all([...this.#threads].map((thread) => thread.tell(say(thread))));
+  }
+
+  #entryOf(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry;
+    throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
+  }
+}
+
+/** As far as this thread knows it. */
+class HttpThread {
+  /** By pool. */
+  readonly journals = new Map<string, FollowedJournal>();
+  isGone = false;
+  readonly #port: MessagePort;
+  readonly #unheard = new Map<number, () => void>();
+  #notices = 0;
+
+  constructor(port: MessagePort) {
+    this.#port = port;
+  }
+
+  /** Resolves when the thread has acted on it, or is gone. */
+  tell(change: Omit<PoolNotice, 'notice'>): Promise<void> {
+    if (this.isGone) return Promise.resolve();
+    const notice = ++this.#notices;
+    return new Promise((resolve) => {
+      this.#unheard.set(notice, resolve);
+      notify<StoreNotices, 'pools'>(this.#port, 'pools', { notice, ...change });
+    });
+  }
+
+  heard(notice: number): void {
+    this.#unheard.get(notice)?.();
+    this.#unheard.delete(notice);
+  }
+
+  leave(): void {
+    this.isGone = true;
+    for (const resolve of this.#unheard.values()) resolve();
+    this.#unheard.clear();
+  }
+
+  /** Its journal of a pool, which it writes no more. */
+  take(pool: string): FollowedJournal | undefined {
+    const journal = this.journals.get(pool);
+    this.journals.delete(pool);
+    return journal;
+  }
+}
+
+/** The settings of a pool that was made at run time, and is not deleted. */
+export function configOf(stored: StoredPool): PoolConfig | undefined {
+  const { name, prefix, suffix, ignoreCase, settings, isRemoved } = stored;
+  if (settings === undefined || isRemoved) return undefined;
+  return { name, prefix, suffix, ignoreCase, keys: 'seed', ...settings };
+}
+
+/** What never changes of a pool, and what may. */
+export function parts(config: PoolConfig): { identity: PoolIdentity; settings: PoolSettings } {
+  const { name, prefix, suffix, ignoreCase, keys, ...settings } = config;
+  return { identity: { name, prefix, suffix, ignoreCase, keys }, settings };
+}
+
+export function poolExists(name: string): VanityError {
+  return new VanityError('POOL_EXISTS', `pool ${name}: there is one of this name`);
+}
+
+export function poolLimit(name: string): VanityError {
+  const detail = `pool ${name}: a server has at most ${POOLS_MAX} pools; delete one first`;
+  return new VanityError('POOL_LIMIT_REACHED', detail);
+}
+
+export function poolConfigured(name: string): VanityError {
+  const detail = `pool ${name}: stands in the configuration; change it there and start anew`;
+  return new VanityError('POOL_CONFIGURED', detail);
+}
