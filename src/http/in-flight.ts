@@ -17,7 +17,7 @@ interface Latest {
 
 export class InFlight {
   readonly #latest = new Map<Socket, Latest>();
-  /** At the last look: replies that were begun and not taken, and for how many looks. */
+  /** At the last look: replies of which something waits to be taken, and for how many looks. */
   #unread: ReadonlyMap<ServerResponse, number> = new Map();
 
   constructor(server: Server) {
@@ -40,13 +40,13 @@ export class InFlight {
   }
 
   /**
-   * Cuts connections whose client has not taken a reply for as many looks as this since it was
-   * begun: whoever reads a byte now and then is cut, too. A file is not even ended by then.
+   * Cuts connections whose client has left something of one reply untaken at more looks in a row than
+   * this: whoever reads a byte now and then is cut, too. A stream of events that is read leaves none.
    */
   cutUnread(looks: number): void {
     const unread = new Map<ServerResponse, number>();
     for (const [socket, { reply }] of this.#latest) {
-      if (!reply.headersSent || reply.writableFinished) continue;
+      if (reply.writableLength === 0) continue;
       const seen = (this.#unread.get(reply) ?? 0) + 1;
       if (seen > looks) socket.destroy();
       else unread.set(reply, seen);

@@ -62,6 +62,27 @@ test('auth.required says it for good', () => {
   assert.equal(never.check(HOST, 'read'), undefined);
 });
 
+test('a page of the server itself is no foreign one, with TLS neither', () => {
+  const page = (scheme: string) => {
+    const origin = `${scheme}://${HOST.host}`;
+    return { ...HOST, origin, referer: `${origin}/docs` };
+  };
+  for (const [isEncrypted, own, other] of [
+    [false, 'http', 'https'],
+    [true, 'https', 'http'],
+  ] as const) {
+    const access = new Access('auto', isEncrypted);
+    assert.equal(access.check(page(own), 'dispense'), undefined);
+    const { host, origin, referer } = page(other);
+    for (const headers of [
+      { host, origin },
+      { host, referer },
+    ]) {
+      assert.throws(() => access.check(headers, 'dispense'), { code: 'FOREIGN_REQUEST' });
+    }
+  }
+});
+
 test('a token does what its scopes say, and nothing more', () => {
   const access = new Access('auto');
   const { text, token } = made(['read']);
