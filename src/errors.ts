@@ -45,6 +45,7 @@ export const ERRORS = {
   IDEMPOTENCY_IN_FLIGHT: kind(409, 'A request with this idempotency key is being answered', true),
   SIGN_LIMIT_REACHED: kind(409, 'The address has signed as often as its pool allows'),
   HANDOUT_MISMATCH: kind(409, 'The pool hands its addresses out in another way'),
+  BACKUP_RUNNING: kind(409, 'Another backup is being made or sent', true),
   IMPORTS_REFUSED: kind(409, 'The pool takes no imports'),
   RESERVATION_OVER: kind(410, 'The reservation does not hold any more'),
   IDEMPOTENCY_EXPIRED: kind(410, 'The reply to this idempotency key is kept no longer'),

@@ -15,12 +15,20 @@ import { readyAddress } from './pool/refill.ts';
 import { configOf, parts, poolConfigured, poolExists, poolLimit } from './pool/served-pools.ts';
 import { holdDataDirectory, storeFileOf } from './store/data-directory.ts';
 import { openSqliteStore } from './store/sqlite.ts';
-import { type AuditedAddress, AuditReader, isSettled } from './store/sqlite-audit.ts';
-import { type BackupOptions, backupStore } from './store/sqlite-backup.ts';
+import { AuditReader, isSettled } from './store/sqlite-audit.ts';
+import { type BackupOptions, backupStore, receiveBackup } from './store/sqlite-backup.ts';
 import { type Adoption, adoptStore, assertPlaceOf } from './store/sqlite-place.ts';
 import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
-import type { InsertReport, LeasedAddress, Store, StoredPool, TokenStore } from './store/store.ts';
+import type {
+  AuditedAddress,
+  FoundAddress,
+  InsertReport,
+  LeasedAddress,
+  Store,
+  StoredPool,
+  TokenStore,
+} from './store/store.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
@@ -75,6 +83,16 @@ export function backupOffline(
   options: BackupOptions,
 ): Promise<void> {
   return backupStore(directory, file, options);
+}
+
+/** Keeps a backup that a server sends, `size` bytes, as a new file. Errors: those of `receiveBackup`. */
+export function keepBackup(
+  source: AsyncIterable<Uint8Array>,
+  size: number,
+  file: string,
+  options: BackupOptions,
+): Promise<void> {
+  return receiveBackup(source, size, file, options);
 }
 
 /** Makes the store out of a backup; what became of its addresses, by pool. */
@@ -155,19 +173,7 @@ export function burnedOffline({ store: { directory } }: Config): ReturnType<type
   return readBurned(directory);
 }
 
-/** An address that left or was given up, as a list has it (store/dispensed-list.ts). */
-export interface AuditLine {
-  readonly id: number;
-  readonly address: string | null;
-  readonly pool: string;
-  readonly state: AuditedAddress['state'];
-  /** RFC 3339, UTC. */
-  readonly at: string;
-  readonly token: string | null;
-  /** 64 hexadecimal digits. */
-  readonly idempotencyKeyHash: string | null;
-  readonly cause: string | null;
-}
+export type { BackupOptions };
 
 export interface AuditFilter {
   readonly pool?: string | undefined;
@@ -218,14 +224,22 @@ export class OfflineAudit implements AsyncDisposable {
   }
 
   /** By id. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE; the reason of `signal`. */
-  async *pages(filter: AuditFilter, signal: AbortSignal): AsyncGenerator<AuditLine[]> {
+  async *pages(
+    filter: AuditFilter,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly AuditedAddress[]> {
     for (let after: number | undefined = 0; after !== undefined; ) {
       const page = await this.#reader.page({ after, limit: AUDIT_PAGE, ...filter });
-      yield page.addresses.map(lineOf);
+      yield page.addresses;
       after = page.next;
       await nextTurn();
       signal.throwIfAborted();
     }
+  }
+
+  /** By its public key, 32 bytes. */
+  find(publicKey: Uint8Array): FoundAddress | undefined {
+    return this.#reader.find(publicKey);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -258,28 +272,6 @@ function assertOwner(directory: string): void {
   if (owner === process.getuid!()) return;
   const message = `${directory}: the store is that of user ${owner}; run this as that user`;
   throw new VanityError('DATA_NOT_WRITABLE', message);
-}
-
-function lineOf({
-  id,
-  address,
-  pool,
-  state,
-  at,
-  token,
-  keyHash,
-  cause,
-}: AuditedAddress): AuditLine {
-  return {
-    id,
-    address: address ?? null,
-    pool,
-    state,
-    at: new Date(at).toISOString(),
-    token: token ?? null,
-    idempotencyKeyHash: keyHash === undefined ? null : Buffer.from(keyHash).toString('hex'),
-    cause: cause ?? null,
-  };
 }
 
 /** They are of runs that the store knows nothing of, or whose leases are burned. */

@@ -1,6 +1,6 @@
 /**
  * `vanitypool audit`: what left the store or was given up, from the data directory, while a server
- * runs or not. Standard output gets a table, or the list that `restore --dispensed` reads; written as
+ * runs or not, or from a server elsewhere; or what became of one address. Standard output gets a table, or the list that `restore --dispensed` reads; written as
  * it is read, so its memory does not grow with the store. SIGINT and SIGTERM end it with 130, and
  * the list without its last line, which no restore takes. A second one exits at once.
  */
@@ -8,8 +8,12 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
-import { type AuditFilter, type AuditLine, OfflineAudit } from '../offline.ts';
+import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
+import { addressView, auditEntry } from '../http/views.ts';
+import { decodeBase58, isAddress } from '../keypair/address.ts';
+import { type AuditFilter, OfflineAudit } from '../offline.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
+import { addressOfServer, serverAudit } from './server-audit.ts';
 
 const CLEAR_LINE = '\r\x1b[K';
 const HEADINGS = ['time', 'pool', 'id', 'address', 'state', 'token', 'key', 'cause'];
@@ -29,24 +33,74 @@ export async function audit(args: string[]): Promise<number> {
     options: {
       pool: { type: 'string' },
       since: { type: 'string' },
+      address: { type: 'string' },
+      url: { type: 'string' },
       json: { type: 'boolean' },
       config: { type: 'string' },
       data: { type: 'string' },
     },
   });
-  const { pool, json = false, data, config: file } = values;
+  const { pool, address, url, json = false, data, config: file } = values;
   const filter = { pool, since: readTime(values.since) };
   const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
   const config = loadConfig({ flags, env: process.env, file });
   const signal = interruptible();
+  const isOne = address !== undefined;
+  if (isOne && !isAddress(address)) throw usage('--address: allowed: base58 of 32 bytes');
   try {
+    if (url !== undefined) {
+      if (isOne) show(await addressOfServer(url, address), json);
+      else await (json ? writeList : writeTable)(serverAudit(url), filter, signal);
+      return 0;
+    }
     await using found = await OfflineAudit.open(config);
-    await (json ? writeList : writeTable)(found, filter, signal);
+    if (isOne) show(addressIn(found, address), json);
+    else await (json ? writeList : writeTable)(localAudit(found), filter, signal);
     return 0;
   } catch (error) {
     if (signal.aborted) return INTERRUPTED;
     throw error;
   }
+}
+
+/** Where a list comes from. */
+export interface AuditSource {
+  /** Why addresses that the list lacks may have left, or leave later; undefined if none can. */
+  readonly gap: string | undefined;
+  /** By id. Error: POOL_NOT_FOUND. */
+  pages(filter: AuditFilter, signal: AbortSignal): AsyncIterable<readonly AuditEntry[]>;
+  /** For the columns of a table: the longest name of a pool. */
+  readonly poolWidth: number;
+  /** What the store says of itself once it is listed; undefined where that is not told. */
+  readonly store: OfflineAudit['store'] | undefined;
+}
+
+function localAudit(found: OfflineAudit): AuditSource {
+  return {
+    gap: found.gap,
+    poolWidth: Math.max(0, ...found.store.pools.map(({ length }) => length)),
+    get store() {
+      return found.store;
+    },
+    async *pages(filter, signal) {
+      const { pool } = filter;
+      if (pool !== undefined && !found.store.pools.includes(pool)) {
+        throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: the store has no such pool`);
+      }
+      for await (const page of found.pages(filter, signal)) yield page.map(auditEntry);
+    },
+  };
+}
+
+function addressIn(audit: OfflineAudit, address: string): AddressView {
+  const found = audit.find(decodeBase58(address));
+  if (found !== undefined) return addressView(address, found);
+  throw new VanityError('ADDRESS_NOT_FOUND', 'the store has never had this address');
+}
+
+function show(view: AddressView, json: boolean): void {
+  const rows = Object.entries(view).map(([name, value]) => `${name.padEnd(20)}${value ?? '-'}\n`);
+  process.stdout.write(json ? `${JSON.stringify(view)}\n` : rows.join(''));
 }
 
 /** Milliseconds since 1970. */
@@ -61,13 +115,16 @@ function readTime(text: string | undefined): number | undefined {
 }
 
 async function writeList(
-  found: OfflineAudit,
+  found: AuditSource,
   filter: AuditFilter,
   signal: AbortSignal,
 ): Promise<void> {
   const { gap } = found;
   const count = await write(found, filter, signal, (row) => JSON.stringify(row));
-  const { storeId, epoch, listed } = found.store;
+  const { store } = found;
+  // Without a last line the list is none that a restore takes.
+  if (store === undefined) return;
+  const { storeId, epoch, listed } = store;
   const isWhole = filter.pool === undefined && filter.since === undefined;
   // More figures than rows is damage that nothing else has told: what is missing did leave.
   const isLost = isWhole && gap === undefined && count !== listed;
@@ -78,11 +135,11 @@ async function writeList(
 }
 
 async function writeTable(
-  found: OfflineAudit,
+  found: AuditSource,
   filter: AuditFilter,
   signal: AbortSignal,
 ): Promise<void> {
-  const poolWidth = Math.max(...[HEADINGS[1]!, ...found.store.pools].map(({ length }) => length));
+  const poolWidth = Math.max(HEADINGS[1]!.length, found.poolWidth);
   const widths = [TIME_WIDTH, poolWidth, ID_WIDTH, ADDRESS_WIDTH, STATE_WIDTH, TOKEN_WIDTH];
   const lineOf = (cells: readonly string[]) =>
     [...cells.map((cell, column) => cell.padEnd(widths[column] ?? KEY_DIGITS))]
@@ -92,22 +149,18 @@ async function writeTable(
   await write(found, filter, signal, (row) => lineOf(cellsOf(row)));
 }
 
-function cellsOf({ at, pool, id, address, state, token, idempotencyKeyHash, cause }: AuditLine) {
+function cellsOf({ at, pool, id, address, state, token, idempotencyKeyHash, cause }: AuditEntry) {
   const key = idempotencyKeyHash?.slice(0, KEY_DIGITS);
   return [at, pool, String(id), address, state, token, key, cause].map((cell) => cell ?? '-');
 }
 
 /** A line for each address; how many there were. */
 async function write(
-  found: OfflineAudit,
+  found: AuditSource,
   filter: AuditFilter,
   signal: AbortSignal,
-  lineOf: (row: AuditLine) => string,
+  lineOf: (row: AuditEntry) => string,
 ): Promise<number> {
-  const { pool } = filter;
-  if (pool !== undefined && !found.store.pools.includes(pool)) {
-    throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: the store has no such pool`);
-  }
   if (found.gap !== undefined) warn(found.gap);
   // On the terminal that shows the list it would stand in between.
   const isShown = process.stderr.isTTY && !process.stdout.isTTY;

@@ -1,41 +1,65 @@
 /**
- * `vanitypool backup`: the store as one file, while a server runs or not. SIGINT and SIGTERM end it
+ * `vanitypool backup`: the store as one file, while a server runs or not, or of a server elsewhere. SIGINT and SIGTERM end it
  * with 130, and leave nothing. A second one exits at once, and may leave a `.partial` file.
  */
 import { statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config.ts';
-import { backupOffline } from '../offline.ts';
+import { type BackupOptions, backupOffline, keepBackup } from '../offline.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { INTERRUPTED, interruptible, oneFile } from './options.ts';
+import { ServerClient } from './server-client.ts';
 
 export async function backup(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { config: { type: 'string' }, data: { type: 'string' } },
+    options: { config: { type: 'string' }, data: { type: 'string' }, url: { type: 'string' } },
   });
   const file = oneFile('backup', positionals);
+  if (values.url !== undefined) return fetchBackup(values.url, file);
   const flags = values.data === undefined ? {} : { 'store.url': `file:${values.data}` };
   const config = loadConfig({ flags, env: process.env, file: values.config });
-  const signal = interruptible();
-  const progress = new CopyProgress();
-  try {
-    await backupOffline(config, file, {
-      signal,
-      onProgress: (done, total) => progress.at(done, total),
-    });
-  } catch (error) {
-    if (signal.aborted) return INTERRUPTED;
-    throw error;
-  } finally {
-    progress.end();
-  }
-  process.stdout.write(`${file}: ${statSync(file).size} bytes, checked\n`);
+  const code = await withProgress((options) => backupOffline(config, file, options));
+  if (code !== 0) return code;
+  told(file);
   const { sealingKey, directory } = config.store;
   process.stderr.write(
     `The sealing key is not in it, and without that key nothing in it can be read: keep a copy of\n` +
       `${sealingKey.replace(/^file:/, '')} in another place than ${directory} and this file.\n`,
   );
   return 0;
+}
+
+/** Made, checked and sent by the server at `url`; its bytes are proved again here. */
+async function fetchBackup(url: string, file: string): Promise<number> {
+  const code = await withProgress(async (options) => {
+    const { size, source } = await new ServerClient(url).download('/v1/backups', options.signal);
+    await keepBackup(source, size, file, options);
+  });
+  if (code !== 0) return code;
+  told(file);
+  process.stderr.write('The sealing key is not in it: keep a copy of that in another place.\n');
+  return 0;
+}
+
+/** The exit code: 0, or that of a signal. */
+async function withProgress(
+  work: (options: Required<BackupOptions>) => Promise<void>,
+): Promise<number> {
+  const signal = interruptible();
+  const progress = new CopyProgress();
+  try {
+    await work({ signal, onProgress: (done, total) => progress.at(done, total) });
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return INTERRUPTED;
+    throw error;
+  } finally {
+    progress.end();
+  }
+}
+
+function told(file: string): void {
+  process.stdout.write(`${file}: ${statSync(file).size} bytes, checked\n`);
 }

@@ -33,6 +33,7 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   adopt: async (args) => (await import('./adopt.ts')).adopt(args),
   dispense: async (args) => (await import('./dispense.ts')).dispense(args),
   import: async (args) => (await import('./import.ts')).importKeys(args),
+  export: async (args) => (await import('./export.ts')).exportKeys(args),
   verify: async (args) => (await import('./verify.ts')).verify(args),
   pool: async (args) => (await import('./pool.ts')).pool(args),
   token: async (args) => (await import('./token.ts')).token(args),

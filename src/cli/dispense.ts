@@ -50,13 +50,19 @@ export async function dispense(args: string[]): Promise<number> {
   return 0;
 }
 
-function asDispensed({ id, address, secret, origin, createdAt }: ReadyAddress): DispensedAddress {
+export function asDispensed({
+  id,
+  address,
+  secret,
+  origin,
+  createdAt,
+}: ReadyAddress): DispensedAddress {
   const time = new Date(createdAt).toISOString();
   return { id, address, keyType: 'seed', secretKey: secret, origin, createdAt: time };
 }
 
 /** All that can be written are: an error for one must not lose the others. */
-function writeFiles(
+export function writeFiles(
   directory: string,
   addresses: readonly DispensedAddress[],
   json: boolean,

@@ -125,6 +125,23 @@ The files stay as they are: whoever has one has an address that the pool hands o
 Example:  vanitypool import --pool pet keys/*.json
 `,
   },
+  export: {
+    summary: 'take many addresses out of a pool, as keypair files',
+    text: `usage: vanitypool export --pool NAME --count N --out DIR [options]
+
+Hands addresses out, as "dispense" does, and writes each to DIR/<address>.json, readable by you
+alone. They are recorded as dispensed, on disk, before the first byte of a file is written. With a
+server running here it is asked, which takes a token with the scopes dispense and admin; without one
+the store in the data directory is used.
+
+  --pool NAME        out of this pool
+  --count N          so many addresses, at most 1000000, in batches of 1000: if the pool is empty
+                     before that it ends with an error, and what was written stays
+  --out DIR          write the files here
+${URL_HELP}
+  --json             print a line of JSON for each file, with id, address and path
+`,
+  },
   verify: {
     summary: 'prove that key files hold the keys of their addresses',
     text: `usage: vanitypool verify FILES... [options]
@@ -147,10 +164,13 @@ name of the token that it was handed out to, the hash of the idempotency key, an
 Never a secret, and no address that may still be handed out. It reads the store in the data
 directory, also while a server runs; then what leaves meanwhile may be missing.
 
+  --address ADDRESS  only what became of this one, in whatever state
   --pool NAME        of this pool only
   --since TIME       since this day (2026-11-25, UTC) or time (2026-11-25T08:30:00Z)
   --json             one JSON object a line, and a last one that says whether it is complete: then
                      "vanitypool restore --dispensed" takes it
+  --url URL          ask the server there, with a token of the scope admin (VANITYPOOL_TOKEN); its
+                     list is never complete
   --config FILE      read this file (default: vanitypool.toml, if it is there)
   --data DIR         the data directory (default: ./data)
 
@@ -165,6 +185,8 @@ Writes the whole store, as it is at one moment, to the new file FILE, readable b
 checks it. A server may run and hand out meanwhile. The sealing key is not in it: without a copy of
 that, kept in another place, a backup cannot be read.
 
+  --url URL          of the server there, with a token of the scope admin (VANITYPOOL_TOKEN): it
+                     makes and checks the backup, and its bytes are proved again here
   --config FILE      read this file (default: vanitypool.toml, if it is there)
   --data DIR         the data directory (default: ./data)
 

@@ -17,6 +17,8 @@ import { readOwnToken } from '../own-token.ts';
 import { usage } from './options.ts';
 
 const TIMEOUT_MS = 30_000;
+/** Without a byte: a large backup is made and checked before the first one. */
+const DOWNLOAD_IDLE_MS = 600_000;
 /** Where a request ends that no server has seen. */
 const BEFORE_SENDING = /^(connect|getaddrinfo)$/;
 /** How Node.js says that it does not trust a certificate, or hears no TLS: nothing was sent then. */
@@ -95,29 +97,69 @@ export class ServerClient {
       const what = `no whole reply (${reason}); what was asked for may have been done`;
       throw this.#unreachable(what, cause);
     }
-    const value = parsed(source);
-    if (typeof value !== 'object' || value === null) throw this.#stranger();
-    const seconds = Number(reply.headers['retry-after']);
-    const retryAfterSeconds = Number.isInteger(seconds) ? seconds : undefined;
-    return { status: reply.statusCode!, body: value, retryAfterSeconds };
+    return this.#answer(reply, source);
   }
 
-  #exchange(method: string, path: string, json: string): Promise<IncomingMessage> {
+  #answer({ headers, statusCode }: IncomingMessage, source: string): ServerAnswer {
+    const value = parsed(source);
+    if (typeof value !== 'object' || value === null) throw this.#stranger();
+    const seconds = Number(headers['retry-after']);
+    const retryAfterSeconds = Number.isInteger(seconds) ? seconds : undefined;
+    return { status: statusCode!, body: value, retryAfterSeconds };
+  }
+
+  /** The body of a reply that is a file, as it comes, and its size. */
+  async download(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ size: number; source: AsyncIterable<Uint8Array> }> {
+    let reply: IncomingMessage;
+    try {
+      reply = await this.#exchange('POST', path, '', signal, DOWNLOAD_IDLE_MS);
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      throw this.#unreachable(`no server answers (${code ?? message}); ${START_HINT}`, cause);
+    }
+    const type = String(reply.headers['content-type']);
+    if (reply.statusCode === 200 && type.startsWith('application/octet-stream')) {
+      return { size: Number(reply.headers['content-length']), source: this.#pieces(reply) };
+    }
+    throw this.#problem(this.#answer(reply, await text(reply)));
+  }
+
+  async *#pieces(reply: IncomingMessage): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const piece of reply) yield piece;
+    } catch (cause) {
+      throw this.#unreachable(`the file broke off (${(cause as Error).message})`, cause);
+    }
+  }
+
+  #exchange(
+    method: string,
+    path: string,
+    json: string,
+    signal = AbortSignal.timeout(TIMEOUT_MS),
+    idleMs?: number,
+  ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const headers = {
       ...(json !== '' && { 'content-type': 'application/json' }),
       ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
     };
     const request = this.#options.protocol === 'https:' ? requestHttps : requestHttp;
-    request({
+    const sent = request({
       ...this.#options,
       method,
       path,
       headers: { ...headers, 'content-length': Buffer.byteLength(json) },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    })
+      signal,
+      timeout: idleMs,
+    });
+    sent
       .on('response', resolve)
       .on('error', reject)
+      .on('timeout', () => sent.destroy(new Error(`nothing came in ${idleMs} ms`)))
       .end(json);
     return promise;
   }

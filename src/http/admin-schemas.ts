@@ -1,9 +1,9 @@
 /**
- * The shapes of the routes by which a server is managed: imports, audit, addresses. As schemas.ts:
- * pure data, whose types clients are written against.
+ * The shapes of the routes by which a server is managed: imports, pools, audit, addresses, backups.
+ * As schemas.ts: pure data, whose types clients are written against.
  */
 import type { FromSchema } from 'json-schema-to-ts';
-import { figure } from './schemas.ts';
+import { figure, nullableTime } from './schemas.ts';
 
 export const IMPORT_LIMIT = 1000;
 
@@ -106,3 +106,104 @@ export const PoolRemoved = {
   properties: { name: { type: 'string' }, burned: figure('They can never leave now.') },
 } as const;
 export type PoolRemoved = FromSchema<typeof PoolRemoved>;
+
+/** Texts, as all of a query string is. */
+export const AuditQueryString = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    after: { type: 'string', pattern: '^\\d{1,15}$', description: 'Only ids above this one.' },
+    limit: {
+      type: 'string',
+      pattern: '^([1-9]\\d{0,2}|1000)$',
+      description:
+        '1 to 1000 (default 100) addresses are looked at, in whatever state: a page may have fewer.',
+    },
+    pool: { type: 'string', description: 'Only this one.' },
+    since: { type: 'string', format: 'date-time', description: 'Only from then on.' },
+  },
+} as const;
+
+const id = { type: 'integer', minimum: 1 } as const;
+const pool = { type: 'string', examples: ['pet'] } as const;
+/** Of its hand-out. */
+const whose = {
+  token: { type: ['string', 'null'], description: 'The name of the token that it went to.' },
+  idempotencyKeyHash: {
+    type: ['string', 'null'],
+    description: 'SHA-256 of the idempotency key and its scope: 64 hex digits.',
+  },
+  cause: { type: ['string', 'null'], description: 'Why it is burned.' },
+} as const;
+
+export const AuditEntry = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id', 'address', 'pool', 'state', 'at', 'token', 'idempotencyKeyHash', 'cause'],
+  properties: {
+    id,
+    address: { type: ['string', 'null'], description: 'Null if it can be read no more.' },
+    pool,
+    state: { enum: ['dispensed', 'reserved', 'burned'] },
+    at: { type: 'string', format: 'date-time' },
+    ...whose,
+  },
+} as const;
+export type AuditEntry = FromSchema<typeof AuditEntry>;
+
+export const AuditPageView = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['entries', 'next'],
+  properties: {
+    entries: { type: 'array', items: AuditEntry },
+    next: {
+      type: ['integer', 'null'],
+      description: 'What the next page is `after`; null when there is none now.',
+    },
+  },
+} as const;
+export type AuditPageView = FromSchema<typeof AuditPageView>;
+
+export const OneAddressParams = {
+  type: 'object',
+  required: ['address'],
+  properties: { address: { type: 'string', description: 'Base58 of the public key.' } },
+} as const;
+
+export const AddressView = {
+  type: 'object',
+  additionalProperties: false,
+  required: [
+    'id',
+    'address',
+    'pool',
+    'state',
+    'at',
+    'origin',
+    'createdAt',
+    'token',
+    'idempotencyKeyHash',
+    'cause',
+    'isSecretDestroyed',
+  ],
+  properties: {
+    id,
+    address: { type: 'string' },
+    pool,
+    state: { enum: ['available', 'leased', 'reserved', 'dispensed', 'burned'] },
+    at: nullableTime('Since when it is in its state; null while available.'),
+    origin: { enum: ['ground', 'imported'] },
+    createdAt: { type: 'string', format: 'date-time' },
+    ...whose,
+    isSecretDestroyed: { type: 'boolean', description: 'Overwritten after its retention.' },
+  },
+} as const;
+export type AddressView = FromSchema<typeof AddressView>;
+
+export const NoBody = { type: 'object', additionalProperties: false } as const;
+
+export const BackupFile = {
+  description: 'A file as `vanitypool backup` writes it; `vanitypool restore` takes it.',
+  content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+} as const;

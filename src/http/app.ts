@@ -31,6 +31,8 @@ import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
+import { auditRoutes } from './routes/audit.ts';
+import { backupRoutes } from './routes/backups.ts';
 import { eventRoutes } from './routes/events.ts';
 import { importRoutes } from './routes/imports.ts';
 import { poolChangeRoutes } from './routes/pool-changes.ts';
@@ -165,6 +167,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   tokenRoutes(app, deps);
   eventRoutes(app, deps);
   importRoutes(app, deps);
+  auditRoutes(app, deps);
+  backupRoutes(app, deps);
   if (deps.isCompat) await app.register(async (scope: App) => compatRoutes(scope, deps));
   return app;
 }

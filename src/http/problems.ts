@@ -49,8 +49,9 @@ export function toVanityError(error: unknown): VanityError {
     const detail = unknownKey === undefined ? first?.message : `no such key: ${unknownKey}`;
     const isCount = first?.instancePath === '/count';
     const allowed = isCount ? '; allowed: a whole number from 1 to 1000' : '';
+    const isBody = validationContext === 'body';
     return new VanityError(
-      isCount ? 'COUNT_INVALID' : 'BODY_INVALID',
+      isCount ? 'COUNT_INVALID' : isBody ? 'BODY_INVALID' : 'REQUEST_INVALID',
       `${at}: ${detail}${allowed}`,
     );
   }

@@ -4,7 +4,8 @@
  */
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import type { StoredPool, StoredToken } from '../store/store.ts';
+import type { AuditedAddress, FoundAddress, StoredPool, StoredToken } from '../store/store.ts';
+import type { AddressView, AuditEntry } from './admin-schemas.ts';
 import type { PoolView, TokenView } from './schemas.ts';
 
 /**
@@ -46,6 +47,41 @@ export function tokenView(token: StoredToken): TokenView {
     revokedAt: timeOrNull(revokedAt),
     lastUsedAt: timeOrNull(lastUsedAt),
   };
+}
+
+export function auditEntry(audited: AuditedAddress): AuditEntry {
+  const { id, address, pool, state, at, token, keyHash, cause } = audited;
+  return {
+    id,
+    address: address ?? null,
+    pool,
+    state,
+    at: new Date(at).toISOString(),
+    token: token ?? null,
+    idempotencyKeyHash: hexOrNull(keyHash),
+    cause: cause ?? null,
+  };
+}
+
+export function addressView(address: string, found: FoundAddress): AddressView {
+  const { id, pool, state, origin, createdAt, at, token, keyHash, cause, isDestroyed } = found;
+  return {
+    id,
+    address,
+    pool,
+    state,
+    at: timeOrNull(at),
+    origin,
+    createdAt: new Date(createdAt).toISOString(),
+    token: token ?? null,
+    idempotencyKeyHash: hexOrNull(keyHash),
+    cause: cause ?? null,
+    isSecretDestroyed: isDestroyed,
+  };
+}
+
+function hexOrNull(bytes: Uint8Array | undefined): string | null {
+  return bytes === undefined ? null : Buffer.from(bytes).toString('hex');
 }
 
 function timeOrNull(at: number | undefined): string | null {

@@ -21,6 +21,7 @@ import type {
   InsertReport,
   NewToken,
   PoolCounts,
+  ReadingCalls,
   Reservation,
   StoredToken,
 } from '../store/store.ts';
@@ -117,7 +118,7 @@ export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'>;
 export const NOBODY: Receiver = { token: 0 };
 
 /** What an HTTP thread may ask of the store thread. */
-export type StoreThreadCalls = {
+export type StoreThreadCalls = ReadingCalls & {
   /** Resolves when `count` are ready or the store has no more. Errors: STORE_UNAVAILABLE. */
   refill(what: { pool: string; count: number }): Promise<void>;
   /** A dispense that has to wait for the store. Errors: see dispenser.ts. */

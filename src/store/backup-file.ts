@@ -33,6 +33,16 @@ export async function assertBackup(path: string): Promise<void> {
   await readEnd(file, path);
 }
 
+/** Sees that a file is a backup, to its last byte, and on disk. Errors: STORE_FOREIGN, STORE_CORRUPT. */
+export async function assertWholeBackup(path: string, signal?: AbortSignal): Promise<void> {
+  await using file = await open(path, constants.O_RDWR);
+  const { size, digits } = await readEnd(file, path);
+  const sum = createHash('sha256');
+  await readPieces(file, size, sum, signal);
+  assertSum(sum, digits, path);
+  await file.sync();
+}
+
 /**
  * Writes the database of a backup to a new file, mode 0600, which is on disk when this returns.
  * Errors: STORE_FOREIGN, STORE_CORRUPT, those of the system; then the new file is of no use.
@@ -43,11 +53,14 @@ export async function copyBackup(path: string, to: string, signal?: AbortSignal)
   await using copy = await open(to, 'wx', 0o600);
   const sum = createHash('sha256');
   await readPieces(from, size, sum, signal, copy);
-  if (sum.digest('hex') !== digits) {
-    const message = `${path}: damaged: not the bytes that were written; restore another backup`;
-    throw new VanityError('STORE_CORRUPT', message);
-  }
+  assertSum(sum, digits, path);
   await copy.sync();
+}
+
+function assertSum(sum: Hash, digits: string, path: string): void {
+  if (sum.digest('hex') === digits) return;
+  const message = `${path}: damaged: not the bytes that were written; restore another backup`;
+  throw new VanityError('STORE_CORRUPT', message);
 }
 
 /** How long the database is, and what its sum has to be. */

@@ -1,8 +1,8 @@
 /**
  * What left a store or was given up: every address that is dispensed, reserved or burned, with when,
  * to whom and why. Runs in the thread that calls it, on a connection that may be one that only
- * reads, beside a server. Never tells an address that is available or leased: its row is not even
- * unsealed.
+ * reads, beside a server. Its pages never tell an address that is available or leased: its row is
+ * not even unsealed. Who knows an address can look for what became of it.
  *
  * From an address to who got it: its segment names the epoch, the newest lease of that epoch that
  * covers it gives the position that it had in the ready queue, and the hand-out that covers the
@@ -17,7 +17,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { addressOf } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
-import { Unsealer } from '../keypair/seal.ts';
+import { publicKeyHashOf, Unsealer } from '../keypair/seal.ts';
 import { loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
 import { storeFileOf } from './data-directory.ts';
 import type { BurnCause } from './segments.ts';
@@ -31,48 +31,12 @@ import {
   prepareStatements,
   type Statements,
 } from './sqlite-statements.ts';
+import type { AuditedAddress, AuditPage, AuditQuery, FoundAddress, Origin } from './store.ts';
 
-export interface AuditedAddress {
-  readonly id: number;
-  /** undefined if it can be read no more. */
-  readonly address: string | undefined;
-  readonly pool: string;
-  readonly state: 'dispensed' | 'reserved' | 'burned';
-  /** Milliseconds since 1970: of its hand-out, or else of its state. */
-  readonly at: number;
-  /** The name of the token that it was handed out to. */
-  readonly token: string | undefined;
-  /** SHA-256 of the idempotency key and its scope. */
-  readonly keyHash: Uint8Array | undefined;
-  /** Of a burned one. */
-  readonly cause: BurnCause | undefined;
-}
-
-export interface AuditQuery {
-  /** Only ids above this one. */
-  readonly after: number;
-  /** So many addresses are looked at, in whatever state: a page is bounded in time, and may be empty. */
-  readonly limit: number;
-  readonly pool?: string | undefined;
-  /** Milliseconds since 1970, included. */
-  readonly since?: number | undefined;
-}
-
-export interface AuditPage {
-  /** By id. */
-  readonly addresses: readonly AuditedAddress[];
-  /** What the next page is `after`; undefined when this was the last. */
-  readonly next: number | undefined;
-}
-
-const SQL = {
-  end: `SELECT max(id) AS id
-    FROM (SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT :limit)`,
-  /** CROSS JOIN keeps the order of the tables: by id, and each of the others by its key. */
-  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed,
-      pools.name AS pool, state, is_destroyed, nullif(cause, '') AS cause,
-      coalesce(hand_outs.at, changed_at) AS at, tokens.name AS token, hand_outs.key_hash
-    FROM addresses
+const STATE = `pools.name AS pool, state, is_destroyed, nullif(cause, '') AS cause,
+  coalesce(hand_outs.at, nullif(changed_at, 0)) AS at, tokens.name AS token, hand_outs.key_hash`;
+/** CROSS JOIN keeps their order: each is looked up by its key. */
+const TABLES = `FROM addresses
     CROSS JOIN pools ON pools.id = addresses.pool_id
     CROSS JOIN segments ON segments.pool_id = pools.id AND segments.first = (
       SELECT max(first) FROM segments WHERE pool_id = pools.id AND first <= seq)
@@ -87,38 +51,57 @@ const SQL = {
         WHERE pool_id = pools.id AND epoch = segments.epoch
           AND position <= leases.position + seq - leases.first)
       AND hand_outs.position + hand_outs.count > leases.position + seq - leases.first
-    LEFT JOIN tokens ON tokens.id = hand_outs.token_id
+    LEFT JOIN tokens ON tokens.id = hand_outs.token_id`;
+
+const SQL = {
+  end: `SELECT max(id) AS id
+    FROM (SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT :limit)`,
+  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, ${STATE}
+    ${TABLES}
     WHERE addresses.id > :after AND addresses.id <= :end
       AND state IN ('dispensed', 'reserved', 'burned')
       AND (:pool IS NULL OR pools.name = :pool)
       AND (:since IS NULL OR coalesce(hand_outs.at, changed_at) >= :since)
     ORDER BY addresses.id`,
+  find: `SELECT addresses.id, origin, addresses.created_at, ${STATE} ${TABLES} WHERE addresses.key_hash = ?`,
 } as const;
 
-interface Row {
+interface StateRow {
   readonly id: number;
+  readonly pool: string;
+  readonly is_destroyed: 0 | 1;
+  readonly cause: BurnCause | null;
+  readonly token: string | null;
+  readonly key_hash: Uint8Array | null;
+}
+
+interface Row extends StateRow {
   readonly public_key_hash: Uint8Array;
   readonly data_key_id: number;
   readonly sealed: Uint8Array;
-  readonly pool: string;
   readonly state: AuditedAddress['state'];
-  readonly is_destroyed: 0 | 1;
-  readonly cause: BurnCause | null;
   readonly at: number;
-  readonly token: string | null;
-  readonly key_hash: Uint8Array | null;
+}
+
+interface FoundRow extends StateRow {
+  readonly origin: Origin;
+  readonly created_at: number;
+  readonly state: FoundAddress['state'];
+  readonly at: number | null;
 }
 
 /** The pages of an open store. */
 export class AuditBook {
   readonly #end: StatementSync;
   readonly #page: StatementSync;
+  readonly #find: StatementSync;
   readonly #dataKey: StatementSync;
   readonly #unsealer: Unsealer;
 
   constructor(db: DatabaseSync, { dataKey }: Statements, unsealer: Unsealer) {
     this.#end = db.prepare(SQL.end);
     this.#page = db.prepare(SQL.page);
+    this.#find = db.prepare(SQL.find);
     this.#dataKey = dataKey;
     this.#unsealer = unsealer;
   }
@@ -141,6 +124,25 @@ export class AuditBook {
         cause: cause ?? undefined,
       })),
       next: end,
+    };
+  }
+
+  /** By the hash of its public key: its row is not unsealed. */
+  find(keyHash: Uint8Array): FoundAddress | undefined {
+    const row = this.#find.get(keyHash) as FoundRow | undefined;
+    if (row === undefined) return undefined;
+    const { id, pool, state, origin, created_at, at, token, key_hash, cause, is_destroyed } = row;
+    return {
+      id,
+      pool,
+      state,
+      origin,
+      createdAt: created_at,
+      at: at ?? undefined,
+      token: token ?? undefined,
+      keyHash: key_hash ?? undefined,
+      cause: cause ?? undefined,
+      isDestroyed: is_destroyed === 1,
     };
   }
 
@@ -239,6 +241,11 @@ export class AuditReader implements Disposable {
     } catch (cause) {
       throw storeError(cause, this.#path, 'running');
     }
+  }
+
+  /** By its public key, 32 bytes. Errors as of `store`. */
+  find(publicKey: Uint8Array): FoundAddress | undefined {
+    return this.#read(() => this.#book.find(publicKeyHashOf(publicKey)));
   }
 
   [Symbol.dispose](): void {

@@ -12,11 +12,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { backup } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
-import { completeBackup } from './backup-file.ts';
+import { assertWholeBackup, completeBackup } from './backup-file.ts';
 import { checkFile } from './check.ts';
 import { storeFileOf } from './data-directory.ts';
 import { openToRead } from './sqlite-database.ts';
@@ -43,13 +44,48 @@ export async function backupStore(
   { signal, onProgress }: BackupOptions = {},
 ): Promise<void> {
   const storeFile = storeFileOf(directory);
+  await makeFile(path, storeFile, async (partial) => {
+    await copyStore(storeFile, partial, { signal, onProgress });
+    await checkFile(partial, signal);
+    await completeBackup(partial, signal);
+  });
+}
+
+/**
+ * Writes a backup that a server sends, of `size` bytes, to the new file `path`, on disk and proved by
+ * its sum when this returns. Errors: FILE_EXISTS, FILE_NOT_WRITABLE, DISK_FULL, STORE_FOREIGN,
+ * STORE_CORRUPT, those of `source`.
+ */
+export async function receiveBackup(
+  source: AsyncIterable<Uint8Array>,
+  size: number,
+  path: string,
+  { signal, onProgress }: BackupOptions = {},
+): Promise<void> {
+  await makeFile(path, path, async (partial) => {
+    await using file = await open(partial, 'r+');
+    let done = 0;
+    for await (const piece of source) {
+      signal?.throwIfAborted();
+      for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
+      done += piece.length;
+      onProgress?.(done, size);
+    }
+    await assertWholeBackup(partial, signal);
+  });
+}
+
+/** It gets its name when `write` is done with it. */
+async function makeFile(
+  path: string,
+  storeFile: string,
+  write: (partial: string) => Promise<void>,
+): Promise<void> {
   const partial = `${resolve(path)}.${randomBytes(4).toString('hex')}.partial`;
   if (existsSync(path)) throw fileExists(path);
   try {
     closeSync(openSync(partial, 'wx', 0o600));
-    await copyStore(storeFile, partial, { signal, onProgress });
-    await checkFile(partial, signal);
-    await completeBackup(partial, signal);
+    await write(partial);
     giveName(partial, path);
     syncDirectory(dirname(partial));
   } catch (cause) {

@@ -13,7 +13,7 @@ import { createLog, type Log, type LogLevel } from '../log.ts';
 import { Dispenser } from '../pool/dispenser.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { Journals, recoverIn } from '../pool/journals.ts';
-import type { Connection, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
+import type { Connection, ImportOrder, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { PoolJournals } from '../pool/pool-journals.ts';
 import { inTurn, Refiller } from '../pool/refill.ts';
 import { ServedPools } from '../pool/served-pools.ts';
@@ -22,6 +22,7 @@ import { ServedTokens } from '../pool/served-tokens.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { answer, notify } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
+import { ServedReader } from './served-reader.ts';
 import { openSqliteStore } from './sqlite.ts';
 import type { Counters, Hit, InsertReport, Origin, Store } from './store.ts';
 
@@ -78,7 +79,7 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller, dispenser, reservations, pools, tokens } = opened();
+      const { refiller, dispenser, reservations, pools, tokens, reader } = opened();
       const thread = pools.connect(port);
       const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
@@ -96,13 +97,8 @@ if (parentPort !== null) {
         tokens: () => tokens.all().catch(refuse),
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
-        import: ({ pool, keypairs }) =>
-          opened()
-            .insert(
-              keypairs.map((keypair) => ({ pool, keypair })),
-              'imported',
-            )
-            .catch(refuse),
+        import: (order) => opened().import(order).catch(refuse),
+        ...reader.callsOf(port),
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
       };
       answer(port, threadCalls, die);
@@ -123,6 +119,7 @@ class ServedStore {
   readonly tokens: ServedTokens;
   readonly reservations: ServedReservations;
   readonly pools: ServedPools;
+  readonly reader: ServedReader;
   readonly #store: Store;
   readonly #retentionMs: number;
   readonly #exclusively = inTurn();
@@ -173,6 +170,7 @@ class ServedStore {
         if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
       },
     });
+    this.reader = new ServedReader({ ...data, log: this.#log });
     this.tokens = new ServedTokens(store.tokens, this.#exclusively);
     this.reservations = new ServedReservations({
       store,
@@ -244,6 +242,12 @@ class ServedStore {
     });
   }
 
+  /** Of proved keypairs. */
+  import({ pool, keypairs }: ImportOrder): Promise<InsertReport> {
+    const hits = keypairs.map((keypair) => ({ pool, keypair }));
+    return this.insert(hits, 'imported');
+  }
+
   /** Every 10 s: a store that nothing else is asked of is found to fail, or to work again, too. */
   saveCounters(counters: Counters): Promise<void> {
     return this.#exclusively(async () => {
@@ -261,6 +265,7 @@ class ServedStore {
     clearInterval(this.#destroyer);
     this.reservations.stop();
     this.#check?.stop();
+    await this.reader.stop();
     try {
       await this.pools.stop();
       await this.refiller.stop();

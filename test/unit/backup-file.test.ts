@@ -4,7 +4,12 @@ import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { assertBackup, completeBackup, copyBackup } from '../../src/store/backup-file.ts';
+import {
+  assertBackup,
+  assertWholeBackup,
+  completeBackup,
+  copyBackup,
+} from '../../src/store/backup-file.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const RUNS = Number(process.env.FC_RUNS ?? 200);
@@ -68,4 +73,18 @@ test('completing and copying end with the signal', async () => {
   rmSync(copy, { force: true });
   await assert.rejects(copyBackup(path, copy, signal), /enough/);
   await assert.rejects(completeBackup(path, signal), /enough/);
+});
+
+test('what has come whole is told from what has not', async () => {
+  await newBackup(BYTES);
+  await assertWholeBackup(path);
+  const whole = readFileSync(path);
+  for (const at of [0, 2 ** 20, BYTES.length - 1]) {
+    const changed = Buffer.from(whole);
+    changed[at]! ^= 1;
+    writeFileSync(path, changed);
+    await assert.rejects(assertWholeBackup(path), { code: 'STORE_CORRUPT' });
+  }
+  writeFileSync(path, whole.subarray(0, -1));
+  await assert.rejects(assertWholeBackup(path), { code: 'STORE_FOREIGN' });
 });

@@ -17,9 +17,10 @@ test('every error has an HTTP status of an error and a title that says what is w
   assert.equal(new Set(entries.map(([, { title }]) => title)).size, entries.length);
 });
 
-test('trying again helps only against what passes: a reply on its way, the next day, 408, 503', () => {
+test('trying again helps only against what passes: what is on its way, the next day, 408, 503', () => {
   for (const [code, { status, retryable }] of entries) {
     const others: string[] = [
+      'BACKUP_RUNNING',
       'IDEMPOTENCY_IN_FLIGHT',
       'QUOTA_EXCEEDED',
       'RATE_LIMITED',

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { addressOf } from '../../src/keypair/address.ts';
+import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { type AuditedAddress, AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
-import type { HandOut, Recover, Store } from '../../src/store/store.ts';
+import { AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
+import type { AuditedAddress, HandOut, Recover, Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 
@@ -277,4 +277,35 @@ test('an address that damage left without a state is not given that of its neigh
   using audited = await killed();
   audited.exec(`UPDATE segments SET last = last - 1 WHERE state = 'burned'`);
   assert.deepEqual(await audited.lines(), KILLED.slice(0, -1));
+});
+
+test('one address is told by its public key, in whatever state, as the pages tell it', async () => {
+  using audited = await killed();
+  await audited.epoch(async (store) => {
+    await store.turn('pet', 0, 1);
+    using reader = await AuditReader.open(audited.directory, audited.keySource);
+    const lines: string[] = [];
+    for (const [id, address] of audited.addresses.entries()) {
+      if (id === 0) continue;
+      const found = reader.find(decodeBase58(address))!;
+      const { state, token, keyHash, cause, origin, isDestroyed, pool } = found;
+      assert.deepEqual([found.id, pool, origin, isDestroyed], [id, 'pet', 'ground', false]);
+      assert.equal(found.at === undefined, state === 'available');
+      const key = keyHash === undefined ? '-' : 'key';
+      lines.push([id, state, token ?? '-', key, cause ?? '-'].join(' '));
+    }
+    assert.deepEqual(lines, [
+      ...KILLED,
+      '9 leased - - -',
+      '10 available - - -',
+      '11 available - - -',
+      '12 available - - -',
+    ]);
+    assert.equal(reader.find(randomBytes(32)), undefined);
+    await store.returnLease('pet');
+    while ((await store.destroySecrets(LATER)) > 0);
+    const { isDestroyed, state } = reader.find(decodeBase58(audited.addresses[1]!))!;
+    assert.deepEqual([isDestroyed, state], [true, 'dispensed']);
+    assert.equal(reader.find(decodeBase58(audited.addresses[9]!))!.isDestroyed, false);
+  });
 });

@@ -3,8 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
+import { VanityError } from '../../src/errors.ts';
 import { copyBackup } from '../../src/store/backup-file.ts';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
+import { backupStore, receiveBackup } from '../../src/store/sqlite-backup.ts';
 import {
   checkStore,
   openStoreIn,
@@ -120,4 +121,42 @@ test('what cannot be read or written is told by its name', async () => {
     code: 'FILE_NOT_WRITABLE',
     message: new RegExp(`^${path}: ENOENT`),
   });
+});
+
+/** As a connection brings it. */
+async function* pieces(bytes: Uint8Array, error?: Error): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 10_000) yield bytes.subarray(at, at + 10_000);
+  if (error !== undefined) throw error;
+}
+
+test('a backup that is received is complete or absent', async () => {
+  const source = join(backups, 'sent');
+  await backupStore(directory, source);
+  const bytes = readFileSync(source);
+  const path = join(backups, 'received');
+  const told: number[] = [];
+  const onProgress = (done: number, total: number) => told.push(done / total);
+  await receiveBackup(pieces(bytes), bytes.length, path, { onProgress });
+  assert.deepEqual(readFileSync(path), bytes);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.equal(told.at(-1), 1);
+  await assert.rejects(receiveBackup(pieces(bytes), bytes.length, path), { code: 'FILE_EXISTS' });
+
+  const before = readdirSync(backups);
+  const other = join(backups, 'other');
+  const changed = Buffer.from(bytes);
+  changed[12_345]! ^= 1;
+  const broken = new Error('the connection broke');
+  for (const [piece, reason] of [
+    [pieces(bytes.subarray(0, -1)), { code: 'STORE_FOREIGN' }],
+    [pieces(changed), { code: 'STORE_CORRUPT' }],
+    [pieces(bytes, new VanityError('SERVER_UNREACHABLE', 'gone')), { code: 'SERVER_UNREACHABLE' }],
+    [pieces(bytes, broken), broken],
+  ] as const) {
+    await assert.rejects(receiveBackup(piece, bytes.length, other), reason);
+    assert.deepEqual(readdirSync(backups), before);
+  }
+  const signal = AbortSignal.abort(broken);
+  await assert.rejects(receiveBackup(pieces(bytes), bytes.length, other, { signal }), broken);
+  assert.deepEqual(readdirSync(backups), before);
 });

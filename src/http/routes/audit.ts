@@ -1,0 +1,70 @@
+/**
+ * What became of addresses, for those who manage the server: pages of what left or was given up, and
+ * any address by its name. Never a secret. Runs in the HTTP threads; a reader beside the store
+ * thread looks, so that no other request waits. What left in the last 100 ms may not be told yet.
+ */
+import { VanityError } from '../../errors.ts';
+import { decodeBase58, isAddress } from '../../keypair/address.ts';
+import { mayUse } from '../access.ts';
+import {
+  AddressView,
+  AuditPageView,
+  AuditQueryString,
+  OneAddressParams,
+} from '../admin-schemas.ts';
+import type { App, AppDeps } from '../app.ts';
+import { ProblemView } from '../schemas.ts';
+import { addressView, auditEntry } from '../views.ts';
+
+const LIMIT = 100;
+
+export function auditRoutes(app: App, { store }: AppDeps): void {
+  app.get(
+    '/v1/audit',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        summary: 'What left or was given up, by id',
+        description:
+          'Every address that is dispensed, reserved or burned. Follow `next` to the end.',
+        tags: ['audit'],
+        querystring: AuditQueryString,
+        response: { 200: AuditPageView, default: ProblemView },
+      },
+    },
+    async ({ query, token }): Promise<AuditPageView> => {
+      const { after = '0', limit = String(LIMIT), pool, since } = query;
+      if (pool !== undefined && !mayUse(token, pool)) {
+        throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: no such pool`);
+      }
+      const page = await store().call('auditPage', {
+        after: Number(after),
+        limit: Number(limit),
+        pool,
+        since: since === undefined ? undefined : Date.parse(since),
+      });
+      const visible = page.addresses.filter((address) => mayUse(token, address.pool));
+      return { entries: visible.map(auditEntry), next: page.next ?? null };
+    },
+  );
+
+  app.get(
+    '/v1/addresses/:address',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        summary: 'What became of one address',
+        tags: ['audit'],
+        params: OneAddressParams,
+        response: { 200: AddressView, default: ProblemView },
+      },
+    },
+    async ({ params: { address }, token }): Promise<AddressView> => {
+      const found = isAddress(address)
+        ? await store().call('findAddress', decodeBase58(address))
+        : undefined;
+      if (found !== undefined && mayUse(token, found.pool)) return addressView(address, found);
+      throw new VanityError('ADDRESS_NOT_FOUND', 'the store has never had this address');
+    },
+  );
+}

@@ -1,0 +1,48 @@
+/**
+ * A backup as the body of a reply. Runs in the HTTP threads. A reader beside the store thread makes it
+ * as a file of the data directory, complete and checked, before the first byte is sent; it is
+ * removed when the last one is, or when the client leaves. One at a time.
+ */
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { FastifyReply } from 'fastify';
+import { VanityError } from '../../errors.ts';
+import { BackupFile, NoBody } from '../admin-schemas.ts';
+import type { App, AppDeps } from '../app.ts';
+import { ProblemView } from '../schemas.ts';
+import { emptyBodyIsNone } from './pools.ts';
+
+export function backupRoutes(app: App, { store }: AppDeps): void {
+  app.post(
+    '/v1/backups',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        summary: 'The whole store as a file, as it is at one moment',
+        description: 'The sealing key is not in it. The reply begins when it is made and checked.',
+        tags: ['backups'],
+        body: NoBody,
+        response: { 200: BackupFile, default: ProblemView },
+      },
+      preValidation: emptyBodyIsNone,
+    },
+    async ({ token }, reply) => {
+      if (token?.pools !== undefined) {
+        throw new VanityError('SCOPE_REQUIRED', 'a backup takes a token for all pools');
+      }
+      const id = randomBytes(16).toString('hex');
+      // Also of a reply that is never sent, and of a client that leaves.
+      reply.raw.once('close', () => {
+        store()
+          .call('endBackup', id)
+          .catch(() => undefined);
+      });
+      const path = await store().call('makeBackup', id);
+      const { size } = await stat(path);
+      const plain = reply as FastifyReply;
+      plain.header('cache-control', 'no-store').header('content-length', size);
+      return plain.type('application/octet-stream').send(createReadStream(path));
+    },
+  );
+}

@@ -1,0 +1,146 @@
+/**
+ * What those who manage a running server read of its store: the audit, single addresses, backups.
+ * Runs in the store thread, and does nothing there but pass on: a reader thread (reader.ts) that is
+ * started when it is first asked, and ended when it was not asked for half a minute, does it.
+ *
+ * A backup is a file of the data directory, mode 0600, for as long as it is sent; one at a time. It
+ * ends when its receiver says so or is gone. What a crash leaves is removed at the next start.
+ */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { VanityError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { Caller } from '../port.ts';
+import type { ReaderCalls, ReaderData } from './reader.ts';
+import type { ReadingCalls } from './store.ts';
+
+const ENTRY = new URL('./reader.ts', import.meta.url);
+const IDLE_MS = 30_000;
+/** Names in the data directory; `backupStore` adds to them while it writes. */
+const BACKUP = /^sent-backup-[0-9a-f]{32}/;
+
+export interface ServedReaderOptions extends Omit<ReaderData, 'port'> {
+  readonly log: Log;
+}
+
+interface ReaderThread {
+  readonly worker: Worker;
+  readonly calls: Caller<ReaderCalls>;
+}
+
+interface RunningBackup {
+  readonly id: string;
+  readonly path: string;
+  readonly made: Promise<void>;
+}
+
+export class ServedReader {
+  readonly #options: ServedReaderOptions;
+  #thread: ReaderThread | undefined;
+  /** Calls that are not answered. */
+  #asked = 0;
+  #idle: NodeJS.Timeout | undefined;
+  #backup: RunningBackup | undefined;
+
+  constructor(options: ServedReaderOptions) {
+    this.#options = options;
+    const { directory } = options;
+    for (const name of readdirSync(directory)) {
+      if (BACKUP.test(name)) rmSync(join(directory, name), { force: true });
+    }
+  }
+
+  /** Of the HTTP thread at the other end of the port: with it its backup ends. */
+  callsOf(port: MessagePort): ReadingCalls {
+    const own = new Set<string>();
+    const end = (id: string): void => {
+      if (own.delete(id)) void this.#endBackup(id);
+    };
+    port.once('close', () => {
+      for (const id of own) end(id);
+    });
+    return {
+      auditPage: (query) => this.#ask('page', query, 'no audit'),
+      findAddress: (publicKey) => this.#ask('find', publicKey, 'no look at an address'),
+      makeBackup: async (id) => {
+        const path = this.#begin(id);
+        own.add(id);
+        await this.#backup!.made;
+        return path;
+      },
+      endBackup: end,
+    };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#backup !== undefined) await this.#endBackup(this.#backup.id);
+    await this.#end();
+  }
+
+  #begin(id: string): string {
+    if (this.#backup !== undefined) {
+      const detail = 'another backup is being made or sent; ask again when that is done';
+      throw new VanityError('BACKUP_RUNNING', detail, { retryAfterSeconds: 5 });
+    }
+    const path = join(this.#options.directory, `sent-backup-${id}`);
+    this.#backup = { id, path, made: this.#ask('backup', path, 'no backup') };
+    return path;
+  }
+
+  /** Frees the place when nothing of it is left. */
+  async #endBackup(id: string): Promise<void> {
+    const backup = this.#backup;
+    if (backup?.id !== id) return;
+    this.#thread?.calls.call('stopBackup', undefined).catch(() => undefined);
+    await backup.made.catch(() => undefined);
+    rmSync(backup.path, { force: true });
+    this.#backup = undefined;
+  }
+
+  async #ask<K extends keyof ReaderCalls>(
+    name: K,
+    arg: Parameters<ReaderCalls[K]>[0],
+    what: string,
+  ): Promise<Awaited<ReturnType<ReaderCalls[K]>>> {
+    clearTimeout(this.#idle);
+    this.#asked++;
+    this.#thread ??= this.#start();
+    try {
+      return await this.#thread.calls.call(name, arg);
+    } catch (error) {
+      if (!(error instanceof VanityError) || error.status !== 500) throw error;
+      const extras = { cause: error, retryAfterSeconds: 1 };
+      throw new VanityError('STORE_UNAVAILABLE', `${what}: ${error.message}`, extras);
+    } finally {
+      this.#asked--;
+      if (this.#asked === 0) this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref();
+    }
+  }
+
+  #start(): ReaderThread {
+    const { log, ...options } = this.#options;
+    const { port1, port2 } = new MessageChannel();
+    const worker = new Worker(ENTRY, {
+      name: 'reader',
+      workerData: { ...options, port: port2 } satisfies ReaderData,
+      transferList: [port2],
+    });
+    const thread = { worker, calls: new Caller<ReaderCalls>(port1, 'STORE_UNAVAILABLE') };
+    worker.on('error', (error) => {
+      log.error({ reason: error.message }, 'a reader of the store failed');
+    });
+    worker.once('exit', () => {
+      if (this.#thread === thread) this.#thread = undefined;
+    });
+    return thread;
+  }
+
+  async #end(): Promise<void> {
+    clearTimeout(this.#idle);
+    const thread = this.#thread;
+    this.#thread = undefined;
+    thread?.calls.close();
+    await thread?.worker.terminate();
+  }
+}
