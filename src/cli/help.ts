@@ -10,8 +10,9 @@ export interface CommandHelp {
   readonly text: string;
 }
 
-const URL_HELP = `  --url URL          the server: http://HOST:PORT or unix:PATH (default: as configured here by
-                     vanitypool.toml and the environment, else http://127.0.0.1:5057)`;
+const URL_HELP = `  --url URL          the server: http[s]://HOST:PORT or unix:PATH (default: as configured here by
+                     vanitypool.toml and the environment, else http://127.0.0.1:5057). A
+                     certificate of your own making is trusted by NODE_EXTRA_CA_CERTS=FILE`;
 
 const PATTERN_HELP = `  --suffix PATTERN   what the address ends in
   --prefix PATTERN   what the address begins with; with --suffix both must match
