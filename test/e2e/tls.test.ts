@@ -218,3 +218,28 @@ test('what cannot be served is said at the start', LIMIT, async () => {
   const open = { ...files, VANITYPOOL_AUTH__REQUIRED: 'false' };
   assert.match(await start(open, '--host', HOST), /AUTH__REQUIRED=true .*BIND_REFUSED/);
 });
+
+test(
+  'without TLS, by leave or behind a proxy, a token is needed from the start',
+  LIMIT,
+  async () => {
+    for (const line of [`host = "${HOST}"\ninsecure = true`, 'trust_proxy = true']) {
+      await using workspace = new Workspace();
+      workspace.configure([EASY_POOL], '[http]', line);
+      const server = await workspace.serve();
+      const status = async (token?: string): Promise<number> => {
+        const headers = { 'x-forwarded-for': '192.0.2.1', ...(token && { authorization: token }) };
+        return (await fetch(new URL('/v1/pools', server.url), { headers })).status;
+      };
+      assert.equal(await status(), 401);
+      const options = {
+        cwd: workspace.path,
+        env: { VANITYPOOL_HTTP__PORT: new URL(server.url).port },
+      };
+      const create = ['token', 'create', '--name', 'eye', '--scope', 'read'];
+      const { code, stdout, stderr } = await vanitypool(create, options);
+      assert.equal(code, 0, stderr);
+      assert.equal(await status(`Bearer ${stdout.trim()}`), 200);
+    }
+  },
+);
