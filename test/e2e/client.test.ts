@@ -1,0 +1,178 @@
+/**
+ * Every call of the client to a real server, and what a server that dies between the request and
+ * the reply makes of them: one address for one call, whatever happens on the way.
+ */
+import assert from 'node:assert/strict';
+import { createPublicKey, verify } from 'node:crypto';
+import { test } from 'node:test';
+import { VanitypoolClient, type VanitypoolError } from '../../src/client/client.ts';
+import { decodeBase58 } from '../../src/keypair/address.ts';
+import { vanitypool } from '../support/cli.ts';
+import { FlakyProxy } from '../support/flaky-proxy.ts';
+import { legacyMessage } from '../support/messages.ts';
+import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
+
+const LIMIT = { timeout: 90_000 };
+
+/** Of an Ed25519 public key in DER, before its 32 bytes. */
+const DER = Buffer.from('302a300506032b6570032100', 'hex');
+
+async function served(workspace: Workspace): Promise<Server> {
+  const server = await workspace.serve();
+  await server.until(({ ground }) => ground >= 40);
+  return server;
+}
+
+const codeOf = (call: Promise<unknown>) =>
+  call.then(
+    () => 'no error',
+    (error) => (error as VanitypoolError).code,
+  );
+
+test('every call that takes addresses', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL, { ...EASY_POOL, name: 'mints', handout: 'sign-only' }]);
+  const server = await served(workspace);
+  await server.until(({ ground }) => ground >= 10, 'mints');
+  const client = new VanitypoolClient({ url: server.url });
+
+  const taken = await client.dispense('pet', { count: 3 });
+  assert.equal(new Set(taken.map(({ address }) => address)).size, 3);
+  for (const { secretKey } of taken) assert.equal(decodeBase58(secretKey!).length, 64);
+  const [one] = await client.dispense('pet', { idempotencyKey: 'order' });
+  assert.deepEqual(await client.dispense('pet', { idempotencyKey: 'order' }), [one]);
+  assert.equal(
+    await codeOf(client.dispense('pet', { idempotencyKey: 'order', count: 2 })),
+    'IDEMPOTENCY_MISMATCH',
+  );
+
+  const kept = await client.reserve('pet', { ttlSeconds: 600 });
+  const spare = await client.reserve('pet');
+  assert.equal((await client.reservation(kept.id)).state, 'reserved');
+  const mint = await client.dispenseReservation(kept.id);
+  assert.equal(mint.address, kept.address);
+  assert.deepEqual(await client.dispenseReservation(kept.id), mint);
+  await client.release(spare.id);
+  await client.release(spare.id);
+  assert.equal((await client.reservation(spare.id)).state, 'released');
+
+  const [{ address, secretKey }] = (await client.dispense('mints')) as [typeof mint];
+  assert.equal(secretKey, undefined);
+  const key = createPublicKey({
+    key: Buffer.concat([DER, decodeBase58(address)]),
+    format: 'der',
+    type: 'spki',
+  });
+  // Bytes of all values, so that base64 has all its signs.
+  const message = legacyMessage(decodeBase58(address), 255);
+  const { signature } = await client.sign('mints', address, message);
+  assert.ok(verify(null, message, key, decodeBase58(signature)));
+  const other = client.sign('mints', address, legacyMessage(decodeBase58(address), 1));
+  assert.equal(await codeOf(other), 'SIGN_LIMIT_REACHED');
+
+  assert.deepEqual((await client.pools()).map(({ name }) => name).toSorted(), ['mints', 'pet']);
+  assert.equal((await client.pool('pet')).dispensed, 5);
+  assert.equal((await client.ready()).status, 'ready');
+  assert.equal(await codeOf(client.pool('no such / pool?')), 'POOL_NOT_FOUND');
+});
+
+test('tokens: made, listed, sent, revoked', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([EASY_POOL]);
+  const made = await vanitypool(['token', 'create', 'boss', '--scopes', 'admin', '--json'], {
+    cwd: workspace.path,
+  });
+  assert.equal(made.code, 0, made.stderr);
+  const { url } = await workspace.serve();
+  const { token: bossText } = JSON.parse(made.stdout) as { token: string };
+  const boss = new VanitypoolClient({ url, token: bossText });
+  const { token } = await boss.createToken({ name: 'shop', scopes: ['dispense', 'read'] });
+  const shop = new VanitypoolClient({ url: `${url}/`, token });
+  await shop.pools();
+  assert.equal(await codeOf(shop.tokens()), 'SCOPE_REQUIRED');
+  assert.equal(await codeOf(new VanitypoolClient({ url }).pools()), 'TOKEN_REQUIRED');
+  const names = (await boss.tokens()).map(({ name }) => name);
+  assert.deepEqual(names.toSorted(), ['boss', 'shop']);
+  assert.notEqual((await boss.revokeToken('shop')).revokedAt, null);
+  assert.equal(await codeOf(shop.pools()), 'TOKEN_REQUIRED');
+});
+
+test(
+  'the status comes as events, over streams that break, until the reader goes',
+  LIMIT,
+  async () => {
+    await using workspace = new Workspace();
+    workspace.configure([EASY_POOL]);
+    const { url } = await served(workspace);
+    const client = new VanitypoolClient({ url });
+    let seen = 0;
+    for await (const { pools, readiness } of client.events()) {
+      assert.equal(pools[0]!.name, 'pet');
+      assert.equal(readiness.status, 'ready');
+      if (++seen === 2) break;
+    }
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    await assert.rejects(
+      async () => {
+        for await (const _ of client.events({ signal: controller.signal }))
+          controller.abort(reason);
+      },
+      (error) => error === reason,
+    );
+
+    // This proxy waits for the end of a reply, which an event stream has not: only its refusals count.
+    await using proxy = await FlakyProxy.before(url);
+    proxy.fates.push(
+      'lose',
+      { status: 502 },
+      { status: 200, body: 'event: status\ndata: {"pools":[]}\n\n' },
+    );
+    proxy.fates.push('lose', 'lose', 'lose', 'lose');
+    const events = new VanitypoolClient({ url: proxy.url, retries: 3 }).events();
+    assert.deepEqual((await events.next()).value, { pools: [] });
+    const error = await events.next().catch((thrown: unknown) => thrown);
+    assert.equal((error as VanitypoolError).code, 'UNREACHABLE');
+    assert.equal(proxy.seen.length, 6, 'three failures and their repetitions after an event');
+  },
+);
+
+/** Where the server dies: with the request in its hands, or with the reply on its way. */
+const DEATHS = ['at any moment', 'after the reply'] as const;
+
+for (const death of DEATHS) {
+  test(
+    `a server that is killed ${death} and starts again: one address for one call`,
+    LIMIT,
+    async () => {
+      await using workspace = new Workspace();
+      workspace.configure([{ ...EASY_POOL, target: 60 }]);
+      let server = await served(workspace);
+      await using proxy = await FlakyProxy.before(server.url);
+      const client = new VanitypoolClient({ url: proxy.url, retries: 20, timeoutMs: 60_000 });
+      const restart = async (reply: Promise<unknown>): Promise<void> => {
+        if (death === 'after the reply') await reply;
+        await server.kill('SIGKILL');
+        server = await workspace.serve();
+        proxy.target = server.url;
+      };
+      proxy.fates.push(restart, 'lose', restart);
+      const [mint] = await client.dispense('pet');
+      assert.equal(proxy.seen.length, 4);
+      assert.deepEqual(await dispensedOf(server), { dispensed: 1, reserved: 0, burned: 0 });
+
+      proxy.fates.push(restart);
+      const held = await client.reserve('pet', { ttlSeconds: 600 });
+      proxy.fates.push(restart);
+      assert.equal((await client.dispenseReservation(held.id)).address, held.address);
+      assert.notEqual(held.address, mint!.address);
+      assert.deepEqual(await dispensedOf(server), { dispensed: 2, reserved: 0, burned: 0 });
+    },
+  );
+}
+
+/** Once what left is in the store. */
+async function dispensedOf(server: Server) {
+  const { dispensed, reserved, burned } = await server.pool();
+  return { dispensed, reserved, burned };
+}
