@@ -126,6 +126,15 @@ export class Refiller {
     }
   }
 
+  /** Records what has left the pool by now, and with whom it went. Error: STORE_UNAVAILABLE. */
+  async record(pool: string): Promise<void> {
+    const line = this.#lineOf(pool);
+    if (line.unrecorded(line.queue.head) === 0 && !line.handOuts.isPending) return;
+    if (this.#isBackingOff) throw unavailable();
+    const error = await this.#turn(line, 0);
+    if (error !== undefined) throw unavailable();
+  }
+
   /** Throws while turns fail: what is to wait for one need not begin. Error: STORE_UNAVAILABLE. */
   assertWorks(): void {
     if (this.#isBackingOff) throw unavailable();

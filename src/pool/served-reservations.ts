@@ -19,6 +19,8 @@ const EXPIRE_EVERY_MS = 1000;
 export interface ServedReservationsOptions {
   readonly store: Store;
   readonly exclusively: Exclusively;
+  /** Sees to it that the store knows what has left a pool by now, and with whom it went. */
+  readonly record: (pool: string) => Promise<void>;
   /** After the figures of a pool have changed. Called inside `exclusively`. */
   readonly onChange: (pool: string) => Promise<void>;
   /** After each look for what expired, with what made it fail. */
@@ -76,8 +78,8 @@ export class ServedReservations {
     });
   }
 
-  sign({ pool: name, publicKey, token, message }: SigningOrder): Promise<Uint8Array> {
-    const { store, exclusively } = this.#options;
+  async sign({ pool: name, publicKey, token, message }: SigningOrder): Promise<Uint8Array> {
+    const { store, exclusively, record } = this.#options;
     const pool = this.#pools.get(name);
     if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
     if (pool.handout !== 'sign-only') {
@@ -85,6 +87,8 @@ export class ServedReservations {
       throw new VanityError('HANDOUT_MISMATCH', detail);
     }
     const messageHash = hash('sha256', message, 'buffer');
+    // A client may ask as soon as it has the address, before a turn has recorded that.
+    await record(name);
     return exclusively(() =>
       store.signatures.sign({
         pool: name,

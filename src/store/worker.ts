@@ -180,6 +180,7 @@ class ServedStore {
     this.reservations = new ServedReservations({
       store,
       exclusively: this.#exclusively,
+      record: (pool) => this.refiller.record(pool),
       onChange: async (pool) => this.refiller.publish(pool, await store.counts(pool)),
       onExpired: (error) => this.#note('expire', error),
     });

@@ -183,3 +183,15 @@ test('a sign-only pool gives no secret, signs as often as it may, and forgets', 
   });
   assert.equal(early.body.code, 'ADDRESS_NOT_FOUND', 'not dispensed yet');
 });
+
+test('an address signs as soon as it is there', LIMIT, async () => {
+  await using setup = new Setup({ handout: 'sign-only', ready: 256 });
+  await setup.serve();
+  for (let times = 0; times < 20; times++) {
+    const { address } = await setup.dispense();
+    const path = `/v1/pools/pet/addresses/${address}/signatures`;
+    const message = Buffer.from(legacyMessage(decodeBase58(address), times)).toString('base64');
+    const { status, body } = await setup.ask('POST', path, { message });
+    assert.equal(status, 200, JSON.stringify(body));
+  }
+});
