@@ -27,6 +27,7 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   grind: async (args) => (await import('./grind.ts')).grind(args),
   estimate: async (args) => (await import('./estimate.ts')).estimate(args),
   status: async (args) => (await import('./status.ts')).status(args),
+  top: async (args) => (await import('./top.ts')).top(args),
   audit: async (args) => (await import('./audit.ts')).audit(args),
   backup: async (args) => (await import('./backup.ts')).backup(args),
   restore: async (args) => (await import('./restore.ts')).restore(args),

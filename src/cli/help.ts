@@ -91,6 +91,18 @@ ${URL_HELP}
   --json             print one JSON object
 `,
   },
+  top: {
+    summary: 'watch the pools of the running server, live',
+    text: `usage: vanitypool top [options]
+
+Shows the pools in the terminal, anew each second, until Ctrl-C; exit code 0. Of each pool: how full
+it is, what was dispensed since it was made and now, and how fast it fills. While the server is
+started again it waits for it.
+
+${URL_HELP}
+  --json             print one JSON object a line, each second; the terminal is not needed
+`,
+  },
   dispense: {
     summary: 'take addresses from the running server',
     text: `usage: vanitypool dispense POOL [options]

@@ -1,6 +1,7 @@
 /**
- * How commands talk to a running server: one JSON request over HTTP, on a TCP port or a Unix
- * socket. Nothing is sent twice: a dispense whose reply was lost may have handed an address out.
+ * How commands talk to a running server: one JSON request over HTTP, or one stream of its status,
+ * on a TCP port or a Unix socket. Nothing is sent twice: a dispense whose reply was lost may have
+ * handed an address out.
  *
  * Errors: USAGE_INVALID for a URL that is none, SERVER_UNREACHABLE when nobody answers in time or
  * what answers is another program; a problem of the server keeps its code and detail.
@@ -13,12 +14,16 @@ import { text } from 'node:stream/consumers';
 import { urlToHttpOptions } from 'node:url';
 import { type Config, loadConfig, type TlsFiles } from '../config.ts';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
+import type { StatusEvent } from '../http/schemas.ts';
 import { readOwnToken } from '../own-token.ts';
 import { usage } from './options.ts';
+import { eventsIn } from './server-events.ts';
 
 const TIMEOUT_MS = 30_000;
 /** Without a byte: a large backup is made and checked before the first one. */
 const DOWNLOAD_IDLE_MS = 600_000;
+/** Of a stream that has something to say each second. */
+const SILENCE_MS = 10_000;
 /** Where a request ends that no server has seen. */
 const BEFORE_SENDING = /^(connect|getaddrinfo)$/;
 /** How Node.js says that it does not trust a certificate, or hears no TLS: nothing was sent then. */
@@ -31,6 +36,12 @@ export interface ServerAnswer {
   readonly body: object;
   /** Of the `Retry-After` header. */
   readonly retryAfterSeconds: number | undefined;
+}
+
+/** A status of the server, at a time in ms since 1970. */
+export interface Snapshot {
+  readonly at: number;
+  readonly status: StatusEvent;
 }
 
 /** Whether nobody listens where a request was to go: nothing was asked for, nothing was done. */
@@ -85,17 +96,7 @@ export class ServerClient {
       reply = await this.#exchange(method, path, json);
       source = await text(reply);
     } catch (cause) {
-      const { code: reason, syscall = '' } = cause as NodeJS.ErrnoException;
-      if (BEFORE_SENDING.test(syscall)) {
-        throw this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
-      }
-      if (NO_TRUST.test(reason ?? '')) {
-        const trust = 'NODE_EXTRA_CA_CERTS=FILE names one that is trusted';
-        throw this.#unreachable(`its certificate is not trusted (${reason}); ${trust}`, cause);
-      }
-      if (NO_TLS.test(reason ?? '')) throw this.#unreachable(`no TLS there (${reason})`, cause);
-      const what = `no whole reply (${reason}); what was asked for may have been done`;
-      throw this.#unreachable(what, cause);
+      throw this.#failed(cause, 'no whole reply', '; what was asked for may have been done');
     }
     return this.#answer(reply, source);
   }
@@ -135,6 +136,21 @@ export class ServerClient {
     }
   }
 
+  /** The status at once and then each second, until `signal` aborts or the server ends it. */
+  async *follow(signal: AbortSignal): AsyncGenerator<Snapshot> {
+    try {
+      const reply = await this.#exchange('GET', '/v1/events', '', signal, SILENCE_MS);
+      if (reply.statusCode !== 200) throw this.#problem(this.#answer(reply, await text(reply)));
+      if (reply.headers['content-type'] !== 'text/event-stream') throw this.#stranger();
+      for await (const { id, data } of eventsIn(reply.setEncoding('utf8'), 'status')) {
+        yield { at: Number(id), status: JSON.parse(data) as StatusEvent };
+      }
+    } catch (cause) {
+      if (cause instanceof VanityError) throw cause;
+      throw this.#failed(cause, 'the stream broke off');
+    }
+  }
+
   #exchange(
     method: string,
     path: string,
@@ -162,6 +178,21 @@ export class ServerClient {
       .on('timeout', () => sent.destroy(new Error(`nothing came in ${idleMs} ms`)))
       .end(json);
     return promise;
+  }
+
+  /** What went wrong on the way: `what` and `after` if the server has seen the request. */
+  #failed(cause: unknown, what: string, after = ''): VanityError {
+    const { code, message, syscall = '' } = cause as NodeJS.ErrnoException;
+    const reason = code ?? message;
+    if (BEFORE_SENDING.test(syscall)) {
+      return this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
+    }
+    if (NO_TRUST.test(reason)) {
+      const trust = 'NODE_EXTRA_CA_CERTS=FILE names one that is trusted';
+      return this.#unreachable(`its certificate is not trusted (${reason}); ${trust}`, cause);
+    }
+    if (NO_TLS.test(reason)) return this.#unreachable(`no TLS there (${reason})`, cause);
+    return this.#unreachable(`${what} (${reason})${after}`, cause);
   }
 
   #unreachable(reason: string, cause?: unknown): VanityError {

@@ -121,7 +121,7 @@ function readinessOf(body: unknown): { status: string; reasons: readonly string[
 function row(pool: PoolView): string[] {
   const { name, pattern, target, available, ready, dispensed, burned } = pool;
   const figures = [target, available, ready, dispensed, burned].map(formatCount);
-  return [name, pattern, ...figures, grinding(pool)];
+  return [name, pattern, ...figures, grindingOf(pool)];
 }
 
 function burnedLines({ name, burnedBy = {} }: Report['pools'][number]): string[] {
@@ -131,7 +131,8 @@ function burnedLines({ name, burnedBy = {} }: Report['pools'][number]): string[]
   );
 }
 
-function grinding({
+/** What the grinder does for a pool, for people. */
+export function grindingOf({
   paused,
   grinding: { active, attemptsPerSecond, etaSeconds },
 }: PoolView): string {

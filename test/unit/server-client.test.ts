@@ -5,7 +5,7 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ServerClient } from '../../src/cli/server-client.ts';
+import { ServerClient, type Snapshot } from '../../src/cli/server-client.ts';
 import { VanityError } from '../../src/errors.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
@@ -203,4 +203,51 @@ test('a server without TLS is told from one whose certificate is not trusted', a
     new ServerClient(url).ask<Health>('GET', '/healthz', 'status'),
     unreachable(url, /: no TLS there \(/),
   );
+});
+
+test('follows the status of a real server until it is told to stop', async (t) => {
+  const { app, shared } = await testApp();
+  t.after(() => app.close());
+  fillPool(shared, 3);
+  const client = new ServerClient(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const controller = new AbortController();
+  const seen: Snapshot[] = [];
+  const following = async (): Promise<void> => {
+    for await (const snapshot of client.follow(controller.signal)) {
+      seen.push(snapshot);
+      if (seen.length === 2) controller.abort();
+    }
+  };
+  await assert.rejects(following, { code: 'SERVER_UNREACHABLE' });
+  assert.equal(seen.length, 2);
+  const [first, second] = seen;
+  assert.ok(first!.at > 1.7e12 && second!.at > first!.at);
+  assert.equal(first!.status.pools[0]!.ready, 3);
+  assert.equal(first!.status.readiness.status, 'ready');
+});
+
+test('a stream that is none, breaks off or is refused says so', async (t) => {
+  const { signal } = new AbortController();
+  const follow = async (url: string): Promise<number> => {
+    let count = 0;
+    for await (const _ of new ServerClient(url).follow(signal)) count++;
+    return count;
+  };
+  const page = await stranger(t, (_, reply) => void reply.end('{"hello":1}'));
+  await assert.rejects(follow(page), unreachable(page, /not vanitypool/));
+  const event = 'id: 1\nevent: status\ndata: {}\n\n';
+  const broken = await stranger(t, (_, reply) => {
+    reply.writeHead(200, { 'content-type': 'text/event-stream' });
+    reply.write(event, () => reply.destroy());
+  });
+  await assert.rejects(follow(broken), unreachable(broken, /the stream broke off \(ECONNRESET\)$/));
+  const ended = await stranger(t, (_, reply) => {
+    reply.writeHead(200, { 'content-type': 'text/event-stream' }).end(event);
+  });
+  assert.equal(await follow(ended), 1);
+  const { app, access } = await testApp();
+  t.after(() => app.close());
+  access.setTokens({ tokens: [], areAny: true });
+  const closed = await app.listen({ host: '127.0.0.1', port: 0 });
+  await assert.rejects(follow(closed), { code: 'TOKEN_REQUIRED' });
 });

@@ -1,0 +1,87 @@
+/**
+ * `vanitypool top`: the pools of a running server, live: in the terminal, or as one JSON object a
+ * line. It lasts until Ctrl-C, which is its ordinary end, and over a restart of the server.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { VanityError } from '../errors.ts';
+import { interruptible, usage } from './options.ts';
+import { ServerClient, type Snapshot } from './server-client.ts';
+import { TopScreen } from './top-screen.ts';
+
+const RETRY_MS = 1000;
+/** What a server says, or is, on its way to the next start. */
+const PASSING = new Set(['SERVER_UNREACHABLE', 'DRAINING', 'OVERLOADED']);
+
+interface View {
+  show(url: string, latest: Snapshot): void;
+  /** No more came, for this reason. */
+  lose(reason: string): void;
+  end(): void;
+}
+
+export async function top(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { url: { type: 'string' }, json: { type: 'boolean' } },
+  });
+  const { url, json = false } = values;
+  if (!json && !process.stdout.isTTY) {
+    throw usage('standard output is no terminal; "vanitypool top --json" prints one status a line');
+  }
+  const signal = interruptible();
+  let view: View | undefined;
+  try {
+    while (!signal.aborted) {
+      try {
+        // Anew each time: a server that is started again has another token of its own.
+        const server = new ServerClient(url);
+        for await (const snapshot of server.follow(signal)) {
+          view ??= json ? lines() : screen();
+          view.show(server.url, snapshot);
+        }
+        view?.lose('the server has ended the stream');
+      } catch (error) {
+        if (signal.aborted) break;
+        const isPassing = error instanceof VanityError && PASSING.has(error.code);
+        if (view === undefined || !isPassing) throw error;
+        view.lose(error.message);
+      }
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  } finally {
+    view?.end();
+  }
+  return 0;
+}
+
+function lines(): View {
+  return {
+    show: (_, { at, status }) => {
+      const line = { at: new Date(at).toISOString(), ...status };
+      process.stdout.write(`${JSON.stringify(line)}\n`);
+    },
+    lose: (reason) => void process.stderr.write(`vanitypool: ${reason}; trying again\n`),
+    end: () => undefined,
+  };
+}
+
+function screen(): View {
+  const terminal = new TopScreen(process.stdout);
+  // Also when a second Ctrl-C ends the process where it stands.
+  process.once('exit', () => terminal.end());
+  let at = '';
+  let latest: Snapshot | undefined;
+  return {
+    show: (url, snapshot) => {
+      const before = latest;
+      at = url;
+      latest = snapshot;
+      terminal.show({ url, latest, before, lost: undefined });
+    },
+    lose: (lost) => {
+      if (latest !== undefined) terminal.show({ url: at, latest, before: undefined, lost });
+    },
+    end: () => terminal.end(),
+  };
+}
