@@ -112,7 +112,8 @@ export function changeAllIn(
 
 /**
  * Ids and epochs go on above all that the lost state can have given, which is at least `known`. A
- * dispense journal of its runs is that of no run to come. Nothing may be leased.
+ * dispense journal of its runs is that of no run to come, and no reservation holds. Nothing may be
+ * leased.
  */
 export function skipAhead(
   db: DatabaseSync,
@@ -124,6 +125,10 @@ export function skipAhead(
   const epoch = Math.max(meta.epoch, known.epoch);
   const id = Math.max(meta.next_id, known.id + 1);
   db.exec('DELETE FROM journals');
+  // What they held is burned, or another's by the time at which they would end.
+  db.prepare(
+    `UPDATE reservations SET ended_at = ?, outcome = 'expired' WHERE ended_at IS NULL`,
+  ).run(now);
   db.prepare('UPDATE meta SET epoch = ?, next_id = ?').run(
     seconds > epoch ? seconds : epoch + EPOCHS_SKIPPED,
     seconds * IDS_PER_SECOND > id ? seconds * IDS_PER_SECOND : id + IDS_SKIPPED,

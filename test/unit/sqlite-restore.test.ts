@@ -211,3 +211,30 @@ test('a backup of a new store, in which nothing is sealed, takes any key', async
   assert.deepEqual(pools, { pet: { dispensed: 0, burned: 0, available: 0, unknown: 0 } });
   await (await openStoreIn(place.directory)).close();
 });
+
+test('what was held at the backup is held no more, also when others hold it afterwards', async () => {
+  using store = new LostStore();
+  const held = (id: string) => ({
+    position: 0,
+    count: 1,
+    at: Date.now(),
+    token: 0,
+    reservation: { id: id.repeat(32), expiresAt: Date.now() + 600_000 },
+  });
+  await store.serve(async (open) => {
+    await store.insert(open, 1);
+    await open.turn('pet', 0, 1);
+    await open.turn('pet', 1, 0, { records: [held('a')], journals: new Map() });
+    await backupStore(store.directory, store.backup);
+    await open.reservations.release('a'.repeat(32), 0, true);
+  });
+  const place = store.place('new');
+  const { pools } = await restoreStore({ ...place, list: store.writeList([]) });
+  assert.equal(pools.pet?.available, 1);
+  await using restored = await openStoreIn(place.directory);
+  await restored.turn('pet', 0, 1);
+  await restored.turn('pet', 1, 0, { records: [held('b')], journals: new Map() });
+  const over = { code: 'RESERVATION_OVER' };
+  await assert.rejects(restored.reservations.dispense('a'.repeat(32), 0), over);
+  assert.equal((await restored.reservations.dispense('b'.repeat(32), 0)).id, 1);
+});
