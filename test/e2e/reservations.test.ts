@@ -195,3 +195,15 @@ test('an address signs as soon as it is there', LIMIT, async () => {
     assert.equal(status, 200, JSON.stringify(body));
   }
 });
+
+test('what is held stays held while its pool is not configured', LIMIT, async () => {
+  await using setup = new Setup();
+  await setup.serve();
+  const held = await setup.reserve();
+  await setup.server.kill('SIGTERM');
+  setup.workspace.configure([{ ...EASY_POOL, name: 'other', target: 1 }]);
+  setup.server = await setup.workspace.serve();
+  const refused = await setup.ask('POST', `/v1/reservations/${held.id}/dispense`);
+  assert.deepEqual([refused.status, refused.body.code], [404, 'POOL_NOT_FOUND']);
+  assert.equal(await stateOf(setup, held), 'reserved');
+});

@@ -79,8 +79,10 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
     async ({ params, token }, reply) => {
       const which = { id: params.reservation, token: token?.id ?? 0 };
       const { pool } = await store().call('reservation', which);
+      // One that is not served here says nothing of how it hands out: then nothing is.
+      const from = poolFor(token, pools, pool);
       const address = await store().call('dispenseReservation', which);
-      return sendAddresses(reply, poolFor(token, pools, pool), [address]);
+      return sendAddresses(reply, from, [address]);
     },
   );
 
