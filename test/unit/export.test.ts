@@ -1,0 +1,71 @@
+/**
+ * When a file may be written: a stand-in for the server says when the store has recorded what left,
+ * which a real one does too soon to be seen. The command with a real server is tested in test/e2e.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { vanitypool } from '../support/cli.ts';
+
+const LIMIT = { timeout: 60_000 };
+const keypair = keypairOf(randomBytes(32));
+const address = addressOf(keypair.subarray(32));
+
+/** What it is asked for, in order, and the files that are there at each moment. */
+async function standIn(t: TestContext, states: string[]) {
+  const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const asked: string[] = [];
+  const server = createServer(({ method, url = '' }, reply) => {
+    asked.push(`${method} ${url} ${readdirSync(directory).length}`);
+    const send = (status: number, body: object) =>
+      reply.writeHead(status).end(JSON.stringify(body));
+    if (method === 'POST') {
+      const secretKey = encodeBase58(keypair);
+      const fields = { keyType: 'seed', origin: 'ground', createdAt: new Date(0).toISOString() };
+      send(200, { addresses: [{ id: 1, address, secretKey, ...fields }] });
+    } else if (url.endsWith(address)) {
+      send(200, { state: states.shift() });
+    } else {
+      send(404, { code: 'ADDRESS_NOT_FOUND', detail: 'none' });
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const args = ['export', '--pool', 'pet', '--count', '1', '--out', directory, '--url', url];
+  return { directory, asked, run: (...more: string[]) => vanitypool([...args, ...more]) };
+}
+
+test('nothing is written before the store has recorded it', LIMIT, async (t) => {
+  const { directory, asked, run } = await standIn(t, ['leased', 'leased', 'dispensed']);
+  const { code, stdout, stderr } = await run();
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, `${address}\n`);
+  assert.deepEqual(asked, [
+    'GET /v1/addresses/11111111111111111111111111111111 0',
+    'POST /v1/pools/pet/dispense 0',
+    ...Array(3).fill(`GET /v1/addresses/${address} 0`),
+  ]);
+  assert.deepEqual(readdirSync(directory), [`${address}.json`]);
+});
+
+test('what is not told is asked for', LIMIT, async () => {
+  for (const [args, what] of [
+    [[], /which pool/],
+    [['--pool', 'pet'], /how many/],
+    [['--pool', 'pet', '--count', '3'], /where to/],
+    [['--pool', 'pet', '--out', '.', '--count', '1000001'], /--count/],
+  ] as const) {
+    const { code, stderr } = await vanitypool(['export', ...args]);
+    assert.equal(code, 2);
+    assert.match(stderr, what);
+  }
+});
