@@ -176,6 +176,27 @@ test('the command brings files in, with a server and without one', LIMIT, async 
   assert.deepEqual([ok, keyType], [true, 'seed']);
 });
 
+/** Every address ends in one of these. */
+const ANY = { ...POOL, name: 'any', suffix: '[1-9A-Za-z]' };
+
+test('many files go in batches; a bad one is named with what came in before', LIMIT, async () => {
+  await using setup = new Setup();
+  setup.workspace.configure([POOL, ANY]);
+  await setup.serve();
+  const files = setup.files(Array.from({ length: 1100 }, () => keypairOf(randomBytes(SEED_BYTES))));
+  const done = await setup.cli('import', '--pool', 'any', '--json', ...files);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /^imported 90%\nimported 100%\n/);
+  assert.deepEqual(JSON.parse(done.stdout), { pool: 'any', imported: 1100, duplicates: 0 });
+  const [good] = setup.files(keypairsFor('t', 1));
+  const [bad] = setup.files(keypairsFor('u', 1));
+  const repeated = Array.from({ length: 1000 }, () => good!);
+  const most = await setup.cli('import', '--pool', 'pet', ...repeated, bad!);
+  assert.equal(most.code, 1);
+  assert.ok(most.stderr.includes(`${bad}: its address does not match ...t; the 1000 files before`));
+  assert.equal((await setup.server.pool()).imported, 1);
+});
+
 test(
   'killed in the middle, what was acknowledged is there and the rest comes again',
   LIMIT,
