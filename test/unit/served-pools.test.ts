@@ -1,0 +1,358 @@
+/**
+ * Pools that come and go, over a real store, its refiller and real journals. HTTP threads are ports
+ * of which the test says when they act on a notice, and pops as one of them does.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { type Durability, POOLS_MAX, type PoolConfig, readPool } from '../../src/config.ts';
+import { addressOf } from '../../src/keypair/address.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { JournalWriter } from '../../src/pool/journal.ts';
+import { Journals, recoverIn } from '../../src/pool/journals.ts';
+import {
+  Pool,
+  type PoolNotice,
+  type ServedPool,
+  type SharedPool,
+  sharePool,
+} from '../../src/pool/pool.ts';
+import { PoolJournals } from '../../src/pool/pool-journals.ts';
+import { inTurn, Refiller } from '../../src/pool/refill.ts';
+import { ServedPools } from '../../src/pool/served-pools.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { AuditReader } from '../../src/store/sqlite-audit.ts';
+import type { Store } from '../../src/store/store.ts';
+import {
+  checkStore,
+  removeDirectory,
+  temporaryDirectory,
+  withDatabase,
+} from '../support/sqlite-stores.ts';
+
+const LIMIT = { timeout: 60_000 };
+
+function config(name: string, more: object = {}): PoolConfig {
+  return readPool({ name, suffix: 'x', ready: 10, ready_max: 20, ...more }, `pools.${name}.`);
+}
+
+/** An HTTP thread: what it was told, and the pools that it hands out of. */
+class Thread {
+  readonly notices: PoolNotice[] = [];
+  readonly pools = new Map<string, Pool>();
+  readonly journals = new Map<string, JournalWriter>();
+  readonly given: readonly ServedPool[];
+  /** Answers by itself. */
+  isPrompt = true;
+  readonly #port: MessagePort;
+  readonly #heard: (notice: number) => void;
+
+  static async connect(pools: ServedPools): Promise<Thread> {
+    const { port1, port2 } = new MessageChannel();
+    const connection = pools.connect(port1);
+    return new Thread(port2, connection.heard, await connection.pools);
+  }
+
+  constructor(port: MessagePort, heard: (notice: number) => void, given: readonly ServedPool[]) {
+    this.#port = port;
+    this.#heard = heard;
+    this.given = given;
+    for (const pool of given) this.#add(pool);
+    port.on('message', ({ arg }: { arg: PoolNotice }) => {
+      this.notices.push(arg);
+      if (this.isPrompt) this.act();
+    });
+  }
+
+  /** On all that it was told by now. */
+  act(): void {
+    for (const { notice, added, removed } of this.notices.splice(0)) {
+      if (added !== undefined) this.#add(added);
+      if (removed !== undefined) this.pools.delete(removed);
+      this.#heard(notice);
+    }
+  }
+
+  async told(): Promise<void> {
+    while (this.notices.length === 0) await nextTurn();
+  }
+
+  die(): void {
+    this.#port.close();
+  }
+
+  #add({ shared, journal }: ServedPool): void {
+    const writer = journal && new JournalWriter(journal);
+    if (writer !== undefined) this.journals.set(shared.name, writer);
+    this.pools.set(
+      shared.name,
+      new Pool(shared, {
+        refill: () => Promise.resolve(),
+        prepare: () => writer?.prepare(),
+        record: (_, handOut) => writer?.write(handOut),
+      }),
+    );
+  }
+}
+
+class Bench implements AsyncDisposable {
+  readonly directory = temporaryDirectory();
+  readonly durability: Durability;
+  store!: Store;
+  refiller!: Refiller;
+  pools!: ServedPools;
+  journals!: Journals;
+  readonly changes: string[] = [];
+  readonly #threads: Thread[] = [];
+
+  constructor(durability: Durability = 'leased') {
+    this.durability = durability;
+  }
+
+  async open(...configured: SharedPool[]): Promise<this> {
+    const { directory, durability } = this;
+    const sealingKey = `file:${directory}/sealing.key`;
+    const recover = recoverIn(directory);
+    const store = await openSqliteStore({ directory, sealingKey, recover, durability });
+    const exclusively = inTurn();
+    this.store = store;
+    this.journals = new Journals(store.id, directory);
+    const common = { store, exclusively };
+    this.refiller = new Refiller({ ...common, onTurn: () => undefined });
+    const areNeeded = durability === 'leased';
+    this.pools = new ServedPools({
+      ...common,
+      journals: new PoolJournals({ ...common, journals: this.journals, areNeeded }),
+      refiller: this.refiller,
+      parts: [],
+      onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
+    });
+    await this.pools.open(configured);
+    return this;
+  }
+
+  async connect(): Promise<Thread> {
+    const thread = await Thread.connect(this.pools);
+    this.#threads.push(thread);
+    return thread;
+  }
+
+  /** Leases are not returned, and the journals stay: as a process that is killed. */
+  async crash(): Promise<void> {
+    await this.pools.stop();
+    await this.store.close();
+  }
+
+  async fill(pool: string, count: number): Promise<string[]> {
+    const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
+    const addresses = keypairs.map((keypair) => addressOf(keypair.subarray(32)));
+    await this.store.insert(keypairs.map((keypair) => ({ pool, keypair })));
+    this.refiller.publish(pool, await this.store.counts(pool));
+    await this.refiller.refill(pool, 10);
+    return addresses;
+  }
+
+  async stored(name: string) {
+    return (await this.store.pools()).find((pool) => pool.name === name)!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const thread of this.#threads) thread.die();
+    await this.crash();
+    checkStore(this.directory);
+    this.journals.removeAll();
+    removeDirectory(this.directory);
+  }
+}
+
+/** Whether it is settled after whatever could settle it had its turn. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  promise.then(
+    () => {
+      settled = true;
+    },
+    () => {
+      settled = true;
+    },
+  );
+  await sleep(50);
+  return settled;
+}
+
+test('a pool is made when every thread has it, with a journal of its own', LIMIT, async () => {
+  await using bench = await new Bench().open();
+  const [one, two] = [await bench.connect(), await bench.connect()];
+  two.isPrompt = false;
+  const made = bench.pools.create(config('new'));
+  await two.told();
+  assert.equal(await isSettled(made), false, 'the second has yet to act on it');
+  assert.ok(one.pools.has('new'));
+  two.act();
+  await made;
+  assert.deepEqual(bench.changes, ['new']);
+  const numbers = withDatabase(bench.directory, (db) =>
+    db.prepare('SELECT number FROM journals').all(),
+  );
+  assert.equal(numbers.length, 3, 'one for each thread, this one included');
+  const late = await bench.connect();
+  assert.deepEqual([...late.pools.keys()], ['new'], 'a thread that comes later begins with it');
+});
+
+test('a thread that dies is not waited for, and its journals go', LIMIT, async () => {
+  await using bench = await new Bench().open();
+  const thread = await bench.connect();
+  thread.isPrompt = false;
+  const made = bench.pools.create(config('new'));
+  await thread.told();
+  const [{ added }] = thread.notices as [PoolNotice];
+  thread.die();
+  await made;
+  while (existsSync(added!.journal!.path)) await sleep(10);
+  await bench.pools.pause('new', true);
+});
+
+test(
+  'a deletion records what was popped, burns the rest, and lets nothing out',
+  LIMIT,
+  async () => {
+    await using bench = await new Bench().open();
+    const thread = await bench.connect();
+    await bench.pools.create(config('new'));
+    const addresses = await bench.fill('new', 40);
+    const pool = thread.pools.get('new')!;
+    const popped = pool.pop(3)!.map(({ address }) => address);
+    assert.deepEqual(popped, addresses.slice(0, 3));
+    thread.isPrompt = false;
+    const removed = bench.pools.remove('new');
+    await thread.told();
+    assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' }, 'before the thread acts on it');
+    assert.equal((await bench.stored('new')).isRemoved, false, 'a pop may still be under way');
+    thread.isPrompt = true;
+    thread.act();
+    assert.equal(await removed, 37);
+    const stored = await bench.stored('new');
+    assert.deepEqual([stored.isRemoved, stored.position], [true, 3]);
+    const { counts } = stored;
+    assert.deepEqual([counts.dispensed, counts.burned, counts.ground], [3, 37, 40]);
+    assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' });
+    assert.equal(pool.status().ready, 0, 'the queue is empty');
+    assert.equal(thread.pools.has('new'), false);
+    const causes = withDatabase(bench.directory, (db) =>
+      db.prepare("SELECT DISTINCT cause FROM segments WHERE state = 'burned'").all(),
+    );
+    assert.deepEqual(
+      causes.map(({ cause }) => cause),
+      ['deleted'],
+    );
+    while (withDatabase(bench.directory, (db) => db.prepare('SELECT * FROM journals').get())) {
+      await sleep(10);
+    }
+    await assert.rejects(bench.pools.remove('new'), { code: 'POOL_NOT_FOUND' });
+    await assert.rejects(bench.pools.pause('new', true), { code: 'POOL_NOT_FOUND' });
+    thread.die();
+  },
+);
+
+test(
+  'a pool that comes back goes on where it was, and a crash knows who got what',
+  LIMIT,
+  async () => {
+    await using bench = await new Bench().open();
+    const thread = await bench.connect();
+    await bench.pools.create(config('new'));
+    const first = await bench.fill('new', 20);
+    thread.pools.get('new')!.pop(4);
+    await bench.pools.remove('new');
+    await assert.rejects(bench.pools.create(config('new', { suffix: 'y' })), {
+      code: 'POOL_MISMATCH',
+    });
+    await bench.pools.create(config('new'));
+    const second = await bench.fill('new', 20);
+    const key = randomBytes(32);
+    const again = thread.pools.get('new')!.pop(2, { token: 0, key, body: key })!;
+    assert.deepEqual(
+      again.map(({ address }) => address),
+      second.slice(0, 2),
+    );
+    assert.ok(!first.some((address) => second.includes(address)));
+    await bench.refiller.commit('new');
+    thread.pools.get('new')!.pop(3);
+    await bench.crash();
+    await bench.open();
+    const { counts } = await bench.stored('new');
+    assert.deepEqual([counts.dispensed, counts.burned, counts.leased], [9, 16, 0]);
+    const handOut = await bench.store.handOut(key);
+    assert.equal(handOut!.addresses!.length, 2, 'with its addresses');
+    using reader = await AuditReader.open(bench.directory, `file:${bench.directory}/sealing.key`);
+    const { addresses } = await reader.page({ after: 0, limit: 100, pool: 'new' });
+    const keyed = addresses.filter(({ keyHash }) => keyHash !== undefined);
+    assert.deepEqual(
+      keyed.map(({ address }) => address),
+      second.slice(0, 2),
+    );
+    assert.ok(bench.pools.has('new'), 'it comes back with the next start');
+  },
+);
+
+test('a deletion that the disk refuses leaves the pool as it was', LIMIT, async () => {
+  await using bench = await new Bench().open();
+  const thread = await bench.connect();
+  await bench.pools.create(config('new'));
+  await bench.fill('new', 20);
+  using other = new DatabaseSync(`${bench.directory}/store.db`);
+  other.exec('BEGIN IMMEDIATE');
+  await assert.rejects(bench.pools.remove('new'), { code: 'STORE_LOCKED' });
+  other.exec('ROLLBACK');
+  assert.equal(thread.pools.get('new')!.pop(2)!.length, 2, 'it hands out');
+  await bench.refiller.commit('new');
+  assert.equal(await bench.pools.remove('new'), 18);
+});
+
+test('settings and pauses come back; those of the configuration are its own', LIMIT, async () => {
+  await using bench = await new Bench('committed').open(sharePool(config('file')));
+  const thread = await bench.connect();
+  await bench.pools.create(config('new'));
+  await bench.pools.change('new', { target: 77 });
+  await bench.pools.pause('new', true);
+  await bench.pools.pause('file', true);
+  assert.equal(thread.pools.get('new')!.status().target, 77, 'at once');
+  assert.throws(() => thread.pools.get('file')!.pop(1), { code: 'POOL_PAUSED' });
+  await assert.rejects(bench.pools.change('new', { ready: 21 }), { code: 'CONFIG_INVALID' });
+  await assert.rejects(bench.pools.change('file', { target: 1 }), { code: 'POOL_CONFIGURED' });
+  await assert.rejects(bench.pools.remove('file'), { code: 'POOL_CONFIGURED' });
+  await bench.crash();
+  const file = sharePool(config('file'));
+  await bench.open(file);
+  const [first, second] = bench.pools.all.map((shared) => {
+    const hands = { refill: async () => undefined, prepare: () => undefined };
+    return new Pool(shared, { ...hands, record: () => undefined }).status();
+  });
+  assert.deepEqual([first!.paused, first!.target], [true, 1000]);
+  assert.deepEqual([second!.paused, second!.target], [true, 77]);
+  await bench.pools.pause('new', false);
+  await bench.crash();
+  await bench.open(file, sharePool(config('new', { target: 5 })));
+  assert.equal((await bench.stored('new')).settings, undefined, 'the file has it now');
+});
+
+test('there is a most of pools, and one that is deleted makes room', LIMIT, async () => {
+  await using bench = await new Bench('committed').open();
+  for (let index = 0; index < POOLS_MAX; index++) await bench.pools.create(config(`pool-${index}`));
+  await assert.rejects(bench.pools.create(config('more')), { code: 'POOL_LIMIT_REACHED' });
+  await bench.pools.remove('pool-7');
+  await bench.pools.create(config('more'));
+});
+
+test('a pattern that is none makes no pool', LIMIT, async () => {
+  await using bench = await new Bench().open();
+  await assert.rejects(bench.pools.create(config('new', { suffix: '0' })), {
+    code: 'PATTERN_IMPOSSIBLE',
+  });
+  assert.deepEqual(await bench.store.pools(), []);
+  assert.deepEqual(bench.changes, []);
+});
