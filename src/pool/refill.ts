@@ -67,6 +67,7 @@ export class Refiller {
   #timer: NodeJS.Timeout | undefined;
   #backOffMs = 0;
   #notBefore = 0;
+  #isStopped = false;
 
   constructor(options: RefillerOptions) {
     this.#options = options;
@@ -174,11 +175,13 @@ export class Refiller {
   /**
    * After the last pop: records what was popped and returns the rest of all leases. A store that
    * fails is tried again for some seconds; then its error is thrown, after all pools had their
-   * turn. What could not be returned is settled at the next start.
+   * turn. What could not be returned is settled at the next start. A turn that was asked for before
+   * does not begin any more: it would lease again what was returned.
    */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#isStopped = true;
     const ended = await Promise.allSettled(
       [...this.#lines.values()].map((line) => this.#giveBack(line)),
     );
@@ -227,6 +230,7 @@ export class Refiller {
     const { store, exclusively, onTurn } = this.#options;
     return exclusively(async () => {
       const count = line.begin();
+      if (this.#isStopped) return unavailable();
       const pool = line.shared.name;
       if (this.#lines.get(pool) !== line) return undefined; // deleted before its turn came
       // Before the head is read: then every record is of a pop that this turn covers.

@@ -215,6 +215,14 @@ test('a clean stop returns what is ready and empties the memory', LIMIT, async (
   assert.ok(!next.some(({ id }) => id === first!.id));
 });
 
+test('a turn that a stop overtakes leases nothing', LIMIT, async () => {
+  await using bench = await benchWith(50, 20);
+  const stopped = bench.refiller.stop();
+  await assert.rejects(bench.refiller.refill('pet', 5), { code: 'STORE_UNAVAILABLE' });
+  await stopped;
+  assert.equal((await bench.store.counts('pet')).leased, 0);
+});
+
 test('without a clean stop nothing that was ready comes back', LIMIT, async () => {
   await using bench = await benchWith(50, 20);
   await bench.refiller.refill('pet', 20);
