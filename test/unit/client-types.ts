@@ -1,0 +1,51 @@
+/**
+ * What the compiler has to allow and to refuse of a program that uses the client. Never run: `tsc`
+ * reads it, and fails on an expected error that is none.
+ */
+import { VanitypoolClient, VanitypoolError } from '../../src/client/client.ts';
+
+const client = new VanitypoolClient({ url: 'http://127.0.0.1:5057', token: undefined });
+
+export async function allowed(signal: AbortSignal, error: unknown): Promise<string | undefined> {
+  const [first] = await client.dispense('pet', { count: 2, idempotencyKey: 'x', signal });
+  const held = await client.reserve('pet', { ttlSeconds: 60 });
+  const state: 'reserved' | 'dispensed' | 'released' | 'expired' = (
+    await client.reservation(held.id)
+  ).state;
+  for await (const { pools, readiness } of client.events({ signal })) {
+    const figures: number[] = pools.map(({ ready }) => ready);
+    const status: 'ready' | 'degraded' | 'unavailable' = readiness.status;
+    if (status === 'ready' && figures.length > 0) return state;
+  }
+  await client.createToken({ name: 'x', scopes: ['dispense'], quota: null, pools: ['pet'] });
+  if (error instanceof VanitypoolError) {
+    if (error.code === 'POOL_EMPTY' || error.code === 'TIMEOUT') return error.detail;
+  }
+  return first?.secretKey;
+}
+
+export async function refused(error: VanitypoolError): Promise<void> {
+  // @ts-expect-error The url is needed.
+  new VanitypoolClient({});
+  // @ts-expect-error A count is a number.
+  await client.dispense('pet', { count: '2' });
+  // @ts-expect-error There is no such option.
+  await client.dispense('pet', { key: 'x' });
+  // @ts-expect-error A message is bytes.
+  await client.sign('pet', 'address', 'message');
+  // @ts-expect-error Releasing gives nothing back.
+  (await client.release('id')).address;
+  const [mint] = await client.dispense('pet');
+  // @ts-expect-error There may be none, by its type.
+  mint.address;
+  // @ts-expect-error A sign-only pool gives none.
+  mint!.secretKey.length;
+  // @ts-expect-error A reservation does not tell the secret.
+  (await client.reserve('pet')).secretKey;
+  // @ts-expect-error There is no such scope.
+  await client.createToken({ name: 'x', scopes: ['write'] });
+  // @ts-expect-error HTTP never answers this code: it stops a start.
+  if (error.code === 'PORT_IN_USE') return;
+  // @ts-expect-error There is no such code.
+  if (error.code === 'POOL_EMTPY') return;
+}

@@ -1,0 +1,85 @@
+/** What the client takes, what it shows of itself, and what it is made of: nothing but itself. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+import { VanitypoolClient, type VanitypoolClientOptions } from '../../src/client/client.ts';
+
+const SRC = fileURLToPath(new URL('../../src/client', import.meta.url));
+
+test('options that cannot be meant are refused by name, and not repeated', () => {
+  const url = 'http://127.0.0.1:5057';
+  const cases: [Partial<VanitypoolClientOptions>, RegExp][] = [
+    [{ url: 'hush' }, /^url: allowed: http/],
+    [{ url: 'ftp://hush/' }, /^url/],
+    [{ url: 'http://user:hush@host/' }, /^url/],
+    [{ url: 'http://host/?token=hush' }, /^url/],
+    [{ url: 'http://host/#hush' }, /^url/],
+    [{ token: 'hush\n' }, /^token/],
+    [{ token: '' }, /^token/],
+    [{ timeoutMs: 0 }, /^timeoutMs/],
+    [{ timeoutMs: Number.NaN }, /^timeoutMs/],
+    [{ timeoutMs: Number.POSITIVE_INFINITY }, /^timeoutMs/],
+    [{ retries: -1 }, /^retries/],
+    [{ retries: 0.5 }, /^retries/],
+  ];
+  for (const [options, message] of cases) {
+    assert.throws(
+      () => new VanitypoolClient({ url, ...options }),
+      (error) => {
+        assert.ok(error instanceof RangeError);
+        assert.match(error.message, message);
+        assert.doesNotMatch(error.message, /hush/);
+        return true;
+      },
+      JSON.stringify(options),
+    );
+  }
+});
+
+test('a key that no header can hold is refused before anything is sent', async () => {
+  const fetch = () => assert.fail('sent');
+  const client = new VanitypoolClient({ url: 'http://127.0.0.1', fetch });
+  for (const idempotencyKey of ['', 'ü', 'a\nb', 'x'.repeat(256)]) {
+    const code = { code: 'IDEMPOTENCY_KEY_INVALID' };
+    await assert.rejects(client.dispense('pet', { idempotencyKey }), code);
+    await assert.rejects(client.reserve('pet', { idempotencyKey }), code);
+  }
+});
+
+test('requests go to the path of the url, with names escaped, and the token in one header', async () => {
+  const sent: [string, RequestInit][] = [];
+  const fetch = async (url: unknown, init: RequestInit = {}) => {
+    sent.push([String(url), init]);
+    return new Response(JSON.stringify({ name: 'x' }));
+  };
+  const token = 'vp_secret';
+  const options = { fetch: fetch as typeof globalThis.fetch, token };
+  for (const url of ['https://host/a/b//', new URL('https://host/a/b')]) {
+    const client = new VanitypoolClient({ ...options, url });
+    await client.pool('../a b/ü?');
+    assert.doesNotMatch(inspect(client, { depth: 9, showHidden: true }), /vp_secret/);
+    assert.equal(JSON.stringify(client), '{}');
+  }
+  for (const [url, { headers, credentials, redirect }] of sent) {
+    assert.equal(url, 'https://host/a/b/v1/pools/..%2Fa%20b%2F%C3%BC%3F');
+    assert.deepEqual(headers, { authorization: 'Bearer vp_secret' });
+    assert.deepEqual([credentials, redirect], ['omit', 'error']);
+  }
+});
+
+test('nothing but files of its own is there at run time', () => {
+  const files = globSync('*.ts', { cwd: SRC });
+  assert.ok(files.length > 5);
+  for (const file of files) {
+    // What is a type alone is gone by then.
+    const code = stripTypeScriptTypes(readFileSync(`${SRC}/${file}`, 'utf8'));
+    const targets = [...code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g)];
+    for (const [, target] of targets) {
+      assert.ok(/^\.\/[a-z-]+\.ts$/.test(target!) && files.includes(target!.slice(2)), file);
+    }
+    assert.doesNotMatch(code, /\b(process|Buffer|require|__dirname|setImmediate)\b/, file);
+  }
+});
