@@ -15,6 +15,7 @@ import { JournalWriter } from '../pool/journal.ts';
 import {
   type Connection,
   type Hands,
+  ORDER_TIMEOUT_MS,
   Pool,
   type ServedPool,
   type StoreNotices,
@@ -31,8 +32,6 @@ import { createMetrics } from './metrics.ts';
 
 /** A request that waits for the store longer than this is answered that it is unavailable. */
 const REFILL_TIMEOUT_MS = 2000;
-/** Of a disk that is slow but alive; what is popped by then is given up, unless it has a key. */
-const DISPENSE_TIMEOUT_MS = 10_000;
 const NOTE_TOKENS_MS = 5000;
 const DRAIN_LOOK_MS = 10;
 const LAST_CALL_MS = 100;
@@ -114,8 +113,10 @@ async function run(data: HttpWorkerData): Promise<void> {
     const quota = token?.quota;
     const isPlain = !isCommitted && receiver.key === undefined && quota === undefined;
     if (isPlain) return pool.dispense(count, receiver, isGone);
-    const order = { pool: pool.shared.name, count, receiver, quota };
-    return store().call('dispense', order, { timeoutMs: DISPENSE_TIMEOUT_MS });
+    // What is popped by then is given up, unless it has a key.
+    const until = Date.now() + ORDER_TIMEOUT_MS;
+    const order = { pool: pool.shared.name, count, receiver, quota, until };
+    return store().call('dispense', order, { timeoutMs: ORDER_TIMEOUT_MS });
   };
   const { version, isCompat, certificate, trustProxy, limits } = data;
   const access = new Access(data.authRequired, certificate !== undefined);

@@ -68,7 +68,8 @@ export class Dispenser {
 
   /**
    * All `count` addresses or none. Errors: POOL_EMPTY, STORE_UNAVAILABLE, JOURNAL_UNAVAILABLE,
-   * QUOTA_EXCEEDED, and with a key IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_EXPIRED.
+   * QUOTA_EXCEEDED, REQUEST_TIMEOUT when nobody waits for it any longer, and with a key
+   * IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_EXPIRED.
    */
   async dispense(order: Order): Promise<ReadyAddress[]> {
     const { refiller, durability } = this.#options;
@@ -145,10 +146,10 @@ export class Dispenser {
 
   async #popReserved(order: ReservationOrder): Promise<Reservation> {
     this.#options.refiller.assertWorks();
-    const { pool, ttlMs, receiver, quota } = order;
+    const { pool, ttlMs, receiver, quota, until } = order;
     const reservation = { id: randomBytes(16).toString('hex'), expiresAt: Date.now() + ttlMs };
     const held = { ...receiver, reservation };
-    const [popped] = await this.#pop({ pool, count: 1, receiver: held, quota });
+    const [popped] = await this.#pop({ pool, count: 1, receiver: held, quota, until });
     const { token } = receiver;
     return { ...reservation, pool, address: popped!.address, token, state: 'reserved' };
   }
@@ -162,12 +163,15 @@ export class Dispenser {
     return earlier.reservation;
   }
 
-  async #pop({ pool: name, count, receiver, quota }: Order): Promise<ReadyAddress[]> {
+  async #pop({ pool: name, count, receiver, quota, until }: Order): Promise<ReadyAddress[]> {
     const pool = this.#poolOf(name);
-    if (quota === undefined) return pool.dispense(count, receiver);
+    // Those that waited behind a disk that hung would otherwise take addresses for nobody.
+    const isGone = () => Date.now() > until;
+    if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the order waited for too long');
+    if (quota === undefined) return pool.dispense(count, receiver, isGone);
     const taken = await this.#quotas.take(receiver.token, count, quota);
     try {
-      return await pool.dispense(count, receiver);
+      return await pool.dispense(count, receiver, isGone);
     } catch (error) {
       taken.giveBack();
       throw error;

@@ -150,12 +150,17 @@ export type StoreThreadCalls = ReadingCalls & {
   noteTokens(ids: readonly number[]): Promise<void>;
 };
 
+/** For an order to be answered, on a disk that is slow but alive. */
+export const ORDER_TIMEOUT_MS = 10_000;
+
 /** A request to hold one address. */
 export interface ReservationOrder {
   readonly pool: string;
   readonly ttlMs: number;
   readonly receiver: Receiver;
   readonly quota: number | undefined;
+  /** As of `Order`. */
+  readonly until: number;
 }
 
 /** A reservation is one of its token's. */
@@ -219,6 +224,8 @@ export interface Order {
   readonly receiver: Receiver;
   /** Of the receiver's token, in addresses a UTC day. */
   readonly quota: number | undefined;
+  /** Milliseconds since 1970. Nobody waits for it any longer: nothing is popped for it then. */
+  readonly until: number;
 }
 
 export interface PoolStatus extends PoolCounts {

@@ -20,7 +20,7 @@ import type { Store } from '../../src/store/store.ts';
 
 const LIMIT = { timeout: 60_000 };
 const POOL = loadConfig({ cwd: '/' }).pools[0]!;
-const PLAIN = { pool: 'pet', count: 1, receiver: NOBODY, quota: undefined };
+const PLAIN = { pool: 'pet', count: 1, receiver: NOBODY, quota: undefined, until: 8.64e15 };
 const HOUR_MS = 3_600_000;
 
 class Counter implements AsyncDisposable {
@@ -85,7 +85,7 @@ class Counter implements AsyncDisposable {
   ask(key: Buffer, count = 1): Promise<ReadyAddress[]> {
     const body = Buffer.alloc(32, count);
     const receiver = { token: 0, key, body };
-    return this.dispenser.dispense({ pool: 'pet', count, receiver, quota: undefined });
+    return this.dispenser.dispense({ ...PLAIN, count, receiver });
   }
 
   /** As after a kill: nothing is given back. */
@@ -251,4 +251,20 @@ test('what a pool could not give is not counted', LIMIT, async () => {
     counter.dispenser.dispense({ ...PLAIN, count, quota: 5, receiver: { token: id } });
   await assert.rejects(ask(5), { code: 'POOL_EMPTY' });
   assert.equal((await ask(2)).length, 2);
+});
+
+test('for an order that nobody waits for any longer nothing is popped', LIMIT, async () => {
+  await using counter = new Counter('committed');
+  await counter.open();
+  await counter.insert(20);
+  const token = { scopes: [], pools: undefined, expiresAt: undefined, hash: randomBytes(32) };
+  const { id } = await counter.store.tokens.create({ ...token, name: 'shop', quota: 5 });
+  const late = { ...PLAIN, until: Date.now() - 1 };
+  const gone = { code: 'REQUEST_TIMEOUT' };
+  await assert.rejects(counter.dispenser.dispense(late), gone);
+  await assert.rejects(counter.dispenser.reserve({ ...late, ttlMs: 60_000 }), gone);
+  const limited = { quota: 5, receiver: { token: id } };
+  await assert.rejects(counter.dispenser.dispense({ ...late, ...limited, count: 5 }), gone);
+  assert.equal((await counter.dispenser.dispense({ ...PLAIN, ...limited, count: 5 })).length, 5);
+  assert.equal((await counter.store.counts('pet')).dispensed, 5);
 });
