@@ -142,9 +142,10 @@ test(
     await using workspace = new Workspace();
     using disk = new FaultyDisk(workspace.path, workspace.data);
     workspace.environment = disk.environment;
-    workspace.configure([{ ...EASY_POOL, target: 1_000_000 }]);
+    // More than the requests below take, however slowly the refusal comes.
+    workspace.configure([{ ...EASY_POOL, target: 1_000_000, ready: 4000 }]);
     const server = await workspace.serve();
-    await server.until(({ ready }) => ready >= 100);
+    await server.until(({ ready }) => ready >= 3000);
     disk.hold();
     while (!disk.isHeld) await sleep(20);
     const clients: Client[] = [];
