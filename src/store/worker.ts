@@ -88,12 +88,7 @@ if (parentPort !== null) {
         reservation: (which) => reservations.get(which).catch(refuse),
         dispenseReservation: (which) => reservations.dispense(which).catch(refuse),
         releaseReservation: (which) => reservations.release(which).catch(refuse),
-        // An address signs from the moment it left, which may not be recorded yet.
-        sign: (order) =>
-          refiller
-            .commit(order.pool)
-            .then(() => reservations.sign(order))
-            .catch(refuse),
+        sign: (order) => reservations.sign(order).catch(refuse),
         createPool: (config) => pools.create(config).catch(refuse),
         changePool: ({ pool, change }) => pools.change(pool, change).catch(refuse),
         pausePool: ({ pool, isPaused }) => pools.pause(pool, isPaused).catch(refuse),
