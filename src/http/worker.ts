@@ -157,10 +157,8 @@ async function run(data: HttpWorkerData): Promise<void> {
         pools({ notice, added, removed }) {
           if (added !== undefined) add(added);
           if (removed !== undefined) forget(removed);
-          // A store thread that is gone waits for no answer.
-          store()
-            .call('heard', notice)
-            .catch(() => undefined);
+          // However many requests wait for the store. One that is gone waits for no answer.
+          opened?.call('heard', notice).catch(() => undefined);
         },
       };
       opened = new Caller<StoreThreadCalls>(port, 'STORE_UNAVAILABLE', notices);
