@@ -186,7 +186,7 @@ for (const durability of ['leased', 'committed']) {
     assert.deepEqual(await setup.askAll('GET', '/v1/pools/new'), ['404 POOL_NOT_FOUND']);
     await load.stop();
     const late = await setup.ask('POST', `/v1/reservations/${held.body.id}/dispense`);
-    assert.equal(late.body.code, 'RESERVATION_OVER');
+    assert.equal(late.body.code, 'POOL_NOT_FOUND');
     const figures = figuresOf(setup, 'new');
     // A reply that waited for the disk when the gate closed is 404: its address may have left.
     if (durability === 'leased') assert.equal(figures.dispensed, load.handed.length);
