@@ -18,6 +18,8 @@ import {
 import { emptyBodyIsNone, poolFor, sendAddresses } from './pools.ts';
 
 const TTL_SECONDS = 300;
+/** What the store does later all the same, it says when it is asked again. */
+const WAIT = { timeoutMs: ORDER_TIMEOUT_MS };
 
 export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(
@@ -42,9 +44,7 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
       const receiver = receiverOf(raw, token, `reserve\0${pool}`, String(ttlSeconds));
       const until = Date.now() + ORDER_TIMEOUT_MS;
       const order = { pool, ttlMs: ttlSeconds * 1000, receiver, quota: token?.quota, until };
-      const { id, address, expiresAt } = await store().call('reserve', order, {
-        timeoutMs: ORDER_TIMEOUT_MS,
-      });
+      const { id, address, expiresAt } = await store().call('reserve', order, WAIT);
       reply.code(201).header('location', `/v1/reservations/${id}`);
       return { id, pool, address, expiresAt: new Date(expiresAt).toISOString() };
     },
@@ -63,7 +63,11 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
     },
     async ({ params, token }): Promise<ReservationView> => {
       const which = { id: params.reservation, token: token?.id ?? 0 };
-      const { id, pool, address, expiresAt, state } = await store().call('reservation', which);
+      const { id, pool, address, expiresAt, state } = await store().call(
+        'reservation',
+        which,
+        WAIT,
+      );
       return { id, pool, address, expiresAt: new Date(expiresAt).toISOString(), state };
     },
   );
@@ -82,10 +86,10 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
     },
     async ({ params, token }, reply) => {
       const which = { id: params.reservation, token: token?.id ?? 0 };
-      const { pool } = await store().call('reservation', which);
+      const { pool } = await store().call('reservation', which, WAIT);
       // One that is not served here says nothing of how it hands out: then nothing is.
       const from = poolFor(token, pools, pool);
-      const address = await store().call('dispenseReservation', which);
+      const address = await store().call('dispenseReservation', which, WAIT);
       return sendAddresses(reply, from, [address]);
     },
   );
@@ -103,7 +107,8 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
       },
     },
     async ({ params, token }, reply) => {
-      await store().call('releaseReservation', { id: params.reservation, token: token?.id ?? 0 });
+      const which = { id: params.reservation, token: token?.id ?? 0 };
+      await store().call('releaseReservation', which, WAIT);
       return reply.code(204).send(null);
     },
   );
