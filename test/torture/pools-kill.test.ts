@@ -40,8 +40,9 @@ class Lives {
   readonly addresses = new Set<string>();
   /** Received of each pool. */
   readonly received = new Map<string, number>(NAMES.map((name) => [name, 0]));
-  readonly changes = { made: 0, deleted: 0, cut: 0 };
+  readonly changes = { made: 0, deleted: 0, cut: 0, unknown: 0 };
   #token = '';
+  #isKilled = false;
 
   constructor() {
     // The portable kernel has no tables to build: it grinds from the start.
@@ -57,7 +58,13 @@ class Lives {
     const server = await this.workspace.serve();
     this.#token = readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
     await this.#compare(server);
-    const killed = sleep(this.random(LOAD_MIN_MS, LOAD_MAX_MS)).then(() => server.kill('SIGKILL'));
+    const kill = async (): Promise<void> => {
+      await sleep(this.random(LOAD_MIN_MS, LOAD_MAX_MS));
+      this.#isKilled = true;
+      await server.kill('SIGKILL');
+    };
+    this.#isKilled = false;
+    const killed = kill();
     const changers = NAMES.map((name) => this.#change(server, name));
     const clients = Array.from({ length: CLIENTS }, () => this.#load(server));
     await Promise.all([killed, ...changers, ...clients]);
@@ -73,6 +80,7 @@ class Lives {
       const known = this.known.get(name)!;
       const is = pool === undefined ? 'gone' : pool.paused ? 'paused' : 'there';
       if (known !== 'either') assert.equal(is, known, `pool ${name}`);
+      else this.changes.unknown++;
       this.known.set(name, is);
       if (pool !== undefined) assertIdentity(pool);
     }
@@ -87,6 +95,8 @@ class Lives {
   async #change(server: Server, name: string): Promise<void> {
     for (;;) {
       await sleep(this.random(0, REST_MAX_MS));
+      // What it does not hear of changes nothing.
+      if (this.#isKilled) return;
       const was = this.known.get(name)!;
       this.known.set(name, 'either');
       let is: Known;
@@ -215,9 +225,9 @@ async function killAgainAndAgain(t: TestContext): Promise<void> {
   const server = await workspace.serve();
   assert.equal(await server.kill('SIGTERM'), 0, server.output);
   checkStore(workspace.data);
-  const { made, deleted, cut } = lives.changes;
+  const { made, deleted, cut, unknown } = lives.changes;
   t.diagnostic(
-    `${made} made, ${deleted} deleted, ${cut} cut off; ${lives.addresses.size} received`,
+    `${made} made, ${deleted} deleted, ${cut} cut off, ${unknown} unknown; ${lives.addresses.size} received`,
   );
   assert.ok(made > 0 && deleted > 0 && cut > 0 && lives.addresses.size > 0);
 }
