@@ -3,7 +3,19 @@
  * As schemas.ts: pure data, whose types clients are written against.
  */
 import type { FromSchema } from 'json-schema-to-ts';
-import { figure, nullableTime } from './schemas.ts';
+import {
+  ADDRESS_EXAMPLE,
+  addressText,
+  figure,
+  flag,
+  NO_STORE,
+  nullableText,
+  nullableTime,
+  originText,
+  SECRET_EXAMPLE,
+  text,
+  time,
+} from './fields.ts';
 
 export const IMPORT_LIMIT = 1000;
 
@@ -12,13 +24,14 @@ export const ImportBody = {
   additionalProperties: false,
   required: ['pool', 'secretKeys'],
   properties: {
-    pool: { type: 'string', examples: ['pet'] },
+    pool: text('The name of the pool that they come into.', 'pet'),
     secretKeys: {
       type: 'array',
       minItems: 1,
       maxItems: IMPORT_LIMIT,
       items: { type: 'string', maxLength: 88 },
       description: 'Base58 of 64 bytes each: the seed, then the public key.',
+      examples: [[SECRET_EXAMPLE]],
     },
   },
 } as const;
@@ -28,31 +41,36 @@ export const ImportReport = {
   additionalProperties: false,
   required: ['imported', 'duplicates'],
   properties: {
-    imported: figure('Came in, and are on disk.'),
-    duplicates: figure('Dropped: the store has had them before, in whatever state.'),
+    imported: figure('Keypairs that came in, and are on disk.', 1),
+    duplicates: figure('Keypairs dropped: the store has had them before, in whatever state.', 0),
   },
 } as const;
 export type ImportReport = FromSchema<typeof ImportReport>;
 
 const poolFields = {
-  suffix: { type: 'string', description: 'A pattern.', examples: ['[a-z]Pet'] },
-  prefix: { type: 'string', description: 'A pattern; with `suffix` both must match.' },
-  ignoreCase: { type: 'boolean', description: 'Capital and small letters count as the same.' },
+  suffix: text('A pattern.', '[a-z]Pet'),
+  prefix: text('A pattern; with `suffix` both must match.', 'So'),
+  ignoreCase: flag('Capital and small letters count as the same.'),
   handout: {
     enum: ['secret', 'sign-only'],
     description: 'Whether the secret leaves, or the server signs with it.',
+    examples: ['secret'],
   },
-  signLimit: { type: 'integer', minimum: 1, maximum: 1000 },
-  reuseReleased: { type: 'boolean', description: 'Released addresses are handed to others.' },
-  acceptsImports: {
-    type: 'boolean',
-    description: 'Keypairs that were found elsewhere may come in.',
+  signLimit: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 1000,
+    description: 'Signatures for each address of a sign-only pool.',
+    examples: [1],
   },
+  reuseReleased: flag('Released addresses are handed to others.'),
+  acceptsImports: flag('Keypairs that were found elsewhere may come in.'),
   readyMax: {
     type: 'integer',
     minimum: 1,
     maximum: 1_048_576,
-    description: 'Room for so many in memory, 152 bytes each.',
+    description: 'Room for so many addresses in memory, 152 bytes each.',
+    examples: [65_536],
   },
 } as const;
 
@@ -61,13 +79,15 @@ const changeableFields = {
     type: 'integer',
     minimum: 1,
     maximum: 100_000_000,
-    description: 'Grinding runs while available + leased is below it.',
+    description: 'Addresses. Grinding runs while available + leased is below it.',
+    examples: [1000],
   },
   ready: {
     type: 'integer',
     minimum: 1,
     maximum: 1_048_576,
-    description: 'At least so many are kept in memory; at most `readyMax`.',
+    description: 'At least so many addresses are kept in memory; at most `readyMax`.',
+    examples: [256],
   },
 } as const;
 
@@ -76,7 +96,12 @@ export const NewPoolBody = {
   additionalProperties: false,
   required: ['name'],
   properties: {
-    name: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]{0,62}$', examples: ['pump'] },
+    name: {
+      type: 'string',
+      pattern: '^[a-z0-9][a-z0-9_-]{0,62}$',
+      description: 'As it will be in the routes of the pool.',
+      examples: ['pump'],
+    },
     ...poolFields,
     ...changeableFields,
   },
@@ -95,7 +120,7 @@ export const PoolRemovalBody = {
   additionalProperties: false,
   required: ['burn'],
   properties: {
-    burn: { type: 'string', description: 'The name again: all that it has left is burned.' },
+    burn: text('The name again: all that it has left is burned.', 'pump'),
   },
 } as const;
 
@@ -103,7 +128,10 @@ export const PoolRemoved = {
   type: 'object',
   additionalProperties: false,
   required: ['name', 'burned'],
-  properties: { name: { type: 'string' }, burned: figure('They can never leave now.') },
+  properties: {
+    name: text('Of the pool that was.', 'pump'),
+    burned: figure('Addresses that can never leave now.', 500),
+  },
 } as const;
 export type PoolRemoved = FromSchema<typeof PoolRemoved>;
 
@@ -112,28 +140,39 @@ export const AuditQueryString = {
   type: 'object',
   additionalProperties: false,
   properties: {
-    after: { type: 'string', pattern: '^\\d{1,15}$', description: 'Only ids above this one.' },
+    after: {
+      type: 'string',
+      pattern: '^\\d{1,15}$',
+      description: 'Only ids above this one.',
+      examples: ['0'],
+    },
     limit: {
       type: 'string',
       pattern: '^([1-9]\\d{0,2}|1000)$',
       description:
         '1 to 1000 (default 100) addresses are looked at, in whatever state: a page may have fewer.',
+      examples: ['100'],
     },
-    pool: { type: 'string', description: 'Only this one.' },
-    since: { type: 'string', format: 'date-time', description: 'Only from then on.' },
+    pool: text('Only this one.', 'pet'),
+    since: time('Only from then on.'),
   },
 } as const;
 
-const id = { type: 'integer', minimum: 1 } as const;
-const pool = { type: 'string', examples: ['pet'] } as const;
+const id = {
+  type: 'integer',
+  minimum: 1,
+  description: 'Never given twice.',
+  examples: [1],
+} as const;
+const pool = text('The name of its pool.', 'pet');
 /** Of its hand-out. */
 const whose = {
-  token: { type: ['string', 'null'], description: 'The name of the token that it went to.' },
-  idempotencyKeyHash: {
-    type: ['string', 'null'],
-    description: 'SHA-256 of the idempotency key and its scope: 64 hex digits.',
-  },
-  cause: { type: ['string', 'null'], description: 'Why it is burned.' },
+  token: nullableText('The name of the token that it went to.', 'shop'),
+  idempotencyKeyHash: nullableText(
+    'SHA-256 of the idempotency key and its scope: 64 hex digits.',
+    '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  ),
+  cause: nullableText('Why it is burned.', 'released'),
 } as const;
 
 export const AuditEntry = {
@@ -142,10 +181,17 @@ export const AuditEntry = {
   required: ['id', 'address', 'pool', 'state', 'at', 'token', 'idempotencyKeyHash', 'cause'],
   properties: {
     id,
-    address: { type: ['string', 'null'], description: 'Null if it can be read no more.' },
+    address: nullableText(
+      'Base58 of the public key; null if it can be read no more.',
+      ADDRESS_EXAMPLE,
+    ),
     pool,
-    state: { enum: ['dispensed', 'reserved', 'burned'] },
-    at: { type: 'string', format: 'date-time' },
+    state: {
+      enum: ['dispensed', 'reserved', 'burned'],
+      description: 'What became of it.',
+      examples: ['dispensed'],
+    },
+    at: time('Since when it is in its state.'),
     ...whose,
   },
 } as const;
@@ -156,10 +202,11 @@ export const AuditPageView = {
   additionalProperties: false,
   required: ['entries', 'next'],
   properties: {
-    entries: { type: 'array', items: AuditEntry },
+    entries: { type: 'array', items: AuditEntry, description: 'By id.' },
     next: {
       type: ['integer', 'null'],
       description: 'What the next page is `after`; null when there is none now.',
+      examples: [100, null],
     },
   },
 } as const;
@@ -168,7 +215,7 @@ export type AuditPageView = FromSchema<typeof AuditPageView>;
 export const OneAddressParams = {
   type: 'object',
   required: ['address'],
-  properties: { address: { type: 'string', description: 'Base58 of the public key.' } },
+  properties: { address: text('Base58 of the public key.', ADDRESS_EXAMPLE) },
 } as const;
 
 export const AddressView = {
@@ -189,14 +236,18 @@ export const AddressView = {
   ],
   properties: {
     id,
-    address: { type: 'string' },
+    address: addressText(),
     pool,
-    state: { enum: ['available', 'leased', 'reserved', 'dispensed', 'burned'] },
+    state: {
+      enum: ['available', 'leased', 'reserved', 'dispensed', 'burned'],
+      description: 'What became of it.',
+      examples: ['dispensed'],
+    },
     at: nullableTime('Since when it is in its state; null while available.'),
-    origin: { enum: ['ground', 'imported'] },
-    createdAt: { type: 'string', format: 'date-time' },
+    origin: originText(),
+    createdAt: time('When it was ground or imported.'),
     ...whose,
-    isSecretDestroyed: { type: 'boolean', description: 'Overwritten after its retention.' },
+    isSecretDestroyed: flag('Overwritten after its retention.'),
   },
 } as const;
 export type AddressView = FromSchema<typeof AddressView>;
@@ -205,5 +256,6 @@ export const NoBody = { type: 'object', additionalProperties: false } as const;
 
 export const BackupFile = {
   description: 'A file as `vanitypool backup` writes it; `vanitypool restore` takes it.',
+  headers: NO_STORE,
   content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
 } as const;

@@ -5,7 +5,6 @@
  * A request: access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schema (400)
  * -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
  */
-import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts';
 import Fastify, {
@@ -16,7 +15,7 @@ import Fastify, {
   type RawServerDefault,
 } from 'fastify';
 import type { TrustProxy } from '../config.ts';
-import { VanityError } from '../errors.ts';
+import { type HttpErrorCode, VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool, Receiver, StoreThreadCalls } from '../pool/pool.ts';
@@ -28,6 +27,7 @@ import type { Access } from './access.ts';
 import { Admission, type Limits } from './admission.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
+import { documentRoutes } from './document.ts';
 import { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
@@ -55,6 +55,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a token needs for the route; open without. */
     scope?: Scope;
+    /** What it can answer beside those of every route. */
+    errors?: readonly HttpErrorCode[];
   }
   interface FastifyInstance {
     readonly inFlight: InFlight;
@@ -145,16 +147,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   });
   refuseUnknown(app, deps.isCompat);
 
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'vanitypool',
-        version: deps.version,
-        description: 'Vanity addresses of Solana, ground ahead of time, each handed out once.',
-      },
-    },
-  });
+  await documentRoutes(app, deps.version);
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: PAGE_POLICY });
   app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));

@@ -11,6 +11,14 @@ import type { Token } from '../token.ts';
 const HEADER = 'idempotency-key';
 const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
 
+/** What a route that takes the header can answer because of it. */
+export const IDEMPOTENCY_ERRORS = [
+  'IDEMPOTENCY_KEY_INVALID',
+  'IDEMPOTENCY_IN_FLIGHT',
+  'IDEMPOTENCY_EXPIRED',
+  'IDEMPOTENCY_MISMATCH',
+] as const;
+
 /**
  * Whom a request is for. A key counts for its token, and within `scope` (route and pool); `body` is
  * what was asked for, in one form for all ways to write it. Error: IDEMPOTENCY_KEY_INVALID.

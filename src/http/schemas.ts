@@ -4,14 +4,28 @@
  * it is: a library that builds it would add 0.1 s to every start.
  */
 import type { FromSchema } from 'json-schema-to-ts';
-import { ERRORS } from '../errors.ts';
+import {
+  ADDRESS_EXAMPLE,
+  addressText,
+  figure,
+  flag,
+  nullableTime,
+  originText,
+  SECRET_EXAMPLE,
+  text,
+  time,
+} from './fields.ts';
 
 export const COUNT_LIMIT = 1000;
+
+const SIGNATURE_EXAMPLE =
+  '5awYiUvGiDFA33EJjj4TXJG44a5afJc8QjWRpGgQiu6b23jCr7yndW2fmp9ujwqJVe32J456wV3VF78Asb1obnTc';
+const RESERVATION_EXAMPLE = '0f1e2d3c4b5a69788796a5b4c3d2e1f0';
 
 export const PoolParams = {
   type: 'object',
   required: ['pool'],
-  properties: { pool: { type: 'string', description: 'The name of a pool.', examples: ['pet'] } },
+  properties: { pool: text('The name of a pool.', 'pet') },
 } as const;
 
 export const IdempotencyHeaders = {
@@ -22,6 +36,7 @@ export const IdempotencyHeaders = {
       description:
         '1 to 255 printable ASCII characters of your choice. The same key with the same body gets ' +
         'the same reply, for `store.retention_hours`.',
+      examples: ['order-4711'],
     },
   },
 } as const;
@@ -36,6 +51,7 @@ export const DispenseBody = {
       maximum: COUNT_LIMIT,
       default: 1,
       description: 'Addresses to hand out: all of them, or none.',
+      examples: [3],
     },
   },
 } as const;
@@ -47,20 +63,14 @@ export const DispensedAddress = {
   required: ['id', 'address', 'keyType', 'origin', 'createdAt'],
   properties: {
     id: { type: 'integer', minimum: 1, description: 'Never given twice.', examples: [1] },
-    address: {
-      type: 'string',
-      minLength: 32,
-      maxLength: 44,
-      description: 'Base58 of the public key.',
-    },
-    keyType: { const: 'seed' },
-    secretKey: {
-      type: 'string',
-      description:
-        'Base58 of the 64-byte keypair: the seed, then the public key. Sign-only pools give none.',
-    },
-    origin: { enum: ['ground', 'imported'] },
-    createdAt: { type: 'string', format: 'date-time', examples: ['2026-01-01T00:00:00.000Z'] },
+    address: addressText(),
+    keyType: { const: 'seed', description: 'What the secret is made of.', examples: ['seed'] },
+    secretKey: text(
+      'Base58 of the 64-byte keypair: the seed, then the public key. Sign-only pools give none.',
+      SECRET_EXAMPLE,
+    ),
+    origin: originText(),
+    createdAt: time('When it was ground or imported.'),
   },
 } as const;
 export type DispensedAddress = FromSchema<typeof DispensedAddress>;
@@ -69,7 +79,9 @@ export const Dispensed = {
   type: 'object',
   additionalProperties: false,
   required: ['addresses'],
-  properties: { addresses: { type: 'array', items: DispensedAddress } },
+  properties: {
+    addresses: { type: 'array', items: DispensedAddress, description: 'As many as asked for.' },
+  },
 } as const;
 export type Dispensed = FromSchema<typeof Dispensed>;
 
@@ -83,6 +95,7 @@ export const ReservationBody = {
       maximum: 86_400,
       default: 300,
       description: 'After so many seconds it expires.',
+      examples: [600],
     },
   },
 } as const;
@@ -90,14 +103,14 @@ export const ReservationBody = {
 export const ReservationParams = {
   type: 'object',
   required: ['reservation'],
-  properties: { reservation: { type: 'string', description: 'The id of a reservation.' } },
+  properties: { reservation: text('The id of a reservation.', RESERVATION_EXAMPLE) },
 } as const;
 
 const reservationFields = {
-  id: { type: 'string', description: '32 hex digits, at random.' },
-  pool: { type: 'string', examples: ['pet'] },
-  address: { type: 'string', description: 'Base58 of the public key.' },
-  expiresAt: { type: 'string', format: 'date-time' },
+  id: text('32 hex digits, at random.', RESERVATION_EXAMPLE),
+  pool: text('The name of its pool.', 'pet'),
+  address: addressText(),
+  expiresAt: time('From then on it does not hold.'),
 } as const;
 
 export const ReservationMade = {
@@ -117,6 +130,7 @@ export const ReservationView = {
     state: {
       enum: ['reserved', 'dispensed', 'released', 'expired'],
       description: 'It holds as long as it is `reserved`.',
+      examples: ['reserved'],
     },
   },
 } as const;
@@ -127,7 +141,7 @@ export const AddressParams = {
   required: ['pool', 'address'],
   properties: {
     ...PoolParams.properties,
-    address: { type: 'string', description: 'Base58 of the public key.' },
+    address: text('Base58 of the public key.', ADDRESS_EXAMPLE),
   },
 } as const;
 
@@ -136,10 +150,10 @@ export const SignatureBody = {
   additionalProperties: false,
   required: ['message'],
   properties: {
-    message: {
-      type: 'string',
-      description: 'Base64 of the message of a transaction, legacy or version 0.',
-    },
+    message: text(
+      'Base64, with padding, of the message of a transaction, legacy or version 0.',
+      'AQABAg==',
+    ),
   },
 } as const;
 
@@ -148,8 +162,8 @@ export const SignatureView = {
   additionalProperties: false,
   required: ['address', 'signature'],
   properties: {
-    address: { type: 'string', description: 'Base58 of the public key.' },
-    signature: { type: 'string', description: 'Base58 of 64 bytes.' },
+    address: addressText(),
+    signature: text('Base58 of 64 bytes.', SIGNATURE_EXAMPLE),
   },
 } as const;
 export type SignatureView = FromSchema<typeof SignatureView>;
@@ -158,7 +172,7 @@ export const TokenParams = {
   type: 'object',
   required: ['token'],
   properties: {
-    token: { type: 'string', description: 'The name of a token.', examples: ['shop'] },
+    token: text('The name of a token.', 'shop'),
   },
 } as const;
 
@@ -175,18 +189,21 @@ const tokenFields = {
     uniqueItems: true,
     items: { enum: ['dispense', 'read', 'admin'] },
     description: 'What it may do.',
+    examples: [['dispense']],
   },
   pools: {
     type: ['array', 'null'],
     minItems: 1,
     items: { type: 'string' },
     description: 'The pools that exist for it; null for all.',
+    examples: [['pet'], null],
   },
   quota: {
     type: ['integer', 'null'],
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,
     description: 'Addresses in a UTC day; null for any number.',
+    examples: [1000, null],
   },
   expiresAt: nullableTime('After this it is refused; null for never.'),
 } as const;
@@ -214,7 +231,7 @@ export const TokenView = {
   ],
   properties: {
     ...tokenFields,
-    createdAt: { type: 'string', format: 'date-time' },
+    createdAt: time('When it was made.'),
     revokedAt: nullableTime('It is refused since then.'),
     lastUsedAt: nullableTime('Exact to some seconds.'),
   },
@@ -226,7 +243,7 @@ export const TokenMade = {
   additionalProperties: false,
   required: ['token', ...TokenView.required],
   properties: {
-    token: { type: 'string', description: 'The token itself. It is told this once.' },
+    token: text('The token itself. It is told this once.', 'vp_...'),
     ...TokenView.properties,
   },
 } as const;
@@ -236,7 +253,9 @@ export const TokenList = {
   type: 'object',
   additionalProperties: false,
   required: ['tokens'],
-  properties: { tokens: { type: 'array', items: TokenView } },
+  properties: {
+    tokens: { type: 'array', items: TokenView, description: 'The revoked ones, too.' },
+  },
 } as const;
 export type TokenList = FromSchema<typeof TokenList>;
 
@@ -262,37 +281,45 @@ export const PoolView = {
     'grinding',
   ],
   properties: {
-    name: { type: 'string', examples: ['pet'] },
-    pattern: { type: 'string', examples: ['...[a-z]Pet'] },
+    name: text('As in the routes of the pool.', 'pet'),
+    pattern: text('What its addresses match: prefix, dots, suffix.', '...[a-z]Pet'),
     difficulty: { type: 'number', description: 'Expected attempts per hit.', examples: [452660] },
-    keys: { const: 'seed' },
+    keys: { const: 'seed', description: 'What its secrets are made of.', examples: ['seed'] },
     handout: {
       enum: ['secret', 'sign-only'],
       description: 'Whether the secret leaves, or the server signs with it.',
+      examples: ['secret'],
     },
-    target: figure('Grinding runs while available + leased is below it.'),
-    paused: { type: 'boolean', description: 'Nothing is handed out, and nothing ground for it.' },
-    available: figure('In the store, free.'),
-    ready: figure('In memory, to be handed out at once; part of leased.'),
-    leased: figure('Claimed by the server for hand-out.'),
-    reserved: figure('Held for a client.'),
-    dispensed: figure('May have left the server.'),
-    burned: figure('Given up for ever.'),
-    ground: figure('Found by grinding since the pool was made.'),
-    imported: figure('Brought in from files since the pool was made.'),
+    target: figure('Addresses. Grinding runs while available + leased is below it.', 1000),
+    paused: flag('Nothing is handed out, and nothing ground for it.'),
+    available: figure('Addresses in the store, free.', 744),
+    ready: figure('Addresses in memory, to be handed out at once; part of leased.', 256),
+    leased: figure('Addresses claimed by the server for hand-out.', 256),
+    reserved: figure('Addresses held for a client.', 0),
+    dispensed: figure('Addresses that may have left the server.', 17),
+    burned: figure('Addresses given up for ever.', 0),
+    ground: figure('Addresses found by grinding since the pool was made.', 1017),
+    imported: figure('Addresses brought in from files since the pool was made.', 0),
     grinding: {
       type: 'object',
       additionalProperties: false,
+      description: 'The search for more.',
       required: ['active', 'threads', 'attemptsPerSecond', 'hitsPerSecond', 'etaSeconds'],
       properties: {
-        active: { type: 'boolean', description: 'Threads search for this pool now.' },
-        threads: figure('Threads that search for this pool.'),
-        attemptsPerSecond: figure('Of all those threads together.'),
-        hitsPerSecond: { type: 'number', minimum: 0, description: 'Expected at that rate.' },
+        active: flag('Threads search for this pool now.'),
+        threads: figure('Threads that search for this pool.', 2),
+        attemptsPerSecond: figure('Candidates tried by all those threads together.', 3_000_000),
+        hitsPerSecond: {
+          type: 'number',
+          minimum: 0,
+          description: 'Addresses, expected at that rate.',
+          examples: [6.627],
+        },
         etaSeconds: {
           type: ['integer', 'null'],
           minimum: 0,
-          description: 'Until the target is reached; null when nothing searches.',
+          description: 'Seconds until the target is reached; null when nothing searches.',
+          examples: [42, null],
         },
       },
     },
@@ -304,7 +331,9 @@ export const PoolList = {
   type: 'object',
   additionalProperties: false,
   required: ['pools'],
-  properties: { pools: { type: 'array', items: PoolView } },
+  properties: {
+    pools: { type: 'array', items: PoolView, description: 'Those that exist for the token.' },
+  },
 } as const;
 export type PoolList = FromSchema<typeof PoolList>;
 
@@ -313,9 +342,9 @@ export const Health = {
   additionalProperties: false,
   required: ['status', 'version', 'uptimeSeconds'],
   properties: {
-    status: { const: 'ok' },
-    version: { type: 'string' },
-    uptimeSeconds: figure('Since the start.'),
+    status: { const: 'ok', description: 'The process answers.', examples: ['ok'] },
+    version: text('Of vanitypool.', '0.1.0'),
+    uptimeSeconds: figure('Seconds since the start.', 60),
   },
 } as const;
 export type Health = FromSchema<typeof Health>;
@@ -325,11 +354,16 @@ export const Readiness = {
   additionalProperties: false,
   required: ['status', 'reasons'],
   properties: {
-    status: { enum: ['ready', 'degraded'] },
+    status: {
+      enum: ['ready', 'degraded'],
+      description: 'Whether all is well, or some pools or the store are not.',
+      examples: ['degraded'],
+    },
     reasons: {
       type: 'array',
       items: { type: 'string' },
-      description: 'Why not all is well; empty when it is.',
+      description: 'Why not all is well; empty when it is, and for who may not read.',
+      examples: [['POOL_EMPTY: pet'], []],
     },
   },
 } as const;
@@ -343,23 +377,12 @@ export type StatusEvent = PoolList & {
   };
 };
 
-export const ProblemView = {
-  type: 'object',
-  description: 'RFC 9457 problem document.',
-  required: ['type', 'title', 'status', 'code', 'detail'],
-  properties: {
-    type: { type: 'string', examples: ['urn:vanitypool:error:POOL_EMPTY'] },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    code: { type: 'string', enum: Object.keys(ERRORS), description: 'Stable: test for this one.' },
-    detail: { type: 'string', description: 'Names the thing and what is allowed.' },
-  },
+export const MetricsText = {
+  description: 'Prometheus text format.',
+  content: { 'text/plain': { schema: { type: 'string' } } },
 } as const;
 
-export function figure<T extends string>(description: T) {
-  return { type: 'integer', minimum: 0, description } as const;
-}
-
-export function nullableTime<T extends string>(description: T) {
-  return { type: ['string', 'null'], format: 'date-time', description } as const;
-}
+export const EventsText = {
+  description: 'A stream of events; it has no end.',
+  content: { 'text/event-stream': { schema: { type: 'string' } } },
+} as const;

@@ -15,6 +15,7 @@ import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
 import { countsBoard, type Hands, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
+import { judgeReplies } from './documented.ts';
 
 export function readyAddress(id: number): ReadyAddress {
   const keypair = keypairOf(randomBytes(32));
@@ -79,6 +80,7 @@ export async function testApp(
     limits: { requestsPerSecond: 0, connections: 1000 },
     ...more,
   });
+  judgeReplies(app);
   const drain = () => {
     isDraining = true;
   };

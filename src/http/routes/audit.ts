@@ -13,7 +13,6 @@ import {
   OneAddressParams,
 } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app.ts';
-import { ProblemView } from '../schemas.ts';
 import { addressView, auditEntry } from '../views.ts';
 
 const LIMIT = 100;
@@ -22,14 +21,15 @@ export function auditRoutes(app: App, { store }: AppDeps): void {
   app.get(
     '/v1/audit',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', errors: ['POOL_NOT_FOUND', 'STORE_UNAVAILABLE'] },
       schema: {
+        operationId: 'listAudit',
         summary: 'What left or was given up, by id',
         description:
           'Every address that is dispensed, reserved or burned. Follow `next` to the end.',
         tags: ['audit'],
         querystring: AuditQueryString,
-        response: { 200: AuditPageView, default: ProblemView },
+        response: { 200: AuditPageView },
       },
     },
     async ({ query, token }): Promise<AuditPageView> => {
@@ -51,12 +51,13 @@ export function auditRoutes(app: App, { store }: AppDeps): void {
   app.get(
     '/v1/addresses/:address',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', errors: ['ADDRESS_NOT_FOUND', 'STORE_UNAVAILABLE'] },
       schema: {
+        operationId: 'getAddress',
         summary: 'What became of one address',
         tags: ['audit'],
         params: OneAddressParams,
-        response: { 200: AddressView, default: ProblemView },
+        response: { 200: AddressView },
       },
     },
     async ({ params: { address }, token }): Promise<AddressView> => {

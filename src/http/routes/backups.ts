@@ -10,20 +10,20 @@ import type { FastifyReply } from 'fastify';
 import { VanityError } from '../../errors.ts';
 import { BackupFile, NoBody } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app.ts';
-import { ProblemView } from '../schemas.ts';
 import { emptyBodyIsNone } from './pools.ts';
 
 export function backupRoutes(app: App, { store }: AppDeps): void {
   app.post(
     '/v1/backups',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', errors: ['BACKUP_RUNNING', 'STORE_UNAVAILABLE'] },
       schema: {
+        operationId: 'makeBackup',
         summary: 'The whole store as a file, as it is at one moment',
         description: 'The sealing key is not in it. The reply begins when it is made and checked.',
         tags: ['backups'],
         body: NoBody,
-        response: { 200: BackupFile, default: ProblemView },
+        response: { 200: BackupFile },
       },
       preValidation: emptyBodyIsNone,
     },

@@ -6,7 +6,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { mayUse } from '../access.ts';
 import type { App, AppDeps } from '../app.ts';
 import { EventStreams, type Sight } from '../event-streams.ts';
-import { ProblemView, type StatusEvent } from '../schemas.ts';
+import { EventsText, type StatusEvent } from '../schemas.ts';
 import { poolView } from './pools.ts';
 import { stateOf } from './service.ts';
 
@@ -29,17 +29,16 @@ export function eventRoutes(app: App, { pools, access, storeHealth }: AppDeps): 
     {
       // A HEAD would hold a stream open that nothing is sent on.
       exposeHeadRoute: false,
-      config: { scope: 'read' },
+      config: { scope: 'read', errors: ['DRAINING'] },
       schema: {
+        operationId: 'watchStatus',
         summary: 'The status once a second, as server-sent events',
         description:
           'Events of the type `status`: the JSON of `GET /v1/pools` with `readiness`, whose ' +
           '`status` is `ready`, `degraded` or `unavailable`. `id` is the time in ms since 1970.',
         tags: ['service'],
-        produces: ['text/event-stream'],
         response: {
-          200: { type: 'string', description: 'A stream of events; it has no end.' },
-          default: ProblemView,
+          200: EventsText,
         },
       },
     },

@@ -10,7 +10,6 @@ import { assertImportable, refusedAt } from '../../keypair/importable.ts';
 import type { Pattern } from '../../keypair/pattern.ts';
 import { ImportBody, ImportReport } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app.ts';
-import { ProblemView } from '../schemas.ts';
 import { poolFor } from './pools.ts';
 
 /** For IMPORT_LIMIT keys of 88 characters, and what stands between them. */
@@ -25,14 +24,18 @@ export function importRoutes(app: App, { pools, store }: AppDeps): void {
     '/v1/imports',
     {
       bodyLimit: BODY_MAX,
-      config: { scope: 'admin' },
+      config: {
+        scope: 'admin',
+        errors: ['KEYPAIR_REFUSED', 'POOL_NOT_FOUND', 'IMPORTS_REFUSED', 'STORE_UNAVAILABLE'],
+      },
       schema: {
+        operationId: 'importKeypairs',
         summary: 'Bring keypairs into a pool that accepts imports',
         description:
           'All of them are proved and matched first: one that is wrong, and none come in.',
         tags: ['imports'],
         body: ImportBody,
-        response: { 200: ImportReport, default: ProblemView },
+        response: { 200: ImportReport },
       },
     },
     async ({ body, token }): Promise<ImportReport> => {

@@ -7,20 +7,34 @@ import { VanityError } from '../../errors.ts';
 import { mayUse } from '../access.ts';
 import { NewPoolBody, PoolChangeBody, PoolRemovalBody, PoolRemoved } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app.ts';
-import { PoolParams, PoolView, ProblemView } from '../schemas.ts';
+import { LOCATION } from '../fields.ts';
+import { PoolParams, PoolView } from '../schemas.ts';
 import { poolFor, poolView } from './pools.ts';
 
 export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(
     '/v1/pools',
     {
-      config: { scope: 'admin' },
+      config: {
+        scope: 'admin',
+        errors: [
+          'PATTERN_INVALID',
+          'PATTERN_IMPOSSIBLE',
+          'PATTERN_TOO_LONG',
+          'CONFIG_INVALID',
+          'POOL_EXISTS',
+          'POOL_MISMATCH',
+          'POOL_LIMIT_REACHED',
+          'STORE_UNAVAILABLE',
+        ],
+      },
       schema: {
+        operationId: 'createPool',
         summary: 'Make a pool',
         description: 'It is served by every thread before this is answered, and after a restart.',
         tags: ['pools'],
         body: NewPoolBody,
-        response: { 201: PoolView, default: ProblemView },
+        response: { 201: { ...PoolView, headers: LOCATION } },
       },
     },
     async ({ body, token }, reply) => {
@@ -38,14 +52,18 @@ export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
   app.patch(
     '/v1/pools/:pool',
     {
-      config: { scope: 'admin' },
+      config: {
+        scope: 'admin',
+        errors: ['CONFIG_INVALID', 'POOL_NOT_FOUND', 'POOL_CONFIGURED', 'STORE_UNAVAILABLE'],
+      },
       schema: {
+        operationId: 'changePool',
         summary: 'Change a pool that was made here',
         description: 'Not one of the configuration file. The pattern of a pool never changes.',
         tags: ['pools'],
         params: PoolParams,
         body: PoolChangeBody,
-        response: { 200: PoolView, default: ProblemView },
+        response: { 200: PoolView },
       },
     },
     async ({ params, body, token }) => {
@@ -62,14 +80,17 @@ export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
     app.post(
       `/v1/pools/:pool/${verb}`,
       {
-        config: { scope: 'admin' },
+        config: { scope: 'admin', errors: ['POOL_NOT_FOUND', 'STORE_UNAVAILABLE'] },
         schema: {
-          summary: isPaused ? 'Hand nothing out and grind nothing for it' : 'Go on',
+          operationId: `${verb}Pool`,
+          summary: isPaused
+            ? 'Hand nothing out and grind nothing for it'
+            : 'Hand out and grind again',
           description:
             'Also for pools of the configuration file, and until the other is asked for.',
           tags: ['pools'],
           params: PoolParams,
-          response: { 200: PoolView, default: ProblemView },
+          response: { 200: PoolView },
         },
       },
       async ({ params, token }) => {
@@ -83,14 +104,18 @@ export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
   app.delete(
     '/v1/pools/:pool',
     {
-      config: { scope: 'admin' },
+      config: {
+        scope: 'admin',
+        errors: ['POOL_NOT_FOUND', 'POOL_CONFIGURED', 'STORE_UNAVAILABLE'],
+      },
       schema: {
+        operationId: 'deletePool',
         summary: 'Delete a pool, and burn all that it has left',
         description: 'Not one of the configuration file. What has left stays in the audit.',
         tags: ['pools'],
         params: PoolParams,
         body: PoolRemovalBody,
-        response: { 200: PoolRemoved, default: ProblemView },
+        response: { 200: PoolRemoved },
       },
     },
     async ({ params: { pool }, body, token }): Promise<PoolRemoved> => {

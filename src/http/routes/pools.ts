@@ -10,7 +10,8 @@ import type { ReadyAddress } from '../../pool/ready-queue.ts';
 import type { Token } from '../../token.ts';
 import { mayUse } from '../access.ts';
 import type { App, AppDeps } from '../app.ts';
-import { receiverOf } from '../idempotency.ts';
+import { NO_STORE } from '../fields.ts';
+import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
 import {
   DispenseBody,
   Dispensed,
@@ -18,7 +19,6 @@ import {
   PoolList,
   PoolParams,
   PoolView,
-  ProblemView,
 } from '../schemas.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -30,9 +30,10 @@ export function poolRoutes(app: App, { pools, dispense, tallies }: AppDeps): voi
     {
       config: { scope: 'read' },
       schema: {
+        operationId: 'listPools',
         summary: 'The status of every pool',
         tags: ['pools'],
-        response: { 200: PoolList, default: ProblemView },
+        response: { 200: PoolList },
       },
     },
     ({ token }): PoolList => {
@@ -44,12 +45,13 @@ export function poolRoutes(app: App, { pools, dispense, tallies }: AppDeps): voi
   app.get(
     '/v1/pools/:pool',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', errors: ['POOL_NOT_FOUND'] },
       schema: {
+        operationId: 'getPool',
         summary: 'The status of one pool',
         tags: ['pools'],
         params: PoolParams,
-        response: { 200: PoolView, default: ProblemView },
+        response: { 200: PoolView },
       },
     },
     ({ params, token }) => poolView(poolFor(token, pools, params.pool)),
@@ -58,15 +60,28 @@ export function poolRoutes(app: App, { pools, dispense, tallies }: AppDeps): voi
   app.post(
     '/v1/pools/:pool/dispense',
     {
-      config: { scope: 'dispense' },
+      config: {
+        scope: 'dispense',
+        errors: [
+          'COUNT_INVALID',
+          'POOL_NOT_FOUND',
+          ...IDEMPOTENCY_ERRORS,
+          'QUOTA_EXCEEDED',
+          'POOL_EMPTY',
+          'POOL_PAUSED',
+          'STORE_UNAVAILABLE',
+          'JOURNAL_UNAVAILABLE',
+        ],
+      },
       schema: {
+        operationId: 'dispense',
         summary: 'Hand out addresses, each of them once and for ever',
         description: 'All of `count` or none. Without a body: one.',
         tags: ['pools'],
         headers: IdempotencyHeaders,
         params: PoolParams,
         body: DispenseBody,
-        response: { 200: Dispensed, default: ProblemView },
+        response: { 200: { ...Dispensed, headers: NO_STORE } },
       },
       preValidation: emptyBodyIsNone,
     },

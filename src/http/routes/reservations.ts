@@ -4,12 +4,12 @@
  */
 import { ORDER_TIMEOUT_MS } from '../../pool/pool.ts';
 import type { App, AppDeps } from '../app.ts';
-import { receiverOf } from '../idempotency.ts';
+import { LOCATION, NO_STORE } from '../fields.ts';
+import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
 import {
   Dispensed,
   IdempotencyHeaders,
   PoolParams,
-  ProblemView,
   ReservationBody,
   ReservationMade,
   ReservationParams,
@@ -25,8 +25,19 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(
     '/v1/pools/:pool/reservations',
     {
-      config: { scope: 'dispense' },
+      config: {
+        scope: 'dispense',
+        errors: [
+          'POOL_NOT_FOUND',
+          ...IDEMPOTENCY_ERRORS,
+          'QUOTA_EXCEEDED',
+          'POOL_EMPTY',
+          'POOL_PAUSED',
+          'STORE_UNAVAILABLE',
+        ],
+      },
       schema: {
+        operationId: 'reserve',
         summary: 'Hold one address',
         description:
           'It is shown, its secret is not, and nobody else gets it. Counts against the quota.',
@@ -34,7 +45,7 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
         headers: IdempotencyHeaders,
         params: PoolParams,
         body: ReservationBody,
-        response: { 201: ReservationMade, default: ProblemView },
+        response: { 201: { ...ReservationMade, headers: LOCATION } },
       },
       preValidation: emptyBodyIsNone,
     },
@@ -53,12 +64,13 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
   app.get(
     '/v1/reservations/:reservation',
     {
-      config: { scope: 'dispense' },
+      config: { scope: 'dispense', errors: ['RESERVATION_NOT_FOUND', 'STORE_UNAVAILABLE'] },
       schema: {
+        operationId: 'getReservation',
         summary: 'What became of a reservation',
         tags: ['reservations'],
         params: ReservationParams,
-        response: { 200: ReservationView, default: ProblemView },
+        response: { 200: ReservationView },
       },
     },
     async ({ params, token }): Promise<ReservationView> => {
@@ -75,13 +87,22 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(
     '/v1/reservations/:reservation/dispense',
     {
-      config: { scope: 'dispense' },
+      config: {
+        scope: 'dispense',
+        errors: [
+          'RESERVATION_NOT_FOUND',
+          'RESERVATION_OVER',
+          'POOL_NOT_FOUND',
+          'STORE_UNAVAILABLE',
+        ],
+      },
       schema: {
+        operationId: 'dispenseReservation',
         summary: 'Hand the held address out',
         description: 'Once; asked again it gives the same for as long as its secret is kept.',
         tags: ['reservations'],
         params: ReservationParams,
-        response: { 200: Dispensed, default: ProblemView },
+        response: { 200: { ...Dispensed, headers: NO_STORE } },
       },
     },
     async ({ params, token }, reply) => {
@@ -97,13 +118,17 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
   app.delete(
     '/v1/reservations/:reservation',
     {
-      config: { scope: 'dispense' },
+      config: {
+        scope: 'dispense',
+        errors: ['RESERVATION_NOT_FOUND', 'RESERVATION_OVER', 'STORE_UNAVAILABLE'],
+      },
       schema: {
+        operationId: 'release',
         summary: 'Give the held address back',
         description: 'It is burned, since it was seen, unless the pool says `reuse_released`.',
         tags: ['reservations'],
         params: ReservationParams,
-        response: { 204: { type: 'null', description: 'Given back.' }, default: ProblemView },
+        response: { 204: { type: 'null', description: 'Given back.' } },
       },
     },
     async ({ params, token }, reply) => {

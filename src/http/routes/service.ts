@@ -7,7 +7,7 @@ import { VanityError } from '../../errors.ts';
 import type { StoreHealth } from '../../pool/health.ts';
 import type { Pool } from '../../pool/pool.ts';
 import type { App, AppDeps } from '../app.ts';
-import { Health, ProblemView, Readiness, type StatusEvent } from '../schemas.ts';
+import { Health, MetricsText, Readiness, type StatusEvent } from '../schemas.ts';
 
 export function serviceRoutes(app: App, deps: AppDeps): void {
   const { version, metrics } = deps;
@@ -16,6 +16,7 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
     '/healthz',
     {
       schema: {
+        operationId: 'getHealth',
         summary: 'The process answers',
         tags: ['service'],
         response: { 200: Health },
@@ -27,11 +28,13 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
   app.get(
     '/readyz',
     {
+      config: { errors: ['POOL_EMPTY', 'STORE_UNAVAILABLE', 'DRAINING'] },
       schema: {
+        operationId: 'getReadiness',
         summary: 'Addresses can be handed out',
         description: '200 while any pool can serve, 503 when none can or when shutting down.',
         tags: ['service'],
-        response: { 200: Readiness, default: ProblemView },
+        response: { 200: Readiness },
       },
     },
     ({ token }) => readiness(deps, deps.access.mayRead(token)),
@@ -42,9 +45,10 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
     {
       config: { scope: 'read' },
       schema: {
+        operationId: 'getMetrics',
         summary: 'Figures for Prometheus',
         tags: ['service'],
-        response: { 200: { type: 'string', description: 'Prometheus text format.' } },
+        response: { 200: MetricsText },
       },
     },
     async ({ token }, reply) => {

@@ -7,15 +7,27 @@ import { decodeBase58, encodeBase58, isAddress } from '../../keypair/address.ts'
 import { MESSAGE_BYTES_MAX } from '../../keypair/message.ts';
 import { ORDER_TIMEOUT_MS } from '../../pool/pool.ts';
 import type { App, AppDeps } from '../app.ts';
-import { AddressParams, ProblemView, SignatureBody, SignatureView } from '../schemas.ts';
+import { AddressParams, SignatureBody, SignatureView } from '../schemas.ts';
 import { poolFor } from './pools.ts';
 
 export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(
     '/v1/pools/:pool/addresses/:address/signatures',
     {
-      config: { scope: 'dispense' },
+      config: {
+        scope: 'dispense',
+        errors: [
+          'MESSAGE_INVALID',
+          'SIGNER_NOT_REQUIRED',
+          'POOL_NOT_FOUND',
+          'ADDRESS_NOT_FOUND',
+          'HANDOUT_MISMATCH',
+          'SIGN_LIMIT_REACHED',
+          'STORE_UNAVAILABLE',
+        ],
+      },
       schema: {
+        operationId: 'sign',
         summary: 'Sign a transaction message with a dispensed address of a sign-only pool',
         description:
           'For the token that dispensed it, at most `sign_limit` times. The message has to ask for ' +
@@ -23,7 +35,7 @@ export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
         tags: ['signatures'],
         params: AddressParams,
         body: SignatureBody,
-        response: { 200: SignatureView, default: ProblemView },
+        response: { 200: SignatureView },
       },
     },
     async ({ params, body, token }): Promise<SignatureView> => {

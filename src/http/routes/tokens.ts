@@ -7,25 +7,20 @@
 import { VanityError } from '../../errors.ts';
 import { newToken, type Token, tokenHash } from '../../token.ts';
 import type { App, AppDeps } from '../app.ts';
-import {
-  NewTokenBody,
-  ProblemView,
-  TokenList,
-  TokenMade,
-  TokenParams,
-  TokenView,
-} from '../schemas.ts';
+import { NO_STORE } from '../fields.ts';
+import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../schemas.ts';
 import { tokenView } from '../views.ts';
 
 export function tokenRoutes(app: App, { store }: AppDeps): void {
   app.get(
     '/v1/tokens',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', errors: ['STORE_UNAVAILABLE'] },
       schema: {
+        operationId: 'listTokens',
         summary: 'Every token that was ever made, without its text',
         tags: ['tokens'],
-        response: { 200: TokenList, default: ProblemView },
+        response: { 200: TokenList },
       },
     },
     async ({ token }): Promise<TokenList> => {
@@ -37,12 +32,13 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
   app.post(
     '/v1/tokens',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', errors: ['TOKEN_EXISTS', 'STORE_UNAVAILABLE'] },
       schema: {
+        operationId: 'createToken',
         summary: 'Make a token; its text is told this once',
         tags: ['tokens'],
         body: NewTokenBody,
-        response: { 201: TokenMade, default: ProblemView },
+        response: { 201: { ...TokenMade, headers: NO_STORE } },
       },
     },
     async ({ body, token: asking }, reply) => {
@@ -65,12 +61,13 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
   app.delete(
     '/v1/tokens/:token',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', errors: ['TOKEN_NOT_FOUND', 'STORE_UNAVAILABLE'] },
       schema: {
+        operationId: 'revokeToken',
         summary: 'Revoke a token, by its name',
         tags: ['tokens'],
         params: TokenParams,
-        response: { 200: TokenView, default: ProblemView },
+        response: { 200: TokenView },
       },
     },
     async ({ params, token }) => {

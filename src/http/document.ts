@@ -1,0 +1,225 @@
+/**
+ * The OpenAPI document: what the routes say of themselves, and what is the same for all. Runs in the
+ * HTTP threads, and not before somebody asks for the document: a response schema for each error of
+ * each route would be compiled at every start.
+ *
+ * A route says in its `config` what scope it takes and which errors are its own; those that any
+ * request can meet, and what follows from scope and method, are added here.
+ */
+import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import { ERRORS, type ErrorCode, type HttpErrorCode } from '../errors.ts';
+import type { Scope } from '../token.ts';
+import type { App } from './app.ts';
+import { emptyBodyIsNone } from './routes/pools.ts';
+
+interface RouteFacts {
+  readonly scope?: Scope | undefined;
+  readonly errors?: readonly HttpErrorCode[] | undefined;
+  readonly isBodyOptional: boolean;
+}
+
+/** As far as it is touched here. */
+interface Operation {
+  description?: string;
+  security?: object[];
+  responses: Record<string, { description?: string; headers?: object; content?: object }>;
+  requestBody?: { required: boolean };
+  'x-scope'?: Scope;
+}
+
+/** Of any request. */
+const COMMON: readonly HttpErrorCode[] = [
+  'REQUEST_INVALID',
+  'HOST_REFUSED',
+  'FOREIGN_REQUEST',
+  'REQUEST_TIMEOUT',
+  'RATE_LIMITED',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL',
+  'OVERLOADED',
+];
+const OF_SCOPE: readonly HttpErrorCode[] = ['TOKEN_REQUIRED', 'SCOPE_REQUIRED'];
+/** Of methods that carry a body; a route that wants none refuses one that cannot be read, too. */
+const OF_BODY: readonly HttpErrorCode[] = [
+  'BODY_INVALID',
+  'BODY_TOO_LARGE',
+  'MEDIA_TYPE_UNSUPPORTED',
+];
+/** Of what is no route. */
+const OF_NONE: Readonly<Record<string, HttpErrorCode>> = {
+  RouteNotFound: 'ROUTE_NOT_FOUND',
+  MethodNotAllowed: 'METHOD_NOT_ALLOWED',
+};
+
+const TAGS = [
+  { name: 'pools', description: 'Take addresses; look at pools, make and change them.' },
+  { name: 'reservations', description: 'Hold an address, and decide later.' },
+  { name: 'signatures', description: 'Sign with addresses whose secrets never leave.' },
+  { name: 'tokens', description: 'Who may ask for what.' },
+  { name: 'imports', description: 'Bring in keypairs that were found elsewhere.' },
+  { name: 'audit', description: 'What became of addresses.' },
+  { name: 'backups', description: 'The store as a file.' },
+  { name: 'service', description: 'How the server is.' },
+];
+
+const DESCRIPTION = `Vanity addresses of Solana, ground ahead of time, each handed out once.
+
+Times are RFC 3339 in UTC, ids whole numbers below 2^53. Errors are RFC 9457 problem documents: test for
+their \`code\`, which never changes. Paths and methods that are not listed here get 404 \`ROUTE_NOT_FOUND\`
+and 405 \`METHOD_NOT_ALLOWED\`. On a loopback address no token is asked for until the first one is made,
+save by routes of the scope \`admin\`.`;
+
+/** Before the routes. */
+export async function documentRoutes(app: App, version: string): Promise<void> {
+  const facts = new Map<string, RouteFacts>();
+  app.addHook('onRoute', ({ url, method, config, preValidation }) => {
+    const path = url.replace(/:(\w+)/g, '{$1}');
+    const isBodyOptional = preValidation === emptyBodyIsNone;
+    const { scope, errors } = config ?? {};
+    for (const name of [method].flat()) {
+      facts.set(`${name.toLowerCase()} ${path}`, { scope, errors, isBodyOptional });
+    }
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'vanitypool',
+        version,
+        description: DESCRIPTION,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/', description: 'Where this document comes from.' }],
+      tags: TAGS,
+      components: {
+        securitySchemes: {
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A token, `vp_...`, with the scope that the operation names in `x-scope`.',
+          },
+        },
+      },
+    },
+    transformObject: (made) => {
+      const document = (made as { openapiObject: object }).openapiObject;
+      complete(document as OpenApi, facts);
+      return document as ReturnType<NonNullable<FastifyDynamicSwaggerOptions['transformObject']>>;
+    },
+  });
+}
+
+interface OpenApi {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { schemas: object; responses?: object };
+}
+
+function complete({ paths, components }: OpenApi, facts: ReadonlyMap<string, RouteFacts>): void {
+  components.schemas = { ...components.schemas, Problem: PROBLEM };
+  components.responses = Object.fromEntries(
+    Object.entries(OF_NONE).map(([name, code]) => [name, problemResponse([code])]),
+  );
+  for (const [path, operations] of Object.entries(paths)) {
+    for (const [method, operation] of Object.entries(operations)) {
+      completeOperation(operation, method, facts.get(`${method} ${path}`)!);
+    }
+  }
+}
+
+function completeOperation(
+  operation: Operation,
+  method: string,
+  { scope, errors = [], isBodyOptional }: RouteFacts,
+): void {
+  if (isBodyOptional) operation.requestBody!.required = false;
+  const codes = new Set([...errors, ...COMMON, ...(method === 'get' ? [] : OF_BODY)]);
+  if (scope === undefined) operation.security = [];
+  else {
+    for (const code of OF_SCOPE) codes.add(code);
+    operation.security = [{ token: [] }, ...(scope === 'admin' ? [] : [{}])];
+    operation['x-scope'] = scope;
+    operation.description = `${operation.description ?? ''}\n\nScope: \`${scope}\`.`.trimStart();
+  }
+  for (const [status, response] of Object.entries(operation.responses)) {
+    if (response.description === 'Default Response') {
+      response.description = status === '201' ? 'It is made.' : 'It is done.';
+    }
+  }
+  const byStatus = Map.groupBy(codes, (code) => ERRORS[code].status);
+  for (const [status, list] of byStatus) operation.responses[status] = problemResponse(list);
+}
+
+/** One for all errors of a status. */
+function problemResponse(codes: readonly HttpErrorCode[]) {
+  const { status } = ERRORS[codes[0]!];
+  const lines = codes.map((code) => `- \`${code}\`: ${ERRORS[code].title}.`);
+  const schema = {
+    allOf: [
+      { $ref: '#/components/schemas/Problem' },
+      { type: 'object', properties: { status: { const: status }, code: { enum: codes } } },
+    ],
+  };
+  return {
+    description: lines.join('\n'),
+    headers: problemHeaders(codes),
+    content: { 'application/problem+json': { schema, example: exampleOf(codes[0]!) } },
+  };
+}
+
+function problemHeaders(codes: readonly ErrorCode[]) {
+  const { status } = ERRORS[codes[0]!];
+  // A timeout comes before there is a request to answer.
+  const passes = status !== 408 && codes.some((code) => ERRORS[code].retryable);
+  return {
+    'Cache-Control': header('Never to be kept.', { const: 'no-store' }, 'no-store'),
+    ...(passes && {
+      'Retry-After': header(
+        'Seconds after which asking again can help, where that is so.',
+        { type: 'integer', minimum: 1 },
+        1,
+      ),
+    }),
+    ...(status === 401 && {
+      'WWW-Authenticate': header('How to say who asks.', { const: 'Bearer' }, 'Bearer'),
+    }),
+    ...(status === 405 && {
+      Allow: header('The methods that the route takes.', { type: 'string' }, 'GET, HEAD'),
+    }),
+  };
+}
+
+function header(description: string, schema: object, example: unknown) {
+  return { description, schema, example };
+}
+
+function exampleOf(code: HttpErrorCode) {
+  const { status, title } = ERRORS[code];
+  const type = `urn:vanitypool:error:${code}`;
+  return { type, title, status, code, detail: 'names the thing and what is allowed' };
+}
+
+/** The codes of a status are told at each operation. */
+const PROBLEM = {
+  type: 'object',
+  description: 'RFC 9457 problem document.',
+  required: ['type', 'title', 'status', 'code', 'detail'],
+  properties: {
+    type: {
+      type: 'string',
+      description: 'The code as a URN.',
+      examples: ['urn:vanitypool:error:POOL_EMPTY'],
+    },
+    title: {
+      type: 'string',
+      description: 'What the code means, for people.',
+      examples: [ERRORS.POOL_EMPTY.title],
+    },
+    status: { type: 'integer', description: 'The HTTP status.', examples: [503] },
+    code: { type: 'string', description: 'Stable: test for this one.', examples: ['POOL_EMPTY'] },
+    detail: {
+      type: 'string',
+      description: 'Names the thing and what is allowed, for people.',
+      examples: ['pool pet: 4 asked for, 3 left'],
+    },
+  },
+};
