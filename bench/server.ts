@@ -51,7 +51,14 @@ export class BenchStore implements Disposable {
     await using store = await openSqliteStore({ directory: this.#data, sealingKey });
     this.#journals = new Journals(store.id, this.#data).directory;
     for (const { name, suffix, stored } of pools) {
-      await store.definePool({ name, prefix: '', suffix, ignoreCase: false, keys: 'seed' });
+      await store.definePool({
+        name,
+        prefix: '',
+        suffix,
+        ignoreCase: false,
+        keys: 'seed',
+        handout: 'secret',
+      });
       for (let left = stored; left > 0; left -= FILL_BATCH) {
         const newHit = () => ({ pool: name, keypair: randomBytes(64) });
         await store.insert(Array.from({ length: Math.min(left, FILL_BATCH) }, newHit));

@@ -31,6 +31,7 @@ const POOL = {
   suffix: '[a-z]Pet',
   ignoreCase: false,
   keys: 'seed',
+  handout: 'secret',
 } as const;
 
 /** What is measured, and how many addresses a round of it takes through the store. */

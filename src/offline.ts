@@ -45,8 +45,8 @@ export async function dispenseOffline(
 ): Promise<ReadyAddress[]> {
   await using store = await openOffline(config);
   const stored = await storedPool(store, pool);
-  const { handout } = config.pools.find(({ name }) => name === pool) ?? stored.settings ?? {};
-  if (handout === 'sign-only') {
+  const configured = config.pools.find(({ name }) => name === pool);
+  if (stored.handout === 'sign-only' || configured?.handout === 'sign-only') {
     const detail = `pool ${pool}: sign-only, its secrets do not leave; ask a running server`;
     throw new VanityError('HANDOUT_MISMATCH', detail);
   }
@@ -321,8 +321,7 @@ export async function importOffline<T>(
   }
   const pattern = parsePattern(pool);
   await using store = await openOffline(config);
-  const { prefix, suffix, ignoreCase, keys } = pool;
-  if (configured) await store.definePool({ name, prefix, suffix, ignoreCase, keys });
+  if (configured) await store.definePool(parts(configured).identity);
   return await work((keypairs) => {
     for (const [index, keypair] of keypairs.entries()) assertImportable(keypair, index, pattern);
     const hits = keypairs.map((keypair) => ({ pool: name, keypair }));

@@ -106,3 +106,10 @@ function connectionError(code: string | undefined): VanityError {
       return new VanityError('REQUEST_INVALID', 'this is not a request in HTTP/1.1');
   }
 }
+
+/** Milliseconds since 1970. The format of a time allows a leap second, which no Date is. */
+export function moment(time: string, where: string, code: ErrorCode): number {
+  const at = Date.parse(time);
+  if (!Number.isNaN(at)) return at;
+  throw new VanityError(code, `${where}: ${time} cannot be told as a time`);
+}

@@ -13,14 +13,14 @@ import type { PoolView, TokenView } from './schemas.ts';
  * where it stands there.
  */
 export function storedPoolView(stored: StoredPool, settings = stored.settings): PoolView {
-  const { name, counts, isPaused } = stored;
+  const { name, counts, handout, isPaused } = stored;
   const { text, difficulty } = parsePattern(stored);
   return {
     name,
     pattern: text,
     difficulty: shownDifficulty(difficulty),
     keys: 'seed',
-    handout: settings?.handout ?? 'secret',
+    handout,
     target: settings?.target ?? 0,
     paused: isPaused,
     ...counts,

@@ -82,9 +82,9 @@ export class ServedPools {
   async open(configured: readonly SharedPool[]): Promise<void> {
     const { store } = this.#options;
     const stored = new Map<string, StoredPool>();
-    for (const { name, keys, pattern } of configured) {
+    for (const { name, keys, handout, pattern } of configured) {
       const { prefix, suffix, ignoreCase } = pattern;
-      stored.set(name, await store.definePool({ name, prefix, suffix, ignoreCase, keys }));
+      stored.set(name, await store.definePool({ name, prefix, suffix, ignoreCase, keys, handout }));
     }
     for (const shared of configured) await this.#serve(shared, stored.get(shared.name)!);
     for (const pool of await store.pools()) {
@@ -305,15 +305,15 @@ class HttpThread {
 
 /** The settings of a pool that was made at run time, and is not deleted. */
 export function configOf(stored: StoredPool): PoolConfig | undefined {
-  const { name, prefix, suffix, ignoreCase, settings, isRemoved } = stored;
+  const { name, prefix, suffix, ignoreCase, handout, settings, isRemoved } = stored;
   if (settings === undefined || isRemoved) return undefined;
-  return { name, prefix, suffix, ignoreCase, keys: 'seed', ...settings };
+  return { name, prefix, suffix, ignoreCase, keys: 'seed', handout, ...settings };
 }
 
 /** What never changes of a pool, and what may. */
 export function parts(config: PoolConfig): { identity: PoolIdentity; settings: PoolSettings } {
-  const { name, prefix, suffix, ignoreCase, keys, ...settings } = config;
-  return { identity: { name, prefix, suffix, ignoreCase, keys }, settings };
+  const { name, prefix, suffix, ignoreCase, keys, handout, ...settings } = config;
+  return { identity: { name, prefix, suffix, ignoreCase, keys, handout }, settings };
 }
 
 export function poolExists(name: string): VanityError {

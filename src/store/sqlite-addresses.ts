@@ -5,10 +5,16 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { KEYPAIR_BYTES, type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
-import { publicKeyHash, SEALED_BYTES, type Sealer, type Unsealer } from '../keypair/seal.ts';
+import {
+  publicKeyHash,
+  publicKeyHashOf,
+  SEALED_BYTES,
+  type Sealer,
+  type Unsealer,
+} from '../keypair/seal.ts';
 import { type Range, sizeOf } from './segments.ts';
 import type { Statements } from './sqlite-statements.ts';
-import type { LeasedAddress, Origin } from './store.ts';
+import type { LeasedAddress, Origin, PoolIdentity } from './store.ts';
 
 /** An array: as objects, which node:sqlite makes without a prototype, rows cost 3 us more each. */
 type AddressRow = readonly [
@@ -40,6 +46,7 @@ export interface PoolOfRows {
   readonly id: number;
   readonly name: string;
   readonly keys: KeyType;
+  readonly handout: PoolIdentity['handout'];
 }
 
 export class Addresses {
@@ -98,11 +105,42 @@ export class Addresses {
     for (const [seq, sealed] of remains) this.#statements.overwrite.run(sealed, pool.id, seq);
   }
 
-  async #open(pool: PoolOfRows, ranges: readonly Range[]): Promise<OpenedRow[]> {
-    const { addresses, dataKey } = this.#statements;
-    const rows = ranges.flatMap(
-      ({ first, last }) => addresses.all(pool.id, first, last) as unknown as AddressRow[],
+  /**
+   * The addresses of the ranges as they were handed out, or undefined if one of them cannot be told
+   * that way again: its secret is destroyed. A sign-only pool gave none: there `keypair` is then
+   * the public key alone, behind zeros.
+   */
+  async again(
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<readonly LeasedAddress[] | undefined> {
+    const { addresses, unsealable } = await this.unseal(pool, ranges);
+    if (unsealable.length === 0) return addresses;
+    const told = new Map(addresses.map((address) => [address.id, address]));
+    const again = this.#rowsOf(pool, ranges).map((row) => {
+      const [id, , keyHash, , sealed, origin, createdAt] = row;
+      const publicKey = publicKeyLeft(sealed);
+      const isLeft = publicKey !== undefined && publicKeyHashOf(publicKey).equals(keyHash);
+      if (told.has(id) || !isLeft || pool.handout !== 'sign-only') return told.get(id);
+      const keypair = new Uint8Array(KEYPAIR_BYTES);
+      keypair.set(publicKey, SEED_BYTES);
+      return { id, createdAt, origin, keyType: pool.keys, keypair };
+    });
+    if (again.every((address) => address !== undefined)) return again;
+    for (const { keypair } of addresses) keypair.fill(0);
+    return undefined;
+  }
+
+  #rowsOf(pool: PoolOfRows, ranges: readonly Range[]): AddressRow[] {
+    return ranges.flatMap(
+      ({ first, last }) =>
+        this.#statements.addresses.all(pool.id, first, last) as unknown as AddressRow[],
     );
+  }
+
+  async #open(pool: PoolOfRows, ranges: readonly Range[]): Promise<OpenedRow[]> {
+    const { dataKey } = this.#statements;
+    const rows = this.#rowsOf(pool, ranges);
     const dataKeys: ReadonlyMap<number, KeyObject> = await this.#unsealer.dataKeys(
       new Set(rows.map(([, , , dataKeyId]) => dataKeyId)),
       (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,

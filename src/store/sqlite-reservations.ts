@@ -19,7 +19,7 @@ import type {
   ReservationStore,
 } from './store.ts';
 
-const COLUMNS = `r.id, r.pool_id, r.seq, r.expires_at, r.ended_at, r.outcome, p.name, p.keys,
+const COLUMNS = `r.id, r.pool_id, r.seq, r.expires_at, r.ended_at, r.outcome, p.name, p.keys, p.handout,
     coalesce(h.token_id, 0) AS token, h.at, h.body_hash, a.sealed
   FROM reservations AS r JOIN pools AS p ON p.id = r.pool_id
     JOIN hand_outs AS h ON h.id = r.hand_out_id
@@ -42,6 +42,7 @@ interface Row {
   readonly outcome: Exclude<ReservationState, 'reserved'> | null;
   readonly name: string;
   readonly keys: PoolOfRows['keys'];
+  readonly handout: PoolOfRows['handout'];
   readonly token: number;
   readonly at: number;
   readonly body_hash: Uint8Array | null;
@@ -155,10 +156,10 @@ export class SqliteReservations implements ReservationStore {
     throw new VanityError('RESERVATION_NOT_FOUND', `reservation ${id}: there is none`);
   }
 
-  async #open({ pool_id, name, keys, seq }: Row): Promise<LeasedAddress | undefined> {
+  async #open({ pool_id, name, keys, handout, seq }: Row): Promise<LeasedAddress | undefined> {
     const range = { first: seq, last: seq };
-    const pool = { id: pool_id, name, keys };
-    return (await this.#books.addresses.unseal(pool, [range])).addresses[0];
+    const pool = { id: pool_id, name, keys, handout };
+    return (await this.#books.addresses.again(pool, [range]))?.[0];
   }
 
   /** The address is told, its secret is not. */

@@ -13,7 +13,7 @@ import type { Runner } from './sqlite-tokens.ts';
 import type { SignatureOrder, SignatureStore } from './store.ts';
 
 const SQL = {
-  address: `SELECT a.id AS address_id, a.seq, p.id, p.name, p.keys
+  address: `SELECT a.id AS address_id, a.seq, p.id, p.name, p.keys, p.handout
     FROM addresses AS a JOIN pools AS p ON p.id = a.pool_id
     WHERE a.key_hash = ? AND p.name = ?`,
   again: 'SELECT signature FROM signatures WHERE address_id = ? AND message_hash = ?',

@@ -26,7 +26,8 @@ const SQL = {
   anyPool: 'SELECT * FROM pools WHERE name = ?',
   poolOf: 'SELECT * FROM pools WHERE id = ?',
   advance: 'UPDATE pools SET position = position + ? WHERE id = ?',
-  addPool: 'INSERT INTO pools (name, prefix, suffix, ignore_case, keys) VALUES (?, ?, ?, ?, ?)',
+  addPool: `INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout)
+    VALUES (?, ?, ?, ?, ?, ?)`,
   setPool: `UPDATE pools SET settings = ?2, is_paused = ?3, removed_at = NULL
     WHERE id = ?1 AND (settings, is_paused, removed_at) IS NOT (?2, ?3, NULL)`,
   removePool: 'UPDATE pools SET settings = NULL, is_paused = 0, removed_at = ? WHERE id = ?',
@@ -73,6 +74,7 @@ export interface PoolRow extends PoolCounts {
   readonly ignore_case: number;
   readonly position: number;
   readonly keys: KeyType;
+  readonly handout: PoolIdentity['handout'];
   readonly settings: string | null;
   readonly is_paused: number;
   readonly removed_at: number | null;
@@ -87,13 +89,14 @@ export function poolRows(statements: Statements): PoolRow[] {
 }
 
 export function storedPool(row: PoolRow): StoredPool {
-  const { name, prefix, suffix, keys, position, settings } = row;
+  const { name, prefix, suffix, keys, handout, position, settings } = row;
   return {
     name,
     prefix,
     suffix,
     ignoreCase: row.ignore_case === 1,
     keys,
+    handout,
     counts: countsOf(row),
     settings: settings === null ? undefined : (JSON.parse(settings) as PoolSettings),
     isPaused: row.is_paused === 1,
@@ -113,11 +116,13 @@ export function definePool(
   identity: PoolIdentity,
   settings: PoolSettings | undefined,
 ): StoredPool {
-  const { name, prefix, suffix, ignoreCase, keys } = identity;
-  if (anyPool.get(name) === undefined) addPool.run(name, prefix, suffix, Number(ignoreCase), keys);
+  const { name, prefix, suffix, ignoreCase, keys, handout } = identity;
+  if (anyPool.get(name) === undefined) {
+    addPool.run(name, prefix, suffix, Number(ignoreCase), keys, handout);
+  }
   const row = anyPool.get(name) as unknown as PoolRow;
   const stored = storedPool(row);
-  for (const field of ['prefix', 'suffix', 'ignoreCase', 'keys'] as const) {
+  for (const field of ['prefix', 'suffix', 'ignoreCase', 'keys', 'handout'] as const) {
     if (stored[field] === identity[field]) continue;
     const [was, is] = [stored[field], identity[field]].map((value) => JSON.stringify(value));
     const message = `pool ${name}: made with ${field} ${was}, not ${is}; give the other its own name`;

@@ -229,12 +229,10 @@ class SqliteStore implements Store {
     return this.#call(async () => {
       const found = this.#handOuts.find(key);
       if (found === undefined) return undefined;
-      const { at, body_hash: body, count } = found;
+      const { at, body_hash: body } = found;
       const ranges = this.#handOuts.rangesOf(found);
-      const { addresses } = await this.#addresses.unseal(this.#poolRow(found.name), ranges);
-      if (addresses.length === count) return { at, body, addresses };
-      for (const { keypair } of addresses) keypair.fill(0);
-      return { at, body, addresses: undefined };
+      const addresses = await this.#addresses.again(this.#poolRow(found.name), ranges);
+      return { at, body, addresses };
     });
   }
 

@@ -30,6 +30,8 @@ export interface PoolIdentity {
   readonly suffix: string;
   readonly ignoreCase: boolean;
   readonly keys: KeyType;
+  /** 'sign-only': its secrets never leave. */
+  readonly handout: 'secret' | 'sign-only';
 }
 
 /** What a pool that was made at run time comes back with. */

@@ -145,7 +145,9 @@ test('a pool with reuse_released hands a released address to others', LIMIT, asy
 test('a sign-only pool gives no secret, signs as often as it may, and forgets', LIMIT, async () => {
   await using setup = new Setup({ handout: 'sign-only', sign_limit: 2 });
   await setup.serve();
-  const handed = await setup.dispense();
+  const key = 'order';
+  const first200 = await setup.ask('POST', '/v1/pools/pet/dispense', {}, key);
+  const handed = first200.body.addresses[0] as { id: number; address: string };
   assert.deepEqual(Object.keys(handed), ['id', 'address', 'keyType', 'origin', 'createdAt']);
   const publicKey = decodeBase58(handed.address);
   const path = `/v1/pools/pet/addresses/${handed.address}/signatures`;
@@ -176,6 +178,7 @@ test('a sign-only pool gives no secret, signs as often as it may, and forgets', 
   await setup.kill();
   assert.equal((await sign(third!)).body.code, 'SIGN_LIMIT_REACHED');
   assert.deepEqual((await sign(first!)).body, body, 'kept, though the secret is destroyed');
+  assert.deepEqual(await setup.ask('POST', '/v1/pools/pet/dispense', {}, key), first200);
   assert.equal((await setup.ask('POST', path, { message: '****' })).body.code, 'MESSAGE_INVALID');
   const reserved = await setup.reserve();
   const early = await setup.ask('POST', path.replace(handed.address, reserved.address), {

@@ -17,8 +17,8 @@ export class SegmentPool {
   constructor(size: number) {
     this.db = openDatabase(':memory:');
     this.db.exec(`
-      INSERT INTO pools (id, name, prefix, suffix, ignore_case, keys)
-        VALUES (${POOL}, 'pet', '', 'a', 0, 'seed');
+      INSERT INTO pools (id, name, prefix, suffix, ignore_case, keys, handout)
+        VALUES (${POOL}, 'pet', '', 'a', 0, 'seed', 'secret');
       INSERT INTO data_keys VALUES (1, x'00', 0);`);
     const insert = this.db.prepare(`INSERT INTO addresses
       VALUES (?1, ${POOL}, ?1, ?2, 1, zeroblob(92), 'ground', 0)`);

@@ -17,7 +17,14 @@ export interface StoreMaker {
 }
 
 export function poolNamed(name: string): PoolIdentity {
-  return { name, prefix: '', suffix: '[a-z]Pet', ignoreCase: false, keys: 'seed' };
+  return {
+    name,
+    prefix: '',
+    suffix: '[a-z]Pet',
+    ignoreCase: false,
+    keys: 'seed',
+    handout: 'secret',
+  };
 }
 
 export function hitsFor(pool: string, count: number): Hit[] {
@@ -281,7 +288,12 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       assert.deepEqual(identity, poolNamed('pet'));
       assert.deepEqual([settings, isPaused, isRemoved, position], [undefined, false, false, 0]);
       assert.equal(counts.ground, 1);
-      const others = [{ prefix: 'a' }, { suffix: 'pump' }, { ignoreCase: true }] as const;
+      const others = [
+        { prefix: 'a' },
+        { suffix: 'pump' },
+        { ignoreCase: true },
+        { handout: 'sign-only' },
+      ] as const;
       for (const other of others) {
         const define = subject.store.definePool({ ...poolNamed('pet'), ...other });
         await assert.rejects(define, { code: 'POOL_MISMATCH' });

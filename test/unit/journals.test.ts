@@ -52,7 +52,7 @@ class Crashed implements AsyncDisposable {
   /** `leased` addresses in the queue, of which the store has recorded `recorded` as dispensed. */
   async lease(leased: number, recorded: number): Promise<void> {
     await this.open();
-    await this.store.definePool({ ...IDENTITY, keys: 'seed' });
+    await this.store.definePool({ ...IDENTITY, keys: 'seed', handout: 'secret' });
     const hits = Array.from({ length: leased }, () => keypairOf(randomBytes(32)));
     await this.store.insert(hits.map((keypair) => ({ pool: 'pet', keypair })));
     await this.store.turn('pet', 0, leased);

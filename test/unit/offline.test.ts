@@ -24,6 +24,7 @@ async function storeOf(count: number) {
       suffix: '[a-z]Pet',
       ignoreCase: false,
       keys: 'seed',
+      handout: 'secret',
     });
     const hits = Array.from({ length: count }, () => ({
       pool: 'pet',

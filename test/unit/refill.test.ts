@@ -51,9 +51,16 @@ class Bench implements AsyncDisposable {
       },
       onTurn: (_, error) => this.errors.push(error),
     });
-    const { name, pattern, keys } = this.shared;
+    const { name, pattern, keys, handout } = this.shared;
     const { prefix, suffix, ignoreCase } = pattern;
-    const { counts } = await this.store.definePool({ name, prefix, suffix, ignoreCase, keys });
+    const { counts } = await this.store.definePool({
+      name,
+      prefix,
+      suffix,
+      ignoreCase,
+      keys,
+      handout,
+    });
     this.refiller.add(this.shared, counts);
   }
 

@@ -18,8 +18,8 @@ const read = () => {
 };
 /** As a store would be, skipped ahead at `now`. */
 function skipped(epoch: number, id: number, now: number, known?: { epoch: number; id: number }) {
-  db.exec(`INSERT OR IGNORE INTO pools (id, name, prefix, suffix, ignore_case, keys)
-      VALUES (1, 'pet', '', '', 0, 'seed');
+  db.exec(`INSERT OR IGNORE INTO pools (id, name, prefix, suffix, ignore_case, keys, handout)
+      VALUES (1, 'pet', '', '', 0, 'seed', 'secret');
     INSERT INTO journals (number, pool_id) VALUES (1, 1), (2, 1)`);
   db.prepare('UPDATE meta SET epoch = ?, next_id = ?').run(epoch, id);
   skipAhead(db, now, known);

@@ -13,6 +13,7 @@ import {
   OneAddressParams,
 } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app.ts';
+import { moment } from '../problems.ts';
 import { addressView, auditEntry } from '../views.ts';
 
 const LIMIT = 100;
@@ -41,7 +42,7 @@ export function auditRoutes(app: App, { store }: AppDeps): void {
         after: Number(after),
         limit: Number(limit),
         pool,
-        since: since === undefined ? undefined : Date.parse(since),
+        since: since === undefined ? undefined : moment(since, 'query/since', 'REQUEST_INVALID'),
       });
       const visible = page.addresses.filter((address) => mayUse(token, address.pool));
       return { entries: visible.map(auditEntry), next: page.next ?? null };

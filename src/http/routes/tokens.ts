@@ -8,6 +8,7 @@ import { VanityError } from '../../errors.ts';
 import { newToken, type Token, tokenHash } from '../../token.ts';
 import type { App, AppDeps } from '../app.ts';
 import { NO_STORE } from '../fields.ts';
+import { moment } from '../problems.ts';
 import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../schemas.ts';
 import { tokenView } from '../views.ts';
 
@@ -50,7 +51,8 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
         scopes,
         pools: pools ?? undefined,
         quota: quota ?? undefined,
-        expiresAt: expiresAt == null ? undefined : moment(expiresAt),
+        expiresAt:
+          expiresAt == null ? undefined : moment(expiresAt, 'body/expiresAt', 'BODY_INVALID'),
         hash: tokenHash(token),
       });
       reply.code(201).header('cache-control', 'no-store');
@@ -81,11 +83,4 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
 function assertOfAllPools(token: Token | undefined): void {
   if (token?.pools === undefined) return;
   throw new VanityError('SCOPE_REQUIRED', 'tokens: not for a token of some pools alone');
-}
-
-/** Milliseconds since 1970. The format allows a leap second, which no Date is. Error: BODY_INVALID. */
-function moment(time: string): number {
-  const at = Date.parse(time);
-  if (!Number.isNaN(at)) return at;
-  throw new VanityError('BODY_INVALID', `body/expiresAt: ${time} cannot be told as a time`);
 }

@@ -31,6 +31,7 @@ CREATE TABLE pools (
   suffix TEXT NOT NULL,
   ignore_case INTEGER NOT NULL CHECK (ignore_case IN (0, 1)),
   keys TEXT NOT NULL CHECK (keys IN ('seed', 'expanded')),
+  handout TEXT NOT NULL CHECK (handout IN ('secret', 'sign-only')),
   available INTEGER NOT NULL DEFAULT 0 CHECK (available >= 0),
   leased INTEGER NOT NULL DEFAULT 0 CHECK (leased >= 0),
   reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
