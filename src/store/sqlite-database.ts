@@ -72,6 +72,18 @@ export function transaction<T>(
 }
 
 /**
+ * Takes changed pages into the database, and what they were before out of it and of the log. False
+ * when another program still reads that: what is committed is durable all the same.
+ */
+export function truncateLog(db: DatabaseSync): boolean {
+  try {
+    return db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.busy === 0;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * Opens a store that is only looked at. One `isAtRest` is written by nobody: it is taken as the
  * file has it, and no file appears beside it. Errors as of `openDatabase`; an empty file is foreign.
  */

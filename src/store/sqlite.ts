@@ -19,7 +19,7 @@ import { holdDataDirectory } from './data-directory.ts';
 import { type Range, Segments, sizeOf, without } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
 import { checkAtOpen } from './sqlite-check.ts';
-import { openDatabase, transaction } from './sqlite-database.ts';
+import { openDatabase, transaction, truncateLog } from './sqlite-database.ts';
 import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
 import { HandOutBook } from './sqlite-hand-outs.ts';
@@ -264,7 +264,7 @@ class SqliteStore implements Store {
     return this.#call(async () => {
       const due = await dueSecrets(this.#statements, this.#addresses, before);
       if (due.length > 0) this.#transaction(() => destroy(due, this.#addresses, this.#segments));
-      if (due.length > 0 || this.#isLogStale) this.#isLogStale = !this.#checkpoint();
+      if (due.length > 0 || this.#isLogStale) this.#isLogStale = !truncateLog(this.#db);
       return due.reduce((sum, { range }) => sum + sizeOf(range), 0);
     });
   }
@@ -349,18 +349,6 @@ class SqliteStore implements Store {
     }
     // Behind those that were leased before this turn, however many of them it records.
     this.#handOuts.lease(id, this.epoch, position + leased, without(ranges, unsealable));
-  }
-
-  /**
-   * Takes changed pages into the database, and what they were before out of it and of the log.
-   * False when another program still reads that: what is committed is durable all the same.
-   */
-  #checkpoint(): boolean {
-    try {
-      return this.#db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.busy === 0;
-    } catch {
-      return false;
-    }
   }
 
   #poolRow(name: string): PoolRow {
