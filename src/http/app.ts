@@ -128,6 +128,9 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   app.removeContentTypeParser('text/plain');
   readEmptyJsonAsNone(app);
+  // Node answers other expectations than 100-continue by itself, past all that is below. They may be
+  // left unmet: RFC 9110, section 10.1.1.
+  app.server.on('checkExpectation', (request, reply) => app.server.emit('request', request, reply));
   const inFlight = new InFlight(app.server);
   app.decorate('inFlight', inFlight);
   app.decorate('tallies', deps.tallies);
