@@ -1,0 +1,137 @@
+/**
+ * The examples of docs/http-api.md: every command of its `console` blocks is run as it stands, by bash
+ * and curl, against a live server. Only the address of the server is put in, and the variables are set as
+ * the document says: `RESERVATION` to a new reservation for each command, `ADDRESS` to an address of the pool
+ * in the command, or of `vault`. Replies are held to the OpenAPI document, and to the fields that are shown.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { decodeBase58 } from '../../src/keypair/address.ts';
+import { readOwnToken } from '../../src/own-token.ts';
+import { type Judge, judgeOf, type OpenApi, type Reply } from '../support/documented.ts';
+import { readyAddress } from '../support/http-app.ts';
+import { legacyMessage } from '../support/messages.ts';
+import { repliesIn } from '../support/raw-connection.ts';
+import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
+
+interface Example {
+  readonly command: string;
+  /** The lines after it, up to the next command. */
+  readonly shown: string;
+}
+
+function examplesOf(document: string): Example[] {
+  return [...document.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, block]) =>
+    block!
+      .split(/^\$ /m)
+      .filter((part) => part.trim() !== '')
+      .map((part) => {
+        const [, command = '', shown = ''] = /^((?:.*\\\n)*.*)\n?([\s\S]*)$/.exec(part)!;
+        return { command, shown: shown.trim() };
+      }),
+  );
+}
+
+const ENDLESS = /\/v1\/events/;
+
+/** What curl wrote, with the head of the reply; of an endless one the first event. */
+async function run(command: string, variables: Record<string, string>, home: string) {
+  const env = { PATH: process.env.PATH, CURL_HOME: home, ...variables };
+  const child = spawn('bash', ['-c', command], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    if (ENDLESS.test(command) && Buffer.concat(chunks).includes('data: ')) child.kill();
+  });
+  await once(child, 'close');
+  // curl has put the chunks of the reply together, and tells that there were some.
+  const text = Buffer.concat(chunks).toString('latin1');
+  const [reply] = repliesIn(Buffer.from(text.replace(/^Transfer-Encoding/im, 'x'), 'latin1'));
+  assert.ok(reply, `${command}: no reply`);
+  return reply;
+}
+
+/** Names of fields, of the first of each list, in the order in which they are told. */
+function fieldsOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.slice(0, 1).map(fieldsOf);
+  if (typeof value !== 'object' || value === null) return '';
+  return Object.entries(value).map(([key, member]) => [key, fieldsOf(member)]);
+}
+
+/** The operation that a path belongs to. */
+function operationOf({ paths }: OpenApi, path: string): string {
+  const found = Object.keys(paths).find((told) =>
+    new RegExp(`^${told.replace(/\{\w+\}/g, '[^/]+')}$`).test(path),
+  );
+  assert.ok(found !== undefined, `${path}: not in the document`);
+  return found;
+}
+
+function assertAsShown(judge: Judge, document: OpenApi, { command, shown }: Example, reply: Reply) {
+  assert.ok(reply.status < 300, `${command}: ${reply.status}: ${reply.body}`);
+  const method = /-X(\w+)/.exec(command)?.[1] ?? 'GET';
+  const [, path] = /https?:\/\/[^/]+([^\s"'?]+)/.exec(command)!;
+  judge(method, operationOf(document, path!), reply);
+  if (shown.startsWith('{')) {
+    assert.deepEqual(fieldsOf(JSON.parse(reply.body)), fieldsOf(JSON.parse(shown)), command);
+  } else {
+    const kinds = (text: string) => [...text.matchAll(/^(\w*): /gm)].map(([, kind]) => kind);
+    assert.deepEqual(kinds(reply.body), kinds(shown), command);
+  }
+}
+
+async function post(server: Server, path: string, fields?: object) {
+  const reply = await fetch(server.url + path, {
+    method: 'POST',
+    ...(fields && {
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(fields),
+    }),
+  });
+  assert.ok(reply.ok, `${path}: ${reply.status}`);
+  return (await reply.json()) as { id: string; addresses: { address: string }[] };
+}
+
+/** A keypair of the easy pool. */
+function importable(): string {
+  for (;;) {
+    const { address, secret } = readyAddress(1);
+    if (address.endsWith(EASY_POOL.suffix)) return secret;
+  }
+}
+
+test('every command of docs/http-api.md works as shown', async () => {
+  const text = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+  const examples = examplesOf(text);
+  assert.ok(examples.length >= 12, `only ${examples.length} commands were found`);
+  await using workspace = new Workspace();
+  workspace.configure([
+    { ...EASY_POOL, accepts_imports: true },
+    { ...EASY_POOL, name: 'vault', handout: 'sign-only' },
+  ]);
+  writeFileSync(`${workspace.path}/.curlrc`, 'include\nmax-time = 60\n');
+  const server = await workspace.serve();
+  const document = await server.get<OpenApi>('/openapi.json');
+  const judge = judgeOf(document);
+  for (const pool of ['pet', 'vault']) await server.until(({ available }) => available > 100, pool);
+  const TOKEN = readOwnToken(workspace.data)!;
+  const signer = await post(server, '/v1/pools/vault/dispense');
+  const ADDRESS = signer.addresses[0]!.address;
+  const MESSAGE = Buffer.from(legacyMessage(decodeBase58(ADDRESS), 7)).toString('base64');
+  const SECRET_KEY = importable();
+  for (const example of examples) {
+    assert.ok(example.command.startsWith('curl '), example.command);
+    const RESERVATION = example.command.includes('$RESERVATION')
+      ? (await post(server, '/v1/pools/pet/reservations')).id
+      : '';
+    const command = example.command.replaceAll('http://127.0.0.1:5057', server.url);
+    const variables = { TOKEN, ADDRESS, MESSAGE, SECRET_KEY, RESERVATION };
+    const set = new Set(Object.keys(variables));
+    for (const [, name] of command.matchAll(/\$(\w+)/g))
+      assert.ok(set.has(name!), `${name}: unset`);
+    assertAsShown(judge, document, example, await run(command, variables, workspace.path));
+  }
+});
