@@ -11,7 +11,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { readOwnToken } from '../../src/own-token.ts';
-import { type Judge, judgeOf, type OpenApi, type Reply } from '../support/documented.ts';
+import { type Judge, judgeOf, type OpenApi, type Reply, toldPath } from '../support/documented.ts';
 import { readyAddress } from '../support/http-app.ts';
 import { legacyMessage } from '../support/messages.ts';
 import { repliesIn } from '../support/raw-connection.ts';
@@ -61,20 +61,11 @@ function fieldsOf(value: unknown): unknown {
   return Object.entries(value).map(([key, member]) => [key, fieldsOf(member)]);
 }
 
-/** The operation that a path belongs to. */
-function operationOf({ paths }: OpenApi, path: string): string {
-  const found = Object.keys(paths).find((told) =>
-    new RegExp(`^${told.replace(/\{\w+\}/g, '[^/]+')}$`).test(path),
-  );
-  assert.ok(found !== undefined, `${path}: not in the document`);
-  return found;
-}
-
 function assertAsShown(judge: Judge, document: OpenApi, { command, shown }: Example, reply: Reply) {
   assert.ok(reply.status < 300, `${command}: ${reply.status}: ${reply.body}`);
   const method = /-X(\w+)/.exec(command)?.[1] ?? 'GET';
   const [, path] = /https?:\/\/[^/]+([^\s"'?]+)/.exec(command)!;
-  judge(method, operationOf(document, path!), reply);
+  judge(method, toldPath(document, path!) ?? path!, reply);
   if (shown.startsWith('{')) {
     assert.deepEqual(fieldsOf(JSON.parse(reply.body)), fieldsOf(JSON.parse(shown)), command);
   } else {

@@ -89,6 +89,14 @@ export function operationsOf({ paths }: OpenApi): Told[] {
   );
 }
 
+/** The path in the document that a path of a request belongs to; undefined for what it does not tell. */
+export function toldPath({ paths }: OpenApi, path: string): string | undefined {
+  const [bare = ''] = path.split('?', 1);
+  return Object.keys(paths).find((told) =>
+    new RegExp(`^${told.replace(/\{\w+\}/g, '[^/]+')}$`).test(bare),
+  );
+}
+
 export function contentOf({ content }: Content, type?: string): { schema: Schema } | undefined {
   return type === undefined ? Object.values(content ?? {})[0] : content?.[type];
 }

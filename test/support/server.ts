@@ -13,6 +13,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Journals } from '../../src/pool/journals.ts';
 import { PROGRAM } from './cli.ts';
+import { type Judge, judgeOf, type OpenApi, type Reply, toldPath } from './documented.ts';
 
 /** Whatever a test does: no server is left behind. */
 const LIFE_MAX_MS = 120_000;
@@ -102,6 +103,7 @@ export class Server {
   /** Everything that the process wrote. */
   output = '';
   url = '';
+  #told: { readonly document: OpenApi; readonly judge: Judge } | undefined;
   readonly listening: Promise<void>;
   readonly exited: Promise<number | null>;
 
@@ -133,10 +135,23 @@ export class Server {
     promise.catch(() => undefined);
   }
 
+  /** 200, as the server's own document says. */
   async get<T>(path: string): Promise<T> {
     const reply = await fetch(new URL(path, this.url));
     assert.equal(reply.status, 200, `${path}: ${reply.status}`);
-    return (await reply.json()) as T;
+    const body = await reply.text();
+    await this.#judge(path, { status: 200, headers: Object.fromEntries(reply.headers), body });
+    return JSON.parse(body) as T;
+  }
+
+  /** Holds a reply to the server's own document, where that tells of it. */
+  async #judge(path: string, reply: Reply): Promise<void> {
+    if (this.#told === undefined) {
+      const document = (await (await fetch(`${this.url}/openapi.json`)).json()) as OpenApi;
+      this.#told = { document, judge: judgeOf(document) };
+    }
+    const told = toldPath(this.#told.document, path);
+    if (told !== undefined) this.#told.judge('get', told, reply);
   }
 
   pool(name = 'pet'): Promise<PoolFigures> {
