@@ -9,6 +9,7 @@
  * agree in everything, and what is timed happened within the same second.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { prepareAll } from './sqlite-database.ts';
 
 export type State = 'available' | 'leased' | 'reserved' | 'dispensed' | 'burned';
 export type BurnCause = 'crash' | 'unsealable' | 'restored' | 'released' | 'expired' | 'deleted';
@@ -74,8 +75,7 @@ export class Segments {
   readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
 
   constructor(db: DatabaseSync) {
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(db, SQL);
   }
 
   /** New addresses, at the end of the pool. */

@@ -4,7 +4,7 @@
  * migration that it went through. Runs in the store thread, while the data directory is held.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { VanityError } from '../errors.ts';
 
@@ -69,6 +69,15 @@ export function transaction<T>(
     if (db.isTransaction) db.exec('ROLLBACK');
     throw error;
   }
+}
+
+/** Every statement of a table of SQL, prepared, under its name. */
+export function prepareAll<T extends Readonly<Record<string, string>>>(
+  db: DatabaseSync,
+  sql: T,
+): { readonly [name in keyof T]: StatementSync } {
+  const prepared = Object.entries(sql).map(([name, text]) => [name, db.prepare(text)]);
+  return Object.fromEntries(prepared);
 }
 
 /**

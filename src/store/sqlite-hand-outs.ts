@@ -5,6 +5,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type Range, sizeOf } from './segments.ts';
+import { prepareAll } from './sqlite-database.ts';
 import type { HandOut, HandOuts } from './store.ts';
 
 const SQL = {
@@ -56,8 +57,7 @@ export class HandOutBook {
   readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
 
   constructor(db: DatabaseSync) {
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(db, SQL);
   }
 
   /** These addresses take the positions from `position` on. */

@@ -9,6 +9,7 @@ import { encodeBase58 } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
 import type { Segments } from './segments.ts';
 import { type Addresses, type PoolOfRows, publicKeyLeft } from './sqlite-addresses.ts';
+import { prepareAll } from './sqlite-database.ts';
 import type { HandOutBook } from './sqlite-hand-outs.ts';
 import type { Runner } from './sqlite-tokens.ts';
 import type {
@@ -68,8 +69,7 @@ export class SqliteReservations implements ReservationStore {
   readonly #books: Books;
 
   constructor(db: DatabaseSync, run: Runner, books: Books) {
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(db, SQL);
     this.#run = run;
     this.#books = books;
   }

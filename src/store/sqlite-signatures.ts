@@ -8,6 +8,7 @@ import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { publicKeyHashOf } from '../keypair/seal.ts';
 import type { PoolOfRows } from './sqlite-addresses.ts';
+import { prepareAll } from './sqlite-database.ts';
 import type { Books } from './sqlite-reservations.ts';
 import type { Runner } from './sqlite-tokens.ts';
 import type { SignatureOrder, SignatureStore } from './store.ts';
@@ -33,8 +34,7 @@ export class SqliteSignatures implements SignatureStore {
   readonly #books: Books;
 
   constructor(db: DatabaseSync, run: Runner, books: Books) {
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(db, SQL);
     this.#run = run;
     this.#books = books;
   }

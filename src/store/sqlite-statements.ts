@@ -6,6 +6,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
+import { prepareAll } from './sqlite-database.ts';
 import type { PoolCounts, PoolIdentity, PoolSettings, StoredPool } from './store.ts';
 
 const SQL = {
@@ -53,8 +54,7 @@ const SQL = {
 export type Statements = { readonly [name in keyof typeof SQL]: StatementSync };
 
 export function prepareStatements(db: DatabaseSync): Statements {
-  const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
-  return Object.fromEntries(prepared);
+  return prepareAll(db, SQL);
 }
 
 export interface MetaRow {

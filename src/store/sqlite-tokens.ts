@@ -5,6 +5,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import type { Scope } from '../token.ts';
+import { prepareAll } from './sqlite-database.ts';
 import type { NewToken, StoredToken, TokenStore } from './store.ts';
 
 const SQL = {
@@ -28,8 +29,7 @@ export class SqliteTokens implements TokenStore {
   readonly #run: Runner;
 
   constructor(db: DatabaseSync, run: Runner) {
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(db, SQL);
     this.#run = run;
   }
 
