@@ -249,9 +249,9 @@ test('a thread that replaces another goes on with the account of what waits', LI
   const { grinder, workers, posted } = grinding;
   grinder.steer([A]);
   await until(() => posted.length === 10);
+  const replaced = once(process, 'worker').then(([worker]) => once(worker, 'message'));
   await workers[0]!.terminate();
-  await until(() => workers.length === 2);
-  await once(workers[1]!, 'message');
+  await replaced;
   await sleep(200);
   assert.equal(posted.length, 10);
   isOpen = true;

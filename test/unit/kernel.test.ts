@@ -7,7 +7,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { kernelLevels, loadKernel, PATTERNS_MAX } from '../../src/grinder/kernel.ts';
+import {
+  type KernelHit,
+  kernelLevels,
+  loadKernel,
+  PATTERNS_MAX,
+} from '../../src/grinder/kernel.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
 import { findCompiler } from '../../tools/build-native.mjs';
 
@@ -117,8 +122,8 @@ test('a search takes 1 to 1024 patterns', () => {
   assert.throws(() => kernel.open([]), RangeError);
   assert.throws(() => kernel.open(Array(PATTERNS_MAX + 1).fill(pattern)), RangeError);
   const search = kernel.open(Array(PATTERNS_MAX).fill(pattern));
-  const { hits } = search.slice(5, 10);
-  assert.ok(hits.length > 0);
+  const hits: KernelHit[] = [];
+  while (hits.length === 0) hits.push(...search.slice(5, 10).hits);
   assert.ok(hits.every((hit) => hit.pattern === 0));
   search.close();
 });
@@ -130,7 +135,9 @@ test('several threads grind at once, and may end without closing their search', 
       const { kernel } = loadKernel();
       const search = kernel.open([workerData.pattern]);
       kernel.idlePriority();
-      parentPort.postMessage(search.slice(5, 10).hits.length);
+      let found = 0;
+      while (found === 0) found = search.slice(5, 10).hits.length;
+      parentPort.postMessage(found);
     });`;
   for (let round = 0; round < 3; round++) {
     const workers = Array.from(

@@ -122,8 +122,9 @@ test('another thread joins, pops and sees the same counts', async () => {
      parentPort.postMessage({ capacity, size, addresses: queue.pop(2) });`,
     { eval: true, workerData: queue.buffer, execArgv: ['--input-type=module'] },
   );
+  const ended = once(worker, 'exit');
   const [answer] = await once(worker, 'message');
-  await once(worker, 'exit');
+  await ended;
   assert.deepEqual(answer, { capacity: 4, size: 3, addresses: sequence(1, 2) });
   assert.deepEqual([queue.head, queue.tail, queue.size], [1, 2, 1]);
   assert.deepEqual(queue.pop(1), sequence(3, 3));
