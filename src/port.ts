@@ -2,7 +2,8 @@
  * Typed calls between two threads over a MessagePort: one side asks by name, the other answers
  * with a value or an error. Order of calls is kept. Errors with a code arrive as VanityError
  * with the same code; anything else arrives as INTERNAL without its text, which could hold a
- * secret. Any thread may use it.
+ * secret. A call that is given up after its time may still be done by the other side, and counts as
+ * waiting until it is answered. Any thread may use it.
  */
 import type { MessagePort, Transferable } from 'node:worker_threads';
 import { type ErrorCode, VanityError } from './errors.ts';
@@ -29,6 +30,12 @@ interface Notice {
   readonly arg: unknown;
 }
 
+interface CallOptions {
+  /** `Number.POSITIVE_INFINITY` waits for ever. */
+  readonly timeoutMs?: number | undefined;
+  readonly transfer?: Transferable[];
+}
+
 interface Waiting {
   readonly resolve: (value: never) => void;
   readonly reject: (error: VanityError) => void;
@@ -49,19 +56,22 @@ export class Caller<T extends Calls<T>> {
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
   readonly #unavailable: ErrorCode;
+  readonly #timeoutMs: number | undefined;
   #nextId = 1;
   #closed = false;
 
   /**
    * `unavailable` is the code of the error when the other side does not answer; `notices` take what
-   * it says of itself.
+   * it says of itself; `timeoutMs` is for calls that name no other time, which else have none.
    */
   constructor(
     port: MessagePort,
     unavailable: ErrorCode,
     notices: Readonly<Record<string, (arg: never) => void>> = {},
+    timeoutMs?: number,
   ) {
     this.#port = port;
+    this.#timeoutMs = timeoutMs;
     this.#unavailable = unavailable;
     port.on('message', (message: Answer | Notice) => {
       if ('notice' in message) notices[message.notice]?.(message.arg as never);
@@ -73,7 +83,7 @@ export class Caller<T extends Calls<T>> {
   call<K extends keyof T & string>(
     name: K,
     arg: Parameters<T[K]>[0],
-    { timeoutMs, transfer = [] }: { timeoutMs?: number; transfer?: Transferable[] } = {},
+    { timeoutMs = this.#timeoutMs, transfer = [] }: CallOptions = {},
   ): Promise<Awaited<ReturnType<T[K]>>> {
     if (this.#closed) {
       return Promise.reject(new VanityError(this.#unavailable, 'the other thread is gone'));
@@ -81,11 +91,11 @@ export class Caller<T extends Calls<T>> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer =
-        timeoutMs === undefined
+        timeoutMs === undefined || timeoutMs === Number.POSITIVE_INFINITY
           ? undefined
           : setTimeout(() => {
-              this.#waiting.delete(id);
-              reject(new VanityError(this.#unavailable, `${name}: no answer in ${timeoutMs} ms`));
+              const detail = `${name}: no answer in ${timeoutMs} ms; it may still be done`;
+              reject(new VanityError(this.#unavailable, detail));
             }, timeoutMs);
       this.#waiting.set(id, { resolve, reject, timer });
       this.#port.postMessage({ id, name, arg } satisfies Ask, transfer);

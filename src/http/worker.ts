@@ -116,7 +116,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     // What is popped by then is given up, unless it has a key.
     const until = Date.now() + ORDER_TIMEOUT_MS;
     const order = { pool: pool.shared.name, count, receiver, quota, until };
-    return store().call('dispense', order, { timeoutMs: ORDER_TIMEOUT_MS });
+    return store().call('dispense', order);
   };
   const { version, isCompat, certificate, trustProxy, limits } = data;
   const access = new Access(data.authRequired, certificate !== undefined);
@@ -161,7 +161,7 @@ async function run(data: HttpWorkerData): Promise<void> {
           opened?.call('heard', notice).catch(() => undefined);
         },
       };
-      opened = new Caller<StoreThreadCalls>(port, 'STORE_UNAVAILABLE', notices);
+      opened = new Caller(port, 'STORE_UNAVAILABLE', notices, ORDER_TIMEOUT_MS);
       timers = [
         setInterval(() => void noteTokens(), NOTE_TOKENS_MS),
         setInterval(() => inFlight.cutUnread(UNREAD_LOOKS), UNREAD_LOOK_MS),

@@ -5,7 +5,15 @@
 import type { ErrorCode } from '../errors.ts';
 import { Board } from './board.ts';
 
-const STORE_FIELDS = ['reason', 'turns', 'inserts'] as const;
+const STORE_FIELDS = [
+  'reason',
+  'turns',
+  'inserts',
+  /** When the store thread began what it is doing, in ms of `clock`; 0 when it does nothing. */
+  'since',
+] as const;
+/** As long as a request waits for a refill. */
+const HANGS_MS = 2000;
 const GRINDER_FIELDS = [
   'attempts',
   'hits',
@@ -35,10 +43,24 @@ export class StoreHealth {
     return this.#board.buffer;
   }
 
-  /** The code of what the store fails with, or undefined while it works. Any thread. */
+  /**
+   * The code of what the store fails with, or undefined while it works; STORE_UNAVAILABLE while it
+   * has been at one thing for 2 s, as on a disk that hangs. Any thread.
+   */
   get failure(): ErrorCode | undefined {
-    const { reason } = this.#board.read();
-    return reason === 0 ? undefined : REASONS[reason - 1];
+    const { reason, since } = this.#board.read();
+    if (reason !== 0) return REASONS[reason - 1];
+    return since !== 0 && clock() - since > HANGS_MS ? 'STORE_UNAVAILABLE' : undefined;
+  }
+
+  /** Store thread only. Runs what may hang, one thing at a time. */
+  async watch<T>(work: () => Promise<T>): Promise<T> {
+    this.#board.write({ since: clock() });
+    try {
+      return await work();
+    } finally {
+      this.#board.write({ since: 0 });
+    }
   }
 
   /** Store thread only. `turns` and `inserts` are transactions of this run. */
@@ -50,6 +72,11 @@ export class StoreHealth {
   read(): { readonly turns: number; readonly inserts: number } {
     return this.#board.read();
   }
+}
+
+/** Milliseconds, the same in all threads; setting the time of day changes nothing. */
+function clock(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
 /** Attempts, hits, faults and restarts are totals since the store was made. */

@@ -15,7 +15,7 @@ import { StoreHealth } from '../pool/health.ts';
 import { Journals, recoverIn } from '../pool/journals.ts';
 import type { Connection, ImportOrder, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { PoolJournals } from '../pool/pool-journals.ts';
-import { inTurn, Refiller } from '../pool/refill.ts';
+import { type Exclusively, inTurn, Refiller } from '../pool/refill.ts';
 import { ServedPools } from '../pool/served-pools.ts';
 import { ServedReservations } from '../pool/served-reservations.ts';
 import { ServedTokens } from '../pool/served-tokens.ts';
@@ -122,7 +122,7 @@ class ServedStore {
   readonly reader: ServedReader;
   readonly #store: Store;
   readonly #retentionMs: number;
-  readonly #exclusively = inTurn();
+  readonly #exclusively: Exclusively;
   readonly #log: Log;
   readonly #health: StoreHealth;
   readonly #tally = { turns: 0, inserts: 0 };
@@ -159,6 +159,8 @@ class ServedStore {
     this.#retentionMs = data.retentionHours * 3_600_000;
     this.#log = createLog('store', data.logLevel, data.isPretty);
     this.#health = new StoreHealth(data.health);
+    const inOrder = inTurn();
+    this.#exclusively = (work) => inOrder(() => this.#health.watch(work));
     const tallies = new Tallies(data.tallies);
     this.refiller = new Refiller({
       store,

@@ -8,6 +8,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readOwnToken } from '../../src/own-token.ts';
 import { Trial } from '../support/degradation.ts';
 import type { FaultyDisk } from '../support/faulty-disk.ts';
 import { Server } from '../support/server.ts';
@@ -59,6 +60,27 @@ async function untilHeld(disk: FaultyDisk): Promise<void> {
   while (!disk.isHeld) await sleep(5);
 }
 
+/** None changes anything when it is done after all. */
+const OF_THE_STORE = [
+  ['GET', '/v1/tokens'],
+  ['DELETE', '/v1/tokens/nobody'],
+  ['POST', '/v1/pools/pet/reservations'],
+  ['GET', '/v1/reservations/r'],
+  ['POST', '/v1/reservations/r/dispense'],
+  ['DELETE', '/v1/reservations/r'],
+] as const;
+
+/** What only the store can answer, while it does not. */
+async function assertNoneWaitsForEver({ server, workspace }: Trial): Promise<void> {
+  const headers = { authorization: `Bearer ${readOwnToken(workspace.data)}` };
+  const answers = OF_THE_STORE.map(async ([method, path]) => {
+    const reply = await fetch(new URL(path, server.url), { method, headers });
+    assert.equal(reply.status, 503, path);
+    assert.match(await reply.text(), /STORE_UNAVAILABLE.*no answer in 10000 ms/, path);
+  });
+  await Promise.all(answers);
+}
+
 suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
   test('damaged pages: told with the steps to take, and refused at the start', LIMIT, async () => {
     await using trial = await Trial.begin(BATCH);
@@ -107,11 +129,17 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
     const { disk, server } = trial;
     await untilHeld(disk);
     const { ready } = await server.pool();
-    for (let replies = 0; replies < ready; replies++) await trial.dispense();
+    for (let replies = 0; replies < ready - 1; replies++) await trial.dispense();
+    const degraded = await trial.untilReadiness('degraded');
+    assert.equal(degraded.reasons, 'STORE_UNAVAILABLE');
+    await trial.dispense();
     assert.ok(ready > 0 && disk.isHeld);
+    assert.equal((await trial.readiness()).status, 'STORE_UNAVAILABLE');
+    await assertNoneWaitsForEver(trial);
     await server.until(({ grinding }) => !grinding.active);
     disk.slow(200);
     disk.release();
+    await trial.untilReadiness('ready');
     await trial.untilFull();
     await untilHeld(disk);
     server.process.kill('SIGTERM');

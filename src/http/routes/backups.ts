@@ -38,7 +38,7 @@ export function backupRoutes(app: App, { store }: AppDeps): void {
           .call('endBackup', id)
           .catch(() => undefined);
       });
-      const path = await store().call('makeBackup', id);
+      const path = await store().call('makeBackup', id, { timeoutMs: Number.POSITIVE_INFINITY });
       const { size } = await stat(path);
       const plain = reply as FastifyReply;
       plain.header('cache-control', 'no-store').header('content-length', size);

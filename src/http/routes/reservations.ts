@@ -19,7 +19,6 @@ import { emptyBodyIsNone, poolFor, sendAddresses } from './pools.ts';
 
 const TTL_SECONDS = 300;
 /** What the store does later all the same, it says when it is asked again. */
-const WAIT = { timeoutMs: ORDER_TIMEOUT_MS };
 
 export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(
@@ -55,7 +54,7 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
       const receiver = receiverOf(raw, token, `reserve\0${pool}`, String(ttlSeconds));
       const until = Date.now() + ORDER_TIMEOUT_MS;
       const order = { pool, ttlMs: ttlSeconds * 1000, receiver, quota: token?.quota, until };
-      const { id, address, expiresAt } = await store().call('reserve', order, WAIT);
+      const { id, address, expiresAt } = await store().call('reserve', order);
       reply.code(201).header('location', `/v1/reservations/${id}`);
       return { id, pool, address, expiresAt: new Date(expiresAt).toISOString() };
     },
@@ -75,11 +74,7 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
     },
     async ({ params, token }): Promise<ReservationView> => {
       const which = { id: params.reservation, token: token?.id ?? 0 };
-      const { id, pool, address, expiresAt, state } = await store().call(
-        'reservation',
-        which,
-        WAIT,
-      );
+      const { id, pool, address, expiresAt, state } = await store().call('reservation', which);
       return { id, pool, address, expiresAt: new Date(expiresAt).toISOString(), state };
     },
   );
@@ -107,10 +102,10 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
     },
     async ({ params, token }, reply) => {
       const which = { id: params.reservation, token: token?.id ?? 0 };
-      const { pool } = await store().call('reservation', which, WAIT);
+      const { pool } = await store().call('reservation', which);
       // One that is not served here says nothing of how it hands out: then nothing is.
       const from = poolFor(token, pools, pool);
-      const address = await store().call('dispenseReservation', which, WAIT);
+      const address = await store().call('dispenseReservation', which);
       return sendAddresses(reply, from, [address]);
     },
   );
@@ -133,7 +128,7 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
     },
     async ({ params, token }, reply) => {
       const which = { id: params.reservation, token: token?.id ?? 0 };
-      await store().call('releaseReservation', which, WAIT);
+      await store().call('releaseReservation', which);
       return reply.code(204).send(null);
     },
   );

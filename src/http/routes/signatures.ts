@@ -5,7 +5,6 @@
 import { VanityError } from '../../errors.ts';
 import { decodeBase58, encodeBase58, isAddress } from '../../keypair/address.ts';
 import { MESSAGE_BYTES_MAX } from '../../keypair/message.ts';
-import { ORDER_TIMEOUT_MS } from '../../pool/pool.ts';
 import type { App, AppDeps } from '../app.ts';
 import { AddressParams, SignatureBody, SignatureView } from '../schemas.ts';
 import { poolFor } from './pools.ts';
@@ -46,7 +45,7 @@ export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
       const publicKey = decodeBase58(params.address);
       const message = decodeMessage(body.message);
       const order = { pool, publicKey, token: token?.id ?? 0, message };
-      const signature = await store().call('sign', order, { timeoutMs: ORDER_TIMEOUT_MS });
+      const signature = await store().call('sign', order);
       return { address: params.address, signature: encodeBase58(signature) };
     },
   );
