@@ -42,6 +42,18 @@ const POWERS = Float64Array.from({ length: CHUNKS_MAX ** 2 }, (_, index) => {
   const limb = BigInt(LIMB_58) ** BigInt(index % CHUNKS_MAX);
   return Number((power / limb) % BigInt(LIMB_58));
 });
+/** The codes of two digits, the first of them in the low byte: as they lie in little-endian memory. */
+const CODES_OF_PAIR = Uint16Array.from(
+  { length: 58 ** 2 },
+  (_, pair) => CODE_OF_DIGIT[Math.floor(pair / 58)]! | (CODE_OF_DIGIT[pair % 58]! << 8),
+);
+/**
+ * What a thread encodes in. Memory for each call took 3.6 times as long: a keypair 2.6 instead of
+ * 0.7 us.
+ */
+const LIMBS = new Float64Array(CHUNKS_MAX + 1);
+const TEXT = Buffer.alloc(LIMBS.length * LIMB_DIGITS);
+const PAIRS = new Uint16Array(TEXT.buffer, TEXT.byteOffset, TEXT.length / 2);
 
 /** The value 0..57 of a base58 character at `index`, or undefined if it is none. */
 export function digitAt(text: string, index: number): number | undefined {
@@ -49,35 +61,45 @@ export function digitAt(text: string, index: number): number | undefined {
   return digit === NO_DIGIT ? undefined : digit;
 }
 
-/** For at most 64 bytes: a keypair. */
+/** For at most 64 bytes: a keypair. Leaves no trace of them but the text. */
 export function encodeBase58(bytes: Uint8Array): string {
-  if (bytes.length > ENCODE_BYTES_MAX) {
-    throw new RangeError(`${bytes.length} bytes; at most ${ENCODE_BYTES_MAX} can be encoded`);
+  const { length } = bytes;
+  if (length > ENCODE_BYTES_MAX) {
+    throw new RangeError(`${length} bytes; at most ${ENCODE_BYTES_MAX} can be encoded`);
   }
-  const zeros = leading(bytes.length, (index) => bytes[index] === 0);
-  const chunks = Math.ceil((bytes.length - zeros) / LIMB_BYTES);
-  // One limb more than chunks: 58^4 is a little less than 256^3.
-  const limbs = new Float64Array(chunks + 1);
-  for (let chunk = 0, end = bytes.length; chunk < chunks; chunk++, end -= LIMB_BYTES) {
-    const value = bytes[end - 1]! + (bytes[end - 2] ?? 0) * 256 + (bytes[end - 3] ?? 0) * 65_536;
+  const zeros = leading(length, (index) => bytes[index] === 0);
+  const chunks = Math.ceil((length - zeros) / LIMB_BYTES);
+  for (let chunk = 0, end = length; chunk < chunks; chunk++, end -= LIMB_BYTES) {
+    const value =
+      bytes[end - 1]! +
+      (end > 1 ? bytes[end - 2]! : 0) * 256 +
+      (end > 2 ? bytes[end - 3]! : 0) * 65_536;
     for (let limb = 0; limb <= chunk; limb++) {
-      limbs[limb]! += value * POWERS[chunk * CHUNKS_MAX + limb]!;
+      LIMBS[limb]! += value * POWERS[chunk * CHUNKS_MAX + limb]!;
     }
   }
-  const text = Buffer.alloc(zeros + limbs.length * LIMB_DIGITS, ONE);
-  let at = text.length;
+  // One limb more than chunks: 58^4 is a little less than 256^3.
+  let at = chunks + 1;
+  const end = at * LIMB_DIGITS;
   let carry = 0;
-  for (const sum of limbs) {
-    const value = sum + carry;
+  for (let limb = 0; limb <= chunks; limb++) {
+    const value = LIMBS[limb]! + carry;
     carry = Math.floor(value / LIMB_58);
-    for (let rest = (value - carry * LIMB_58) | 0, step = 0; step < LIMB_DIGITS; step++) {
-      text[--at] = CODE_OF_DIGIT[rest % 58]!;
-      rest = (rest / 58) | 0;
-    }
+    const rest = (value - carry * LIMB_58) | 0;
+    const high = (rest / 58 ** 2) | 0;
+    at--;
+    PAIRS[2 * at] = CODES_OF_PAIR[high]!;
+    PAIRS[2 * at + 1] = CODES_OF_PAIR[rest - high * 58 ** 2]!;
   }
   // The top limbs may be short of digits: their zeros are not part of the number.
-  const padding = leading(text.length - zeros, (index) => text[zeros + index] === ONE);
-  return text.toString('latin1', padding);
+  const text = TEXT.toString(
+    'latin1',
+    leading(end, (index) => TEXT[index] === ONE),
+    end,
+  );
+  LIMBS.fill(0);
+  TEXT.fill(0);
+  return zeros === 0 ? text : '1'.repeat(zeros) + text;
 }
 
 /** Throws RangeError, with the character and its position, for what is not base58. */
