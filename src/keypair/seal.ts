@@ -31,6 +31,8 @@ const REMEMBERED_MAX = 1024;
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const CIPHER_OPTIONS = { authTagLength: TAG_BYTES };
+const HASH_BYTES = 32;
 export const SEALED_BYTES = NONCE_BYTES + KEYPAIR_BYTES + TAG_BYTES;
 
 /** What a keypair is known by, for ever and in every state: 32 bytes. */
@@ -77,12 +79,12 @@ export interface SealerOptions {
 
 export class Sealer {
   readonly #options: Required<SealerOptions>;
-  readonly #storeId: Buffer;
+  readonly #associated: AssociatedData;
   #current: DataKey | undefined;
 
   constructor(options: SealerOptions) {
     this.#options = { now: () => performance.now(), ...options };
-    this.#storeId = Buffer.from(options.storeId, 'hex');
+    this.#associated = new AssociatedData(options.storeId);
   }
 
   /**
@@ -117,7 +119,7 @@ export class Sealer {
     sealed.writeUInt32BE(current.used++, NONCE_BYTES - 4);
     // A KeyObject takes 3 us a row; with the key in a buffer it is 15 us.
     const cipher = createCipheriv(CIPHER, current.key, sealed.subarray(0, NONCE_BYTES));
-    cipher.setAAD(associatedData(this.#storeId, place));
+    cipher.setAAD(this.#associated.of(place));
     sealed.set(cipher.update(keypair), NONCE_BYTES);
     cipher.final();
     sealed.set(cipher.getAuthTag(), NONCE_BYTES + KEYPAIR_BYTES);
@@ -127,13 +129,13 @@ export class Sealer {
 
 export class Unsealer {
   readonly #sealingKey: SealingKey;
-  readonly #storeId: Buffer;
+  readonly #associated: AssociatedData;
   readonly #info: Uint8Array;
   readonly #remembered = new Map<number, KeyObject>();
 
   constructor(storeId: string, sealingKey: SealingKey) {
     this.#sealingKey = sealingKey;
-    this.#storeId = Buffer.from(storeId, 'hex');
+    this.#associated = new AssociatedData(storeId);
     this.#info = infoOf(storeId);
   }
 
@@ -156,11 +158,10 @@ export class Unsealer {
 
   /** The keypair (64 bytes, the caller wipes it), or undefined if `sealed` is not of this place. */
   unseal(dataKey: KeyObject, place: Place, sealed: Uint8Array): Uint8Array | undefined {
-    if (sealed.length !== SEALED_BYTES) return undefined;
-    const decipher = createDecipheriv(CIPHER, dataKey, sealed.subarray(0, NONCE_BYTES), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAAD(associatedData(this.#storeId, place));
+    if (sealed.length !== SEALED_BYTES || place.keyHash.length !== HASH_BYTES) return undefined;
+    const nonce = sealed.subarray(0, NONCE_BYTES);
+    const decipher = createDecipheriv(CIPHER, dataKey, nonce, CIPHER_OPTIONS);
+    decipher.setAAD(this.#associated.of(place));
     decipher.setAuthTag(sealed.subarray(NONCE_BYTES + KEYPAIR_BYTES));
     const keypair = decipher.update(sealed.subarray(NONCE_BYTES, NONCE_BYTES + KEYPAIR_BYTES));
     if (isAuthentic(decipher) && publicKeyHash(keypair).equals(place.keyHash)) return keypair;
@@ -192,9 +193,28 @@ function infoOf(storeId: string): Uint8Array {
   return Buffer.from(`vanitypool data key 1 ${storeId}`);
 }
 
-/** The name comes last: what stands before it has a fixed length, so no two places look alike. */
-function associatedData(storeId: Uint8Array, { pool, keyHash }: Place): Uint8Array {
-  return Buffer.concat([storeId, keyHash, Buffer.from(pool)]);
+/**
+ * What a row is bound to: store id, hash, name of the pool. The name comes last: what stands before
+ * it has a fixed length, so no two places look alike. Made anew for each row it took 1.8 us of 9.
+ */
+class AssociatedData {
+  readonly #storeId: Buffer;
+  #pool: string | undefined;
+  #bytes = Buffer.alloc(0);
+
+  constructor(storeId: string) {
+    this.#storeId = Buffer.from(storeId, 'hex');
+  }
+
+  /** Good until the next call. */
+  of({ pool, keyHash }: Place): Uint8Array {
+    if (pool !== this.#pool) {
+      this.#bytes = Buffer.concat([this.#storeId, Buffer.alloc(HASH_BYTES), Buffer.from(pool)]);
+      this.#pool = pool;
+    }
+    this.#bytes.set(keyHash, this.#storeId.length);
+    return this.#bytes;
+  }
 }
 
 function isAuthentic(decipher: { final(): Uint8Array }): boolean {

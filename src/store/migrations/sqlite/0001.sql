@@ -182,8 +182,9 @@ CREATE TABLE tokens (
   last_used_at INTEGER
 ) STRICT;
 
--- What left together, in one reply: `count` positions from `position` on. Kept for ever. A
--- dispensed address that is in none was taken by a thread that died before it could say for whom.
+-- What left together: `count` positions from `position` on, in one reply, or without a key to one
+-- token in one millisecond. Kept for ever. A dispensed address that is in none was taken by a thread
+-- that died before it could say for whom.
 CREATE TABLE hand_outs (
   id INTEGER PRIMARY KEY,
   pool_id INTEGER NOT NULL REFERENCES pools,
