@@ -86,7 +86,8 @@ function hashOfSources() {
   const hash = createHash('sha256');
   const files = [
     ...readdirSync(source).map((name) => join('src', 'client', name)),
-    ...['src/http/schemas.ts', 'src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
+    ...['schemas.ts', 'admin-schemas.ts', 'fields.ts'].map((name) => join('src', 'http', name)),
+    ...['src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
   ];
   for (const file of files.sort()) hash.update(file).update(readFileSync(join(root, file)));
   return hash.digest('hex');

@@ -21,7 +21,7 @@ const JITTER = 0.25;
 const GATEWAY_STATUS: readonly number[] = [502, 503, 504];
 
 export interface Ask {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** From the root of the server, escaped. */
   readonly path: string;
   readonly body?: object | undefined;
@@ -71,24 +71,41 @@ export class Caller {
     }
   }
 
-  /** A reply without an end, in pieces; each has the whole time limit to come. Asks once. */
-  async *stream(ask: Ask): AsyncGenerator<string, void> {
-    const limit = new TimeLimit(this.#options.timeoutMs, ask.signal);
+  /**
+   * A reply of this media type in pieces, as they come; `silenceMs` is for each of them. Ends when it
+   * is whole. Asks once.
+   */
+  async *bytes(
+    ask: Ask,
+    type: string,
+    silenceMs = this.#options.timeoutMs,
+  ): AsyncGenerator<Uint8Array, void> {
+    const limit = new TimeLimit(silenceMs, ask.signal);
     try {
-      const read = async ({ body }: Response) => body!.getReader();
-      const reader = await this.#request(ask, limit.signal, read);
-      const decoder = new TextDecoder();
+      const reader = await this.#request(ask, limit.signal, async ({ body, headers, status }) => {
+        if (headers.get('content-type')?.startsWith(type)) return body!.getReader();
+        throw new VanitypoolError('REPLY_INVALID', `the reply is not ${type}`, { status });
+      });
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) throw new TypeError('the stream ended');
+        if (done) return;
         limit.restart();
-        yield decoder.decode(value, { stream: true });
+        yield value;
       }
     } catch (error) {
       throw limit.isOver ? limit.error() : this.#vanitypoolError(ask, error);
     } finally {
       limit.end();
     }
+  }
+
+  /** Events without an end; each piece has the whole time limit to come. Asks once. */
+  async *stream(ask: Ask): AsyncGenerator<string, void> {
+    const decoder = new TextDecoder();
+    for await (const piece of this.bytes(ask, 'text/event-stream')) {
+      yield decoder.decode(piece, { stream: true });
+    }
+    throw this.#vanitypoolError(ask, new TypeError('the stream ended'));
   }
 
   /**

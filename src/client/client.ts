@@ -7,22 +7,23 @@
  * the same in all its repetitions. A call that fails all the same may have taken an address; ask
  * again with the same `idempotencyKey` to have it.
  */
+import { VanitypoolAdmin } from './admin.ts';
+import { type CallOptions, part, poolPath, whole } from './call.ts';
 import { Caller } from './caller.ts';
 import { VanitypoolError } from './error.ts';
 import { statusEvents } from './events.ts';
 import type {
   DispensedAddress,
-  NewTokenBody,
   PoolView,
   Readiness,
   ReservationMade,
   ReservationView,
   SignatureView,
   StatusEvent,
-  TokenMade,
-  TokenView,
 } from './replies.ts';
 
+export type { AuditOptions, DeletePoolOptions, VanitypoolAdmin } from './admin.ts';
+export type { CallOptions } from './call.ts';
 export type { ClientErrorCode } from './error.ts';
 export { VanitypoolError } from './error.ts';
 export type * from './replies.ts';
@@ -38,11 +39,6 @@ export interface VanitypoolClientOptions {
   readonly retries?: number;
   /** Default: the global one. */
   readonly fetch?: typeof fetch;
-}
-
-export interface CallOptions {
-  /** Ends the call, which then throws the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface TakingOptions extends CallOptions {
@@ -72,6 +68,7 @@ const RETRIES = 3;
 /** Every method throws VanitypoolError, or the reason of its signal. */
 export class VanitypoolClient {
   readonly #caller: Caller;
+  readonly #admin: VanitypoolAdmin;
 
   /** Throws a RangeError that names the option and what is allowed. */
   constructor(options: VanitypoolClientOptions) {
@@ -81,6 +78,12 @@ export class VanitypoolClient {
     allow(Number.isInteger(retries) && retries >= 0, 'retries: a whole number, 0 for none');
     const { fetch = globalThis.fetch } = options;
     this.#caller = new Caller({ url: baseOf(options.url), token, timeoutMs, retries, fetch });
+    this.#admin = new VanitypoolAdmin(this.#caller);
+  }
+
+  /** The calls that manage the server; they take an admin token. */
+  get admin(): VanitypoolAdmin {
+    return this.#admin;
   }
 
   /** Takes addresses, for ever; with their secrets, unless the pool is sign-only. */
@@ -157,27 +160,6 @@ export class VanitypoolClient {
     return statusEvents(this.#caller, signal);
   }
 
-  /** For admin tokens: every token that was ever made, without its text. */
-  async tokens(options: CallOptions = {}): Promise<TokenView[]> {
-    return part(await this.#get('/v1/tokens', options), 'tokens');
-  }
-
-  /**
-   * For admin tokens: makes a token; its text is told this once. Never sent again by itself: if no
-   * reply comes there may be such a token, whose text nobody knows. Revoke it.
-   */
-  async createToken(body: NewTokenBody, { signal }: CallOptions = {}): Promise<TokenMade> {
-    const ask = { method: 'POST', path: '/v1/tokens', body, repeatable: false, signal } as const;
-    return whole(await this.#caller.call(ask), 'token');
-  }
-
-  /** For admin tokens: the token of this name is refused from now on. */
-  async revokeToken(name: string, { signal }: CallOptions = {}): Promise<TokenView> {
-    const path = `/v1/tokens/${encodeURIComponent(name)}`;
-    const ask = { method: 'DELETE', path, repeatable: true, signal } as const;
-    return whole(await this.#caller.call(ask), 'name');
-  }
-
   #get(path: string, { signal }: CallOptions): Promise<unknown> {
     return this.#caller.call({ method: 'GET', path, repeatable: true, signal });
   }
@@ -204,23 +186,8 @@ export class VanitypoolClient {
   }
 }
 
-function poolPath(name: string): string {
-  return `/v1/pools/${encodeURIComponent(name)}`;
-}
-
 function reservationPath(id: string): string {
   return `/v1/reservations/${encodeURIComponent(id)}`;
-}
-
-/** The value of a key that the reply must have. */
-function part<T>(reply: unknown, key: string): T {
-  return whole<Record<string, T>>(reply, key)[key]!;
-}
-
-/** The reply, which must have this key: or something else than vanitypool answered. */
-function whole<T>(reply: unknown, key: string): T {
-  if (typeof reply === 'object' && reply !== null && key in reply) return reply as T;
-  throw new VanitypoolError('REPLY_INVALID', `the reply has no ${key}`);
 }
 
 /** Neither it nor what is wrong with it is shown: a password may be in it. */

@@ -5,6 +5,15 @@
  */
 export type { HttpErrorCode } from '../errors.ts';
 export type {
+  AddressView,
+  AuditEntry,
+  AuditPageView,
+  ImportReport,
+  NewPoolBody,
+  PoolChangeBody,
+  PoolRemoved,
+} from '../http/admin-schemas.ts';
+export type {
   DispensedAddress,
   NewTokenBody,
   PoolView,

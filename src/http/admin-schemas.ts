@@ -114,6 +114,7 @@ export const PoolChangeBody = {
   minProperties: 1,
   properties: changeableFields,
 } as const;
+export type PoolChangeBody = FromSchema<typeof PoolChangeBody>;
 
 export const PoolRemovalBody = {
   type: 'object',

@@ -13,6 +13,7 @@ import { legacyMessage } from '../support/messages.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 90_000 };
+const EVENTS = { 'content-type': 'text/event-stream' };
 
 async function served(workspace: Workspace): Promise<Server> {
   const server = await workspace.serve();
@@ -85,14 +86,14 @@ test('tokens: made, listed, sent, revoked', LIMIT, async () => {
   });
   assert.equal(made.code, 0, made.stderr);
   const boss = new VanitypoolClient({ url, token: made.stdout.trim() });
-  const { token } = await boss.createToken({ name: 'shop', scopes: ['dispense', 'read'] });
+  const { token } = await boss.admin.createToken({ name: 'shop', scopes: ['dispense', 'read'] });
   const shop = new VanitypoolClient({ url: `${url}/`, token });
   await shop.pools();
-  assert.equal(await codeOf(shop.tokens()), 'SCOPE_REQUIRED');
+  assert.equal(await codeOf(shop.admin.tokens()), 'SCOPE_REQUIRED');
   assert.equal(await codeOf(new VanitypoolClient({ url }).pools()), 'TOKEN_REQUIRED');
-  const names = (await boss.tokens()).map(({ name }) => name);
+  const names = (await boss.admin.tokens()).map(({ name }) => name);
   assert.deepEqual(names.toSorted(), ['boss', 'shop']);
-  assert.notEqual((await boss.revokeToken('shop')).revokedAt, null);
+  assert.notEqual((await boss.admin.revokeToken('shop')).revokedAt, null);
   assert.equal(await codeOf(shop.pools()), 'TOKEN_REQUIRED');
 });
 
@@ -125,7 +126,7 @@ test(
     proxy.fates.push(
       'lose',
       { status: 502 },
-      { status: 200, body: 'event: status\ndata: {"pools":[]}\n\n' },
+      { status: 200, headers: EVENTS, body: 'event: status\ndata: {"pools":[]}\n\n' },
     );
     proxy.fates.push('lose', 'lose', 'lose', 'lose');
     const events = new VanitypoolClient({ url: proxy.url, retries: 3 }).events();

@@ -17,7 +17,11 @@ export async function allowed(signal: AbortSignal, error: unknown): Promise<stri
     const status: 'ready' | 'degraded' | 'unavailable' = readiness.status;
     if (status === 'ready' && figures.length > 0) return state;
   }
-  await client.createToken({ name: 'x', scopes: ['dispense'], quota: null, pools: ['pet'] });
+  await client.admin.createToken({ name: 'x', scopes: ['dispense'], quota: null, pools: ['pet'] });
+  await client.admin.createPool({ name: 'x', suffix: 'pump', handout: 'sign-only', signLimit: 2 });
+  for await (const { id, cause } of client.admin.audit({ pool: 'pet', since: new Date(0) })) {
+    if (id > 1) return cause ?? undefined;
+  }
   if (error instanceof VanitypoolError) {
     if (error.code === 'POOL_EMPTY' || error.code === 'TIMEOUT') return error.detail;
   }
@@ -43,7 +47,13 @@ export async function refused(error: VanitypoolError): Promise<void> {
   // @ts-expect-error A reservation does not tell the secret.
   (await client.reserve('pet')).secretKey;
   // @ts-expect-error There is no such scope.
-  await client.createToken({ name: 'x', scopes: ['write'] });
+  await client.admin.createToken({ name: 'x', scopes: ['write'] });
+  // @ts-expect-error The name has to be given twice.
+  await client.admin.deletePool('pet');
+  // @ts-expect-error The pattern of a pool never changes.
+  await client.admin.changePool('pet', { suffix: 'x' });
+  // @ts-expect-error No audit tells a secret.
+  await client.admin.address('A').then(({ secretKey }) => secretKey);
   // @ts-expect-error HTTP never answers this code: it stops a start.
   if (error.code === 'PORT_IN_USE') return;
   // @ts-expect-error There is no such code.

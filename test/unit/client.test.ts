@@ -70,6 +70,31 @@ test('requests go to the path of the url, with names escaped, and the token in o
   }
 });
 
+test('the audit is asked for page by page, to its end', async () => {
+  const pages = [
+    { entries: [{ id: 1 }, { id: 4 }], next: 7 },
+    { entries: [], next: 9 },
+    { entries: [{ id: 9 }], next: null },
+  ];
+  const paths: string[] = [];
+  const fetch = async (url: unknown) => {
+    paths.push(String(url).replace('http://127.0.0.1/v1/audit?limit=1000', ''));
+    return new Response(JSON.stringify(pages.shift()));
+  };
+  const { admin } = new VanitypoolClient({ url: 'http://127.0.0.1', fetch });
+  const since = new Date(Date.UTC(2026, 0, 1));
+  const entries = await Array.fromAsync(admin.audit({ pool: 'a&b', since }));
+  assert.deepEqual(
+    entries.map(({ id }) => id),
+    [1, 4, 9],
+  );
+  const filter = '&pool=a%26b&since=2026-01-01T00%3A00%3A00.000Z';
+  assert.deepEqual(
+    paths,
+    [0, 7, 9].map((after) => `${filter}&after=${after}`),
+  );
+});
+
 test('nothing but files of its own is there at run time', () => {
   const files = globSync('*.ts', { cwd: SRC });
   assert.ok(files.length > 5);

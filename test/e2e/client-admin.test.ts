@@ -1,0 +1,147 @@
+/** Every call of the client that manages a server, to a real one. */
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type VanitypoolAdmin,
+  VanitypoolClient,
+  type VanitypoolError,
+} from '../../src/client/client.ts';
+import { readOwnToken } from '../../src/own-token.ts';
+import { assertWholeBackup } from '../../src/store/backup-file.ts';
+import { FlakyProxy } from '../support/flaky-proxy.ts';
+import { readyAddress } from '../support/http-app.ts';
+import { EASY_POOL, Workspace } from '../support/server.ts';
+
+const LIMIT = { timeout: 90_000 };
+const POOL = { name: 'pump', suffix: EASY_POOL.suffix, acceptsImports: true };
+
+async function managed(t: { after(end: () => Promise<void>): void }) {
+  const workspace = new Workspace();
+  t.after(() => workspace[Symbol.asyncDispose]());
+  workspace.configure([EASY_POOL]);
+  const server = await workspace.serve();
+  const token = readOwnToken(workspace.data);
+  const client = new VanitypoolClient({ url: server.url, token });
+  return { workspace, server, token, client, admin: client.admin };
+}
+
+const codeOf = (call: Promise<unknown>) =>
+  call.then(
+    () => 'no error',
+    (error) => (error as VanitypoolError).code,
+  );
+
+/** A backup whose first piece has come, when the server has seen the end of those before it. */
+async function begun(admin: VanitypoolAdmin, signal?: AbortSignal) {
+  for (;;) {
+    const backup = admin.backup({ signal });
+    const code = await codeOf(backup.next());
+    if (code === 'no error') return backup;
+    assert.equal(code, 'BACKUP_RUNNING');
+    await sleep(20);
+  }
+}
+
+/** Keypairs that the pool takes. */
+function importable(count: number): string[] {
+  const keys: string[] = [];
+  while (keys.length < count) {
+    const { address, secret } = readyAddress(1);
+    if (address.endsWith(POOL.suffix)) keys.push(secret);
+  }
+  return keys;
+}
+
+test('a pool from its making to its end', LIMIT, async (t) => {
+  const { client, admin, server } = await managed(t);
+  const made = await admin.createPool({ ...POOL, target: 100 });
+  assert.deepEqual([made.name, made.target, made.paused], ['pump', 100, false]);
+  assert.equal(await codeOf(admin.createPool(POOL)), 'POOL_EXISTS');
+  assert.equal((await admin.changePool('pump', { target: 50, ready: 10 })).target, 50);
+  await server.until(({ available, ready }) => available + ready >= 50, 'pump');
+  await client.dispense('pump', { count: 5 });
+
+  assert.equal((await admin.pausePool('pump')).paused, true);
+  const impatient = new VanitypoolClient({ url: server.url, retries: 0 });
+  assert.equal(await codeOf(impatient.dispense('pump')), 'POOL_PAUSED');
+  assert.equal((await admin.resumePool('pump')).paused, false);
+  await client.dispense('pump');
+
+  assert.equal(await codeOf(admin.deletePool('pump', { burn: 'pet' })), 'BODY_INVALID');
+  const { name, burned } = await admin.deletePool('pump', { burn: 'pump' });
+  assert.ok(name === 'pump' && burned >= 40, `${burned} burned`);
+  assert.equal(await codeOf(client.pool('pump')), 'POOL_NOT_FOUND');
+  assert.equal(await codeOf(admin.deletePool('pet', { burn: 'pet' })), 'POOL_CONFIGURED');
+});
+
+test('imports, and what became of each address', LIMIT, async (t) => {
+  const { client, admin, server } = await managed(t);
+  await admin.createPool(POOL);
+  await admin.pausePool('pump');
+  const keys = importable(3);
+  assert.deepEqual(await admin.importKeypairs('pump', keys), { imported: 3, duplicates: 0 });
+  assert.deepEqual(await admin.importKeypairs('pump', keys), { imported: 0, duplicates: 3 });
+  assert.equal(await codeOf(admin.importKeypairs('pump', ['1'])), 'KEYPAIR_REFUSED');
+  assert.equal(await codeOf(admin.importKeypairs('pet', keys)), 'IMPORTS_REFUSED');
+  await admin.resumePool('pump');
+
+  await server.until(({ available, leased }) => available + leased >= 20);
+  const since = new Date();
+  const tomorrow = new Date(Date.now() + 86_400_000);
+  const taken = [
+    ...(await client.dispense('pet', { count: 9 })),
+    ...(await client.dispense('pump')),
+  ];
+  // Told when the store has recorded it.
+  let entries = await Array.fromAsync(admin.audit());
+  while (entries.length < 10) entries = await Array.fromAsync(admin.audit());
+  const ids = (rows: readonly { id: number }[]) =>
+    rows.map(({ id }) => id).toSorted((a, b) => a - b);
+  assert.deepEqual(ids(entries), ids(taken));
+  assert.deepEqual(ids(await Array.fromAsync(admin.audit({ since }))), ids(taken));
+  assert.equal((await Array.fromAsync(admin.audit({ since: tomorrow }))).length, 0);
+  const [last] = await Array.fromAsync(admin.audit({ pool: 'pump' }));
+  const { id, address } = taken.at(-1)!;
+  assert.deepEqual([last?.id, last?.address, last?.state], [id, address, 'dispensed']);
+  assert.deepEqual(await Array.fromAsync(admin.audit({ pool: 'pump', after: id })), []);
+
+  const view = await admin.address(address);
+  assert.deepEqual([view.id, view.pool, view.state], [id, 'pump', 'dispensed']);
+  assert.equal(await codeOf(admin.address('1'.repeat(44))), 'ADDRESS_NOT_FOUND');
+});
+
+test(
+  'a backup is whole, or an error; nothing is left of one that is broken off',
+  LIMIT,
+  async (t) => {
+    const { workspace, server, token, admin } = await managed(t);
+    await server.until(({ ground }) => ground >= 100);
+    const file = join(workspace.path, 'taken.backup');
+    await writeFile(file, admin.backup(), { mode: 0o600 });
+    await assertWholeBackup(file);
+    assert.ok(statSync(file).size > 10_000);
+
+    await using proxy = await FlakyProxy.before(server.url);
+    const far = new VanitypoolClient({ url: proxy.url, token }).admin;
+    proxy.fates.push('halve-reply', { status: 200, body: '<html>Log in</html>' });
+    const cut = far.backup();
+    assert.ok((await cut.next()).value!.length > 0);
+    assert.equal(await codeOf(Array.fromAsync(cut)), 'UNREACHABLE');
+    assert.equal(await codeOf(Array.fromAsync(far.backup())), 'REPLY_INVALID');
+
+    for await (const piece of admin.backup()) {
+      assert.ok(piece.length > 0);
+      break;
+    }
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const aborted = await begun(admin, controller.signal);
+    controller.abort(reason);
+    await assert.rejects(Array.fromAsync(aborted), (error) => error === reason);
+    await Array.fromAsync(await begun(admin));
+  },
+);
