@@ -1,7 +1,7 @@
 /**
  * `vanitypool audit`: what left the store or was given up, from the data directory, while a server
- * runs or not, or from a server elsewhere; or what became of one address. Standard output gets a table, or the list that `restore --dispensed` reads; written as
- * it is read, so its memory does not grow with the store. SIGINT and SIGTERM end it with 130, and
+ * runs or not, or from a server elsewhere; or what became of one address.
+ * Standard output gets a table, or the list that `restore --dispensed` reads; written as it is read, so its memory does not grow with the store. SIGINT and SIGTERM end it with 130, and
  * the list without its last line, which no restore takes. A second one exits at once.
  */
 import { once } from 'node:events';
@@ -16,11 +16,12 @@ import { INTERRUPTED, interruptible, usage } from './options.ts';
 import { addressOfServer, serverAudit } from './server-audit.ts';
 
 const CLEAR_LINE = '\r\x1b[K';
-const HEADINGS = ['time', 'pool', 'id', 'address', 'state', 'token', 'key', 'cause'];
+const HEADINGS = ['time', 'pool', 'id', 'address', 'state', 'token', 'key', 'signed', 'cause'];
 const TIME_WIDTH = 24;
 const ADDRESS_WIDTH = 44;
 const STATE_WIDTH = 9;
 const KEY_DIGITS = 8;
+const SIGNED_WIDTH = 6;
 /** Those of most ids and tokens: a longer one moves the rest of its line. */
 const ID_WIDTH = 8;
 const TOKEN_WIDTH = 12;
@@ -99,8 +100,13 @@ function addressIn(audit: OfflineAudit, address: string): AddressView {
 }
 
 function show(view: AddressView, json: boolean): void {
-  const rows = Object.entries(view).map(([name, value]) => `${name.padEnd(20)}${value ?? '-'}\n`);
-  process.stdout.write(json ? `${JSON.stringify(view)}\n` : rows.join(''));
+  const { signatures, ...rest } = view;
+  const rows = Object.entries(rest).map(([name, value]) => [name, value ?? '-']);
+  for (const { at, token, messageHash, signature } of signatures) {
+    rows.push(['signature', `${at}  ${token ?? '-'}  ${messageHash}  ${signature}`]);
+  }
+  const lines = rows.map(([name, value]) => `${String(name).padEnd(20)}${value}\n`);
+  process.stdout.write(json ? `${JSON.stringify(view)}\n` : lines.join(''));
 }
 
 /** Milliseconds since 1970. */
@@ -140,33 +146,40 @@ async function writeTable(
   signal: AbortSignal,
 ): Promise<void> {
   const poolWidth = Math.max(HEADINGS[1]!.length, found.poolWidth);
-  const widths = [TIME_WIDTH, poolWidth, ID_WIDTH, ADDRESS_WIDTH, STATE_WIDTH, TOKEN_WIDTH];
+  const widths = [
+    ...[TIME_WIDTH, poolWidth, ID_WIDTH, ADDRESS_WIDTH],
+    ...[STATE_WIDTH, TOKEN_WIDTH, KEY_DIGITS, SIGNED_WIDTH],
+  ];
   const lineOf = (cells: readonly string[]) =>
-    [...cells.map((cell, column) => cell.padEnd(widths[column] ?? KEY_DIGITS))]
-      .join('  ')
-      .trimEnd();
-  await put(`${lineOf(HEADINGS)}\n`, signal);
-  await write(found, filter, signal, (row) => lineOf(cellsOf(row)));
+    [...cells.map((cell, column) => cell.padEnd(widths[column] ?? 0))].join('  ').trimEnd();
+  await write(found, filter, signal, (row) => lineOf(cellsOf(row)), `${lineOf(HEADINGS)}\n`);
 }
 
-function cellsOf({ at, pool, id, address, state, token, idempotencyKeyHash, cause }: AuditEntry) {
+function cellsOf(row: AuditEntry): string[] {
+  const { at, pool, id, address, state, token, idempotencyKeyHash, signatures, cause } = row;
   const key = idempotencyKeyHash?.slice(0, KEY_DIGITS);
-  return [at, pool, String(id), address, state, token, key, cause].map((cell) => cell ?? '-');
+  const signed = signatures === 0 ? null : String(signatures);
+  return [at, pool, String(id), address, state, token, key, signed, cause].map(
+    (cell) => cell ?? '-',
+  );
 }
 
-/** A line for each address; how many there were. */
+/** A line for each address, and `head` before them; how many there were. */
 async function write(
   found: AuditSource,
   filter: AuditFilter,
   signal: AbortSignal,
   lineOf: (row: AuditEntry) => string,
+  head = '',
 ): Promise<number> {
   if (found.gap !== undefined) warn(found.gap);
   // On the terminal that shows the list it would stand in between.
   const isShown = process.stderr.isTTY && !process.stdout.isTTY;
   let count = 0;
+  let before = head;
   for await (const rows of found.pages(filter, signal)) {
-    await put(rows.map((row) => `${lineOf(row)}\n`).join(''), signal);
+    await put(before + rows.map((row) => `${lineOf(row)}\n`).join(''), signal);
+    before = '';
     count += rows.length;
     if (isShown) process.stderr.write(`${CLEAR_LINE}listed ${count}`);
   }

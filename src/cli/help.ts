@@ -173,11 +173,12 @@ Example:  vanitypool verify keys/*.json
     text: `usage: vanitypool audit [options]
 
 Lists every address that is dispensed, reserved or burned, in the order of their ids: its time, the
-name of the token that it was handed out to, the hash of the idempotency key, and why it is burned.
+name of the token that it was handed out to, the hash of the idempotency key, how often the server
+signed with it, and why it is burned.
 Never a secret, and no address that may still be handed out. It reads the store in the data
 directory, also while a server runs; then what leaves meanwhile may be missing.
 
-  --address ADDRESS  only what became of this one, in whatever state
+  --address ADDRESS  only what became of this one, in whatever state, and what was signed with it
   --pool NAME        of this pool only
   --since TIME       since this day (2026-11-25, UTC) or time (2026-11-25T08:30:00Z)
   --json             one JSON object a line, and a last one that says whether it is complete: then

@@ -8,11 +8,13 @@ import {
   addressText,
   figure,
   flag,
+  HASH_EXAMPLE,
   NO_STORE,
   nullableText,
   nullableTime,
   originText,
   SECRET_EXAMPLE,
+  SIGNATURE_EXAMPLE,
   text,
   time,
 } from './fields.ts';
@@ -171,7 +173,7 @@ const whose = {
   token: nullableText('The name of the token that it went to.', 'shop'),
   idempotencyKeyHash: nullableText(
     'SHA-256 of the idempotency key and its scope: 64 hex digits.',
-    '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+    HASH_EXAMPLE,
   ),
   cause: nullableText('Why it is burned.', 'released'),
 } as const;
@@ -179,7 +181,17 @@ const whose = {
 export const AuditEntry = {
   type: 'object',
   additionalProperties: false,
-  required: ['id', 'address', 'pool', 'state', 'at', 'token', 'idempotencyKeyHash', 'cause'],
+  required: [
+    'id',
+    'address',
+    'pool',
+    'state',
+    'at',
+    'token',
+    'idempotencyKeyHash',
+    'cause',
+    'signatures',
+  ],
   properties: {
     id,
     address: nullableText(
@@ -194,6 +206,7 @@ export const AuditEntry = {
     },
     at: time('Since when it is in its state.'),
     ...whose,
+    signatures: figure('How many were made with it, of a sign-only pool.', 0),
   },
 } as const;
 export type AuditEntry = FromSchema<typeof AuditEntry>;
@@ -219,6 +232,18 @@ export const OneAddressParams = {
   properties: { address: text('Base58 of the public key.', ADDRESS_EXAMPLE) },
 } as const;
 
+const SignedMessage = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['at', 'token', 'messageHash', 'signature'],
+  properties: {
+    at: time('When it was signed.'),
+    token: nullableText('The name of the token that asked for it.', 'shop'),
+    messageHash: text('SHA-256 of the message: 64 hex digits.', HASH_EXAMPLE),
+    signature: text('Base58 of 64 bytes.', SIGNATURE_EXAMPLE),
+  },
+} as const;
+
 export const AddressView = {
   type: 'object',
   additionalProperties: false,
@@ -234,6 +259,7 @@ export const AddressView = {
     'idempotencyKeyHash',
     'cause',
     'isSecretDestroyed',
+    'signatures',
   ],
   properties: {
     id,
@@ -248,7 +274,12 @@ export const AddressView = {
     origin: originText(),
     createdAt: time('When it was ground or imported.'),
     ...whose,
-    isSecretDestroyed: flag('Overwritten after its retention.'),
+    isSecretDestroyed: flag('Overwritten after its retention, or after its last signature.'),
+    signatures: {
+      type: 'array',
+      items: SignedMessage,
+      description: 'What was signed with it, of a sign-only pool, in the order of its making.',
+    },
   },
 } as const;
 export type AddressView = FromSchema<typeof AddressView>;

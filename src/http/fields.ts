@@ -7,6 +7,9 @@
 export const ADDRESS_EXAMPLE = 'FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z';
 export const SECRET_EXAMPLE =
   '49W385L4rePHy6PAaQUovbD2aacgN4HsKXSMeUzRg4fmwXszN91JuMFrQRj3vMDpZuRF3ZknQBuRBoWQJEfXstMw';
+export const SIGNATURE_EXAMPLE =
+  '5awYiUvGiDFA33EJjj4TXJG44a5afJc8QjWRpGgQiu6b23jCr7yndW2fmp9ujwqJVe32J456wV3VF78Asb1obnTc';
+export const HASH_EXAMPLE = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08';
 const TIME_EXAMPLE = '2026-01-01T00:00:00.000Z';
 
 /** Of a reply with a secret. */

@@ -12,14 +12,13 @@ import {
   nullableTime,
   originText,
   SECRET_EXAMPLE,
+  SIGNATURE_EXAMPLE,
   text,
   time,
 } from './fields.ts';
 
 export const COUNT_LIMIT = 1000;
 
-const SIGNATURE_EXAMPLE =
-  '5awYiUvGiDFA33EJjj4TXJG44a5afJc8QjWRpGgQiu6b23jCr7yndW2fmp9ujwqJVe32J456wV3VF78Asb1obnTc';
 const RESERVATION_EXAMPLE = '0f1e2d3c4b5a69788796a5b4c3d2e1f0';
 
 export const PoolParams = {

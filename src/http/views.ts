@@ -2,6 +2,7 @@
  * What the program knows, in the shapes that leave over HTTP. Pure; also the command line shows
  * these when it reads the store itself, so that both say the same.
  */
+import { encodeBase58 } from '../keypair/address.ts';
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { AuditedAddress, FoundAddress, StoredPool, StoredToken } from '../store/store.ts';
@@ -50,7 +51,7 @@ export function tokenView(token: StoredToken): TokenView {
 }
 
 export function auditEntry(audited: AuditedAddress): AuditEntry {
-  const { id, address, pool, state, at, token, keyHash, cause } = audited;
+  const { id, address, pool, state, at, token, keyHash, cause, signatures } = audited;
   return {
     id,
     address: address ?? null,
@@ -60,11 +61,12 @@ export function auditEntry(audited: AuditedAddress): AuditEntry {
     token: token ?? null,
     idempotencyKeyHash: hexOrNull(keyHash),
     cause: cause ?? null,
+    signatures,
   };
 }
 
 export function addressView(address: string, found: FoundAddress): AddressView {
-  const { id, pool, state, origin, createdAt, at, token, keyHash, cause, isDestroyed } = found;
+  const { id, pool, state, origin, createdAt, at, token, keyHash, cause } = found;
   return {
     id,
     address,
@@ -76,7 +78,13 @@ export function addressView(address: string, found: FoundAddress): AddressView {
     token: token ?? null,
     idempotencyKeyHash: hexOrNull(keyHash),
     cause: cause ?? null,
-    isSecretDestroyed: isDestroyed,
+    isSecretDestroyed: found.isDestroyed,
+    signatures: found.signatures.map(({ at, token, messageHash, signature }) => ({
+      at: new Date(at).toISOString(),
+      token,
+      messageHash: Buffer.from(messageHash).toString('hex'),
+      signature: encodeBase58(signature),
+    })),
   };
 }
 

@@ -31,7 +31,14 @@ import {
   prepareStatements,
   type Statements,
 } from './sqlite-statements.ts';
-import type { AuditedAddress, AuditPage, AuditQuery, FoundAddress, Origin } from './store.ts';
+import type {
+  AuditedAddress,
+  AuditPage,
+  AuditQuery,
+  FoundAddress,
+  Origin,
+  Signed,
+} from './store.ts';
 
 const STATE = `pools.name AS pool, state, is_destroyed, nullif(cause, '') AS cause,
   coalesce(hand_outs.at, nullif(changed_at, 0)) AS at, tokens.name AS token, hand_outs.key_hash`;
@@ -54,9 +61,10 @@ const TABLES = `FROM addresses
     LEFT JOIN tokens ON tokens.id = hand_outs.token_id`;
 
 const SQL = {
-  end: `SELECT max(id) AS id
-    FROM (SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT :limit)`,
-  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, ${STATE}
+  /** The last of the page, and one more if there is one. */
+  end: `SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT 2 OFFSET :limit - 1`,
+  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, ${STATE},
+    (SELECT count(*) FROM signatures WHERE address_id = addresses.id) AS signatures
     ${TABLES}
     WHERE addresses.id > :after AND addresses.id <= :end
       AND state IN ('dispensed', 'reserved', 'burned')
@@ -64,6 +72,9 @@ const SQL = {
       AND (:since IS NULL OR coalesce(hand_outs.at, changed_at) >= :since)
     ORDER BY addresses.id`,
   find: `SELECT addresses.id, origin, addresses.created_at, ${STATE} ${TABLES} WHERE addresses.key_hash = ?`,
+  signatures: `SELECT at, tokens.name AS token, message_hash AS messageHash, signature
+    FROM signatures LEFT JOIN tokens ON tokens.id = token_id
+    WHERE address_id = ? ORDER BY signatures.id`,
 } as const;
 
 interface StateRow {
@@ -81,6 +92,7 @@ interface Row extends StateRow {
   readonly sealed: Uint8Array;
   readonly state: AuditedAddress['state'];
   readonly at: number;
+  readonly signatures: number;
 }
 
 interface FoundRow extends StateRow {
@@ -95,6 +107,7 @@ export class AuditBook {
   readonly #end: StatementSync;
   readonly #page: StatementSync;
   readonly #find: StatementSync;
+  readonly #signatures: StatementSync;
   readonly #dataKey: StatementSync;
   readonly #unsealer: Unsealer;
 
@@ -102,18 +115,19 @@ export class AuditBook {
     this.#end = db.prepare(SQL.end);
     this.#page = db.prepare(SQL.page);
     this.#find = db.prepare(SQL.find);
+    this.#signatures = db.prepare(SQL.signatures);
     this.#dataKey = dataKey;
     this.#unsealer = unsealer;
   }
 
   /** Errors are those of SQLite. */
   async page({ after, limit, pool = null!, since = null! }: AuditQuery): Promise<AuditPage> {
-    const end = this.#end.get({ after, limit })?.id as number | null;
-    if (end === null) return { addresses: [], next: undefined };
+    const [last, following] = this.#end.all({ after, limit });
+    const end = Number(last?.id ?? Number.MAX_SAFE_INTEGER);
     const rows = this.#page.all({ after, end, pool, since }) as unknown as Row[];
     const addresses = await this.#addresses(rows);
     return {
-      addresses: rows.map(({ id, pool, state, at, token, key_hash, cause }, index) => ({
+      addresses: rows.map(({ id, pool, state, at, token, key_hash, cause, signatures }, index) => ({
         id,
         address: addresses[index],
         pool,
@@ -122,8 +136,9 @@ export class AuditBook {
         token: token ?? undefined,
         keyHash: key_hash ?? undefined,
         cause: cause ?? undefined,
+        signatures,
       })),
-      next: end,
+      next: following === undefined ? undefined : end,
     };
   }
 
@@ -143,6 +158,7 @@ export class AuditBook {
       keyHash: key_hash ?? undefined,
       cause: cause ?? undefined,
       isDestroyed: is_destroyed === 1,
+      signatures: this.#signatures.all(id) as unknown as Signed[],
     };
   }
 

@@ -244,6 +244,8 @@ export interface AuditedAddress {
   readonly keyHash: Uint8Array | undefined;
   /** Of a burned one. */
   readonly cause: string | undefined;
+  /** How many were made with it. */
+  readonly signatures: number;
 }
 
 export interface AuditQuery {
@@ -277,8 +279,22 @@ export interface FoundAddress {
   readonly token: string | undefined;
   readonly keyHash: Uint8Array | undefined;
   readonly cause: string | undefined;
-  /** Whether its secret was overwritten, after its retention. */
+  /** Whether its secret was overwritten, after its retention or its last signature. */
   readonly isDestroyed: boolean;
+  /** In the order in which they were made. */
+  readonly signatures: readonly Signed[];
+}
+
+/** A signature of a sign-only pool, as it is kept. */
+export interface Signed {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** The name of the token that asked for it; null for none. */
+  readonly token: string | null;
+  /** SHA-256. */
+  readonly messageHash: Uint8Array;
+  /** 64 bytes. */
+  readonly signature: Uint8Array;
 }
 
 /** What may be asked of the reader of a running server (served-reader.ts). */

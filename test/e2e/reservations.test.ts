@@ -1,9 +1,11 @@
 /** Reservations and signatures with a real server on two HTTP threads, through kills of it. */
 import assert from 'node:assert/strict';
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, hash, verify } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeBase58 } from '../../src/keypair/address.ts';
+import { readOwnToken } from '../../src/own-token.ts';
+import { vanitypool } from '../support/cli.ts';
 import { legacyMessage } from '../support/messages.ts';
 import {
   assertIdentity,
@@ -185,6 +187,54 @@ test('a sign-only pool gives no secret, signs as often as it may, and forgets', 
     message: Buffer.from(legacyMessage(decodeBase58(reserved.address), 1)).toString('base64'),
   });
   assert.equal(early.body.code, 'ADDRESS_NOT_FOUND', 'not dispensed yet');
+});
+
+test('each signature is in the audit, also when the secret is destroyed', LIMIT, async () => {
+  await using setup = new Setup({ handout: 'sign-only', sign_limit: 2 });
+  await setup.serve();
+  const { address, id } = await setup.dispense();
+  const unsigned = await setup.dispense();
+  const path = `/v1/pools/pet/addresses/${address}/signatures`;
+  const made: { messageHash: string; signature: string }[] = [];
+  for (const seed of [1, 1, 2]) {
+    const message = Buffer.from(legacyMessage(decodeBase58(address), seed));
+    const reply = await setup.ask('POST', path, { message: message.toString('base64') });
+    made.push({ messageHash: hash('sha256', message), signature: reply.body.signature });
+  }
+  const audit = async (...args: string[]) => {
+    const { code, stdout } = await vanitypool(['audit', ...args], { cwd: setup.workspace.path });
+    assert.equal(code, 0);
+    return stdout;
+  };
+  const assertTold = async () => {
+    const view = JSON.parse(await audit('--address', address, '--json'));
+    const told = (view.signatures as Record<string, string>[]).map(({ at, token, ...rest }) => {
+      assert.ok(Date.parse(at!) <= Date.now() && token === null);
+      return rest;
+    });
+    assert.deepEqual(told, [made[0], made[2]], 'the second is the first again');
+    assert.ok(view.isSecretDestroyed);
+    const shown = await audit('--address', address);
+    for (const { signature, messageHash } of made) {
+      assert.match(shown, new RegExp(`^signature .*  ${messageHash}  ${signature}$`, 'm'));
+    }
+    const rows = (await audit('--json')).trim().split('\n').slice(0, -1);
+    assert.deepEqual(
+      rows.map((row) => JSON.parse(row)).map((row) => [row.id, row.signatures]),
+      [
+        [id, 2],
+        [unsigned.id, 0],
+      ],
+    );
+    assert.match(await audit(), new RegExp(`  ${address}.*  2       -$`, 'm'));
+  };
+  await assertTold();
+  const token = readOwnToken(setup.workspace.data);
+  const headers = { authorization: `Bearer ${token}` };
+  const told = await fetch(`${setup.server.url}/v1/addresses/${address}`, { headers });
+  assert.deepEqual(await told.json(), JSON.parse(await audit('--address', address, '--json')));
+  assert.equal(await setup.server.kill('SIGTERM'), 0);
+  await assertTold();
 });
 
 test('an address signs as soon as it is there', LIMIT, async () => {

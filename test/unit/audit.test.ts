@@ -46,6 +46,7 @@ test('a list has a line for each address, and ends with what it is', LIMIT, asyn
       token: null,
       idempotencyKeyHash: null,
       cause: null,
+      signatures: 0,
     });
   }
 });
@@ -60,9 +61,9 @@ test('a table for people, in columns', LIMIT, async () => {
   });
   const { code, stderr, lines } = await auditOf(store);
   assert.deepEqual([code, stderr, lines.length], [0, '', 4]);
-  assert.match(lines[0]!, /^time {22}pool {2}id {8}address {39}state {6}token {9}key {7}cause$/);
+  assert.match(lines[0]!, /^time {22}pool {2}id {8}address {39}state {6}token {9}key {7}signed {2}cause$/);
   const address = store.addresses[1]!.padEnd(44);
-  const rest = `pet   2         ${address}  dispensed  shop          01234567  -`;
+  const rest = `pet   2         ${address}  dispensed  shop          01234567  -       -`;
   assert.equal(lines[2], `2025-11-20T12:00:00.500Z  ${rest}`);
 });
 
@@ -135,6 +136,7 @@ test('what is asked for wrongly is said', LIMIT, async () => {
   for (const args of [[], ['--json']]) {
     const unknown = await auditOf(store, '--pool', 'pump', ...args);
     assert.equal(unknown.code, 1);
+    assert.equal(unknown.stdout, '', 'no head of a table either');
     assert.match(unknown.stderr, /pool pump: the store has no such pool \(POOL_NOT_FOUND\)/);
   }
   const nothing = join(store.root, 'nothing');

@@ -137,7 +137,11 @@ test('pages of any size make the same list, and a page looks at no more than its
   using reader = await AuditReader.open(audited.directory, audited.keySource);
   const page = await reader.page({ after: 8, limit: 2 });
   assert.deepEqual(page, { addresses: [], next: 10 });
-  assert.deepEqual(await reader.page({ after: 12, limit: 2 }), { addresses: [], next: undefined });
+  // What is full and the last is known to be the last.
+  for (const after of [10, 11, 12]) {
+    const end = { addresses: [], next: undefined };
+    assert.deepEqual(await reader.page({ after, limit: 2 }), end);
+  }
 });
 
 test('what may still leave is never told, nor unsealed: it stands in no page', async () => {
