@@ -64,7 +64,8 @@ const SQL = {
   /** The last of the page, and one more if there is one. */
   end: `SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT 2 OFFSET :limit - 1`,
   page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, ${STATE},
-    (SELECT count(*) FROM signatures WHERE address_id = addresses.id) AS signatures
+    iif(handout = 'sign-only',
+      (SELECT count(*) FROM signatures WHERE address_id = addresses.id), 0) AS signatures
     ${TABLES}
     WHERE addresses.id > :after AND addresses.id <= :end
       AND state IN ('dispensed', 'reserved', 'burned')
