@@ -13,7 +13,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Journals } from '../../src/pool/journals.ts';
 import { PROGRAM } from './cli.ts';
-import { type Judge, judgeOf, type OpenApi, type Reply, toldPath } from './documented.ts';
+import { type Judge, judgeOf, type OpenApi, toldPath } from './documented.ts';
 
 /** Whatever a test does: no server is left behind. */
 const LIFE_MAX_MS = 120_000;
@@ -46,6 +46,23 @@ export interface Handed {
   readonly address: string;
   readonly secretKey: string;
   readonly createdAt: string;
+}
+
+/** What a request carries, beside its method and path. */
+export interface Asking {
+  readonly token?: string | undefined;
+  /** `Idempotency-Key`. */
+  readonly key?: string | undefined;
+  /** A text goes as it is, also one that is no JSON. */
+  readonly body?: object | string | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
+  readonly body: any;
 }
 
 /** A new directory, removed by `await using`. */
@@ -103,7 +120,7 @@ export class Server {
   /** Everything that the process wrote. */
   output = '';
   url = '';
-  #told: { readonly document: OpenApi; readonly judge: Judge } | undefined;
+  #told: Promise<{ readonly document: OpenApi; readonly judge: Judge }> | undefined;
   readonly listening: Promise<void>;
   readonly exited: Promise<number | null>;
 
@@ -137,21 +154,48 @@ export class Server {
 
   /** 200, as the server's own document says. */
   async get<T>(path: string): Promise<T> {
-    const reply = await fetch(new URL(path, this.url));
-    assert.equal(reply.status, 200, `${path}: ${reply.status}`);
-    const body = await reply.text();
-    await this.#judge(path, { status: 200, headers: Object.fromEntries(reply.headers), body });
-    return JSON.parse(body) as T;
+    const { status, body } = await this.#send('GET', path, {});
+    assert.equal(status, 200, `${path}: ${status}`);
+    return body as T;
   }
 
-  /** Holds a reply to the server's own document, where that tells of it. */
-  async #judge(path: string, reply: Reply): Promise<void> {
-    if (this.#told === undefined) {
-      const document = (await (await fetch(`${this.url}/openapi.json`)).json()) as OpenApi;
-      this.#told = { document, judge: judgeOf(document) };
-    }
-    const told = toldPath(this.#told.document, path);
-    if (told !== undefined) this.#told.judge('get', told, reply);
+  /** On a connection of its own, which any thread may take: what its document tells, or an error. */
+  ask(method: string, path: string, { token, key, body }: Asking = {}): Promise<Answer> {
+    const headers = {
+      connection: 'close',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(key !== undefined && { 'idempotency-key': key }),
+    };
+    return this.#send(method, path, headers, body);
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    body?: object | string,
+  ): Promise<Answer> {
+    // Known before anything is sent: a server that is killed meanwhile has answered for all that came.
+    this.#told ??= this.#document();
+    const { document, judge } = await this.#told;
+    const reply = await fetch(new URL(path, this.url), {
+      method,
+      headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const { status } = reply;
+    const text = await reply.text();
+    const told = toldPath(document, path);
+    const all = Object.fromEntries(reply.headers);
+    if (told !== undefined) judge(method, told, { status, headers: all, body: text });
+    const isJson = /[/+]json(;|$)/.test(all['content-type'] ?? '');
+    return { status, headers: reply.headers, text, body: isJson ? JSON.parse(text) : undefined };
+  }
+
+  /** The server's own, which replies are held to. */
+  async #document(): Promise<{ document: OpenApi; judge: Judge }> {
+    const document = (await (await fetch(`${this.url}/openapi.json`)).json()) as OpenApi;
+    return { document, judge: judgeOf(document) };
   }
 
   pool(name = 'pet'): Promise<PoolFigures> {
@@ -160,13 +204,9 @@ export class Server {
 
   /** One request; rejects with the problem's code. */
   async dispense(count = 1, pool = 'pet'): Promise<Handed[]> {
-    const reply = await fetch(new URL(`/v1/pools/${pool}/dispense`, this.url), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ count }),
-    });
-    const body = (await reply.json()) as { addresses: Handed[]; code: string };
-    if (reply.status !== 200) throw new Error(body.code);
+    const path = `/v1/pools/${pool}/dispense`;
+    const { status, body } = await this.#send('POST', path, {}, { count });
+    if (status !== 200) throw new Error(body.code);
     return body.addresses;
   }
 
