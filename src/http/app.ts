@@ -119,8 +119,11 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     ...serverOptions(deps.certificate),
-    clientErrorHandler: (error, socket) =>
-      refuseConnection(error, socket, securityLines(isEncrypted)),
+    clientErrorHandler(error, socket) {
+      // A refusal says that nothing was handed out, and so must be none of another request.
+      if (inFlight.isAnswering(socket)) socket.destroy();
+      else refuseConnection(error, socket, securityLines(isEncrypted));
+    },
     frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },

@@ -40,6 +40,18 @@ export class InFlight {
   }
 
   /**
+   * Whether what is written to the connection now would be read as the reply to a request that waits for its own,
+   * or as part of one: not if all that was asked for is answered, nor if the one request left is still on its way.
+   */
+  isAnswering(socket: Socket): boolean {
+    const reply = this.#latest.get(socket)?.reply;
+    if (reply === undefined || reply.writableFinished) return false;
+    // Others of this connection come first.
+    if (reply.socket === null) return true;
+    return !reply.writableEnded && (reply.headersSent || reply.req.complete);
+  }
+
+  /**
    * Cuts connections whose client has left something of one reply untaken at more looks in a row than
    * this: whoever reads a byte now and then is cut, too. A stream of events that is read leaves none.
    */

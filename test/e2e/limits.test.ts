@@ -154,6 +154,10 @@ test(
     let number = 0;
     const keyed = () => `${POST}idempotency-key: ${number++}\r\n\r\n`;
     try {
+      using wrong = await Client.to(server);
+      wrong.send(`${keyed()}nonsense\r\n\r\n`);
+      await wrong.closed;
+      assert.equal(wrong.text, '', 'a refusal would be read as the reply that is still to come');
       for (let sent = 0; sent < WAITING_MAX; sent += ROW) {
         const client = await Client.to(server);
         clients.push(client.send(Array.from({ length: ROW }, keyed).join('')));

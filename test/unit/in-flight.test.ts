@@ -91,6 +91,36 @@ test('replies that wait for those before them are counted, by connection', LIMIT
   assert.equal(inFlight.behind(near!), 4);
 });
 
+test(
+  'a connection is answering as long as other bytes would be taken for a reply',
+  LIMIT,
+  async (t) => {
+    const { inFlight, replies, ask, until, server } = await held(t);
+    const sockets: Socket[] = [];
+    server.on('request', ({ socket }) => sockets.push(socket));
+    const isAnswering = () => sockets.map((socket) => inFlight.isAnswering(socket));
+    const unfinished = REQUEST.replace('GET', 'POST').replace(
+      '\r\n\r\n',
+      '\r\ncontent-length: 5\r\n\r\n1234',
+    );
+    await ask(REQUEST, 1);
+    await ask(unfinished, 1);
+    await ask(unfinished, 1);
+    await ask(REQUEST + unfinished, 2);
+    assert.deepEqual(
+      isAnswering(),
+      [true, false, false, true, true],
+      'what is not whole can be refused',
+    );
+    replies[2]!.write('half');
+    assert.ok(isAnswering()[2], 'its reply has begun');
+    for (const index of [0, 2, 3]) replies[index]!.end();
+    await until(2);
+    while (replies[4]!.socket === null) await sleep(5);
+    assert.deepEqual(isAnswering(), [false, false, false, false, false]);
+  },
+);
+
 test('a reply that is not taken cuts its connection, and no other', LIMIT, async (t) => {
   const { inFlight, replies, ask, until } = await held(t);
   const large = Buffer.alloc(32 * 1024 * 1024);
