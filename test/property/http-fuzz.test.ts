@@ -27,6 +27,13 @@ import {
   type Server,
   Workspace,
 } from '../support/server.ts';
+import {
+  HALF,
+  piecesOf,
+  TOO_LONG,
+  type UnfinishedRequest,
+  unfinishedRequests,
+} from '../support/unfinished-requests.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 250);
 const DISPENSE = '/v1/pools/pet/dispense';
@@ -324,6 +331,57 @@ test('requests that two readers would read as two different ones are refused or 
     { numRuns },
   );
   await assertNothingLost();
+});
+
+/** Addresses of all pools that are neither free nor leased. */
+async function goneSoFar(): Promise<number> {
+  const { body } = await server.ask('GET', '/v1/pools', { token });
+  const all = body.pools as PoolFigures[];
+  return all.reduce(
+    (sum, { dispensed, reserved, burned }) => sum + dispensed + reserved + burned,
+    0,
+  );
+}
+
+/** Status, and code if it is an error, of each reply on a connection; the first is held to the document. */
+async function answersTo(request: UnfinishedRequest, bearer: string): Promise<string[]> {
+  const { method, path } = request.told;
+  const pieces = piecesOf(request, `127.0.0.1:${port}`, bearer);
+  const bytes = await exchangeBytes({ port, pieces, ending: 'wait' });
+  const replies = repliesIn(bytes);
+  const finals = bytes.toString('latin1').match(/HTTP\/1\.1 [2-5]/g)!;
+  assert.equal(finals.length, replies.length, 'none in the middle of another');
+  judge(method, path, replies[0]!);
+  return replies.map(({ status, body }) =>
+    status < 400 ? String(status) : `${status} ${JSON.parse(body).code}`,
+  );
+}
+
+test('a body that does not end is waited for, not acted upon, and cut', async () => {
+  const goneBefore = await goneSoFar();
+  // What reads no body answers at once, and cuts what still comes.
+  const isRead = ({ told, shape }: UnfinishedRequest) =>
+    told.method !== 'get' && shape !== TOO_LONG;
+  const all = unfinishedRequests(operationsOf(document));
+  const exchanges = all.map(async (request) => {
+    const { name } = request.told;
+    const answers = await answersTo(request, token);
+    const [first = ''] = answers;
+    const where = `${name}, ${request.shape}: ${answers.join()}`;
+    if (isRead(request)) assert.deepEqual(answers, ['408 REQUEST_TIMEOUT'], where);
+    else if (request.shape === TOO_LONG && request.told.method !== 'get') {
+      assert.equal(first, '413 BODY_TOO_LARGE', where);
+    } else assert.match(first, /^(200$|404 )/, where);
+  });
+  const strangers = all.filter(({ told, shape }) => told.operation['x-scope'] && shape === HALF);
+  exchanges.push(
+    ...strangers.map(async (request) => {
+      const [first = ''] = await answersTo(request, 'vp_none');
+      assert.match(first, /^(401 TOKEN_REQUIRED|429 RATE_LIMITED)$/, request.told.name);
+    }),
+  );
+  await Promise.all(exchanges);
+  assert.equal(await goneSoFar(), goneBefore);
 });
 
 test('in the end every figure adds up, nothing failed inside, and the server stops cleanly', async () => {
