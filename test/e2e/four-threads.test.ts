@@ -66,7 +66,7 @@ class Scene {
     const { traffic } = this;
     await traffic.serve();
     for (const pool of ['open', 'vault']) {
-      await traffic.server.until(({ available }) => available >= 300, pool);
+      await traffic.server.until(({ available }) => available >= 800, pool);
     }
     const scopes = ['dispense'];
     const few = { scopes: ['dispense', 'read'], pools: ['open'], quota: QUOTA };
