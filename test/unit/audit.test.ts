@@ -61,7 +61,10 @@ test('a table for people, in columns', LIMIT, async () => {
   });
   const { code, stderr, lines } = await auditOf(store);
   assert.deepEqual([code, stderr, lines.length], [0, '', 4]);
-  assert.match(lines[0]!, /^time {22}pool {2}id {8}address {39}state {6}token {9}key {7}signed {2}cause$/);
+  assert.match(
+    lines[0]!,
+    /^time {22}pool {2}id {8}address {39}state {6}token {9}key {7}signed {2}cause$/,
+  );
   const address = store.addresses[1]!.padEnd(44);
   const rest = `pet   2         ${address}  dispensed  shop          01234567  -       -`;
   assert.equal(lines[2], `2025-11-20T12:00:00.500Z  ${rest}`);
