@@ -12,7 +12,7 @@ import { addressOf } from '../../src/keypair/address.ts';
 import { readKeyFile } from '../../src/keypair/key-file.ts';
 import { assertWholeBackup } from '../../src/store/backup-file.ts';
 import { type Outcome, vanitypool } from '../support/cli.ts';
-import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
+import { type Asking, EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 100_000 };
@@ -41,25 +41,13 @@ class Setup implements AsyncDisposable {
     this.token = readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
   }
 
-  async ask(path: string, { method = 'GET', token = this.token, body = '' } = {}) {
-    const reply = await fetch(`${this.server.url}${path}`, {
-      method,
-      headers: {
-        ...(token !== '' && { authorization: `Bearer ${token}` }),
-        ...(body !== '' && { 'content-type': 'application/json' }),
-        // Another connection each, so that both threads are asked.
-        connection: 'close',
-      },
-      ...(body !== '' && { body }),
-    });
-    const text = await reply.text();
-    // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
-    return { status: reply.status, text, body: JSON.parse(text) as any };
+  ask(path: string, { method = 'GET', ...asking }: Asking & { method?: string } = {}) {
+    return this.server.ask(method, path, { token: this.token, ...asking });
   }
 
   /** One that is made with the scopes, or for these pools alone. */
   async make(name: string, scopes: readonly string[], pools?: readonly string[]): Promise<string> {
-    const body = JSON.stringify({ name, scopes, ...(pools !== undefined && { pools }) });
+    const body = { name, scopes, ...(pools !== undefined && { pools }) };
     const made = await this.ask('/v1/tokens', { method: 'POST', body });
     assert.equal(made.status, 201, made.text);
     return made.body.token;
@@ -176,7 +164,7 @@ test('an address is told by its name, in whatever state, without a secret', LIMI
   });
   assert.ok(Date.parse(at) >= Date.parse(createdAt));
   assert.ok(!text.includes(secretKey));
-  const held = await setup.ask('/v1/pools/pet/reservations', { method: 'POST', body: '{}' });
+  const held = await setup.ask('/v1/pools/pet/reservations', { method: 'POST', body: {} });
   assert.equal((await setup.ask(`/v1/addresses/${held.body.address}`)).body.state, 'reserved');
   for (const unknown of [addressOf(new Uint8Array(32).fill(7)), 'x', `${address}1`, '%00']) {
     const missing = await setup.ask(`/v1/addresses/${unknown}`);

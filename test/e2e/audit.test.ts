@@ -49,15 +49,12 @@ async function dispenseFor(
   server: Server,
   key: string,
   count: number,
-  headers: Readonly<Record<string, string>> = {},
+  token?: string,
 ): Promise<Handed[]> {
-  const reply = await fetch(new URL('/v1/pools/pet/dispense', server.url), {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': key, ...headers },
-    body: JSON.stringify({ count }),
-  });
-  assert.equal(reply.status, 200);
-  return ((await reply.json()) as { addresses: Handed[] }).addresses;
+  const asking = { token, key, body: { count } };
+  const { status, body } = await server.ask('POST', '/v1/pools/pet/dispense', asking);
+  assert.equal(status, 200);
+  return body.addresses;
 }
 
 /** Ids by state, of the whole store, as its database has them. */
@@ -197,8 +194,7 @@ test('what left with a token is told with its name', LIMIT, async () => {
   const made = await run('token', 'create', '--name', 'shop', '--scope', 'dispense');
   assert.equal(made.code, 0, made.stderr);
   const second = await workspace.serve();
-  const authorization = `Bearer ${made.stdout.trim()}`;
-  const [sold] = await dispenseFor(second, 'order-1', 1, { authorization });
+  const [sold] = await dispenseFor(second, 'order-1', 1, made.stdout.trim());
   assert.equal(await second.kill('SIGTERM'), 0);
   const { lines } = listIn(await run('audit', '--json'));
   const told = lines.map(({ id, address, token, idempotencyKeyHash }) => [

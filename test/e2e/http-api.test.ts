@@ -81,16 +81,10 @@ function assertAsShown(judge: Judge, document: OpenApi, { command, shown }: Exam
   }
 }
 
-async function post(server: Server, path: string, fields?: object) {
-  const reply = await fetch(server.url + path, {
-    method: 'POST',
-    ...(fields && {
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(fields),
-    }),
-  });
-  assert.ok(reply.ok, `${path}: ${reply.status}`);
-  return (await reply.json()) as { id: string; addresses: { address: string }[] };
+async function post(server: Server, path: string, body?: object) {
+  const reply = await server.ask('POST', path, { body });
+  assert.ok(reply.status < 300, `${path}: ${reply.status}`);
+  return reply.body as { id: string; addresses: { address: string }[] };
 }
 
 /** A keypair of the easy pool. */

@@ -51,17 +51,8 @@ class Setup implements AsyncDisposable {
     return vanitypool(args, { cwd: this.workspace.path, env });
   }
 
-  async import(secretKeys: readonly string[], pool = 'pet', token = this.token) {
-    const reply = await fetch(`${this.server.url}/v1/imports`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        ...(token !== '' && { authorization: `Bearer ${token}` }),
-        connection: 'close',
-      },
-      body: JSON.stringify({ pool, secretKeys }),
-    });
-    return { status: reply.status, text: await reply.text() };
+  import(secretKeys: readonly string[], pool = 'pet', token = this.token) {
+    return this.server.ask('POST', '/v1/imports', { token, body: { pool, secretKeys } });
   }
 
   get token(): string {
@@ -101,13 +92,12 @@ test('a request brings in all of its keys or none, and no secret is told', LIMIT
     assert.match(detail, reason);
     for (const secret of [bad, first!]) assert.ok(!text.includes(secret.slice(0, 12)));
   }
-  const cut = await fetch(`${setup.server.url}/v1/imports`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${setup.token}` },
+  const cut = await setup.server.ask('POST', '/v1/imports', {
+    token: setup.token,
     body: `{"pool":"pet","secretKeys":["${first}`,
   });
   assert.equal(cut.status, 400);
-  assert.ok(!(await cut.text()).includes(first!.slice(0, 12)));
+  assert.ok(!cut.text.includes(first!.slice(0, 12)));
   for (const [secretKeys, pool, status, code] of [
     [[], 'pet', 400, 'BODY_INVALID'],
     [Array(1001).fill(first), 'pet', 400, 'BODY_INVALID'],
@@ -118,7 +108,9 @@ test('a request brings in all of its keys or none, and no secret is told', LIMIT
     const reply = await setup.import(secretKeys, pool);
     assert.deepEqual([reply.status, JSON.parse(reply.text).code], [status, code]);
   }
-  assert.equal((await setup.import([first!], 'pet', '')).status, 401, 'takes the scope admin');
+  const body = { pool: 'pet', secretKeys: [first!] };
+  const open = await setup.server.ask('POST', '/v1/imports', { body });
+  assert.equal(open.status, 401, 'takes the scope admin');
   assert.equal((await setup.server.pool()).imported, 0);
 
   const report = await setup.import([first!, ...others, first!]);

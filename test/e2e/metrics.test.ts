@@ -7,8 +7,7 @@ const THREADS = 2;
 
 /** On a connection of its own, which either thread may take. */
 async function scrape(server: Server): Promise<Map<string, number>> {
-  const headers = { connection: 'close' };
-  const text = await (await fetch(new URL('/metrics', server.url), { headers })).text();
+  const { text } = await server.ask('GET', '/metrics');
   const lines = text.matchAll(/^(vanitypool_\S+) (\S+)$/gm);
   return new Map([...lines].map(([, name, value]) => [name!, Number(value)]));
 }
@@ -19,11 +18,7 @@ test('whichever thread answers knows what all of them did', LIMIT, async () => {
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 200);
   await Promise.all(Array.from({ length: 60 }, () => server.dispense()));
-  const again = () =>
-    fetch(new URL('/v1/pools/pet/dispense', server.url), {
-      method: 'POST',
-      headers: { 'idempotency-key': 'one', connection: 'close' },
-    });
+  const again = () => server.ask('POST', '/v1/pools/pet/dispense', { key: 'one' });
   for (let times = 0; times < 3; times++) assert.equal((await again()).status, 200);
   await assert.rejects(server.dispense(1, 'none'), /POOL_NOT_FOUND/);
   for (let scrapes = 0; scrapes < 10; scrapes++) {

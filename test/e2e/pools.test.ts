@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Outcome, vanitypool } from '../support/cli.ts';
 import {
+  type Answer,
   assertIdentity,
   EASY_POOL,
   type Handed,
@@ -43,21 +44,10 @@ class Setup implements AsyncDisposable {
     return vanitypool(args, { cwd: this.workspace.path, env: this.environment });
   }
 
-  /** On a connection of its own, with the right to do everything. */
-  async ask(method: string, path: string, body?: object) {
+  /** With the right to do everything. */
+  ask(method: string, path: string, body?: object): Promise<Answer> {
     const token = readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
-    const reply = await fetch(`${this.server.url}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        connection: 'close',
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    });
-    const { status, headers } = reply;
-    // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
-    return { status, headers, body: (await reply.json()) as any };
+    return this.server.ask(method, path, { token, body });
   }
 
   /** Of many connections at once, so of all threads. */
@@ -135,8 +125,8 @@ test(
       pools.map(({ name }) => name),
       ['pet', 'new-0', 'new-1', 'new-2', 'new-3', 'new-4'],
     );
-    const metrics = await (await fetch(`${setup.server.url}/metrics`)).text();
-    assert.match(metrics, /^vanitypool_target\{pool="new-4"\} 2000$/m);
+    const metrics = await setup.server.ask('GET', '/metrics');
+    assert.match(metrics.text, /^vanitypool_target\{pool="new-4"\} 2000$/m);
   },
 );
 
@@ -227,9 +217,9 @@ test(
     await load.stop();
     const { dispensed } = await setup.server.pool();
     assert.equal(dispensed, load.handed.length);
-    const ready = await fetch(`${setup.server.url}/readyz`);
+    const ready = await setup.server.ask('GET', '/readyz');
     assert.equal(ready.status, 503);
-    assert.match(await ready.text(), /POOL_PAUSED: pet/);
+    assert.match(ready.text, /POOL_PAUSED: pet/);
     await setup.server.kill('SIGKILL');
     await setup.serve();
     assert.deepEqual(await setup.askAll('POST', '/v1/pools/pet/dispense'), ['503 POOL_PAUSED']);

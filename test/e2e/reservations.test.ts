@@ -31,18 +31,8 @@ class Setup implements AsyncDisposable {
   }
 
   async ask(method: string, path: string, body?: object, key?: string) {
-    const reply = await fetch(`${this.server.url}${path}`, {
-      method,
-      headers: {
-        connection: 'close',
-        ...(key !== undefined && { 'idempotency-key': key }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    });
-    const text = await reply.text();
-    // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
-    return { status: reply.status, body: (text === '' ? undefined : JSON.parse(text)) as any };
+    const answer = await this.server.ask(method, path, { body, key });
+    return { status: answer.status, body: answer.body };
   }
 
   async reserve(ttlSeconds = 600, key?: string) {
@@ -230,9 +220,8 @@ test('each signature is in the audit, also when the secret is destroyed', LIMIT,
   };
   await assertTold();
   const token = readOwnToken(setup.workspace.data);
-  const headers = { authorization: `Bearer ${token}` };
-  const told = await fetch(`${setup.server.url}/v1/addresses/${address}`, { headers });
-  assert.deepEqual(await told.json(), JSON.parse(await audit('--address', address, '--json')));
+  const told = await setup.server.ask('GET', `/v1/addresses/${address}`, { token });
+  assert.deepEqual(told.body, JSON.parse(await audit('--address', address, '--json')));
   assert.equal(await setup.server.kill('SIGTERM'), 0);
   await assertTold();
 });

@@ -123,9 +123,8 @@ test(
     rmSync(workspace.data, { recursive: true });
     assert.equal((await server.dispense(5)).length, 5);
     for (;;) {
-      const reply = await fetch(`${server.url}/readyz`);
-      const { reasons = [] } = (await reply.json()) as { reasons?: string[] };
-      if (reasons.includes('STORE_UNAVAILABLE')) break;
+      const { body } = await server.ask('GET', '/readyz');
+      if (body.reasons?.includes('STORE_UNAVAILABLE')) break;
     }
     assert.match(server.output, /removed or replaced under the running server/);
   },
@@ -212,11 +211,11 @@ test('an empty pool answers at once and says when to come back', LIMIT, async ()
   await using workspace = new Workspace();
   workspace.configure([{ name: 'pet', suffix: 'ZZZZZZZZ' }]);
   const server = await workspace.serve();
-  const reply = await fetch(`${server.url}/v1/pools/pet/dispense`, { method: 'POST' });
+  const reply = await server.ask('POST', '/v1/pools/pet/dispense');
   assert.equal(reply.status, 503);
   const seconds = Number(reply.headers.get('retry-after'));
   assert.ok(seconds >= 1 && seconds <= 3600, String(seconds));
-  assert.equal(((await reply.json()) as { code: string }).code, 'POOL_EMPTY');
+  assert.equal(reply.body.code, 'POOL_EMPTY');
 });
 
 test(
@@ -228,7 +227,7 @@ test(
     const server = await workspace.serve('--log-level', 'debug');
     await server.until(({ ready }) => ready >= 256);
     const handed = await server.dispense(200);
-    await fetch(`${server.url}/v1/pools/pet/dispense`, { method: 'POST', body: '{' });
+    await server.ask('POST', '/v1/pools/pet/dispense', { body: '{' });
     await server.kill('SIGTERM');
     const files = readdirSync(workspace.data, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Outcome, vanitypool } from '../support/cli.ts';
-import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
+import { type Answer, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 90_000 };
 
@@ -36,20 +36,8 @@ class Setup implements AsyncDisposable {
     return stdout.trim();
   }
 
-  async ask(method: string, path: string, token?: string, body?: object) {
-    const reply = await fetch(`${this.server.url}${path}`, {
-      method,
-      headers: {
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-        // Another connection each, so that both threads are asked.
-        connection: 'close',
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    });
-    const { status, headers } = reply;
-    // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
-    return { status, headers, body: (await reply.json()) as any };
+  ask(method: string, path: string, token?: string, body?: object): Promise<Answer> {
+    return this.server.ask(method, path, { token, body });
   }
 
   /** While no token is asked for. */
@@ -133,12 +121,9 @@ test(
     await using setup = new Setup();
     await setup.serve();
     const ask = async (key: string) => {
-      const reply = await fetch(`${setup.server.url}/v1/pools/pet/dispense`, {
-        method: 'POST',
-        headers: { 'idempotency-key': key, connection: 'close' },
-      });
-      assert.equal(reply.status, 200);
-      return await reply.text();
+      const { status, text } = await setup.server.ask('POST', '/v1/pools/pet/dispense', { key });
+      assert.equal(status, 200);
+      return text;
     };
     await setup.untilGround(50);
     const keys = Array.from({ length: 10 }, (_, index) => `order ${index}`);
@@ -149,11 +134,8 @@ test(
     await setup.server.kill('SIGKILL');
     await setup.serve();
     assert.deepEqual(await Promise.all(keys.map(ask)), first);
-    const reply = await fetch(`${setup.server.url}/v1/pools/pet/dispense`, {
-      method: 'POST',
-      headers: { 'idempotency-key': keys[0]!, 'content-type': 'application/json' },
-      body: '{"count":2}',
-    });
+    const other = { key: keys[0], body: { count: 2 } };
+    const reply = await setup.server.ask('POST', '/v1/pools/pet/dispense', other);
     assert.equal(reply.status, 422);
   },
 );

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { vanitypool } from '../support/cli.ts';
-import { EASY_POOL, type Handed, Workspace } from '../support/server.ts';
+import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
 
@@ -40,19 +40,19 @@ test('status and dispense use the store when no server runs', LIMIT, async () =>
 test('totals go on from run to run', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
-  const attemptsOf = async (url: string): Promise<number> => {
-    const text = await (await fetch(`${url}/metrics`)).text();
+  const attemptsOf = async (server: Server): Promise<number> => {
+    const { text } = await server.ask('GET', '/metrics');
     return Number(/^vanitypool_attempts_total (\d+)$/m.exec(text)![1]);
   };
   const first = await workspace.serve();
   const full = await first.until(({ grinding, available, leased }) => {
     return !grinding.active && available + leased >= 1000;
   });
-  const attempts = await attemptsOf(first.url);
+  const attempts = await attemptsOf(first);
   assert.ok(attempts >= full.ground, 'every hit was an attempt');
   await first.kill('SIGTERM');
   const second = await workspace.serve();
-  assert.ok((await attemptsOf(second.url)) >= attempts);
+  assert.ok((await attemptsOf(second)) >= attempts);
 });
 
 test('status says why addresses are burned, with a server and without one', LIMIT, async () => {
