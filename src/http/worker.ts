@@ -152,13 +152,19 @@ async function run(data: HttpWorkerData): Promise<void> {
       for (const served of connection.pools) add(served);
       access.setOwn(ownToken);
       access.setTokens(connection.tokens);
+      const sayHeard = (notice: number): void => {
+        // However many requests wait for the store. One that is gone waits for no answer.
+        opened?.call('heard', notice).catch(() => undefined);
+      };
       const notices: StoreNotices = {
-        tokens: (list) => access.setTokens(list),
+        tokens({ notice, list }) {
+          access.setTokens(list);
+          sayHeard(notice);
+        },
         pools({ notice, added, removed }) {
           if (added !== undefined) add(added);
           if (removed !== undefined) forget(removed);
-          // However many requests wait for the store. One that is gone waits for no answer.
-          opened?.call('heard', notice).catch(() => undefined);
+          sayHeard(notice);
         },
       };
       opened = new Caller(port, 'STORE_UNAVAILABLE', notices, ORDER_TIMEOUT_MS);

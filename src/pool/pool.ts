@@ -187,11 +187,18 @@ export interface ImportOrder {
 export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready'>>;
 
 /** What the store thread tells an HTTP thread by itself. */
-export type StoreNotices = { tokens(list: TokenList): void; pools(change: PoolNotice): void };
+export type StoreNotices = { tokens(change: TokenNotice): void; pools(change: PoolNotice): void };
 
 /** Of a change that the store thread waits for every HTTP thread to act on, and to say `heard`. */
-export interface PoolNotice {
+interface Notice {
   readonly notice: number;
+}
+
+export interface TokenNotice extends Notice {
+  readonly list: TokenList;
+}
+
+export interface PoolNotice extends Notice {
   readonly added?: ServedPool;
   /** The name of a pool that is gone. */
   readonly removed?: string;

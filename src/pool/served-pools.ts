@@ -17,7 +17,6 @@ import type { MessagePort } from 'node:worker_threads';
 import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import { notify } from '../port.ts';
 import type { HandOut, PoolIdentity, PoolSettings, Store, StoredPool } from '../store/store.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
 import { JournalWriter } from './journal.ts';
@@ -27,12 +26,12 @@ import {
   type PoolNotice,
   type ServedPool,
   type SharedPool,
-  type StoreNotices,
   settingsBoard,
   sharePool,
 } from './pool.ts';
 import type { FollowedJournal, PoolJournals } from './pool-journals.ts';
 import { type Exclusively, inTurn, type Refiller } from './refill.ts';
+import type { ThreadNotices } from './thread-notices.ts';
 
 /** What hands out of pools in this thread. */
 interface Part {
@@ -107,26 +106,22 @@ export class ServedPools {
     else writer.write(handOut);
   }
 
-  /** For one more HTTP thread; `heard` takes its word that it acted on a notice. */
-  connect(port: MessagePort): {
-    pools: Promise<ServedPool[]>;
-    heard: (notice: number) => void;
-  } {
-    const thread = new HttpThread(port);
+  /** For one more HTTP thread. Error: JOURNAL_UNAVAILABLE. */
+  connect(port: MessagePort, notices: ThreadNotices): Promise<ServedPool[]> {
+    const thread = new HttpThread(notices);
     const pools = this.#oneAtATime(async () => {
       const served: ServedPool[] = [];
       for (const entry of this.#entries.values()) served.push(await this.#give(thread, entry));
-      if (!thread.isGone) this.#threads.add(thread);
+      if (!notices.isGone) this.#threads.add(thread);
       return served;
     });
     // The thread has ended, or closes its journals in the same breath.
     port.once('close', () => {
       this.#threads.delete(thread);
-      thread.leave();
       const dropped = this.#oneAtATime(async () => [...thread.journals.values()]);
       void dropped.then((journals) => this.#options.journals.drop(journals));
     });
-    return { pools, heard: (notice) => thread.heard(notice) };
+    return pools;
   }
 
   create(config: PoolConfig): Promise<void> {
@@ -251,7 +246,9 @@ export class ServedPools {
   }
 
   async #tell(say: (thread: HttpThread) => Omit<PoolNotice, 'notice'>): Promise<void> {
-    await Promise.all([...this.#threads].map((thread) => thread.tell(say(thread))));
+    await Promise.all(
+      [...this.#threads].map((thread) => thread.notices.tell('pools', say(thread))),
+    );
   }
 
   #entryOf(name: string): Entry {
@@ -265,34 +262,10 @@ export class ServedPools {
 class HttpThread {
   /** By pool. */
   readonly journals = new Map<string, FollowedJournal>();
-  isGone = false;
-  readonly #port: MessagePort;
-  readonly #unheard = new Map<number, () => void>();
-  #notices = 0;
+  readonly notices: ThreadNotices;
 
-  constructor(port: MessagePort) {
-    this.#port = port;
-  }
-
-  /** Resolves when the thread has acted on it, or is gone. */
-  tell(change: Omit<PoolNotice, 'notice'>): Promise<void> {
-    if (this.isGone) return Promise.resolve();
-    const notice = ++this.#notices;
-    return new Promise((resolve) => {
-      this.#unheard.set(notice, resolve);
-      notify<StoreNotices, 'pools'>(this.#port, 'pools', { notice, ...change });
-    });
-  }
-
-  heard(notice: number): void {
-    this.#unheard.get(notice)?.();
-    this.#unheard.delete(notice);
-  }
-
-  leave(): void {
-    this.isGone = true;
-    for (const resolve of this.#unheard.values()) resolve();
-    this.#unheard.clear();
+  constructor(notices: ThreadNotices) {
+    this.notices = notices;
   }
 
   /** Its journal of a pool, which it writes no more. */

@@ -1,27 +1,29 @@
 /**
- * The tokens of a running server: every HTTP thread is told of a change before the call that made
- * it is answered, so that a revoked token is refused at once. Runs in the store thread.
+ * The tokens of a running server: every HTTP thread acts on a change before the call that made it is
+ * answered, so that no request that is begun after the answer is served by a revoked token. Runs in
+ * the store thread; one change at a time, and no turn waits for a thread.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { notify } from '../port.ts';
 import type { NewToken, StoredToken, TokenStore } from '../store/store.ts';
-import type { StoreNotices, TokenList } from './pool.ts';
-import type { Exclusively } from './refill.ts';
+import type { TokenList } from './pool.ts';
+import { type Exclusively, inTurn } from './refill.ts';
+import type { ThreadNotices } from './thread-notices.ts';
 
 export class ServedTokens {
   readonly #store: TokenStore;
   readonly #exclusively: Exclusively;
-  readonly #ports = new Set<MessagePort>();
+  readonly #threads = new Set<ThreadNotices>();
+  readonly #oneAtATime = inTurn();
 
   constructor(store: TokenStore, exclusively: Exclusively) {
     this.#store = store;
     this.#exclusively = exclusively;
   }
 
-  /** As they are now; every change is told on the port. */
-  async follow(port: MessagePort): Promise<TokenList> {
-    this.#ports.add(port);
-    port.on('close', () => this.#ports.delete(port));
+  /** For one more HTTP thread: as they are now; it is told of every change. */
+  async connect(port: MessagePort, notices: ThreadNotices): Promise<TokenList> {
+    this.#threads.add(notices);
+    port.once('close', () => this.#threads.delete(notices));
     return listOf(await this.all());
   }
 
@@ -44,10 +46,12 @@ export class ServedTokens {
   }
 
   #change(work: () => Promise<StoredToken>): Promise<StoredToken> {
-    return this.#exclusively(async () => {
-      const changed = await work();
-      const list = listOf(await this.#store.all());
-      for (const port of this.#ports) notify<StoreNotices, 'tokens'>(port, 'tokens', list);
+    return this.#oneAtATime(async () => {
+      const { changed, tokens } = await this.#exclusively(async () => {
+        return { changed: await work(), tokens: await this.#store.all() };
+      });
+      const list = listOf(tokens);
+      await Promise.all([...this.#threads].map((thread) => thread.tell('tokens', { list })));
       return changed;
     });
   }

@@ -20,6 +20,7 @@ import { ServedPools } from '../pool/served-pools.ts';
 import { ServedReservations } from '../pool/served-reservations.ts';
 import { ServedTokens } from '../pool/served-tokens.ts';
 import { Tallies } from '../pool/tallies.ts';
+import { ThreadNotices } from '../pool/thread-notices.ts';
 import { answer, notify } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
 import { ServedReader } from './served-reader.ts';
@@ -80,7 +81,8 @@ if (parentPort !== null) {
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
       const { refiller, dispenser, reservations, pools, tokens, reader } = opened();
-      const thread = pools.connect(port);
+      const notices = new ThreadNotices(port);
+      const given = pools.connect(port, notices);
       const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
         dispense: (order) => dispenser.dispense(order).catch(refuse),
@@ -93,7 +95,7 @@ if (parentPort !== null) {
         changePool: ({ pool, change }) => pools.change(pool, change).catch(refuse),
         pausePool: ({ pool, isPaused }) => pools.pause(pool, isPaused).catch(refuse),
         removePool: (pool) => pools.remove(pool).catch(refuse),
-        heard: thread.heard,
+        heard: (notice) => notices.heard(notice),
         tokens: () => tokens.all().catch(refuse),
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
@@ -102,7 +104,7 @@ if (parentPort !== null) {
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
       };
       answer(port, threadCalls, die);
-      return { pools: await thread.pools, tokens: await tokens.follow(port) };
+      return { pools: await given, tokens: await tokens.connect(port, notices) };
     },
     stop: async (counters) => served?.stop(counters),
   };

@@ -9,7 +9,13 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventReader } from '../support/event-reader.ts';
 import { randomOf } from '../support/sequence.ts';
-import { assertIdentity, EASY_POOL, type PoolFigures, Workspace } from '../support/server.ts';
+import {
+  assertIdentity,
+  DILIGENT,
+  EASY_POOL,
+  type PoolFigures,
+  Workspace,
+} from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 import { CutOff, type Held, spread, Traffic, together } from '../support/traffic.ts';
 
@@ -360,8 +366,7 @@ async function everythingAtOnce(t: TestContext): Promise<void> {
       { name: 'vault', suffix: 'x', target: 1000, handout: 'sign-only', sign_limit: SIGN_LIMIT },
     ],
     ...['[http]', `threads = ${THREADS}`],
-    // An idle grinder finds nothing where other programs take all processors.
-    ...['[grinder]', 'priority = "normal"'],
+    ...DILIGENT,
   );
   const scene = new Scene(workspace);
   const { traffic } = scene;

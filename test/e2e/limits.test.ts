@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultyDisk } from '../support/faulty-disk.ts';
-import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
+import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 110_000 };
 const POST = 'POST /v1/pools/pet/dispense HTTP/1.1\r\nhost: localhost\r\n';
@@ -145,7 +145,7 @@ test(
     using disk = new FaultyDisk(workspace.path, workspace.data);
     workspace.environment = disk.environment;
     // More than the requests below take, however slowly the refusal comes.
-    workspace.configure([{ ...EASY_POOL, target: 1_000_000, ready: 4000 }]);
+    workspace.configure([{ ...EASY_POOL, target: 1_000_000, ready: 4000 }], ...DILIGENT);
     const server = await workspace.serve();
     await server.until(({ ready }) => ready >= 3000);
     disk.hold();

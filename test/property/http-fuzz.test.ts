@@ -22,6 +22,7 @@ import { fillPool, testApp } from '../support/http-app.ts';
 import { exchangeBytes, repliesIn } from '../support/raw-connection.ts';
 import {
   assertIdentity,
+  DILIGENT,
   EASY_POOL,
   type PoolFigures,
   type Server,
@@ -58,7 +59,7 @@ before(async () => {
   const signed = { ...EASY_POOL, name: 'signed', handout: 'sign-only', target: 100 };
   workspace.configure(
     [{ ...EASY_POOL, target: 20_000, accepts_imports: true }, signed],
-    ['[http]', 'rate_limit = 0'].join('\n'),
+    ...['[http]', 'rate_limit = 0', ...DILIGENT],
   );
   server = await workspace.serve();
   port = Number(new URL(server.url).port);

@@ -24,6 +24,7 @@ import {
 import { PoolJournals } from '../../src/pool/pool-journals.ts';
 import { inTurn, Refiller } from '../../src/pool/refill.ts';
 import { ServedPools } from '../../src/pool/served-pools.ts';
+import { ThreadNotices } from '../../src/pool/thread-notices.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { AuditReader } from '../../src/store/sqlite-audit.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -53,8 +54,9 @@ class Thread {
 
   static async connect(pools: ServedPools): Promise<Thread> {
     const { port1, port2 } = new MessageChannel();
-    const connection = pools.connect(port1);
-    return new Thread(port2, connection.heard, await connection.pools);
+    const notices = new ThreadNotices(port1);
+    const given = await pools.connect(port1, notices);
+    return new Thread(port2, (notice) => notices.heard(notice), given);
   }
 
   constructor(port: MessagePort, heard: (notice: number) => void, given: readonly ServedPool[]) {
