@@ -150,11 +150,16 @@ static void check_faults(const grind_level *level) {
   grind_search *search = open_search(level, &ONE_CHARACTER);
   static grind_hit hits[64];
   grind_result result;
-  CHECK(grind_slice(search, 0, hits, 64, &result) == GRIND_OK);
-  CHECK(result.attempts > 0 && result.faults > 0 && result.hits == 0);
+  /* A slice may try too few to find any. */
+  do {
+    CHECK(grind_slice(search, 0, hits, 64, &result) == GRIND_OK);
+    CHECK(result.attempts > 0 && result.hits == 0);
+  } while (result.faults == 0);
   memcpy(entries, kept, bytes);
-  CHECK(grind_slice(search, 0, hits, 64, &result) == GRIND_OK);
-  CHECK(result.faults == 0 && result.hits > 0);
+  do {
+    CHECK(grind_slice(search, 0, hits, 64, &result) == GRIND_OK);
+    CHECK(result.attempts > 0 && result.faults == 0);
+  } while (result.hits == 0);
   grind_close(search);
   free(kept);
 }

@@ -52,7 +52,7 @@ export interface Held {
 interface Keyed {
   readonly path: string;
   readonly token: string;
-  readonly body: object;
+  readonly body: { readonly count?: number };
   reply: string | undefined;
 }
 
@@ -69,7 +69,10 @@ export class Traffic {
   admin = '';
   /** Addresses that were handed out or held, by pool. */
   readonly taken = new Map<string, Set<string>>();
-  /** By pool: addresses that were asked for without a key in requests that got none. */
+  /**
+   * By pool: addresses that were asked for in requests that the kill cut off. With a key they come when
+   * it is asked for again, unless their thread died after taking them and before it wrote for whom.
+   */
   readonly unheard = new Map<string, number>();
   readonly #workspace: Workspace;
   readonly #all = new Set<string>();
@@ -126,26 +129,27 @@ export class Traffic {
 
   /** Without a key. */
   async dispense(pool: string, count: number, token: string): Promise<Answer> {
-    const lose = (more: number) => this.unheard.set(pool, (this.unheard.get(pool) ?? 0) + more);
-    lose(count);
-    const answer = await this.ask('POST', `/v1/pools/${pool}/dispense`, { token, body: { count } });
-    lose(-count);
+    const path = `/v1/pools/${pool}/dispense`;
+    const answer = await this.#askFor(count, pool, path, { token, body: { count } });
     if (answer.status === 200) this.#take(pool, answer);
     return answer;
   }
 
   /** A dispense or a reservation; asked again, with the key alone, it is the same. */
-  async askKeyed(key: string, path = '', token = '', body: object = {}): Promise<Answer> {
+  async askKeyed(
+    key: string,
+    path = '',
+    token = '',
+    body: { count?: number; ttlSeconds?: number } = {},
+  ): Promise<Answer> {
     const keyed = this.#keyed.get(key) ?? { path, token, body, reply: undefined };
     this.#keyed.set(key, keyed);
-    const answer = await this.ask('POST', keyed.path, {
-      token: keyed.token,
-      key,
-      body: keyed.body,
-    });
+    const pool = keyed.path.split('/')[3]!;
+    const asking = { token: keyed.token, key, body: keyed.body };
+    const answer = await this.#askFor(keyed.body.count ?? 1, pool, keyed.path, asking);
     if (answer.status >= 300) return answer;
     assert.equal(answer.text, keyed.reply ?? answer.text, `key ${key}: another reply`);
-    if (keyed.reply === undefined) this.#take(keyed.path.split('/')[3]!, answer);
+    if (keyed.reply === undefined) this.#take(pool, answer);
     keyed.reply = answer.text;
     return answer;
   }
@@ -197,6 +201,14 @@ export class Traffic {
     await spread([...this.#keyed.keys()], (key) => this.askKeyed(key));
     const signings = [...this.#signings.values()];
     await spread(signings, ({ address, memo, token }) => this.sign(address, memo, token));
+  }
+
+  async #askFor(count: number, pool: string, path: string, asking: Asking): Promise<Answer> {
+    const lose = (more: number) => this.unheard.set(pool, (this.unheard.get(pool) ?? 0) + more);
+    lose(count);
+    const answer = await this.ask('POST', path, asking);
+    lose(-count);
+    return answer;
   }
 
   #take(pool: string, { body }: Answer): void {
