@@ -70,10 +70,13 @@ export class Traffic {
   /** Addresses that were handed out or held, by pool. */
   readonly taken = new Map<string, Set<string>>();
   /**
-   * By pool: addresses that were asked for in requests that the kill cut off. With a key they come when
-   * it is asked for again, unless their thread died after taking them and before it wrote for whom.
+   * By pool: addresses that may have left in requests that the kill cut off. With a key they come when
+   * it is asked for again, but for those of one request at most: the store thread takes for one after
+   * the other, and may have died before it wrote for whom.
    */
   readonly unheard = new Map<string, number>();
+  /** By pool: addresses of the largest request with a key that was cut off. */
+  readonly #largest = new Map<string, number>();
   readonly #workspace: Workspace;
   readonly #all = new Set<string>();
   readonly #keyed = new Map<string, Keyed>();
@@ -130,7 +133,9 @@ export class Traffic {
   /** Without a key. */
   async dispense(pool: string, count: number, token: string): Promise<Answer> {
     const path = `/v1/pools/${pool}/dispense`;
-    const answer = await this.#askFor(count, pool, path, { token, body: { count } });
+    this.#lose(pool, count);
+    const answer = await this.ask('POST', path, { token, body: { count } });
+    this.#lose(pool, -count);
     if (answer.status === 200) this.#take(pool, answer);
     return answer;
   }
@@ -146,7 +151,10 @@ export class Traffic {
     this.#keyed.set(key, keyed);
     const pool = keyed.path.split('/')[3]!;
     const asking = { token: keyed.token, key, body: keyed.body };
-    const answer = await this.#askFor(keyed.body.count ?? 1, pool, keyed.path, asking);
+    const answer = await this.ask('POST', keyed.path, asking).catch((error: Error) => {
+      if (error instanceof CutOff) this.#cutOff(pool, keyed.body.count ?? 1);
+      throw error;
+    });
     if (answer.status >= 300) return answer;
     assert.equal(answer.text, keyed.reply ?? answer.text, `key ${key}: another reply`);
     if (keyed.reply === undefined) this.#take(pool, answer);
@@ -196,6 +204,15 @@ export class Traffic {
     return signature;
   }
 
+  /** So many addresses left the pool: those of the replies, and no more than the kill can explain. */
+  assertHeard(pool: string, left: number): void {
+    const unheard = left - this.taken.get(pool)!.size;
+    assert.ok(
+      unheard >= 0 && unheard <= (this.unheard.get(pool) ?? 0),
+      `${pool}: ${unheard} unheard`,
+    );
+  }
+
   /** After another start: every key and every message once more, answered before or not. */
   async askAgain(): Promise<void> {
     await spread([...this.#keyed.keys()], (key) => this.askKeyed(key));
@@ -203,12 +220,15 @@ export class Traffic {
     await spread(signings, ({ address, memo, token }) => this.sign(address, memo, token));
   }
 
-  async #askFor(count: number, pool: string, path: string, asking: Asking): Promise<Answer> {
-    const lose = (more: number) => this.unheard.set(pool, (this.unheard.get(pool) ?? 0) + more);
-    lose(count);
-    const answer = await this.ask('POST', path, asking);
-    lose(-count);
-    return answer;
+  #lose(pool: string, more: number): void {
+    this.unheard.set(pool, (this.unheard.get(pool) ?? 0) + more);
+  }
+
+  /** A request with a key: the largest of them counts, once. */
+  #cutOff(pool: string, count: number): void {
+    const before = this.#largest.get(pool) ?? 0;
+    this.#largest.set(pool, Math.max(before, count));
+    this.#lose(pool, Math.max(0, count - before));
   }
 
   #take(pool: string, { body }: Answer): void {
