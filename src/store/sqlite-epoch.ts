@@ -6,6 +6,7 @@ import type { Durability } from '../config.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { Segments } from './segments.ts';
 import { endOf, type HandOutBook } from './sqlite-hand-outs.ts';
+import { placeName } from './sqlite-place.ts';
 import {
   type MetaRow,
   metaOf,
@@ -17,6 +18,7 @@ import type { HandOut, Recover, Recovered } from './store.ts';
 
 export interface Epoch {
   readonly storeId: string;
+  readonly place: string;
   readonly number: number;
   readonly recovered: Readonly<Record<string, Recovered>>;
 }
@@ -45,13 +47,18 @@ export function startEpoch(
   statements.startEpoch.run(key.publicKey, durability);
   statements.startPositions.run();
   statements.removeJournals.run();
-  return { storeId: meta.store_id, number: meta.epoch + 1, recovered };
+  return {
+    storeId: meta.store_id,
+    place: placeName(meta.place!),
+    number: meta.epoch + 1,
+    recovered,
+  };
 }
 
 /** What the journals of the pool say that the store has not; undefined if one is not trusted. */
 function unrecorded(
   statements: Statements,
-  { store_id: storeId, epoch, durability }: MetaRow,
+  { store_id: storeId, place, epoch, durability }: MetaRow,
   { id }: PoolRow,
   recover: Recover | undefined,
 ): readonly HandOut[] | undefined {
@@ -60,7 +67,13 @@ function unrecorded(
   if (recover === undefined) return undefined;
   const handOuts: HandOut[] = [];
   for (const { number, recorded } of statements.journals.all(id)) {
-    const last = { storeId, epoch, number: Number(number), recorded: Number(recorded) };
+    const last = {
+      storeId,
+      place: placeName(place!),
+      epoch,
+      number: Number(number),
+      recorded: Number(recorded),
+    };
     const found = recover(last);
     if (found === undefined) return undefined;
     handOuts.push(...found);

@@ -7,6 +7,7 @@
  * many systems number theirs anew at each start. What cannot be told: a clone of the whole volume
  * or machine.
  */
+import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
@@ -138,6 +139,11 @@ export function skipAhead(
 /** This file is from now on the place of the store in it. */
 export function takePlace(db: DatabaseSync, storeFile: string): void {
   prepareStatements(db).setPlace.run(placeOf(storeFile));
+}
+
+/** A name for the recorded place of a store: what belongs to it elsewhere lies under that. */
+export function placeName(recorded: string): string {
+  return createHash('sha256').update(recorded).digest('hex').slice(0, 16);
 }
 
 function placeOf(file: string): string {

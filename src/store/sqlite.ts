@@ -113,6 +113,7 @@ interface Opened {
 
 class SqliteStore implements Store {
   readonly id: string;
+  readonly place: string;
   readonly epoch: number;
   readonly recovered: Readonly<Record<string, Recovered>>;
   readonly tokens: TokenStore;
@@ -134,6 +135,7 @@ class SqliteStore implements Store {
   constructor(opened: Opened, resources: DisposableStack) {
     const { db, storeFile, statements, segments, handOuts, key, epoch } = opened;
     this.id = epoch.storeId;
+    this.place = epoch.place;
     this.epoch = epoch.number;
     this.recovered = epoch.recovered;
     this.#db = db;

@@ -191,6 +191,8 @@ export interface EarlierHandOut {
 /** A dispense journal of an epoch that has ended, cleanly or not. */
 export interface LastJournal {
   readonly storeId: string;
+  /** Of the store, as `Store.place`. */
+  readonly place: string;
   readonly epoch: number;
   /** Of the journal in its epoch, from 1. */
   readonly number: number;
@@ -314,6 +316,8 @@ export type Counters = Readonly<Record<string, number>>;
 export interface Store extends AsyncDisposable {
   /** Made with the store, 32 hex digits. */
   readonly id: string;
+  /** Names the database file that this store is, 16 hex digits: no copy of it has the same. */
+  readonly place: string;
   /** Grows by one with every opening for service. */
   readonly epoch: number;
   /**
