@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
+import { flag, oneOf, only, type Rule, text, whole } from './config-rules.ts';
 import { readCpuLimits, serverThreads } from './cores.ts';
 import { VanityError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
@@ -64,6 +65,8 @@ export interface Config {
     readonly sealingKey: string;
     /** 'committed': a reply waits until the disk knows of it. */
     readonly durability: Durability;
+    /** 'unguarded': served also where the file system cannot tell a copy from its original. */
+    readonly copies: 'guarded' | 'unguarded';
     readonly retentionHours: number;
   };
   readonly auth: {
@@ -82,51 +85,11 @@ export interface Config {
 /** Values by key as in the file: `{ 'http.port': 5057 }`. Flags come in this form too. */
 export type Settings = Readonly<Record<string, unknown>>;
 
-interface Rule {
-  readonly fallback: unknown;
-  /** What is allowed, for people. */
-  readonly allowed: string;
-  /** Somebody may have put a secret here: it is not repeated. */
-  readonly isSecret?: boolean;
-  /** The value if it is allowed, else undefined. */
-  read(value: unknown): unknown;
-}
-
 /** Of one server: each takes memory for its ready queue and its journals. */
 export const POOLS_MAX = 256;
 
 const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
-
-const whole = (fallback: number, min: number, max: number): Rule => ({
-  fallback,
-  allowed: `a whole number from ${min} to ${max}`,
-  read: (value) =>
-    typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
-      ? value
-      : undefined,
-});
-const flag = (fallback: boolean): Rule => ({
-  fallback,
-  allowed: 'true or false',
-  read: (value) => (typeof value === 'boolean' ? value : undefined),
-});
-const text = (fallback: string, allowed: string, pattern = /^/): Rule => ({
-  fallback,
-  allowed,
-  read: (value) => (typeof value === 'string' && pattern.test(value) ? value : undefined),
-});
-const oneOf = (fallback: unknown, ...values: unknown[]): Rule => ({
-  fallback,
-  allowed: values.map((value) => JSON.stringify(value)).join(' or '),
-  read: (value) => (values.includes(value) ? value : undefined),
-});
-/** A key of the contract of which this version serves one value alone. */
-const only = (value: unknown): Rule => ({
-  ...oneOf(value, value),
-  allowed:
-    value === undefined ? 'no value in this version' : `${JSON.stringify(value)} in this version`,
-});
 
 /** The words are those of the library that looks at them. */
 const NETWORK = /^(loopback|linklocal|uniquelocal)$/;
@@ -168,6 +131,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.drain_seconds': whole(20, 0, 3600),
   'store.url': text('file:./data', '"file:DIRECTORY" in this version', /^file:.+/),
   'store.durability': oneOf('leased', 'leased', 'committed'),
+  'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
   'store.sealing_key': {
     ...text('', '"file:PATH" or "env:NAME"', /^(file:.+|env:[A-Za-z_]\w*)$/),
     isSecret: true,
@@ -243,6 +207,7 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
         ? sealingKey
         : `file:${resolve(cwd, sealingKey.slice(5) || `${directory}/sealing.key`)}`,
       durability: value['store.durability'],
+      copies: value['store.copies'],
       retentionHours: value['store.retention_hours'],
     },
     auth: { required: value['auth.required'] },

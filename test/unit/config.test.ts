@@ -47,6 +47,7 @@ test('with nothing at all there is one pool and every default', () => {
       directory: join(cwd, 'data'),
       sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
       durability: 'leased',
+      copies: 'guarded',
       retentionHours: 24,
     },
     auth: { required: 'auto' },
@@ -209,6 +210,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['http.drain_seconds', 'a whole number from 0 to 3600', -1, 3601],
   ['store.url', '"file:DIRECTORY" in this version', 'postgres://host/db', 'file:', './data', 1],
   ['store.durability', '"leased" or "committed"', 'none', true],
+  ['store.copies', '"guarded" or "unguarded"', 'none', false],
   [
     'store.sealing_key',
     '"file:PATH" or "env:NAME"',
