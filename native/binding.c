@@ -1,5 +1,5 @@
-/* Node-API glue: check, call, return. The only caller is src/grinder/kernel.ts, which checks what
- * people pass; here only what could make C read wrong memory is checked. Nothing is kept per
+/* Node-API glue: check, call, return. The callers are src/grinder/kernel.ts and src/disk, which check
+ * what people pass; here only what could make C read wrong memory is checked. Nothing is kept per
  * thread: several worker threads load this module, and each search belongs to the one that opened it.
  */
 #define NAPI_VERSION 8
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk.h"
 #include "expanded.h"
 #include "kernel.h"
 
@@ -221,6 +222,50 @@ static napi_value harden(napi_env env, napi_callback_info info) {
   return number(env, grind_harden());
 }
 
+/* The path in a string, to be freed; NULL if it is none, or no memory is left. */
+static char *path_of(napi_env env, napi_value value) {
+  size_t length;
+  if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) return NULL;
+  char *path = malloc(length + 1);
+  if (path != NULL) napi_get_value_string_utf8(env, value, path, length + 1, &length);
+  return path;
+}
+
+static napi_value number_of_path(napi_env env, napi_callback_info info, int (*call)(const char *)) {
+  napi_value argument;
+  char *path = arguments(env, info, 1, &argument) ? path_of(env, argument) : NULL;
+  if (path == NULL) return fail(env, "this takes a path");
+  int result = call(path);
+  free(path);
+  return number(env, result);
+}
+
+/* openLocked(path): a descriptor, or a negative error number */
+static napi_value open_locked(napi_env env, napi_callback_info info) {
+  return number_of_path(env, info, disk_open_locked);
+}
+
+/* isLocked(path): 0, 1, or a negative error number */
+static napi_value is_locked(napi_env env, napi_callback_info info) {
+  return number_of_path(env, info, disk_is_locked);
+}
+
+/* generation(path, descriptor or -1): a text, or a negative error number */
+static napi_value generation(napi_env env, napi_callback_info info) {
+  napi_value argv[2], result = NULL;
+  int file;
+  char text[DISK_GENERATION_MAX];
+  if (!arguments(env, info, 2, argv) || napi_get_value_int32(env, argv[1], &file) != napi_ok)
+    return fail(env, "generation takes a path and a descriptor");
+  char *path = path_of(env, argv[0]);
+  if (path == NULL) return fail(env, "generation takes a path");
+  int status = disk_generation(path, file, text);
+  free(path);
+  if (status != 0) return number(env, status);
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   static const struct {
     const char *name;
@@ -228,7 +273,8 @@ NAPI_MODULE_INIT() {
   } functions[] = {
       {"levelName", level_name}, {"open", open_search},          {"slice", slice},
       {"close", close_search},   {"derive", derive},             {"idlePriority", idle_priority},
-      {"tableBytes", table_bytes}, {"harden", harden},
+      {"tableBytes", table_bytes}, {"harden", harden},           {"openLocked", open_locked},
+      {"isLocked", is_locked},   {"generation", generation},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

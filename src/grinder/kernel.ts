@@ -7,9 +7,7 @@
  * `open` builds it, in well under a second at normal priority: open first, then `idlePriority`.
  * Hits are derived twice by different arithmetic in C; who stores them proves them once more.
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { type Addon, loadAddon } from '../addon.ts';
 import { VanityError } from '../errors.ts';
 import { KEYPAIR_BYTES, type KeyType } from '../keypair/keypair.ts';
 import { type Pattern, SIDE_MAX } from '../keypair/pattern.ts';
@@ -62,29 +60,6 @@ const PATTERN_AT = { seed: KEYPAIR_BYTES, expanded: KEYPAIR_BYTES + 32 } as cons
 const BUDGET_MAX_MS = 50;
 /** Of all machines; a build may lack some. */
 const NATIVE_LEVELS = ['portable', 'avx2', 'avx512'];
-
-/** What native/binding.c exports. */
-interface Addon {
-  levelName(isa: string | undefined): string | undefined;
-  open(isa: string, patterns: BigUint64Array, memoryBytes: number, isExpanded: boolean): unknown;
-  slice(search: unknown, budgetUs: number, hits: Uint8Array): [number, number, number];
-  close(search: unknown): void;
-  tableBytes(search: unknown): number;
-  derive(search: unknown, seeds: Uint8Array, publicKeys: Uint8Array): void;
-  idlePriority(): number;
-  harden(): number;
-}
-
-const FUNCTIONS: readonly (keyof Addon)[] = [
-  'levelName',
-  'open',
-  'slice',
-  'close',
-  'tableBytes',
-  'derive',
-  'idlePriority',
-  'harden',
-];
 
 /**
  * The fastest kernel of this machine, or the one that `isa` (VANITYPOOL_ISA) names: a level of the
@@ -141,24 +116,6 @@ export function deriveByLevel(isa: string, seeds: Uint8Array): Uint8Array {
     return publicKeys;
   } finally {
     addon.close(search);
-  }
-}
-
-/** A published package may bring the addon ready for its platform; a checkout builds its own. */
-function loadAddon(): { addon: Addon; problem?: never } | { addon?: never; problem: string } {
-  const paths = [
-    '../../build/vanitypool.node',
-    `../../prebuilds/${process.platform}-${process.arch}/vanitypool.node`,
-  ].map((path) => fileURLToPath(new URL(path, import.meta.url)));
-  const path = paths.find((candidate) => existsSync(candidate));
-  if (path === undefined) return { problem: 'the native grind kernel is not built' };
-  try {
-    const addon: Addon = createRequire(import.meta.url)(path);
-    if (FUNCTIONS.every((name) => typeof addon[name] === 'function')) return { addon };
-    const remedy = 'build it again: node tools/build-native.mjs';
-    return { problem: `the native grind kernel is of another version (${remedy})` };
-  } catch (error) {
-    return { problem: `the native grind kernel cannot be loaded (${(error as Error).message})` };
   }
 }
 

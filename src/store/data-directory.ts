@@ -2,8 +2,11 @@
  * The data directory: one server's own place on a local disk, mode 0700. Runs in the store thread.
  *
  * Promises: while it is held no other process opens the store in it, and when its process dies by
- * whatever means it is free again: the lock is an exclusive SQLite transaction on a file of its
- * own, which the system drops with the process. Files made through it have mode 0600.
+ * whatever means it is free again. There are two locks, which the system drops with the process: an
+ * exclusive SQLite transaction on a file of its own, which works everywhere, and a lock on the
+ * database file itself, which holds when the other file is deleted, and by whatever name the
+ * database is reached. Files of the store that have two names are refused. Files made through it
+ * have mode 0600.
  *
  *   store.db, -wal, -shm   the store          lock, lock.pid   the lock; who holds it, for people
  *
@@ -23,11 +26,15 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { assertOwnFile } from '../disk/file-guard.ts';
+import { type FileLock, lockFile } from '../disk/file-lock.ts';
 import { VanityError } from '../errors.ts';
 import { makeDirectory, syncDirectory } from '../files.ts';
 import { isBusy, storeError } from './sqlite-error.ts';
 
 const STORE_FILE = 'store.db';
+/** Of the files that are one store together. */
+const STORE_ENDINGS = ['', '-wal', '-shm'];
 const LOCK_FILE = 'lock';
 const HOLDER_FILE = 'lock.pid';
 
@@ -51,47 +58,49 @@ const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
 export interface DataDirectory extends Disposable {
   /** Of the database file, which exists: empty if the store is new. */
   readonly storeFile: string;
+  /**
+   * On that file. Undefined where there is no such lock (another system, no addon): then open it
+   * with `exclusiveProcess`, or two servers can serve it once the file `lock` is deleted.
+   */
+  readonly storeLock: FileLock | undefined;
 }
 
 /**
- * Takes the directory for this process until it is disposed of. Without `create` a directory that
- * holds no store is an error and stays as it is. Errors: DATA_NOT_WRITABLE, DATA_IN_USE, DISK_FULL,
- * STORE_NOT_FOUND.
+ * Takes the directory for this process until it is disposed of, which is after SQLite has closed the
+ * store. Without `create` a directory that holds no store is an error and stays as it is. Errors:
+ * DATA_NOT_WRITABLE, DATA_IN_USE, DISK_FULL, STORE_NOT_FOUND.
  */
 export function holdDataDirectory(directory: string, create: boolean): DataDirectory {
   if (!create) storeFileOf(directory);
-  const held = holdWithoutStore(directory);
-  try {
-    attempt(directory, () => {
-      makeFile(held.storeFile);
-      syncDirectory(directory);
-    });
-    return held;
-  } catch (error) {
-    held[Symbol.dispose]();
-    throw error;
-  }
+  return hold(directory, true);
 }
 
 /** The same for a directory whose store is still to come: `storeFile` need not exist. */
 export function holdWithoutStore(directory: string): DataDirectory {
-  prepareDirectory(directory);
-  const lock = takeLock(directory);
-  try {
-    attempt(directory, () =>
-      writeFileSync(join(directory, HOLDER_FILE), `${process.pid}\n`, { mode: 0o600 }),
-    );
-  } catch (error) {
-    lock.close();
-    throw error;
+  return hold(directory, false);
+}
+
+function hold(directory: string, makesStore: boolean): DataDirectory {
+  const storeFile = join(directory, STORE_FILE);
+  for (const ending of STORE_ENDINGS) {
+    attempt(directory, () => assertOwnFile(storeFile + ending));
   }
-  return {
-    storeFile: join(directory, STORE_FILE),
-    [Symbol.dispose]() {
-      rmSync(join(directory, HOLDER_FILE), { force: true });
-      lock.close();
-    },
-  };
+  prepareDirectory(directory);
+  using resources = new DisposableStack();
+  resources.adopt(takeLock(directory), (lock) => lock.close());
+  if (makesStore) {
+    attempt(directory, () => {
+      makeFile(storeFile);
+      syncDirectory(directory);
+    });
+  }
+  const storeLock = resources.use(takeStoreLock(directory, storeFile));
+  // Only now: until here the file says who else holds the store.
+  const holderFile = join(directory, HOLDER_FILE);
+  attempt(directory, () => writeFileSync(holderFile, `${process.pid}\n`, { mode: 0o600 }));
+  resources.defer(() => rmSync(holderFile, { force: true }));
+  const held = resources.move();
+  return { storeFile, storeLock, [Symbol.dispose]: () => held.dispose() };
 }
 
 /** The database file in `directory`. Error: STORE_NOT_FOUND. */
@@ -135,10 +144,21 @@ function takeLock(directory: string): DatabaseSync {
   } catch (cause) {
     lock?.close();
     if (!isBusy(cause)) throw storeError(cause, path, 'opening');
-    const holder = holderOf(directory);
-    const message = `${directory}: process ${holder} holds it; stop that one or name another directory`;
-    throw new VanityError('DATA_IN_USE', message, { cause });
+    throw inUse(directory, cause);
   }
+}
+
+/** Undefined also when there is no file yet. */
+function takeStoreLock(directory: string, storeFile: string): FileLock | undefined {
+  const lock = attempt(directory, () => (exists(storeFile) ? lockFile(storeFile) : undefined));
+  if (lock === 'taken') throw inUse(directory);
+  return lock === 'unsupported' ? undefined : lock;
+}
+
+function inUse(directory: string, cause?: unknown): VanityError {
+  const holder = holderOf(directory);
+  const message = `${directory}: process ${holder} holds it; stop that one or name another directory`;
+  return new VanityError('DATA_IN_USE', message, { cause });
 }
 
 function holderOf(directory: string): string {
@@ -165,6 +185,7 @@ function attempt<T>(directory: string, action: () => T): T {
   try {
     return action();
   } catch (cause) {
+    if (cause instanceof VanityError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'ENOSPC' || code === 'EDQUOT') {
       throw new VanityError('DISK_FULL', `${directory}: the disk is full`, { cause });

@@ -31,12 +31,22 @@ const SETTINGS = `
   PRAGMA journal_size_limit = ${CHECKPOINT_PAGES * 4096};
 `;
 
+export interface OpenOptions {
+  /**
+   * For where the database file has no lock of ours (../disk/file-lock.ts): SQLite itself keeps every
+   * other process out, lookers too, until this connection is closed. Threads of this process may
+   * still open it. It holds only while nothing else in the process opens and closes the file.
+   */
+  readonly exclusiveProcess?: boolean;
+}
+
 /**
  * Opens the store in the file at `path`; an empty file becomes a store. Nothing is written to any
  * other. Errors: STORE_FOREIGN, STORE_NEWER, those of SQLite.
  */
-export function openDatabase(path: string): DatabaseSync {
-  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+export function openDatabase(path: string, options: OpenOptions = {}): DatabaseSync {
+  const file = options.exclusiveProcess ? exclusiveFile(path) : path;
+  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
   try {
     const version = versionOf(db, path);
     db.exec(SETTINGS);
@@ -110,6 +120,14 @@ export function openToRead(path: string, isAtRest = false): DatabaseSync {
     db.close();
     throw error;
   }
+}
+
+/** `locking_mode = EXCLUSIVE` would shut out other threads of this process as well. */
+function exclusiveFile(path: string): URL {
+  const file = pathToFileURL(path);
+  // Windows has no such variant, and deletes no file that is open, as the lock file is.
+  if (process.platform !== 'win32') file.searchParams.set('vfs', 'unix-excl');
+  return file;
 }
 
 function newer(path: string, version: number, known: number): VanityError {

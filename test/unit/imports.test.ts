@@ -13,6 +13,8 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Any room may import these: they know nothing of the others. */
 const GROUND = [
+  'addon',
+  'disk',
   'errors',
   'config',
   'cores',
@@ -26,6 +28,8 @@ const GROUND = [
 
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
+  addon: [],
+  disk: ['addon', 'errors'],
   cores: [],
   log: [],
   version: [],

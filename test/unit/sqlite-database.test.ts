@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { openDatabase, transaction } from '../../src/store/sqlite-database.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
@@ -125,4 +128,69 @@ test('a commit tells how long it took, and what is rolled back tells nothing', (
   };
   assert.throws(() => transaction(db, fail, (ms) => took.push(ms)), /no/);
   assert.equal(took.length, 1);
+});
+
+/** Opens the store at PATH in one of four ways and says `count` or the code of the error. */
+const LOOKS = {
+  reads: 'openToRead(PATH)',
+  serves: 'openDatabase(PATH)',
+  servesAlone: 'openDatabase(PATH, { exclusiveProcess: true })',
+};
+
+function lookProgram(path: string, open: string): string {
+  const module = (name: string) =>
+    JSON.stringify(new URL(`../../src/store/${name}`, import.meta.url));
+  return `
+    import { openDatabase, openToRead } from ${module('sqlite-database.ts')};
+    import { storeError } from ${module('sqlite-error.ts')};
+    const PATH = ${JSON.stringify(path)};
+    let said;
+    try {
+      using db = ${open};
+      said = db.prepare('SELECT count(*) AS count FROM counters').get().count;
+    } catch (error) {
+      said = storeError(error, PATH, 'opening').code;
+    }`;
+}
+
+function lookElsewhere(path: string, open: string): string {
+  const program = `${lookProgram(path, open)} console.log(said);`;
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '--eval', program],
+    { encoding: 'utf8' },
+  );
+  assert.equal(status, 0, stderr);
+  return stdout.trim();
+}
+
+async function lookInThread(path: string, open: string): Promise<unknown> {
+  const program = `import { parentPort } from 'node:worker_threads';
+    ${lookProgram(path, open)} parentPort.postMessage(said);`;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
+  const [said] = await once(new Worker(url), 'message');
+  return said;
+}
+
+test('opened for one process, a store is closed to every other and open to threads', async () => {
+  const path = newPath();
+  const db = openDatabase(path, { exclusiveProcess: true });
+  const add = (name: string) => db.prepare('INSERT INTO counters VALUES (?, 1)').run(name);
+  add('one');
+  assert.equal(await lookInThread(path, LOOKS.reads), 1);
+  add('two');
+  // The thread before has closed its connection: that took no lock along.
+  assert.equal(await lookInThread(path, LOOKS.reads), 2);
+  for (const open of Object.values(LOOKS)) assert.equal(lookElsewhere(path, open), 'STORE_LOCKED');
+  add('three');
+  db.close();
+  for (const open of Object.values(LOOKS)) assert.equal(lookElsewhere(path, open), '3');
+});
+
+test('a store that another process serves is not opened for one process', () => {
+  const path = newPath();
+  const db = openDatabase(path);
+  assert.equal(lookElsewhere(path, LOOKS.reads), '0');
+  assert.equal(lookElsewhere(path, LOOKS.servesAlone), 'STORE_LOCKED');
+  db.close();
 });

@@ -1,0 +1,30 @@
+/* Locks and identities of files, as Linux has them; other systems get -ENOSYS. Each call returns a
+ * negative error number when it fails. Nothing is kept between calls; any thread may make them. */
+#ifndef VANITY_DISK_H
+#define VANITY_DISK_H
+
+/* Room for the longest generation, its end included. */
+enum { DISK_GENERATION_MAX = 264 };
+
+/* Opens the file at `path` to read and write, not through a symbolic link, and takes the lock of
+ * whoever serves it: an open file description lock (F_OFD_SETLK), exclusive, on one byte at 2^62,
+ * where no database has a page and SQLite no lock. Returns the descriptor, which holds the lock
+ * until it is closed, by whatever means: exec and the end of the process included. -EAGAIN: it is
+ * taken, perhaps by this process. */
+int disk_open_locked(const char *path);
+
+/* Whether that lock is taken: 1 or 0. Like every open and close of a file it drops the POSIX locks
+ * that this process has on it. */
+int disk_is_locked(const char *path);
+
+/* What tells the file at `path` from another that has its inode number after it was deleted: the
+ * generation, which the file system gives each of its files, as text of at most DISK_GENERATION_MAX
+ * bytes. "v" and the number in decimal digits where it is known by itself, else "h" and in
+ * hexadecimal the handle of the file, of which it is a part. One cannot be compared with the other.
+ *
+ * Opens nothing: to close a file drops every POSIX lock that this process has on it, SQLite's too.
+ * `file` is for containers, where name_to_handle_at may be refused: a descriptor of the same file,
+ * or -1. */
+int disk_generation(const char *path, int file, char text[DISK_GENERATION_MAX]);
+
+#endif
