@@ -8,7 +8,9 @@
  * mounted again. The device is left out, since many systems number theirs anew at each start, and
  * so is the time of change, since containers run chown over their volumes at each start.
  *
- * Does not: tell a clone of a whole volume or machine from the original. On overlayfs a file that was
+ * Does not: tell a clone of a whole volume or machine from the original. Where only the time of birth
+ * is known, a copy that is made within the same tick of the system's clock (at most 10 ms) as the
+ * original itself has it too. On overlayfs a file that was
  * never opened for writing shows the identity of the layer below, and gets one of its own then: open
  * it for writing first, as the lock of a store does.
  */
