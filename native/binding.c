@@ -222,6 +222,23 @@ static napi_value harden(napi_env env, napi_callback_info info) {
   return number(env, grind_harden());
 }
 
+/* lock(descriptor), isLocked(descriptor): see disk.h */
+static napi_value number_of_file(napi_env env, napi_callback_info info, int (*call)(int)) {
+  napi_value argument;
+  int file;
+  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
+    return fail(env, "this takes a descriptor");
+  return number(env, call(file));
+}
+
+static napi_value lock_file(napi_env env, napi_callback_info info) {
+  return number_of_file(env, info, disk_lock);
+}
+
+static napi_value is_locked(napi_env env, napi_callback_info info) {
+  return number_of_file(env, info, disk_is_locked);
+}
+
 /* The path in a string, to be freed; NULL if it is none, or no memory is left. */
 static char *path_of(napi_env env, napi_value value) {
   size_t length;
@@ -229,25 +246,6 @@ static char *path_of(napi_env env, napi_value value) {
   char *path = malloc(length + 1);
   if (path != NULL) napi_get_value_string_utf8(env, value, path, length + 1, &length);
   return path;
-}
-
-static napi_value number_of_path(napi_env env, napi_callback_info info, int (*call)(const char *)) {
-  napi_value argument;
-  char *path = arguments(env, info, 1, &argument) ? path_of(env, argument) : NULL;
-  if (path == NULL) return fail(env, "this takes a path");
-  int result = call(path);
-  free(path);
-  return number(env, result);
-}
-
-/* openLocked(path): a descriptor, or a negative error number */
-static napi_value open_locked(napi_env env, napi_callback_info info) {
-  return number_of_path(env, info, disk_open_locked);
-}
-
-/* isLocked(path): 0, 1, or a negative error number */
-static napi_value is_locked(napi_env env, napi_callback_info info) {
-  return number_of_path(env, info, disk_is_locked);
 }
 
 /* generation(path, descriptor or -1): a text, or a negative error number */
@@ -273,7 +271,7 @@ NAPI_MODULE_INIT() {
   } functions[] = {
       {"levelName", level_name}, {"open", open_search},          {"slice", slice},
       {"close", close_search},   {"derive", derive},             {"idlePriority", idle_priority},
-      {"tableBytes", table_bytes}, {"harden", harden},           {"openLocked", open_locked},
+      {"tableBytes", table_bytes}, {"harden", harden},           {"lock", lock_file},
       {"isLocked", is_locked},   {"generation", generation},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

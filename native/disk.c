@@ -13,34 +13,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 static struct flock server_lock(void) {
   return (struct flock){
       .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 62, .l_len = 1};
 }
 
-/* Closes `file`; the error number of the call before it. */
-static int give_up(int file) {
-  int error = errno;
-  close(file);
-  return -error;
+int disk_lock(int file) {
+  struct flock lock = server_lock();
+  if (fcntl(file, F_OFD_SETLK, &lock) == 0) return 0;
+  return errno == EACCES ? -EAGAIN : -errno;
 }
 
-int disk_open_locked(const char *path) {
+int disk_is_locked(int file) {
   struct flock lock = server_lock();
-  int file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (file < 0) return -errno;
-  return fcntl(file, F_OFD_SETLK, &lock) == 0 ? file : give_up(file);
-}
-
-int disk_is_locked(const char *path) {
-  struct flock lock = server_lock();
-  int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return -errno;
-  if (fcntl(file, F_OFD_GETLK, &lock) != 0) return give_up(file);
-  close(file);
-  return lock.l_type != F_UNLCK;
+  return fcntl(file, F_OFD_GETLK, &lock) == 0 ? lock.l_type != F_UNLCK : -errno;
 }
 
 /* Types of handles that end with the generation, after an inode number of 32 or 64 bits: those of
@@ -84,13 +71,13 @@ int disk_generation(const char *path, int file, char text[DISK_GENERATION_MAX]) 
   return 0;
 }
 #else
-int disk_open_locked(const char *path) {
-  (void)path;
+int disk_lock(int file) {
+  (void)file;
   return -ENOSYS;
 }
 
-int disk_is_locked(const char *path) {
-  (void)path;
+int disk_is_locked(int file) {
+  (void)file;
   return -ENOSYS;
 }
 

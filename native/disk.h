@@ -6,16 +6,15 @@
 /* Room for the longest generation, its end included. */
 enum { DISK_GENERATION_MAX = 264 };
 
-/* Opens the file at `path` to read and write, not through a symbolic link, and takes the lock of
- * whoever serves it: an open file description lock (F_OFD_SETLK), exclusive, on one byte at 2^62,
- * where no database has a page and SQLite no lock. Returns the descriptor, which holds the lock
- * until it is closed, by whatever means: exec and the end of the process included. -EAGAIN: it is
- * taken, perhaps by this process. */
-int disk_open_locked(const char *path);
+/* Takes the lock of whoever serves the file, for the open file that the descriptor stands for (to
+ * read and write): an open file description lock (F_OFD_SETLK), exclusive, on one byte at 2^62, where
+ * no database has a page and SQLite no lock. It lasts until all descriptors of that open file
+ * are closed, by whatever means: exec, if they say so, and the end of the process included. 0;
+ * -EAGAIN if it is taken, perhaps by another open file of this process. */
+int disk_lock(int file);
 
-/* Whether that lock is taken: 1 or 0. Like every open and close of a file it drops the POSIX locks
- * that this process has on it. */
-int disk_is_locked(const char *path);
+/* Whether that lock is taken by another open file: 1 or 0. */
+int disk_is_locked(int file);
 
 /* What tells the file at `path` from another that has its inode number after it was deleted: the
  * generation, which the file system gives each of its files, as text of at most DISK_GENERATION_MAX

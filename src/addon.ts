@@ -19,8 +19,8 @@ export interface Addon {
   idlePriority(): number;
   harden(): number;
   // src/disk, by native/disk.h
-  openLocked(path: string): number;
-  isLocked(path: string): number;
+  lock(file: number): number;
+  isLocked(file: number): number;
   generation(path: string, file: number): string | number;
 }
 
@@ -33,7 +33,7 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'derive',
   'idlePriority',
   'harden',
-  'openLocked',
+  'lock',
   'isLocked',
   'generation',
 ];

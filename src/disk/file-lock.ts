@@ -11,8 +11,8 @@
  * a file drops all POSIX locks that his process has on it, those of SQLite: take this lock before SQLite
  * opens the file, let it go after SQLite has closed it, and never ask `isLocked` in between.
  */
-import { closeSync } from 'node:fs';
-import { getSystemErrorMap } from 'node:util';
+import { closeSync, constants, openSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import { loadAddon } from '../addon.ts';
 
 export interface FileLock extends Disposable {
@@ -20,38 +20,28 @@ export interface FileLock extends Disposable {
   readonly file: number;
 }
 
-/** An old kernel, a file system without locks, no system of ours. */
-const UNSUPPORTED = new Set(['ENOSYS', 'EINVAL', 'ENOLCK', 'ENOTSUP', 'EOPNOTSUPP']);
-
 /**
  * Locks the file at `path`, which is no symbolic link. 'taken': another has it. 'unsupported':
- * there is no such lock here. Errors are the system's.
+ * there is no such lock here (the addon is missing; another system, an old kernel, a file system without
+ * locks). Errors of opening the file are the system's.
  */
 export function lockFile(path: string): FileLock | 'taken' | 'unsupported' {
-  const file = loadAddon().addon?.openLocked(path);
-  if (file === undefined) return 'unsupported';
-  if (file < 0) {
-    const error = systemError(file, path);
-    if (error.code === 'EAGAIN') return 'taken';
-    if (UNSUPPORTED.has(error.code!)) return 'unsupported';
-    throw error;
-  }
-  return { file, [Symbol.dispose]: () => closeSync(file) };
+  const { addon } = loadAddon();
+  if (addon === undefined) return 'unsupported';
+  // Node.js opens everything so that no program it starts inherits it.
+  const file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  const answer = addon.lock(file);
+  if (answer === 0) return { file, [Symbol.dispose]: () => closeSync(file) };
+  closeSync(file);
+  return answer === -system.errno.EAGAIN ? 'taken' : 'unsupported';
 }
 
-/** Whether a server has the file at `path`; undefined where nobody can know. Errors are the system's. */
+/** Whether a server has the file at `path`; undefined where nobody can know. Errors as above. */
 export function isLocked(path: string): boolean | undefined {
-  const answer = loadAddon().addon?.isLocked(path);
-  if (answer === undefined) return undefined;
-  if (answer >= 0) return answer === 1;
-  const error = systemError(answer, path);
-  if (UNSUPPORTED.has(error.code!)) return undefined;
-  throw error;
-}
-
-/** As Node.js writes those of its own calls. */
-function systemError(errno: number, path: string): NodeJS.ErrnoException {
-  const [code = 'UNKNOWN', description = 'unknown error'] = getSystemErrorMap().get(errno) ?? [];
-  const error = new Error(`${code}: ${description}, open '${path}'`);
-  return Object.assign(error, { errno, code, syscall: 'open', path });
+  const { addon } = loadAddon();
+  if (addon === undefined) return undefined;
+  const file = openSync(path, constants.O_RDONLY);
+  const answer = addon.isLocked(file);
+  closeSync(file);
+  return answer < 0 ? undefined : answer === 1;
 }

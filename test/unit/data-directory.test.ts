@@ -1,19 +1,28 @@
 import assert from 'node:assert/strict';
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { VanityError } from '../../src/errors.ts';
-import { holdDataDirectory, networkFileSystem } from '../../src/store/data-directory.ts';
+import {
+  holdDataDirectory,
+  holdWithoutStore,
+  networkFileSystem,
+} from '../../src/store/data-directory.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const MODULE = new URL('../../src/store/data-directory.ts', import.meta.url).href;
@@ -158,4 +167,98 @@ test('network file systems are known by their type, local ones are none', () => 
   for (const [name, type] of Object.entries(local)) {
     assert.equal(networkFileSystem(type), undefined, name);
   }
+});
+
+test('a deleted lock file lets nobody in: the database is locked itself', async (t) => {
+  const path = newPath();
+  const holder = holdElsewhere(t, path);
+  await once(holder.stdout, 'data');
+  for (const hold of [() => holdDataDirectory(path, true), () => holdWithoutStore(path)]) {
+    rmSync(join(path, 'lock'));
+    assert.throws(hold, refused('DATA_IN_USE', path, String(holder.pid)));
+    // Who was refused is not named as the holder.
+    assert.equal(readFileSync(join(path, 'lock.pid'), 'latin1'), `${holder.pid}\n`);
+    // The second time it is a lock file of its own, and nobody has it.
+    assert.throws(hold, refused('DATA_IN_USE', path, String(holder.pid)));
+  }
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  using held = holdDataDirectory(path, true);
+  assert.ok(held.storeLock !== undefined);
+});
+
+test('the database is free again once it is let go, and was none without a store', () => {
+  const path = newPath();
+  const without = holdWithoutStore(path);
+  assert.equal(without.storeLock, undefined);
+  without[Symbol.dispose]();
+  for (let time = 0; time < 2; time++) {
+    const held = holdDataDirectory(path, true);
+    assert.ok(held.storeLock !== undefined);
+    assert.equal(
+      statSync(`/proc/self/fd/${held.storeLock.file}`).ino,
+      statSync(held.storeFile).ino,
+    );
+    held[Symbol.dispose]();
+  }
+});
+
+for (const name of ['store.db', 'store.db-wal', 'store.db-shm']) {
+  test(`a ${name} of two names is refused, and nothing is made or changed`, () => {
+    const path = newPath();
+    holdDataDirectory(path, true)[Symbol.dispose]();
+    rmSync(join(path, 'lock'));
+    writeFileSync(join(path, name), '');
+    chmodSync(path, 0o750);
+    linkSync(join(path, name), join(root, `linked-${name}`));
+    const before = readdirSync(path);
+    const message = new RegExp(`^${join(path, name)}: has 2 names`);
+    for (const hold of [() => holdDataDirectory(path, true), () => holdWithoutStore(path)]) {
+      assert.throws(hold, { code: 'DATA_NOT_WRITABLE', message });
+    }
+    assert.deepEqual(readdirSync(path), before);
+    assert.equal(modeOf(path), 0o750);
+    rmSync(join(root, `linked-${name}`));
+    holdDataDirectory(path, true)[Symbol.dispose]();
+  });
+}
+
+test('a database that is a symbolic link is refused, also one that leads nowhere', () => {
+  const [path, other] = [newPath(), newPath()];
+  holdDataDirectory(other, true)[Symbol.dispose]();
+  mkdirSync(path, { mode: 0o700 });
+  for (const target of [join(other, 'store.db'), join(root, 'nowhere')]) {
+    symlinkSync(target, join(path, 'store.db'));
+    const words = [join(path, 'store.db'), 'symbolic link'];
+    assert.throws(() => holdDataDirectory(path, true), refused('DATA_NOT_WRITABLE', ...words));
+    assert.deepEqual(readdirSync(path), ['store.db']);
+    rmSync(join(path, 'store.db'));
+  }
+  assert.ok(!existsSync(join(root, 'nowhere')));
+});
+
+test('a directory that is a symbolic link is the one that it leads to', () => {
+  const [path, link] = [newPath(), newPath()];
+  mkdirSync(path, { mode: 0o700 });
+  symlinkSync(path, link);
+  const held = holdDataDirectory(link, true);
+  assert.throws(() => holdDataDirectory(path, true), refused('DATA_IN_USE'));
+  held[Symbol.dispose]();
+  holdDataDirectory(path, false)[Symbol.dispose]();
+});
+
+test('without the addon the directory is held by its lock file, and says so', () => {
+  const checkout = newPath();
+  const source = fileURLToPath(new URL('../../src/', import.meta.url));
+  cpSync(source, join(checkout, 'src'), { recursive: true });
+  writeFileSync(join(checkout, 'package.json'), '{"type":"module"}');
+  const program = `
+    import { holdDataDirectory } from ${JSON.stringify(join(checkout, 'src/store/data-directory.ts'))};
+    const held = holdDataDirectory(process.argv[1], true);
+    let second = 'held twice';
+    try { holdDataDirectory(process.argv[1], true); } catch ({ code }) { second = code; }
+    console.log(held.storeLock, second);`;
+  const args = ['--input-type=module', '--eval', program, newPath()];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.equal(stdout, 'undefined DATA_IN_USE\n', stderr);
 });

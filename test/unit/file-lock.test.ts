@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   cpSync,
   linkSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -15,6 +16,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { type FileLock, isLocked, lockFile } from '../../src/disk/file-lock.ts';
 import { FileSystem, KINDS } from '../support/file-systems.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
@@ -52,6 +54,8 @@ const said = async (child: ChildProcess) => String((await once(child.stdout!, 'd
 
 test('a file is locked once in a process, until the lock is let go', () => {
   const path = newFile();
+  const open = () => readdirSync('/proc/self/fd').length;
+  const before = open();
   assert.equal(isLocked(path), false);
   const lock = take(path);
   for (let attempt = 0; attempt < 3; attempt++) assert.equal(lockFile(path), 'taken');
@@ -59,6 +63,7 @@ test('a file is locked once in a process, until the lock is let go', () => {
   lock[Symbol.dispose]();
   assert.equal(isLocked(path), false);
   take(path)[Symbol.dispose]();
+  assert.equal(open(), before, 'nothing is left open');
 });
 
 test('a file is locked once among processes, until the holder is killed', async (t) => {
@@ -104,6 +109,22 @@ test('a program that was started meanwhile has no part in it', async (t) => {
   lock[Symbol.dispose]();
   take(path)[Symbol.dispose]();
   assert.equal(child.exitCode, null);
+});
+
+test('a thread that ends lets it go, one that closes it says nothing', async () => {
+  const program = `
+    import { lockFile } from ${JSON.stringify(MODULE)};
+    import { workerData } from 'node:worker_threads';
+    process.on('warning', (warning) => { throw warning; });
+    const lock = lockFile(workerData.path);
+    if (workerData.closes) lock[Symbol.dispose]();`;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
+  for (const closes of [true, false]) {
+    const path = newFile();
+    const [code] = await once(new Worker(url, { workerData: { path, closes } }), 'exit');
+    assert.equal(code, 0);
+    take(path)[Symbol.dispose]();
+  }
 });
 
 test('SQLite does not see it, and its own locks hold beside it', () => {
