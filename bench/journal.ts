@@ -1,14 +1,14 @@
 /**
  * What does the dispense journal cost? The record that is written before a reply leaves, one by one,
- * and what the store thread takes to read it back; in memory-backed storage, and in a directory on
- * a disk, where it lies on machines without such storage.
+ * and what the store thread takes to read it back; in memory-backed storage (`store.journal =
+ * "memory"`), and in the page cache of a directory on a disk ("data").
  *
  *     node bench/journal.ts [--json] [--rounds N] [--directory DIR]
  *
  * N rounds (9) of 32,768 records for each place, which take turns; one round more comes first and
  * warms up. The records are those of plain requests and of requests with an idempotency key, half
  * each. Every 256 of them are read and confirmed, as a turn of the store does it, by a reader of
- * its own in this thread. The time of a write is that of the clock, with some 40 ns for reading it;
+ * its own in this thread. A write is all that a reply waits for: whether there is a slot, and the record. The time of a write is that of the clock, with some 40 ns for reading it;
  * percentiles are those of a round. `--directory` says on which disk.
  */
 import { randomBytes } from 'node:crypto';
@@ -16,7 +16,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createJournal, JournalReader, JournalWriter } from '../src/pool/journal.ts';
+import { createPart, PartReader } from '../src/pool/journal.ts';
+import { GrowingJournal, JournalWriter, partPath } from '../src/pool/journal-parts.ts';
 import type { HandOut } from '../src/store/store.ts';
 import { atMost, currentLoad, Figures, report, runBench } from './report.ts';
 
@@ -36,14 +37,19 @@ interface Place {
 class BenchJournal implements Disposable {
   readonly #directory: string;
   readonly #writer: JournalWriter;
-  readonly #reader: JournalReader;
+  readonly #reader: PartReader;
   readonly #records: readonly HandOut[];
 
   constructor(place: string) {
     this.#directory = mkdtempSync(join(place, 'vanitypool-bench-'));
-    const file = createJournal(join(this.#directory, 'journal'), IDENTITY, SLOTS);
-    this.#writer = new JournalWriter(file);
-    this.#reader = new JournalReader(file);
+    const { epoch, number } = IDENTITY;
+    const path = partPath(this.#directory, epoch, number);
+    createPart(path, IDENTITY, SLOTS);
+    const journal = new GrowingJournal(epoch, [this.#directory]);
+    const part = journal.next(number, path);
+    journal.publish(part, 0, SLOTS);
+    this.#writer = new JournalWriter(journal.shared);
+    this.#reader = new PartReader(part);
     this.#records = Array.from({ length: TURN }, (_, index) => {
       const plain = { position: index, count: 1, at: Date.now(), token: 0 };
       return index % 2 === 0 ? plain : { ...plain, key: randomBytes(32), body: randomBytes(32) };
@@ -57,6 +63,7 @@ class BenchJournal implements Disposable {
     for (let done = 0; done < ROUND; done += TURN) {
       for (const [index, record] of this.#records.entries()) {
         const start = performance.now();
+        this.#writer.prepare();
         this.#writer.write(record);
         writes[done + index] = 1000 * (performance.now() - start);
       }
@@ -100,8 +107,8 @@ function main(): void {
     throw new RangeError(`--rounds: ${values.rounds} is not a whole number from 1`);
   }
   const loadBefore = currentLoad();
-  const places: Place[] = [{ what: 'on disk', directory: values.directory }];
-  if (existsSync(MEMORY)) places.unshift({ what: MEMORY, directory: MEMORY });
+  const places: Place[] = [{ what: 'data', directory: values.directory }];
+  if (existsSync(MEMORY)) places.unshift({ what: 'memory', directory: MEMORY });
   using resources = new DisposableStack();
   const journals = places.map(({ directory }) => resources.use(new BenchJournal(directory)));
   for (const journal of journals) journal.round();

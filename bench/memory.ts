@@ -7,7 +7,7 @@
  * N rounds (3), in which both sizes take turns; each takes 500 addresses out of some more that are
  * stored for that. The ready queue is measured in this process: what is resident more after a queue
  * is made and filled to the last cell. What it costs on top of that in the dispense journals, 96
- * bytes of shared memory a cell in each, is no part of a process.
+ * bytes of memory-backed storage in each as soon as so many are ready, is no part of a process.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Durability } from '../src/config.ts';
-import { Journals } from '../src/pool/journals.ts';
+import { memoryPath, THIS_MACHINE } from '../src/pool/journal-places.ts';
 import { openSqliteStore } from '../src/store/sqlite.ts';
 
 const PROGRAM = fileURLToPath(new URL('../bin/vanitypool', import.meta.url));
@@ -49,7 +49,7 @@ export class BenchStore implements Disposable {
     this.configure(pools);
     const sealingKey = `file:${join(this.#data, 'sealing.key')}`;
     await using store = await openSqliteStore({ directory: this.#data, sealingKey });
-    this.#journals = new Journals(store.id, this.#data).directory;
+    this.#journals = memoryPath(THIS_MACHINE, store.id, store.place);
     for (const { name, suffix, stored } of pools) {
       await store.definePool({
         name,

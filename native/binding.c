@@ -222,21 +222,13 @@ static napi_value harden(napi_env env, napi_callback_info info) {
   return number(env, grind_harden());
 }
 
-/* lock(descriptor), isLocked(descriptor): see disk.h */
-static napi_value number_of_file(napi_env env, napi_callback_info info, int (*call)(int)) {
+/* lock(descriptor): see disk.h */
+static napi_value lock_file(napi_env env, napi_callback_info info) {
   napi_value argument;
   int file;
   if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
-    return fail(env, "this takes a descriptor");
-  return number(env, call(file));
-}
-
-static napi_value lock_file(napi_env env, napi_callback_info info) {
-  return number_of_file(env, info, disk_lock);
-}
-
-static napi_value is_locked(napi_env env, napi_callback_info info) {
-  return number_of_file(env, info, disk_is_locked);
+    return fail(env, "lock takes a descriptor");
+  return number(env, disk_lock(file));
 }
 
 /* The path in a string, to be freed; NULL if it is none, or no memory is left. */
@@ -272,7 +264,7 @@ NAPI_MODULE_INIT() {
       {"levelName", level_name}, {"open", open_search},          {"slice", slice},
       {"close", close_search},   {"derive", derive},             {"idlePriority", idle_priority},
       {"tableBytes", table_bytes}, {"harden", harden},           {"lock", lock_file},
-      {"isLocked", is_locked},   {"generation", generation},
+      {"generation", generation},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

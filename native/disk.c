@@ -14,20 +14,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-static struct flock server_lock(void) {
-  return (struct flock){
-      .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 62, .l_len = 1};
-}
-
 int disk_lock(int file) {
-  struct flock lock = server_lock();
+  struct flock lock = {
+      .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 62, .l_len = 1};
   if (fcntl(file, F_OFD_SETLK, &lock) == 0) return 0;
   return errno == EACCES ? -EAGAIN : -errno;
-}
-
-int disk_is_locked(int file) {
-  struct flock lock = server_lock();
-  return fcntl(file, F_OFD_GETLK, &lock) == 0 ? lock.l_type != F_UNLCK : -errno;
 }
 
 /* Types of handles that end with the generation, after an inode number of 32 or 64 bits: those of
@@ -72,11 +63,6 @@ int disk_generation(const char *path, int file, char text[DISK_GENERATION_MAX]) 
 }
 #else
 int disk_lock(int file) {
-  (void)file;
-  return -ENOSYS;
-}
-
-int disk_is_locked(int file) {
   (void)file;
   return -ENOSYS;
 }

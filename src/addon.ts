@@ -20,7 +20,6 @@ export interface Addon {
   harden(): number;
   // src/disk, by native/disk.h
   lock(file: number): number;
-  isLocked(file: number): number;
   generation(path: string, file: number): string | number;
 }
 
@@ -34,7 +33,6 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'idlePriority',
   'harden',
   'lock',
-  'isLocked',
   'generation',
 ];
 

@@ -1,8 +1,9 @@
 /**
- * What a configuration key may hold: builders of the rules that the tables of config.ts are made
- * of. Pure; any thread may use them. A rule reads one value and says what is allowed; it knows
- * neither the name of its key nor any other key.
+ * What a value of the configuration may be, and how that is told to people. Pure: each rule takes a
+ * value as it stands in the file, or as the environment spells it, and gives it back if it is
+ * allowed.
  */
+import { isIP } from 'node:net';
 
 export interface Rule {
   readonly fallback: unknown;
@@ -22,24 +23,49 @@ export const whole = (fallback: number, min: number, max: number): Rule => ({
       ? value
       : undefined,
 });
+
 export const flag = (fallback: boolean): Rule => ({
   fallback,
   allowed: 'true or false',
   read: (value) => (typeof value === 'boolean' ? value : undefined),
 });
+
 export const text = (fallback: string, allowed: string, pattern = /^/): Rule => ({
   fallback,
   allowed,
   read: (value) => (typeof value === 'string' && pattern.test(value) ? value : undefined),
 });
+
 export const oneOf = (fallback: unknown, ...values: unknown[]): Rule => ({
   fallback,
   allowed: values.map((value) => JSON.stringify(value)).join(' or '),
   read: (value) => (values.includes(value) ? value : undefined),
 });
+
 /** A key of the contract of which this version serves one value alone. */
 export const only = (value: unknown): Rule => ({
   ...oneOf(value, value),
   allowed:
     value === undefined ? 'no value in this version' : `${JSON.stringify(value)} in this version`,
 });
+
+/** The words are those of the library that looks at them. */
+const NETWORK = /^(loopback|linklocal|uniquelocal)$/;
+
+export const trustProxy: Rule = {
+  fallback: false,
+  allowed: 'true, false, or addresses and networks of proxies ("10.0.0.7, 192.168.0.0/16")',
+  read: (value) => {
+    const areNetworks = typeof value === 'string' && value.split(',').every(isNetwork);
+    return typeof value === 'boolean' || areNetworks ? value : undefined;
+  },
+};
+
+function isNetwork(part: string): boolean {
+  const [address = '', bits, ...more] = part.trim().split('/');
+  if (bits === undefined && NETWORK.test(address)) return true;
+  const version = isIP(address);
+  const max = version === 4 ? 32 : 128;
+  const areBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= max);
+  return version !== 0 && areBits && more.length === 0;
+}

@@ -5,15 +5,17 @@
  * this version lacks are known by name and take only the value that it serves.
  */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
-import { flag, oneOf, only, type Rule, text, whole } from './config-rules.ts';
+import { flag, oneOf, only, type Rule, text, trustProxy, whole } from './config-rules.ts';
 import { readCpuLimits, serverThreads } from './cores.ts';
 import { VanityError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 export type Durability = 'leased' | 'committed';
+
+/** Where dispense journals lie; 'auto': in memory where that outlives the server. */
+export type JournalSetting = 'auto' | 'memory' | 'data';
 
 /** Who is believed about where a request comes from: true for whoever connects, or addresses. */
 export type TrustProxy = boolean | string;
@@ -67,6 +69,7 @@ export interface Config {
     readonly durability: Durability;
     /** 'unguarded': served also where the file system cannot tell a copy from its original. */
     readonly copies: 'guarded' | 'unguarded';
+    readonly journal: JournalSetting;
     readonly retentionHours: number;
   };
   readonly auth: {
@@ -91,26 +94,6 @@ export const POOLS_MAX = 256;
 const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
 
-/** The words are those of the library that looks at them. */
-const NETWORK = /^(loopback|linklocal|uniquelocal)$/;
-const trustProxy: Rule = {
-  fallback: false,
-  allowed: 'true, false, or addresses and networks of proxies ("10.0.0.7, 192.168.0.0/16")',
-  read: (value) => {
-    const areNetworks = typeof value === 'string' && value.split(',').every(isNetwork);
-    return typeof value === 'boolean' || areNetworks ? value : undefined;
-  },
-};
-
-function isNetwork(part: string): boolean {
-  const [address = '', bits, ...more] = part.trim().split('/');
-  if (bits === undefined && NETWORK.test(address)) return true;
-  const version = isIP(address);
-  const max = version === 4 ? 32 : 128;
-  const areBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= max);
-  return version !== 0 && areBits && more.length === 0;
-}
-
 const RULES: Readonly<Record<string, Rule>> = {
   role: only('all'),
   log_level: oneOf('info', ...LOG_LEVELS),
@@ -132,6 +115,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'store.url': text('file:./data', '"file:DIRECTORY" in this version', /^file:.+/),
   'store.durability': oneOf('leased', 'leased', 'committed'),
   'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
+  'store.journal': oneOf('auto', 'auto', 'memory', 'data'),
   'store.sealing_key': {
     ...text('', '"file:PATH" or "env:NAME"', /^(file:.+|env:[A-Za-z_]\w*)$/),
     isSecret: true,
@@ -208,6 +192,7 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
         : `file:${resolve(cwd, sealingKey.slice(5) || `${directory}/sealing.key`)}`,
       durability: value['store.durability'],
       copies: value['store.copies'],
+      journal: value['store.journal'],
       retentionHours: value['store.retention_hours'],
     },
     auth: { required: value['auth.required'] },

@@ -5,30 +5,25 @@
 import { statSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { assertReadyFits, type Config, POOLS_MAX, type PoolConfig } from './config.ts';
+import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
 import { assertImportable } from './keypair/importable.ts';
 import { parsePattern } from './keypair/pattern.ts';
-import { Journals, recoverIn } from './pool/journals.ts';
+import { Journals } from './pool/journals.ts';
+import { readyAddress } from './pool/line.ts';
 import type { PoolChange } from './pool/pool.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
-import { readyAddress } from './pool/refill.ts';
 import { configOf, parts, poolConfigured, poolExists, poolLimit } from './pool/served-pools.ts';
+import type { AuditedAddress, FoundAddress } from './store/audit-store.ts';
 import { holdDataDirectory, storeFileOf } from './store/data-directory.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import { type Adopted, type AdoptOptions, adoptStore } from './store/sqlite-adopt.ts';
 import { AuditReader, isSettled } from './store/sqlite-audit.ts';
 import { type BackupOptions, backupStore, receiveBackup } from './store/sqlite-backup.ts';
-import { type Adoption, adoptStore, assertPlaceOf } from './store/sqlite-place.ts';
 import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
-import type {
-  AuditedAddress,
-  FoundAddress,
-  InsertReport,
-  LeasedAddress,
-  Store,
-  StoredPool,
-  TokenStore,
-} from './store/store.ts';
+import { assertStanding } from './store/sqlite-standing.ts';
+import type { InsertReport, LeasedAddress, Store, StoredPool, TokenStore } from './store/store.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
@@ -55,6 +50,7 @@ export async function dispenseOffline(
   for (let left = count; leased.length < count && left > 0; ) {
     // Some may turn out to be unsealable; there may be others in their place.
     const turn = await store.turn(pool, 0, count - leased.length);
+    if (turn.failure !== undefined) throw turn.failure;
     leased.push(...turn.leased);
     left = turn.counts.available;
   }
@@ -65,15 +61,25 @@ export async function dispenseOffline(
   const addresses = leased.map(readyAddress);
   for (const { keypair } of leased) keypair.fill(0);
   const handOut = { position: 0, count, at: Date.now(), token: 0 };
-  await store.turn(pool, count, 0, { records: [handOut], journals: new Map() });
+  const { failure } = await store.turn(pool, count, 0, { records: [handOut], journals: new Map() });
+  if (failure !== undefined) throw failure;
   return addresses;
 }
 
-/** Takes a store that was moved or restored for its own; how many were burned, by pool. */
-export function adoptOffline({ store: { directory } }: Config, as: Adoption) {
-  const { storeId, burned } = adoptStore(directory, as);
-  if (as === 'restored') removeJournals(storeId, directory);
-  return burned;
+/**
+ * Takes a store that was moved, copied or put back for what it is said to be. Errors: those of
+ * `adoptStore`.
+ */
+export function adoptOffline(
+  { store: { directory } }: Config,
+  how: Pick<AdoptOptions, 'as' | 'from'>,
+): Adopted {
+  using journals = new Journals({ dataDirectory: directory });
+  const witness = witnessDirectory(directory);
+  const adopted = adoptStore({ directory, ...how, witness, recover: journals.recover });
+  // Those of the old place are settled, or those of a state that is given up.
+  journals.remove();
+  return adopted;
 }
 
 /** Writes the store to a new file; a server may hold it. Errors: those of `backupStore`. */
@@ -100,8 +106,8 @@ export async function restoreOffline(
   { store: { directory, sealingKey } }: Config,
   from: Pick<RestoreOptions, 'file' | 'list' | 'signal'>,
 ): Promise<Restored['pools']> {
-  const { storeId, pools } = await restoreStore({ directory, sealingKey, ...from });
-  removeJournals(storeId, directory);
+  const { pools } = await restoreStore({ directory, sealingKey, ...from });
+  removeJournalsIn(directory);
   return pools;
 }
 
@@ -202,12 +208,12 @@ export class OfflineAudit implements AsyncDisposable {
   }
 
   /** Errors: those of opening a store to read, and SEALING_KEY_INVALID. */
-  static async open({ store: { directory, sealingKey } }: Config): Promise<OfflineAudit> {
+  static async open(config: Config): Promise<OfflineAudit> {
+    const { directory, sealingKey } = config.store;
     await using resources = new AsyncDisposableStack();
     let gap: string | undefined;
     try {
-      resources.use(await holdSettled(directory, sealingKey));
-      assertPlaceOf(directory);
+      resources.use(await holdSettled(config));
     } catch (error) {
       // What can be read at all is listed all the same.
       if (!(error instanceof VanityError)) throw error;
@@ -248,21 +254,33 @@ export class OfflineAudit implements AsyncDisposable {
 }
 
 /** Errors: those of opening a store; of damage only if the directory cannot be held. */
-async function holdSettled(
-  directory: string,
-  sealingKey: string,
-): Promise<Disposable | AsyncDisposable> {
+async function holdSettled(config: Config): Promise<Disposable | AsyncDisposable> {
+  const { directory } = config.store;
   assertOwner(directory);
-  if (isSettled(directory)) return holdDataDirectory(directory, false);
-  const recover = recoverIn(directory);
+  if (isSettled(directory)) return holdInPlace(directory);
+  using journals = new Journals({ dataDirectory: directory });
   try {
-    const store = await openSqliteStore({ directory, sealingKey, create: false, recover });
-    removeJournals(store.id, directory);
+    const store = await openWith(journals, config.store);
+    journals.remove();
     return store;
   } catch (error) {
     // After a clean stop nothing is left to settle but a note of journals that are gone.
     if ((error as { code?: unknown }).code !== 'STORE_CORRUPT') throw error;
-    return holdDataDirectory(directory, false);
+    return holdInPlace(directory);
+  }
+}
+
+/** Errors: DATA_MOVED, and where a file cannot be opened for writing. */
+function holdInPlace(directory: string): Disposable {
+  const held = holdDataDirectory(directory, false);
+  try {
+    const witness = witnessDirectory(directory);
+    const descriptor = held.storeLock?.file;
+    assertStanding(held.storeFile, { copies: 'unguarded', witness, descriptor });
+    return held;
+  } catch (error) {
+    held[Symbol.dispose]();
+    throw error;
   }
 }
 
@@ -274,13 +292,14 @@ function assertOwner(directory: string): void {
   throw new VanityError('DATA_NOT_WRITABLE', message);
 }
 
-/** They are of runs that the store knows nothing of, or whose leases are burned. */
-function removeJournals(storeId: string, directory: string): void {
-  try {
-    new Journals(storeId, directory).remove();
-  } catch {
-    // No start takes one of them for its own: they only take room until the next.
-  }
+/**
+ * Those in the data directory: of runs that the store there knows nothing of, or whose leases are
+ * burned. Those in memory may be of a server that lives, or of one that was killed beside it: they
+ * are found by its database file alone, and a start removes them a day after that is gone.
+ */
+function removeJournalsIn(dataDirectory: string): void {
+  using journals = new Journals({ dataDirectory });
+  journals.remove();
 }
 
 /** Runs `work` on the tokens of a store that no server holds. Errors: those of opening a store. */
@@ -330,10 +349,16 @@ export async function importOffline<T>(
 }
 
 /** A crash is settled as a start does it, which only the user of the server can. */
-async function openOffline({
-  store: { directory, sealingKey, durability },
-}: Config): Promise<Store> {
+async function openOffline({ store }: Pick<Config, 'store'>): Promise<Store> {
+  using journals = new Journals({ dataDirectory: store.directory });
+  return await openWith(journals, store);
+}
+
+function openWith(journals: Journals, store: Config['store']): Promise<Store> {
+  const { directory, sealingKey, durability, copies } = store;
   assertOwner(directory);
-  const recover = recoverIn(directory);
-  return openSqliteStore({ directory, sealingKey, create: false, recover, durability });
+  const { recover } = journals;
+  const witness = witnessDirectory(directory);
+  const settings = { directory, sealingKey, durability, copies, witness };
+  return openSqliteStore({ ...settings, create: false, recover });
 }

@@ -35,8 +35,14 @@ export class OwnToken {
     this.#path = path;
   }
 
+  /** What cannot be removed opens nothing: the token ends with its server, and the next removes it. */
   remove(): void {
-    if (this.#path !== undefined) rmSync(this.#path, { force: true });
+    if (this.#path === undefined) return;
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // A stop has more to do, which the disk may still take.
+    }
   }
 }
 

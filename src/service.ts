@@ -15,6 +15,7 @@ import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import type { Config, TlsFiles } from './config.ts';
+import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
 import { Grinder } from './grinder/grinder.ts';
 import { hardenProcess } from './grinder/kernel.ts';
@@ -211,6 +212,7 @@ export class Service implements AsyncDisposable {
   #startStoreThread(pools: readonly SharedPool[]): Caller<StoreCalls> {
     const { port1, port2 } = new MessageChannel();
     const { directory, sealingKey, retentionHours, durability } = this.#config.store;
+    const { copies, journal } = this.#config.store;
     const worker = startThread(
       'store',
       new URL('./store/worker.ts', import.meta.url),
@@ -219,6 +221,9 @@ export class Service implements AsyncDisposable {
         sealingKey,
         retentionHours,
         durability,
+        copies,
+        witness: witnessDirectory(directory),
+        journal,
         pools,
         health: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,

@@ -13,16 +13,24 @@ export async function adopt(args: string[]): Promise<number> {
     options: {
       moved: { type: 'boolean' },
       restored: { type: 'boolean' },
+      from: { type: 'string' },
       config: { type: 'string' },
       data: { type: 'string' },
     },
   });
-  const { moved = false, restored = false, config: file, data } = values;
+  const { moved = false, restored = false, from, config: file, data } = values;
   if (moved === restored) throw usage('which of both? give --moved or --restored');
+  if (restored && from !== undefined) throw usage('--from: goes with --moved, not with --restored');
   const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
   const config = loadConfig({ flags, env: process.env, file });
-  const burned = adoptOffline(config, moved ? 'moved' : 'restored');
+  const as = moved ? 'moved' : 'restored';
+  const { burned, oldPlace, place } = adoptOffline(config, { as, from });
   process.stdout.write(`adopted ${config.store.directory}\n`);
+  if (moved && from === undefined && oldPlace !== place) {
+    process.stdout.write(
+      'delete the old directory: what is served from there is dispensed twice\n',
+    );
+  }
   for (const [pool, count] of Object.entries(burned)) {
     process.stdout.write(`pool ${pool}: ${count} burned\n`);
   }

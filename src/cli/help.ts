@@ -225,14 +225,16 @@ The lost store must never be served again.
   },
   adopt: {
     summary: 'accept a data directory that was moved, or restored from a copy',
-    text: `usage: vanitypool adopt --moved | --restored [options]
+    text: `usage: vanitypool adopt --moved [--from DIR] | --restored [options]
 
-The server refuses a store that was copied or moved: whoever serves two copies hands keys out twice.
-This says what it is. No server may hold it.
+The server refuses a store that was copied, moved or put back: two states of one store would hand
+keys out twice. This says what it is. No server may hold it.
 
-  --moved            nothing serves the old one, nor ever will: keep everything
-  --restored         it is a copy or a backup; addresses may have left since it was made: burn all
-                     that it has, and go on with new ids and new addresses
+  --moved            it is the only one, and the newest: keep everything
+  --from DIR         with --moved: the directory where it was. That is refused from then on; without
+                     this option, delete it
+  --restored         it is a copy, or an older state; addresses may have left since it was made:
+                     burn all that it has, and go on with new ids and new addresses
   --config FILE      read this file (default: vanitypool.toml, if it is there)
   --data DIR         the data directory (default: ./data)
 `,

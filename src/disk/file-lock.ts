@@ -7,9 +7,9 @@
  * means. It is an open file description lock (Linux 3.15) on one byte far beyond those of SQLite,
  * which neither sees nor needs it. Other systems, and an installation without the addon, have none.
  *
- * Does not: survive that the file is replaced by another of its name. And whoever closes a descriptor of
- * a file drops all POSIX locks that his process has on it, those of SQLite: take this lock before SQLite
- * opens the file, let it go after SQLite has closed it, and never ask `isLocked` in between.
+ * Does not: survive that the file is replaced by another of its name. And to close a descriptor of a
+ * file drops all POSIX locks that this process has on it, those of SQLite: take this lock before SQLite
+ * opens the file, and let it go after SQLite has closed it.
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
@@ -34,14 +34,4 @@ export function lockFile(path: string): FileLock | 'taken' | 'unsupported' {
   if (answer === 0) return { file, [Symbol.dispose]: () => closeSync(file) };
   closeSync(file);
   return answer === -system.errno.EAGAIN ? 'taken' : 'unsupported';
-}
-
-/** Whether a server has the file at `path`; undefined where nobody can know. Errors as above. */
-export function isLocked(path: string): boolean | undefined {
-  const { addon } = loadAddon();
-  if (addon === undefined) return undefined;
-  const file = openSync(path, constants.O_RDONLY);
-  const answer = addon.isLocked(file);
-  closeSync(file);
-  return answer < 0 ? undefined : answer === 1;
 }

@@ -10,11 +10,11 @@
  *
  * Does not: tell a clone of a whole volume or machine from the original. Where only the time of birth
  * is known, a copy that is made within the same tick of the system's clock (at most 10 ms) as the
- * original itself has it too. On overlayfs a file that was
- * never opened for writing shows the identity of the layer below, and gets one of its own then: open
- * it for writing first, as the lock of a store does.
+ * original itself has it too. On overlayfs a file that was never opened for writing shows the
+ * identity of the layer below, and gets one of its own then: a store compares and records
+ * `ownIdentityOf`.
  */
-import { type BigIntStats, statfsSync, statSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, openSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { loadAddon } from '../addon.ts';
 
@@ -57,6 +57,20 @@ export function identityOf(path: string, file?: number): FileIdentity {
     birth: birthOf(stats),
     generation: hasInode ? generationOf(path, file) : undefined,
   };
+}
+
+/**
+ * The same, once it is opened for writing: by the caller, whose descriptor `file` is, or else here; then
+ * SQLite must not have it open in this process. Errors are the system's.
+ */
+export function ownIdentityOf(path: string, file?: number): FileIdentity {
+  if (file !== undefined) return identityOf(path, file);
+  const opened = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    return identityOf(path, opened);
+  } finally {
+    closeSync(opened);
+  }
 }
 
 /**

@@ -5,7 +5,8 @@
 import { encodeBase58 } from '../keypair/address.ts';
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import type { AuditedAddress, FoundAddress, StoredPool, StoredToken } from '../store/store.ts';
+import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
+import type { StoredPool, StoredToken } from '../store/store.ts';
 import type { AddressView, AuditEntry } from './admin-schemas.ts';
 import type { PoolView, TokenView } from './schemas.ts';
 

@@ -11,7 +11,7 @@ import type { Durability, TrustProxy } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
-import { JournalWriter } from '../pool/journal.ts';
+import { JournalWriter } from '../pool/journal-parts.ts';
 import {
   type Connection,
   type Hands,

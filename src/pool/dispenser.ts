@@ -13,10 +13,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { Reservation, Store } from '../store/store.ts';
+import { readyAddress } from './line.ts';
 import { type Hands, type Order, Pool, type ReservationOrder, type SharedPool } from './pool.ts';
 import { Quotas } from './quotas.ts';
 import { isBefore, type ReadyAddress } from './ready-queue.ts';
-import { type Exclusively, type Refiller, readyAddress } from './refill.ts';
+import type { Exclusively, Refiller } from './refill.ts';
 
 /** For the first of two requests with one key to be served. */
 const IN_FLIGHT_MS = 5000;

@@ -1,27 +1,30 @@
 /**
- * The dispense journal: what of a ready queue may have left, written by the thread that pops before
- * the reply leaves, so that a start after a crash knows it exactly. It lies in memory-backed
- * storage and outlives its process, not its machine; no disk is waited for.
+ * One part of a dispense journal: what of a ready queue may have left, written by the thread that
+ * pops before the reply leaves, so that a start after a crash knows it exactly. The file lies in
+ * memory, or in the page cache, and outlives its process, not its machine; no disk is waited for.
  *
- * A journal belongs to one thread, one pool, and one epoch of one store. It is a file of slots of
- * 96 bytes:
+ * A journal belongs to one thread, one pool, and one epoch of one store. It grows by parts
+ * (journal-parts.ts), each a file of its own, which the store counts as a journal of its own. A
+ * part is a ring of slots of 96 bytes:
  *
- *   slot 0      header   crc32, layout, number, magic "VPJL", store id 16, epoch float64, boot id 36, n
+ *   slot 0      header   crc32, layout, number, magic "VPJL", store id 16, epoch float64, boot id 36, n,
+ *                        leases float64, crc32 of that
  *   slot 1..n   records  crc32, position, sequence float64, time float64, count, token, hash of the
  *                        idempotency key 32, hash of the body 32
  *
  * `position` is that of the ready queue: pops before it are older. Record s lies in slot 1 + s mod n.
  * In a running server the store thread reads what is new with every turn, and says in shared memory
- * up to which record the store has them: a slot is overwritten only after that. As many slots as
- * the queue has cells are always enough.
+ * up to which record the store has them: a slot is overwritten only after that.
  *
  * A record that was cut off by the end of its thread fails its checksum; its reply never left. A
  * position below the highest recorded one without a record of its own was popped by a thread
  * that died before it could write: it counts as dispensed too.
  *
- * The store knows how many records it has of a journal, so an older copy of it is told, and one
- * with a hole. One that lacks nothing but its very last records, which no other journal is ahead
- * of, is not: whoever puts such a copy in place between a kill and a start rolls the state back.
+ * The store knows how many records it has of a part, so an older copy of it is detected, and one
+ * with a hole. It knows also how many leases of the pool there were since the part was made, and each
+ * is counted in the header before it is committed: a copy from before the last lease is detected
+ * though it lacks no record that the store has. One that lacks nothing but records since then is not:
+ * such a copy, put in place between a kill and a start, rolls the state back.
  */
 import {
   closeSync,
@@ -30,17 +33,18 @@ import {
   openSync,
   readFileSync,
   readSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { VanityError } from '../errors.ts';
 import type { HandOut } from '../store/store.ts';
 
-const SLOT_BYTES = 96;
-const LAYOUT = 3;
+export const SLOT_BYTES = 96;
+const LAYOUT = 4;
 const MAGIC = 'VPJL';
 
-const CRC = 0; // uint32, of all that follows; the same in both kinds of slot
+const CRC = 0; // uint32, of what follows; the same place in both kinds of slot
 
 const HEADER_LAYOUT = 4; // uint32
 const NUMBER = 8; // uint32
@@ -49,6 +53,8 @@ const STORE_ID = 16; // 16 bytes
 const EPOCH = 32; // float64
 const BOOT_ID = 40; // text, 36 characters
 const RECORDS = 76; // uint32
+const LEASES = 80; // float64, not part of the first sum
+const LEASES_CRC = 88; // uint32
 
 const POSITION = 4; // uint32
 const SEQUENCE = 8; // float64
@@ -59,59 +65,60 @@ const KEY = 32; // zeros without one
 const BODY = 64;
 const HASH_BYTES = 32;
 
-/** Words of the shared memory; those that different threads write stand 128 bytes apart. */
+/** Words of shared memory; those that different threads write stand 128 bytes apart. */
+export const PROGRESS_WORDS = 64;
+/** Written by the writer of the part. */
 const WRITTEN_WORD = 0;
+/** Written by its reader. */
 const RECORDED_WORD = 32;
-const PROGRESS_BYTES = 64 * 4;
 
-/** Whose journal it is. */
-export interface JournalIdentity {
+/** Whose part it is. */
+export interface PartIdentity {
   /** 32 hexadecimal digits. */
   readonly storeId: string;
   readonly epoch: number;
-  /** Of the journal within its epoch, from 1. */
+  /** Of the part within its epoch, from 1. */
   readonly number: number;
-  /** Of the machine's start: a journal outside memory that another start wrote is stale. */
+  /** Of the machine's start, '' if it has none: what another start wrote outside memory is stale. */
   readonly bootId: string;
 }
 
-/** A journal as its writer and its reader find it; can be sent to a thread as it is. */
-export interface JournalFile {
+/** A part as its writer and its reader find it. */
+export interface JournalPart {
   readonly number: number;
   readonly path: string;
-  readonly progress: SharedArrayBuffer;
+  /** `PROGRESS_WORDS` of shared memory, zeros at first. */
+  readonly progress: Int32Array;
 }
 
-/** A record as it lies in a journal. */
+/** A record as it lies in a part. */
 export interface JournalRecord extends HandOut {
-  /** Of the record in its journal, from 0. */
+  /** Of the record in its part, from 0. */
   readonly sequence: number;
 }
 
 /**
- * Makes the file of a journal with room for `records`, every byte of it allocated: a record is
- * never refused for want of space. Errors are the system's.
+ * Makes the file of a part with room for `records`, every byte of it allocated: a record is never
+ * refused for want of space. A file that does not fit is removed again. Errors are the system's.
  */
-export function createJournal(
-  path: string,
-  identity: JournalIdentity,
-  records: number,
-): JournalFile {
+export function createPart(path: string, identity: PartIdentity, records: number): void {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
   const file = openSync(path, flags, 0o600);
   try {
     const bytes = Buffer.alloc((1 + records) * SLOT_BYTES);
     headerOf(identity, records).copy(bytes);
+    leasesOf(0).copy(bytes, LEASES);
     for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at);
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
   } finally {
     closeSync(file);
   }
-  const progress = new SharedArrayBuffer(PROGRESS_BYTES);
-  return { number: identity.number, path, progress };
 }
 
-/** The journal of this thread for one pool. */
-export class JournalWriter {
+/** Writes one part, in the thread whose journal it is. */
+export class PartWriter {
   readonly #file: number;
   readonly #records: number;
   readonly #progress: Int32Array;
@@ -119,22 +126,24 @@ export class JournalWriter {
   #sequence = 0;
   #isFailing = false;
 
-  /** Opens the file that `createJournal` made. Errors are the system's. */
-  constructor({ path, progress }: JournalFile) {
+  /** Opens the file that `createPart` made. Errors are the system's. */
+  constructor({ path, progress }: JournalPart) {
     this.#file = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
     this.#records = fstatSync(this.#file).size / SLOT_BYTES - 1;
-    this.#progress = new Int32Array(progress);
+    this.#progress = progress;
+  }
+
+  /** Whether each slot holds a record that the store has not. */
+  get isFull(): boolean {
+    const unrecorded = (this.#sequence - Atomics.load(this.#progress, RECORDED_WORD)) >>> 0;
+    return unrecorded >= this.#records;
   }
 
   /**
-   * Throws when a record would fail: while the journal is full, and after a failure until a slot
+   * While it is not full: throws when a record would fail, which is after a failure until a slot
    * can be written again. Error: JOURNAL_UNAVAILABLE.
    */
   prepare(): void {
-    const unrecorded = (this.#sequence - Atomics.load(this.#progress, RECORDED_WORD)) >>> 0;
-    if (unrecorded >= this.#records) {
-      throw unavailable('the journal is full: the store records nothing');
-    }
     if (!this.#isFailing) return;
     this.#slot.fill(0);
     this.#writeSlot();
@@ -175,8 +184,8 @@ export class JournalWriter {
   }
 }
 
-/** What a running server reads of another thread's journal, so that the store has it too. */
-export class JournalReader {
+/** What a running server reads of another thread's part, so that the store has it too. */
+export class PartReader {
   readonly number: number;
   readonly #file: number;
   readonly #records: number;
@@ -184,17 +193,24 @@ export class JournalReader {
   /** Records before this one are in the store. */
   #recorded = 0;
   #read = 0;
+  #leases = 0;
 
-  constructor({ number, path, progress }: JournalFile) {
+  /** Errors are the system's. */
+  constructor({ number, path, progress }: JournalPart) {
     this.number = number;
-    this.#file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    this.#file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
     this.#records = fstatSync(this.#file).size / SLOT_BYTES - 1;
-    this.#progress = new Int32Array(progress);
+    this.#progress = progress;
   }
 
   /** Whether there are records that the store has not. */
   get isPending(): boolean {
     return Atomics.load(this.#progress, WRITTEN_WORD) !== (this.#recorded | 0);
+  }
+
+  /** How many records were written since `read`: those that `confirm` will not cover. */
+  get unread(): number {
+    return (Atomics.load(this.#progress, WRITTEN_WORD) - this.#read) >>> 0;
   }
 
   /** The records that the store has not, oldest first, and the sequence behind the last one. */
@@ -218,6 +234,12 @@ export class JournalReader {
     return { records, end: this.#read };
   }
 
+  /** Before a lease is committed that counts on this part. Errors are the system's. */
+  countLease(): void {
+    this.#leases++;
+    writeSync(this.#file, leasesOf(this.#leases), 0, SLOT_BYTES - LEASES, LEASES);
+  }
+
   /** What `read` gave the last time is in the store: the writer may overwrite it. */
   confirm(): void {
     this.#recorded = this.#read;
@@ -230,13 +252,13 @@ export class JournalReader {
 }
 
 /**
- * The whole records of a journal from `recorded` on, oldest first; the store has those before.
- * Undefined if the file is not that journal, or lacks what must be in it.
+ * The whole records of a part from `recorded` on, oldest first; the store has those before, and
+ * counted `leases`. Undefined if the file is not that part, or lacks what must be in it.
  */
-export function readJournal(
+export function readPart(
   path: string,
-  identity: JournalIdentity,
-  recorded: number,
+  identity: PartIdentity,
+  { recorded, leases }: { readonly recorded: number; readonly leases: number },
 ): JournalRecord[] | undefined {
   let bytes: Buffer;
   try {
@@ -246,7 +268,10 @@ export function readJournal(
   }
   const slots = bytes.length / SLOT_BYTES - 1;
   if (slots < 1 || !Number.isInteger(slots)) return undefined;
-  if (!bytes.subarray(0, SLOT_BYTES).equals(headerOf(identity, slots))) return undefined;
+  if (!bytes.subarray(0, LEASES).equals(headerOf(identity, slots))) return undefined;
+  const counted = bytes.readDoubleLE(LEASES);
+  const isCounted = bytes.subarray(LEASES, SLOT_BYTES).equals(leasesOf(counted));
+  if (!isCounted || counted < leases) return undefined;
   const found = recordsIn(bytes.subarray(SLOT_BYTES)).sort((a, b) => a.sequence - b.sequence);
   const records = found.filter(({ sequence }) => sequence >= recorded);
   const isWhole = records.every(({ sequence }, index) => sequence === recorded + index);
@@ -276,9 +301,9 @@ function recordsIn(bytes: Buffer): JournalRecord[] {
   return found;
 }
 
-function headerOf(identity: JournalIdentity, records: number): Buffer {
+function headerOf(identity: PartIdentity, records: number): Buffer {
   const { storeId, epoch, number, bootId } = identity;
-  const slot = Buffer.alloc(SLOT_BYTES);
+  const slot = Buffer.alloc(LEASES);
   slot.writeUInt32LE(LAYOUT, HEADER_LAYOUT);
   slot.writeUInt32LE(number, NUMBER);
   slot.write(MAGIC, HEADER_MAGIC, 'latin1');
@@ -290,6 +315,14 @@ function headerOf(identity: JournalIdentity, records: number): Buffer {
   return slot;
 }
 
-function unavailable(reason: string, cause?: unknown): VanityError {
+/** The end of a header. */
+function leasesOf(count: number): Buffer {
+  const end = Buffer.alloc(SLOT_BYTES - LEASES);
+  end.writeDoubleLE(count);
+  end.writeUInt32LE(crc32(end.subarray(0, LEASES_CRC - LEASES)), LEASES_CRC - LEASES);
+  return end;
+}
+
+export function unavailable(reason: string, cause?: unknown): VanityError {
   return new VanityError('JOURNAL_UNAVAILABLE', reason, { cause, retryAfterSeconds: 1 });
 }

@@ -1,169 +1,248 @@
 /**
- * Where the dispense journals of an epoch lie, and what they say after a crash. Runs in the thread
- * that opens the store.
+ * The dispense journals of one store: what those of the last run say, and the files of this one.
+ * Runs in the thread that opens the store.
  *
- * They lie in memory: /dev/shm/vanitypool-<uid>/<store id>/, for this user alone; where there is
- * no such place, in the data directory. Those of one pool are trusted together or not at all: every
- * one that the store knows of has to be there, of this store, this epoch, and this start of the
- * machine, with every record that the store has not.
+ * They lie in memory or on disk (journal-places.ts). A run makes its own where `store.journal` says;
+ * what does not fit into memory goes to the disk. Those of the last run are looked for in both, for
+ * the setting may have changed since. Those of one pool are trusted together or not at all: every
+ * one that the store knows of has to be there, of this store and this epoch, with every record that
+ * the store has not; and those on disk of this start of the machine, where it says which that is.
  *
- * Those of a killed server stay in memory until its next start. So that they do not stay for good
- * when its data directory is removed, a file beside them names it: `owner`.
+ * The directories are locked from the moment at which something in them is read or made until this
+ * is disposed of. If another has them, the run that wrote them is alive, and the store is not opened.
  */
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { JournalSetting } from '../config.ts';
+import { VanityError } from '../errors.ts';
 import { makeDirectory } from '../files.ts';
-import type { HandOut, LastJournal, Recover } from '../store/store.ts';
-import { createJournal, type JournalFile, type JournalIdentity, readJournal } from './journal.ts';
+import type { Log } from '../log.ts';
+import type { LastJournal, Recover, Store } from '../store/store.ts';
+import { createPart, type PartIdentity, readPart, unavailable } from './journal.ts';
+import { OWNER, removeOrphans } from './journal-orphans.ts';
+import { partPath } from './journal-parts.ts';
+import {
+  type Choice,
+  choosePlace,
+  hasMemory,
+  isPrivate,
+  JournalDirectory,
+  type Machine,
+  makePrivate,
+  memoryBase,
+  memoryPath,
+  THIS_MACHINE,
+} from './journal-places.ts';
 
-const MEMORY = '/dev/shm';
-/** The type of tmpfs, of statfs(2). */
-const TMPFS = 0x01021994;
-const SUFFIX = '.journal';
-/** An absolute path and a line feed, without which it was cut off. */
-const OWNER = 'owner';
-const ORPHAN_AGE_MS = 24 * 3_600_000;
-const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+const MEMORY = 0;
+const DISK = 1;
 
-export class Journals {
-  readonly directory: string;
-  readonly #storeId: string;
+export interface JournalsOptions {
+  readonly dataDirectory: string;
+  /** Of a run that makes journals; without it they are read and removed alone. */
+  readonly make?: { readonly setting: JournalSetting; readonly log: Pick<Log, 'info' | 'warn'> };
+  readonly machine?: Machine;
+}
+
+/** A file that was made for a part. */
+export interface MadePart {
+  readonly number: number;
+  readonly path: string;
+  /** Its place in `Journals.directories`. */
+  readonly directory: number;
+  readonly records: number;
+}
+
+export class Journals implements Disposable {
   readonly #dataDirectory: string;
-  readonly #isInMemory: boolean;
+  readonly #machine: Machine;
+  readonly #bootId: string | undefined;
+  readonly #log: Pick<Log, 'info' | 'warn'> | undefined;
+  readonly #choice: Choice | undefined;
+  readonly #disk: JournalDirectory;
+  /** Those in memory that were looked into, by path: of this store, and of the place it had before. */
+  readonly #memories = new Map<string, JournalDirectory>();
+  #run: Pick<Store, 'id' | 'place' | 'epoch'> | undefined;
+  #hasWarned = false;
+  #hasToldOfRest = false;
 
-  constructor(storeId: string, dataDirectory: string) {
-    this.#storeId = storeId;
+  /** Error: CONFIG_INVALID. */
+  constructor({ dataDirectory, make, machine = THIS_MACHINE }: JournalsOptions) {
     this.#dataDirectory = resolve(dataDirectory);
-    const memory = privateMemory(storeId);
-    this.#isInMemory = memory !== undefined;
-    this.directory = memory ?? join(dataDirectory, 'journal');
-    makeDirectory(this.directory);
+    this.#machine = machine;
+    this.#bootId = machine.bootId();
+    this.#log = make?.log;
+    this.#choice = make && choosePlace(make.setting, machine);
+    this.#disk = new JournalDirectory(join(this.#dataDirectory, 'journal'));
   }
 
-  /** Makes a journal with room for `records`. Errors are the system's. */
-  create(epoch: number, number: number, records: number): JournalFile {
-    const path = this.#path(epoch, number);
-    rmSync(path, { force: true });
-    if (this.#isInMemory) {
-      writeFileSync(join(this.directory, OWNER), `${this.#dataDirectory}\n`, { mode: 0o600 });
+  /**
+   * What the store has not heard of; undefined if it cannot be trusted. Errors: DATA_IN_USE,
+   * JOURNAL_UNAVAILABLE.
+   */
+  readonly recover: Recover = ({ storeId, place, epoch, number, ...known }: LastJournal) => {
+    for (const directory of [this.#memoryOf(storeId, place), this.#disk]) {
+      if (!isThere(directory)) continue;
+      take(directory);
+      // Pages that the machine wrote before a power loss may be those of any moment.
+      if (directory === this.#disk && this.#bootId === undefined) continue;
+      const identity = this.#identity(storeId, epoch, number);
+      const found = readPart(partPath(directory.path, epoch, number), identity, known);
+      if (found !== undefined) return found;
     }
-    return createJournal(path, this.#identity(epoch, number), records);
-  }
-
-  /** What the store has not heard of; undefined if the journal cannot be trusted. */
-  recover({ epoch, number, recorded }: LastJournal): readonly HandOut[] | undefined {
-    return readJournal(this.#path(epoch, number), this.#identity(epoch, number), recorded);
-  }
-
-  /** When what it says is in the store. */
-  removeOne(epoch: number, number: number): void {
-    rmSync(this.#path(epoch, number), { force: true });
-  }
-
-  /** When what they say is in the store. */
-  removeAll(): void {
-    removeJournalsIn(this.directory);
-  }
-
-  /** With their directory: after a clean stop nothing is left in memory. */
-  remove(): void {
-    this.removeAll();
-    rmSync(join(this.directory, OWNER), { force: true });
-    rmdirSync(this.directory);
-  }
-
-  /** Those in memory that no store will ask for any more. */
-  removeOrphans(): void {
-    if (!this.#isInMemory) return;
-    const base = dirname(this.directory);
-    for (const name of readdirSync(base)) {
-      const directory = join(base, name);
-      try {
-        if (directory === this.directory || !isOrphan(directory)) continue;
-        // The owner last: what is left of a sweep that is cut off can be swept again.
-        removeJournalsIn(directory);
-        rmSync(join(directory, OWNER));
-        rmdirSync(directory);
-      } catch {
-        // Another server sweeps too, or something is in there that is not ours.
-      }
-    }
-  }
-
-  #path(epoch: number, number: number): string {
-    return join(this.directory, `${epoch}-${number}${SUFFIX}`);
-  }
-
-  #identity(epoch: number, number: number): JournalIdentity {
-    return { storeId: this.#storeId, epoch, number, bootId: bootId() };
-  }
-}
-
-/** For opening the store in `dataDirectory`. */
-export function recoverIn(dataDirectory: string): Recover {
-  return (last) => new Journals(last.storeId, dataDirectory).recover(last);
-}
-
-function removeJournalsIn(directory: string): void {
-  for (const name of readdirSync(directory)) {
-    if (name.endsWith(SUFFIX)) rmSync(join(directory, name), { force: true });
-  }
-}
-
-/**
- * Whether the data directory is gone and nothing was written for a day. One whose parent is gone
- * too may come back with its disk. Errors are the system's, as for a place that may not be looked at.
- */
-function isOrphan(directory: string): boolean {
-  const owner = readFileSync(join(directory, OWNER), 'utf8');
-  const dataDirectory = owner.slice(0, -1);
-  if (!owner.startsWith('/') || !owner.endsWith('\n') || isThere(dataDirectory)) return false;
-  if (!isThere(dirname(dataDirectory))) return false;
-  const times = readdirSync(directory).map((name) => lstatSync(join(directory, name)).mtimeMs);
-  return Math.max(...times) < Date.now() - ORPHAN_AGE_MS;
-}
-
-function isThere(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
-}
-
-/** The store's own directory in memory, if it can be had for this user alone. */
-function privateMemory(storeId: string): string | undefined {
-  try {
-    if (statfsSync(MEMORY).type !== TMPFS) return undefined;
-    const base = join(MEMORY, `vanitypool-${process.getuid!()}`);
-    const directory = join(base, storeId);
-    for (const path of [base, directory]) {
-      try {
-        mkdirSync(path, { mode: 0o700 });
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-      const stats = lstatSync(path);
-      const isOurs = stats.isDirectory() && stats.uid === process.getuid!();
-      if (!isOurs || (stats.mode & 0o077) !== 0) return undefined;
-    }
-    return directory;
-  } catch {
     return undefined;
+  };
+
+  /**
+   * Of the run that begins: what those before it said is in the store, and their journals are
+   * removed. Errors: DATA_IN_USE, JOURNAL_UNAVAILABLE.
+   */
+  begin({ id, place, epoch }: Pick<Store, 'id' | 'place' | 'epoch'>): void {
+    this.#run = { id, place, epoch };
+    for (const directory of [this.#memoryOf(id, place), this.#disk]) {
+      if (isThere(directory)) take(directory);
+    }
+    this.remove();
+    if (hasMemory(this.#machine)) removeOrphans(memoryBase(this.#machine), this.#dataDirectory);
+    if (this.#choice === undefined) return;
+    const { isMemory, reason } = this.#choice;
+    const directory = this.directories[isMemory ? MEMORY : DISK];
+    const log = this.#log!;
+    log.info({ place: isMemory ? 'memory' : 'data', directory, reason }, 'journals');
+  }
+
+  /** Where parts of this run may lie: in memory, and on disk. */
+  get directories(): readonly [string, string] {
+    const { id, place } = this.#run!;
+    return [memoryPath(this.#machine, id, place), this.#disk.path];
+  }
+
+  /**
+   * Makes the file of a part with room for `records`. What does not fit into memory is made on disk,
+   * with one warning for all that a run makes there. Error: JOURNAL_UNAVAILABLE; then no file is left.
+   */
+  create(number: number, records: number): MadePart {
+    if (this.#choice!.isMemory) {
+      try {
+        return this.#createIn(MEMORY, number, records);
+      } catch (error) {
+        this.#warn((error as Error).message);
+      }
+    }
+    try {
+      return this.#createIn(DISK, number, records);
+    } catch (cause) {
+      throw unavailable(`${this.#disk.path}: ${(cause as Error).message}`, cause);
+    }
+  }
+
+  /** When what it says is in the store, or nothing was ever written into it. */
+  removePart({ path }: { readonly path: string }): void {
+    this.#tidy(() => rmSync(path, { force: true }));
+  }
+
+  /**
+   * All that were looked into, of whatever run: after a clean stop nothing is left in memory. What
+   * another owner has stays.
+   */
+  remove(): void {
+    for (const memory of this.#memories.values()) {
+      this.#tidy(() => {
+        if (memory.exists && memory.hold()) memory.removeAll(OWNER);
+      });
+    }
+    // Its lock stays: see lock-file.ts.
+    this.#tidy(() => {
+      if (this.#disk.exists && this.#disk.hold()) this.#disk.removeParts();
+    });
+  }
+
+  /** What fails here is no fault of a run: none takes what is over for its own, and the next removes it. */
+  #tidy(removal: () => void): void {
+    try {
+      removal();
+    } catch (error) {
+      if (!this.#hasToldOfRest) {
+        const { message: reason } = error as Error;
+        this.#log?.warn(
+          { reason },
+          'journals that are over cannot be removed: they only take room',
+        );
+      }
+      this.#hasToldOfRest = true;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const memory of this.#memories.values()) memory[Symbol.dispose]();
+    this.#disk[Symbol.dispose]();
+  }
+
+  #createIn(directory: typeof MEMORY | typeof DISK, number: number, records: number): MadePart {
+    const { id, epoch } = this.#run!;
+    this.#prepare(directory);
+    const path = partPath(this.directories[directory], epoch, number);
+    createPart(path, this.#identity(id, epoch, number), records);
+    return { number, path, directory, records };
+  }
+
+  /** Makes the directory and takes it, if it is not there and taken. */
+  #prepare(directory: typeof MEMORY | typeof DISK): void {
+    const path = this.directories[directory];
+    if (directory === DISK) {
+      makeDirectory(path);
+      take(this.#disk);
+      return;
+    }
+    const known = this.#memories.get(path);
+    if (isThere(known) && known.isHeld) return;
+    makePrivate(memoryBase(this.#machine));
+    makePrivate(path);
+    const memory = known ?? new JournalDirectory(path);
+    this.#memories.set(path, memory);
+    take(memory);
+    // Those of a killed server stay until its next start: this file says whose they are.
+    writeFileSync(join(path, OWNER), `${this.#dataDirectory}\n`, { mode: 0o600 });
+  }
+
+  /** That of a store in memory, if this user has one. */
+  #memoryOf(storeId: string, place: string): JournalDirectory | undefined {
+    const path = memoryPath(this.#machine, storeId, place);
+    const known = this.#memories.get(path);
+    if (known !== undefined || !hasMemory(this.#machine)) return known;
+    if (!isPrivate(memoryBase(this.#machine)) || !isPrivate(path)) return undefined;
+    const memory = new JournalDirectory(path);
+    this.#memories.set(path, memory);
+    return memory;
+  }
+
+  #identity(storeId: string, epoch: number, number: number): PartIdentity {
+    return { storeId, epoch, number, bootId: this.#bootId ?? '' };
+  }
+
+  #warn(reason: string): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const directory = this.#disk.path;
+    const log = this.#log!;
+    log.warn(
+      { reason, directory },
+      'journals do not fit into memory: the data directory takes them; smaller with a lower ready_max, more memory with --shm-size, none with durability = "committed"',
+    );
   }
 }
 
-/** '' where the system has none: then a journal is trusted by its store and epoch alone. */
-function bootId(): string {
+function isThere(directory: JournalDirectory | undefined): directory is JournalDirectory {
+  return directory?.exists === true;
+}
+
+/** Until it is disposed of. Errors: DATA_IN_USE, JOURNAL_UNAVAILABLE. */
+function take(directory: JournalDirectory): void {
   try {
-    return readFileSync(BOOT_ID, 'latin1').trim();
-  } catch {
-    return '';
+    if (directory.hold()) return;
+  } catch (cause) {
+    throw unavailable(`${directory.path}: cannot be locked: ${(cause as Error).message}`, cause);
   }
+  const message = `${directory.path}: another server writes the dispense journals of this store; stop it first`;
+  throw new VanityError('DATA_IN_USE', message);
 }

@@ -1,19 +1,24 @@
 /**
  * The dispense journals of the running epoch: one for each thread that hands out, and each pool.
- * Runs in the store thread. A journal exists before the store counts on it, and is counted out
- * before it is removed.
+ * Runs in the store thread. A part of a journal exists before the store counts on it, the store
+ * counts on it before anybody writes into it, and it is counted out before it is removed.
+ *
+ * A journal begins small and grows before a turn leases more addresses than it has slots for; so a
+ * record never finds it full while the store works. Where no more can be had, less is leased.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
-import type { UnrecordedHandOuts } from './hand-outs.ts';
-import type { JournalFile } from './journal.ts';
-import type { Journals } from './journals.ts';
-import type { SharedPool } from './pool.ts';
-import { ReadyQueue } from './ready-queue.ts';
+import { UnrecordedHandOuts } from './hand-outs.ts';
+import { unavailable } from './journal.ts';
+import { GrowingJournal, SLOTS_MIN, slotsFor, slotsOfNext } from './journal-parts.ts';
+import type { Journals, MadePart } from './journals.ts';
 import type { Exclusively } from './refill.ts';
 
 const DROP_EVERY_MS = 200;
+/** A disk that is full is not filled to its last byte again with each turn. */
+const GROW_AGAIN_MS = 30_000;
 
 export interface PoolJournalsOptions {
   readonly store: Store;
@@ -21,51 +26,92 @@ export interface PoolJournalsOptions {
   readonly journals: Journals;
   /** Not if all replies wait for the disk. */
   readonly areNeeded: boolean;
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /** A journal, and who reads it. */
 export interface FollowedJournal {
-  readonly file: JournalFile;
+  readonly journal: GrowingJournal;
   readonly handOuts: UnrecordedHandOuts;
 }
 
 export class PoolJournals {
   readonly #options: PoolJournalsOptions;
+  /** Of each pool that is served, those of the threads that live. */
+  readonly #growing = new WeakMap<UnrecordedHandOuts, Set<GrowingJournal>>();
   #count = 0;
   #isStopping = false;
+  #hasWarned = false;
+  #growNotBefore = 0;
 
   constructor(options: PoolJournalsOptions) {
     this.#options = options;
   }
 
-  /**
-   * For one more thread that hands out of the pool; undefined if none is needed. `handOuts` read it
-   * from now on. Errors: JOURNAL_UNAVAILABLE, those of the store.
-   */
-  async add(pool: SharedPool, handOuts: UnrecordedHandOuts): Promise<FollowedJournal | undefined> {
-    const { exclusively, areNeeded } = this.#options;
-    return areNeeded ? exclusively(() => this.#add(pool, handOuts)) : undefined;
+  /** What leaves the pool and has yet to be recorded; its journals grow with what is leased. */
+  handOutsOf(pool: string): UnrecordedHandOuts {
+    if (!this.#options.areNeeded) return new UnrecordedHandOuts();
+    const handOuts: UnrecordedHandOuts = new UnrecordedHandOuts((records) =>
+      this.#makeRoom(pool, handOuts, records),
+    );
+    this.#growing.set(handOuts, new Set());
+    return handOuts;
   }
 
-  async #add({ name, queue }: SharedPool, handOuts: UnrecordedHandOuts): Promise<FollowedJournal> {
-    const { store, journals } = this.#options;
-    const number = this.#count + 1;
-    let file: JournalFile;
+  /**
+   * The first parts of `count` journals of a pool that the store need not know yet; none if none
+   * is needed. Error: JOURNAL_UNAVAILABLE; then there is no file of them.
+   */
+  make(count: number): MadePart[] {
+    const made: MadePart[] = [];
+    if (!this.#options.areNeeded) return made;
     try {
-      file = journals.create(store.epoch, number, new ReadyQueue(queue).capacity);
-    } catch (cause) {
-      const detail = `${journals.directory}: ${(cause as Error).message}`;
-      throw new VanityError('JOURNAL_UNAVAILABLE', detail, { cause });
+      while (made.length < count) made.push(this.#makePart(SLOTS_MIN));
+    } catch (error) {
+      this.discard(made);
+      throw error;
     }
-    await store.addJournal(name, number);
-    this.#count = number;
-    handOuts.follow(file);
-    return { file, handOuts };
+    return made;
+  }
+
+  /** Parts that were not added. */
+  discard(made: readonly MadePart[]): void {
+    for (const part of made) this.#options.journals.removePart(part);
+  }
+
+  /**
+   * For one more thread that hands out of the pool; undefined if none is needed. `handOuts` read it
+   * from now on, and have room in it for all that is leased. `made` is its first part, if that was
+   * made before; it is removed if this fails. Errors: JOURNAL_UNAVAILABLE, those of the store.
+   */
+  async add(
+    pool: string,
+    handOuts: UnrecordedHandOuts,
+    made?: MadePart,
+  ): Promise<FollowedJournal | undefined> {
+    const { exclusively, areNeeded } = this.#options;
+    return areNeeded ? exclusively(() => this.#add(pool, handOuts, made)) : undefined;
+  }
+
+  async #add(
+    pool: string,
+    handOuts: UnrecordedHandOuts,
+    made: MadePart | undefined,
+  ): Promise<FollowedJournal> {
+    const { store, journals } = this.#options;
+    const growing = this.#growing.get(handOuts)!;
+    const journal = new GrowingJournal(store.epoch, journals.directories);
+    const most = Math.max(...growing.values().map(({ capacity }) => capacity), 0);
+    const first = made ?? this.#makePart(slotsFor(most));
+    await this.#append(pool, journal, handOuts, first);
+    growing.add(journal);
+    return { journal, handOuts };
   }
 
   /** Of a thread or a pool that is gone, when all that they say is recorded. */
   async drop(gone: readonly FollowedJournal[]): Promise<void> {
     if (gone.length === 0) return;
+    for (const { journal, handOuts } of gone) this.#growing.get(handOuts)!.delete(journal);
     while (!(await this.#options.exclusively(() => this.#dropped(gone)))) {
       await sleep(DROP_EVERY_MS, undefined, { ref: false });
     }
@@ -75,16 +121,19 @@ export class PoolJournals {
     const { store, journals } = this.#options;
     // All of them are removed in the end.
     if (this.#isStopping) return true;
-    if (gone.some(({ file, handOuts }) => handOuts.isPendingIn(file))) return false;
+    const parts = gone.flatMap(({ journal, handOuts }) =>
+      journal.parts.map((part) => ({ part, handOuts })),
+    );
+    if (parts.some(({ part, handOuts }) => handOuts.isPendingIn(part))) return false;
     try {
-      await store.removeJournals(gone.map(({ file }) => file.number));
+      await store.removeJournals(parts.map(({ part }) => part.number));
     } catch (error) {
       if (error instanceof VanityError) return false;
       throw error;
     }
-    for (const { file, handOuts } of gone) {
-      handOuts.unfollow(file);
-      journals.removeOne(store.epoch, file.number);
+    for (const { part, handOuts } of parts) {
+      handOuts.unfollow(part);
+      journals.removePart(part);
     }
     return true;
   }
@@ -97,5 +146,73 @@ export class PoolJournals {
   /** After a clean stop: nothing is left in memory. */
   remove(): void {
     this.#options.journals.remove();
+  }
+
+  /** Inside a turn. */
+  async #makeRoom(pool: string, handOuts: UnrecordedHandOuts, records: number): Promise<number> {
+    const growing = this.#growing.get(handOuts)!;
+    for (const journal of growing) {
+      if (journal.capacity < records) await this.#grow(pool, journal, handOuts, records);
+    }
+    return Math.min(...growing.values().map(({ capacity }) => capacity));
+  }
+
+  /** If more can be had. */
+  async #grow(
+    pool: string,
+    journal: GrowingJournal,
+    handOuts: UnrecordedHandOuts,
+    records: number,
+  ): Promise<void> {
+    if (!journal.canGrow || performance.now() < this.#growNotBefore) return;
+    const { capacity } = journal;
+    const slots = slotsOfNext(capacity, records);
+    try {
+      await this.#append(pool, journal, handOuts, this.#makePart(slots));
+    } catch (error) {
+      if (!(error instanceof VanityError)) throw error;
+      // A store that fails says so itself, and has its own times to be tried again.
+      if (error.code !== 'JOURNAL_UNAVAILABLE') return;
+      this.#growNotBefore = performance.now() + GROW_AGAIN_MS;
+      if (this.#hasWarned) return;
+      this.#hasWarned = true;
+      const { log } = this.#options;
+      log.warn(
+        { pool, room: capacity, reason: error.message },
+        'journals cannot grow: fewer addresses are kept ready',
+      );
+    }
+  }
+
+  /**
+   * Makes a file the next part of a journal, or removes it again. Errors: JOURNAL_UNAVAILABLE, those
+   * of the store.
+   */
+  async #append(
+    pool: string,
+    journal: GrowingJournal,
+    handOuts: UnrecordedHandOuts,
+    made: MadePart,
+  ): Promise<void> {
+    const { store, journals } = this.#options;
+    const part = journal.next(made.number, made.path);
+    try {
+      handOuts.follow(part);
+    } catch (cause) {
+      journals.removePart(made);
+      throw unavailable(`${made.path}: ${(cause as Error).message}`, cause);
+    }
+    try {
+      await store.addJournal(pool, part.number);
+    } catch (error) {
+      handOuts.unfollow(part);
+      journals.removePart(made);
+      throw error;
+    }
+    journal.publish(part, made.directory, made.records);
+  }
+
+  #makePart(slots: number): MadePart {
+    return this.#options.journals.create(++this.#count, slots - 1);
   }
 }

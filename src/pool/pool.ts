@@ -16,18 +16,18 @@ import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import type { ReadingCalls } from '../store/audit-store.ts';
 import type {
   HandOut,
   InsertReport,
   NewToken,
   PoolCounts,
-  ReadingCalls,
   Reservation,
   StoredToken,
 } from '../store/store.ts';
 import type { KnownToken } from '../token.ts';
 import { Board } from './board.ts';
-import type { JournalFile } from './journal.ts';
+import type { SharedJournal } from './journal-parts.ts';
 import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
 const COUNT_FIELDS = [
@@ -208,7 +208,7 @@ export interface PoolNotice extends Notice {
 export interface ServedPool {
   readonly shared: SharedPool;
   /** Made for this thread; undefined where all replies wait for the disk. */
-  readonly journal: JournalFile | undefined;
+  readonly journal: SharedJournal | undefined;
 }
 
 /** What tokens are to be checked by: those that are not revoked. */

@@ -6,40 +6,31 @@
  * become dispensed, and new ones are leased. Only when that is durable are the leased ones
  * published in the counts, and only then pushed: whoever pops one finds it in the counts.
  *
- * A queue's goal is two seconds of its demand, between `ready` and `ready_max`. Demand rises at
- * once with what is popped and halves every ten seconds. Pops are recorded within 100 ms.
+ * A turn that leases costs several syncs, one that only records costs one: so new ones are leased when
+ * the queue has fallen below half its goal, when a request asks for more than there is, and once a
+ * second to fill the rest.
+ *
+ * A queue's goal is two seconds of its demand, between `ready` and `ready_max`, and no more than
+ * the dispense journals have room for. Demand rises at once with what is popped and halves every ten
+ * seconds. Pops are recorded within 100 ms.
  *
  * When the store fails, requests go on from what is ready; turns are tried again after 100 ms,
- * then after twice as long each time, at most every 5 s.
+ * then after twice as long each time, at most every 5 s. When a turn is durable but nothing may leave
+ * for it yet (store.ts, `failure`), pops are recorded as ever, and what has to wait is refused.
  */
 import { setImmediate as afterMessages, setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
-import { encodeBase58 } from '../keypair/address.ts';
-import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
-import type { LeasedAddress, PoolCounts, Store } from '../store/store.ts';
+import type { PoolCounts, Store } from '../store/store.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
-import {
-  type CountsBoard,
-  countsBoard,
-  type SettingsBoard,
-  type SharedPool,
-  settingsBoard,
-} from './pool.ts';
-import { isBefore, type ReadyAddress, ReadyQueue } from './ready-queue.ts';
+import { Line } from './line.ts';
+import type { SharedPool } from './pool.ts';
+import { isBefore } from './ready-queue.ts';
 
 const TICK_MS = 25;
-/** The longest wait of a turn that is not urgent: it gathers pops, and costs a disk sync. */
-const TURN_MS = 50;
-/** Addresses leased by one turn: a few milliseconds of the store thread. */
-const LEASE_MAX = 2048;
-const DEMAND_SECONDS = 2;
-const DEMAND_HALF_LIFE_MS = 10_000;
 const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 5000;
 const STOP_TRIES = 10;
 const STOP_WAIT_MS = 500;
-const EMPTY_MAX = 1024;
-const SEED_BYTES = 32;
 
 /** Runs one piece of work after the other: the store takes one call at a time. */
 export type Exclusively = <T>(work: () => Promise<T>) => Promise<T>;
@@ -67,6 +58,8 @@ export class Refiller {
   #timer: NodeJS.Timeout | undefined;
   #backOffMs = 0;
   #notBefore = 0;
+  /** Of a turn that is durable, but nothing may leave for it yet. */
+  #failure: VanityError | undefined;
   #isStopped = false;
 
   constructor(options: RefillerOptions) {
@@ -102,7 +95,7 @@ export class Refiller {
    */
   async refill(pool: string, count: number): Promise<void> {
     const line = this.#lineOf(pool);
-    if (this.#isBackingOff) throw unavailable();
+    this.assertWorks();
     while (!line.promise(count)) {
       const error = await this.#turn(line, count);
       if (error !== undefined) throw unavailable();
@@ -120,8 +113,8 @@ export class Refiller {
     const line = this.#lineOf(pool);
     const end = line.queue.head;
     await afterMessages();
-    while (isBefore(line.position, end)) {
-      if (this.#isBackingOff) throw unavailable();
+    while (isBefore(line.position, end) || this.#failure !== undefined) {
+      this.assertWorks();
       const error = await this.#turn(line, 0);
       if (error !== undefined) throw unavailable();
     }
@@ -138,7 +131,7 @@ export class Refiller {
 
   /** Throws while turns fail: what is to wait for one need not begin. Error: STORE_UNAVAILABLE. */
   assertWorks(): void {
-    if (this.#isBackingOff) throw unavailable();
+    if (this.#isBackingOff || this.#failure !== undefined) throw unavailable(this.#failure);
   }
 
   /**
@@ -197,9 +190,12 @@ export class Refiller {
         await exclusively(async () => {
           const handOuts = line.handOuts.take();
           const head = line.queue.head;
-          await store.turn(pool, line.unrecorded(head), 0, handOuts);
+          const { failure } = await store.turn(pool, line.unrecorded(head), 0, handOuts);
           line.position = head;
           line.handOuts.confirm();
+          // The next start settles the leases by the journals.
+          this.#failure = failure;
+          if (failure !== undefined) throw failure;
           await store.returnLease(pool);
           line.empty();
           line.publish(await store.counts(pool));
@@ -237,16 +233,18 @@ export class Refiller {
       const handOuts = line.handOuts.take();
       const head = line.queue.head;
       const size = line.queue.size;
-      const wanted = Math.min(Math.max(line.goal, count) - size, line.queue.capacity - size);
-      const canLease = wanted > 0 && line.available > 0;
+      const goal = Math.max(line.mayLease(performance.now()) ? line.goal : 0, count);
+      const wanted = await line.leasable(goal - size, size);
       const isNews = line.unrecorded(head) > 0 || handOuts.records.length > 0;
-      if (!isNews && !canLease) return undefined;
-      const report = await store
-        .turn(pool, line.unrecorded(head), Math.min(Math.max(wanted, 0), LEASE_MAX), handOuts)
-        .catch((cause: unknown) => {
-          if (cause instanceof VanityError) return cause;
-          throw cause;
-        });
+      if (!isNews && wanted === 0 && this.#failure === undefined) return undefined;
+      const turned = async () => {
+        const counted = wanted > 0 ? line.handOuts.countLease(handOuts) : handOuts;
+        return store.turn(pool, line.unrecorded(head), wanted, counted);
+      };
+      const report = await turned().catch((cause: unknown) => {
+        if (cause instanceof VanityError) return cause;
+        throw cause;
+      });
       if (report instanceof VanityError) {
         const doubled = Math.max(2 * this.#backOffMs, BACK_OFF_MIN_MS);
         this.#backOffMs = Math.min(doubled, BACK_OFF_MAX_MS);
@@ -259,120 +257,12 @@ export class Refiller {
       line.handOuts.confirm();
       line.publish(report.counts);
       line.push(report.leased);
-      onTurn(pool, undefined, report.burned);
-      return undefined;
+      this.#failure = report.failure;
+      line.isHeldUp = report.failure !== undefined;
+      onTurn(pool, report.failure, report.burned);
+      return report.failure;
     });
   }
-}
-
-/** One pool's queue and what its producer knows of it. */
-class Line {
-  readonly shared: SharedPool;
-  readonly queue: ReadyQueue;
-  readonly handOuts: UnrecordedHandOuts;
-  /** Pops before this position of the queue are recorded. */
-  position: number;
-  available = 0;
-  /** The turn that is asked for and has yet to begin, and for how many addresses. */
-  nextTurn: Promise<VanityError | undefined> | undefined;
-  wanted = 0;
-  readonly #settings: SettingsBoard;
-  readonly #counts: CountsBoard;
-  /** Of what is ready, told to requests since the last turn. */
-  #promised = 0;
-  #lastTurn = Number.NEGATIVE_INFINITY;
-  #demand = 0; // addresses a second
-  #measuredAt = performance.now();
-  #measuredHead: number;
-
-  constructor(shared: SharedPool, handOuts: UnrecordedHandOuts) {
-    this.shared = shared;
-    this.handOuts = handOuts;
-    this.queue = new ReadyQueue(shared.queue);
-    this.#settings = settingsBoard(shared);
-    this.#counts = countsBoard(shared);
-    this.position = this.queue.head;
-    this.#measuredHead = this.position;
-  }
-
-  get goal(): number {
-    const { readyMax } = this.shared;
-    const ready = this.#settings.get('ready');
-    return Math.min(Math.max(Math.ceil(this.#demand * DEMAND_SECONDS), ready), readyMax);
-  }
-
-  /** Whether `count` are ready beside those that others were told of, first come, first served. */
-  promise(count: number): boolean {
-    if (this.queue.size < this.#promised + count) return false;
-    this.#promised += count;
-    return true;
-  }
-
-  /** For how many addresses the turn that begins was asked. */
-  begin(): number {
-    const { wanted } = this;
-    this.nextTurn = undefined;
-    this.wanted = 0;
-    this.#promised = 0;
-    return wanted;
-  }
-
-  unrecorded(head: number): number {
-    return (head - this.position) >>> 0;
-  }
-
-  measure(now: number): void {
-    const elapsedMs = now - this.#measuredAt;
-    // Shorter spans would take a burst for a rate.
-    if (elapsedMs < 4 * TICK_MS) return;
-    const head = this.queue.head;
-    const perSecond = (((head - this.#measuredHead) >>> 0) * 1000) / elapsedMs;
-    this.#demand = Math.max(perSecond, this.#demand * 0.5 ** (elapsedMs / DEMAND_HALF_LIFE_MS));
-    this.#measuredAt = now;
-    this.#measuredHead = head;
-  }
-
-  isDue(now: number): boolean {
-    const size = this.queue.size;
-    const canFill = size < this.goal && this.available > 0;
-    const isNews = this.unrecorded(this.queue.head) > 0 || this.handOuts.isPending;
-    if (!canFill && !isNews) return false;
-    const isUrgent = canFill && size < this.goal / 2;
-    if (!isUrgent && now - this.#lastTurn < TURN_MS) return false;
-    this.#lastTurn = now;
-    return true;
-  }
-
-  publish(counts: PoolCounts): void {
-    this.available = counts.available;
-    this.#counts.write({ ...counts, position: this.position });
-  }
-
-  push(leased: readonly LeasedAddress[]): void {
-    const pushed = this.queue.push(leased.map(readyAddress));
-    for (const { keypair } of leased) keypair.fill(0);
-    // Going on would record the wrong addresses as dispensed. A dead thread's leases are burned.
-    if (pushed !== leased.length) throw new Error(`${this.shared.name}: the ready queue overran`);
-  }
-
-  /** Wipes what was ready. No consumer is left. */
-  empty(): void {
-    // A pop makes texts of all that it takes.
-    while (this.queue.size > 0) this.queue.pop(Math.min(this.queue.size, EMPTY_MAX));
-    this.queue.wipe();
-  }
-}
-
-/** A leased address in the texts in which it leaves. The caller wipes the keypair. */
-export function readyAddress({
-  id,
-  keypair,
-  keyType,
-  origin,
-  createdAt,
-}: LeasedAddress): ReadyAddress {
-  const address = encodeBase58(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
-  return { id, address, secret: encodeBase58(keypair), keyType, origin, createdAt };
 }
 
 function unavailable(cause?: unknown): VanityError {

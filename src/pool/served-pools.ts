@@ -6,20 +6,23 @@
  * made is found by whatever request comes next, on any thread, and nothing leaves a paused or a
  * deleted one after the answer. Where the order matters:
  *
- *   make     1 the store knows it   2 a journal for each thread   3 the threads know it
+ *   make     1 a journal for each thread is made   2 the store knows the pool   3 and its journals
+ *            4 the threads know it
  *   delete   1 the gate is closed in shared memory   2 the threads have seen it: no pop is under way
  *            3 one transaction records what was popped and burns the rest   4 the threads forget it
  *
  * A crash before step 3 of a deletion leaves the pool, one after it does not; a pool is there from
- * its step 1 on. When step 3 fails, the gate is opened again.
+ * its step 2 on. When step 3 fails, the gate is opened again. A pool that cannot have journals is
+ * not made: it could not be served, neither now nor after a start.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { HandOut, PoolIdentity, PoolSettings, Store, StoredPool } from '../store/store.ts';
-import { UnrecordedHandOuts } from './hand-outs.ts';
-import { JournalWriter } from './journal.ts';
+import type { UnrecordedHandOuts } from './hand-outs.ts';
+import { JournalWriter } from './journal-parts.ts';
+import type { MadePart } from './journals.ts';
 import {
   GATE,
   type PoolChange,
@@ -132,9 +135,15 @@ export class ServedPools {
       if (this.#entries.size >= POOLS_MAX) throw poolLimit(name);
       parsePattern(config);
       const { identity, settings } = parts(config);
-      const stored = await exclusively(() => store.definePool(identity, settings));
-      // From here on it comes with the next start; asked again, this goes on.
-      await this.#serve(sharePool(config, stored.position), stored, config);
+      const made = this.#options.journals.make(1 + this.#threads.size);
+      try {
+        const stored = await exclusively(() => store.definePool(identity, settings));
+        // From here on it comes with the next start; asked again, this goes on.
+        await this.#serve(sharePool(config, stored.position), stored, config, made);
+      } finally {
+        // Those that were not needed: it failed, or a thread has ended meanwhile.
+        this.#options.journals.discard(made);
+      }
       this.#options.onChange(this.all);
     });
   }
@@ -208,20 +217,26 @@ export class ServedPools {
     this.#options.journals.remove();
   }
 
-  async #serve(shared: SharedPool, { isPaused }: StoredPool, config?: PoolConfig): Promise<void> {
+  /** Takes what it needs of `made`, the first parts of journals. */
+  async #serve(
+    shared: SharedPool,
+    { isPaused }: StoredPool,
+    config?: PoolConfig,
+    made: MadePart[] = [],
+  ): Promise<void> {
     const { store, exclusively, journals, refiller, parts: others } = this.#options;
     const { name } = shared;
-    const handOuts = new UnrecordedHandOuts();
+    const handOuts = journals.handOutsOf(name);
     const given = new Map<HttpThread, ServedPool>();
     let journal: FollowedJournal | undefined;
     try {
-      journal = await journals.add(shared, handOuts);
+      journal = await journals.add(name, handOuts, made.shift());
       for (const thread of this.#threads) {
-        given.set(thread, await this.#give(thread, { shared, handOuts }));
+        given.set(thread, await this.#give(thread, { shared, handOuts }, made.shift()));
       }
       const counts = await exclusively(() => store.counts(name));
       settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
-      const writer = journal && new JournalWriter(journal.file);
+      const writer = journal && new JournalWriter(journal.journal.shared);
       refiller.add(shared, counts, handOuts);
       this.#entries.set(name, { shared, config, handOuts, journal, writer });
     } catch (error) {
@@ -239,10 +254,11 @@ export class ServedPools {
   async #give(
     thread: HttpThread,
     { shared, handOuts }: Pick<Entry, 'shared' | 'handOuts'>,
+    made?: MadePart,
   ): Promise<ServedPool> {
-    const journal = await this.#options.journals.add(shared, handOuts);
-    if (journal !== undefined) thread.journals.set(shared.name, journal);
-    return { shared, journal: journal?.file };
+    const followed = await this.#options.journals.add(shared.name, handOuts, made);
+    if (followed !== undefined) thread.journals.set(shared.name, followed);
+    return { shared, journal: followed?.journal.shared };
   }
 
   async #tell(say: (thread: HttpThread) => Omit<PoolNotice, 'notice'>): Promise<void> {

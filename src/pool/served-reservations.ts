@@ -10,9 +10,10 @@ import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { signMessage } from '../keypair/sign.ts';
 import type { Reservation, Store } from '../store/store.ts';
+import { readyAddress } from './line.ts';
 import type { ReservationOf, SharedPool, SigningOrder } from './pool.ts';
 import type { ReadyAddress } from './ready-queue.ts';
-import { type Exclusively, readyAddress } from './refill.ts';
+import type { Exclusively } from './refill.ts';
 
 const EXPIRE_EVERY_MS = 1000;
 

@@ -47,14 +47,24 @@ export class ServedTokens {
 
   #change(work: () => Promise<StoredToken>): Promise<StoredToken> {
     return this.#oneAtATime(async () => {
-      const { changed, tokens } = await this.#exclusively(async () => {
-        return { changed: await work(), tokens: await this.#store.all() };
+      const { changed, before, tokens } = await this.#exclusively(async () => {
+        const before = await this.#store.all();
+        const [changed] = await Promise.allSettled([work()]);
+        return { changed, before, tokens: await this.#store.all() };
       });
-      const list = listOf(tokens);
-      await Promise.all([...this.#threads].map((thread) => thread.tell('tokens', { list })));
-      return changed;
+      // A revocation may be in the store, and fail all the same: it is acted on before anybody knows.
+      if (statesOf(tokens) !== statesOf(before)) {
+        const list = listOf(tokens);
+        await Promise.all([...this.#threads].map((thread) => thread.tell('tokens', { list })));
+      }
+      if (changed.status === 'rejected') throw changed.reason;
+      return changed.value;
     });
   }
+}
+
+function statesOf(tokens: readonly StoredToken[]): string {
+  return tokens.map(({ id, revokedAt }) => `${id}:${revokedAt}`).join();
 }
 
 function listOf(tokens: readonly StoredToken[]): TokenList {

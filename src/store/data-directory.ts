@@ -25,12 +25,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { assertOwnFile } from '../disk/file-guard.ts';
 import { type FileLock, lockFile } from '../disk/file-lock.ts';
+import { takeLockFile } from '../disk/lock-file.ts';
 import { VanityError } from '../errors.ts';
 import { makeDirectory, syncDirectory } from '../files.ts';
-import { isBusy, storeError } from './sqlite-error.ts';
+import { isOfSqlite, storeError } from './sqlite-error.ts';
 
 const STORE_FILE = 'store.db';
 /** Of the files that are one store together. */
@@ -87,7 +87,7 @@ function hold(directory: string, makesStore: boolean): DataDirectory {
   }
   prepareDirectory(directory);
   using resources = new DisposableStack();
-  resources.adopt(takeLock(directory), (lock) => lock.close());
+  resources.use(takeLock(directory));
   if (makesStore) {
     attempt(directory, () => {
       makeFile(storeFile);
@@ -98,7 +98,7 @@ function hold(directory: string, makesStore: boolean): DataDirectory {
   // Only now: until here the file says who else holds the store.
   const holderFile = join(directory, HOLDER_FILE);
   attempt(directory, () => writeFileSync(holderFile, `${process.pid}\n`, { mode: 0o600 }));
-  resources.defer(() => rmSync(holderFile, { force: true }));
+  resources.defer(() => removeHolder(holderFile));
   const held = resources.move();
   return { storeFile, storeLock, [Symbol.dispose]: () => held.dispose() };
 }
@@ -132,20 +132,17 @@ function prepareDirectory(directory: string): void {
   attempt(directory, () => chmodSync(directory, 0o700));
 }
 
-function takeLock(directory: string): DatabaseSync {
+function takeLock(directory: string): Disposable {
   const path = join(directory, LOCK_FILE);
-  attempt(directory, () => makeFile(path));
-  let lock: DatabaseSync | undefined;
-  try {
-    lock = new DatabaseSync(path, { timeout: 0 });
-    // Nothing is ever written: a journal would only be one more file.
-    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-    return lock;
-  } catch (cause) {
-    lock?.close();
-    if (!isBusy(cause)) throw storeError(cause, path, 'opening');
-    throw inUse(directory, cause);
-  }
+  const lock = attempt(directory, () => {
+    try {
+      return takeLockFile(path);
+    } catch (cause) {
+      throw isOfSqlite(cause) ? storeError(cause, path, 'opening') : cause;
+    }
+  });
+  if (lock === undefined) throw inUse(directory);
+  return lock;
 }
 
 /** Undefined also when there is no file yet. */
@@ -155,10 +152,19 @@ function takeStoreLock(directory: string, storeFile: string): FileLock | undefin
   return lock === 'unsupported' ? undefined : lock;
 }
 
-function inUse(directory: string, cause?: unknown): VanityError {
+/** It is for people, and of no use once the lock is gone: what it says then is not asked for. */
+function removeHolder(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Whatever ends here has ended as it should, or has an error of its own to tell.
+  }
+}
+
+function inUse(directory: string): VanityError {
   const holder = holderOf(directory);
   const message = `${directory}: process ${holder} holds it; stop that one or name another directory`;
-  return new VanityError('DATA_IN_USE', message, { cause });
+  return new VanityError('DATA_IN_USE', message);
 }
 
 function holderOf(directory: string): string {

@@ -12,8 +12,8 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Caller } from '../port.ts';
+import type { ReadingCalls } from './audit-store.ts';
 import type { ReaderCalls, ReaderData } from './reader.ts';
-import type { ReadingCalls } from './store.ts';
 
 const ENTRY = new URL('./reader.ts', import.meta.url);
 const IDLE_MS = 30_000;

@@ -19,6 +19,7 @@ import { addressOf } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHashOf, Unsealer } from '../keypair/seal.ts';
 import { loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
+import type { AuditedAddress, AuditPage, AuditQuery, FoundAddress, Signed } from './audit-store.ts';
 import { storeFileOf } from './data-directory.ts';
 import type { BurnCause } from './segments.ts';
 import { publicKeyLeft } from './sqlite-addresses.ts';
@@ -31,14 +32,7 @@ import {
   prepareStatements,
   type Statements,
 } from './sqlite-statements.ts';
-import type {
-  AuditedAddress,
-  AuditPage,
-  AuditQuery,
-  FoundAddress,
-  Origin,
-  Signed,
-} from './store.ts';
+import type { Origin } from './store.ts';
 
 const STATE = `pools.name AS pool, state, is_destroyed, nullif(cause, '') AS cause,
   coalesce(hand_outs.at, nullif(changed_at, 0)) AS at, tokens.name AS token, hand_outs.key_hash`;

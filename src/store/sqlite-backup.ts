@@ -20,8 +20,9 @@ import { syncDirectory } from '../files.ts';
 import { assertWholeBackup, completeBackup } from './backup-file.ts';
 import { checkFile } from './check.ts';
 import { storeFileOf } from './data-directory.ts';
-import { openToRead } from './sqlite-database.ts';
+import { openDatabase, openToRead } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
+import { BACKUP } from './sqlite-standing.ts';
 
 /** 1 MiB: signals are heard in between. */
 const PAGES_PER_STEP = 256;
@@ -46,6 +47,7 @@ export async function backupStore(
   const storeFile = storeFileOf(directory);
   await makeFile(path, storeFile, async (partial) => {
     await copyStore(storeFile, partial, { signal, onProgress });
+    markAsBackup(partial);
     await checkFile(partial, signal);
     await completeBackup(partial, signal);
   });
@@ -89,7 +91,7 @@ async function makeFile(
     giveName(partial, path);
     syncDirectory(dirname(partial));
   } catch (cause) {
-    for (const end of ['', '-journal']) rmSync(partial + end, { force: true });
+    for (const end of ['', '-journal', '-wal', '-shm']) rmSync(partial + end, { force: true });
     throw fileError(cause, path, storeFile);
   }
 }
@@ -114,6 +116,14 @@ async function copyStore(
     },
   });
   onProgress?.(pages, pages);
+}
+
+/** Its place and its anchor are none that a file can have: only a restore makes a store of it. */
+function markAsBackup(path: string): void {
+  using db = openDatabase(path);
+  db.prepare(`UPDATE meta SET place = ?1, anchor = ?1, anchor_before = ?1, anchor_file = NULL`).run(
+    BACKUP,
+  );
 }
 
 /** Another file of that name stays what it is. */

@@ -13,7 +13,7 @@
  */
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { openToRead } from './sqlite-database.ts';
+import { openToRead, readAlone } from './sqlite-database.ts';
 import { damaged, storeError } from './sqlite-error.ts';
 
 /** `quick_check` takes some 50 ms for as much. */
@@ -59,14 +59,32 @@ export function checkWhole(path: string, isAtRest: boolean): void {
   findIn(path, () => {
     using db = openToRead(path, isAtRest);
     db.exec('BEGIN');
-    checkFigures(db, path);
-    checkPages(db, path);
-    checkSegments(db, path);
-    for (const { id, name, size } of db.prepare(SQL.pools).all()) {
-      const stored = db.prepare(SQL.addresses).get(id!)!.size;
-      if (stored !== size) throw damaged(path, `pool ${name}: ${stored} of ${size} addresses`);
-    }
+    checkAll(db, path);
   });
+}
+
+/**
+ * The same of files of which one was put back: each row is compared with each index, too. The caller
+ * has the store to itself. Errors as of `checkWhole`.
+ */
+export function checkMixed(path: string): void {
+  findIn(path, () =>
+    readAlone(path, (db) => {
+      checkAll(db, path);
+      const { integrity_check: found } = db.prepare('PRAGMA integrity_check(1)').get()!;
+      if (found !== 'ok') throw damaged(path, String(found).replaceAll('\n', ' '));
+    }),
+  );
+}
+
+function checkAll(db: DatabaseSync, path: string): void {
+  checkFigures(db, path);
+  checkPages(db, path);
+  checkSegments(db, path);
+  for (const { id, name, size } of db.prepare(SQL.pools).all()) {
+    const stored = db.prepare(SQL.addresses).get(id!)!.size;
+    if (stored !== size) throw damaged(path, `pool ${name}: ${stored} of ${size} addresses`);
+  }
 }
 
 /** What SQLite finds by itself gets the steps to take too. */

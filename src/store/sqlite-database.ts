@@ -3,10 +3,19 @@
  * what it is by its application id, and how new it is by its user version: the number of the last
  * migration that it went through. Runs in the store thread, while the data directory is held.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { VanityError } from '../errors.ts';
+import { isOfSqlite } from './sqlite-error.ts';
 
 /** 'VPOL', in the header of the file. */
 const APPLICATION_ID = 0x56504f4c;
@@ -20,6 +29,11 @@ const BUSY_TIMEOUT_MS = 250;
  */
 const CHECKPOINT_PAGES = 4000;
 
+/** A rollback journal, as sqlite.org/fileformat2.html has it. A store has one only while it is made. */
+const JOURNAL_MAGIC = 'd9d505f920a163d7';
+const JOURNAL_HEADER_BYTES = 28;
+const PAGES_BEFORE_AT = 16;
+
 const SETTINGS = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
@@ -27,7 +41,7 @@ const SETTINGS = `
   PRAGMA secure_delete = ON;
   PRAGMA trusted_schema = OFF;
   PRAGMA temp_store = MEMORY;
-  PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+  PRAGMA wal_autocheckpoint = 0;
   PRAGMA journal_size_limit = ${CHECKPOINT_PAGES * 4096};
 `;
 
@@ -50,7 +64,7 @@ export function openDatabase(path: string, options: OpenOptions = {}): DatabaseS
   try {
     const version = versionOf(db, path);
     db.exec(SETTINGS);
-    migrate(db, path, version);
+    migrate(db, version);
     return db;
   } catch (error) {
     db.close();
@@ -90,13 +104,53 @@ export function prepareAll<T extends Readonly<Record<string, string>>>(
   return Object.fromEntries(prepared);
 }
 
-/**
- * Takes changed pages into the database, and what they were before out of it and of the log. False
- * when another program still reads that: what is committed is durable all the same.
- */
-export function truncateLog(db: DatabaseSync): boolean {
+/** The write-ahead log of an open store, which nothing but this takes into the database. */
+export class Log {
+  readonly #length: StatementSync;
+  readonly #passive: StatementSync;
+  readonly #truncate: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#length = db.prepare('PRAGMA wal_checkpoint(NOOP)');
+    this.#passive = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+    this.#truncate = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
+
+  /**
+   * Takes its pages into the database when there are enough of them. True when all of them are on
+   * disk there by now: the next transaction may begin a new log.
+   */
+  checkpointIfDue(): boolean {
+    return this.#pages >= CHECKPOINT_PAGES && this.checkpoint();
+  }
+
+  get #pages(): number {
+    try {
+      return Number(this.#length.get()?.log);
+    } catch {
+      return 0;
+    }
+  }
+
+  /** The same, however few they are. */
+  checkpoint(): boolean {
+    return isComplete(this.#passive);
+  }
+
+  /**
+   * Takes changed pages into the database, and what they were before out of it and of the log. False
+   * when another program still reads that: what is committed is durable all the same.
+   */
+  truncate(): boolean {
+    return isComplete(this.#truncate);
+  }
+}
+
+/** What fails here is no matter of the transaction before it, and is tried again. */
+function isComplete(checkpoint: StatementSync): boolean {
   try {
-    return db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.busy === 0;
+    const { busy, log, checkpointed } = checkpoint.get()!;
+    return busy === 0 && log === checkpointed;
   } catch {
     return false;
   }
@@ -106,20 +160,106 @@ export function truncateLog(db: DatabaseSync): boolean {
  * Opens a store that is only looked at. One `isAtRest` is written by nobody: it is taken as the
  * file has it, and no file appears beside it. Errors as of `openDatabase`; an empty file is foreign.
  */
-export function openToRead(path: string, isAtRest = false): DatabaseSync {
+export function openToRead(path: string, isAtRest = !existsSync(`${path}-wal`)): DatabaseSync {
   const file = pathToFileURL(path);
   if (isAtRest) file.searchParams.set('immutable', '1');
   const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
   try {
     const version = versionOf(db, path);
-    const known = readdirSync(MIGRATIONS).length;
-    if (version > known) throw newer(path, version, known);
     if (version === 0) throw new VanityError('STORE_FOREIGN', `${path}: an empty database`);
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/**
+ * Reads a store, its log included, that nobody else has open or opens meanwhile; what this process
+ * holds of it by locks of POSIX would be lost. No file appears, and none changes. Errors as of
+ * `openDatabase`.
+ */
+export function readAlone<T>(path: string, look: (db: DatabaseSync) => T): T {
+  const file = pathToFileURL(path);
+  // Without locks of any kind, and with the index of the log in this thread's own memory.
+  if (process.platform !== 'win32') file.searchParams.set('vfs', 'unix-none');
+  using _ = keptLog(`${path}-wal`);
+  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
+  try {
+    if (process.platform !== 'win32') db.exec('PRAGMA locking_mode = EXCLUSIVE');
+    return look(db);
+  } finally {
+    db.close();
+  }
+}
+
+/**
+ * SQLite removes a log in which nothing is valid, also one that is only looked at: then it is written
+ * again. It is read only then, because a log may be larger than the memory.
+ */
+function keptLog(log: string): Disposable {
+  const from = existsSync(log) ? openSync(log, 'r') : undefined;
+  return {
+    [Symbol.dispose]() {
+      if (from === undefined) return;
+      try {
+        if (!existsSync(log)) copy(from, log);
+      } finally {
+        closeSync(from);
+      }
+    },
+  };
+}
+
+function copy(from: number, path: string): void {
+  const to = openSync(path, 'wx', 0o600);
+  try {
+    const piece = Buffer.allocUnsafe(2 ** 20);
+    for (let at = 0, read = 0; ; at += read) {
+      read = readSync(from, piece, 0, piece.length, at);
+      if (read === 0) return;
+      for (let done = 0; done < read; ) done += writeSync(to, piece, done, read - done, at + done);
+    }
+  } finally {
+    closeSync(to);
+  }
+}
+
+/**
+ * The same without the log: what a checkpoint that was cut off has left in the file. Undefined if
+ * SQLite makes nothing of it: the tables may be in the log as yet.
+ */
+export function readWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): T | undefined {
+  const file = pathToFileURL(path);
+  file.searchParams.set('immutable', '1');
+  using db = new DatabaseSync(file, { readOnly: true, defensive: false });
+  try {
+    // A file that is shorter than it says is none of the pages that are looked at.
+    db.exec('PRAGMA writable_schema = ON');
+    return look(db);
+  } catch (cause) {
+    if (isOfSqlite(cause)) return undefined;
+    throw cause;
+  }
+}
+
+/**
+ * Whether the first transaction of the file was cut off: its journal says that the file was empty, and the
+ * next opening for writing makes it so again. Until then SQLite refuses to read it.
+ */
+export function isHalfMade(path: string): boolean {
+  const journal = `${path}-journal`;
+  if (!existsSync(journal)) return false;
+  const header = Buffer.alloc(JOURNAL_HEADER_BYTES);
+  const file = openSync(journal, 'r');
+  try {
+    if (readSync(file, header, 0, header.length, 0) < header.length) return false;
+  } finally {
+    closeSync(file);
+  }
+  return (
+    header.toString('hex', 0, 8) === JOURNAL_MAGIC && header.readUInt32BE(PAGES_BEFORE_AT) === 0
+  );
 }
 
 /** `locking_mode = EXCLUSIVE` would shut out other threads of this process as well. */
@@ -135,19 +275,24 @@ function newer(path: string, version: number, known: number): VanityError {
   return new VanityError('STORE_NEWER', message);
 }
 
-function versionOf(db: DatabaseSync, path: string): number {
+/**
+ * The schema of a store; 0 for an empty database. Errors: STORE_FOREIGN, STORE_NEWER, those of SQLite.
+ */
+export function versionOf(db: DatabaseSync, path: string): number {
   const applicationId = pragma(db, 'application_id');
   const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
   if (applicationId !== APPLICATION_ID && !(applicationId === 0 && isEmpty)) {
     throw new VanityError('STORE_FOREIGN', `${path}: a database, but not a vanitypool store`);
   }
-  return pragma(db, 'user_version');
+  const version = pragma(db, 'user_version');
+  const known = readdirSync(MIGRATIONS).length;
+  if (version > known) throw newer(path, version, known);
+  return version;
 }
 
 /** Each migration is one transaction. */
-function migrate(db: DatabaseSync, path: string, version: number): void {
+function migrate(db: DatabaseSync, version: number): void {
   const migrations = readdirSync(MIGRATIONS).sort();
-  if (version > migrations.length) throw newer(path, version, migrations.length);
   for (const [index, name] of migrations.entries()) {
     if (index < version) continue;
     transaction(db, () => {

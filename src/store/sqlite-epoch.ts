@@ -3,10 +3,10 @@
  * its dispense journals say. Runs in the store thread, inside the transaction of opening.
  */
 import type { Durability } from '../config.ts';
+import { placeName } from '../disk/place.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { Segments } from './segments.ts';
 import { endOf, type HandOutBook } from './sqlite-hand-outs.ts';
-import { placeName } from './sqlite-place.ts';
 import {
   type MetaRow,
   metaOf,
@@ -39,20 +39,28 @@ export function startEpoch(
   const { recover, durability = 'leased' } = begin;
   const { statements } = books;
   const meta = metaOf(statements);
-  const recovered: Record<string, Recovered> = {};
-  for (const pool of poolRows(statements)) {
-    const left = settle(books, meta, pool, unrecorded(statements, meta, pool, recover));
-    if (pool.leased > 0) recovered[pool.name] = left;
-  }
+  const recovered = settleLast(books, recover);
   statements.startEpoch.run(key.publicKey, durability);
   statements.startPositions.run();
-  statements.removeJournals.run();
   return {
     storeId: meta.store_id,
     place: placeName(meta.place!),
     number: meta.epoch + 1,
     recovered,
   };
+}
+
+/** What the last epoch has left leased, by what its journals say: then they are of no use any more. */
+export function settleLast(books: Books, recover: Recover | undefined): Record<string, Recovered> {
+  const { statements } = books;
+  const meta = metaOf(statements);
+  const recovered: Record<string, Recovered> = {};
+  for (const pool of poolRows(statements)) {
+    const left = settle(books, meta, pool, unrecorded(statements, meta, pool, recover));
+    if (pool.leased > 0) recovered[pool.name] = left;
+  }
+  statements.removeJournals.run();
+  return recovered;
 }
 
 /** What the journals of the pool say that the store has not; undefined if one is not trusted. */
@@ -66,14 +74,10 @@ function unrecorded(
   if (durability === 'committed') return [];
   if (recover === undefined) return undefined;
   const handOuts: HandOut[] = [];
-  for (const { number, recorded } of statements.journals.all(id)) {
-    const last = {
-      storeId,
-      place: placeName(place!),
-      epoch,
-      number: Number(number),
-      recorded: Number(recorded),
-    };
+  for (const row of statements.journals.all(id)) {
+    const [number, recorded, leases] = [row.number, row.recorded, row.leases].map(Number);
+    const run = { storeId, place: placeName(place!), epoch };
+    const last = { ...run, number: number!, recorded: recorded!, leases: leases! };
     const found = recover(last);
     if (found === undefined) return undefined;
     handOuts.push(...found);

@@ -44,15 +44,28 @@ export function storeError(cause: unknown, path: string, moment: Moment): unknow
   return new VanityError(code, `${path}: ${reason}`, { cause });
 }
 
+/** For an error of the system: `path`, a file of the store, cannot be changed. */
+export function changeError(cause: unknown, path: string): VanityError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new VanityError('DISK_FULL', `${path}: the disk is full`, { cause });
+  }
+  const isDenied = code === 'EROFS' || code === 'EACCES' || code === 'EPERM';
+  return new VanityError(
+    isDenied ? 'DATA_NOT_WRITABLE' : 'STORE_UNAVAILABLE',
+    `${path}: cannot be changed: ${message}`,
+    { cause },
+  );
+}
+
 /** STORE_CORRUPT: what was `found` in the store at `path`, and the steps to take. */
 export function damaged(path: string, found: string, cause?: unknown): VanityError {
   const message = `${path}: damaged: ${found}. ${STEPS_AFTER_DAMAGE}`;
   return new VanityError('STORE_CORRUPT', message, { cause });
 }
 
-export function isBusy(error: unknown): boolean {
-  const primary = primaryCode(error);
-  return primary === BUSY || primary === LOCKED;
+export function isOfSqlite(error: unknown): boolean {
+  return primaryCode(error) !== undefined;
 }
 
 function codeOf(primary: number, moment: Moment): ErrorCode {

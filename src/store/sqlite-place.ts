@@ -1,21 +1,12 @@
 /**
- * Whether a store lies where it lay: a copy of the data directory, or a backup that was put back,
- * holds addresses that may have left since, and must not be served as if nothing had happened.
- * Runs in the thread that opens the store.
- *
- * A store knows its file by inode and time of birth, which no copy shares. The device is left out:
- * many systems number theirs anew at each start. What cannot be told: a clone of the whole volume
- * or machine.
+ * What becomes of a store that is taken for another than the one that was served: a backup that is
+ * made a store, a copy that is adopted. Runs in the thread that calls it, inside a transaction of
+ * the caller.
  */
-import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { VanityError } from '../errors.ts';
-import { holdDataDirectory, storeFileOf } from './data-directory.ts';
+import { type FileIdentity, formatIdentity } from '../disk/identity.ts';
 import { type Change, type Range, Segments, type State, sizeOf } from './segments.ts';
-import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
-import { storeError } from './sqlite-error.ts';
-import { metaOf, poolRows, prepareStatements, type Statements } from './sqlite-statements.ts';
+import { metaOf, poolRows, prepareStatements } from './sqlite-statements.ts';
 
 /**
  * New ids and epochs begin at the time of day: the second since 1970, and this many ids for each.
@@ -27,61 +18,6 @@ const IDS_PER_SECOND = 2 ** 18;
 /** What is skipped where the clock is behind the store. */
 const IDS_SKIPPED = 2 ** 32;
 const EPOCHS_SKIPPED = 2 ** 20;
-
-/** 'moved': this is the only one, the old place is gone. 'restored': others may have served since. */
-export type Adoption = 'moved' | 'restored';
-
-/** Inside the transaction of opening. A new store takes its place. Error: DATA_MOVED. */
-export function assertInPlace(statements: Statements, storeFile: string): void {
-  const { place } = metaOf(statements);
-  if (place === null) {
-    statements.setPlace.run(placeOf(storeFile));
-  } else if (place !== placeOf(storeFile)) {
-    const message =
-      `${storeFile}: this store was copied, moved or restored, and addresses may have left it ` +
-      'elsewhere. If it was moved and nothing serves the old one: vanitypool adopt --moved. ' +
-      'If it is a copy or a backup: vanitypool adopt --restored (burns what was available)';
-    throw new VanityError('DATA_MOVED', message);
-  }
-}
-
-/** The same for a store that is only looked at. Errors: DATA_MOVED, those of opening it to read. */
-export function assertPlaceOf(directory: string): void {
-  const storeFile = storeFileOf(directory);
-  try {
-    using db = openToRead(storeFile);
-    assertInPlace(prepareStatements(db), storeFile);
-  } catch (cause) {
-    throw storeError(cause, storeFile, 'opening');
-  }
-}
-
-export interface Adopted {
-  readonly storeId: string;
-  /** How many addresses, by pool. */
-  readonly burned: Readonly<Record<string, number>>;
-}
-
-/**
- * Takes the store in `directory` for what it is said to be. Errors: those of opening a store,
- * DATA_MOVED excepted.
- */
-export function adoptStore(directory: string, as: Adoption): Adopted {
-  using resources = new DisposableStack();
-  const { storeFile } = resources.use(holdDataDirectory(directory, false));
-  try {
-    const db = resources.use(openDatabase(storeFile));
-    const { store_id: storeId } = metaOf(prepareStatements(db));
-    return transaction(db, () => {
-      takePlace(db, storeFile);
-      if (as === 'moved') return { storeId, burned: {} };
-      skipAhead(db, Date.now());
-      return { storeId, burned: burnAll(db) };
-    });
-  } catch (cause) {
-    throw storeError(cause, storeFile, 'opening');
-  }
-}
 
 /** Every address that may still leave the store: any of them may have left another copy of it. */
 export function burnAll(db: DatabaseSync): Record<string, number> {
@@ -136,17 +72,12 @@ export function skipAhead(
   );
 }
 
-/** This file is from now on the place of the store in it. */
-export function takePlace(db: DatabaseSync, storeFile: string): void {
-  prepareStatements(db).setPlace.run(placeOf(storeFile));
-}
-
-/** A name for the recorded place of a store: what belongs to it elsewhere lies under that. */
-export function placeName(recorded: string): string {
-  return createHash('sha256').update(recorded).digest('hex').slice(0, 16);
-}
-
-function placeOf(file: string): string {
-  const { ino, birthtimeNs } = statSync(file, { bigint: true });
-  return `${ino}:${birthtimeNs}`;
+/**
+ * The file that is `found` is from now on the place of the store in it; its first start gives it an anchor. Its
+ * log is not that of another state.
+ */
+export function takePlace(db: DatabaseSync, found: FileIdentity): void {
+  db.prepare(
+    `UPDATE meta SET place = ?, anchor = NULL, anchor_before = NULL, anchor_file = NULL, logged = 0`,
+  ).run(formatIdentity(found));
 }

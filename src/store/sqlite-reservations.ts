@@ -79,7 +79,7 @@ export class SqliteReservations implements ReservationStore {
   }
 
   madeWith(key: Uint8Array): Promise<EarlierReservation | undefined> {
-    return this.#run.call(async () => {
+    return this.#run.afterEffects(async () => {
       const row = this.#statements.madeWith.get(key) as unknown as Row | undefined;
       if (row === undefined) return undefined;
       return { at: row.at, body: row.body_hash!, reservation: await this.#shown(row) };
@@ -87,7 +87,7 @@ export class SqliteReservations implements ReservationStore {
   }
 
   dispense(id: string, token: number): Promise<LeasedAddress> {
-    return this.#run.call(async () => {
+    return this.#run.afterEffects(async () => {
       const row = this.#rowOf(id, token);
       if (row.outcome !== null && row.outcome !== 'dispensed') throw over(row.outcome);
       const address = await this.#open(row);
@@ -98,11 +98,16 @@ export class SqliteReservations implements ReservationStore {
       const at = Date.now();
       if (address === undefined) throw over('its address cannot be unsealed');
       if (row.expires_at <= at) throw over('expired');
-      this.#run.transaction(() => {
-        if (!this.#change(row, { to: 'dispensed', at })) throw over('its address was burned');
-        this.#statements.end.run(at, 'dispensed', row.id);
-      });
-      return address;
+      try {
+        this.#run.effect(() => {
+          if (!this.#change(row, { to: 'dispensed', at })) throw over('its address was burned');
+          this.#statements.end.run(at, 'dispensed', row.id);
+        });
+        return address;
+      } catch (error) {
+        address.keypair.fill(0);
+        throw error;
+      }
     });
   }
 

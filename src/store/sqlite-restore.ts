@@ -11,6 +11,8 @@
 import { renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { anchorNames, anchorPath } from '../disk/anchor.ts';
+import { ownIdentityOf } from '../disk/identity.ts';
 import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
 import { loadSealingKey } from '../keypair/sealing-key.ts';
@@ -73,6 +75,7 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
     await copyBackup(file, made, signal);
     const pools = await build(made, options, meta);
     await checkFile(made, signal);
+    for (const name of anchorNames(storeFile)) rmSync(anchorPath(storeFile, name));
     renameSync(made, storeFile);
     syncDirectory(dirname(storeFile));
     return { storeId: meta.store_id, pools };
@@ -137,8 +140,9 @@ async function build(
   { list, signal }: RestoreOptions,
   meta: Meta,
 ): Promise<Record<string, RestoredPool>> {
+  const found = ownIdentityOf(made);
   using db = openDatabase(made);
-  takePlace(db, made);
+  takePlace(db, found);
   const changes =
     list === undefined ? transaction(db, () => giveUp(db)) : await apply(db, list, meta, signal);
   // Whole in one file: what stays in the log would be lost with the name.

@@ -40,7 +40,7 @@ export class SqliteSignatures implements SignatureStore {
   }
 
   sign(order: SignatureOrder): Promise<Uint8Array> {
-    return this.#run.call(async () => {
+    return this.#run.afterEffects(async () => {
       const row = this.#rowOf(order);
       const { again, count } = this.#statements;
       const known = again.get(row.address_id, order.messageHash);
@@ -62,7 +62,7 @@ export class SqliteSignatures implements SignatureStore {
         address.keypair.fill(0);
       }
       const remains = isLast ? await this.#books.addresses.remains(row, range) : undefined;
-      this.#run.transaction(() => {
+      this.#run.effect(() => {
         const { address_id: id } = row;
         const token = order.token === 0 ? null : order.token;
         this.#statements.add.run(id, token, Date.now(), order.messageHash, signature);

@@ -21,7 +21,11 @@ const SQL = {
 /** How the store runs a call, and what in it is one transaction. */
 export interface Runner {
   call<T>(work: () => T | Promise<T>): Promise<T>;
+  /** The same for what gives again what an earlier call let leave. */
+  afterEffects<T>(work: () => T | Promise<T>): Promise<T>;
   transaction<T>(work: () => T): T;
+  /** A transaction for which something may leave when this returns. */
+  effect<T>(work: () => T): T;
 }
 
 export class SqliteTokens implements TokenStore {
@@ -55,7 +59,7 @@ export class SqliteTokens implements TokenStore {
 
   revoke(name: string): Promise<StoredToken> {
     return this.#run.call(() =>
-      this.#run.transaction(() => {
+      this.#run.effect(() => {
         const { revoke, byName } = this.#statements;
         revoke.run(Date.now(), name);
         const row = byName.get(name);

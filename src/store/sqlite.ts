@@ -9,36 +9,37 @@
  * What needs an await (making or opening a data key) comes before the transaction. Nothing else
  * happens between the two: calls are made one after the other, and the data directory is held.
  */
-import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { Sealer, Unsealer } from '../keypair/seal.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import { holdDataDirectory } from './data-directory.ts';
-import { type Range, Segments, sizeOf, without } from './segments.ts';
+import { Segments, sizeOf } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
+import { Changes } from './sqlite-changes.ts';
 import { checkAtOpen } from './sqlite-check.ts';
-import { openDatabase, transaction, truncateLog } from './sqlite-database.ts';
+import { openDatabase, transaction } from './sqlite-database.ts';
+import { Effects } from './sqlite-effects.ts';
 import { type Epoch, startEpoch } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
 import { HandOutBook } from './sqlite-hand-outs.ts';
-import { assertInPlace } from './sqlite-place.ts';
 import { SqliteReservations } from './sqlite-reservations.ts';
 import { destroy, dueSecrets } from './sqlite-retention.ts';
+import { Run } from './sqlite-run.ts';
 import { sealingKeyOf } from './sqlite-sealing.ts';
 import { SqliteSignatures } from './sqlite-signatures.ts';
+import { assertStanding, type StandingOptions } from './sqlite-standing.ts';
 import {
   countsOf,
   definePool,
-  metaOf,
   type PoolRow,
   poolRows,
   prepareStatements,
   type Statements,
   storedPool,
 } from './sqlite-statements.ts';
-import { type Runner, SqliteTokens } from './sqlite-tokens.ts';
+import { SqliteTokens } from './sqlite-tokens.ts';
 import {
   type Counters,
   type EarlierHandOut,
@@ -59,6 +60,7 @@ import {
   type StoredPool,
   type TokenStore,
 } from './store.ts';
+import { WaitingLeases } from './waiting-leases.ts';
 
 export interface SqliteStoreOptions {
   readonly directory: string;
@@ -70,6 +72,12 @@ export interface SqliteStoreOptions {
   readonly recover?: Recover;
   /** What leases are taken for: 'leased' if not given. */
   readonly durability?: Durability;
+  /** 'guarded' if not given: the start is refused where a copy cannot be told from the store. */
+  readonly copies?: StandingOptions['copies'];
+  /** Where a second witness of the store is kept; without it there is none. */
+  readonly witness?: string | undefined;
+  /** Called once, when the witness cannot be written. */
+  readonly onNoWitness?: (reason: string) => void;
   /** Hears of each write transaction how many milliseconds it took until it is on disk. */
   readonly onCommit?: (ms: number) => void;
 }
@@ -83,18 +91,25 @@ export interface SqliteStoreOptions {
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const { directory, sealingKey, create = true, onCommit } = options;
   using resources = new DisposableStack();
-  const { storeFile } = resources.use(holdDataDirectory(directory, create));
+  const { storeFile, storeLock } = resources.use(holdDataDirectory(directory, create));
   try {
-    const db = resources.use(openDatabase(storeFile));
+    const descriptor = storeLock?.file;
+    const standing = assertStanding(storeFile, { ...options, descriptor });
+    const exclusiveProcess = storeLock === undefined;
+    const db = resources.use(openDatabase(storeFile, { exclusiveProcess }));
     checkAtOpen(db, storeFile);
     const statements = prepareStatements(db);
     const key = await sealingKeyOf(statements, sealingKey);
     const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
+    const { witness, onNoWitness } = options;
+    const effects = resources.use(new Effects({ db, storeFile, standing, witness, onNoWitness }));
     const epoch = transaction(db, () => {
-      assertInPlace(statements, storeFile);
+      effects.stamp(true);
       return startEpoch(books, key, options);
     });
-    return new SqliteStore({ db, storeFile, ...books, key, epoch, onCommit }, resources.move());
+    effects.begun();
+    const opened = { db, storeFile, ...books, key, epoch, effects, onCommit };
+    return new SqliteStore(opened, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
   }
@@ -108,6 +123,7 @@ interface Opened {
   readonly handOuts: HandOutBook;
   readonly key: SealingKey;
   readonly epoch: Epoch;
+  readonly effects: Effects;
   readonly onCommit: SqliteStoreOptions['onCommit'];
 }
 
@@ -119,62 +135,60 @@ class SqliteStore implements Store {
   readonly tokens: TokenStore;
   readonly reservations: ReservationStore;
   readonly signatures: SignatureStore;
-  readonly #db: DatabaseSync;
-  readonly #path: string;
-  readonly #inode: number;
   readonly #statements: Statements;
   readonly #segments: Segments;
   readonly #handOuts: HandOutBook;
   readonly #addresses: Addresses;
+  readonly #changes: Changes;
+  readonly #effects: Effects;
+  readonly #run: Run;
+  readonly #waiting = new WaitingLeases();
+  /** Pools whose hand-outs stand in a journal, too, by id. */
+  readonly #journaled = new Set<number>();
   readonly #resources: DisposableStack;
-  readonly #onCommit: SqliteStoreOptions['onCommit'];
   /** Destroyed secrets may still stand in the log, if only those of an epoch that was killed. */
   #isLogStale = true;
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: Opened, resources: DisposableStack) {
-    const { db, storeFile, statements, segments, handOuts, key, epoch } = opened;
+    const { db, statements, segments, handOuts, key, epoch, effects } = opened;
     this.id = epoch.storeId;
     this.place = epoch.place;
     this.epoch = epoch.number;
     this.recovered = epoch.recovered;
-    this.#db = db;
-    this.#path = storeFile;
-    this.#inode = statSync(storeFile).ino;
     this.#statements = statements;
     this.#segments = segments;
     this.#handOuts = handOuts;
+    this.#effects = effects;
+    this.#run = new Run({ ...opened, epoch: this.epoch });
     this.#resources = resources;
-    this.#onCommit = opened.onCommit;
     const sealer = new Sealer({
       storeId: this.id,
       publicKey: key.publicKey,
       save: (sealed) =>
-        this.#transaction(() =>
+        this.#run.transaction(() =>
           Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
         ),
     });
     this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, key));
-    const run: Runner = {
-      call: (work) => this.#call(work),
-      transaction: (work) => this.#transaction(work),
-    };
+    const poolRow = (name: string) => this.#poolRow(name);
     const books = { segments, handOuts, addresses: this.#addresses };
-    this.tokens = new SqliteTokens(db, run);
-    this.reservations = new SqliteReservations(db, run, books);
-    this.signatures = new SqliteSignatures(db, run, books);
+    this.#changes = new Changes({ ...books, statements, epoch: this.epoch, poolRow });
+    this.tokens = new SqliteTokens(db, this.#run);
+    this.reservations = new SqliteReservations(db, this.#run, books);
+    this.signatures = new SqliteSignatures(db, this.#run, books);
   }
 
   pools(): Promise<StoredPool[]> {
-    return this.#call(() => poolRows(this.#statements).map(storedPool));
+    return this.#run.call(() => poolRows(this.#statements).map(storedPool));
   }
 
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
-    return this.#write(() => definePool(this.#statements, identity, settings));
+    return this.#run.write(() => definePool(this.#statements, identity, settings));
   }
 
   changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
-    return this.#write(() => {
+    return this.#run.write(() => {
       const { id, settings, is_paused } = this.#poolRow(name);
       const changed = change.settings && JSON.stringify(change.settings);
       this.#statements.setPool.run(id, changed ?? settings, Number(change.isPaused ?? is_paused));
@@ -182,25 +196,37 @@ class SqliteStore implements Store {
   }
 
   removePool(name: string, popped = 0, handOuts = NO_HAND_OUTS): Promise<number> {
-    return this.#write(() => {
-      const { epoch } = this;
-      const pool = this.#poolRow(name);
-      this.#record(pool, popped, handOuts);
-      const at = Date.now();
-      this.#handOuts.takeBack(pool.id, epoch, pool.position + popped);
-      const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
-      const count = this.#segments.burnAll(pool.id, burned);
-      this.#statements.endReservations.run(at, pool.id);
-      this.#statements.removePool.run(at, pool.id);
+    return this.#run.call(() => {
+      const hasEffect = this.#lets(this.#poolRow(name), popped, handOuts);
+      const count = this.#run.transaction(
+        () => this.#removePool(name, popped, handOuts),
+        hasEffect,
+      );
+      this.#waiting.drop(name);
+      // What left waits for it by itself; the pool is gone in any case.
+      this.#run.notTaken();
       return count;
     });
   }
 
+  #removePool(name: string, popped: number, handOuts: HandOuts): number {
+    const { epoch } = this;
+    const pool = this.#poolRow(name);
+    this.#changes.record(pool, popped, handOuts);
+    const at = Date.now();
+    this.#handOuts.takeBack(pool.id, epoch, pool.position + popped);
+    const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
+    const count = this.#segments.burnAll(pool.id, burned);
+    this.#statements.endReservations.run(at, pool.id);
+    this.#statements.removePool.run(at, pool.id);
+    return count;
+  }
+
   insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
-    return this.#call(async () => {
+    return this.#run.call(async () => {
       if (hits.length === 0) return { inserted: 0, duplicates: 0 };
       await this.#addresses.prepare(hits.length);
-      return this.#transaction(() => this.#insert(hits, origin));
+      return this.#run.transaction(() => this.#changes.insert(hits, origin));
     });
   }
 
@@ -210,25 +236,41 @@ class SqliteStore implements Store {
     wanted: number,
     handOuts: HandOuts = NO_HAND_OUTS,
   ): Promise<LeaseReport> {
-    return this.#call(async () => {
+    return this.#run.call(async () => {
       const pool = this.#poolRow(name);
-      const ranges = this.#segments.oldest(pool.id, 'available', wanted);
+      const canLease = this.#waiting.isEmpty(name) && this.#run.notTaken() === undefined;
+      const ranges = this.#segments.oldest(pool.id, 'available', canLease ? wanted : 0);
       const { addresses: leased, unsealable } = await this.#addresses.unseal(pool, ranges);
+      let counts: PoolCounts;
       try {
-        return this.#transaction(() => {
-          this.#record(pool, dispensed, handOuts);
-          this.#lease(pool, ranges, unsealable);
-          return { leased, burned: unsealable.length, counts: countsOf(this.#poolRow(name)) };
-        });
+        counts = this.#run.transaction(
+          () => {
+            this.#changes.record(pool, dispensed, handOuts);
+            this.#changes.lease(pool, ranges, unsealable);
+            if (handOuts.countsLease) this.#statements.countLease.run(pool.id);
+            return countsOf(this.#poolRow(name));
+          },
+          ranges.length > 0 || this.#lets(pool, dispensed, handOuts),
+        );
       } catch (error) {
         for (const { keypair } of leased) keypair.fill(0);
         throw error;
       }
+      this.#waiting.add(name, leased);
+      const failure = this.#run.notTaken();
+      const burned = unsealable.length;
+      return { leased: failure ? [] : this.#waiting.take(name), burned, counts, failure };
     });
   }
 
+  /** Whether something leaves for this record alone: no journal says it to the next start. */
+  #lets({ id }: PoolRow, dispensed: number, { records }: HandOuts): boolean {
+    const isReserved = records.some(({ reservation }) => reservation !== undefined);
+    return isReserved || (dispensed > 0 && !this.#journaled.has(id));
+  }
+
   handOut(key: Uint8Array): Promise<EarlierHandOut | undefined> {
-    return this.#call(async () => {
+    return this.#run.afterEffects(async () => {
       const found = this.#handOuts.find(key);
       if (found === undefined) return undefined;
       const { at, body_hash: body } = found;
@@ -239,47 +281,67 @@ class SqliteStore implements Store {
   }
 
   addJournal(pool: string, number: number): Promise<void> {
-    return this.#write(() => {
-      this.#statements.addJournal.run(number, this.#poolRow(pool).id);
+    return this.#run.call(() => {
+      const { id } = this.#poolRow(pool);
+      const { addJournal, removeJournal } = this.#statements;
+      this.#run.transaction(() => void addJournal.run(number, id), true);
+      try {
+        this.#run.take();
+      } catch (error) {
+        // Nobody writes it: a start that misses it would believe none of the pool.
+        this.#run.transaction(() => void removeJournal.run(number));
+        throw error;
+      }
+      this.#journaled.add(id);
     });
   }
 
-  removeJournals(numbers: readonly number[]): Promise<void> {
-    return this.#write(() => {
-      for (const number of numbers) this.#statements.removeJournal.run(number);
-    });
+  removeJournals(numbers: readonly number[] | 'all'): Promise<void> {
+    const { removeJournal, removeJournals } = this.#statements;
+    return this.#run.call(() =>
+      this.#run.effect(() => {
+        if (numbers === 'all') return void removeJournals.run();
+        for (const number of numbers) removeJournal.run(number);
+      }),
+    );
   }
 
   returnLease(name: string): Promise<number> {
-    return this.#write(() => {
-      const { id, position } = this.#poolRow(name);
-      this.#handOuts.takeBack(id, this.epoch, position);
-      return this.#segments.changeAll(id, 'leased', { to: 'available' });
+    return this.#run.call(() => {
+      const returned = this.#run.transaction(() => {
+        const { id, position } = this.#poolRow(name);
+        this.#handOuts.takeBack(id, this.epoch, position);
+        return this.#segments.changeAll(id, 'leased', { to: 'available' });
+      }, true);
+      this.#waiting.drop(name);
+      this.#run.take();
+      return returned;
     });
   }
 
   counts(pool: string): Promise<PoolCounts> {
-    return this.#call(() => countsOf(this.#poolRow(pool)));
+    return this.#run.call(() => countsOf(this.#poolRow(pool)));
   }
 
   destroySecrets(before: number): Promise<number> {
-    return this.#call(async () => {
+    return this.#run.call(async () => {
       const due = await dueSecrets(this.#statements, this.#addresses, before);
-      if (due.length > 0) this.#transaction(() => destroy(due, this.#addresses, this.#segments));
-      if (due.length > 0 || this.#isLogStale) this.#isLogStale = !truncateLog(this.#db);
+      if (due.length > 0)
+        this.#run.transaction(() => destroy(due, this.#addresses, this.#segments));
+      if (due.length > 0 || this.#isLogStale) this.#isLogStale = !this.#effects.truncateLog();
       return due.reduce((sum, { range }) => sum + sizeOf(range), 0);
     });
   }
 
   counters(): Promise<Counters> {
-    return this.#call(() => {
+    return this.#run.call(() => {
       const rows = this.#statements.counters.all();
       return Object.fromEntries(rows.map(({ name, value }) => [String(name), Number(value)]));
     });
   }
 
   saveCounters(counters: Counters): Promise<void> {
-    return this.#write(() => {
+    return this.#run.write(() => {
       for (const [name, value] of Object.entries(counters)) {
         this.#statements.saveCounter.run(name, value);
       }
@@ -287,6 +349,7 @@ class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
+    this.#waiting.clear();
     this.#resources.dispose();
   }
 
@@ -294,99 +357,9 @@ class SqliteStore implements Store {
     return this.close();
   }
 
-  #insert(hits: readonly Hit[], origin: Origin): InsertReport {
-    const { saveNextId, countGround, countImported } = this.#statements;
-    const count = origin === 'ground' ? countGround : countImported;
-    const createdAt = Date.now();
-    const ends = new Map<string, { pool: PoolRow; first: number; next: number }>();
-    const firstId = metaOf(this.#statements).next_id;
-    let id = firstId;
-    for (const { pool: name, keypair } of hits) {
-      let end = ends.get(name);
-      if (end === undefined) {
-        const pool = this.#poolRow(name);
-        const first = pool.ground + pool.imported + 1;
-        end = { pool, first, next: first };
-        ends.set(name, end);
-      }
-      const row = { id, seq: end.next, origin, createdAt };
-      if (!this.#addresses.insert(end.pool, row, keypair)) continue;
-      id++;
-      end.next++;
-    }
-    for (const { pool, first, next } of ends.values()) {
-      if (next === first) continue;
-      this.#segments.append(pool.id, { first, last: next - 1 });
-      count.run(next - first, pool.id);
-    }
-    saveNextId.run(id);
-    const inserted = id - firstId;
-    return { inserted, duplicates: hits.length - inserted };
-  }
-
-  /** The oldest leased addresses left; and who got some of them, or of those before. */
-  #record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
-    const at = Date.now();
-    const held = this.#handOuts.heldBy(id, this.epoch, position, handOuts.records);
-    for (const seq of held) {
-      const reserved = { to: 'reserved', epoch: this.epoch, at } as const;
-      this.#segments.change(id, { first: seq, last: seq }, 'leased', reserved);
-    }
-    const recorded =
-      held.length + this.#segments.dispense(id, dispensed - held.length, this.epoch, at);
-    if (recorded !== dispensed) {
-      throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
-    }
-    if (dispensed > 0) this.#statements.advance.run(dispensed, id);
-    this.#handOuts.record(id, this.epoch, position, handOuts);
-  }
-
-  /** What cannot be unsealed never comes into the queue. */
-  #lease({ id, position, leased }: PoolRow, ranges: readonly Range[], unsealable: number[]): void {
-    const at = Date.now();
-    this.#segments.lease(id, ranges, this.epoch, at);
-    for (const seq of unsealable) {
-      const burned = { to: 'burned', epoch: this.epoch, at, cause: 'unsealable' } as const;
-      this.#segments.change(id, { first: seq, last: seq }, 'leased', burned);
-    }
-    // Behind those that were leased before this turn, however many of them it records.
-    this.#handOuts.lease(id, this.epoch, position + leased, without(ranges, unsealable));
-  }
-
   #poolRow(name: string): PoolRow {
     const row = this.#statements.pool.get(name);
     if (row !== undefined) return row as unknown as PoolRow;
     throw new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
-  }
-
-  async #call<T>(work: () => T | Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (cause) {
-      throw storeError(cause, this.#path, 'running');
-    }
-  }
-
-  #write<T>(work: () => T): Promise<T> {
-    return this.#call(() => this.#transaction(work));
-  }
-
-  /** Only while this is the store that was opened, and no other epoch has begun in it. */
-  #transaction<T>(work: () => T): T {
-    const fenced = () => {
-      this.#fence();
-      return work();
-    };
-    return transaction(this.#db, fenced, this.#onCommit);
-  }
-
-  #fence(): void {
-    if (statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#inode) {
-      const message = `${this.#path}: removed or replaced under the running server`;
-      throw new VanityError('STORE_UNAVAILABLE', message);
-    }
-    const { epoch } = metaOf(this.#statements);
-    // No code: whoever leases on after another took over would hand its addresses out again.
-    if (epoch !== this.epoch) throw new Error(`epoch ${this.epoch} is over: ${epoch} has begun`);
   }
 }

@@ -10,13 +10,16 @@
  *
  * Each figure is updated in the transaction of its own transition, and every transition is one
  * conditional statement: it happens to exactly the addresses that are in the state it starts
- * from, or not at all. When a call returns, what it did is durable: it survives a power loss.
- * When a call fails nothing of it happened, and it may be tried again.
+ * from, or not at all. When a call returns, what it did is durable: it survives a power loss, and
+ * an older state of the store that is put back after it is refused, if something may have left for
+ * it. When a call fails nothing of it happened, or nothing may leave for it yet (the disk keeps the
+ * store from making older states of itself invalid); it may be tried again in either case.
  *
  * Addresses of one pool are leased oldest first, and `leased` ones become `dispensed` in the order
  * in which they were leased: the lease of an epoch is therefore a range, whatever its size.
  */
 import type { PoolConfig } from '../config.ts';
+import type { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import type { KnownToken } from '../token.ts';
 
@@ -88,6 +91,11 @@ export interface LeaseReport {
   readonly burned: number;
   /** As the transaction left them. */
   readonly counts: PoolCounts;
+  /**
+   * Why nothing may leave for what this turn did, though it is durable: a later turn of the pool, or
+   * `handOut`, tries again. What the turn leased is in the report of the one that succeeds.
+   */
+  readonly failure: VanityError | undefined;
 }
 
 /** Addresses that left together, in one reply. */
@@ -176,6 +184,8 @@ export interface HandOuts {
   readonly records: readonly HandOut[];
   /** By number of the dispense journal, the sequence behind the last of its records in `records`. */
   readonly journals: ReadonlyMap<number, number>;
+  /** The journals of the pool have counted the lease of this turn: those without it are old copies. */
+  readonly countsLease?: boolean;
 }
 
 export const NO_HAND_OUTS: HandOuts = { records: [], journals: new Map() };
@@ -198,6 +208,8 @@ export interface LastJournal {
   readonly number: number;
   /** Its records before this one are in the store. */
   readonly recorded: number;
+  /** So many leases of its pool it has counted at least. */
+  readonly leases: number;
 }
 
 /** Reads what a journal says that the store has not; undefined if it cannot be trusted. */
@@ -231,84 +243,6 @@ export interface TokenStore {
   /** Addresses handed out to the token since then, as far as turns recorded it. */
   used(id: number, since: number): Promise<number>;
 }
-
-export interface AuditedAddress {
-  readonly id: number;
-  /** undefined if it can be read no more. */
-  readonly address: string | undefined;
-  readonly pool: string;
-  readonly state: 'dispensed' | 'reserved' | 'burned';
-  /** Milliseconds since 1970: of its hand-out, or else of its state. */
-  readonly at: number;
-  /** The name of the token that it was handed out to. */
-  readonly token: string | undefined;
-  /** SHA-256 of the idempotency key and its scope. */
-  readonly keyHash: Uint8Array | undefined;
-  /** Of a burned one. */
-  readonly cause: string | undefined;
-  /** How many were made with it. */
-  readonly signatures: number;
-}
-
-export interface AuditQuery {
-  /** Only ids above this one. */
-  readonly after: number;
-  /** So many addresses are looked at, in whatever state: a page is bounded in time, and may be empty. */
-  readonly limit: number;
-  readonly pool?: string | undefined;
-  /** Milliseconds since 1970, included. */
-  readonly since?: number | undefined;
-}
-
-export interface AuditPage {
-  /** By id. */
-  readonly addresses: readonly AuditedAddress[];
-  /** What the next page is `after`; undefined when this was the last. */
-  readonly next: number | undefined;
-}
-
-/** What the store knows of one address, in whatever state. */
-export interface FoundAddress {
-  readonly id: number;
-  readonly pool: string;
-  readonly state: 'available' | 'leased' | AuditedAddress['state'];
-  readonly origin: Origin;
-  /** Milliseconds since 1970. */
-  readonly createdAt: number;
-  /** Since when it is in its state; undefined for an available one. */
-  readonly at: number | undefined;
-  /** The others are as of an `AuditedAddress`. */
-  readonly token: string | undefined;
-  readonly keyHash: Uint8Array | undefined;
-  readonly cause: string | undefined;
-  /** Whether its secret was overwritten, after its retention or its last signature. */
-  readonly isDestroyed: boolean;
-  /** In the order in which they were made. */
-  readonly signatures: readonly Signed[];
-}
-
-/** A signature of a sign-only pool, as it is kept. */
-export interface Signed {
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  /** The name of the token that asked for it; null for none. */
-  readonly token: string | null;
-  /** SHA-256. */
-  readonly messageHash: Uint8Array;
-  /** 64 bytes. */
-  readonly signature: Uint8Array;
-}
-
-/** What may be asked of the reader of a running server (served-reader.ts). */
-export type ReadingCalls = {
-  auditPage(query: AuditQuery): Promise<AuditPage>;
-  /** By its public key, 32 bytes. */
-  findAddress(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
-  /** `id` is 32 hex digits of the caller's. The path of a new backup. Error: BACKUP_RUNNING. */
-  makeBackup(id: string): Promise<string>;
-  /** Removes that backup, made or not. */
-  endBackup(id: string): void;
-};
 
 /** Figures that outlive a run: totals since the store was made, by name. */
 export type Counters = Readonly<Record<string, number>>;
@@ -377,8 +311,11 @@ export interface Store extends AsyncDisposable {
    */
   addJournal(pool: string, number: number): Promise<void>;
 
-  /** Counts journals out whose threads are gone, and of which turns have recorded every record. */
-  removeJournals(numbers: readonly number[]): Promise<void>;
+  /**
+   * Counts journals out whose threads are gone, and of which turns have recorded every record; all
+   * of them after the last lease is returned, which ends a run cleanly.
+   */
+  removeJournals(numbers: readonly number[] | 'all'): Promise<void>;
 
   /** Gives every leased address of the pool back to `available`: none of them was handed out. */
   returnLease(pool: string): Promise<number>;

@@ -7,12 +7,12 @@
  * the queues then hold cannot be trusted, and the next start burns what may have left.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Durability } from '../config.ts';
+import type { Durability, JournalSetting } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import { Dispenser } from '../pool/dispenser.ts';
 import { StoreHealth } from '../pool/health.ts';
-import { Journals, recoverIn } from '../pool/journals.ts';
+import { Journals } from '../pool/journals.ts';
 import type { Connection, ImportOrder, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { PoolJournals } from '../pool/pool-journals.ts';
 import { type Exclusively, inTurn, Refiller } from '../pool/refill.ts';
@@ -34,6 +34,10 @@ export interface StoreWorkerData {
   readonly sealingKey: string;
   readonly retentionHours: number;
   readonly durability: Durability;
+  readonly copies: 'guarded' | 'unguarded';
+  /** The directory of witnesses; undefined where there is no place for it. */
+  readonly witness: string | undefined;
+  readonly journal: JournalSetting;
   /** Of the configuration. */
   readonly pools: readonly SharedPool[];
   readonly health: SharedArrayBuffer;
@@ -123,6 +127,8 @@ class ServedStore {
   readonly pools: ServedPools;
   readonly reader: ServedReader;
   readonly #store: Store;
+  /** The store and its journals. */
+  #resources = new AsyncDisposableStack();
   readonly #retentionMs: number;
   readonly #exclusively: Exclusively;
   readonly #log: Log;
@@ -135,31 +141,39 @@ class ServedStore {
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
     const { directory } = data;
+    const log = createLog('store', data.logLevel, data.isPretty);
     const { commitTimes } = new Tallies(data.tallies);
-    const store = await openSqliteStore({
-      ...data,
-      recover: recoverIn(directory),
-      onCommit: (ms) => commitTimes.add(ms),
-    });
-    try {
-      const served = new ServedStore(store, data);
-      await served.pools.open(data.pools);
-      served.#start(directory);
-      return served;
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+    const unwitnessed = (reason: string) =>
+      log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised');
+    if (data.witness === undefined) unwitnessed('it would lie in the data directory');
+    const make = { setting: data.journal, log };
+    await using resources = new AsyncDisposableStack();
+    const journals = resources.use(
+      new Journals({
+        dataDirectory: directory,
+        ...(data.durability !== 'committed' && { make }),
+      }),
+    );
+    const store = resources.use(
+      await openSqliteStore({
+        ...data,
+        recover: journals.recover,
+        onNoWitness: unwitnessed,
+        onCommit: (ms) => commitTimes.add(ms),
+      }),
+    );
+    journals.begin(store);
+    const served = new ServedStore(store, journals, log, data);
+    await served.pools.open(data.pools);
+    served.#start(directory);
+    served.#resources = resources.move();
+    return served;
   }
 
-  private constructor(store: Store, data: StoreWorkerData) {
+  private constructor(store: Store, journals: Journals, log: Log, data: StoreWorkerData) {
     this.#store = store;
-    const journals = new Journals(store.id, data.directory);
-    // What they said is in the store.
-    journals.removeAll();
-    journals.removeOrphans();
     this.#retentionMs = data.retentionHours * 3_600_000;
-    this.#log = createLog('store', data.logLevel, data.isPretty);
+    this.#log = log;
     this.#health = new StoreHealth(data.health);
     const inOrder = inTurn();
     this.#exclusively = (work) => inOrder(() => this.#health.watch(work));
@@ -197,7 +211,7 @@ class ServedStore {
     const areNeeded = data.durability !== 'committed';
     this.pools = new ServedPools({
       ...common,
-      journals: new PoolJournals({ ...common, journals, areNeeded }),
+      journals: new PoolJournals({ ...common, journals, areNeeded, log }),
       refiller: this.refiller,
       parts: [this.dispenser, this.reservations],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
@@ -212,7 +226,10 @@ class ServedStore {
     this.reservations.start();
     // What a start cannot wait for; damage that it finds stays until the next one.
     this.#check = startCheck(directory);
-    this.#check.result.catch((error: VanityError) => this.#note('check', error));
+    this.#check.result.catch((error: VanityError) => {
+      // No other process can look at it where only SQLite itself keeps others out.
+      if (error.code !== 'STORE_LOCKED') this.#note('check', error);
+    });
     this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
   }
 
@@ -275,9 +292,10 @@ class ServedStore {
       await this.pools.stop();
       await this.refiller.stop();
       await this.saveCounters(counters);
+      await this.#exclusively(() => this.#store.removeJournals('all'));
       this.pools.close();
     } finally {
-      await this.#exclusively(() => this.#store.close());
+      await this.#exclusively(() => this.#resources.disposeAsync());
     }
   }
 

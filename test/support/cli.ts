@@ -4,9 +4,24 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const PROGRAM = fileURLToPath(new URL('../../bin/vanitypool', import.meta.url));
+
+/** Of programs that run in no directory of their own. */
+const STATE = join(tmpdir(), `vanitypool-cli-${process.pid}`);
+process.once('exit', () => rmSync(STATE, { recursive: true, force: true }));
+
+/**
+ * Where programs keep what outlives them (`XDG_STATE_HOME`): never in the home directory of whoever
+ * tests. Each directory in which a test runs the program has its own, as a `Workspace` has.
+ */
+export function stateHome(cwd?: string): string {
+  return cwd === undefined ? STATE : join(cwd, 'state');
+}
 
 export interface Outcome {
   /** null when a signal ended it. */
@@ -35,7 +50,7 @@ export async function vanitypool(
     stdio: ['ignore', 'pipe', 'pipe'],
     // One that hangs fails its test instead of holding it up.
     timeout: 100_000,
-    env: { ...process.env, ...env },
+    env: { ...process.env, XDG_STATE_HOME: stateHome(cwd), ...env },
     ...(cwd !== undefined && { cwd }),
   });
   const output = { stdout: '', stderr: '' };

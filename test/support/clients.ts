@@ -48,6 +48,12 @@ export class Book {
   #checked = 0;
   #uncheckedKeys: Keyed[] = [];
   #checkedKeys = 0;
+  readonly #refusals: readonly string[];
+
+  /** `refusals`: codes that a server in this trial may give beside those that any may. */
+  constructor(...refusals: readonly string[]) {
+    this.#refusals = [...REFUSALS, ...refusals];
+  }
 
   /** One request; resolves when it is answered, refused or cut off. False if it was cut off. */
   async ask(url: string, asked: Asked, agent: Agent | false = false): Promise<boolean> {
@@ -55,13 +61,19 @@ export class Book {
     const answer = await send(url, asked, agent);
     const code = answer === undefined ? 'cut off' : codeOf(answer);
     if (code !== undefined) {
-      assert.ok(code === 'cut off' || REFUSALS.includes(code), `${JSON.stringify(asked)}: ${code}`);
+      if (answer !== undefined) this.assertRefusal(answer);
       if (keyed === undefined) this.unheard += asked.count;
       return answer !== undefined;
     }
-    if (keyed === undefined) this.#receive(asked, answer!.text);
+    if (keyed === undefined) this.receive(asked.count, answer!.text);
     else this.#receiveKeyed(keyed, answer!.text);
     return true;
+  }
+
+  /** What is answered is one of the refusals that may be. */
+  assertRefusal({ status, text }: Reply): void {
+    const code = codeOf({ status, text });
+    assert.ok(code !== undefined && this.#refusals.includes(code), `${status}: ${text}`);
   }
 
   /** Keys to ask for again: those that had no reply, or had one in an earlier life only. */
@@ -130,7 +142,7 @@ export class Book {
       keyed.reply = text;
       keyed.repliedIn = this.life;
       this.#uncheckedKeys.push(keyed);
-      this.#receive(keyed.asked, text);
+      this.receive(keyed.asked.count, text);
       return;
     }
     assert.equal(text, keyed.reply, `key ${keyed.asked.key}: another reply`);
@@ -139,7 +151,8 @@ export class Book {
     this.confirmed++;
   }
 
-  #receive({ count }: Asked, text: string): void {
+  /** A reply with `count` addresses that came for the first time. */
+  receive(count: number, text: string): void {
     const addresses = addressesIn(text);
     assert.equal(addresses.length, count);
     for (const handed of addresses) {
@@ -154,12 +167,12 @@ export class Book {
   }
 }
 
-interface Reply {
+export interface Reply {
   readonly status: number;
   readonly text: string;
 }
 
-function addressesIn(text: string): Handed[] {
+export function addressesIn(text: string): Handed[] {
   return (JSON.parse(text) as { addresses: Handed[] }).addresses;
 }
 
@@ -168,16 +181,24 @@ function codeOf({ status, text }: Reply): string | undefined {
   return status === 200 ? undefined : String((JSON.parse(text) as { code: unknown }).code);
 }
 
-/** Without an agent on a connection of its own. Undefined if no whole reply came. */
 function send(url: string, asked: Asked, agent: Agent | false): Promise<Reply | undefined> {
   const { pool, count, key } = asked;
+  return post(new URL(`/v1/pools/${pool}/dispense`, url), { count }, key, agent);
+}
+
+/** Without an agent on a connection of its own. Undefined if no whole reply came. */
+export function post(
+  url: URL,
+  body: object,
+  key?: string,
+  agent: Agent | false = false,
+): Promise<Reply | undefined> {
   const headers = {
     'content-type': 'application/json',
     ...(key !== undefined && { 'idempotency-key': key }),
   };
   return new Promise((resolve) => {
-    const options = { method: 'POST', agent, headers };
-    const call = httpRequest(new URL(`/v1/pools/${pool}/dispense`, url), options, (reply) => {
+    const call = httpRequest(url, { method: 'POST', agent, headers }, (reply) => {
       let text = '';
       reply.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
@@ -187,6 +208,6 @@ function send(url: string, asked: Asked, agent: Agent | false): Promise<Reply | 
         resolve(reply.complete ? { status: reply.statusCode!, text } : undefined),
       );
     });
-    call.on('error', () => resolve(undefined)).end(JSON.stringify({ count }));
+    call.on('error', () => resolve(undefined)).end(JSON.stringify(body));
   });
 }

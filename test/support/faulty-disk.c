@@ -1,11 +1,14 @@
 /*
  * A disk that fails or hangs when a test says so, under a real program: preloaded, it stands before
- * the calls of the C library by which files are opened, written, resized and made durable.
+ * the calls of the C library by which files are opened, written, resized, made durable, renamed and
+ * removed, and directories made.
  *
  * It is ruled through a file that both processes map (FAULTY_DISK in the environment): `struct
- * control`, written by faulty-disk.ts. Only files whose path begins with `below` are concerned, and
- * of calls only those that change a file: what is there can be read all the time, as on real disks.
- * All threads of the program may call at once; the test changes `below` while no fault is set.
+ * control`, written by faulty-disk.ts. There are some places, each with faults of its own: only
+ * files whose path begins with `below` of a place are concerned, or is it. Of calls only those that
+ * change a file fail: what is there can be read all the time, as on real disks. Names are taken as
+ * they are given: the program that is tried uses absolute ones. All threads of it may call at once;
+ * the test changes `below` of a place while no fault is set there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,25 +21,35 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CONTROL_BYTES = 4096 };
+enum { CONTROL_BYTES = 4096, PLACES = 3, PLACE_BYTES = 1024 };
+/* As faulty-disk.ts numbers them. */
+enum kind { WRITE, RESIZE, SYNC, OPEN, RENAME, UNLINK, KINDS };
+
+struct place {
+  /* What the calls of each kind fail with; 0: they work. */
+  _Atomic int32_t errors[KINDS];
+  /* Only the file that is called `below`. */
+  _Atomic int32_t is_whole;
+  char below[PLACE_BYTES - (KINDS + 1) * sizeof(int32_t)];
+};
 
 struct control {
-  /* What the calls of each kind fail with; 0: they work. */
-  _Atomic int32_t write, resize, sync, open;
-  /* Until it is 0 again no sync ends. */
+  struct place places[PLACES];
+  /* Until it is 0 again no sync in the first place ends. */
   _Atomic int32_t is_holding;
-  /* How long each sync takes. */
+  /* How long each sync there takes. */
   _Atomic int32_t sync_ms;
   /* Syncs that wait for it. */
   _Atomic int32_t held;
-  /* Calls that were made to fail. */
+  /* Calls that were made to fail, in all places. */
   _Atomic int32_t refused;
-  char below[CONTROL_BYTES - 8 * sizeof(int32_t)];
 };
+_Static_assert(sizeof(struct control) <= CONTROL_BYTES, "it is mapped whole");
 
 static struct control *control;
 
@@ -51,17 +64,31 @@ __attribute__((constructor)) static void map_control(void) {
   close(file);
 }
 
-static int is_below(const char *path) {
-  return strncmp(path, control->below, strlen(control->below)) == 0;
+static int is_in(const struct place *place, const char *path) {
+  if (place->is_whole) return strcmp(path, place->below) == 0;
+  return strncmp(path, place->below, strlen(place->below)) == 0;
+}
+
+static int fails_anywhere(enum kind kind) {
+  if (control == NULL) return 0;
+  for (int at = 0; at < PLACES; at++) {
+    if (control->places[at].errors[kind] != 0) return 1;
+  }
+  return 0;
 }
 
 /* Whether the call is to fail; errno is set then. */
-static int refuses(const _Atomic int32_t *kind, const char *path) {
-  int32_t error = control == NULL ? 0 : *kind;
-  if (error == 0 || !is_below(path)) return 0;
-  control->refused++;
-  errno = error;
-  return 1;
+static int refuses(enum kind kind, const char *path) {
+  if (control == NULL) return 0;
+  for (int at = 0; at < PLACES; at++) {
+    const struct place *place = &control->places[at];
+    int32_t error = place->errors[kind];
+    if (error == 0 || !is_in(place, path)) continue;
+    control->refused++;
+    errno = error;
+    return 1;
+  }
+  return 0;
 }
 
 /* The path of an open file; a removed one keeps its own, with a word behind it. */
@@ -73,34 +100,34 @@ static const char *path_of(int file, char path[static 4096]) {
   return path;
 }
 
-static int refuses_file(const _Atomic int32_t *kind, int file) {
+static int refuses_file(enum kind kind, int file) {
   char path[4096];
-  return control != NULL && *kind != 0 && refuses(kind, path_of(file, path));
+  return fails_anywhere(kind) && refuses(kind, path_of(file, path));
 }
 
 /* The C library's own. */
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-#define WRITE(name, offset)                                                    \
+#define WRITES(name, offset)                                                   \
   ssize_t name(int file, const void *bytes, size_t count, offset at) {         \
-    if (refuses_file(&control->write, file)) return -1;                        \
+    if (refuses_file(WRITE, file)) return -1;                                  \
     return NEXT(name)(file, bytes, count, at);                                 \
   }
-WRITE(pwrite, off_t)
-WRITE(pwrite64, off64_t)
+WRITES(pwrite, off_t)
+WRITES(pwrite64, off64_t)
 
 ssize_t write(int file, const void *bytes, size_t count) {
-  if (refuses_file(&control->write, file)) return -1;
+  if (refuses_file(WRITE, file)) return -1;
   return NEXT(write)(file, bytes, count);
 }
 
-#define RESIZE(name, length)                                                   \
+#define RESIZES(name, length)                                                  \
   int name(int file, length size) {                                            \
-    if (refuses_file(&control->resize, file)) return -1;                       \
+    if (refuses_file(RESIZE, file)) return -1;                                 \
     return NEXT(name)(file, size);                                             \
   }
-RESIZE(ftruncate, off_t)
-RESIZE(ftruncate64, off64_t)
+RESIZES(ftruncate, off_t)
+RESIZES(ftruncate64, off64_t)
 
 static void wait_ms(int32_t ms) {
   struct timespec rest = {ms / 1000, ms % 1000 * 1000000L};
@@ -116,30 +143,81 @@ static void wait_to_sync(void) {
   wait_ms(control->sync_ms);
 }
 
-#define SYNC(name)                                                             \
+#define SYNCS(name)                                                            \
   int name(int file) {                                                         \
     char path[4096];                                                           \
-    if (control == NULL || !is_below(path_of(file, path))) return NEXT(name)(file); \
-    wait_to_sync();                                                            \
-    return refuses(&control->sync, path) ? -1 : NEXT(name)(file);              \
+    if (control == NULL) return NEXT(name)(file);                              \
+    if (is_in(&control->places[0], path_of(file, path))) wait_to_sync();       \
+    return refuses(SYNC, path) ? -1 : NEXT(name)(file);                        \
   }
-SYNC(fsync)
-SYNC(fdatasync)
+SYNCS(fsync)
+SYNCS(fdatasync)
 
-#define OPEN(name)                                                             \
+#define OPENS(name)                                                            \
   int name(const char *path, int flags, ...) {                                 \
     va_list rest;                                                              \
     va_start(rest, flags);                                                     \
     mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;    \
     va_end(rest);                                                              \
     int writes = (flags & O_ACCMODE) != O_RDONLY;                              \
-    if (writes && refuses(&control->open, path)) return -1;                    \
+    if (writes && refuses(OPEN, path)) return -1;                              \
     return NEXT(name)(path, flags, mode);                                      \
   }
-OPEN(open)
-OPEN(open64)
+OPENS(open)
+OPENS(open64)
 
 int access(const char *path, int mode) {
-  if ((mode & W_OK) && refuses(&control->open, path)) return -1;
+  if ((mode & W_OK) && refuses(OPEN, path)) return -1;
   return NEXT(access)(path, mode);
+}
+
+/* What the system looks for first is told as it is: a name that is there, or is missing. */
+static int is_there(const char *path) {
+  struct stat stats;
+  int before = errno;
+  int found = lstat(path, &stats) == 0;
+  errno = before;
+  return found;
+}
+
+int mkdir(const char *path, mode_t mode) {
+  if (!is_there(path) && refuses(OPEN, path)) return -1;
+  return NEXT(mkdir)(path, mode);
+}
+
+static int refuses_rename(const char *from, const char *to) {
+  return is_there(from) && (refuses(RENAME, from) || refuses(RENAME, to));
+}
+
+int rename(const char *from, const char *to) {
+  if (refuses_rename(from, to)) return -1;
+  return NEXT(rename)(from, to);
+}
+
+int renameat(int old, const char *from, int new, const char *to) {
+  if (refuses_rename(from, to)) return -1;
+  return NEXT(renameat)(old, from, new, to);
+}
+
+int renameat2(int old, const char *from, int new, const char *to, unsigned flags) {
+  if (refuses_rename(from, to)) return -1;
+  return NEXT(renameat2)(old, from, new, to, flags);
+}
+
+static int refuses_unlink(const char *path) {
+  return is_there(path) && refuses(UNLINK, path);
+}
+
+#define REMOVES(name)                                                          \
+  int name(const char *path) {                                                 \
+    if (refuses_unlink(path)) return -1;                                       \
+    return NEXT(name)(path);                                                   \
+  }
+REMOVES(unlink)
+REMOVES(remove)
+REMOVES(rmdir)
+
+int unlinkat(int directory, const char *path, int flags) {
+  if (refuses_unlink(path)) return -1;
+  return NEXT(unlinkat)(directory, path, flags);
 }

@@ -1,7 +1,8 @@
 /**
  * A disk that fails, hangs and works again while a server runs on it: the test's side of
  * faulty-disk.c, which it builds with the compiler at hand. Where the faults strike and what they
- * are is said at any moment, by a file that the server's process maps.
+ * are is said at any moment, by a file that the server's process maps. There are a few places with
+ * faults of their own; what does not name one means the first.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -12,27 +13,57 @@ import { fileURLToPath } from 'node:url';
 
 const SOURCE = fileURLToPath(new URL('./faulty-disk.c', import.meta.url));
 const CONTROL_BYTES = 4096;
-/** `struct control`: words of 32 bits. */
-const WORDS = [
-  'write',
-  'resize',
-  'sync',
-  'open',
-  'isHolding',
-  'syncMs',
-  'held',
-  'refused',
-] as const;
 const WORD_BYTES = 4;
-const KINDS = ['write', 'resize', 'sync', 'open'] as const;
+/** `struct place`: a word for each kind, one that says whether the path is whole, and the path. */
+const PLACE_BYTES = 1024;
+const PLACES = 3;
+const KINDS = ['write', 'resize', 'sync', 'open', 'rename', 'unlink'] as const;
+/** Of `struct control`, behind the places. */
+const WORDS = ['isHolding', 'syncMs', 'held', 'refused'] as const;
 
 type Word = (typeof WORDS)[number];
 export type Kind = (typeof KINDS)[number];
 export type Fault = keyof typeof constants.errno;
 
+/** Where some files lie, and what calls on them fail with. */
+export class FaultyPlace {
+  readonly #write: (at: number, value: number | string) => void;
+
+  constructor(write: (at: number, value: number | string) => void) {
+    this.#write = write;
+  }
+
+  /** All whose absolute path begins so. While nothing fails here. */
+  strikeBelow(path: string): void {
+    this.#aim(path, false);
+  }
+
+  /** This file, or directory, alone. While nothing fails here. */
+  strikeAt(path: string): void {
+    this.#aim(path, true);
+  }
+
+  /** From now on calls of these kinds fail with `fault`. */
+  fail(fault: Fault, ...kinds: readonly Kind[]): void {
+    for (const kind of kinds) {
+      this.#write(KINDS.indexOf(kind) * WORD_BYTES, constants.errno[fault]);
+    }
+  }
+
+  heal(): void {
+    for (const index of KINDS.keys()) this.#write(index * WORD_BYTES, 0);
+  }
+
+  #aim(path: string, isWhole: boolean): void {
+    this.#write(KINDS.length * WORD_BYTES, Number(isWhole));
+    this.#write((KINDS.length + 1) * WORD_BYTES, path);
+  }
+}
+
 export class FaultyDisk implements Disposable {
   /** For the process that is to have such a disk. */
   readonly environment: Readonly<Record<string, string>>;
+  readonly places: readonly FaultyPlace[];
   readonly #control: number;
 
   /** Builds into `directory`. Faults strike below `below`, an absolute path. */
@@ -44,22 +75,26 @@ export class FaultyDisk implements Disposable {
     assert.equal(status, 0, stderr);
     this.#control = openSync(control, 'w+', 0o600);
     writeSync(this.#control, Buffer.alloc(CONTROL_BYTES));
+    this.places = Array.from({ length: PLACES }, (_, index) => {
+      return new FaultyPlace((at, value) => this.#write(index * PLACE_BYTES + at, value));
+    });
     this.strikeBelow(below);
     this.environment = { LD_PRELOAD: library, FAULTY_DISK: control };
   }
 
   /** While nothing fails. */
   strikeBelow(path: string): void {
-    writeSync(this.#control, Buffer.from(`${path}\0`), 0, null, WORDS.length * WORD_BYTES);
+    this.places[0]!.strikeBelow(path);
   }
 
   /** From now on calls of these kinds fail with `fault`. */
   fail(fault: Fault, ...kinds: readonly Kind[]): void {
-    for (const kind of kinds) this.#write(kind, constants.errno[fault]);
+    this.places[0]!.fail(fault, ...kinds);
   }
 
+  /** Everywhere. */
   heal(): void {
-    for (const kind of KINDS) this.#write(kind, 0);
+    for (const place of this.places) place.heal();
   }
 
   /** Calls that were made to fail. */
@@ -69,16 +104,16 @@ export class FaultyDisk implements Disposable {
 
   /** Each sync takes so long from now on. */
   slow(syncMs: number): void {
-    this.#write('syncMs', syncMs);
+    this.#write(addressOf('syncMs'), syncMs);
   }
 
   /** No sync that begins from now on ends until `release`. */
   hold(): void {
-    this.#write('isHolding', 1);
+    this.#write(addressOf('isHolding'), 1);
   }
 
   release(): void {
-    this.#write('isHolding', 0);
+    this.#write(addressOf('isHolding'), 0);
   }
 
   /** Whether a sync has begun that cannot end. */
@@ -92,13 +127,24 @@ export class FaultyDisk implements Disposable {
 
   #read(word: Word): number {
     const bytes = Buffer.alloc(WORD_BYTES);
-    readSync(this.#control, bytes, 0, WORD_BYTES, WORDS.indexOf(word) * WORD_BYTES);
+    readSync(this.#control, bytes, 0, WORD_BYTES, addressOf(word));
     return bytes.readInt32LE();
   }
 
-  #write(word: Word, value: number): void {
-    const bytes = Buffer.alloc(WORD_BYTES);
-    bytes.writeInt32LE(value);
-    writeSync(this.#control, bytes, 0, WORD_BYTES, WORDS.indexOf(word) * WORD_BYTES);
+  /** A word, or a text with its end. */
+  #write(at: number, value: number | string): void {
+    const bytes = Buffer.from(`${value}\0`);
+    if (typeof value === 'string') {
+      assert.ok(bytes.length <= PLACE_BYTES - (KINDS.length + 1) * WORD_BYTES, value);
+      writeSync(this.#control, bytes, 0, null, at);
+      return;
+    }
+    const word = Buffer.alloc(WORD_BYTES);
+    word.writeInt32LE(value);
+    writeSync(this.#control, word, 0, WORD_BYTES, at);
   }
+}
+
+function addressOf(word: Word): number {
+  return PLACES * PLACE_BYTES + WORDS.indexOf(word) * WORD_BYTES;
 }

@@ -167,11 +167,6 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
   });
 }
 
-/** Where a server of this user keeps what outlives its process, but not the machine. */
-export function memoryOf(directory: string): string {
-  return `/dev/shm/vanitypool-${process.getuid!()}/${storeIdOf(directory)}`;
-}
-
 function storeIdOf(directory: string): string {
   using db = new DatabaseSync(join(directory, 'store.db'), { readOnly: true });
   return String(db.prepare('SELECT store_id FROM meta').get()!.store_id);

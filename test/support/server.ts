@@ -9,11 +9,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Journals } from '../../src/pool/journals.ts';
-import { PROGRAM } from './cli.ts';
+import { PROGRAM, stateHome } from './cli.ts';
 import { type Judge, judgeOf, type OpenApi, toldPath } from './documented.ts';
+import { journalsOf } from './journal-machine.ts';
 
 /** Whatever a test does: no server is left behind. */
 const LIFE_MAX_MS = 120_000;
@@ -71,6 +70,8 @@ export interface Answer {
 export class Workspace implements AsyncDisposable {
   readonly path = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   readonly data = join(this.path, 'data');
+  /** `XDG_STATE_HOME` of its servers, and of commands that run here. */
+  readonly state = stateHome(this.path);
   /** Of its servers, beside the test's own. */
   environment: Readonly<Record<string, string>> = {};
   /** What starts them, as `nice` does: it gets the program and its arguments as its own. */
@@ -98,12 +99,10 @@ export class Workspace implements AsyncDisposable {
 
   /** Where the dispense journals lie, of the store that is there. */
   get journals(): string {
-    using db = new DatabaseSync(join(this.data, 'store.db'), { readOnly: true });
-    const { store_id } = db.prepare('SELECT store_id FROM meta').get()!;
-    return new Journals(String(store_id), this.data).directory;
+    return journalsOf(this.data);
   }
 
-  /** Those of a server that was killed lie in memory until its next start. */
+  /** Those of a server that was killed lie there until its next start. */
   removeJournals(): void {
     if (!existsSync(join(this.data, 'store.db'))) return;
     rmSync(this.journals, { recursive: true, force: true });
@@ -126,11 +125,11 @@ export class Server {
   readonly listening: Promise<void>;
   readonly exited: Promise<number | null>;
 
-  constructor({ path, environment, launcher }: Workspace, args: readonly string[]) {
+  constructor({ path, state, environment, launcher }: Workspace, args: readonly string[]) {
     const [command, ...rest] = [...launcher, PROGRAM, 'serve', '--port', '0', ...args];
     this.process = spawn(command!, rest, {
       cwd: path,
-      env: { ...process.env, ...environment },
+      env: { ...process.env, XDG_STATE_HOME: state, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIFE_MAX_MS,
       killSignal: 'SIGKILL',

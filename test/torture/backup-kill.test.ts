@@ -8,13 +8,13 @@ import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, watch } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
 import { copyBackup } from '../../src/store/backup-file.ts';
 import { backupStore } from '../../src/store/sqlite-backup.ts';
 import { restoreStore } from '../../src/store/sqlite-restore.ts';
-import { PROGRAM } from '../support/cli.ts';
+import { PROGRAM, stateHome } from '../support/cli.ts';
 import { LostStore, statesIn } from '../support/lost-store.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
 
@@ -29,7 +29,8 @@ const WRITING_MAX_MS = 120;
  * `directory` to a file whose name begins with `name`. True if it was done by then.
  */
 async function killed(directory: string, name: string, ...args: string[]): Promise<boolean> {
-  const child = spawn(PROGRAM, args, { stdio: 'ignore' });
+  const env = { ...process.env, XDG_STATE_HOME: stateHome(dirname(directory)) };
+  const child = spawn(PROGRAM, args, { stdio: 'ignore', env });
   const killIn = (ms: number) => setTimeout(() => child.kill('SIGKILL'), randomInt(ms));
   let timer: NodeJS.Timeout | undefined = randomInt(3) === 0 ? killIn(LIFE_MAX_MS) : undefined;
   const watcher = watch(directory, (_, changed) => {

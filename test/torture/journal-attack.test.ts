@@ -16,7 +16,7 @@ import { checkStore } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 60_000 };
 const SLOT = 96;
-/** Of the smallest journal, and cells of the smallest queue. */
+/** Cells of the smallest queue; the smallest journal has room for 127 more. */
 const RECORDS = 1024;
 const POLL_MS = 20;
 /** For a transaction of the server to end. */
@@ -258,8 +258,8 @@ test('a journal has room for all that is ready while the store is locked', LIMIT
   const { ready } = await attack.server.until((figures) => figures.ready === RECORDS);
   attack.lock();
   for (let left = ready; left > 0; left--) attack.handed.push(...(await attack.server.dispense()));
-  // All of it was served, each with a record of its own: now the journal is full.
-  await assert.rejects(attack.server.dispense(), { message: 'JOURNAL_UNAVAILABLE' });
+  // All of it was served, each with a record of its own: what is missing is an address.
+  await assert.rejects(attack.server.dispense(), { message: 'STORE_UNAVAILABLE' });
   attack.unlock();
   await attack.server.until((figures) => figures.ready >= RECORDS / 2);
   await attack.dispense(RECORDS);

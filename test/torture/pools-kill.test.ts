@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { randomOf } from '../support/sequence.ts';
 import {
   assertIdentity,
@@ -43,6 +43,8 @@ class Lives {
   readonly changes = { made: 0, deleted: 0, cut: 0, unknown: 0 };
   #token = '';
   #isKilled = false;
+  /** Changes that are asked for and not answered. */
+  #changing = 0;
 
   constructor() {
     // The portable kernel has no tables to build: it grinds from the start.
@@ -60,6 +62,8 @@ class Lives {
     await this.#compare(server);
     const kill = async (): Promise<void> => {
       await sleep(this.random(LOAD_MIN_MS, LOAD_MAX_MS));
+      // In the middle of a change, however short those are here.
+      while (this.#changing === 0) await nextTurn();
       this.#isKilled = true;
       await server.kill('SIGKILL');
     };
@@ -100,12 +104,15 @@ class Lives {
       const was = this.known.get(name)!;
       this.known.set(name, 'either');
       let is: Known;
+      this.#changing++;
       try {
         is = await this.#step(server, name, was);
       } catch (error) {
         if (!isCutOff(error)) throw error;
         this.changes.cut++;
         return;
+      } finally {
+        this.#changing--;
       }
       this.known.set(name, is);
       if (is === 'gone') {

@@ -5,28 +5,44 @@
  * inserts and refills, through a stop and a second start. Then, for moments right before and right
  * after a sync has ended, each disk that may be found there (test/support/power-loss.ts) is opened
  * as the next start opens it. Nothing that left before comes out again, nothing acknowledged is
- * missing, the file is whole, and no more is burned than was promised. The journals are gone, as
- * memory is. Times are told, not judged: how long a record waits is a matter of the machine.
+ * missing, the file is whole, no more is burned than was promised, and no disk is taken for another
+ * state of the store: its one anchor has one of the two names that the database records. The
+ * journals are gone, as memory is. Times are told, not judged: how long a record waits is a matter of
+ * the machine.
  *
  * POWER_CUTS sets how many disks are opened for each durability (Infinity: every one), POWER_SEED
  * which; the trace is another each time. Linux alone.
  *
+ * And the order is exact: at each reply with a secret what is synced by then, and nothing else, has the
+ * address as `dispensed` in `committed` mode, and as `leased` at least in the other.
+ *
  * Seen to fail with synchronous=NORMAL; with addresses pushed before the commit of their lease; with
  * replies before the commit of `committed` mode; with leases trusted though a journal is gone; with
- * a sealing key that is not synced; and with dispenses that are recorded some hundred at a time.
+ * a sealing key that is not synced; with dispenses that are recorded some hundred at a time; with the
+ * rename of an anchor that is not synced, or whose name before is not recorded; with a checkpoint that
+ * is said to be complete and is not; and where a store whose making was cut off is not made anew.
  */
 import assert from 'node:assert/strict';
-import { createHash, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../../src/config.ts';
-import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
-import { recoverIn } from '../../src/pool/journals.ts';
+import { anchorNames } from '../../src/disk/anchor.ts';
+import { encodeBase58 } from '../../src/keypair/address.ts';
+import { THIS_MACHINE } from '../../src/pool/journal-places.ts';
+import { Journals } from '../../src/pool/journals.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { adoptStore } from '../../src/store/sqlite-place.ts';
+import { adoptStore } from '../../src/store/sqlite-adopt.ts';
+import {
+  assertStanding,
+  mixOf,
+  numberInFile,
+  recordedIn,
+} from '../../src/store/sqlite-standing.ts';
 import type { Store } from '../../src/store/store.ts';
+import { DurableState } from '../support/durable-state.ts';
 import {
   Disk,
   readTrace,
@@ -36,8 +52,9 @@ import {
   type TraceRecord,
   writeImage,
 } from '../support/power-loss.ts';
+import { Replies } from '../support/replies.ts';
 import { randomOf } from '../support/sequence.ts';
-import { type Handed, type PoolFigures, type Server, Workspace } from '../support/server.ts';
+import { type Handed, type Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-conformance.ts';
 
@@ -52,7 +69,6 @@ const READY_MAX = 24;
 const POOL = { target: 400, ready: 16, ready_max: READY_MAX };
 /** At idle priority a busy machine would never find an address. */
 const GRINDER = 'priority = "normal"';
-/** Told apart by the last character of their addresses. */
 const POOLS = [
   { name: 'pet', suffix: 't', ...POOL },
   { name: 'pump', suffix: 'p', ...POOL },
@@ -104,40 +120,6 @@ async function ask(server: Server, count: number, requests: number, handed: Hand
   }
 }
 
-/** What others were told of one pool, by replies that may have left. */
-class Told {
-  /** By address, oldest first. */
-  readonly left = new Map<string, { id: number; keyHash: string; sync: number; timeUs: number }>();
-  ground = 0;
-}
-
-/** What others were told by some moment of the trace. */
-class Replies {
-  readonly pools = new Map(POOLS.map(({ name }) => [name, new Told()]));
-  syncs = 0;
-  timeUs = 0;
-
-  hear({ kind, bytes, timeUs }: TraceRecord): void {
-    this.timeUs = timeUs;
-    if (kind === 'synced') this.syncs++;
-    if (kind !== 'sent') return;
-    const [, body] = bytes.toString('latin1').split('\r\n\r\n');
-    if (!body?.startsWith('{')) return;
-    const reply = JSON.parse(body) as {
-      addresses?: Handed[];
-      pools?: (PoolFigures & { name: string })[];
-    };
-    for (const { name, ground } of reply.pools ?? []) this.pools.get(name)!.ground = ground;
-    for (const { id, address } of reply.addresses ?? []) {
-      const { name } = POOLS.find(({ suffix }) => address.endsWith(suffix))!;
-      const { left } = this.pools.get(name)!;
-      assert.ok(!left.has(address), 'it left once while all was well');
-      const keyHash = createHash('sha256').update(decodeBase58(address)).digest('hex');
-      left.set(address, { id, keyHash, sync: this.syncs, timeUs });
-    }
-  }
-}
-
 /** A disk that is opened: what it held at a record of the trace. */
 interface Cut {
   /** The record before which, or after which, the power fails. */
@@ -181,17 +163,42 @@ function sample(cuts: readonly Cut[], count: number, random: (min: number, max: 
   return drawn;
 }
 
-function openImage(
+/**
+ * What is on the disk is the store for the next start, if its files were not copies: it has its one
+ * anchor under one of the two names that it records, and its database and log are of one store. False
+ * if the store was never opened: then nothing that is recorded tells its copy.
+ */
+function isRecorded(storeFile: string): boolean {
+  const recorded = recordedIn(storeFile, 'with-log');
+  const names = anchorNames(storeFile);
+  if (recorded === undefined || recorded.anchor === null) {
+    assert.equal(recorded?.place ?? null, null);
+    assertStanding(storeFile, { copies: 'unguarded' });
+    return false;
+  }
+  const accepted = [recorded.anchor, recorded.before];
+  assert.equal(names.length, 1, `anchors: ${names}`);
+  assert.ok(accepted.includes(names[0]!), `anchor ${names}; recorded are ${accepted}`);
+  assert.equal(mixOf(recorded, numberInFile(storeFile)), undefined);
+  return true;
+}
+
+async function openImage(
   directory: string,
   image: ReadonlyMap<string, Buffer>,
   durability: Durability,
 ): Promise<Store> {
   mkdirSync(directory, { mode: 0o700 });
   writeImage(directory, image);
+  const storeFile = join(directory, 'store.db');
   // The files are copies: their inodes are others.
-  if (image.has('store.db')) adoptStore(directory, 'moved');
+  if (image.has('store.db') && isRecorded(storeFile)) adoptStore({ directory, as: 'moved' });
   const sealingKey = `file:${join(directory, 'sealing.key')}`;
-  return openSqliteStore({ directory, sealingKey, durability, recover: recoverIn(directory) });
+  // The machine starts again.
+  const machine = { ...THIS_MACHINE, bootId: () => 'another start' };
+  using journals = new Journals({ dataDirectory: directory, machine });
+  const { recover } = journals;
+  return await openSqliteStore({ directory, sealingKey, durability, recover });
 }
 
 /** How long the oldest of those that left without a record on disk had been gone. */
@@ -279,8 +286,10 @@ async function powerLoss(t: TestContext, durability: Durability): Promise<void> 
   const sampled = sample(cuts, CUTS, random);
   const drawn = Object.groupBy(sampled, ({ index }) => index);
   const disk = new Disk();
-  const told = new Replies();
+  const told = new Replies(POOLS);
   const found = mkdtempSync(join(MEMORY, 'vanitypool-test-'));
+  const durable = new DurableState(join(found, 'synced'));
+  let replies = 0;
   const lags: Lag[] = [];
   const cutAt = async ({ index, isAfter, survival, name }: Cut) => {
     const directory = join(found, 'data');
@@ -299,7 +308,13 @@ async function powerLoss(t: TestContext, durability: Durability): Promise<void> 
       const here = drawn[index] ?? [];
       for (const cut of here) if (!cut.isAfter) await cutAt(cut);
       disk.apply(record);
-      told.hear(record);
+      if (record.kind === 'synced') durable.forget();
+      const leaving = told.hear(record);
+      for (const state of durable.statesOf(disk, leaving)) {
+        const isSafe = state === 'dispensed' || (state === 'leased' && durability === 'leased');
+        assert.ok(isSafe, `record ${index}: a reply leaves whose address is ${state} on disk`);
+      }
+      replies += Number(leaving.length > 0);
       for (const cut of here) if (cut.isAfter) await cutAt(cut);
     }
   } finally {
@@ -313,6 +328,7 @@ async function powerLoss(t: TestContext, durability: Durability): Promise<void> 
   const kinds = Object.entries(Object.groupBy(names, ({ name }) => name));
   const counted = kinds.map(([name, list]) => `${list!.length} of ${name}`).join(', ');
   t.diagnostic(`${sampled.length} of ${cuts.length} disks opened; syncs: ${counted}`);
+  t.diagnostic(`${replies} replies, each after what it says was synced`);
   t.diagnostic(`dispensed without a record: at most ${addresses}, ${syncs} syncs, ${ms} ms`);
 
   // The recorder has missed nothing: neither of what left nor of what was written.

@@ -16,13 +16,8 @@ import { decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { PROGRAM, vanitypool } from '../support/cli.ts';
 import { exchangeAll, exchangeOne } from '../support/exchanges.ts';
-import {
-  memoryOf,
-  needlesOf,
-  privateFiles,
-  SecretSearch,
-  unsealStore,
-} from '../support/secrets.ts';
+import { journalsOf } from '../support/journal-machine.ts';
+import { needlesOf, privateFiles, SecretSearch, unsealStore } from '../support/secrets.ts';
 import { type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
@@ -75,7 +70,7 @@ class Evidence {
       this.#search.addKeypair(keypair);
       this.#states.add(state);
     }
-    const memory = memoryOf(data);
+    const memory = journalsOf(data);
     for (const directory of [data, ...(existsSync(memory) ? [memory] : [])]) {
       for (const [path, content] of privateFiles(directory)) this.say(path, content);
     }
@@ -135,14 +130,14 @@ test('secrets and addresses are in their replies and nowhere else', LIMIT, async
   await dispense(second, evidence);
   await askAll(second, evidence);
   assert.equal(await second.kill('SIGTERM'), 0);
-  assert.ok(!existsSync(memoryOf(workspace.data)), 'a clean stop leaves nothing in memory');
+  assert.ok(!existsSync(journalsOf(workspace.data)), 'a clean stop leaves nothing in memory');
   await evidence.collect();
   await runCommands([], evidence, workspace);
 
   const third = await start(workspace);
   await evidence.collect();
   assert.deepEqual(evidence.states, ['available', 'dispensed', 'leased']);
-  const memory = memoryOf(workspace.data);
+  const memory = journalsOf(workspace.data);
   rmSync(join(workspace.data, 'store.db'));
   await useUntilStoreFails(third, evidence);
   await third.kill('SIGKILL');

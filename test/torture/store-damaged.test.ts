@@ -4,11 +4,13 @@
  * know of never leaves, and whatever it is is told.
  */
 import assert from 'node:assert/strict';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { placeName } from '../../src/disk/place.ts';
 import { readOwnToken } from '../../src/own-token.ts';
+import { memoryPath, THIS_MACHINE } from '../../src/pool/journal-places.ts';
 import { Trial } from '../support/degradation.ts';
 import type { FaultyDisk } from '../support/faulty-disk.ts';
 import { Server } from '../support/server.ts';
@@ -37,6 +39,8 @@ function damage(directory: string): void {
 /** The cache of the server (2 MB) holds some 9,000 of them. */
 const MORE_THAN_CACHED = 12_000;
 const BATCH = 256;
+const FALLBACK =
+  'journals do not fit into memory: the data directory takes them; smaller with a lower ready_max, more memory with --shm-size, none with durability = "committed"';
 const JOURNALS = `/dev/shm/vanitypool-${process.getuid!()}/`;
 
 /** Starts a server that must not start, and returns its output. */
@@ -169,21 +173,36 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
   );
 
   test(
-    'a journal that has no room at the start: told where, and nothing is served',
+    'a journal that has no room at the start: told where, and nothing is served without one',
     LIMIT,
     async () => {
       await using trial = await Trial.begin();
       await trial.dispense();
       await trial.stop();
-      const { store_id, epoch } = withDatabase(
+      const { store_id, place, epoch } = withDatabase(
         trial.workspace.data,
-        (db) => db.prepare('SELECT store_id, epoch FROM meta').get()!,
+        (db) => db.prepare('SELECT store_id, place, epoch FROM meta').get()!,
       );
+      const memory = memoryPath(THIS_MACHINE, String(store_id), placeName(String(place)));
       // The room for its records, and nothing else.
-      trial.disk.strikeBelow(`${JOURNALS}${store_id}/${Number(epoch) + 1}-1.journal`);
+      trial.disk.strikeBelow(`${memory}/${Number(epoch) + 1}-1.journal`);
+      trial.disk.fail('ENOSPC', 'write');
+      await trial.serve();
+      const [warning] = trial.lines(FALLBACK);
+      assert.match(String(warning?.reason), /ENOSPC/);
+      assert.deepEqual(readdirSync(join(trial.workspace.data, 'journal')).sort(), [
+        `${Number(epoch) + 1}-1.journal`,
+        'lock',
+      ]);
+      await trial.dispense();
+      await trial.stop(0);
+      trial.disk.heal();
+      rmSync(join(trial.workspace.data, 'journal'), { recursive: true });
+      writeFileSync(join(trial.workspace.data, 'journal'), 'in the way');
+      trial.disk.strikeBelow(`${memory}/${Number(epoch) + 2}-1.journal`);
       trial.disk.fail('ENOSPC', 'write');
       const output = await refused(trial);
-      assert.match(output, new RegExp(`${JOURNALS}.*ENOSPC.*JOURNAL_UNAVAILABLE`));
+      assert.match(output, /\/journal: .*JOURNAL_UNAVAILABLE/);
       trial.disk.heal();
       await trial.serve();
       await trial.dispense();

@@ -48,6 +48,7 @@ test('with nothing at all there is one pool and every default', () => {
       sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
       durability: 'leased',
       copies: 'guarded',
+      journal: 'auto',
       retentionHours: 24,
     },
     auth: { required: 'auto' },
@@ -211,6 +212,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['store.url', '"file:DIRECTORY" in this version', 'postgres://host/db', 'file:', './data', 1],
   ['store.durability', '"leased" or "committed"', 'none', true],
   ['store.copies', '"guarded" or "unguarded"', 'none', false],
+  ['store.journal', '"auto" or "memory" or "data"', 'disk', true],
   [
     'store.sealing_key',
     '"file:PATH" or "env:NAME"',

@@ -100,6 +100,18 @@ test('a directory that another process holds is named with that process, and fre
   assert.ok(held);
 });
 
+test('it is let go also where the file that names its holder cannot be removed', () => {
+  const path = newPath();
+  const held = holdDataDirectory(path, true);
+  const holder = join(path, 'lock.pid');
+  rmSync(holder);
+  mkdirSync(holder);
+  held[Symbol.dispose]();
+  rmSync(holder, { recursive: true });
+  using again = holdDataDirectory(path, false);
+  assert.ok(existsSync(again.storeFile));
+});
+
 test('without create nothing is made where there is no store', () => {
   const missing = newPath();
   assert.throws(() => holdDataDirectory(missing, false), refused('STORE_NOT_FOUND', missing));

@@ -8,10 +8,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type Durability, loadConfig } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
+import { createLog } from '../../src/log.ts';
 import { Dispenser } from '../../src/pool/dispenser.ts';
 import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
-import { JournalWriter } from '../../src/pool/journal.ts';
-import { Journals, recoverIn } from '../../src/pool/journals.ts';
+import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
+import { Journals } from '../../src/pool/journals.ts';
 import { NOBODY, sharePool } from '../../src/pool/pool.ts';
 import type { ReadyAddress } from '../../src/pool/ready-queue.ts';
 import { Refiller } from '../../src/pool/refill.ts';
@@ -30,6 +31,7 @@ class Counter implements AsyncDisposable {
   readonly failures: unknown[] = [];
   windowMs = HOUR_MS;
   store!: Store;
+  journals!: Journals;
   refiller!: Refiller;
   dispenser!: Dispenser;
 
@@ -40,7 +42,9 @@ class Counter implements AsyncDisposable {
   async open(): Promise<void> {
     const { directory, durability, windowMs } = this;
     const sealingKey = `file:${directory}/sealing.key`;
-    const recover = recoverIn(directory);
+    const make = { setting: 'auto', log: createLog('test', 'silent', false) } as const;
+    this.journals = new Journals({ dataDirectory: directory, make });
+    const { recover } = this.journals;
     const store = await openSqliteStore({ directory, sealingKey, recover, durability });
     this.store = store;
     let last: Promise<unknown> = Promise.resolve();
@@ -57,10 +61,14 @@ class Counter implements AsyncDisposable {
     const shared = sharePool({ ...POOL, ready: 10 });
     const { counts } = await store.definePool(POOL);
     const handOuts = new UnrecordedHandOuts();
-    const journal = new Journals(store.id, directory).create(store.epoch, 1, 64);
+    this.journals.begin(store);
+    const made = this.journals.create(1, 64);
+    const journal = new GrowingJournal(store.epoch, this.journals.directories);
+    const part = journal.next(made.number, made.path);
     await store.addJournal('pet', 1);
-    handOuts.follow(journal);
-    const writer = new JournalWriter(journal);
+    handOuts.follow(part);
+    journal.publish(part, made.directory, made.records);
+    const writer = new JournalWriter(journal.shared);
     this.refiller.add(shared, counts, handOuts);
     this.dispenser = new Dispenser({
       store,
@@ -91,13 +99,14 @@ class Counter implements AsyncDisposable {
   /** As after a kill: nothing is given back. */
   async crash(): Promise<void> {
     await this.store.close();
+    this.journals[Symbol.dispose]();
     await this.open();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { directory } = new Journals(this.store.id, this.directory);
     await this.store.close();
-    rmSync(directory, { recursive: true, force: true });
+    this.journals.remove();
+    this.journals[Symbol.dispose]();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -95,6 +95,7 @@ test('the defaults are as told', () => {
     'http.max_connections': http.maxConnections,
     'http.compat': http.compat,
     'http.drain_seconds': http.drainSeconds,
+    'store.journal': store.journal,
     'store.retention_hours': store.retentionHours,
     'grinder.batch': grinder.batch,
     'grinder.slice_ms': grinder.sliceMs,

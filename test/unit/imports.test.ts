@@ -17,6 +17,7 @@ const GROUND = [
   'disk',
   'errors',
   'config',
+  'config-rules',
   'cores',
   'log',
   'port',
@@ -29,11 +30,11 @@ const GROUND = [
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   addon: [],
-  disk: ['addon', 'errors'],
   cores: [],
   log: [],
   version: [],
   files: [],
+  disk: ['addon', 'errors', 'files'],
   token: [],
   'own-token': ['errors', 'files', 'token'],
   port: ['errors'],
@@ -42,7 +43,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   keypair: ['errors', 'files'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],
-  pool: [...GROUND, 'keypair', 'store/store'],
+  pool: [...GROUND, 'keypair', 'store/store', 'store/audit-store'],
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
   service: [...GROUND, 'keypair', 'grinder', 'store', 'pool', 'http'],
@@ -57,9 +58,15 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
 
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
-  http: ['store/store'],
+  http: ['store/store', 'store/audit-store'],
   client: ['http/schemas', 'http/admin-schemas', 'errors'],
-  cli: ['http/schemas', 'http/admin-schemas', 'pool/ready-queue', 'store/store'],
+  cli: [
+    'http/schemas',
+    'http/admin-schemas',
+    'pool/ready-queue',
+    'store/store',
+    'store/audit-store',
+  ],
 };
 
 /** A database is named only where a thread or the program is put together. */

@@ -4,103 +4,24 @@ import { randomBytes } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
-import type { Durability } from '../../src/config.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
-import { JournalWriter } from '../../src/pool/journal.ts';
-import { Journals, recoverIn } from '../../src/pool/journals.ts';
+import { suite, test } from 'node:test';
+import { memoryBase } from '../../src/pool/journal-places.ts';
+import { Journals } from '../../src/pool/journals.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { HandOut, Store } from '../../src/store/store.ts';
-
-const IDENTITY = { name: 'pet', prefix: '', suffix: '[a-z]Pet', ignoreCase: false, keys: 'seed' };
+import { Crashed } from '../support/crashed-store.ts';
+import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 
 const SLOT = 96;
 /** All after it in the slot is the same with and without a record that has no token and no key. */
 const COUNT_END = 24;
-
-class Crashed implements AsyncDisposable {
-  readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
-  store!: Store;
-
-  get journals(): Journals {
-    return new Journals(this.store.id, this.directory);
-  }
-
-  readonly durability: Durability;
-
-  constructor(durability: Durability = 'leased') {
-    this.durability = durability;
-  }
-
-  async open(): Promise<void> {
-    const { directory, durability } = this;
-    const sealingKey = `file:${directory}/sealing.key`;
-    const recover = recoverIn(directory);
-    this.store = await openSqliteStore({ directory, sealingKey, recover, durability });
-  }
-
-  /** `leased` addresses in the queue, of which the store has recorded `recorded` as dispensed. */
-  async lease(leased: number, recorded: number): Promise<void> {
-    await this.open();
-    await this.store.definePool({ ...IDENTITY, keys: 'seed', handout: 'secret' });
-    const hits = Array.from({ length: leased }, () => keypairOf(randomBytes(32)));
-    await this.store.insert(hits.map((keypair) => ({ pool: 'pet', keypair })));
-    await this.store.turn('pet', 0, leased);
-    await this.store.turn('pet', recorded, 0);
-  }
-
-  /** A journal of one more thread, with these pops in it: its path. */
-  async journal(
-    ...pops: readonly (readonly [position: number, count: number, key?: Uint8Array])[]
-  ): Promise<string> {
-    const file = this.journals.create(this.store.epoch, this.#next, 100);
-    await this.store.addJournal('pet', this.#next++);
-    const writer = new JournalWriter(file);
-    for (const [position, count, key] of pops) {
-      const receiver = key === undefined ? { token: 0 } : { token: 0, key, body: key };
-      writer.write({ position, count, at: Date.now(), ...receiver });
-    }
-    writer.close();
-    return file.path;
-  }
-  #next = 1;
-
-  /** As they do with an epoch. */
-  restartNumbers(): void {
-    this.#next = 1;
-  }
-
-  /** The store has heard of `popped` more, and of the first `records` of the first journal. */
-  async record(popped: number, records: number, ...handOuts: HandOut[]): Promise<void> {
-    const journals = new Map([[1, records]]);
-    await this.store.turn('pet', popped, 0, { records: handOuts, journals });
-  }
-
-  /** Ends without a stop and starts again: what became of the leases. */
-  async restart() {
-    await this.store.close();
-    await this.open();
-    const { dispensed, available, burned } = await this.store.counts('pet');
-    assert.equal((await this.store.counts('pet')).leased, 0);
-    return { ...this.store.recovered.pet, counts: [dispensed, available, burned] };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.store.close();
-    rmSync(this.journals.directory, { recursive: true, force: true });
-    rmSync(this.directory, { recursive: true, force: true });
-  }
-}
 
 test('what the journals name is dispensed, the rest returned, nothing burned', async () => {
   await using crashed = new Crashed();
@@ -192,8 +113,7 @@ test('positions start again with each epoch', async () => {
   await crashed.journal([5, 5]);
   await crashed.restart(); // 10 dispensed, 10 returned
   await crashed.store.turn('pet', 0, 10);
-  await crashed.store.addJournal('pet', 1);
-  crashed.journals.create(crashed.store.epoch, 1, 10);
+  await crashed.journal();
   const { dispensed, returned } = await crashed.restart();
   assert.deepEqual([dispensed, returned], [0, 10]);
 });
@@ -254,7 +174,6 @@ test('the journal of another thread, epoch or store in its place is not believed
     const past = readFileSync(await crashed.journal());
     await crashed.restart();
     await crashed.store.turn('pet', 0, 20);
-    crashed.restartNumbers();
     const path = await crashed.journal([0, 1]);
     const second = readFileSync(await crashed.journal());
     writeFileSync(path, { thread: second, epoch: past, store: foreign }[which]!);
@@ -262,66 +181,183 @@ test('the journal of another thread, epoch or store in its place is not believed
   }
 });
 
-test('journals lie in a place of this user alone, and go when they are told of', async () => {
+suite('on disk', () => {
+  const onDisk = async (): Promise<Crashed> => {
+    const crashed = new Crashed();
+    crashed.setting = 'data';
+    await crashed.lease(20, 5);
+    const path = await crashed.journal([5, 3]);
+    assert.equal(dirname(path), join(crashed.directory, 'journal'));
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    return crashed;
+  };
+
+  test('journals are believed while the machine has not started again', async () => {
+    await using crashed = await onDisk();
+    assert.deepEqual((await crashed.restart()).counts, [8, 12, 0]);
+  });
+
+  test('after another start of the machine they are not', async () => {
+    await using crashed = await onDisk();
+    crashed.machine = { ...crashed.machine, bootId: () => 'another start' };
+    assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
+  });
+
+  test('where no start can be told from another they are not, at either end', async () => {
+    await using crashed = await onDisk();
+    const known = crashed.machine;
+    const without = { ...known, bootId: () => undefined };
+    crashed.machine = without;
+    assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
+    for (const [machine, burned] of [
+      [without, 35],
+      [known, 55],
+    ] as const) {
+      crashed.machine = without;
+      await crashed.restart();
+      await crashed.insert(20);
+      await crashed.store.turn('pet', 0, 20);
+      await crashed.journal([5, 3]);
+      crashed.machine = machine;
+      assert.deepEqual((await crashed.restart()).counts, [5, 0, burned]);
+    }
+  });
+
+  test('in memory, which the machine takes with it, no start has to be told', {
+    skip: WITHOUT_MEMORY,
+  }, async () => {
+    await using crashed = new Crashed();
+    crashed.machine = { ...crashed.machine, bootId: () => undefined };
+    await crashed.lease(20, 5);
+    await crashed.journal([5, 3]);
+    assert.deepEqual((await crashed.restart()).counts, [8, 12, 0]);
+  });
+});
+
+test('journals are found where the last run had them, whatever the setting is by now', {
+  skip: WITHOUT_MEMORY,
+}, async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([5, 3]);
+  crashed.setting = 'data';
+  assert.deepEqual((await crashed.restart()).counts, [8, 12, 0]);
+  assert.deepEqual(readdirSync(memoryBase(crashed.machine)), [], 'nothing stays in memory');
+  await crashed.store.turn('pet', 0, 12);
+  await crashed.journal([0, 2]);
+  crashed.setting = 'memory';
+  assert.deepEqual((await crashed.restart()).counts, [10, 10, 0]);
+  assert.deepEqual(readdirSync(join(crashed.directory, 'journal')), ['lock']);
+});
+
+test('a store that is moved finds its journals, which are named by its file', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([5, 3]);
+  await crashed.close();
+  const moved = `${crashed.directory}-moved`;
+  renameSync(crashed.directory, moved);
+  crashed.directory = moved;
+  await crashed.open();
+  const { dispensed, available, burned } = await crashed.store.counts('pet');
+  assert.deepEqual([dispensed, available, burned], [8, 12, 0]);
+});
+
+for (const setting of ['memory', 'data'] as const) {
+  const skip = setting === 'memory' && WITHOUT_MEMORY;
+  test(`${setting}: while the run that wrote them is alive, no other opens its store`, {
+    skip,
+  }, async () => {
+    await using crashed = new Crashed();
+    crashed.setting = setting;
+    await crashed.lease(20, 5);
+    const path = await crashed.journal([5, 3]);
+    const { directory, machine, store } = crashed;
+    await store.close();
+    using other = new Journals({ dataDirectory: directory, machine });
+    const sealingKey = `file:${directory}/sealing.key`;
+    const { recover } = other;
+    await assert.rejects(openSqliteStore({ directory, sealingKey, recover }), {
+      code: 'DATA_IN_USE',
+      message: new RegExp(`^${dirname(path)}: another server`),
+    });
+    other.remove();
+    assert.ok(existsSync(path), 'and nothing of it is removed');
+    assert.throws(() => other.begin(store), { code: 'DATA_IN_USE' });
+    assert.ok(existsSync(path), 'nor by a run that begins');
+    assert.deepEqual((await crashed.restart()).counts, [8, 12, 0], 'nor settled');
+  });
+}
+
+test('journals lie in a place of this user alone, and go with their run', {
+  skip: WITHOUT_MEMORY,
+}, async () => {
   await using crashed = new Crashed();
   await crashed.lease(5, 0);
-  await crashed.journal([0, 1]);
-  const { directory } = crashed.journals;
+  const directory = dirname(await crashed.journal([0, 1]));
+  const { id, place } = crashed.store;
+  assert.equal(directory, join(memoryBase(crashed.machine), `${id}-${place}`));
   assert.equal(statSync(directory).mode & 0o777, 0o700);
-  assert.deepEqual(readdirSync(directory).sort(), ['1-1.journal', 'owner']);
+  assert.deepEqual(readdirSync(directory).sort(), ['1-1.journal', 'lock', 'owner']);
   assert.equal(readFileSync(join(directory, 'owner'), 'utf8'), `${crashed.directory}\n`);
-  assert.equal(statSync(join(directory, 'owner')).mode & 0o777, 0o600);
-  crashed.journals.removeAll();
-  assert.deepEqual(readdirSync(directory), ['owner']);
+  for (const name of readdirSync(directory)) {
+    assert.equal(statSync(join(directory, name)).mode & 0o777, 0o600, name);
+  }
   crashed.journals.remove();
   assert.equal(existsSync(directory), false);
 });
 
-test('journals are removed of a data directory that is gone for a day, and of no other', async () => {
+for (const setting of ['memory', 'data'] as const) {
+  const skip = setting === 'memory' && WITHOUT_MEMORY;
+  test(`${setting}: what cannot be removed is told once, and ends no run`, { skip }, async () => {
+    await using crashed = new Crashed();
+    crashed.setting = setting;
+    await crashed.lease(20, 5);
+    const path = await crashed.journal([5, 3]);
+    // Of a part's name, and not to be removed as a file.
+    const inTheWay = join(dirname(path), '7-7.journal');
+    mkdirSync(inTheWay);
+    crashed.log.lines.splice(0);
+    assert.deepEqual((await crashed.restart()).counts, [8, 12, 0]);
+    crashed.journals.removePart({ path: inTheWay });
+    crashed.journals.remove();
+    const warnings = crashed.log.lines.filter(({ level }) => level === 'warn');
+    assert.deepEqual(
+      warnings.map(({ msg }) => msg),
+      ['journals that are over cannot be removed: they only take room'],
+    );
+  });
+
+  test(`${setting}: journals that cannot be locked are no reason to burn`, { skip }, async () => {
+    await using crashed = new Crashed();
+    crashed.setting = setting;
+    await crashed.lease(20, 5);
+    const lock = join(dirname(await crashed.journal([5, 3])), 'lock');
+    await crashed.close();
+    rmSync(lock);
+    mkdirSync(lock);
+    await assert.rejects(crashed.open(), { code: 'JOURNAL_UNAVAILABLE' });
+    crashed.journals[Symbol.dispose]();
+    rmSync(lock, { recursive: true });
+    await crashed.open();
+    assert.deepEqual(crashed.store.recovered.pet, { dispensed: 3, returned: 12, burned: 0 });
+  });
+}
+
+test('the start says where they are and why, in one line', { skip: WITHOUT_MEMORY }, async () => {
   await using crashed = new Crashed();
-  await crashed.lease(1, 0);
-  await crashed.journal([0, 1]);
-  const base = dirname(crashed.journals.directory);
-  const gone = join(crashed.directory, 'gone');
-  const hours = (count: number) => new Date(Date.now() - count * 3_600_000);
-  /** Another store's, written so many hours ago: its place. */
-  const leave = (owner: string | undefined, ownerHours: number, journalHours: number): string => {
-    const directory = join(base, randomBytes(16).toString('hex'));
-    mkdirSync(directory, { mode: 0o700 });
-    const files = { owner: owner, '5-1.journal': 'x' };
-    for (const [name, text] of Object.entries(files)) {
-      if (text === undefined) continue;
-      writeFileSync(join(directory, name), text);
-      const at = hours(name === 'owner' ? ownerHours : journalHours);
-      utimesSync(join(directory, name), at, at);
-    }
-    return directory;
-  };
-  const removed = leave(`${gone}\n`, 30, 25);
-  const kept = {
-    'no owner': leave(undefined, 0, 99),
-    'an owner that was cut off': leave(gone, 99, 99),
-    'an owner that is no absolute path': leave('gone\n', 99, 99),
-    'an empty owner': leave('\n', 99, 99),
-    'a data directory that is there': leave(`${crashed.directory}\n`, 99, 99),
-    'a parent that is gone too': leave(`${join(gone, 'data')}\n`, 99, 99),
-    'a journal that is young': leave(`${gone}\n`, 99, 23),
-    'an owner that is young': leave(`${gone}\n`, 23, 99),
-  };
-  // Its own, of a data directory that was moved.
-  const own = crashed.journals.directory;
-  writeFileSync(join(own, 'owner'), `${gone}\n`);
-  for (const name of readdirSync(own)) utimesSync(join(own, name), hours(99), hours(99));
-  try {
-    crashed.journals.removeOrphans();
-    assert.equal(existsSync(removed), false);
-    for (const [name, directory] of Object.entries(kept)) {
-      assert.ok(existsSync(join(directory, '5-1.journal')), name);
-    }
-    assert.equal(readdirSync(own).length, 2, 'its own');
-  } finally {
-    for (const directory of [removed, ...Object.values(kept)]) {
-      rmSync(directory, { recursive: true, force: true });
-    }
+  for (const setting of ['auto', 'data'] as const) {
+    crashed.setting = setting;
+    await crashed.open();
+    const { id, place } = crashed.store;
+    const inMemory = join(memoryBase(crashed.machine), `${id}-${place}`);
+    const [directory, reason, where] =
+      setting === 'auto'
+        ? [inMemory, `${crashed.machine.memory} outlives this process`, 'memory']
+        : [join(crashed.directory, 'journal'), 'store.journal is "data"', 'data'];
+    const fields = { place: where, directory, reason };
+    assert.deepEqual(crashed.log.lines.splice(0), [{ level: 'info', fields, msg: 'journals' }]);
+    await crashed.close();
   }
+  await crashed.open();
 });

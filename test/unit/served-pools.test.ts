@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -12,8 +13,9 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type Durability, POOLS_MAX, type PoolConfig, readPool } from '../../src/config.ts';
 import { addressOf } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { JournalWriter } from '../../src/pool/journal.ts';
-import { Journals, recoverIn } from '../../src/pool/journals.ts';
+import { createLog } from '../../src/log.ts';
+import { JournalWriter } from '../../src/pool/journal-parts.ts';
+import { Journals } from '../../src/pool/journals.ts';
 import {
   Pool,
   type PoolNotice,
@@ -36,6 +38,7 @@ import {
 } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 60_000 };
+const log = createLog('test', 'silent', false);
 
 function config(name: string, more: object = {}): PoolConfig {
   return readPool({ name, suffix: 'x', ready: 10, ready_max: 20, ...more }, `pools.${name}.`);
@@ -118,17 +121,19 @@ class Bench implements AsyncDisposable {
   async open(...configured: SharedPool[]): Promise<this> {
     const { directory, durability } = this;
     const sealingKey = `file:${directory}/sealing.key`;
-    const recover = recoverIn(directory);
+    const make = { setting: 'auto', log } as const;
+    this.journals = new Journals({ dataDirectory: directory, make });
+    const { recover } = this.journals;
     const store = await openSqliteStore({ directory, sealingKey, recover, durability });
+    this.journals.begin(store);
     const exclusively = inTurn();
     this.store = store;
-    this.journals = new Journals(store.id, directory);
     const common = { store, exclusively };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
     const areNeeded = durability === 'leased';
     this.pools = new ServedPools({
       ...common,
-      journals: new PoolJournals({ ...common, journals: this.journals, areNeeded }),
+      journals: new PoolJournals({ ...common, journals: this.journals, areNeeded, log }),
       refiller: this.refiller,
       parts: [],
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
@@ -147,6 +152,7 @@ class Bench implements AsyncDisposable {
   async crash(): Promise<void> {
     await this.pools.stop();
     await this.store.close();
+    this.journals[Symbol.dispose]();
   }
 
   async fill(pool: string, count: number): Promise<string[]> {
@@ -166,7 +172,8 @@ class Bench implements AsyncDisposable {
     for (const thread of this.#threads) thread.die();
     await this.crash();
     checkStore(this.directory);
-    this.journals.removeAll();
+    this.journals.remove();
+    this.journals[Symbol.dispose]();
     removeDirectory(this.directory);
   }
 }
@@ -214,7 +221,11 @@ test('a thread that dies is not waited for, and its journals go', LIMIT, async (
   const [{ added }] = thread.notices as [PoolNotice];
   thread.die();
   await made;
-  while (existsSync(added!.journal!.path)) await sleep(10);
+  const { directories, epoch } = added!.journal!;
+  // The store thread has the first.
+  const paths = directories.map((directory) => join(directory, `${epoch}-2.journal`));
+  const path = paths.find((one) => existsSync(one))!;
+  while (existsSync(path)) await sleep(10);
   await bench.pools.pause('new', true);
 });
 

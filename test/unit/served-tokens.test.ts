@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
+import { anchorNames, anchorPath } from '../../src/disk/anchor.ts';
 import type { TokenNotice } from '../../src/pool/pool.ts';
 import { inTurn } from '../../src/pool/refill.ts';
 import { ServedTokens } from '../../src/pool/served-tokens.ts';
@@ -44,7 +47,7 @@ async function served(t: TestContext) {
     const heard = ({ notice }: TokenNotice) => notices.heard(notice);
     return { known, areAny, next, heard, port: port2 };
   };
-  return { tokens, exclusively, connect };
+  return { tokens, exclusively, connect, directory };
 }
 
 const namesIn = ({ list }: TokenNotice) => list.tokens.map(({ name }) => name);
@@ -117,3 +120,23 @@ test('a change that fails is told to nobody, and waits for nobody', LIMIT, async
   await made;
   await assert.rejects(tokens.create(tokenOf('shop')), { code: 'TOKEN_EXISTS' });
 });
+
+test(
+  'a revocation that is stored and cannot be answered for is acted on all the same',
+  LIMIT,
+  async (t) => {
+    const { tokens, connect, directory } = await served(t);
+    await tokens.create(tokenOf('shop'));
+    const thread = await connect();
+    const storeFile = join(directory, 'store.db');
+    const anchor = anchorPath(storeFile, anchorNames(storeFile)[0]!);
+    renameSync(anchor, join(directory, 'away'));
+    const revoked = tokens.revoke('shop');
+    const told = await thread.next();
+    assert.deepEqual(namesIn(told), []);
+    thread.heard(told);
+    await assert.rejects(revoked, { code: 'STORE_UNAVAILABLE' });
+    renameSync(join(directory, 'away'), anchor);
+    assert.ok((await tokens.revoke('shop')).revokedAt, 'asked again, it is answered');
+  },
+);

@@ -4,9 +4,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
+import type { AuditedAddress } from '../../src/store/audit-store.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
-import type { AuditedAddress, HandOut, Recover, Store } from '../../src/store/store.ts';
+import type { HandOut, Recover, Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 

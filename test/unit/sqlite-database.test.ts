@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { openDatabase, transaction } from '../../src/store/sqlite-database.ts';
+import { isHalfMade, openDatabase, transaction } from '../../src/store/sqlite-database.ts';
+import { assertStanding } from '../../src/store/sqlite-standing.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const root = temporaryDirectory();
@@ -31,7 +32,7 @@ test('the settings that the promises rest on are in force, also when it is opene
       secure_delete: 1,
       trusted_schema: 0,
       temp_store: 2,
-      wal_autocheckpoint: 4000,
+      wal_autocheckpoint: 0,
       journal_size_limit: 16_384_000,
     };
     for (const [name, value] of Object.entries(wanted)) assert.equal(pragma(db, name), value, name);
@@ -44,7 +45,7 @@ test('an empty file becomes a store of the newest schema', () => {
   closeSync(openSync(path, 'w'));
   const db = openDatabase(path);
   assert.equal(pragma(db, 'application_id'), Buffer.from('VPOL').readInt32BE());
-  assert.equal(pragma(db, 'user_version'), 1);
+  assert.equal(pragma(db, 'user_version'), 2);
   db.close();
 });
 
@@ -75,10 +76,10 @@ test('a file that is no database is refused and not touched', () => {
 test('a store of a newer version is refused and keeps its version', () => {
   const path = newPath();
   const db = openDatabase(path);
-  db.exec('PRAGMA user_version = 2');
+  db.exec('PRAGMA user_version = 3');
   db.close();
   assert.throws(() => openDatabase(path), { code: 'STORE_NEWER' });
-  assert.equal(pragma(new DatabaseSync(path), 'user_version'), 2);
+  assert.equal(pragma(new DatabaseSync(path), 'user_version'), 3);
 });
 
 test('a store whose making was cut short is made anew', () => {
@@ -87,8 +88,42 @@ test('a store whose making was cut short is made anew', () => {
   half.exec('PRAGMA journal_mode = WAL; BEGIN; CREATE TABLE meta (only_half TEXT)');
   half.close();
   const db = openDatabase(path);
-  assert.equal(pragma(db, 'user_version'), 1);
+  assert.equal(pragma(db, 'user_version'), 2);
   db.close();
+});
+
+/** As a power cut leaves it: the journal is complete, the one page is written, in part or not at all. */
+test('a store whose first transaction was cut off is told, and made anew', () => {
+  const made = newPath();
+  const first = new DatabaseSync(made);
+  first.exec('PRAGMA journal_mode = WAL');
+  first.close();
+  const page = readFileSync(made);
+  const journal = Buffer.alloc(512);
+  // Its pages, a nonce, the size of the database before, and of a sector and a page.
+  journal.write('d9d505f920a163d7', 'hex');
+  [0, 1, 0, 512, 4096].forEach((field, index) => {
+    journal.writeUInt32BE(field, 8 + 4 * index);
+  });
+  for (const bytes of [page, page.subarray(0, 512), Buffer.concat([Buffer.alloc(512), page])]) {
+    const path = newPath();
+    writeFileSync(path, bytes);
+    assert.equal(isHalfMade(path), false);
+    writeFileSync(`${path}-journal`, journal);
+    assert.equal(isHalfMade(path), true);
+    using db = openDatabase(path);
+    assert.equal(pragma(db, 'user_version'), 2);
+    assert.equal(isHalfMade(path), false);
+  }
+  // Of a database that was more than nothing before.
+  const path = newPath();
+  writeFileSync(path, page);
+  const later = Buffer.from(journal);
+  later.writeUInt32BE(1, 16);
+  for (const bytes of [later, Buffer.alloc(512), journal.subarray(0, 20), Buffer.alloc(0)]) {
+    writeFileSync(`${path}-journal`, bytes);
+    assert.equal(isHalfMade(path), false);
+  }
 });
 
 test('a transaction that throws leaves nothing, one that ends leaves all', () => {
@@ -193,4 +228,26 @@ test('a store that another process serves is not opened for one process', () => 
   assert.equal(lookElsewhere(path, LOOKS.reads), '0');
   assert.equal(lookElsewhere(path, LOOKS.servesAlone), 'STORE_LOCKED');
   db.close();
+});
+
+test('a first checkpoint that was cut off is no reason to refuse', () => {
+  const path = newPath();
+  const db = openDatabase(path);
+  const [empty, log] = ['', '-wal'].map((ending) => readFileSync(path + ending)) as [
+    Buffer,
+    Buffer,
+  ];
+  db.exec('PRAGMA wal_checkpoint(FULL)');
+  const whole = readFileSync(path);
+  db.close();
+  for (let pages = 0; pages <= whole.length / 4096; pages++) {
+    const end = Math.max(empty.length, pages * 4096);
+    writeFileSync(
+      path,
+      Buffer.concat([whole.subarray(0, pages * 4096), empty.subarray(pages * 4096)]),
+    );
+    writeFileSync(`${path}-wal`, log);
+    assert.equal(statSync(path).size, end);
+    assert.equal(assertStanding(path, {}).anchor, undefined, `after ${pages} pages`);
+  }
 });

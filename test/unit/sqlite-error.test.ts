@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
-import { isBusy, storeError } from '../../src/store/sqlite-error.ts';
+import { isOfSqlite, storeError } from '../../src/store/sqlite-error.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const root = temporaryDirectory();
@@ -102,7 +102,7 @@ for (const [name, [cause, opening, running]] of Object.entries(CASES)) {
       assert.ok(error.message.startsWith('/data/store.db: '), error.message);
       assert.ok(error.message.includes(name === 'full' ? 'full' : (cause as Error).message));
     }
-    assert.equal(isBusy(cause), name === 'locked');
+    assert.equal(isOfSqlite(cause), true);
   });
 }
 
@@ -123,6 +123,6 @@ test('what is no error of SQLite or the system is passed on as it is', () => {
   const others = [new VanityError('POOL_NOT_FOUND', 'no pool'), new RangeError('too many'), 'text'];
   for (const other of others) {
     assert.equal(storeError(other, 'path', 'running'), other);
-    assert.equal(isBusy(other), false);
+    assert.equal(isOfSqlite(other), false);
   }
 });

@@ -26,6 +26,7 @@ export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
           'POOL_MISMATCH',
           'POOL_LIMIT_REACHED',
           'STORE_UNAVAILABLE',
+          'JOURNAL_UNAVAILABLE',
         ],
       },
       schema: {

@@ -33,6 +33,7 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
           'POOL_EMPTY',
           'POOL_PAUSED',
           'STORE_UNAVAILABLE',
+          'JOURNAL_UNAVAILABLE',
         ],
       },
       schema: {

@@ -1,0 +1,197 @@
+/**
+ * Where dispense journals may lie, and what outlives what there. Runs in the thread that opens the
+ * store.
+ *
+ *   in memory   /dev/shm/vanitypool-<uid>/<store id>-<place>/, for this user alone. tmpfs: it ends
+ *               with the machine, or with the container that it was made for
+ *   on disk     <data>/journal/. Written pages outlive the process and its container in the page
+ *               cache, and a power loss at random: they are believed only if the boot id says that
+ *               the machine did not restart
+ *
+ * `place` names the database file, wherever it is moved: the journals of a store are found by
+ * nobody but the owner of that file. The server that writes journals locks their directory for its
+ * life, and who reads, overwrites or removes them locks it first.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { JournalSetting } from '../config.ts';
+import { takeLockFile } from '../disk/lock-file.ts';
+import { VanityError } from '../errors.ts';
+import { isPartName } from './journal-parts.ts';
+
+/** The type of tmpfs, of statfs(2). */
+const TMPFS = 0x01021994;
+/** Inode numbers that Linux gives the namespaces of its start, and no others (proc_ns.h). */
+const HOST_NAMESPACES = { pid: 4026531836, ipc: 4026531839 } as const;
+/** The lock of a directory, which is no part and says nothing of its age. */
+export const LOCK = 'lock';
+type Namespace = keyof typeof HOST_NAMESPACES;
+
+/** What this machine says of itself. */
+export interface Machine {
+  /** Where memory-backed storage is, if there is any. */
+  readonly memory: string;
+  /** Of the machine's start; undefined where the system has none. */
+  bootId(): string | undefined;
+  /** Inode number of a namespace of this process; undefined where the system has none. */
+  namespace(kind: Namespace): number | undefined;
+}
+
+export const THIS_MACHINE: Machine = {
+  memory: '/dev/shm',
+  bootId() {
+    try {
+      if (process.platform !== 'darwin') {
+        return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim() || undefined;
+      }
+      const args = ['-n', 'kern.bootsessionuuid'];
+      return execFileSync('/usr/sbin/sysctl', args, { encoding: 'latin1' }).trim() || undefined;
+    } catch {
+      return undefined;
+    }
+  },
+  namespace(kind) {
+    try {
+      return statSync(`/proc/self/ns/${kind}`).ino;
+    } catch {
+      return undefined;
+    }
+  },
+};
+
+export interface Choice {
+  readonly isMemory: boolean;
+  /** For people. */
+  readonly reason: string;
+}
+
+/** Where the journals of a run go. Error: CONFIG_INVALID. */
+export function choosePlace(setting: JournalSetting, machine: Machine): Choice {
+  if (setting === 'data') return { isMemory: false, reason: 'store.journal is "data"' };
+  const fault = faultOfMemory(machine);
+  if (setting === 'memory') {
+    if (fault === undefined) return { isMemory: true, reason: 'store.journal is "memory"' };
+    const message = `store.journal: "memory" cannot be had: ${fault}; allowed here: "auto" or "data"`;
+    throw new VanityError('CONFIG_INVALID', message);
+  }
+  if (fault !== undefined) return { isMemory: false, reason: fault };
+  for (const [kind, inode] of Object.entries(HOST_NAMESPACES)) {
+    if (machine.namespace(kind as Namespace) === inode) continue;
+    const reason = `not in the ${kind.toUpperCase()} namespace of the host: ${machine.memory} may end with a container`;
+    return { isMemory: false, reason };
+  }
+  return { isMemory: true, reason: `${machine.memory} outlives this process` };
+}
+
+/** Of all stores of this user. */
+export function memoryBase({ memory }: Machine): string {
+  return join(memory, `vanitypool-${process.getuid!()}`);
+}
+
+/** The directory of one store in memory, which need not exist. */
+export function memoryPath(machine: Machine, storeId: string, place: string): string {
+  return join(memoryBase(machine), `${storeId}-${place}`);
+}
+
+/** Whether it is a directory of this user alone, and no link to one. */
+export function isPrivate(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || !stats.isDirectory()) return false;
+  return stats.uid === process.getuid!() && (stats.mode & 0o077) === 0;
+}
+
+/** Whether there is memory-backed storage at all. */
+export function hasMemory({ memory }: Machine): boolean {
+  try {
+    return statfsSync(memory).type === TMPFS;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes a directory in memory, for this user alone. Errors are the system's, and one of ours. */
+export function makePrivate(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  if (!isPrivate(path)) throw new Error(`${path} is not of this user alone`);
+}
+
+/** Why this user can have no directory in memory; undefined if he can. */
+function faultOfMemory(machine: Machine): string | undefined {
+  if (!hasMemory(machine)) return `${machine.memory} is no memory-backed storage (tmpfs)`;
+  try {
+    makePrivate(memoryBase(machine));
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** A directory with the journals of one store, and the lock of their owner. */
+export class JournalDirectory implements Disposable {
+  readonly path: string;
+  #lock: Disposable | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get exists(): boolean {
+    return statSync(this.path, { throwIfNoEntry: false })?.isDirectory() === true;
+  }
+
+  /**
+   * Takes the directory, which exists, until it is disposed of; false if another process, or
+   * another owner in this one, has it. Errors are the system's.
+   */
+  hold(): boolean {
+    this.#lock ??= takeLockFile(join(this.path, LOCK));
+    return this.#lock !== undefined;
+  }
+
+  get isHeld(): boolean {
+    return this.#lock !== undefined;
+  }
+
+  /** Of all runs. Only while it is held. */
+  removeParts(): void {
+    for (const name of readdirSync(this.path)) {
+      if (isPartName(name)) rmSync(join(this.path, name), { force: true });
+    }
+  }
+
+  /**
+   * With `others`, its lock and itself, unless there is something in it that is not ours; then it
+   * is held no longer. For memory alone: see lock-file.ts. Errors are the system's.
+   */
+  removeAll(...others: readonly string[]): void {
+    try {
+      this.removeParts();
+      for (const name of others) rmSync(join(this.path, name), { force: true });
+      rmSync(join(this.path, LOCK), { force: true });
+      rmdirSync(this.path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
+    } finally {
+      this[Symbol.dispose]();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock?.[Symbol.dispose]();
+    this.#lock = undefined;
+  }
+}

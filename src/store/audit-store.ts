@@ -1,0 +1,83 @@
+/**
+ * What may be asked of a store about what left it, in the words of the product and not of SQL: by a
+ * command beside a server, and by the reader of a running one (served-reader.ts).
+ */
+import type { Origin } from './store.ts';
+
+export interface AuditedAddress {
+  readonly id: number;
+  /** undefined if it can be read no more. */
+  readonly address: string | undefined;
+  readonly pool: string;
+  readonly state: 'dispensed' | 'reserved' | 'burned';
+  /** Milliseconds since 1970: of its hand-out, or else of its state. */
+  readonly at: number;
+  /** The name of the token that it was handed out to. */
+  readonly token: string | undefined;
+  /** SHA-256 of the idempotency key and its scope. */
+  readonly keyHash: Uint8Array | undefined;
+  /** Of a burned one. */
+  readonly cause: string | undefined;
+  /** How many were made with it. */
+  readonly signatures: number;
+}
+
+export interface AuditQuery {
+  /** Only ids above this one. */
+  readonly after: number;
+  /** So many addresses are looked at, in whatever state: a page is bounded in time, and may be empty. */
+  readonly limit: number;
+  readonly pool?: string | undefined;
+  /** Milliseconds since 1970, included. */
+  readonly since?: number | undefined;
+}
+
+export interface AuditPage {
+  /** By id. */
+  readonly addresses: readonly AuditedAddress[];
+  /** What the next page is `after`; undefined when this was the last. */
+  readonly next: number | undefined;
+}
+
+/** What the store knows of one address, in whatever state. */
+export interface FoundAddress {
+  readonly id: number;
+  readonly pool: string;
+  readonly state: 'available' | 'leased' | AuditedAddress['state'];
+  readonly origin: Origin;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  /** Since when it is in its state; undefined for an available one. */
+  readonly at: number | undefined;
+  /** The others are as of an `AuditedAddress`. */
+  readonly token: string | undefined;
+  readonly keyHash: Uint8Array | undefined;
+  readonly cause: string | undefined;
+  /** Whether its secret was overwritten, after its retention or its last signature. */
+  readonly isDestroyed: boolean;
+  /** In the order in which they were made. */
+  readonly signatures: readonly Signed[];
+}
+
+/** A signature of a sign-only pool, as it is kept. */
+export interface Signed {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** The name of the token that asked for it; null for none. */
+  readonly token: string | null;
+  /** SHA-256. */
+  readonly messageHash: Uint8Array;
+  /** 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+/** What may be asked of the reader of a running server (served-reader.ts). */
+export type ReadingCalls = {
+  auditPage(query: AuditQuery): Promise<AuditPage>;
+  /** By its public key, 32 bytes. */
+  findAddress(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
+  /** `id` is 32 hex digits of the caller's. The path of a new backup. Error: BACKUP_RUNNING. */
+  makeBackup(id: string): Promise<string>;
+  /** Removes that backup, made or not. */
+  endBackup(id: string): void;
+};

@@ -1,0 +1,193 @@
+/** Times are given, not waited for: a moment before a push is no later than it. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
+import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
+import { Line, readyAddress } from '../../src/pool/line.ts';
+import { sharePool } from '../../src/pool/pool.ts';
+import type { LeasedAddress, PoolCounts } from '../../src/store/store.ts';
+
+const READY = 20;
+const LEASE_MS = 1000;
+const TURN_MS = 50;
+
+let ids = 0;
+
+function leased(count: number): LeasedAddress[] {
+  return Array.from({ length: count }, () => ({
+    id: ++ids,
+    keypair: keypairOf(randomBytes(32)),
+    keyType: 'seed',
+    origin: 'ground',
+    createdAt: 1,
+  }));
+}
+
+/** A pool that is to have 20 ready; journals have `slots`, each time that they are asked. */
+function newLine(slots?: number, readyMax = 64): { line: Line; asked: number[] } {
+  const [pool] = loadConfig({ cwd: '/' }).pools;
+  const asked: number[] = [];
+  const handOuts =
+    slots === undefined
+      ? new UnrecordedHandOuts()
+      : new UnrecordedHandOuts(async (records) => {
+          asked.push(records);
+          return slots;
+        });
+  const line = new Line(sharePool({ ...pool!, ready: READY, readyMax }), handOuts);
+  return { line, asked };
+}
+
+function counts(available: number): PoolCounts {
+  const none = { leased: 0, reserved: 0, dispensed: 0, burned: 0, imported: 0 };
+  return { ...none, available, ground: available };
+}
+
+test('below half its goal it leases at once, above once a second, and never when it is full', () => {
+  const { line } = newLine();
+  const before = performance.now();
+  assert.ok(line.mayLease(before), 'an empty one');
+  line.push(leased(9));
+  const after = performance.now();
+  assert.ok(line.mayLease(before));
+  line.push(leased(1));
+  assert.ok(!line.mayLease(before), 'half of it is there');
+  assert.ok(!line.mayLease(after + LEASE_MS - 1));
+  assert.ok(line.mayLease(performance.now() + LEASE_MS));
+  // A turn that leases nothing puts it off no longer.
+  const before2 = performance.now();
+  line.push([]);
+  assert.ok(line.mayLease(before2 + LEASE_MS));
+  line.push(leased(9));
+  assert.ok(!line.mayLease(before2 + LEASE_MS - 1));
+  assert.ok(line.mayLease(performance.now() + LEASE_MS), '19 of 20');
+  line.push(leased(1));
+  assert.ok(!line.mayLease(Number.MAX_SAFE_INTEGER), '20 of 20');
+  line.queue.pop(11);
+  assert.ok(line.mayLease(before2), '9 of 20');
+});
+
+test('no more is leased than is there, than fits, and than one turn may', async () => {
+  const { line } = newLine(undefined, 65_536);
+  line.publish(counts(100_000));
+  assert.equal(await line.leasable(10, 0), 10);
+  assert.equal(await line.leasable(3000, 0), 2048);
+  assert.equal(await line.leasable(3000, line.queue.capacity - 7), 7);
+  assert.equal(await line.leasable(3000, line.queue.capacity), 0);
+  line.publish(counts(5));
+  assert.equal(await line.leasable(10, 0), 5);
+  line.publish(counts(0));
+  assert.equal(await line.leasable(10, 0), 0);
+  assert.equal(await line.leasable(-3, 20), 0);
+});
+
+test('no more is leased than the journals have room for, beside what is ready', async () => {
+  const { line, asked } = newLine(31);
+  line.publish(counts(1000));
+  // One slot is for a pop that has yet to be written.
+  assert.equal(await line.leasable(20, 0), 20);
+  assert.equal(await line.leasable(50, 0), 30);
+  assert.equal(await line.leasable(20, 12), 18);
+  assert.equal(await line.leasable(20, 30), 0);
+  assert.equal(await line.leasable(20, 40), 0, 'they were larger once');
+  assert.deepEqual(asked, [21, 51, 33, 51, 61]);
+  assert.equal(await line.leasable(0, 0), 0);
+  assert.equal(asked.length, 5, 'for nothing they are not asked');
+});
+
+test('the goal is two seconds of demand, between `ready` and `ready_max`', () => {
+  const { line } = newLine(undefined, 200);
+  const start = Math.ceil(performance.now()) + LEASE_MS;
+  line.measure(start);
+  assert.equal(line.goal, READY);
+  line.push(leased(200));
+  line.queue.pop(30);
+  line.measure(start + 99);
+  assert.equal(line.goal, READY, 'so short a time tells nothing');
+  line.measure(start + 1000);
+  assert.equal(line.goal, 60);
+  // Half of it every ten seconds.
+  line.measure(start + 11_000);
+  assert.equal(line.goal, 30);
+  line.measure(start + 21_000);
+  assert.equal(line.goal, READY);
+  line.queue.pop(150);
+  line.measure(start + 22_000);
+  assert.equal(line.goal, 200);
+});
+
+test('a turn is due at once where it is low, and for news every 50 ms', () => {
+  const { line } = newLine();
+  const now = Math.floor(performance.now());
+  assert.ok(!line.isDue(now), 'nothing can be leased, and nothing has left');
+  line.publish(counts(5));
+  assert.ok(line.isDue(now));
+  assert.ok(line.isDue(now), 'again, without a wait');
+  line.push(leased(12));
+  assert.ok(!line.isDue(now + TURN_MS - 1));
+  assert.ok(!line.isDue(now + TURN_MS), 'nothing is new');
+  line.queue.pop(1);
+  assert.ok(!line.isDue(now + TURN_MS - 1));
+  assert.ok(line.isDue(now + TURN_MS));
+  assert.ok(!line.isDue(now + 2 * TURN_MS - 1));
+  assert.ok(line.isDue(now + 2 * TURN_MS));
+  line.queue.pop(2);
+  assert.ok(line.isDue(now + 2 * TURN_MS), 'fewer than half');
+  line.publish(counts(0));
+  assert.ok(!line.isDue(now + 2 * TURN_MS), 'of which there are no more');
+});
+
+test('while what is leased may not leave, turns do not follow without a wait', () => {
+  const { line } = newLine();
+  const now = Math.floor(performance.now());
+  line.publish(counts(5));
+  assert.ok(line.isDue(now));
+  line.isHeldUp = true;
+  assert.ok(!line.isDue(now));
+  assert.ok(line.isDue(now + TURN_MS));
+  line.publish(counts(0));
+  assert.ok(line.isDue(now + 2 * TURN_MS), 'also if there is nothing to lease: some waits');
+});
+
+test('what is ready is promised once, first come, first served, until the next turn', () => {
+  const { line } = newLine();
+  line.push(leased(10));
+  assert.ok(line.promise(6));
+  assert.ok(!line.promise(5));
+  assert.ok(line.promise(4));
+  assert.ok(!line.promise(1));
+  line.wanted = 7;
+  line.nextTurn = Promise.resolve(undefined);
+  assert.equal(line.begin(), 7);
+  assert.deepEqual([line.wanted, line.nextTurn], [0, undefined]);
+  assert.ok(line.promise(10));
+});
+
+test('what is pushed is ready in its order and in texts, and the keypairs are wiped', () => {
+  const { line } = newLine();
+  const some = leased(3);
+  const whole = some.map((one) => readyAddress(one));
+  assert.equal(whole[0]!.address, addressOf(some[0]!.keypair.subarray(32)));
+  assert.deepEqual(decodeBase58(whole[0]!.secret), new Uint8Array(some[0]!.keypair));
+  line.push(some);
+  assert.ok(some.every(({ keypair }) => keypair.every((byte) => byte === 0)));
+  assert.equal(line.unrecorded(line.queue.head), 0);
+  assert.deepEqual(line.queue.pop(3), whole);
+  assert.equal(line.unrecorded(line.queue.head), 3);
+});
+
+test('a queue that overruns is an error, and one that is emptied has no secret', () => {
+  const { line } = newLine();
+  const { capacity } = line.queue;
+  line.push(leased(capacity));
+  const more = leased(1);
+  assert.throws(() => line.push(more), /overran/);
+  assert.ok(more[0]!.keypair.every((byte) => byte === 0));
+  line.empty();
+  assert.equal(line.queue.size, 0);
+  const cells = Buffer.from(line.shared.queue).subarray(384);
+  assert.ok(cells.every((byte) => byte === 0));
+});

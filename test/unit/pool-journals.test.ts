@@ -1,0 +1,355 @@
+/** Journals that grow with what is leased: a real store, its refiller, real files, and threads that pop. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readPool } from '../../src/config.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { JournalWriter } from '../../src/pool/journal-parts.ts';
+import type { Machine } from '../../src/pool/journal-places.ts';
+import { Journals } from '../../src/pool/journals.ts';
+import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
+import { type FollowedJournal, PoolJournals } from '../../src/pool/pool-journals.ts';
+import { inTurn, Refiller } from '../../src/pool/refill.ts';
+import { parts, ServedPools } from '../../src/pool/served-pools.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
+import { collectedLog } from '../support/collected-log.ts';
+import { testMachine, WITHOUT_MEMORY } from '../support/journal-machine.ts';
+import { checkStore, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+
+const LIMIT = { timeout: 60_000 };
+const FIRST_PART = 1152 * 96;
+const config = (name: string, more: object = {}) =>
+  readPool({ name, suffix: 'x', ...more }, `pools.${name}.`);
+
+class Bench implements AsyncDisposable {
+  readonly directory = temporaryDirectory();
+  readonly log = collectedLog();
+  readonly machine: Machine;
+  store!: Store;
+  journals!: Journals;
+  refiller!: Refiller;
+  poolJournals!: PoolJournals;
+  served!: ServedPools;
+  readonly #ownMachine = testMachine();
+
+  constructor(machine?: Machine) {
+    this.machine = machine ?? this.#ownMachine;
+  }
+
+  async open(): Promise<this> {
+    const { directory, machine, log } = this;
+    const make = { setting: 'auto', log } as const;
+    this.journals = new Journals({ dataDirectory: directory, make, machine });
+    const sealingKey = `file:${directory}/sealing.key`;
+    const { recover } = this.journals;
+    this.store = await openSqliteStore({ directory, sealingKey, recover });
+    this.journals.begin(this.store);
+    const common = { store: this.store, exclusively: inTurn() };
+    this.refiller = new Refiller({ ...common, onTurn: () => undefined });
+    const options = { ...common, journals: this.journals, areNeeded: true, log };
+    this.poolJournals = new PoolJournals(options);
+    this.served = new ServedPools({
+      ...common,
+      journals: this.poolJournals,
+      refiller: this.refiller,
+      parts: [],
+      onChange: () => undefined,
+    });
+    return this;
+  }
+
+  /** A pool with `stored` addresses, out of which as many threads hand out as are asked for. */
+  async serve(name: string, stored: number, threads: number, more: object = {}): Promise<Handing> {
+    const pool = config(name, { ready_max: 65_536, ...more });
+    const { identity, settings } = parts(pool);
+    const { counts, position } = await this.store.definePool(identity, settings);
+    const shared = sharePool(pool, position);
+    const handOuts = this.poolJournals.handOutsOf(name);
+    const followed: FollowedJournal[] = [];
+    for (let thread = 0; thread < threads; thread++) {
+      followed.push((await this.poolJournals.add(name, handOuts))!);
+    }
+    this.refiller.add(shared, counts, handOuts);
+    for (let left = stored; left > 0; left -= 4096) {
+      const keypairs = Array.from({ length: Math.min(left, 4096) }, () =>
+        keypairOf(randomBytes(32)),
+      );
+      await this.store.insert(keypairs.map((keypair) => ({ pool: name, keypair })));
+    }
+    this.refiller.publish(name, await this.store.counts(name));
+    return new Handing(this, shared, followed);
+  }
+
+  /** As a process that is killed, and its next start. */
+  async restart(): Promise<void> {
+    await this.crash();
+    await this.open();
+  }
+
+  async crash(): Promise<void> {
+    await this.store.close();
+    this.journals[Symbol.dispose]();
+  }
+
+  /** Names of parts that would be the next ones in memory are taken. */
+  block(from: number, count: number): void {
+    const [memory] = this.journals.directories;
+    for (let number = from; number < from + count; number++) {
+      writeFileSync(join(memory, `${this.store.epoch}-${number}.journal`), '');
+    }
+  }
+
+  files(directory: 0 | 1): { name: string; size: number }[] {
+    const path = this.journals.directories[directory]!;
+    if (!existsSync(path)) return [];
+    const names = readdirSync(path).filter((name) => name.endsWith('.journal'));
+    return names.map((name) => ({ name, size: statSync(join(path, name)).size }));
+  }
+
+  warnings(): string[] {
+    return this.log.lines.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.crash();
+    checkStore(this.directory);
+    this.#ownMachine[Symbol.dispose]();
+    removeDirectory(this.directory);
+  }
+}
+
+/** Threads that hand out of one pool. */
+class Handing {
+  readonly name: string;
+  readonly journals: FollowedJournal['journal'][];
+  readonly threads: Pool[];
+  readonly #bench: Bench;
+
+  constructor(bench: Bench, shared: SharedPool, followed: readonly FollowedJournal[]) {
+    this.#bench = bench;
+    this.name = shared.name;
+    this.journals = followed.map(({ journal }) => journal);
+    this.threads = this.journals.map((journal) => {
+      const writer = new JournalWriter(journal.shared);
+      return new Pool(shared, {
+        refill: (pool, count) => bench.refiller.refill(pool, count),
+        prepare: () => writer.prepare(),
+        record: (_, handOut) => writer.write(handOut),
+      });
+    });
+  }
+
+  get ready(): number {
+    return this.threads[0]!.status().ready;
+  }
+
+  /** Turns until so many are ready, with room for each of them in each journal at each moment. */
+  async fill(count: number): Promise<void> {
+    while (this.ready < count) {
+      await this.#bench.refiller.refill(this.name, Math.min(this.ready + 2000, count));
+      for (const { capacity } of this.journals) assert.ok(capacity >= this.ready);
+    }
+  }
+
+  /** One by one, by one thread, while the store records nothing. */
+  pop(thread: number, count: number): void {
+    for (let left = count; left > 0; left--) assert.equal(this.threads[thread]!.pop(1)!.length, 1);
+  }
+
+  async counts(): Promise<number[]> {
+    const { dispensed, available, burned } = await this.#bench.store.counts(this.name);
+    return [dispensed, available, burned];
+  }
+}
+
+suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
+  test('each thread could hand out all that is leased, and one does', LIMIT, async () => {
+    await using bench = await new Bench().open();
+    const pool = await bench.serve('pet', 8000, 3);
+    assert.deepEqual(
+      bench.files(0).map(({ size }) => size),
+      [FIRST_PART, FIRST_PART, FIRST_PART],
+    );
+    await pool.fill(5000);
+    assert.ok(pool.journals.every((journal) => journal.parts.length > 1));
+    pool.pop(1, 5000);
+    await bench.restart();
+    assert.deepEqual(await pool.counts(), [5000, 3000, 0]);
+    assert.deepEqual(bench.warnings(), []);
+  });
+
+  test('parts go round and are exact after a kill, some of them on disk', LIMIT, async () => {
+    await using bench = await new Bench().open();
+    const pool = await bench.serve('pet', 12_000, 2);
+    bench.block(3, 1);
+    await pool.fill(3000);
+    assert.deepEqual(
+      bench.files(1).map(({ name }) => name),
+      ['1-3.journal'],
+    );
+    let dispensed = 0;
+    for (let round = 0; round < 3; round++) {
+      for (const thread of [0, 1]) {
+        pool.pop(thread, 1400);
+        dispensed += 1400;
+      }
+      await bench.refiller.commit('pet');
+      await pool.fill(3000);
+    }
+    pool.pop(0, 1500);
+    pool.pop(1, 700);
+    const fallbacks = bench.warnings();
+    assert.equal(fallbacks.length, 1);
+    assert.match(fallbacks[0]!, /ready_max.*--shm-size.*durability = "committed"/);
+    await bench.restart();
+    const all = dispensed + 2200;
+    assert.deepEqual(await pool.counts(), [all, 12_000 - all, 0]);
+  });
+
+  test(
+    'what is on disk alone is not believed after another start of the machine',
+    LIMIT,
+    async () => {
+      let start = 'one';
+      using machine = testMachine({ bootId: () => start });
+      await using bench = await new Bench(machine).open();
+      const pool = await bench.serve('pet', 4000, 1);
+      bench.block(2, 1);
+      await pool.fill(2000);
+      assert.equal(bench.files(1).length, 1);
+      start = 'another';
+      await bench.restart();
+      assert.deepEqual(await pool.counts(), [0, 2000, 2000]);
+    },
+  );
+
+  test(
+    'where no more can be had, less is leased, with one warning, and no request fails',
+    LIMIT,
+    async () => {
+      await using bench = await new Bench().open();
+      const pool = await bench.serve('pet', 6000, 2, { ready: 4000 });
+      // A turn that finds no room does not try the next one: all of these are never reached.
+      bench.block(3, 4);
+      writeFileSync(join(bench.directory, 'journal'), 'in the way');
+      for (let turn = 0; turn < 5; turn++) await bench.refiller.refill('pet', 1000);
+      bench.refiller.start();
+      while (pool.ready < 1150) await bench.refiller.record('pet').then(() => undefined);
+      assert.equal(pool.ready, 1150, 'one slot is kept for a pop that has yet to be written');
+      pool.pop(0, 1150);
+      assert.equal((await pool.threads[1]!.dispense(1000)).length, 1000);
+      const [small, stuck, ...others] = bench.warnings();
+      assert.match(small!, /^journals do not fit into memory/);
+      assert.match(stuck!, /^journals cannot grow/);
+      assert.deepEqual(others, []);
+      await bench.refiller.stop();
+      assert.deepEqual(await pool.counts(), [2150, 3850, 0]);
+    },
+  );
+
+  test('a thread that comes later has room for all that is leased by then', LIMIT, async () => {
+    await using bench = await new Bench().open();
+    const pool = await bench.serve('pet', 5000, 1);
+    await pool.fill(4000);
+    const handOuts = bench.poolJournals.handOutsOf('pet');
+    const first = (await bench.poolJournals.add('pet', handOuts))!;
+    await handOuts.roomFor(4000);
+    const late = (await bench.poolJournals.add('pet', handOuts))!;
+    assert.ok(late.journal.capacity >= first.journal.capacity && late.journal.capacity > 4000);
+    await bench.poolJournals.drop([late]);
+    assert.equal(existsSync(late.journal.parts[0]!.path), false);
+    assert.ok(first.journal.parts.every(({ path }) => existsSync(path)));
+  });
+
+  test('16 pools as configured by default take far less than 64 MB', LIMIT, async () => {
+    await using bench = await new Bench().open();
+    for (let index = 0; index < 16; index++) await bench.serve(`pool-${index}`, 0, 2);
+    const bytes = bench.files(0).reduce((sum, { size }) => sum + size, 0);
+    assert.equal(bytes, 16 * 2 * FIRST_PART);
+    assert.ok(bytes < 64e6 / 16);
+  });
+
+  test(
+    'a pool that cannot have journals is not made, and nothing of it is left',
+    LIMIT,
+    async () => {
+      await using bench = await new Bench().open();
+      await bench.served.open([]);
+      await bench.served.create(config('first'));
+      bench.block(2, 20);
+      writeFileSync(join(bench.directory, 'journal'), 'in the way');
+      await assert.rejects(bench.served.create(config('second')), {
+        code: 'JOURNAL_UNAVAILABLE',
+        message: new RegExp(join(bench.directory, 'journal')),
+      });
+      assert.equal(bench.served.has('second'), false);
+      assert.deepEqual(
+        (await bench.store.pools()).map(({ name }) => name),
+        ['first'],
+      );
+      await bench.restart();
+      await bench.served.open([]);
+      assert.deepEqual(
+        bench.served.all.map(({ name }) => name),
+        ['first'],
+      );
+      rmSync(join(bench.directory, 'journal'));
+      await bench.served.create(config('second'));
+      assert.equal(bench.files(0).length, 2);
+    },
+  );
+
+  test('a pool that the store refuses leaves no journal', LIMIT, async () => {
+    await using bench = await new Bench().open();
+    await bench.served.open([]);
+    await bench.served.create(config('new'));
+    await bench.served.remove('new');
+    while (bench.files(0).length > 0) await sleep(10);
+    await assert.rejects(bench.served.create(config('new', { suffix: 'y' })), {
+      code: 'POOL_MISMATCH',
+    });
+    assert.deepEqual(bench.files(0), []);
+  });
+});
+
+test(
+  'a memory of 1 MB: what does not fit goes to the disk, whole, with one warning',
+  LIMIT,
+  async (t) => {
+    const memory = temporaryDirectory();
+    t.after(() => {
+      spawnSync('umount', ['-l', memory]);
+      removeDirectory(memory);
+    });
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', memory]);
+    if (mounted.status !== 0) return t.skip('only root may mount');
+    mkdirSync(join(memory, 'shm'));
+    using machine = testMachine();
+    await using bench = await new Bench({ ...machine, memory: join(memory, 'shm') }).open();
+    await bench.served.open([]);
+    for (let index = 0; index < 12; index++) await bench.served.create(config(`pool-${index}`));
+    const [inMemory, onDisk] = [bench.files(0), bench.files(1)];
+    assert.ok(inMemory.length >= 8 && onDisk.length >= 3);
+    assert.equal(inMemory.length + onDisk.length, 12);
+    for (const { size } of [...inMemory, ...onDisk]) assert.equal(size, FIRST_PART);
+    const { bavail, bsize } = statfsSync(memory);
+    assert.ok(bavail * bsize > 0, 'what did not fit takes no room');
+    assert.equal(bench.warnings().length, 1);
+    await bench.restart();
+    await bench.served.open([]);
+    assert.equal(bench.served.all.length, 12);
+  },
+);
