@@ -1,0 +1,295 @@
+/**
+ * Old copies of a data directory, or of single files of it, are put back over the store of a real
+ * server: as `cp` and `rsync --inplace` do it, under the same inode, and as new files. A start knows
+ * that something is older than what left since, by the name of the anchor beside the database and by
+ * the witness outside the directory, and refuses it without a change. `adopt --restored` then
+ * gives up what may have left. What is not put back is never refused.
+ */
+import assert from 'node:assert/strict';
+import { chmodSync, cpSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import {
+  ANCHOR,
+  anchorsIn,
+  type Copy,
+  changesSince,
+  copyOf,
+  journalsOf,
+  only,
+  putBack,
+  revert,
+  take,
+} from '../support/copies.ts';
+import { assertNothingBurned, IDLE, SMALL_POOL, Tampering } from '../support/tampering.ts';
+
+const LIMIT = { timeout: 300_000 };
+/** More than a queue holds: there is a lease between any two copies. */
+const BETWEEN = SMALL_POOL.ready_max + 6;
+
+/** A store of which a copy was taken after a clean stop; more has left since, up to another stop. */
+async function stopped(): Promise<{ tampering: Tampering; old: Copy }> {
+  const tampering = new Tampering();
+  const first = await tampering.full();
+  await tampering.takeEach(first, 20);
+  await first.kill('SIGTERM');
+  const old = copyOf(tampering.data);
+  const second = await tampering.serve(...IDLE);
+  await tampering.takeEach(second, 50);
+  await second.kill('SIGTERM');
+  return { tampering, old };
+}
+
+suite('after a clean stop', () => {
+  test('`cp old/store.db data/` is refused; adopted, it goes on', LIMIT, async () => {
+    const { tampering, old } = await stopped();
+    await using _ = tampering;
+    putBack(
+      tampering.data,
+      only(old, (name) => name === 'store.db'),
+      'in place',
+    );
+    await tampering.refusalAsMoved();
+    await tampering.restoreAndGoOn();
+  });
+
+  test('`cp -a old/. data/` is refused; adopted, it goes on', LIMIT, async () => {
+    const { tampering, old } = await stopped();
+    await using _ = tampering;
+    putBack(tampering.data, old, 'in place');
+    await tampering.refusalAsMoved();
+    await tampering.restoreAndGoOn();
+  });
+
+  test(
+    'all files rolled back in place, the anchor too, are told by the witness',
+    LIMIT,
+    async () => {
+      const { tampering, old } = await stopped();
+      await using _ = tampering;
+      revert(tampering.data, old);
+      await tampering.refusalAsMoved();
+      await tampering.restoreAndGoOn();
+    },
+  );
+
+  test('without its witness a server warns once, and serves', LIMIT, async () => {
+    const { tampering, old } = await stopped();
+    await using _ = tampering;
+    const now = copyOf(tampering.data);
+    // Nothing is there; then a file is where a directory should be.
+    for (const isFile of [false, true]) {
+      rmSync(tampering.workspace.state, { recursive: true, force: true });
+      if (isFile) writeFileSync(tampering.workspace.state, '');
+      const server = await tampering.serve(...IDLE);
+      await tampering.takeEach(server, 5);
+      await server.kill('SIGTERM');
+      assert.equal(tampering.warningsOfWitness(server), 1, server.output);
+    }
+    tampering.assertOnce();
+    // What the witness alone could tell is not told without it; the anchor tells the rest.
+    putBack(tampering.data, now, 'in place');
+    await tampering.refusalAsMoved();
+    putBack(
+      tampering.data,
+      only(old, (name) => name === 'store.db'),
+      'in place',
+    );
+    await tampering.refusalAsMoved();
+  });
+});
+
+/** A server that was killed; two copies were taken while it ran, more left after each. */
+class Killed implements AsyncDisposable {
+  readonly tampering = new Tampering();
+  readonly copies: { readonly data: Copy; readonly journals: Copy }[] = [];
+  /** Of the anchor, oldest first. */
+  readonly names: string[] = [];
+  /** As the kill left all. */
+  data: Copy = new Map();
+  #state: Copy = new Map();
+  #journals: Copy = new Map();
+  #memory = '';
+
+  static async make(): Promise<Killed> {
+    const killed = new Killed();
+    const { tampering, names } = killed;
+    const server = await tampering.full();
+    // Watched from now on: the directory is there.
+    const watcher = watch(tampering.data, (_, name) => {
+      if (name !== null && ANCHOR.test(name) && names.at(-1) !== name) names.push(name);
+    });
+    for (let round = 0; round < 2; round++) {
+      await tampering.takeEach(server, BETWEEN);
+      killed.#memory = journalsOf(tampering.data)[0] ?? join(tampering.data, 'journal');
+      killed.copies.push({ data: copyOf(tampering.data), journals: copyOf(killed.#memory) });
+    }
+    await tampering.takeEach(server, BETWEEN);
+    await tampering.quiet(server);
+    await server.kill('SIGKILL');
+    watcher.close();
+    killed.data = copyOf(tampering.data);
+    killed.#journals = copyOf(killed.#memory);
+    killed.#state = copyOf(tampering.workspace.state);
+    return killed;
+  }
+
+  /** Everything as the kill left it, inodes too. */
+  revert(): void {
+    revert(this.tampering.data, this.data, this.aside);
+    revert(this.tampering.workspace.state, this.#state);
+    revert(this.#memory, this.#journals);
+  }
+
+  get aside(): string {
+    return this.tampering.path('aside');
+  }
+
+  putBackJournals(copy: Copy): void {
+    revert(this.#memory, copy);
+  }
+
+  get anchor(): string {
+    const [anchor] = anchorsIn(this.data.keys());
+    assert.ok(anchor, 'a store has an anchor');
+    return anchor;
+  }
+
+  /** The honest start: not refused, and nothing is given up. */
+  async goOn(): Promise<void> {
+    this.revert();
+    const server = await this.tampering.serve(...IDLE);
+    await assertNothingBurned(server);
+    await this.tampering.exhaust(server);
+    await server.kill('SIGTERM');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.tampering[Symbol.asyncDispose]();
+  }
+}
+
+/** What is put back: of each file, from which copy; those that are not named stay. */
+interface Mix {
+  readonly db?: 0 | 1;
+  readonly wal?: 0 | 1;
+  readonly shm?: 0 | 1;
+  readonly journals?: 0 | 1;
+  readonly anchor?: 0 | 1;
+}
+
+const MIXES: readonly Mix[] = [
+  { wal: 0 },
+  { wal: 1 },
+  { db: 0 },
+  { db: 1 },
+  { db: 0, wal: 0 },
+  { db: 0, wal: 1, shm: 0 },
+  { db: 1, wal: 0, shm: 1 },
+  { db: 1, wal: 1, shm: 0, anchor: 0 },
+  { db: 0, wal: 0, shm: 0, anchor: 1 },
+  { db: 0, wal: 0, shm: 0, journals: 0 },
+  { db: 1, wal: 1, shm: 1, journals: 0 },
+  { db: 0, wal: 0, shm: 0, journals: 1, anchor: 0 },
+];
+
+suite('after a SIGKILL', () => {
+  test('mixes of two copies are refused, or hand out nothing twice', LIMIT, async (t) => {
+    await using killed = await Killed.make();
+    const { tampering } = killed;
+    const wrong: string[] = [];
+    let refused = 0;
+    for (const mix of MIXES) {
+      for (const manner of ['in place', 'as a new file'] as const) {
+        killed.revert();
+        mixIn(killed, mix, manner);
+        const before = copyOf(tampering.data);
+        const started = await tampering.tryToServe(...IDLE);
+        if (typeof started === 'string') {
+          refused++;
+          if (!started.includes('DATA_MOVED')) continue;
+          assert.deepEqual(changesSince(before, tampering.data), [], JSON.stringify(mix));
+          continue;
+        }
+        const harm = await tampering.harm(started);
+        if (!harm.startsWith('0 ')) wrong.push(`${JSON.stringify(mix)} ${manner}: ${harm}`);
+      }
+    }
+    t.diagnostic(`${refused} of ${2 * MIXES.length} were refused`);
+    assert.deepEqual(wrong, []);
+    await killed.goOn();
+  });
+
+  test('only the anchor that was there last lets a start through', LIMIT, async () => {
+    await using killed = await Killed.make();
+    const { tampering, anchor } = killed;
+    const at = (name: string) => join(tampering.data, name);
+    const before = killed.names.at(-2)!;
+    const older = killed.names.at(-4)!;
+    assert.equal(killed.names.at(-1), anchor, 'its name was watched');
+    const other = `store.db-anchor-${'0'.repeat(32)}`;
+    const BLOWS: Record<string, () => void> = {
+      'it is missing': () => take(at(anchor), killed.aside),
+      'it has a name that nobody gave': () => renameSync(at(anchor), at(other)),
+      'it has the name of an older time': () => renameSync(at(anchor), at(older)),
+      'it is a copy': () => {
+        take(at(anchor), killed.aside);
+        writeFileSync(at(anchor), '', { mode: 0o600 });
+      },
+      'an older one is beside it': () => writeFileSync(at(older), '', { mode: 0o600 }),
+      'the one before is beside it': () => writeFileSync(at(before), '', { mode: 0o600 }),
+    };
+    for (const [name, strike] of Object.entries(BLOWS)) {
+      strike();
+      await tampering.refusalAsMoved().catch((cause: unknown) => {
+        throw new Error(name, { cause });
+      });
+      killed.revert();
+    }
+    // A kill may have come between a commit and the rename that belongs to it.
+    renameSync(at(anchor), at(before));
+    const server = await tampering.serve(...IDLE);
+    await assertNothingBurned(server);
+    await tampering.exhaust(server);
+    assert.equal(await server.kill('SIGTERM'), 0);
+    assert.equal(anchorsIn(copyOf(tampering.data).keys()).length, 1);
+  });
+
+  test('a copy in place of the directory is refused, and adopted', LIMIT, async () => {
+    await using killed = await Killed.make();
+    const { tampering } = killed;
+    const copy = tampering.path('copy');
+    cpSync(tampering.data, copy, { recursive: true, preserveTimestamps: true });
+    rmSync(tampering.data, { recursive: true });
+    renameSync(copy, tampering.data);
+    chmodSync(tampering.data, 0o700);
+    await tampering.refusalAsMoved();
+    await tampering.restoreAndGoOn();
+  });
+});
+
+function mixIn(killed: Killed, mix: Mix, manner: 'in place' | 'as a new file'): void {
+  const { tampering, copies, aside } = killed;
+  const put = (from: 0 | 1 | undefined, name: string) => {
+    if (from === undefined) return;
+    const copy = only(copies[from]!.data, (one) => one === name);
+    putBack(tampering.data, copy, manner, aside);
+  };
+  put(mix.db, 'store.db');
+  put(mix.wal, 'store.db-wal');
+  put(mix.shm, 'store.db-shm');
+  if (mix.journals !== undefined) killed.putBackJournals(copies[mix.journals]!.journals);
+  if (mix.anchor === undefined) return;
+  const [now] = anchorsIn(copyOf(tampering.data).keys());
+  const [old] = anchorsIn(copies[mix.anchor]!.data.keys());
+  // Without anchors there is nothing to put back.
+  if (now === undefined || old === undefined) return;
+  if (manner === 'in place') renameSync(join(tampering.data, now), join(tampering.data, old));
+  else
+    putBack(
+      tampering.data,
+      only(copies[mix.anchor]!.data, (name) => name === old),
+      manner,
+      aside,
+    );
+}
