@@ -109,6 +109,7 @@ export class BenchServer implements AsyncDisposable {
   private constructor(cwd: string, args: readonly string[]) {
     this.#process = spawn(PROGRAM, ['serve', '--port', '0', ...args], {
       cwd,
+      env: { ...process.env, XDG_STATE_HOME: join(cwd, 'state') },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#exited = once(this.#process, 'exit');

@@ -59,6 +59,7 @@ test('a dead HTTP thread is replaced while another serves, and nothing comes twi
     if (worker.threadName === 'http') threads.push(worker);
   };
   process.on('worker', watch);
+  process.env.XDG_STATE_HOME = workspace.state;
   const flags = { 'http.port': 0, 'http.threads': 2 };
   const config = loadConfig({ file, flags, cwd: workspace.path });
   await using service = await Service.start(config, { log, isPretty: false, version: 'test' });

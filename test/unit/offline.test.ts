@@ -32,6 +32,7 @@ async function storeOf(count: number) {
     }));
     await store.insert(hits);
   }
+  process.env.XDG_STATE_HOME = join(base, 'state');
   return { config, base, [Symbol.dispose]: () => rmSync(base, { recursive: true }) };
 }
 
