@@ -145,7 +145,8 @@ class ServedStore {
     const { commitTimes } = new Tallies(data.tallies);
     const unwitnessed = (reason: string) =>
       log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised');
-    if (data.witness === undefined) unwitnessed('it would lie in the data directory');
+    if (data.witness === undefined)
+      unwitnessed('no state directory outside the data directory: see XDG_STATE_HOME');
     const make = { setting: data.journal, log };
     await using resources = new AsyncDisposableStack();
     const journals = resources.use(
