@@ -32,7 +32,9 @@ export class Trial implements AsyncDisposable {
   #server: Server | undefined;
 
   constructor(batch = BATCH) {
-    this.workspace.configure([POOL], '[grinder]', `batch = ${batch}`);
+    // At idle priority a busy machine would never find an address.
+    const grinder = ['[grinder]', `batch = ${batch}`, 'priority = "normal"'];
+    this.workspace.configure([POOL], ...grinder);
     this.workspace.environment = this.disk.environment;
   }
 
