@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statfsSync,
   statSync,
@@ -176,6 +177,23 @@ class Handing {
 }
 
 suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
+  test(
+    'put back from before a lease they are not believed, though they lack no record',
+    LIMIT,
+    async () => {
+      await using bench = await new Bench().open();
+      const { name, journals } = await bench.serve('pump', 50, 2);
+      const paths = journals.flatMap(({ parts }) => parts.map(({ path }) => path));
+      const copies = paths.map((path) => readFileSync(path));
+      await bench.refiller.refill(name, 10);
+      await bench.crash();
+      for (const [index, path] of paths.entries()) writeFileSync(path, copies[index]!);
+      await bench.open();
+      assert.equal(bench.store.recovered.pump?.returned, 0);
+      assert.ok(bench.store.recovered.pump.burned >= 10);
+    },
+  );
+
   test('each thread could hand out all that is leased, and one does', LIMIT, async () => {
     await using bench = await new Bench().open();
     const pool = await bench.serve('pet', 8000, 3);
