@@ -11,6 +11,7 @@ import { createMetrics } from '../src/http/metrics.ts';
 import { addressJson } from '../src/http/routes/pools.ts';
 import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
 import { createLog } from '../src/log.ts';
+import { GrinderThreads } from '../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../src/pool/health.ts';
 import { Tallies } from '../src/pool/tallies.ts';
 
@@ -29,7 +30,13 @@ if (import.meta.main) {
     },
     dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
-    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth, tallies }),
+    metrics: createMetrics({
+      pools,
+      grinder: grinderBoard(),
+      grinderThreads: GrinderThreads.of(0),
+      storeHealth,
+      tallies,
+    }),
     tallies,
     version: 'none',
     isCompat: true,

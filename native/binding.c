@@ -205,16 +205,30 @@ static napi_value derive(napi_env env, napi_callback_info info) {
   return status == GRIND_OK ? NULL : fail(env, message_of(status));
 }
 
-/* idlePriority(), harden(): 0 or a negative error number */
+/* 0 or a negative error number */
 static napi_value number(napi_env env, int value) {
   napi_value result = NULL;
   napi_create_int32(env, value, &result);
   return result;
 }
 
-static napi_value idle_priority(napi_env env, napi_callback_info info) {
-  (void)info;
-  return number(env, grind_idle_priority());
+/* lower(nice) */
+static napi_value lower(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int nice;
+  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &nice) != napi_ok)
+    return fail(env, "lower takes a nice value");
+  return number(env, grind_lower(nice));
+}
+
+/* exit(code) */
+static napi_value exit_now(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int code;
+  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &code) != napi_ok)
+    return fail(env, "exit takes a code");
+  grind_exit(code);
+  return NULL;
 }
 
 static napi_value harden(napi_env env, napi_callback_info info) {
@@ -262,9 +276,9 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {
       {"levelName", level_name}, {"open", open_search},          {"slice", slice},
-      {"close", close_search},   {"derive", derive},             {"idlePriority", idle_priority},
+      {"close", close_search},   {"derive", derive},             {"lower", lower},
       {"tableBytes", table_bytes}, {"harden", harden},           {"lock", lock_file},
-      {"generation", generation},
+      {"generation", generation},  {"exit", exit_now},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

@@ -66,19 +66,25 @@ void system_wipe(void *memory, size_t bytes) {
   while (bytes-- > 0) *byte++ = 0;
 }
 
-int grind_idle_priority(void) {
+int grind_lower(int nice) {
 #if defined(__linux__)
   /* Zero means the calling thread, not the process. */
   struct sched_param none = {0};
-  if (sched_setscheduler(0, SCHED_IDLE, &none) == 0) return 0;
-  id_t thread = (id_t)syscall(SYS_gettid);
-  return setpriority(PRIO_PROCESS, thread, 19) == 0 ? 0 : -errno;
+  if (nice == GRIND_IDLE) return sched_setscheduler(0, SCHED_IDLE, &none) == 0 ? 0 : -errno;
+  errno = 0;
+  int now = getpriority(PRIO_PROCESS, 0);
+  if (errno != 0) return -errno;
+  if (now >= nice) return 0;
+  return setpriority(PRIO_PROCESS, 0, nice) == 0 ? 0 : -errno;
 #elif defined(__APPLE__)
+  if (nice < 10) return 0;
   return setpriority(PRIO_DARWIN_THREAD, 0, PRIO_DARWIN_BG) == 0 ? 0 : -errno;
 #else
-  return -ENOSYS;
+  return nice == 0 ? 0 : -ENOSYS;
 #endif
 }
+
+void grind_exit(int code) { _exit(code); }
 
 int grind_harden(void) {
   struct rlimit none = {0, 0};

@@ -16,8 +16,9 @@ export interface Addon {
   close(search: unknown): void;
   tableBytes(search: unknown): number;
   derive(search: unknown, seeds: Uint8Array, publicKeys: Uint8Array): void;
-  idlePriority(): number;
+  lower(nice: number): number;
   harden(): number;
+  exit(code: number): void;
   // src/disk, by native/disk.h
   lock(file: number): number;
   generation(path: string, file: number): string | number;
@@ -30,8 +31,9 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'close',
   'tableBytes',
   'derive',
-  'idlePriority',
+  'lower',
   'harden',
+  'exit',
   'lock',
   'generation',
 ];

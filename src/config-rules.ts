@@ -24,6 +24,12 @@ export const whole = (fallback: number, min: number, max: number): Rule => ({
       : undefined,
 });
 
+export const decimal = (fallback: number, min: number, max: number): Rule => ({
+  fallback,
+  allowed: `a number from ${min} to ${max}`,
+  read: (value) => (typeof value === 'number' && value >= min && value <= max ? value : undefined),
+});
+
 export const flag = (fallback: boolean): Rule => ({
   fallback,
   allowed: 'true or false',

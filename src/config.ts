@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
-import { flag, oneOf, only, type Rule, text, trustProxy, whole } from './config-rules.ts';
+import { decimal, flag, oneOf, only, type Rule, text, trustProxy, whole } from './config-rules.ts';
 import { readCpuLimits, serverThreads } from './cores.ts';
 import { VanityError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
@@ -40,6 +40,8 @@ export interface PoolConfig {
   readonly target: number;
   readonly ready: number;
   readonly readyMax: number;
+  /** Hours of stock below which the grinder gets a higher priority for it. */
+  readonly lowHours: number;
 }
 
 export interface Config {
@@ -80,7 +82,7 @@ export interface Config {
     readonly threads: number;
     readonly batch: number;
     readonly sliceMs: number;
-    readonly priority: 'idle' | 'normal';
+    readonly priority: 'auto' | 'idle' | 'low' | 'normal';
   };
   readonly pools: readonly PoolConfig[];
 }
@@ -90,6 +92,10 @@ export type Settings = Readonly<Record<string, unknown>>;
 
 /** Of one server: each takes memory for its ready queue and its journals. */
 export const POOLS_MAX = 256;
+
+/** Also of pools in a store that was made before there was such a setting. */
+export const DEFAULT_LOW_HOURS = 1;
+export const LOW_HOURS_MAX = 8760;
 
 const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
@@ -125,7 +131,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'grinder.threads': whole(serverThreads(readCpuLimits()), 0, 1024),
   'grinder.batch': whole(256, 1, 4096),
   'grinder.slice_ms': whole(25, 1, 50),
-  'grinder.priority': oneOf('idle', 'idle', 'normal'),
+  'grinder.priority': oneOf('auto', 'auto', 'idle', 'low', 'normal'),
   'auth.required': oneOf('auto', 'auto', true, false),
 };
 
@@ -140,6 +146,7 @@ const POOL_RULES: Readonly<Record<string, Rule>> = {
   keys: only('seed'),
   handout: oneOf('secret', 'secret', 'sign-only'),
   sign_limit: whole(1, 1, 1000),
+  low_hours: decimal(DEFAULT_LOW_HOURS, 0, LOW_HOURS_MAX),
   reuse_released: flag(false),
   accepts_imports: flag(false),
 };
@@ -310,6 +317,7 @@ export function readPool(pool: Settings, at: string): PoolConfig {
     target: value.target,
     ready: value.ready,
     readyMax: value.ready_max,
+    lowHours: value.low_hours,
   } as PoolConfig;
   assertReadyFits(config, at);
   return Object.freeze(config);

@@ -1,7 +1,7 @@
 /**
  * The composition root of the server, in the main thread: starts the store thread, the HTTP threads
  * and the grinder, wires them together, and stops them in order. It does no work of its own beyond
- * passing hits on, saying for which pools to grind, and saving counters.
+ * passing hits on and saving counters.
  *
  * Start: shared memory -> store thread opens the store, while HTTP threads load -> HTTP threads
  * listen -> grinder. The grinder comes last: its tables never delay the first reply.
@@ -17,46 +17,30 @@ import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import type { Config, TlsFiles } from './config.ts';
 import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
-import { Grinder } from './grinder/grinder.ts';
 import { hardenProcess } from './grinder/kernel.ts';
-import { Steering } from './grinder/steering.ts';
 import type { AuthRequired } from './http/access.ts';
 import { WatchedCertificate } from './http/certificate.ts';
 import { type ListenOn, listenError, requiredAuth } from './http/listen.ts';
 import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
 import { OwnToken } from './own-token.ts';
-import { type GrinderBoard, grinderBoard, StoreHealth } from './pool/health.ts';
-import {
-  type GrindingBoard,
-  grindingBoard,
-  Pool,
-  type SharedPool,
-  sharePool,
-} from './pool/pool.ts';
+import { StoreHealth } from './pool/health.ts';
+import { type SharedPool, sharePool } from './pool/pool.ts';
 import { Tallies } from './pool/tallies.ts';
 import { Caller } from './port.ts';
-import type { Counters } from './store/store.ts';
+import { ServedGrinder } from './served-grinder.ts';
 import type { MainNotices, StoreCalls, StoreWorkerData } from './store/worker.ts';
 
-const STEER_MS = 200;
 const SAVE_COUNTERS_MS = 10_000;
 /** For an HTTP thread to cut what it could not drain; one that hangs is ended. */
 const DRAIN_GRACE_MS = 2000;
 /** One that lives no longer would be replaced for ever. */
 const HTTP_LIFE_MIN_MS = 1000;
-const TOTALS = ['attempts', 'hits', 'faults', 'restarts'] as const;
 
 export interface ServiceOptions {
   readonly log: Log;
   readonly isPretty: boolean;
   readonly version: string;
-}
-
-interface Served {
-  readonly shared: SharedPool;
-  readonly status: Pool;
-  readonly grinding: GrindingBoard;
 }
 
 interface HttpThread {
@@ -73,21 +57,16 @@ export class Service implements AsyncDisposable {
   readonly #config: Config;
   readonly #options: ServiceOptions;
   readonly #ownToken = new OwnToken();
-  #pools: readonly Served[] = [];
-  #steering = new Steering([]);
   readonly #storeHealth = new StoreHealth();
   readonly #tallies = new Tallies();
-  readonly #board: GrinderBoard = grinderBoard();
+  readonly #grinder: ServedGrinder;
   readonly #httpThreads = new Set<HttpThread>();
   readonly #fail: (error: VanityError) => void;
   #authRequired: AuthRequired = true;
   #certificate: WatchedCertificate | undefined;
   #storeThread: Worker | undefined;
   #store: Caller<StoreCalls> | undefined;
-  #grinder: Grinder | undefined;
-  /** Totals of all runs before this one. */
-  #before: Counters = {};
-  #timers: NodeJS.Timeout[] = [];
+  #saver: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Errors: those of the configuration's patterns, of opening a store, and of listening. */
@@ -105,6 +84,7 @@ export class Service implements AsyncDisposable {
   private constructor(config: Config, options: ServiceOptions) {
     this.#config = config;
     this.#options = options;
+    this.#grinder = new ServedGrinder(config.grinder, options.log);
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => undefined);
     this.failed = promise;
@@ -112,7 +92,7 @@ export class Service implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { http, grinder } = this.#config;
+    const { http } = this.#config;
     const { log } = this.#options;
     process.umask(0o077);
     if (!hardenProcess()) log.warn('this system cannot be told to make no core dumps');
@@ -125,29 +105,20 @@ export class Service implements AsyncDisposable {
     // They load while the store opens.
     const threads = Array.from({ length: http.threads }, () => this.#startHttpThread());
     const opened = await store.call('open', undefined);
-    this.#before = opened.counters;
-    this.#setPools(opened.pools);
-    for (const { shared, status } of this.#pools) {
+    this.#grinder.setPools(opened.pools);
+    for (const { shared, status } of this.#grinder.statusOf()) {
       for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
-      if (status.status().paused) log.warn({ pool: shared.name }, 'the pool is paused');
+      if (status.paused) log.warn({ pool: shared.name }, 'the pool is paused');
     }
     this.#ownToken.write(this.#config.store.directory);
     log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
     const ports = await Promise.all(threads.map((thread) => this.#listen(thread, on)));
     const scheme = http.tls === undefined ? 'http' : 'https';
     this.url = 'path' in on ? `unix:${on.path}` : `${scheme}://${bracketed(on.host)}:${ports[0]}`;
-    log.info({ url: this.url, pools: this.#pools.map(({ shared }) => shared.name) }, 'listening');
+    log.info({ url: this.url, pools: opened.pools.map(({ name }) => name) }, 'listening');
 
-    this.#grinder = new Grinder({
-      ...grinder,
-      log,
-      onHits: async (hits) => void (await store.call('insert', hits)),
-    });
-    this.#timers = [
-      setInterval(() => this.#steer(), STEER_MS),
-      setInterval(() => void this.#saveCounters(), SAVE_COUNTERS_MS),
-    ];
-    this.#steer();
+    this.#grinder.start(opened.counters, async (hits) => void (await store.call('insert', hits)));
+    this.#saver = setInterval(() => void this.#saveCounters(), SAVE_COUNTERS_MS);
   }
 
   /** Drains requests and threads; errors are those of a store that could not be closed cleanly. */
@@ -161,11 +132,11 @@ export class Service implements AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#saver);
     this.#certificate?.[Symbol.dispose]();
     const seconds = this.#config.http.drainSeconds;
     await Promise.all([
-      this.#grinder?.close(),
+      this.#grinder.close(),
       ...[...this.#httpThreads].map(async ({ worker, calls }) => {
         const timeoutMs = seconds * 1000 + DRAIN_GRACE_MS;
         await calls.call('drain', seconds, { timeoutMs }).catch(() => undefined);
@@ -174,7 +145,7 @@ export class Service implements AsyncDisposable {
     ]);
     try {
       this.#ownToken.remove();
-      await this.#store?.call('stop', this.#counters());
+      await this.#store?.call('stop', this.#grinder.totals());
     } finally {
       await this.#storeThread?.terminate();
     }
@@ -242,7 +213,7 @@ export class Service implements AsyncDisposable {
       if (this.#stopping !== undefined) return;
       this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread ended'));
     });
-    const notices: MainNotices = { pools: (all) => this.#setPools(all) };
+    const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
     return new Caller<StoreCalls>(port1, 'STORE_UNAVAILABLE', notices);
   }
 
@@ -255,7 +226,7 @@ export class Service implements AsyncDisposable {
       {
         storeHealth: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,
-        grinder: this.#board.buffer,
+        grinder: this.#grinder.buffers,
         version: this.#options.version,
         isCompat: compat,
         authRequired: this.#authRequired,
@@ -303,56 +274,10 @@ export class Service implements AsyncDisposable {
     return port;
   }
 
-  /** The steering forgets how they were consumed, which it learns anew in half a minute. */
-  #setPools(pools: readonly SharedPool[]): void {
-    const known = new Map(this.#pools.map((pool) => [pool.shared.name, pool]));
-    this.#pools = pools.map((shared) => known.get(shared.name) ?? served(shared));
-    this.#steering = new Steering(
-      pools.map(({ name, pattern }) => ({ job: { pool: name, pattern } })),
-    );
-  }
-
-  /** Grinds for the pools that are short, and tells all threads how it goes. */
-  #steer(): void {
-    const grinder = this.#grinder!;
-    const figures = this.#pools.map(({ status }) => {
-      const { available, leased, dispensed, target, paused } = status.status();
-      return { stock: available + leased, dispensed, target: paused ? 0 : target };
-    });
-    grinder.steer(this.#steering.next(figures, performance.now()));
-    const { active, attemptsPerSecond } = grinder.stats();
-    const rate = Math.round(attemptsPerSecond);
-    for (const [index, { grinding }] of this.#pools.entries()) {
-      const { stock, target } = figures[index]!;
-      const isShort = stock < target && active > 0;
-      grinding.write({
-        active: isShort ? 1 : 0,
-        threads: isShort ? active : 0,
-        attemptsPerSecond: isShort ? rate : 0,
-      });
-    }
-    this.#board.write({ ...this.#counters(), threads: active, attemptsPerSecond: rate });
-  }
-
-  #counters(): Record<(typeof TOTALS)[number], number> {
-    const stats = this.#grinder?.stats();
-    const totals = {} as Record<(typeof TOTALS)[number], number>;
-    for (const name of TOTALS) totals[name] = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
-    return totals;
-  }
-
   /** A store that fails says so in its own log; these figures are saved the next time. */
   async #saveCounters(): Promise<void> {
-    await this.#store?.call('saveCounters', this.#counters()).catch(() => undefined);
+    await this.#store?.call('saveCounters', this.#grinder.totals()).catch(() => undefined);
   }
-}
-
-function served(shared: SharedPool): Served {
-  const none = (): never => {
-    throw new Error('the main thread dispenses nothing');
-  };
-  const status = new Pool(shared, { refill: none, prepare: none, record: none });
-  return { shared, status, grinding: grindingBoard(shared) };
 }
 
 function startThread(name: string, entry: URL, data: object, transfer: Transferable[]): Worker {

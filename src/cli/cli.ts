@@ -4,6 +4,7 @@
  *
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
  */
+import { flushCompileCache } from 'node:module';
 import { VanityError } from '../errors.ts';
 import { COMMAND_NAMES, type CommandName, flagsOf, HELP } from './help.ts';
 import { nearest, usage } from './options.ts';
@@ -111,4 +112,10 @@ function report(error: unknown): number {
 
 // A reader that has seen enough (`| head -1`) closes the pipe: there is nobody left to tell.
 process.stdout.on('error', () => process.exit(FAILED));
-process.exitCode = await run(process.argv.slice(2)).catch(report);
+const args = process.argv.slice(2);
+process.exitCode = await run(args).catch(report);
+// Its grinder threads may get no core for long, and there is nothing left for them to do.
+if (args[0] === 'serve') {
+  flushCompileCache();
+  (await import('../grinder/kernel.ts')).endProcess(process.exitCode);
+}

@@ -243,7 +243,7 @@ keys out twice. This says what it is. No server may hold it.
     summary: 'make, change, pause and delete pools, also while a server runs',
     text: `usage: vanitypool pool create NAME --suffix PATTERN [options]
        vanitypool pool list [--json]
-       vanitypool pool set NAME [--target N] [--ready N]
+       vanitypool pool set NAME [--target N] [--ready N] [--low-hours H]
        vanitypool pool pause NAME
        vanitypool pool resume NAME
        vanitypool pool delete NAME --burn NAME
@@ -256,6 +256,7 @@ ${PATTERN_HELP}
   --target N         grind until N addresses are there (default: 1000)
   --ready N          keep at least N in memory (default: 256)
   --ready-max N      create: at most N in memory, which takes 152 bytes each (default: 65536)
+  --low-hours H      with less than H hours of stock the grinder gets a higher priority (default: 1)
   --handout KIND     create: secret (default), or sign-only: the server signs, secrets never leave
   --sign-limit N     create: a sign-only address signs N times (default: 1)
   --reuse-released   create: give addresses that a client held and gave back to others

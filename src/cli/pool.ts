@@ -3,7 +3,7 @@
  * store when none runs; then the next server takes it up.
  */
 import { parseArgs } from 'node:util';
-import { type Config, readPool, type Settings } from '../config.ts';
+import { type Config, LOW_HOURS_MAX, readPool, type Settings } from '../config.ts';
 import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
 import type { PoolList, PoolView } from '../http/schemas.ts';
 import type { StoredPool } from '../store/store.ts';
@@ -14,7 +14,11 @@ import { askOrLook } from './or-store.ts';
 const VERBS = ['create', 'list', 'set', 'pause', 'resume', 'delete'];
 const HEADINGS = ['pool', 'pattern', 'target', 'available', 'dispensed', 'burned', 'state'];
 const COMMON = { url: { type: 'string' }, json: { type: 'boolean' } } as const;
-const SIZES = { target: { type: 'string' }, ready: { type: 'string' } } as const;
+const SIZES = {
+  target: { type: 'string' },
+  ready: { type: 'string' },
+  'low-hours': { type: 'string' },
+} as const;
 
 export async function pool(args: string[]): Promise<number> {
   const [verb, ...rest] = args;
@@ -54,6 +58,7 @@ async function create(args: string[]): Promise<number> {
     target: readSize('--target', values.target),
     ready: readSize('--ready', values.ready),
     readyMax: readSize('--ready-max', values['ready-max']),
+    lowHours: readHours(values['low-hours']),
     handout: values.handout as NewPoolBody['handout'],
     signLimit: readSize('--sign-limit', values['sign-limit']),
     reuseReleased: values['reuse-released'],
@@ -67,6 +72,7 @@ async function create(args: string[]): Promise<number> {
     target: given.target,
     ready: given.ready,
     ready_max: given.readyMax,
+    low_hours: given.lowHours,
     handout: given.handout,
     sign_limit: given.signLimit,
     reuse_released: given.reuseReleased,
@@ -112,10 +118,15 @@ async function set(args: string[]): Promise<number> {
   const name = oneName('set', positionals);
   const target = readSize('--target', values.target);
   const ready = readSize('--ready', values.ready);
-  if (target === undefined && ready === undefined) {
-    throw usage('pool set: nothing to set; give --target N, --ready N or both');
+  const lowHours = readHours(values['low-hours']);
+  if (target === undefined && ready === undefined && lowHours === undefined) {
+    throw usage('pool set: nothing to set; give --target N, --ready N or --low-hours H');
   }
-  const change = { ...(target !== undefined && { target }), ...(ready !== undefined && { ready }) };
+  const change = {
+    ...(target !== undefined && { target }),
+    ...(ready !== undefined && { ready }),
+    ...(lowHours !== undefined && { lowHours }),
+  };
   const changed = await askOrLook(
     values.url,
     (server) => server.ask<PoolView>('PATCH', pathOf(name), 'pattern', change),
@@ -189,6 +200,14 @@ function pathOf(name: string): string {
 function oneName(verb: string, [name, ...more]: readonly string[]): string {
   if (name !== undefined && more.length === 0) return name;
   throw usage(`pool ${verb}: which one? give one NAME`);
+}
+
+function readHours(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const hours = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (hours <= LOW_HOURS_MAX) return hours;
+  const allowed = `a number of hours from 0 to ${LOW_HOURS_MAX}`;
+  throw usage(`--low-hours: ${JSON.stringify(text)} is not allowed; allowed: ${allowed}`);
 }
 
 /** The configuration says what is allowed beyond a whole number. */

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config.ts';
 import { readCpuLimits, serverThreads } from '../cores.ts';
+import { endProcess } from '../grinder/kernel.ts';
 import { createLog, type Log } from '../log.ts';
 import { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
@@ -44,7 +45,7 @@ export async function serve(args: string[]): Promise<number> {
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (firstAt !== undefined) {
-      if (performance.now() - firstAt > SAME_KEY_MS) process.exit(INTERRUPTED);
+      if (performance.now() - firstAt > SAME_KEY_MS) endProcess(INTERRUPTED);
       return;
     }
     firstAt = performance.now();

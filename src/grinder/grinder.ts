@@ -3,7 +3,8 @@
  * thread, which only passes hits on. It never sees the store: it calls `onHits`.
  *
  * Promises: nothing ground is lost. A hit that was posted is kept until `onHits` has it stored,
- * whatever happens to the thread that found it, and also when its pool is not wanted any more.
+ * whatever happens to the thread that found it, and also when its pool is not wanted any more. Only a
+ * close drops what threads find after it.
  * At most `maxUnstored` hits wait, in all threads together; then grinding pauses. With no jobs
  * nothing runs: no timer here, every thread asleep. A hit that a thread had not posted when it
  * died is gone; nobody ever saw it.
@@ -11,8 +12,10 @@
 import type { KeyType } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import type { Log } from '../log.ts';
+import type { Priority } from '../priority.ts';
 import { Delivery } from './delivery.ts';
 import { GrinderThread } from './thread.ts';
+import type { Urgency } from './urgency.ts';
 import type { Loaded, Opened, Progress } from './worker.ts';
 
 /** A pool that needs addresses. */
@@ -39,7 +42,8 @@ export interface GrinderOptions {
   readonly batch: number;
   /** The longest that a thread is deaf to orders. */
   readonly sliceMs: number;
-  readonly priority: 'idle' | 'normal';
+  /** 'auto': by `prioritize`, low until then. */
+  readonly priority: Priority | 'auto';
   /** Hits that may wait to be stored, 4 batches if not given; each thread may hold one at least. */
   readonly maxUnstored?: number;
   /**
@@ -60,6 +64,8 @@ export interface GrinderStats {
   /** All threads together, over about the last 10 s of grinding; 0 when none grinds. */
   readonly attemptsPerSecond: number;
   readonly restarts: number;
+  /** Times that threads got another priority. */
+  readonly priorityChanges: number;
   /** Hits that came out wrong and were dropped: a broken machine. Expected to be 0. */
   readonly faults: number;
   /** Of the kernel; undefined until the first thread has loaded it. */
@@ -68,7 +74,22 @@ export interface GrinderStats {
   readonly unstored: number;
   /** A thread waits for its hits to be stored. */
   readonly paused: boolean;
+  readonly perThread: readonly ThreadStats[];
 }
+
+export interface ThreadStats {
+  readonly priority: Priority;
+  /** Of a core, over about the last 10 s, 0 to 1; undefined while it has nothing to grind. */
+  readonly share: number | undefined;
+}
+
+/** The priority of the first thread and of the others: one is enough for a pool that runs dry, and
+ * leaves the other cores to requests. */
+const BY_URGENCY: Readonly<Record<Urgency, readonly [Priority, Priority]>> = {
+  stocked: ['low', 'low'],
+  low: ['raised', 'raised'],
+  dry: ['normal', 'raised'],
+};
 
 const RATE_WINDOW_MS = 10_000;
 
@@ -76,12 +97,14 @@ export class Grinder implements AsyncDisposable {
   readonly #log: Log;
   readonly #delivery: Delivery;
   readonly #threads: readonly GrinderThread[];
+  readonly #isAuto: boolean;
   #jobs: readonly GrindJob[] = [];
   #attempts = 0;
   #hits = 0;
   #faults = 0;
   #isa: string | undefined;
   #isOpened = false;
+  #priorityChanges = 0;
   readonly #rate = { attempts: 0, ms: 0 };
   #closing: Promise<void> | undefined;
 
@@ -89,13 +112,14 @@ export class Grinder implements AsyncDisposable {
     const { threads, batch, sliceMs, priority, onHits, log } = options;
     const { maxUnstored = 4 * batch } = options;
     this.#log = log;
+    this.#isAuto = priority === 'auto';
     this.#delivery = new Delivery(batch, onHits, log);
     const unstoredMax = Math.max(1, Math.floor(maxUnstored / threads));
     this.#threads = Array.from({ length: threads }, () => {
       return new GrinderThread({
         batch,
         sliceMs,
-        priority,
+        priority: priority === 'auto' ? 'low' : priority,
         unstoredMax,
         onLoaded: (loaded) => this.#loaded(loaded),
         onOpened: (opened) => this.#opened(opened),
@@ -112,6 +136,20 @@ export class Grinder implements AsyncDisposable {
     for (const thread of this.#threads) thread.steer(this.#jobs);
   }
 
+  /**
+   * With priority 'auto' alone: threads of another priority take over. Whether there are any that
+   * had another one.
+   */
+  prioritize(urgency: Urgency): boolean {
+    if (!this.#isAuto || this.#closing !== undefined) return false;
+    const [first, others] = BY_URGENCY[urgency];
+    const changed = this.#threads.filter((thread, index) => {
+      return thread.prioritize(index === 0 ? first : others);
+    });
+    if (changed.length > 0) this.#priorityChanges++;
+    return changed.length > 0;
+  }
+
   stats(): GrinderStats {
     const active = this.#threads.filter(({ isActive }) => isActive).length;
     const { attempts, ms } = this.#rate;
@@ -122,26 +160,29 @@ export class Grinder implements AsyncDisposable {
       hits: this.#hits,
       attemptsPerSecond: ms === 0 ? 0 : (active * attempts * 1000) / ms,
       restarts: this.#threads.reduce((sum, { restarts }) => sum + restarts, 0),
+      priorityChanges: this.#priorityChanges,
       faults: this.#faults,
       isa: this.#isa,
       unstored: this.#delivery.size,
       paused: this.#threads.some(({ isPaused }) => isPaused),
+      perThread: this.#threads.map(({ priority, share }) => ({ priority, share })),
     };
   }
 
-  /** Ends the threads after their slices and resolves when every hit is stored or given up. */
+  /**
+   * Resolves when every hit that was posted is stored or given up. The threads end after their
+   * slices, which is not waited for; what they find meanwhile is dropped.
+   */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    if (this.#closing === undefined) {
+      for (const thread of this.#threads) thread.close();
+      this.#closing = this.#delivery.close();
+    }
     return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #close(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.close()));
-    await this.#delivery.close();
   }
 
   #loaded({ isa, warning }: Loaded): void {

@@ -4,13 +4,14 @@
  * belongs to the thread that opened it.
  *
  * The native kernel shares one table of 4 to 288 MB between all threads of the process. The first
- * `open` builds it, in well under a second at normal priority: open first, then `idlePriority`.
+ * `open` builds it, in well under a second at normal priority: open first, then `lower`.
  * Hits are derived twice by different arithmetic in C; who stores them proves them once more.
  */
 import { type Addon, loadAddon } from '../addon.ts';
 import { VanityError } from '../errors.ts';
 import { KEYPAIR_BYTES, type KeyType } from '../keypair/keypair.ts';
 import { type Pattern, SIDE_MAX } from '../keypair/pattern.ts';
+import { NICE, type Priority } from '../priority.ts';
 import { portableKernel } from './portable-kernel.ts';
 
 export interface KernelHit {
@@ -47,8 +48,8 @@ export interface Kernel {
   readonly isa: string;
   /** `patterns`: 1 to PATTERNS_MAX. `keyType`: 'seed' if not given. */
   open(patterns: readonly Pattern[], keyType?: KeyType): Search;
-  /** Gives this thread idle priority; does nothing where the system cannot. */
-  idlePriority(): void;
+  /** Lowers this thread alone to a priority; does nothing where the system cannot. */
+  lower(priority: Priority): void;
 }
 
 /** As GRIND_PATTERNS_MAX in native/kernel.h. */
@@ -102,6 +103,16 @@ export function hardenProcess(): boolean {
 }
 
 /**
+ * Ends the process at once with this exit code. `process.exit` waits for every thread, and one that
+ * gets no core may take half a minute. What is to be written must be written before.
+ */
+export function endProcess(code: number): never {
+  loadAddon().addon?.exit(code);
+  // Without native code no thread is lowered.
+  process.exit(code);
+}
+
+/**
  * The public keys of `seeds` (32 bytes each) by the arithmetic of a level's search, without their
  * sign (bit 255 is 0): for tests against a reference.
  */
@@ -133,8 +144,8 @@ function nativeKernel(addon: Addon, isa: string): Kernel {
       const search = coded(() => addon.open(isa, words, process.availableMemory(), isExpanded));
       return nativeSearch(addon, search, keyType);
     },
-    idlePriority() {
-      addon.idlePriority();
+    lower(priority) {
+      addon.lower(NICE[priority]);
     },
   };
 }

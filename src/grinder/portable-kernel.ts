@@ -18,7 +18,7 @@ export function portableKernel(): Kernel {
     isa: 'js',
     open: (patterns, keyType = 'seed') => new PortableSearch(patterns, keyType),
     // Without native code there is no call for the priority of one thread.
-    idlePriority() {},
+    lower() {},
   };
 }
 

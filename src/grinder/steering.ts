@@ -20,8 +20,8 @@ export interface SteeredPool {
 /** Of one pool, now. */
 export interface PoolFigures {
   /** Addresses that it has left: available and leased. */
-  readonly stock: number;
-  /** Ground for while its stock is smaller. */
+  readonly held: number;
+  /** Ground for while it holds fewer. */
   readonly target: number;
   /** All that ever left it. */
   readonly dispensed: number;
@@ -72,7 +72,7 @@ export class Steering {
   next(figures: readonly PoolFigures[], nowMs: number): GrindJob[] {
     this.#measure(figures, nowMs);
     if (nowMs - this.#turnAt >= TURN_MS) this.#turn(figures, nowMs);
-    const short = this.#order.filter((index) => figures[index]!.stock < figures[index]!.target);
+    const short = this.#order.filter((index) => figures[index]!.held < figures[index]!.target);
     const count = this.#isByNeed ? short.length : this.#sparse(short);
     return short.slice(0, count).map((index) => this.#pools[index]!.job);
   }
@@ -94,8 +94,8 @@ export class Steering {
     this.#turnAt = nowMs;
     this.#isByNeed = !this.#isByNeed;
     if (!this.#hasTurns) return;
-    const lasts = figures.map(({ stock }, index) =>
-      stock === 0 ? 0 : stock / this.#consumption[index]!,
+    const lasts = figures.map(({ held }, index) =>
+      held === 0 ? 0 : held / this.#consumption[index]!,
     );
     // Those that last as long keep the order of the turn before, by difficulty: two empty ones, or
     // two that last for ever, whose difference is NaN, which a sort takes for 0.

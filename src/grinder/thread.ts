@@ -1,13 +1,18 @@
 /**
- * One of the grinder's threads, seen from the main thread: started when there is first something
- * to grind, and replaced when it dies of whatever. What the dead one had posted arrives before
- * its end is told, so the account of unstored hits goes on with its successor.
+ * One of the grinder's threads, seen from the main thread: a worker that is started when there is
+ * first something to grind, and replaced when it dies of whatever. What the dead one had posted
+ * arrives before its end is told, so the account of unstored hits goes on with its successor.
  *
- * A thread that dies is replaced after 100 ms; the wait doubles with each death, up to 10 s, until
- * a thread's hits have proved.
+ * A worker that dies is replaced after 100 ms; the wait doubles with each death, up to 10 s, until
+ * a worker's hits have proved. Another priority is another worker too (priority.ts): it starts at the
+ * priority of the main thread, which is never lowered, while the one before ends after its slice.
+ *
+ * A close waits for nothing: a worker that gets no core would hold up the stop of the server. What
+ * it finds from then on is dropped.
  */
 import { Worker } from 'node:worker_threads';
 import type { Log } from '../log.ts';
+import type { Priority } from '../priority.ts';
 import type { Sender } from './delivery.ts';
 import type { GrindJob } from './grinder.ts';
 import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './worker.ts';
@@ -15,7 +20,7 @@ import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from 
 export interface GrinderThreadOptions {
   readonly batch: number;
   readonly sliceMs: number;
-  readonly priority: 'idle' | 'normal';
+  readonly priority: Priority;
   /** Hits that may wait to be stored before the thread pauses. */
   readonly unstoredMax: number;
   readonly onLoaded: (loaded: Loaded) => void;
@@ -26,25 +31,34 @@ export interface GrinderThreadOptions {
 
 const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 10_000;
+/** The share of a core is one of about this time. */
+const SHARE_WINDOW_MS = 10_000;
 
 export class GrinderThread implements Sender {
   readonly #options: GrinderThreadOptions;
+  #priority: Priority;
   #jobs: readonly GrindJob[] = [];
   #worker: Worker | undefined;
-  #ended: Promise<void> = Promise.resolve();
   #unstored = 0;
   #restarts = 0;
   #backOffMs = BACK_OFF_MIN_MS;
   #backOff: NodeJS.Timeout | undefined;
   #isClosed = false;
+  /** What it got of the time in which it had work. */
+  #got = { cpuMs: 0, elapsedMs: 0, reportedAt: 0 };
 
   constructor(options: GrinderThreadOptions) {
     this.#options = options;
+    this.#priority = options.priority;
   }
 
-  /** Threads that died and gave way to this one. */
+  /** Workers that died and gave way to another. */
   get restarts(): number {
     return this.#restarts;
+  }
+
+  get priority(): Priority {
+    return this.#priority;
   }
 
   /** It has something to grind and is not let: its hits wait to be stored. */
@@ -56,10 +70,33 @@ export class GrinderThread implements Sender {
     return this.#worker !== undefined && this.#jobs.length > 0 && !this.isPaused;
   }
 
+  /**
+   * The share of a core that it got over about the last 10 s, 0 to 1; undefined while it has nothing
+   * to grind. One that gets none has reported nothing since.
+   */
+  get share(): number | undefined {
+    if (!this.isActive) return undefined;
+    const { cpuMs, elapsedMs, reportedAt } = this.#got;
+    return Math.min(cpuMs / (elapsedMs + performance.now() - reportedAt), 1);
+  }
+
   steer(jobs: readonly GrindJob[]): void {
+    if (!this.isActive) this.#beginShare();
     this.#jobs = jobs;
     if (this.#worker !== undefined) this.#order({ kind: 'grind', jobs });
     else if (this.#backOff === undefined) this.#start();
+  }
+
+  /** Whether it had another one. */
+  prioritize(priority: Priority): boolean {
+    if (priority === this.#priority) return false;
+    this.#priority = priority;
+    if (this.#worker === undefined) return true;
+    this.#order({ kind: 'stop' });
+    this.#worker = undefined;
+    this.#beginShare();
+    this.#start();
+    return true;
   }
 
   stored(count: number): void {
@@ -67,47 +104,47 @@ export class GrinderThread implements Sender {
     this.#order({ kind: 'stored', count });
   }
 
-  /** Resolves when the thread has ended and everything it posted has arrived. */
-  async close(): Promise<void> {
+  close(): void {
     this.#isClosed = true;
     this.#jobs = [];
     clearTimeout(this.#backOff);
     this.#order({ kind: 'stop' });
-    await this.#ended;
   }
 
   #order(order: Order): void {
     this.#worker?.postMessage(order);
   }
 
+  #beginShare(): void {
+    this.#got = { cpuMs: 0, elapsedMs: 0, reportedAt: performance.now() };
+  }
+
   #start(): void {
     if (this.#jobs.length === 0) return;
-    const { batch, sliceMs, priority, unstoredMax, log } = this.#options;
+    const { batch, sliceMs, unstoredMax, log } = this.#options;
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: 'grinder',
       workerData: {
         batch,
         sliceMs,
-        priority,
+        priority: this.#priority,
         unstoredMax,
         unstored: this.#unstored,
       } satisfies GrinderWorkerData,
     });
     this.#worker = worker;
     let reason: string | undefined;
-    worker.on('message', (report: Report) => this.#take(report));
+    worker.on('message', (report: Report) => this.#take(worker, report));
     worker.on('error', (error) => {
       reason = error.message;
     });
-    this.#ended = new Promise((resolve) => {
-      worker.on('exit', () => {
-        this.#worker = undefined;
-        if (!this.#isClosed) {
-          log.error({ reason, waitMs: this.#backOffMs }, 'a grinder thread ended; it is replaced');
-          this.#replace();
-        }
-        resolve();
-      });
+    worker.on('exit', () => {
+      // One that was told to end, for another priority.
+      if (worker !== this.#worker) return;
+      this.#worker = undefined;
+      if (this.#isClosed) return;
+      log.error({ reason, waitMs: this.#backOffMs }, 'a grinder thread ended; it is replaced');
+      this.#replace();
     });
     this.#order({ kind: 'grind', jobs: this.#jobs });
   }
@@ -121,7 +158,7 @@ export class GrinderThread implements Sender {
     this.#backOffMs = Math.min(2 * this.#backOffMs, BACK_OFF_MAX_MS);
   }
 
-  #take(report: Report): void {
+  #take(worker: Worker, report: Report): void {
     if (report.kind === 'loaded') {
       this.#options.onLoaded(report);
       return;
@@ -131,8 +168,24 @@ export class GrinderThread implements Sender {
       return;
     }
     const { hits, faults } = report;
+    if (this.#isClosed) {
+      for (const { keypair } of hits) keypair.fill(0);
+      return;
+    }
     if (hits.length > 0 && faults === 0) this.#backOffMs = BACK_OFF_MIN_MS;
     this.#unstored += hits.length;
+    if (worker === this.#worker) this.#addShare(report);
+    // The account of the worker in its place began before these.
+    else if (hits.length > 0) this.#order({ kind: 'stored', count: -hits.length });
     this.#options.onProgress(this, report);
+  }
+
+  #addShare({ cpuMs, elapsedMs }: Progress): void {
+    const weight = Math.exp(-elapsedMs / SHARE_WINDOW_MS);
+    this.#got = {
+      cpuMs: this.#got.cpuMs * weight + cpuMs,
+      elapsedMs: this.#got.elapsedMs * weight + elapsedMs,
+      reportedAt: performance.now(),
+    };
   }
 }

@@ -16,6 +16,7 @@ import { addressOf } from '../keypair/address.ts';
 import { proveHit } from '../keypair/expanded.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
 import { matches } from '../keypair/pattern.ts';
+import type { Priority } from '../priority.ts';
 import type { FoundHit, GrindJob } from './grinder.ts';
 import { type Kernel, type KernelHit, loadKernel, PATTERNS_MAX, type Search } from './kernel.ts';
 
@@ -23,7 +24,7 @@ export interface GrinderWorkerData {
   /** Most hits of one report. */
   readonly batch: number;
   readonly sliceMs: number;
-  readonly priority: 'idle' | 'normal';
+  readonly priority: Priority;
   /** Hits that may wait to be stored before the thread pauses. */
   readonly unstoredMax: number;
   /** How many wait already, posted by the thread that this one replaces. */
@@ -33,7 +34,7 @@ export interface GrinderWorkerData {
 export type Order =
   /** Replaces what was ground before; no jobs: sleep. */
   | { readonly kind: 'grind'; readonly jobs: readonly GrindJob[] }
-  /** So many more of the posted hits are stored. */
+  /** So many more of the posted hits are stored; negative: the thread before posted so many more. */
   | { readonly kind: 'stored'; readonly count: number }
   | { readonly kind: 'stop' };
 
@@ -48,8 +49,10 @@ export interface Loaded {
 export interface Progress {
   readonly kind: 'progress';
   readonly attempts: number;
-  /** Time of this thread in which the attempts were made. */
+  /** In which the attempts were made. */
   readonly elapsedMs: number;
+  /** Of that, time on a core. */
+  readonly cpuMs: number;
   readonly hits: readonly FoundHit[];
   /** Hits that the kernel or the proof found wrong. */
   readonly faults: number;
@@ -107,7 +110,8 @@ class GrindLoop {
   #attempts = 0;
   /** When the attempts that are not reported yet began. */
   #since = 0;
-  #isIdlePriority: boolean;
+  #cpuSince = 0;
+  #isLowered = false;
   #isOpened = false;
   #isScheduled = false;
   #isStopped = false;
@@ -117,7 +121,6 @@ class GrindLoop {
     this.#port = port;
     this.#data = data;
     this.#unstored = data.unstored;
-    this.#isIdlePriority = data.priority === 'normal';
   }
 
   take(order: Order): void {
@@ -125,7 +128,7 @@ class GrindLoop {
     else if (order.kind === 'stored') this.#unstored -= order.count;
     else this.#stop();
     if (this.#isScheduled || !this.#mayGrind) return;
-    this.#since = performance.now();
+    this.#begin();
     this.#schedule();
   }
 
@@ -152,10 +155,18 @@ class GrindLoop {
       this.#port.postMessage({ kind: 'opened', tableBytes } satisfies Opened);
     }
     this.#isOpened = true;
-    // Not before `open`: at idle priority a busy machine could take minutes to build the tables.
-    if (!this.#isIdlePriority) this.#kernel.idlePriority();
-    this.#isIdlePriority = true;
+    // Not before `open`: at a low priority a busy machine could take minutes to build the tables. From
+    // here on this thread may not be the first to use Node.js's pool of threads, nor make another
+    // thread: they would be as low, for ever.
+    if (!this.#isLowered) this.#kernel.lower(this.#data.priority);
+    this.#isLowered = true;
+    this.#begin();
+  }
+
+  /** Attempts are counted from here. */
+  #begin(): void {
     this.#since = performance.now();
+    this.#cpuSince = cpuMs();
   }
 
   /** Closing a search wipes the candidates that it holds. */
@@ -187,11 +198,12 @@ class GrindLoop {
 
   #report({ hits, faults }: Proof): void {
     const now = performance.now();
-    const elapsedMs = now - this.#since;
+    const cpu = cpuMs();
     const report: Progress = {
       kind: 'progress',
       attempts: this.#attempts,
-      elapsedMs,
+      elapsedMs: now - this.#since,
+      cpuMs: cpu - this.#cpuSince,
       hits,
       faults,
     };
@@ -202,6 +214,7 @@ class GrindLoop {
     this.#unstored += hits.length;
     this.#attempts = 0;
     this.#since = now;
+    this.#cpuSince = cpu;
   }
 
   /** The thread ends when nothing holds its event loop; what it posted arrives all the same. */
@@ -210,6 +223,12 @@ class GrindLoop {
     this.#close();
     this.#port.unref();
   }
+}
+
+/** Of this thread. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }
 
 function run(port: MessagePort, data: GrinderWorkerData): void {

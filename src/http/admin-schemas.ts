@@ -91,6 +91,13 @@ const changeableFields = {
     description: 'At least so many addresses are kept in memory; at most `readyMax`.',
     examples: [256],
   },
+  lowHours: {
+    type: 'number',
+    minimum: 0,
+    maximum: 8760,
+    description: 'Hours of stock below which the grinder gets a higher priority for it.',
+    examples: [1],
+  },
 } as const;
 
 export const NewPoolBody = {

@@ -7,13 +7,16 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { ERRORS } from '../errors.ts';
+import type { GrinderThreads } from '../pool/grinder-threads.ts';
 import type { GrinderBoard, StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { Tallies, Times } from '../pool/tallies.ts';
+import { NICE } from '../priority.ts';
 
 interface Sources {
   readonly pools: ReadonlyMap<string, Pool>;
   readonly grinder: GrinderBoard;
+  readonly grinderThreads: GrinderThreads;
   readonly storeHealth: StoreHealth;
   readonly tallies: Tallies;
 }
@@ -37,7 +40,8 @@ const TOTALS = {
   attempts: 'Candidates tried.',
   hits: 'Candidates that matched and were proved.',
   grinder_faults: 'Hits that failed the proof.',
-  grinder_restarts: 'Grinder threads replaced.',
+  grinder_restarts: 'Grinder threads that died and were replaced.',
+  grinder_priority_changes: 'Times that grinder threads got another priority.',
   store_turns: 'Transactions that leased and recorded.',
   store_inserts: 'Transactions that inserted hits.',
   idempotent_replays: 'Replies that an idempotency key had before.',
@@ -47,6 +51,12 @@ const GAUGES = {
   grinder_threads: 'Threads that search now.',
   grinder_attempts_per_second: 'Candidates tried a second, all threads.',
   store_up: '1 while the store works.',
+} as const;
+
+const THREAD_GAUGES = {
+  grinder_thread_share:
+    'Share of a core that it got, over about 10 s; absent while it has no work.',
+  grinder_thread_nice: 'Its nice value; 20 at idle priority.',
 } as const;
 
 const ERROR_TOTALS = { http_errors: 'Requests that were refused or failed, by code.' } as const;
@@ -67,13 +77,15 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources): Metrics {
+export function createMetrics(sources: Sources): Metrics {
+  const { pools, grinder, grinderThreads, storeHealth, tallies } = sources;
   const registry = new Registry();
   const totalsOfPools = make(Counter, '_total', POOL_TOTALS, registry, ['pool']);
   const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
   const totals = make(Counter, '_total', TOTALS, registry);
   const { http_errors } = make(Counter, '_total', ERROR_TOTALS, registry, ['code']);
   const gauges = make(Gauge, '', GAUGES, registry);
+  const gaugesOfThreads = make(Gauge, '', THREAD_GAUGES, registry, ['thread']);
   const { store_failure } = make(Gauge, '', FAILURES, registry, ['code']);
 
   const take = (): void => {
@@ -84,19 +96,25 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
       const figures = { ...status, paused: Number(status.paused) };
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }
-    const { attempts, hits, faults, restarts, threads, attemptsPerSecond } = grinder.read();
+    const { attempts, hits, faults, restarts, ...grinding } = grinder.read();
     const { turns, inserts } = storeHealth.read();
     totals.attempts.inc(attempts);
     totals.hits.inc(hits);
     totals.grinder_faults.inc(faults);
     totals.grinder_restarts.inc(restarts);
+    totals.grinder_priority_changes.inc(grinding.priorityChanges);
     totals.store_turns.inc(turns);
     totals.store_inserts.inc(inserts);
     totals.idempotent_replays.inc(tallies.repeats);
     const { errors } = tallies;
     for (const code of ANSWERED) http_errors.inc({ code }, errors[code]);
-    gauges.grinder_threads.set(threads);
-    gauges.grinder_attempts_per_second.set(attemptsPerSecond);
+    gauges.grinder_threads.set(grinding.threads);
+    gauges.grinder_attempts_per_second.set(grinding.attemptsPerSecond);
+    for (const [index, { priority, share }] of grinderThreads.read().entries()) {
+      const labels = { thread: String(index) };
+      gaugesOfThreads.grinder_thread_nice.set(labels, NICE[priority]);
+      if (share !== undefined) gaugesOfThreads.grinder_thread_share.set(labels, share);
+    }
     const { failure } = storeHealth;
     gauges.store_up.set(failure === undefined ? 1 : 0);
     if (failure !== undefined) store_failure.set({ code: failure }, 1);

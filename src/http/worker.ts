@@ -10,6 +10,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Durability, TrustProxy } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
+import { GrinderThreads } from '../pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
 import { JournalWriter } from '../pool/journal-parts.ts';
 import {
@@ -44,7 +45,7 @@ const UNREAD_LOOKS = 3;
 export interface HttpWorkerData {
   readonly storeHealth: SharedArrayBuffer;
   readonly tallies: SharedArrayBuffer;
-  readonly grinder: SharedArrayBuffer;
+  readonly grinder: { readonly board: SharedArrayBuffer; readonly threads: SharedArrayBuffer };
   readonly version: string;
   readonly isCompat: boolean;
   readonly authRequired: AuthRequired;
@@ -126,7 +127,8 @@ async function run(data: HttpWorkerData): Promise<void> {
     if (used.length > 0) await opened?.call('noteTokens', used).catch(() => undefined);
   };
   const storeHealth = new StoreHealth(data.storeHealth);
-  const grinder = grinderBoard(data.grinder);
+  const grinder = grinderBoard(data.grinder.board);
+  const grinderThreads = new GrinderThreads(data.grinder.threads);
   const tallies = new Tallies(data.tallies);
   const app = await buildApp({
     pools,
@@ -134,7 +136,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     store,
     dispense,
     storeHealth,
-    metrics: createMetrics({ pools, grinder, storeHealth, tallies }),
+    metrics: createMetrics({ pools, grinder, grinderThreads, storeHealth, tallies }),
     tallies,
     version,
     isCompat,

@@ -19,6 +19,7 @@ const GRINDER_FIELDS = [
   'hits',
   'faults',
   'restarts',
+  'priorityChanges',
   'threads',
   'attemptsPerSecond',
 ] as const;
@@ -79,7 +80,7 @@ function clock(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
-/** Attempts, hits, faults and restarts are totals since the store was made. */
+/** Attempts, hits, faults, restarts and changes are totals since the store was made. */
 export type GrinderBoard = Board<(typeof GRINDER_FIELDS)[number]>;
 
 export function grinderBoard(buffer?: SharedArrayBuffer): GrinderBoard {

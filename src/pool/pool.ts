@@ -43,7 +43,7 @@ const COUNT_FIELDS = [
 ] as const;
 const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
 /** What changes at run time. `gate` is one of `GATE`. */
-const SETTINGS_FIELDS = ['target', 'ready', 'gate'] as const;
+const SETTINGS_FIELDS = ['target', 'ready', 'lowMs', 'gate'] as const;
 
 /** Whether a pool hands out. */
 export const GATE = { open: 0, paused: 1, closed: 2 } as const;
@@ -72,6 +72,7 @@ export type SettingsBoard = Board<(typeof SETTINGS_FIELDS)[number]>;
 export type CountsBoard = Board<(typeof COUNT_FIELDS)[number]>;
 export type GrindingBoard = Board<(typeof GRINDING_FIELDS)[number]>;
 
+const HOUR_MS = 3_600_000;
 /** Room for the largest request that is allowed, however small `ready_max` is. */
 export const COUNT_MAX = 1000;
 
@@ -81,9 +82,9 @@ export const COUNT_MAX = 1000;
  */
 export function sharePool(config: PoolConfig, position = 0): SharedPool {
   const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
-  const { target, ready, readyMax } = config;
+  const { readyMax } = config;
   const settings = new Board(SETTINGS_FIELDS);
-  settings.write({ target, ready, gate: GATE.open });
+  settings.write({ ...changeableOf(config), gate: GATE.open });
   return {
     name,
     pattern: parsePattern(config),
@@ -97,6 +98,15 @@ export function sharePool(config: PoolConfig, position = 0): SharedPool {
     queue: ReadyQueue.create(Math.max(readyMax, COUNT_MAX), position).buffer,
     counts: new Board(COUNT_FIELDS).buffer,
     grinding: new Board(GRINDING_FIELDS).buffer,
+  };
+}
+
+/** For the board of settings: those that are given. */
+export function changeableOf({ target, ready, lowHours }: PoolChange) {
+  return {
+    ...(target !== undefined && { target }),
+    ...(ready !== undefined && { ready }),
+    ...(lowHours !== undefined && { lowMs: Math.round(lowHours * HOUR_MS) }),
   };
 }
 
@@ -184,7 +194,7 @@ export interface ImportOrder {
   readonly keypairs: readonly Uint8Array[];
 }
 /** What can be changed of a pool while it is served. */
-export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready'>>;
+export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready' | 'lowHours'>>;
 
 /** What the store thread tells an HTTP thread by itself. */
 export type StoreNotices = { tokens(change: TokenNotice): void; pools(change: PoolNotice): void };
@@ -237,6 +247,7 @@ export interface Order {
 
 export interface PoolStatus extends PoolCounts {
   readonly target: number;
+  readonly lowHours: number;
   readonly paused: boolean;
   readonly ready: number;
   readonly grinding: {
@@ -343,7 +354,7 @@ export class Pool {
     }));
     const { position, ...counts } = figures;
     const unrecorded = (value.head - position) >>> 0;
-    const { target, gate } = this.#settings.read();
+    const { target, lowMs, gate } = this.#settings.read();
     const { active, threads, attemptsPerSecond } = this.#grinding.read();
     const hitsPerSecond = attemptsPerSecond / this.shared.pattern.difficulty;
     const missing = Math.max(0, target - counts.available - counts.leased + unrecorded);
@@ -351,6 +362,7 @@ export class Pool {
     return {
       ...counts,
       target,
+      lowHours: lowMs / HOUR_MS,
       paused: gate === GATE.paused,
       leased: counts.leased - unrecorded,
       dispensed: counts.dispensed + unrecorded,

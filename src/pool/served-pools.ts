@@ -24,6 +24,7 @@ import type { UnrecordedHandOuts } from './hand-outs.ts';
 import { JournalWriter } from './journal-parts.ts';
 import type { MadePart } from './journals.ts';
 import {
+  changeableOf,
   GATE,
   type PoolChange,
   type PoolNotice,
@@ -158,7 +159,7 @@ export class ServedPools {
       const { settings } = parts(config);
       await exclusively(() => store.changePool(name, { settings }));
       entry.config = config;
-      settingsBoard(entry.shared).write(change);
+      settingsBoard(entry.shared).write(changeableOf(change));
     });
   }
 
@@ -296,7 +297,15 @@ class HttpThread {
 export function configOf(stored: StoredPool): PoolConfig | undefined {
   const { name, prefix, suffix, ignoreCase, handout, settings, isRemoved } = stored;
   if (settings === undefined || isRemoved) return undefined;
-  return { name, prefix, suffix, ignoreCase, keys: 'seed', handout, ...settings };
+  return {
+    name,
+    prefix,
+    suffix,
+    ignoreCase,
+    keys: 'seed',
+    handout,
+    ...settings,
+  };
 }
 
 /** What never changes of a pool, and what may. */

@@ -1,5 +1,5 @@
 /**
- * Entry of the process that checks a store as a whole: at the lowest priority, with a connection
+ * Entry of the process that checks a store as a whole: at nice 10, with a connection
  * of its own that only reads. Arguments: the file, and 'at-rest' or 'in-use'. What it finds it
  * writes as one object on standard output; then it exits with 1, else with 0.
  *
@@ -11,7 +11,8 @@ import { constants, setPriority } from 'node:os';
 import { VanityError } from '../errors.ts';
 import { checkWhole } from './sqlite-check.ts';
 
-setPriority(constants.priority.PRIORITY_LOW);
+// Not lower: on a busy machine its end would take seconds, and in a container the server's with it.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 const [path = '', use] = process.argv.slice(2);
 try {
   checkWhole(path, use === 'at-rest');

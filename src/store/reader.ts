@@ -1,9 +1,9 @@
 /**
  * Entry of the reader thread: it looks at the store of a running server for those who manage it, on a
- * connection of its own that only reads, so that no request waits for it. At low priority where a
- * thread can have one. It runs while it is asked (served-reader.ts).
+ * connection of its own that only reads, so that no request waits for it. It runs while it is asked
+ * (served-reader.ts). Not at a low priority: a busy neighbour would starve it, and a backup is made by
+ * Node.js's pool of threads, which would have the priority of the first thread that uses it.
  */
-import { constants, setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
@@ -36,8 +36,6 @@ if (parentPort !== null) {
   const data = workerData as ReaderData;
   const { directory, sealingKey } = data;
   const log = createLog('reader', data.logLevel, data.isPretty);
-  // Elsewhere it would be the priority of the whole process.
-  if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_LOW);
   let opening: Promise<AuditReader> | undefined;
   let backup = new AbortController();
   const reader = async (): Promise<AuditReader> => {

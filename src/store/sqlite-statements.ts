@@ -3,7 +3,7 @@
  * they give. Runs in the store thread. Columns are described in migrations/sqlite.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Durability } from '../config.ts';
+import { DEFAULT_LOW_HOURS, type Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { prepareAll } from './sqlite-database.ts';
@@ -98,7 +98,7 @@ export function storedPool(row: PoolRow): StoredPool {
     keys,
     handout,
     counts: countsOf(row),
-    settings: settings === null ? undefined : (JSON.parse(settings) as PoolSettings),
+    settings: settings === null ? undefined : settingsIn(settings),
     isPaused: row.is_paused === 1,
     isRemoved: row.removed_at !== null,
     position,
@@ -130,4 +130,10 @@ export function definePool(
   }
   setPool.run(row.id, settings === undefined ? null : JSON.stringify(settings), row.is_paused);
   return storedPool(anyPool.get(name) as unknown as PoolRow);
+}
+
+/** As JSON. A pool that was made before there was `low_hours` has the default. */
+function settingsIn(text: string): PoolSettings {
+  const { lowHours = DEFAULT_LOW_HOURS, ...settings } = JSON.parse(text) as PoolSettings;
+  return { ...settings, lowHours };
 }

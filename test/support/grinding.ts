@@ -3,6 +3,8 @@
  * which threads it started, and what each of them posted, seen beside the grinder and not through
  * it. Patterns are easy: a hit takes the slowest kernel milliseconds.
  */
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
@@ -61,16 +63,17 @@ export class Grinding implements AsyncDisposable {
   readonly lines: LogLine[];
   /** Every thread that was started, in order. */
   readonly workers: Worker[] = [];
-  /** Addresses and pools of the hits as the threads posted them. */
+  /** Addresses and pools of the hits as the threads posted them, before the grinder was closed. */
   readonly posted: string[] = [];
   /** The same of the hits that were stored, that is, whose `onHits` resolved. */
   readonly stored: string[] = [];
   attemptsPosted = 0;
+  #isClosed = false;
   readonly #watch = (worker: Worker) => {
     this.workers.push(worker);
     // The grinder listens first, but wipes no secret before the store has answered.
     worker.on('message', (report: Report) => {
-      if (report.kind !== 'progress') return;
+      if (report.kind !== 'progress' || this.#isClosed) return;
       this.posted.push(...report.hits.map(name));
       this.attemptsPosted += report.attempts;
     });
@@ -96,12 +99,40 @@ export class Grinding implements AsyncDisposable {
     });
   }
 
+  /** Waits for the threads too, which the grinder does not. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.grinder.close();
+    const alive = this.workers.filter(({ threadId }) => threadId !== -1);
+    await Promise.all(alive.map((worker) => once(worker, 'exit')));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     process.off('worker', this.#watch);
-    await this.grinder.close();
+    await this.close();
   }
 }
 
 function name(hit: FoundHit): string {
   return `${hit.pool} ${addressIn(hit)}`;
 }
+
+/** Nice values of a process's threads that are not as they began, lowest first; 20 is SCHED_IDLE. */
+export function loweredThreads(pid: number | 'self' = 'self'): number[] {
+  const nices = readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    let stat: string;
+    try {
+      stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
+    // The name of the thread, which comes second, may hold spaces; the third field follows (proc(5)).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [nice, policy] = [Number(fields[19 - 3]), Number(fields[41 - 3])];
+    return policy === SCHED_IDLE ? [20] : [nice];
+  });
+  return nices.filter((nice) => nice !== 0).toSorted((one, other) => one - other);
+}
+
+const SCHED_IDLE = 5;

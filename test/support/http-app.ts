@@ -11,6 +11,7 @@ import { createMetrics } from '../../src/http/metrics.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
+import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
 import { countsBoard, type Hands, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
@@ -59,6 +60,7 @@ export async function testApp(
   ]);
   const storeHealth = new StoreHealth();
   const tallies = new Tallies();
+  const grinderThreads = GrinderThreads.of(2);
   const access = more.access ?? new Access('auto');
   let isDraining = false;
   const app = await buildApp({
@@ -69,7 +71,13 @@ export async function testApp(
     },
     dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
-    metrics: createMetrics({ pools, grinder: grinderBoard(), storeHealth, tallies }),
+    metrics: createMetrics({
+      pools,
+      grinder: grinderBoard(),
+      grinderThreads,
+      storeHealth,
+      tallies,
+    }),
     tallies,
     version: '0.0.0-test',
     isCompat,

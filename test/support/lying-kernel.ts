@@ -57,7 +57,7 @@ export function loadKernel(): { kernel: Kernel; warning: string } {
       };
       return { tableBytes: 0, slice, close() {} };
     },
-    idlePriority() {},
+    lower() {},
   };
   return { kernel, warning: 'this kernel lies' };
 }

@@ -59,7 +59,7 @@ test(`threads terminated ${ROUNDS} times, SEED=${SEED}`, { timeout: 600_000 }, a
   grinder.steer(JOBS);
   const count = stored.length;
   await until(() => stored.length >= count + 60);
-  await grinder.close();
+  await grinding.close();
 
   const stats = grinder.stats();
   assert.equal(new Set(posted).size, posted.length, 'no address was found twice');

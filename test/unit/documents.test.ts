@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
+import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
 
@@ -120,6 +121,7 @@ test('every metric is told', async () => {
   const metrics = createMetrics({
     pools: new Map(),
     grinder: grinderBoard(),
+    grinderThreads: GrinderThreads.of(1),
     storeHealth: new StoreHealth(),
     tallies: new Tallies(),
   });

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Worker } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 import type { FoundHit } from '../../src/grinder/grinder.ts';
 import { proveExpandedKey } from '../../src/keypair/expanded.ts';
 import { proveKeypair } from '../../src/keypair/keypair.ts';
@@ -31,7 +34,7 @@ test('hits of several pools prove, match their own pool, and come once', LIMIT, 
   });
   grinding.grinder.steer(jobs);
   await until(() => [...seen.values()].every(({ size }) => size >= 10));
-  await grinding.grinder.close();
+  await grinding.close();
   assert.deepEqual(grinding.stored.toSorted(), grinding.posted.toSorted());
   assert.deepEqual(grinding.lines, [], 'nothing to complain of');
 });
@@ -46,10 +49,12 @@ test('the figures are what the threads posted', LIMIT, async () => {
     hits: 0,
     attemptsPerSecond: 0,
     restarts: 0,
+    priorityChanges: 0,
     faults: 0,
     isa: undefined,
     unstored: 0,
     paused: false,
+    perThread: Array(2).fill({ priority: 'normal', share: undefined }),
   });
   grinder.steer([A]);
   await until(() => grinding.stored.length >= 50);
@@ -57,7 +62,7 @@ test('the figures are what the threads posted', LIMIT, async () => {
   assert.equal(active, 2);
   assert.ok(attemptsPerSecond > 0);
   assert.equal(typeof isa, 'string');
-  await grinder.close();
+  await grinding.close();
   const { attempts, hits, unstored, ...after } = grinder.stats();
   assert.equal(attempts, grinding.attemptsPosted);
   assert.equal(hits, grinding.posted.length);
@@ -115,34 +120,30 @@ test(
     gate.resolve();
     const isNew = (names: string[]) => names.slice(-50).every((name) => name.startsWith('b'));
     await until(() => stored.length > 50 && isNew(stored));
-    await grinder.close();
+    await grinding.close();
     assert.deepEqual(stored.toSorted(), posted.toSorted());
     assert.ok(stored.some((name) => name.startsWith('a')));
   },
 );
 
-test(
-  'close hands over what is found meanwhile, ends the threads, and steers no more',
-  LIMIT,
-  async () => {
-    const grinding = new Grinding({ sliceMs: 50 });
-    const { grinder, workers, posted, stored } = grinding;
-    grinder.steer([A]);
-    await until(() => posted.length > 0);
-    await grinding[Symbol.asyncDispose]();
-    assert.deepEqual(stored.toSorted(), posted.toSorted());
-    assert.ok(workers.every(({ threadId }) => threadId === -1));
-    grinder.steer([B]);
-    await grinder.close();
-    assert.equal(workers.length, 2);
-    assert.deepEqual(grinding.lines, []);
-  },
-);
+test('close hands over what was found, ends the threads, and steers no more', LIMIT, async () => {
+  const grinding = new Grinding({ sliceMs: 50 });
+  const { grinder, workers, posted, stored } = grinding;
+  grinder.steer([A]);
+  await until(() => posted.length > 0);
+  await grinding[Symbol.asyncDispose]();
+  assert.deepEqual(stored.toSorted(), posted.toSorted());
+  assert.ok(workers.every(({ threadId }) => threadId === -1));
+  grinder.steer([B]);
+  await grinding.close();
+  assert.equal(workers.length, 2);
+  assert.deepEqual(grinding.lines, []);
+});
 
 test('close right after the start', LIMIT, async () => {
   await using grinding = new Grinding();
   grinding.grinder.steer([A]);
-  await grinding.grinder.close();
+  await grinding.close();
   assert.deepEqual(grinding.stored.toSorted(), grinding.posted.toSorted());
 });
 
@@ -184,7 +185,7 @@ test('a secret is there while it is being stored, and wiped after', LIMIT, async
   });
   grinding.grinder.steer([A]);
   await until(() => kept.length > 20);
-  await grinding.grinder.close();
+  await grinding.close();
   assert.ok(kept.every(({ keypair }) => keypair.every((byte) => byte === 0)));
 });
 
@@ -200,7 +201,7 @@ test(
     await until(() => workers.length === 3);
     const count = posted.length;
     await until(() => posted.length > count + 20);
-    await grinder.close();
+    await grinding.close();
     assert.equal(grinder.stats().restarts, 1);
     assert.deepEqual(
       lines.map(({ level, msg }) => `${level} ${msg}`),
@@ -279,38 +280,40 @@ test(
     const { grinder, stored, posted } = grinding;
     grinder.steer(jobs);
     await until(() => [...seen.values()].every((count) => count >= 10));
-    await grinder.close();
+    await grinding.close();
     assert.deepEqual(stored.toSorted(), posted.toSorted());
     assert.equal(new Set(stored).size, stored.length);
     assert.deepEqual(grinding.lines, []);
   },
 );
 
-/** Threads of this process that yield to all others: SCHED_IDLE, or nice 19 (proc(5), stat). */
-function idleThreads(): number {
-  return readdirSync('/proc/self/task').filter((thread) => {
-    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');
-    // The name of the thread, which comes second, may hold spaces; the third field follows.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[19 - 3] === '19' || fields[41 - 3] === '5';
-  }).length;
-}
-
-for (const [priority, idle] of [
-  ['idle', 2],
-  ['normal', 0],
-] as const) {
-  test(`priority ${priority}: ${idle} of 2 threads yield to everything else`, LIMIT, async () => {
-    await using grinding = new Grinding({ priority });
-    grinding.grinder.steer([A]);
-    await until(() => grinding.workers.length === 2);
-    // Both threads have opened their search: what they do then is done before their first hit.
-    const posters = new Set<Worker>();
-    for (const worker of grinding.workers) {
-      worker.on('message', ({ kind }) => kind === 'progress' && posters.add(worker));
-    }
-    await until(() => posters.size === 2);
-    const canTell = process.platform === 'linux' && grinding.grinder.stats().isa !== 'js';
-    if (canTell) assert.equal(idleThreads(), idle);
-  });
-}
+test(
+  'a thread that hangs holds up neither a close nor the end of the process',
+  LIMIT,
+  async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+    t.after(() => rmSync(directory, { recursive: true }));
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const path = (name: string) => fileURLToPath(new URL(`../support/${name}`, import.meta.url));
+    const args = ['--import', path('stuck-kernel.ts'), path('stuck-grinder.ts')];
+    const child = spawn(process.execPath, args, {
+      env: { ...process.env, STUCK_ON: pipe },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      // Not an end of its own.
+      timeout: LIMIT.timeout / 2,
+      killSignal: 'SIGKILL',
+    });
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const ended = once(child, 'exit');
+    await until(() => said.includes('stuck'));
+  // Until it is in the system call, which comes next.
+  await sleep(500);
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [7, null]);
+    assert.equal(said, 'stuck\nclosed\n');
+  },
+);

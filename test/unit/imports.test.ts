@@ -25,6 +25,7 @@ const GROUND = [
   'files',
   'token',
   'own-token',
+  'priority',
 ];
 
 const BELOW: Readonly<Record<string, readonly string[]>> = {
@@ -32,6 +33,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   addon: [],
   cores: [],
   log: [],
+  priority: [],
   version: [],
   files: [],
   disk: ['addon', 'errors', 'files'],
@@ -46,7 +48,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   pool: [...GROUND, 'keypair', 'store/store', 'store/audit-store'],
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
-  service: [...GROUND, 'keypair', 'grinder', 'store', 'pool', 'http'],
+  'served-grinder': [...GROUND, 'grinder', 'pool'],
+  service: [...GROUND, 'grinder', 'store', 'pool', 'http', 'served-grinder'],
   offline: [...GROUND, 'keypair', 'store', 'pool'],
   cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline', 'http/views'],
 };

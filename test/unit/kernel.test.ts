@@ -134,7 +134,7 @@ test('several threads grind at once, and may end without closing their search', 
     import(workerData.module).then(({ loadKernel }) => {
       const { kernel } = loadKernel();
       const search = kernel.open([workerData.pattern]);
-      kernel.idlePriority();
+      kernel.lower('idle');
       let found = 0;
       while (found === 0) found = search.slice(5, 10).hits.length;
       parentPort.postMessage(found);
@@ -169,7 +169,7 @@ test('idle priority holds for the thread that asks', () => {
     const { readFileSync } = await import('node:fs');
     const policy = () => Number(readFileSync('/proc/thread-self/stat', 'utf8').split(') ')[1].split(' ')[38]);
     const before = policy();
-    kernel.loadKernel().kernel.idlePriority();
+    kernel.loadKernel().kernel.lower('idle');
     return { before, after: policy() };
   }`;
   // 5 is SCHED_IDLE in <linux/sched.h>.

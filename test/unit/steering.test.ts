@@ -12,12 +12,12 @@ const TICK_MS = 200;
 interface TestPool {
   readonly job: GrindJob;
   readonly target: number;
-  stock: number;
+  held: number;
   dispensed: number;
 }
 
-function pool(name: string, suffix: string, stock = 0, target = 1000): TestPool {
-  return { job: job(name, suffix), target, stock, dispensed: 0 };
+function pool(name: string, suffix: string, held = 0, target = 1000): TestPool {
+  return { job: job(name, suffix), target, held, dispensed: 0 };
 }
 
 /** Pools under a steering, with a clock that moves when told. */
@@ -68,11 +68,11 @@ class Trial {
 test('pools that are short are ground for, and no others', () => {
   const trial = new Trial(pool('pump', 'pump', 999), pool('pet', 'xPet', 1000));
   assert.equal(trial.names(), 'pump');
-  trial.pools[1]!.stock = 999;
+  trial.pools[1]!.held = 999;
   assert.equal(trial.names(), 'pump pet', 'without waiting for a turn');
-  trial.pools[0]!.stock = 1200;
+  trial.pools[0]!.held = 1200;
   assert.equal(trial.names(), 'pet');
-  trial.pools[1]!.stock = 1200;
+  trial.pools[1]!.held = 1200;
   assert.equal(trial.names(), '');
 });
 
@@ -96,7 +96,7 @@ test('a turn lasts, whatever happens to stocks meanwhile', () => {
   const trial = new Trial(pool('a', 'xPet', 100), pool('b', 'xPet', 200));
   trial.consume(1, 1);
   assert.equal(trial.turns(1)[0], 'a b');
-  trial.pools[0]!.stock = 300;
+  trial.pools[0]!.held = 300;
   trial.pass(TURN_MS - 1);
   assert.equal(trial.names(), 'a b');
   trial.pass(1);
@@ -109,18 +109,18 @@ test('of pools with one pattern the one that will run out first comes first, in 
   assert.deepEqual(new Set(trial.turns(4)), new Set(['fast slow']));
   trial.consume(100, 1);
   assert.deepEqual(new Set(trial.turns(4)), new Set(['slow fast']));
-  trial.pools[1]!.stock = 0;
+  trial.pools[1]!.held = 0;
   assert.deepEqual(new Set(trial.turns(4)), new Set(['fast slow']), 'an empty one cannot wait');
 });
 
 test('of pools that last as long, empty or untouched, the hardest comes first', () => {
   const trial = new Trial(pool('easy', '[a-z]Pet'), pool('hard', 'xPet'));
   assert.deepEqual(new Set(trial.turns(4)), new Set(['hard easy']));
-  trial.pools[0]!.stock = trial.pools[1]!.stock = 7;
+  trial.pools[0]!.held = trial.pools[1]!.held = 7;
   assert.deepEqual(new Set(trial.turns(4)), new Set(['hard easy']));
   trial.consume(1, 0.1);
   assert.deepEqual(trial.turns(2).toSorted(), ['easy hard', 'hard easy']);
-  trial.pools[0]!.stock = trial.pools[1]!.stock = 0;
+  trial.pools[0]!.held = trial.pools[1]!.held = 0;
   assert.deepEqual(new Set(trial.turns(4)), new Set(['hard easy']));
 });
 
@@ -132,7 +132,7 @@ test('a pool whose hits would take the time of a harder one sits out every secon
     'hard middle easy',
     'hard middle easy',
   ]);
-  trial.pools[1]!.stock = trial.pools[2]!.stock = 1000;
+  trial.pools[1]!.held = trial.pools[2]!.held = 1000;
   assert.deepEqual(new Set(trial.turns(4)), new Set(['easy']));
 });
 
@@ -153,7 +153,7 @@ test('of more pools than a search takes the ones that run out come in', () => {
     return { ...one, job: { pool: `p${index}`, pattern } };
   });
   const trial = new Trial(...pools);
-  pools.at(-1)!.stock = pools.at(-2)!.stock = 0;
+  pools.at(-1)!.held = pools.at(-2)!.held = 0;
   assert.match(trial.turns(1)[0]!, new RegExp(`^p${PATTERNS_MAX} p${PATTERNS_MAX + 1} p0 `));
 });
 
@@ -171,12 +171,12 @@ test('whether two patterns share an address is told by each of their characters'
   ];
   for (const [prefix, suffix, otherPrefix, otherSuffix, isShared] of cases) {
     const trial = new Trial(
-      { job: job('one', suffix, prefix), target: 1000, stock: 10, dispensed: 0 },
-      { job: job('other', otherSuffix, otherPrefix), target: 1000, stock: 10, dispensed: 0 },
+      { job: job('one', suffix, prefix), target: 1000, held: 10, dispensed: 0 },
+      { job: job('other', otherSuffix, otherPrefix), target: 1000, held: 10, dispensed: 0 },
     );
     // The easier one runs out: its turn to be first comes if there is something to share.
     const [hard, easy] = trial.next().map((found) => found.pool);
-    for (const each of trial.pools) each.stock = each.job.pool === easy ? 1 : 900;
+    for (const each of trial.pools) each.held = each.job.pool === easy ? 1 : 900;
     trial.consume(1, 1);
     const turns = new Set(trial.turns(2));
     assert.equal(turns.has(`${easy} ${hard}`), isShared, `${prefix}...${suffix}`);
@@ -219,11 +219,11 @@ function flow(
     for (const [rank, { pool: name }] of jobs.entries()) {
       const index = trial.pools.findIndex((one) => one.job.pool === name);
       ground[index]! += candidates * shares[rank]!;
-      trial.pools[index]!.stock += candidates * shares[rank]!;
+      trial.pools[index]!.held += candidates * shares[rank]!;
     }
     for (const [index, one] of trial.pools.entries()) {
-      const left = Math.min(one.stock, (demand[index]! * TICK_MS) / 1000);
-      one.stock -= left;
+      const left = Math.min(one.held, (demand[index]! * TICK_MS) / 1000);
+      one.held -= left;
       one.dispensed += left;
     }
     trial.pass(TICK_MS);
@@ -265,14 +265,14 @@ test('a real grinder fills a pool whose every hit fits another that is always em
   const [all, part] = trial.pools as [TestPool, TestPool];
   await using grinding = new Grinding({
     onHits: async (hits) => {
-      for (const hit of hits) (hit.pool === 'all' ? all : part).stock++;
-      all.dispensed += all.stock;
-      all.stock = 0;
+      for (const hit of hits) (hit.pool === 'all' ? all : part).held++;
+      all.dispensed += all.held;
+      all.held = 0;
     },
   });
   await until(() => {
     trial.pass(TICK_MS);
     grinding.grinder.steer(trial.next());
-    return part.stock >= 20 && all.dispensed >= 100;
+    return part.held >= 20 && all.dispensed >= 100;
   });
 });

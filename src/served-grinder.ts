@@ -1,0 +1,163 @@
+/**
+ * The grinder of a server: for which pools it grinds, at which priority, and what all threads know of
+ * it. Runs in the main thread. Five times a second it reads the figures of each pool from shared
+ * memory; it asks nobody.
+ */
+import type { Config } from './config.ts';
+import { Consumption } from './grinder/consumption.ts';
+import { type FoundHit, Grinder } from './grinder/grinder.ts';
+import { type PoolFigures, Steering } from './grinder/steering.ts';
+import { hoursOfStock, type StockFigures, UrgencyWatch } from './grinder/urgency.ts';
+import type { Log } from './log.ts';
+import { GrinderThreads } from './pool/grinder-threads.ts';
+import { grinderBoard } from './pool/health.ts';
+import {
+  type GrindingBoard,
+  grindingBoard,
+  Pool,
+  type PoolStatus,
+  type SharedPool,
+} from './pool/pool.ts';
+
+const STEER_MS = 200;
+const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as const;
+
+type Totals = Record<(typeof TOTALS)[number], number>;
+
+interface GroundPool {
+  readonly shared: SharedPool;
+  readonly status: Pool;
+  readonly grinding: GrindingBoard;
+  readonly consumption: Consumption;
+}
+
+export class ServedGrinder {
+  /** What HTTP threads join by. */
+  readonly buffers: { readonly board: SharedArrayBuffer; readonly threads: SharedArrayBuffer };
+  readonly #options: Config['grinder'];
+  readonly #log: Log;
+  readonly #board = grinderBoard();
+  readonly #threads: GrinderThreads;
+  readonly #urgency = new UrgencyWatch();
+  #pools: readonly GroundPool[] = [];
+  #steering = new Steering([]);
+  #grinder: Grinder | undefined;
+  /** Of all runs before this one. */
+  #before: Readonly<Record<string, number>> = {};
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: Config['grinder'], log: Log) {
+    this.#options = options;
+    this.#log = log;
+    this.#threads = GrinderThreads.of(options.threads);
+    this.buffers = { board: this.#board.buffer, threads: this.#threads.buffer };
+  }
+
+  /** `before`: the totals of the runs before; `onHits` as of `GrinderOptions`. */
+  start(
+    before: Readonly<Record<string, number>>,
+    onHits: (hits: FoundHit[]) => Promise<void>,
+  ): void {
+    this.#before = before;
+    this.#grinder = new Grinder({ ...this.#options, log: this.#log, onHits });
+    this.#timer = setInterval(() => this.#steer(this.#grinder!), STEER_MS);
+    this.#steer(this.#grinder);
+  }
+
+  /** Resolves when the hits that threads have posted are stored, or given up. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#grinder?.close();
+  }
+
+  /**
+   * All that there are. The steering forgets how they were consumed, which it learns anew in half a
+   * minute.
+   */
+  setPools(pools: readonly SharedPool[]): void {
+    const known = new Map(this.#pools.map((pool) => [pool.shared.name, pool]));
+    this.#pools = pools.map((shared) => known.get(shared.name) ?? groundPool(shared));
+    this.#steering = new Steering(
+      pools.map(({ name, pattern }) => ({ job: { pool: name, pattern } })),
+    );
+  }
+
+  statusOf(): { readonly shared: SharedPool; readonly status: PoolStatus }[] {
+    return this.#pools.map(({ shared, status }) => ({ shared, status: status.status() }));
+  }
+
+  /** Since the store was made. */
+  totals(): Totals {
+    const stats = this.#grinder?.stats();
+    const totals = {} as Totals;
+    for (const name of TOTALS) totals[name] = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
+    return totals;
+  }
+
+  /** Grinds for the pools that are short, and tells all threads how it goes. */
+  #steer(grinder: Grinder): void {
+    const nowMs = performance.now();
+    const figures = this.#pools.map((pool) => figuresOf(pool, nowMs));
+    // First: a thread that starts at another priority is replaced at once.
+    this.#prioritize(grinder, figures, nowMs);
+    grinder.steer(this.#steering.next(figures, nowMs));
+    const { active, attemptsPerSecond, perThread } = grinder.stats();
+    const rate = Math.round(attemptsPerSecond);
+    for (const [index, { grinding }] of this.#pools.entries()) {
+      const isGround = figures[index]!.isShort && active > 0;
+      grinding.write({
+        active: isGround ? 1 : 0,
+        threads: isGround ? active : 0,
+        attemptsPerSecond: isGround ? rate : 0,
+      });
+    }
+    this.#threads.write(perThread);
+    this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
+  }
+
+  #prioritize(grinder: Grinder, figures: readonly StockFigures[], nowMs: number): void {
+    const found = this.#urgency.next(figures, nowMs);
+    if (found === undefined || !grinder.prioritize(found.urgency)) return;
+    const { urgency, neediest } = found;
+    const hours = hoursOfStock(neediest);
+    const priorities = new Set(grinder.stats().perThread.map(({ priority }) => priority));
+    this.#log.info(
+      {
+        priorities: [...priorities],
+        urgency,
+        pool: neediest.pool,
+        stock: neediest.stock,
+        ...(Number.isFinite(hours) && { hours: Number(hours.toPrecision(2)) }),
+      },
+      'grinder threads get another priority',
+    );
+  }
+}
+
+function figuresOf(
+  { shared, status, consumption }: GroundPool,
+  nowMs: number,
+): StockFigures & PoolFigures {
+  const { available, ready, leased, reserved, dispensed, burned, ...pool } = status.status();
+  const target = pool.paused ? 0 : pool.target;
+  const held = available + leased;
+  consumption.note(reserved + dispensed + burned, nowMs);
+  return {
+    pool: shared.name,
+    held,
+    stock: available + ready,
+    target,
+    isShort: held < target,
+    dispensed,
+    perHour: consumption.perHour,
+    lowHours: pool.lowHours,
+  };
+}
+
+function groundPool(shared: SharedPool): GroundPool {
+  const none = (): never => {
+    throw new Error('the main thread dispenses nothing');
+  };
+  const status = new Pool(shared, { refill: none, prepare: none, record: none });
+  return { shared, status, grinding: grindingBoard(shared), consumption: new Consumption() };
+}
