@@ -22,6 +22,7 @@ if (import.meta.main) {
   const pools = new Map();
   const storeHealth = new StoreHealth();
   const tallies = new Tallies();
+  const grinder = { board: grinderBoard(), threads: GrinderThreads.of(0) };
   const deps: AppDeps = {
     pools,
     access: new Access('auto'),
@@ -30,10 +31,10 @@ if (import.meta.main) {
     },
     dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
+    grinder,
     metrics: createMetrics({
       pools,
-      grinder: grinderBoard(),
-      grinderThreads: GrinderThreads.of(0),
+      grinder,
       storeHealth,
       tallies,
     }),

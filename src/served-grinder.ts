@@ -18,6 +18,7 @@ import {
   type PoolStatus,
   type SharedPool,
 } from './pool/pool.ts';
+import { ownNice } from './priority.ts';
 
 const STEER_MS = 200;
 const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as const;
@@ -59,6 +60,9 @@ export class ServedGrinder {
     onHits: (hits: FoundHit[]) => Promise<void>,
   ): void {
     this.#before = before;
+    const nice = ownNice();
+    if (nice > 0)
+      this.#log.warn({ nice }, 'the server was started at a low priority, and stays there');
     this.#grinder = new Grinder({ ...this.#options, log: this.#log, onHits });
     this.#timer = setInterval(() => this.#steer(this.#grinder!), STEER_MS);
     this.#steer(this.#grinder);

@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { type Config, loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
+import type { GrinderView } from '../http/grinder-schema.ts';
 import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
 import { VERSION } from '../version.ts';
 import { formatCount, formatRate, formatSeconds, formatTable } from './format.ts';
@@ -20,6 +21,8 @@ interface Report {
   readonly uptimeSeconds?: number;
   readonly status: string;
   readonly reasons: readonly string[];
+  /** Of a server, for those who may see all pools. */
+  readonly grinder?: GrinderView;
   readonly pools: readonly (PoolView & {
     /** Only where it is known here. */
     readonly burnedBy?: BurnedBy;
@@ -36,6 +39,13 @@ const BURNED: Readonly<Record<string, string>> = {
   restored: 'may have left another copy of the store',
   deleted: 'of a pool that was deleted',
 };
+
+const WORDS = {
+  normal: 'nice 0',
+  raised: 'nice 3',
+  low: 'nice 15',
+  idle: 'idle priority',
+} as const;
 
 const HEADINGS = [
   'pool',
@@ -59,12 +69,13 @@ export async function status(args: string[]): Promise<number> {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return 0;
   }
-  const { version, url, directory, uptimeSeconds, status: state, reasons, pools } = report;
+  const { version, url, directory, uptimeSeconds, status: state, reasons, pools, grinder } = report;
   const why = reasons.length === 0 ? '' : ` (${reasons.join('; ')})`;
   const where = url === undefined ? `no server, store in ${directory}` : `at ${url}`;
   const up = uptimeSeconds === undefined ? '' : `, up ${formatSeconds(uptimeSeconds)}`;
   process.stdout.write(`vanitypool ${version} ${where}${up}: ${state}${why}\n\n`);
   process.stdout.write(formatTable([HEADINGS, ...pools.map(row)], 2));
+  if (grinder !== undefined) process.stdout.write(`\n${grinderLine(grinder)}\n`);
   const burned = pools.flatMap(burnedLines);
   if (burned.length > 0) process.stdout.write(`\n${burned.join('')}`);
   return 0;
@@ -72,9 +83,10 @@ export async function status(args: string[]): Promise<number> {
 
 async function reportOfServer(server: ServerClient): Promise<Report> {
   const { version, uptimeSeconds } = await server.ask<Health>('GET', '/healthz', 'version');
-  const { pools } = await server.ask<PoolList>('GET', '/v1/pools', 'pools');
+  const { pools, grinder } = await server.ask<PoolList>('GET', '/v1/pools', 'pools');
   const readiness = readinessOf((await server.send('GET', '/readyz')).body);
-  return { url: server.url, version, uptimeSeconds, ...readiness, pools };
+  const running = { url: server.url, version, uptimeSeconds, ...readiness, pools };
+  return grinder === undefined ? running : { ...running, grinder };
 }
 
 /** As a server would tell them that has not begun to serve. */
@@ -129,6 +141,18 @@ function burnedLines({ name, burnedBy = {} }: Report['pools'][number]): string[]
     ([cause, count]) =>
       `pool ${name}: ${formatCount(count)} burned (${cause}): ${BURNED[cause] ?? cause}\n`,
   );
+}
+
+/** `grinder: 2 threads at nice 15, with 97 % and 3 % of a core`; what sleeps has no share. */
+export function grinderLine({ threads }: GrinderView): string {
+  if (threads.length === 0) return 'grinder: off';
+  const nices = [...new Set(threads.map(({ priority }) => WORDS[priority]))].join(' and ');
+  const shares = threads.flatMap(({ share }) =>
+    share === null ? [] : [`${Math.round(share * 100)} %`],
+  );
+  const count = `${threads.length} ${threads.length === 1 ? 'thread' : 'threads'}`;
+  const got = shares.length === 0 ? 'asleep' : `got ${shares.join(', ')} of a core`;
+  return `grinder: ${count} at ${nices}, ${got}`;
 }
 
 /** What the grinder does for a pool, for people. */

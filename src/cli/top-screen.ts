@@ -5,7 +5,7 @@
 import type { StatusEvent } from '../http/schemas.ts';
 import { formatCount, formatRate, formatTable } from './format.ts';
 import type { Snapshot } from './server-client.ts';
-import { grindingOf } from './status.ts';
+import { grinderLine, grindingOf } from './status.ts';
 
 export interface Shown {
   readonly url: string;
@@ -86,7 +86,7 @@ export class TopScreen {
 /** At most `rows` lines of at most `columns` characters: what it is, what is wrong, the pools. */
 export function linesOf(shown: Shown, columns: number, rows: number): string[] {
   const { url, latest, before, lost } = shown;
-  const { pools, readiness } = latest.status;
+  const { pools, grinder, readiness } = latest.status;
   const time = new Date(latest.at).toISOString().slice(11, 19);
   const wrong = lost === undefined ? readiness.reasons.join('; ') : `${lost}; trying again`;
   const rates = ratesSince(before, latest);
@@ -94,6 +94,7 @@ export function linesOf(shown: Shown, columns: number, rows: number): string[] {
   const lines = [
     harmless(`vanitypool at ${url}: ${readiness.status}  ${time} UTC  (Ctrl-C ends)`),
     harmless(wrong),
+    ...(grinder === undefined ? [] : [grinderLine(grinder)]),
     ...formatTable(table, LEFT).trimEnd().split('\n'),
   ].map((line) => line.slice(0, columns));
   if (lines.length <= rows) return lines;

@@ -70,6 +70,7 @@ export class UrgencyWatch {
 /** What it has of what is enough: low below 1. */
 function enough(figures: StockFigures): number {
   const { stock, target, perHour, lowHours } = figures;
+  if (stock === 0) return 0;
   return perHour === 0 ? stock / (target * LOW_SHARE) : hoursOfStock(figures) / lowHours;
 }
 

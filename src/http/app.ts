@@ -28,6 +28,7 @@ import { Admission, type Limits } from './admission.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { documentRoutes } from './document.ts';
+import type { GrinderFigures } from './grinder-view.ts';
 import { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
@@ -89,6 +90,7 @@ export interface AppDeps {
   readonly store: () => Caller<StoreThreadCalls>;
   readonly dispense: Dispense;
   readonly storeHealth: StoreHealth;
+  readonly grinder: GrinderFigures;
   readonly metrics: Metrics;
   readonly tallies: Tallies;
   readonly version: string;

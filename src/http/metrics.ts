@@ -7,16 +7,15 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { ERRORS } from '../errors.ts';
-import type { GrinderThreads } from '../pool/grinder-threads.ts';
-import type { GrinderBoard, StoreHealth } from '../pool/health.ts';
+import type { StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { Tallies, Times } from '../pool/tallies.ts';
-import { NICE } from '../priority.ts';
+import { NICE, ownNice } from '../priority.ts';
+import type { GrinderFigures } from './grinder-view.ts';
 
 interface Sources {
   readonly pools: ReadonlyMap<string, Pool>;
-  readonly grinder: GrinderBoard;
-  readonly grinderThreads: GrinderThreads;
+  readonly grinder: GrinderFigures;
   readonly storeHealth: StoreHealth;
   readonly tallies: Tallies;
 }
@@ -77,8 +76,7 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-export function createMetrics(sources: Sources): Metrics {
-  const { pools, grinder, grinderThreads, storeHealth, tallies } = sources;
+export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources): Metrics {
   const registry = new Registry();
   const totalsOfPools = make(Counter, '_total', POOL_TOTALS, registry, ['pool']);
   const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
@@ -88,6 +86,8 @@ export function createMetrics(sources: Sources): Metrics {
   const gaugesOfThreads = make(Gauge, '', THREAD_GAUGES, registry, ['thread']);
   const { store_failure } = make(Gauge, '', FAILURES, registry, ['code']);
 
+  const least = ownNice();
+
   const take = (): void => {
     registry.resetMetrics();
     for (const { shared, status } of [...pools.values()].map(snapshot)) {
@@ -96,7 +96,7 @@ export function createMetrics(sources: Sources): Metrics {
       const figures = { ...status, paused: Number(status.paused) };
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }
-    const { attempts, hits, faults, restarts, ...grinding } = grinder.read();
+    const { attempts, hits, faults, restarts, ...grinding } = grinder.board.read();
     const { turns, inserts } = storeHealth.read();
     totals.attempts.inc(attempts);
     totals.hits.inc(hits);
@@ -110,9 +110,9 @@ export function createMetrics(sources: Sources): Metrics {
     for (const code of ANSWERED) http_errors.inc({ code }, errors[code]);
     gauges.grinder_threads.set(grinding.threads);
     gauges.grinder_attempts_per_second.set(grinding.attemptsPerSecond);
-    for (const [index, { priority, share }] of grinderThreads.read().entries()) {
+    for (const [index, { priority, share }] of grinder.threads.read().entries()) {
       const labels = { thread: String(index) };
-      gaugesOfThreads.grinder_thread_nice.set(labels, NICE[priority]);
+      gaugesOfThreads.grinder_thread_nice.set(labels, Math.max(NICE[priority], least));
       if (share !== undefined) gaugesOfThreads.grinder_thread_share.set(labels, share);
     }
     const { failure } = storeHealth;

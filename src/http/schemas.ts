@@ -16,6 +16,7 @@ import {
   text,
   time,
 } from './fields.ts';
+import { GrinderView } from './grinder-schema.ts';
 
 export const COUNT_LIMIT = 1000;
 
@@ -268,6 +269,7 @@ export const PoolView = {
     'keys',
     'handout',
     'target',
+    'lowHours',
     'paused',
     'available',
     'ready',
@@ -290,6 +292,12 @@ export const PoolView = {
       examples: ['secret'],
     },
     target: figure('Addresses. Grinding runs while available + leased is below it.', 1000),
+    lowHours: {
+      type: 'number',
+      minimum: 0,
+      description: 'Hours of stock below which the grinder gets a higher priority for it.',
+      examples: [1],
+    },
     paused: flag('Nothing is handed out, and nothing ground for it.'),
     available: figure('Addresses in the store, free.', 744),
     ready: figure('Addresses in memory, to be handed out at once; part of leased.', 256),
@@ -332,6 +340,7 @@ export const PoolList = {
   required: ['pools'],
   properties: {
     pools: { type: 'array', items: PoolView, description: 'Those that exist for the token.' },
+    grinder: GrinderView,
   },
 } as const;
 export type PoolList = FromSchema<typeof PoolList>;

@@ -127,8 +127,10 @@ async function run(data: HttpWorkerData): Promise<void> {
     if (used.length > 0) await opened?.call('noteTokens', used).catch(() => undefined);
   };
   const storeHealth = new StoreHealth(data.storeHealth);
-  const grinder = grinderBoard(data.grinder.board);
-  const grinderThreads = new GrinderThreads(data.grinder.threads);
+  const grinder = {
+    board: grinderBoard(data.grinder.board),
+    threads: new GrinderThreads(data.grinder.threads),
+  };
   const tallies = new Tallies(data.tallies);
   const app = await buildApp({
     pools,
@@ -136,7 +138,8 @@ async function run(data: HttpWorkerData): Promise<void> {
     store,
     dispense,
     storeHealth,
-    metrics: createMetrics({ pools, grinder, grinderThreads, storeHealth, tallies }),
+    grinder,
+    metrics: createMetrics({ pools, grinder, storeHealth, tallies }),
     tallies,
     version,
     isCompat,

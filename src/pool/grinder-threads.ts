@@ -23,7 +23,9 @@ export class GrinderThreads {
 
   static of(threads: number): GrinderThreads {
     const bytes = threads * WORDS_PER_THREAD * Int32Array.BYTES_PER_ELEMENT;
-    return new GrinderThreads(new SharedArrayBuffer(bytes));
+    const made = new GrinderThreads(new SharedArrayBuffer(bytes));
+    made.write(Array(threads).fill({ priority: 'normal', share: undefined }));
+    return made;
   }
 
   constructor(buffer: SharedArrayBuffer) {

@@ -60,7 +60,7 @@ export async function testApp(
   ]);
   const storeHealth = new StoreHealth();
   const tallies = new Tallies();
-  const grinderThreads = GrinderThreads.of(2);
+  const grinder = { board: grinderBoard(), threads: GrinderThreads.of(2) };
   const access = more.access ?? new Access('auto');
   let isDraining = false;
   const app = await buildApp({
@@ -71,10 +71,10 @@ export async function testApp(
     },
     dispense: (pool, count, { receiver, isGone }) => pool.dispense(count, receiver, isGone),
     storeHealth,
+    grinder,
     metrics: createMetrics({
       pools,
-      grinder: grinderBoard(),
-      grinderThreads,
+      grinder,
       storeHealth,
       tallies,
     }),

@@ -299,6 +299,7 @@ test('a pool tells its exact figures', async () => {
     keys: 'seed',
     handout: 'secret',
     target: 1000,
+    lowHours: 1,
     paused: false,
     available: 7,
     ready: 2,
@@ -318,7 +319,9 @@ test('a pool tells its exact figures', async () => {
   };
   assert.deepEqual(reply.json(), expected);
   const list = await app.inject({ url: '/v1/pools', headers: LOCAL });
-  assert.deepEqual(list.json(), { pools: [expected] });
+  const thread = { priority: 'normal', share: null };
+  const grinder = { priorityChanges: 0, threads: [thread, thread] };
+  assert.deepEqual(list.json(), { pools: [expected], grinder });
 });
 
 test('health, readiness and draining', async () => {

@@ -52,7 +52,7 @@ test('with nothing at all there is one pool and every default', () => {
       retentionHours: 24,
     },
     auth: { required: 'auto' },
-    grinder: { threads: serverThreads(readCpuLimits()), batch: 256, sliceMs: 25, priority: 'idle' },
+    grinder: { threads: serverThreads(readCpuLimits()), batch: 256, sliceMs: 25, priority: 'auto' },
     pools: [
       {
         name: 'pet',
@@ -67,6 +67,7 @@ test('with nothing at all there is one pool and every default', () => {
         target: 1000,
         ready: 256,
         readyMax: 65_536,
+        lowHours: 1,
       },
     ],
   });
@@ -227,7 +228,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['grinder.threads', 'a whole number from 0 to 1024', -1, 1025, 'all'],
   ['grinder.batch', 'a whole number from 1 to 4096', 0, 4097],
   ['grinder.slice_ms', 'a whole number from 1 to 50', 0, 51],
-  ['grinder.priority', '"idle" or "normal"', 'high', 0],
+  ['grinder.priority', '"auto" or "idle" or "low" or "normal"', 'high', 'raised', 0],
   ['auth.required', '"auto" or true or false', 'no', 1],
 ];
 
@@ -347,6 +348,7 @@ const BAD_POOLS: readonly (readonly [line: string, message: string])[] = [
   ],
   ['name = "a"\nhandout = "both"', 'pools.a.handout: '],
   ['name = "a"\nsign_limit = 0', 'pools.a.sign_limit: '],
+  ['name = "a"\nlow_hours = -0.5', 'pools.a.low_hours: '],
   ['name = "a"\nreuse_released = 1', 'pools.a.reuse_released: '],
   ['name = "a"\naccepts_imports = 1', 'pools.a.accepts_imports: '],
   ['name = "a"\n[[pools]]\nname = "a"', 'pools.a.name: two pools have this name'],

@@ -120,8 +120,7 @@ test('the variables of the environment work as told', () => {
 test('every metric is told', async () => {
   const metrics = createMetrics({
     pools: new Map(),
-    grinder: grinderBoard(),
-    grinderThreads: GrinderThreads.of(1),
+    grinder: { board: grinderBoard(), threads: GrinderThreads.of(1) },
     storeHealth: new StoreHealth(),
     tallies: new Tallies(),
   });

@@ -310,8 +310,8 @@ test(
     });
     const ended = once(child, 'exit');
     await until(() => said.includes('stuck'));
-  // Until it is in the system call, which comes next.
-  await sleep(500);
+    // Until it is in the system call, which comes next.
+    await sleep(500);
     child.kill('SIGTERM');
     assert.deepEqual(await ended, [7, null]);
     assert.equal(said, 'stuck\nclosed\n');

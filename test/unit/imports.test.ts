@@ -65,6 +65,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   client: ['http/schemas', 'http/admin-schemas', 'errors'],
   cli: [
     'http/schemas',
+    'http/grinder-schema',
     'http/admin-schemas',
     'pool/ready-queue',
     'store/store',

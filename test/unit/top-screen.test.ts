@@ -13,6 +13,7 @@ function pool(figures: Partial<Pool> = {}): Pool {
     difficulty: 452_660,
     keys: 'seed',
     handout: 'secret',
+    lowHours: 1,
     target: 1000,
     available: 400,
     leased: 256,

@@ -7,15 +7,16 @@ import { mayUse } from '../access.ts';
 import type { App, AppDeps } from '../app.ts';
 import { EventStreams, type Sight } from '../event-streams.ts';
 import { EventsText, type StatusEvent } from '../schemas.ts';
-import { poolView } from './pools.ts';
+import { poolList } from './pools.ts';
 import { stateOf } from './service.ts';
 
-export function eventRoutes(app: App, { pools, access, storeHealth }: AppDeps): void {
+export function eventRoutes(app: App, deps: AppDeps): void {
+  const { pools, access, storeHealth } = deps;
   const statusOf = (sight: Sight): StatusEvent => {
     const visible = [...pools.values()].filter(({ shared }) =>
       mayUse({ pools: sight }, shared.name),
     );
-    return { pools: visible.map(poolView), readiness: stateOf(visible, storeHealth) };
+    return { ...poolList(deps, sight), readiness: stateOf(visible, storeHealth) };
   };
   const streams = new EventStreams(statusOf);
   // Before the server closes: it waits for what is in flight, and a stream always is.

@@ -10,7 +10,9 @@ import type { ReadyAddress } from '../../pool/ready-queue.ts';
 import type { Token } from '../../token.ts';
 import { mayUse } from '../access.ts';
 import type { App, AppDeps } from '../app.ts';
+import type { Sight } from '../event-streams.ts';
 import { NO_STORE } from '../fields.ts';
+import { grinderView } from '../grinder-view.ts';
 import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
 import {
   DispenseBody,
@@ -23,7 +25,8 @@ import {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-export function poolRoutes(app: App, { pools, dispense, tallies }: AppDeps): void {
+export function poolRoutes(app: App, deps: AppDeps): void {
+  const { pools, dispense, tallies } = deps;
   const { dispenseTimes } = tallies;
   app.get(
     '/v1/pools',
@@ -37,8 +40,7 @@ export function poolRoutes(app: App, { pools, dispense, tallies }: AppDeps): voi
       },
     },
     ({ token }): PoolList => {
-      const visible = [...pools.values()].filter(({ shared }) => mayUse(token, shared.name));
-      return { pools: visible.map(poolView) };
+      return poolList(deps, token?.pools);
     },
   );
 
@@ -99,6 +101,15 @@ export function poolRoutes(app: App, { pools, dispense, tallies }: AppDeps): voi
       return Array.isArray(addresses) ? answer(addresses) : addresses.then(answer);
     },
   );
+}
+
+/** What those see who may see these pools; undefined: all of them. */
+export function poolList({ pools, grinder }: AppDeps, sight: Sight): PoolList {
+  const visible = [...pools.values()].filter(({ shared }) => mayUse({ pools: sight }, shared.name));
+  return {
+    pools: visible.map(poolView),
+    ...(sight === undefined && { grinder: grinderView(grinder) }),
+  };
 }
 
 /** The pool as far as it exists for the token. Error: POOL_NOT_FOUND. */
