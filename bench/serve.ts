@@ -62,9 +62,9 @@ async function measureSteady({ grinding, quiet, seconds, figures }: Bench): Prom
 }
 
 async function measureOneByOne({ quiet, figures }: Bench): Promise<void> {
-  const before = quiet.httpCpuMs;
+  const before = quiet.cpuMsOf('http');
   const one = await run({ port: quiet.port, requests: SEQUENTIAL, connections: 1 });
-  const insideMs = (quiet.httpCpuMs - before) / SEQUENTIAL;
+  const insideMs = (quiet.cpuMsOf('http') - before) / SEQUENTIAL;
   figures.add('sequential: average', 'ms', one.averageMs, below(1));
   figures.add('sequential: processor time of the HTTP thread', 'ms', insideMs, below(0.1));
 }

@@ -66,13 +66,14 @@ export class BenchStore implements Disposable {
     }
   }
 
-  configure(pools: readonly BenchPool[]): void {
+  /** `more`: sections of the file beside them. */
+  configure(pools: readonly BenchPool[], more = ''): void {
     const tables = pools.map(
       ({ name, suffix, ready = 256 }) =>
         `[[pools]]\nname = "${name}"\nsuffix = "${suffix}"\ntarget = 1\nready = ${ready}\n`,
     );
     const store = `[store]\ndurability = "${this.#durability}"\n`;
-    writeFileSync(join(this.path, 'vanitypool.toml'), [store, ...tables].join('\n'));
+    writeFileSync(join(this.path, 'vanitypool.toml'), [store, more, ...tables].join('\n'));
   }
 
   [Symbol.dispose](): void {
@@ -163,13 +164,14 @@ export class BenchServer implements AsyncDisposable {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
   }
 
-  /** Processor time that its HTTP thread has taken, in milliseconds. */
-  get httpCpuMs(): number {
+  /** Processor time that its threads of this name have taken, in milliseconds. */
+  cpuMsOf(name: 'http' | 'grinder'): number {
     const tasks = `/proc/${this.#process.pid}/task`;
     const read = (thread: string, file: string) =>
       readFileSync(join(tasks, thread, file), 'latin1');
-    const http = readdirSync(tasks).find((thread) => read(thread, 'comm').trim() === 'http')!;
-    return Number(read(http, 'schedstat').split(' ')[0]) / 1e6;
+    const threads = readdirSync(tasks).filter((thread) => read(thread, 'comm').trim() === name);
+    const ns = threads.map((thread) => Number(read(thread, 'schedstat').split(' ')[0]));
+    return ns.reduce((sum, one) => sum + one, 0) / 1e6;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -19,6 +19,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   ring: 'ring.ts',
   journal: 'journal.ts',
   start: 'start.ts',
+  busy: 'busy.ts',
   memory: 'memory.ts',
 };
 const FAILED = 1;
