@@ -23,7 +23,16 @@ import { type BackupOptions, backupStore, receiveBackup } from './store/sqlite-b
 import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
 import { assertStanding } from './store/sqlite-standing.ts';
-import type { InsertReport, LeasedAddress, Store, StoredPool, TokenStore } from './store/store.ts';
+import type {
+  InsertReport,
+  LeasedAddress,
+  NewToken,
+  Store,
+  StoredPool,
+  StoredToken,
+  TokenStore,
+} from './store/store.ts';
+import { assertPoolsExist } from './token.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
@@ -124,13 +133,18 @@ export function createPoolOffline(config: Config, pool: PoolConfig): Promise<Sto
   parsePattern(pool);
   return withStoreOffline(config, async (store) => {
     const { name } = pool;
-    const others = (await store.pools()).filter((stored) => configOf(stored) !== undefined);
-    const names = new Set([...config.pools, ...others].map((known) => known.name));
+    const names = await poolNames(config, store);
     if (names.has(name)) throw poolExists(name);
     if (names.size >= POOLS_MAX) throw poolLimit(name);
     const { identity, settings } = parts(pool);
     return store.definePool(identity, settings);
   });
+}
+
+/** Of the pools that the next server serves. */
+async function poolNames({ pools }: Config, store: Store): Promise<ReadonlySet<string>> {
+  const others = (await store.pools()).filter((stored) => configOf(stored) !== undefined);
+  return new Set([...pools, ...others].map(({ name }) => name));
 }
 
 /** Errors: POOL_NOT_FOUND, POOL_CONFIGURED, CONFIG_INVALID, and those of opening a store. */
@@ -308,6 +322,21 @@ export function withTokensOffline<T>(
   work: (tokens: TokenStore) => Promise<T>,
 ): Promise<T> {
   return withStoreOffline(config, ({ tokens }) => work(tokens));
+}
+
+/**
+ * Makes a token; `isFirst`: every request needs one because of it. Errors: POOL_NOT_FOUND, TOKEN_EXISTS,
+ * and those of opening a store.
+ */
+export function createTokenOffline(
+  config: Config,
+  token: NewToken,
+): Promise<{ made: StoredToken; isFirst: boolean }> {
+  return withStoreOffline(config, async (store) => {
+    assertPoolsExist(token.pools ?? [], await poolNames(config, store));
+    const isFirst = config.auth.required === 'auto' && (await store.tokens.all()).length === 0;
+    return { made: await store.tokens.create(token), isFirst };
+  });
 }
 
 async function withStoreOffline<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@
  * recognises one that leaked; only its SHA-256 is kept anywhere. Any thread may use it.
  */
 import { hash, randomBytes } from 'node:crypto';
+import { VanityError } from './errors.ts';
 
 export const SCOPES = ['dispense', 'read', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -41,4 +42,13 @@ export function isToken(text: string): boolean {
 /** 32 bytes. */
 export function tokenHash(token: string): Buffer {
   return hash('sha256', token, 'buffer');
+}
+
+/** A token keeps the name of a pool that is deleted later. Error: POOL_NOT_FOUND. */
+export function assertPoolsExist(named: readonly string[], pools: Iterable<string>): void {
+  const there = new Set(pools);
+  const missing = named.find((name) => !there.has(name));
+  if (missing === undefined) return;
+  const detail = `pool ${missing}: no such pool; there are: ${[...there].join(', ')}`;
+  throw new VanityError('POOL_NOT_FOUND', detail);
 }

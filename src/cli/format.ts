@@ -73,6 +73,16 @@ export function formatTable(rows: readonly (readonly string[])[], left: number):
   return `${lines.join('\n')}\n`;
 }
 
+/**
+ * Of a pool in a store, as no server answers: what one had taken for hand-out when it was killed. How
+ * much of it left, its journals know, and a start reads them.
+ */
+export function leftByKill({ name, leased }: { name: string; leased: number }): string[] {
+  if (leased === 0) return [];
+  const what = `${formatCount(leased)} leased by a server that does not answer`;
+  return [`pool ${name}: ${what}: settled at the next start\n`];
+}
+
 function named(count: number, unit: string): string {
   const isWord = unit === 'year' || unit === 'day';
   return `${count} ${unit}${isWord && count !== 1 ? 's' : ''}`;

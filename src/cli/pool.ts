@@ -7,12 +7,12 @@ import { type Config, LOW_HOURS_MAX, readPool, type Settings } from '../config.t
 import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
 import type { PoolList, PoolView } from '../http/schemas.ts';
 import type { StoredPool } from '../store/store.ts';
-import { formatCount, formatTable } from './format.ts';
+import { formatCount, formatTable, leftByKill } from './format.ts';
 import { readWhole, usage } from './options.ts';
 import { askOrLook } from './or-store.ts';
 
 const VERBS = ['create', 'list', 'set', 'pause', 'resume', 'delete'];
-const HEADINGS = ['pool', 'pattern', 'target', 'available', 'dispensed', 'burned', 'state'];
+const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'state'];
 const COMMON = { url: { type: 'string' }, json: { type: 'boolean' } } as const;
 const SIZES = {
   target: { type: 'string' },
@@ -93,19 +93,21 @@ async function create(args: string[]): Promise<number> {
 
 async function list(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: COMMON });
+  let killed: string[] = [];
   const { pools } = await askOrLook(
     values.url,
     (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
     async (config): Promise<PoolList> => {
       const { poolsOffline } = await import('../offline.ts');
       const stored = poolsOffline(config);
-      return { pools: await Promise.all(stored.map((one) => viewOf(config, one))) };
+      const views = await Promise.all(stored.map((one) => viewOf(config, one)));
+      killed = views.flatMap(leftByKill);
+      return { pools: views };
     },
   );
-  const text = values.json
-    ? `${JSON.stringify({ pools })}\n`
-    : formatTable([HEADINGS, ...pools.map(row)], 2);
-  process.stdout.write(text);
+  const table = formatTable([HEADINGS, ...pools.map(row)], 2);
+  const notes = killed.length === 0 ? '' : `\n${killed.join('')}`;
+  process.stdout.write(values.json ? `${JSON.stringify({ pools })}\n` : table + notes);
   return 0;
 }
 
@@ -187,8 +189,8 @@ async function viewOf(config: Config, stored: StoredPool): Promise<PoolView> {
   );
 }
 
-function row({ name, pattern, target, available, dispensed, burned, ...pool }: PoolView): string[] {
-  const figures = [target, available, dispensed, burned].map(formatCount);
+function row({ name, pattern, target, stock, dispensed, burned, ...pool }: PoolView): string[] {
+  const figures = [target, stock, dispensed, burned].map(formatCount);
   const state = pool.grinding.active ? 'grinding' : '-';
   return [name, pattern, ...figures, pool.paused ? 'paused' : state];
 }

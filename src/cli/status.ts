@@ -9,7 +9,7 @@ import { VanityError } from '../errors.ts';
 import type { GrinderView } from '../http/grinder-schema.ts';
 import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
 import { VERSION } from '../version.ts';
-import { formatCount, formatRate, formatSeconds, formatTable } from './format.ts';
+import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
 import { askOrLook } from './or-store.ts';
 import type { ServerClient } from './server-client.ts';
 
@@ -38,6 +38,8 @@ const BURNED: Readonly<Record<string, string>> = {
   unsealable: 'cannot be unsealed',
   restored: 'may have left another copy of the store',
   deleted: 'of a pool that was deleted',
+  released: 'given back by who had reserved them, and seen them',
+  expired: 'reserved, and not taken before the reservation ended',
 };
 
 const WORDS = {
@@ -47,16 +49,7 @@ const WORDS = {
   idle: 'idle priority',
 } as const;
 
-const HEADINGS = [
-  'pool',
-  'pattern',
-  'target',
-  'available',
-  'ready',
-  'dispensed',
-  'burned',
-  'grinding',
-];
+const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'grinding'];
 
 export async function status(args: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -76,8 +69,9 @@ export async function status(args: string[]): Promise<number> {
   process.stdout.write(`vanitypool ${version} ${where}${up}: ${state}${why}\n\n`);
   process.stdout.write(formatTable([HEADINGS, ...pools.map(row)], 2));
   if (grinder !== undefined) process.stdout.write(`\n${grinderLine(grinder)}\n`);
-  const burned = pools.flatMap(burnedLines);
-  if (burned.length > 0) process.stdout.write(`\n${burned.join('')}`);
+  const killed = url === undefined ? pools.flatMap(leftByKill) : [];
+  const notes = [...killed, ...pools.flatMap(burnedLines)];
+  if (notes.length > 0) process.stdout.write(`\n${notes.join('')}`);
   return 0;
 }
 
@@ -131,15 +125,15 @@ function readinessOf(body: unknown): { status: string; reasons: readonly string[
 }
 
 function row(pool: PoolView): string[] {
-  const { name, pattern, target, available, ready, dispensed, burned } = pool;
-  const figures = [target, available, ready, dispensed, burned].map(formatCount);
+  const { name, pattern, target, stock, dispensed, burned } = pool;
+  const figures = [target, stock, dispensed, burned].map(formatCount);
   return [name, pattern, ...figures, grindingOf(pool)];
 }
 
 function burnedLines({ name, burnedBy = {} }: Report['pools'][number]): string[] {
   return Object.entries(burnedBy).map(
     ([cause, count]) =>
-      `pool ${name}: ${formatCount(count)} burned (${cause}): ${BURNED[cause] ?? cause}\n`,
+      `pool ${name}: ${formatCount(count)} burned (${cause})${BURNED[cause] ? `: ${BURNED[cause]}` : ''}\n`,
   );
 }
 

@@ -3,7 +3,7 @@
  * The text of a token is printed once, alone on standard output, and kept nowhere.
  */
 import { parseArgs } from 'node:util';
-import type { TokenList, TokenMade, TokenView } from '../http/schemas.ts';
+import type { TokenList, TokenMade, TokenView } from '../http/token-schemas.ts';
 import type { NewToken, StoredToken } from '../store/store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
 import { formatTable } from './format.ts';
@@ -52,17 +52,17 @@ async function create(args: string[]): Promise<number> {
       return server.ask<TokenMade>('POST', '/v1/tokens', 'token', { ...wanted, ...time });
     },
     async (config): Promise<TokenMade> => {
-      const { withTokensOffline } = await import('../offline.ts');
+      const { createTokenOffline } = await import('../offline.ts');
+      const { tokenMade } = await import('../http/views.ts');
       const text = newToken();
       const stored: NewToken = { ...wanted, hash: tokenHash(text) };
-      return withTokensOffline(config, async (tokens) => ({
-        token: text,
-        ...(await viewOf(await tokens.create(stored))),
-      }));
+      const { made, isFirst } = await createTokenOffline(config, stored);
+      return tokenMade(text, made, isFirst);
     },
   );
   process.stdout.write(values.json ? `${JSON.stringify(made)}\n` : `${made.token}\n`);
   if (!values.json) process.stderr.write('This is the only time that it is shown.\n');
+  if (made.warning !== null) process.stderr.write(`vanitypool: ${made.warning}\n`);
   return 0;
 }
 

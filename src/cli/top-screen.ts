@@ -21,10 +21,9 @@ type Pool = StatusEvent['pools'][number];
 const HEADINGS = [
   'pool',
   'pattern',
-  'stock',
+  'full',
   'target',
-  'available',
-  'ready',
+  'stock',
   'reserved',
   'dispensed',
   'now',
@@ -117,13 +116,13 @@ function ratesSince(before: Snapshot | undefined, latest: Snapshot): ReadonlyMap
 }
 
 function row(pool: Pool, rates: ReadonlyMap<string, number>): string[] {
-  const { name, pattern, target, available, leased, ready, reserved, dispensed, burned } = pool;
+  const { name, pattern, target, stock, reserved, dispensed, burned } = pool;
   const rate = rates.get(name);
   return [
     name,
     pattern,
-    bar((available + leased) / target),
-    ...[target, available, ready, reserved, dispensed].map(formatCount),
+    bar(stock / target),
+    ...[target, stock, reserved, dispensed].map(formatCount),
     rate === undefined ? '-' : formatRate(rate),
     formatCount(burned),
     grindingOf(pool),

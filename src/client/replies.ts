@@ -15,13 +15,11 @@ export type {
 } from '../http/admin-schemas.ts';
 export type {
   DispensedAddress,
-  NewTokenBody,
   PoolView,
   Readiness,
   ReservationMade,
   ReservationView,
   SignatureView,
   StatusEvent,
-  TokenMade,
-  TokenView,
 } from '../http/schemas.ts';
+export type { NewTokenBody, TokenMade, TokenView } from '../http/token-schemas.ts';

@@ -64,7 +64,7 @@ export class Access {
       this.#used.add(token.id);
       return token;
     }
-    const isRequired = this.#isRequired;
+    const { isRequired } = this;
     if (!isRequired) assertLocal(headers, this.#scheme);
     const isWrong = headers.authorization !== undefined;
     if (scope !== undefined && (isRequired || isWrong || scope === 'admin')) {
@@ -78,7 +78,7 @@ export class Access {
 
   /** Whether an open route may tell its caller what otherwise takes the scope `read`. */
   mayRead(token: Token | undefined): boolean {
-    if (token === undefined) return !this.#isRequired;
+    if (token === undefined) return !this.isRequired;
     // Reasons name pools, and others than its own do not exist for a token.
     return token.scopes.includes('read') && token.pools === undefined;
   }
@@ -90,7 +90,8 @@ export class Access {
     return used;
   }
 
-  get #isRequired(): boolean {
+  /** Whether who is no local program without a token is refused. */
+  get isRequired(): boolean {
     return this.#required === 'auto' ? this.#list.areAny : this.#required;
   }
 

@@ -13,6 +13,8 @@ import {
   nullableText,
   nullableTime,
   originText,
+  ownText,
+  POOL_NAME,
   SECRET_EXAMPLE,
   SIGNATURE_EXAMPLE,
   text,
@@ -25,6 +27,7 @@ export const ImportBody = {
   type: 'object',
   additionalProperties: false,
   required: ['pool', 'secretKeys'],
+  examples: [{ pool: 'pet', secretKeys: [SECRET_EXAMPLE] }],
   properties: {
     pool: text('The name of the pool that they come into.', 'pet'),
     secretKeys: {
@@ -54,6 +57,7 @@ const poolFields = {
   prefix: text('A pattern; with `suffix` both must match.', 'So'),
   ignoreCase: flag('Capital and small letters count as the same.'),
   handout: {
+    type: 'string',
     enum: ['secret', 'sign-only'],
     description: 'Whether the secret leaves, or the server signs with it.',
     examples: ['secret'],
@@ -104,10 +108,15 @@ export const NewPoolBody = {
   type: 'object',
   additionalProperties: false,
   required: ['name'],
+  anyOf: [
+    { type: 'object', required: ['suffix'] },
+    { type: 'object', required: ['prefix'] },
+  ],
+  examples: [{ name: 'pump', suffix: 'pump', target: 500 }],
   properties: {
     name: {
       type: 'string',
-      pattern: '^[a-z0-9][a-z0-9_-]{0,62}$',
+      pattern: POOL_NAME.pattern,
       description: 'As it will be in the routes of the pool.',
       examples: ['pump'],
     },
@@ -121,6 +130,7 @@ export const PoolChangeBody = {
   type: 'object',
   additionalProperties: false,
   minProperties: 1,
+  examples: [{ target: 1000 }],
   properties: changeableFields,
 } as const;
 export type PoolChangeBody = FromSchema<typeof PoolChangeBody>;
@@ -130,7 +140,7 @@ export const PoolRemovalBody = {
   additionalProperties: false,
   required: ['burn'],
   properties: {
-    burn: text('The name again: all that it has left is burned.', 'pump'),
+    burn: ownText('The name again: all that it has left is burned.'),
   },
 } as const;
 
@@ -145,26 +155,26 @@ export const PoolRemoved = {
 } as const;
 export type PoolRemoved = FromSchema<typeof PoolRemoved>;
 
-/** Texts, as all of a query string is. */
 export const AuditQueryString = {
   type: 'object',
   additionalProperties: false,
   properties: {
     after: {
-      type: 'string',
-      pattern: '^\\d{1,15}$',
+      type: 'integer',
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      default: 0,
       description: 'Only ids above this one.',
-      examples: ['0'],
     },
     limit: {
-      type: 'string',
-      pattern: '^([1-9]\\d{0,2}|1000)$',
-      description:
-        '1 to 1000 (default 100) addresses are looked at, in whatever state: a page may have fewer.',
-      examples: ['100'],
+      type: 'integer',
+      minimum: 1,
+      maximum: 1000,
+      default: 100,
+      description: 'So many addresses are looked at, in whatever state: a page may have fewer.',
     },
-    pool: text('Only this one.', 'pet'),
-    since: time('Only from then on.'),
+    pool: ownText('Only this one.'),
+    since: { type: 'string', format: 'date-time', description: 'Only from then on.' },
   },
 } as const;
 
@@ -207,6 +217,7 @@ export const AuditEntry = {
     ),
     pool,
     state: {
+      type: 'string',
       enum: ['dispensed', 'reserved', 'burned'],
       description: 'What became of it.',
       examples: ['dispensed'],
@@ -236,7 +247,7 @@ export type AuditPageView = FromSchema<typeof AuditPageView>;
 export const OneAddressParams = {
   type: 'object',
   required: ['address'],
-  properties: { address: text('Base58 of the public key.', ADDRESS_EXAMPLE) },
+  properties: { address: ownText('Base58 of the public key.') },
 } as const;
 
 const SignedMessage = {
@@ -273,6 +284,7 @@ export const AddressView = {
     address: addressText(),
     pool,
     state: {
+      type: 'string',
       enum: ['available', 'leased', 'reserved', 'dispensed', 'burned'],
       description: 'What became of it.',
       examples: ['dispensed'],
@@ -290,8 +302,6 @@ export const AddressView = {
   },
 } as const;
 export type AddressView = FromSchema<typeof AddressView>;
-
-export const NoBody = { type: 'object', additionalProperties: false } as const;
 
 export const BackupFile = {
   description: 'A file as `vanitypool backup` writes it; `vanitypool restore` takes it.',

@@ -30,6 +30,7 @@ import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { documentRoutes } from './document.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 import { InFlight } from './in-flight.ts';
+import { checkInputs } from './inputs.ts';
 import type { Metrics } from './metrics.ts';
 import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -128,11 +129,18 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     },
     frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    // A refusal is told in the words of its schema.
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        verbose: true,
+      },
+    },
   }).withTypeProvider<JsonSchemaToTsProvider>();
 
-  app.removeContentTypeParser('text/plain');
-  readEmptyJsonAsNone(app);
+  checkInputs(app);
   // Node answers other expectations than 100-continue by itself, past all that is below. They may be
   // left unmet: RFC 9110, section 10.1.1.
   app.server.on('checkExpectation', (request, reply) => app.server.emit('request', request, reply));
@@ -189,15 +197,6 @@ function serverOptions(certificate: CertificateAndKey | undefined): object {
 /** Of the addresses on a request's way: whoever connected, and nobody that he names. */
 function isConnected(_: string, hop: number): boolean {
   return hop === 0;
-}
-
-/** As Fastify's own parser, but for a body of no bytes, which is no body. */
-function readEmptyJsonAsNone(app: App): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body.length === 0) done(null, undefined);
-    else void parse(request, body as string, done);
-  });
 }
 
 /** 404 for what is not there, 405 with `Allow` for what is there under another method. */

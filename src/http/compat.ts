@@ -92,9 +92,9 @@ function dispensedView({ id, address, secret, createdAt }: ReadyAddress) {
 }
 
 function statusView(pool: Pool) {
-  const { target, available, ready, grinding } = pool.status();
+  const { target, stock, grinding } = pool.status();
   return {
-    total_addresses: available + ready,
+    total_addresses: stock,
     pool_size: target,
     generation_active: grinding.active,
   };

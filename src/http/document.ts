@@ -10,12 +10,13 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { ERRORS, type ErrorCode, type HttpErrorCode } from '../errors.ts';
 import type { Scope } from '../token.ts';
 import type { App } from './app.ts';
-import { emptyBodyIsNone } from './routes/pools.ts';
+import { isOptional, NO_BODY } from './inputs.ts';
 
 interface RouteFacts {
   readonly scope?: Scope | undefined;
   readonly errors?: readonly HttpErrorCode[] | undefined;
-  readonly isBodyOptional: boolean;
+  /** Its schema; undefined for none. */
+  readonly body: unknown;
 }
 
 /** As far as it is touched here. */
@@ -72,12 +73,11 @@ save by routes of the scope \`admin\`.`;
 /** Before the routes. */
 export async function documentRoutes(app: App, version: string): Promise<void> {
   const facts = new Map<string, RouteFacts>();
-  app.addHook('onRoute', ({ url, method, config, preValidation }) => {
+  app.addHook('onRoute', ({ url, method, config, schema }) => {
     const path = url.replace(/:(\w+)/g, '{$1}');
-    const isBodyOptional = preValidation === emptyBodyIsNone;
     const { scope, errors } = config ?? {};
     for (const name of [method].flat()) {
-      facts.set(`${name.toLowerCase()} ${path}`, { scope, errors, isBodyOptional });
+      facts.set(`${name.toLowerCase()} ${path}`, { scope, errors, body: schema?.body });
     }
   });
   await app.register(swagger, {
@@ -129,9 +129,10 @@ function complete({ paths, components }: OpenApi, facts: ReadonlyMap<string, Rou
 function completeOperation(
   operation: Operation,
   method: string,
-  { scope, errors = [], isBodyOptional }: RouteFacts,
+  { scope, errors = [], body }: RouteFacts,
 ): void {
-  if (isBodyOptional) operation.requestBody!.required = false;
+  if (body === NO_BODY) delete operation.requestBody;
+  else if (body !== undefined) operation.requestBody!.required = !isOptional(body);
   const codes = new Set([...errors, ...COMMON, ...(method === 'get' ? [] : OF_BODY)]);
   if (scope === undefined) operation.security = [];
   else {
@@ -149,20 +150,18 @@ function completeOperation(
   for (const [status, list] of byStatus) operation.responses[status] = problemResponse(list);
 }
 
-/** One for all errors of a status. */
+/**
+ * One for all errors of a status. The codes stand beside the schema, not in it: generators of clients
+ * make a class of each schema, and some leave out a response whose schema is put together of parts.
+ */
 function problemResponse(codes: readonly HttpErrorCode[]) {
-  const { status } = ERRORS[codes[0]!];
   const lines = codes.map((code) => `- \`${code}\`: ${ERRORS[code].title}.`);
-  const schema = {
-    allOf: [
-      { $ref: '#/components/schemas/Problem' },
-      { type: 'object', properties: { status: { const: status }, code: { enum: codes } } },
-    ],
-  };
+  const schema = { $ref: '#/components/schemas/Problem' };
   return {
     description: lines.join('\n'),
     headers: problemHeaders(codes),
     content: { 'application/problem+json': { schema, example: exampleOf(codes[0]!) } },
+    'x-codes': codes,
   };
 }
 
@@ -171,7 +170,7 @@ function problemHeaders(codes: readonly ErrorCode[]) {
   // A timeout comes before there is a request to answer.
   const passes = status !== 408 && codes.some((code) => ERRORS[code].retryable);
   return {
-    'Cache-Control': header('Never to be kept.', { const: 'no-store' }, 'no-store'),
+    'Cache-Control': header('Never to be kept.', { type: 'string', const: 'no-store' }, 'no-store'),
     ...(passes && {
       'Retry-After': header(
         'Seconds after which asking again can help, where that is so.',
@@ -180,7 +179,11 @@ function problemHeaders(codes: readonly ErrorCode[]) {
       ),
     }),
     ...(status === 401 && {
-      'WWW-Authenticate': header('How to say who asks.', { const: 'Bearer' }, 'Bearer'),
+      'WWW-Authenticate': header(
+        'How to say who asks.',
+        { type: 'string', const: 'Bearer' },
+        'Bearer',
+      ),
     }),
     ...(status === 405 && {
       Allow: header('The methods that the route takes.', { type: 'string' }, 'GET, HEAD'),
@@ -198,7 +201,7 @@ function exampleOf(code: HttpErrorCode) {
   return { type, title, status, code, detail: 'names the thing and what is allowed' };
 }
 
-/** The codes of a status are told at each operation. */
+/** The codes of a status are told at each response, as `x-codes`. */
 const PROBLEM = {
   type: 'object',
   description: 'RFC 9457 problem document.',

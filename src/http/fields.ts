@@ -12,9 +12,33 @@ export const SIGNATURE_EXAMPLE =
 export const HASH_EXAMPLE = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08';
 const TIME_EXAMPLE = '2026-01-01T00:00:00.000Z';
 
+/** A pattern for machines, and the same in words: the document shows the one, a refusal tells the other. */
+interface PatternOfText {
+  readonly pattern: string;
+  readonly words: string;
+}
+
+export const POOL_NAME: PatternOfText = {
+  pattern: '^[a-z0-9][a-z0-9_-]{0,62}$',
+  words: '1 to 63 lower-case letters, digits, "-" and "_", a letter or a digit first',
+};
+export const TOKEN_NAME: PatternOfText = {
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+  words: '1 to 63 letters, digits, ".", "-" and "_", a letter or a digit first',
+};
+export const PRINTABLE: PatternOfText = {
+  pattern: '^[ -~]+$',
+  words: 'printable ASCII characters',
+};
+export const BASE64: PatternOfText = {
+  pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+  words: 'base64, with padding',
+};
+export const PATTERNS: readonly PatternOfText[] = [POOL_NAME, TOKEN_NAME, PRINTABLE, BASE64];
+
 /** Of a reply with a secret. */
 export const NO_STORE = {
-  'Cache-Control': { const: 'no-store', description: 'It holds a secret.' },
+  'Cache-Control': { type: 'string', const: 'no-store', description: 'It holds a secret.' },
 } as const;
 
 export const LOCATION = {
@@ -25,6 +49,11 @@ export function text<D extends string>(description: D, example: string) {
   return { type: 'string', description, examples: [example] } as const;
 }
 
+/** One that only its user knows: an example would be taken for a value. */
+export function ownText<D extends string>(description: D) {
+  return { type: 'string', description } as const;
+}
+
 export function addressText() {
   const description = 'Base58 of the public key.';
   const examples = [ADDRESS_EXAMPLE];
@@ -33,7 +62,8 @@ export function addressText() {
 
 export function originText() {
   const description = 'How it came into the pool.';
-  return { enum: ['ground', 'imported'], description, examples: ['ground'] } as const;
+  const values = ['ground', 'imported'] as const;
+  return { type: 'string', enum: values, description, examples: ['ground'] } as const;
 }
 
 export function flag<D extends string>(description: D) {

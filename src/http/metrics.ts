@@ -27,6 +27,7 @@ const POOL_TOTALS = {
 } as const;
 
 const POOL_GAUGES = {
+  stock: 'Addresses that can be taken now: available + ready.',
   available: 'Addresses in the store that are free.',
   ready: 'Addresses in memory, to be handed out at once.',
   leased: 'Addresses claimed for hand-out; ready is part of them.',

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
+import { refusedInput } from './refused-input.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -43,23 +44,16 @@ export function toVanityError(error: unknown): VanityError {
   if (error instanceof VanityError) return error;
   const { code, message, statusCode, validation, validationContext } = error as FastifyError;
   if (validation !== undefined) {
-    const first = validation[0];
-    const at = `${validationContext ?? 'request'}${first?.instancePath ?? ''}`;
-    const unknownKey = first?.params.additionalProperty;
-    const detail = unknownKey === undefined ? first?.message : `no such key: ${unknownKey}`;
-    const isCount = first?.instancePath === '/count';
-    const allowed = isCount ? '; allowed: a whole number from 1 to 1000' : '';
-    const isBody = validationContext === 'body';
-    return new VanityError(
-      isCount ? 'COUNT_INVALID' : isBody ? 'BODY_INVALID' : 'REQUEST_INVALID',
-      `${at}: ${detail}${allowed}`,
-    );
+    return refusedInput(validation, validationContext ?? 'request');
   }
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new VanityError('BODY_TOO_LARGE', message);
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new VanityError('MEDIA_TYPE_UNSUPPORTED', 'content-type: must be application/json');
+      return new VanityError(
+        'MEDIA_TYPE_UNSUPPORTED',
+        'content-type: allowed for a body: application/json',
+      );
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new VanityError('BODY_INVALID', message);
@@ -111,5 +105,6 @@ function connectionError(code: string | undefined): VanityError {
 export function moment(time: string, where: string, code: ErrorCode): number {
   const at = Date.parse(time);
   if (!Number.isNaN(at)) return at;
-  throw new VanityError(code, `${where}: ${time} cannot be told as a time`);
+  const detail = `${where}: ${time} is no time; allowed: one such as 2026-01-01T00:00:00Z`;
+  throw new VanityError(code, detail);
 }

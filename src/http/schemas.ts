@@ -4,13 +4,15 @@
  * it is: a library that builds it would add 0.1 s to every start.
  */
 import type { FromSchema } from 'json-schema-to-ts';
+import { MESSAGE_BYTES_MAX } from '../keypair/message.ts';
 import {
-  ADDRESS_EXAMPLE,
   addressText,
+  BASE64,
   figure,
   flag,
-  nullableTime,
   originText,
+  ownText,
+  PRINTABLE,
   SECRET_EXAMPLE,
   SIGNATURE_EXAMPLE,
   text,
@@ -33,10 +35,12 @@ export const IdempotencyHeaders = {
   properties: {
     'idempotency-key': {
       type: 'string',
+      minLength: 1,
+      maxLength: 255,
+      pattern: PRINTABLE.pattern,
       description:
         '1 to 255 printable ASCII characters of your choice. The same key with the same body gets ' +
         'the same reply, for `store.retention_hours`.',
-      examples: ['order-4711'],
     },
   },
 } as const;
@@ -44,6 +48,7 @@ export const IdempotencyHeaders = {
 export const DispenseBody = {
   type: 'object',
   additionalProperties: false,
+  examples: [{}],
   properties: {
     count: {
       type: 'integer',
@@ -51,7 +56,7 @@ export const DispenseBody = {
       maximum: COUNT_LIMIT,
       default: 1,
       description: 'Addresses to hand out: all of them, or none.',
-      examples: [3],
+      examples: [1],
     },
   },
 } as const;
@@ -64,7 +69,12 @@ export const DispensedAddress = {
   properties: {
     id: { type: 'integer', minimum: 1, description: 'Never given twice.', examples: [1] },
     address: addressText(),
-    keyType: { const: 'seed', description: 'What the secret is made of.', examples: ['seed'] },
+    keyType: {
+      type: 'string',
+      const: 'seed',
+      description: 'What the secret is made of.',
+      examples: ['seed'],
+    },
     secretKey: text(
       'Base58 of the 64-byte keypair: the seed, then the public key. Sign-only pools give none.',
       SECRET_EXAMPLE,
@@ -88,6 +98,7 @@ export type Dispensed = FromSchema<typeof Dispensed>;
 export const ReservationBody = {
   type: 'object',
   additionalProperties: false,
+  examples: [{}],
   properties: {
     ttlSeconds: {
       type: 'integer',
@@ -95,7 +106,7 @@ export const ReservationBody = {
       maximum: 86_400,
       default: 300,
       description: 'After so many seconds it expires.',
-      examples: [600],
+      examples: [300],
     },
   },
 } as const;
@@ -103,7 +114,7 @@ export const ReservationBody = {
 export const ReservationParams = {
   type: 'object',
   required: ['reservation'],
-  properties: { reservation: text('The id of a reservation.', RESERVATION_EXAMPLE) },
+  properties: { reservation: ownText('The id of a reservation.') },
 } as const;
 
 const reservationFields = {
@@ -128,6 +139,7 @@ export const ReservationView = {
   properties: {
     ...reservationFields,
     state: {
+      type: 'string',
       enum: ['reserved', 'dispensed', 'released', 'expired'],
       description: 'It holds as long as it is `reserved`.',
       examples: ['reserved'],
@@ -141,7 +153,7 @@ export const AddressParams = {
   required: ['pool', 'address'],
   properties: {
     ...PoolParams.properties,
-    address: text('Base58 of the public key.', ADDRESS_EXAMPLE),
+    address: ownText('Base58 of the public key.'),
   },
 } as const;
 
@@ -150,10 +162,13 @@ export const SignatureBody = {
   additionalProperties: false,
   required: ['message'],
   properties: {
-    message: text(
-      'Base64, with padding, of the message of a transaction, legacy or version 0.',
-      'AQABAg==',
-    ),
+    message: {
+      type: 'string',
+      minLength: 4,
+      maxLength: 4 * Math.ceil(MESSAGE_BYTES_MAX / 3),
+      pattern: BASE64.pattern,
+      description: 'Base64, with padding, of the message of a transaction, legacy or version 0.',
+    },
   },
 } as const;
 
@@ -168,97 +183,6 @@ export const SignatureView = {
 } as const;
 export type SignatureView = FromSchema<typeof SignatureView>;
 
-export const TokenParams = {
-  type: 'object',
-  required: ['token'],
-  properties: {
-    token: text('The name of a token.', 'shop'),
-  },
-} as const;
-
-const tokenFields = {
-  name: {
-    type: 'string',
-    pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
-    description: 'Yours, for lists and the audit.',
-    examples: ['shop'],
-  },
-  scopes: {
-    type: 'array',
-    minItems: 1,
-    uniqueItems: true,
-    items: { enum: ['dispense', 'read', 'admin'] },
-    description: 'What it may do.',
-    examples: [['dispense']],
-  },
-  pools: {
-    type: ['array', 'null'],
-    minItems: 1,
-    items: { type: 'string' },
-    description: 'The pools that exist for it; null for all.',
-    examples: [['pet'], null],
-  },
-  quota: {
-    type: ['integer', 'null'],
-    minimum: 1,
-    maximum: Number.MAX_SAFE_INTEGER,
-    description: 'Addresses in a UTC day; null for any number.',
-    examples: [1000, null],
-  },
-  expiresAt: nullableTime('After this it is refused; null for never.'),
-} as const;
-
-export const NewTokenBody = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['name', 'scopes'],
-  properties: tokenFields,
-} as const;
-export type NewTokenBody = FromSchema<typeof NewTokenBody>;
-
-export const TokenView = {
-  type: 'object',
-  additionalProperties: false,
-  required: [
-    'name',
-    'scopes',
-    'pools',
-    'quota',
-    'createdAt',
-    'expiresAt',
-    'revokedAt',
-    'lastUsedAt',
-  ],
-  properties: {
-    ...tokenFields,
-    createdAt: time('When it was made.'),
-    revokedAt: nullableTime('It is refused since then.'),
-    lastUsedAt: nullableTime('Exact to some seconds.'),
-  },
-} as const;
-export type TokenView = FromSchema<typeof TokenView>;
-
-export const TokenMade = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['token', ...TokenView.required],
-  properties: {
-    token: text('The token itself. It is told this once.', 'vp_...'),
-    ...TokenView.properties,
-  },
-} as const;
-export type TokenMade = FromSchema<typeof TokenMade>;
-
-export const TokenList = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['tokens'],
-  properties: {
-    tokens: { type: 'array', items: TokenView, description: 'The revoked ones, too.' },
-  },
-} as const;
-export type TokenList = FromSchema<typeof TokenList>;
-
 export const PoolView = {
   type: 'object',
   additionalProperties: false,
@@ -271,6 +195,7 @@ export const PoolView = {
     'target',
     'lowHours',
     'paused',
+    'stock',
     'available',
     'ready',
     'leased',
@@ -285,8 +210,14 @@ export const PoolView = {
     name: text('As in the routes of the pool.', 'pet'),
     pattern: text('What its addresses match: prefix, dots, suffix.', '...[a-z]Pet'),
     difficulty: { type: 'number', description: 'Expected attempts per hit.', examples: [452660] },
-    keys: { const: 'seed', description: 'What its secrets are made of.', examples: ['seed'] },
+    keys: {
+      type: 'string',
+      const: 'seed',
+      description: 'What its secrets are made of.',
+      examples: ['seed'],
+    },
     handout: {
+      type: 'string',
       enum: ['secret', 'sign-only'],
       description: 'Whether the secret leaves, or the server signs with it.',
       examples: ['secret'],
@@ -299,6 +230,7 @@ export const PoolView = {
       examples: [1],
     },
     paused: flag('Nothing is handed out, and nothing ground for it.'),
+    stock: figure('Addresses that can be taken now: available + ready.', 1000),
     available: figure('Addresses in the store, free.', 744),
     ready: figure('Addresses in memory, to be handed out at once; part of leased.', 256),
     leased: figure('Addresses claimed by the server for hand-out.', 256),
@@ -350,7 +282,12 @@ export const Health = {
   additionalProperties: false,
   required: ['status', 'version', 'uptimeSeconds'],
   properties: {
-    status: { const: 'ok', description: 'The process answers.', examples: ['ok'] },
+    status: {
+      type: 'string',
+      const: 'ok',
+      description: 'The process answers.',
+      examples: ['ok'],
+    },
     version: text('Of vanitypool.', '0.1.0'),
     uptimeSeconds: figure('Seconds since the start.', 60),
   },
@@ -363,6 +300,7 @@ export const Readiness = {
   required: ['status', 'reasons'],
   properties: {
     status: {
+      type: 'string',
       enum: ['ready', 'degraded'],
       description: 'Whether all is well, or some pools or the store are not.',
       examples: ['degraded'],

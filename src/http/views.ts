@@ -9,10 +9,12 @@ import { parsePattern } from '../keypair/pattern.ts';
 import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
 import type { StoredPool, StoredToken } from '../store/store.ts';
 import type { AddressView, AuditEntry } from './admin-schemas.ts';
-import type { PoolView, TokenView } from './schemas.ts';
+import type { PoolView } from './schemas.ts';
+import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './token-schemas.ts';
 
 /**
- * A pool as a server would tell it that has not begun to serve. `settings`: of the configuration,
+ * A pool as a server would tell it that has not begun to serve; what a run that was killed had leased is
+ * not in its stock before the next start has settled it. `settings`: of the configuration,
  * where it stands there.
  */
 export function storedPoolView(stored: StoredPool, settings = stored.settings): PoolView {
@@ -29,6 +31,7 @@ export function storedPoolView(stored: StoredPool, settings = stored.settings): 
     paused: isPaused,
     ...counts,
     ready: 0,
+    stock: counts.available,
     grinding: {
       active: false,
       threads: 0,
@@ -37,6 +40,11 @@ export function storedPoolView(stored: StoredPool, settings = stored.settings): 
       etaSeconds: null,
     },
   };
+}
+
+/** With its text, which is told this once. `isFirst`: nobody needed one before it. */
+export function tokenMade(text: string, token: StoredToken, isFirst: boolean): TokenMade {
+  return { token: text, warning: isFirst ? FIRST_TOKEN_WARNING : null, ...tokenView(token) };
 }
 
 export function tokenView(token: StoredToken): TokenView {

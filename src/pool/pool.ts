@@ -250,6 +250,8 @@ export interface PoolStatus extends PoolCounts {
   readonly lowHours: number;
   readonly paused: boolean;
   readonly ready: number;
+  /** What can be taken now: available and ready. */
+  readonly stock: number;
   readonly grinding: {
     readonly active: boolean;
     readonly threads: number;
@@ -331,8 +333,9 @@ export class Pool {
     isGone: () => boolean,
   ): Promise<ReadyAddress[]> {
     for (let refills = 0; refills < REFILLS_MAX; refills++) {
-      const { available, leased } = this.status();
-      if (available + leased < count) throw this.#empty(count);
+      const status = this.status();
+      // What a turn is leasing right now is not in the stock, and about to be ready.
+      if (status.available + status.leased < count) throw this.#empty(count, status);
       await this.#hands.refill(this.shared.name, count);
       if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the client left before the answer');
       const addresses = this.pop(count, receiver);
@@ -367,6 +370,7 @@ export class Pool {
       leased: counts.leased - unrecorded,
       dispensed: counts.dispensed + unrecorded,
       ready: value.ready,
+      stock: counts.available + value.ready,
       grinding: {
         active: active === 1,
         threads,
@@ -378,15 +382,13 @@ export class Pool {
   }
 
   /** Names what is left in sum only: nothing about which addresses. */
-  #empty(count: number): VanityError {
-    const { available, leased, grinding } = this.status();
-    const left = available + leased;
+  #empty(count: number, { stock, grinding }: PoolStatus): VanityError {
     const { active, hitsPerSecond } = grinding;
     const unmeasured = active ? RETRY_AFTER_SOON : RETRY_AFTER_MAX;
-    const seconds = hitsPerSecond > 0 ? Math.ceil((count - left) / hitsPerSecond) : unmeasured;
+    const seconds = hitsPerSecond > 0 ? Math.ceil((count - stock) / hitsPerSecond) : unmeasured;
     return new VanityError(
       'POOL_EMPTY',
-      `pool ${this.shared.name}: ${count} asked for, ${left} left`,
+      `pool ${this.shared.name}: ${count} asked for, ${stock} left`,
       { retryAfterSeconds: Math.min(Math.max(seconds, 1), RETRY_AFTER_MAX) },
     );
   }

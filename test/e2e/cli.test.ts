@@ -167,7 +167,7 @@ test('status shows the pools of a server', LIMIT, async (t) => {
   assert.equal(code, 0, stderr);
   assert.ok(lines[0]?.startsWith(`vanitypool 0.0.0-test at ${url}, up `), lines[0]);
   assert.ok(lines[0]?.endsWith(': ready'), lines[0]);
-  assert.match(lines[2]!, /^pool +pattern +target +available +ready +dispensed +burned +grinding$/);
+  assert.match(lines[2]!, /^pool +pattern +target +stock +dispensed +burned +grinding$/);
   assert.match(lines[3]!, /^pet +\.\.\.\[a-z\]Pet +1,000 +1,997 +3 +0 +0 +-$/);
 
   const json = JSON.parse((await vanitypool(['status', '--url', url, '--json'])).stdout);

@@ -219,7 +219,7 @@ test(
     assert.equal(dispensed, load.handed.length);
     const ready = await setup.server.ask('GET', '/readyz');
     assert.equal(ready.status, 503);
-    assert.match(ready.text, /POOL_PAUSED: pet/);
+    assert.match(ready.text, /pool pet is paused/);
     await setup.server.kill('SIGKILL');
     await setup.serve();
     assert.deepEqual(await setup.askAll('POST', '/v1/pools/pet/dispense'), ['503 POOL_PAUSED']);

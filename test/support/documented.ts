@@ -12,18 +12,25 @@ export interface Schema {
   readonly examples?: readonly unknown[];
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly items?: Schema;
-  readonly allOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
+  readonly pattern?: string;
+  readonly default?: unknown;
+  readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly type?: string | readonly string[];
 }
 
 interface Content {
-  readonly content?: Readonly<Record<string, { readonly schema: Schema }>>;
+  readonly content?: Readonly<
+    Record<string, { readonly schema: Schema; readonly example?: unknown }>
+  >;
 }
 
 interface Response extends Content {
   readonly description: string;
   readonly headers?: Readonly<Record<string, { readonly schema: Schema }>>;
+  /** Of an error: those that it can have. */
+  readonly 'x-codes'?: readonly string[];
 }
 
 export interface Parameter {
@@ -97,7 +104,10 @@ export function toldPath({ paths }: OpenApi, path: string): string | undefined {
   );
 }
 
-export function contentOf({ content }: Content, type?: string): { schema: Schema } | undefined {
+export function contentOf(
+  { content }: Content,
+  type?: string,
+): { schema: Schema; example?: unknown } | undefined {
   return type === undefined ? Object.values(content ?? {})[0] : content?.[type];
 }
 
@@ -149,8 +159,11 @@ export function judgeOf(document: OpenApi): Judge {
     const content = contentOf(response, type);
     if (content === undefined) return refuse(`content-type ${type} is not told`);
     const isJson = /[/+]json$/.test(type);
-    const wrong = validate(content.schema, isJson ? JSON.parse(body) : body);
+    const value = isJson ? JSON.parse(body) : body;
+    const wrong = validate(content.schema, value);
     if (wrong !== undefined) refuse(wrong);
+    const codes = response['x-codes'];
+    if (codes !== undefined && !codes.includes(value.code)) refuse('a code that is not told');
   };
 }
 

@@ -102,7 +102,8 @@ const inPath = (value: string) => value.replace(/[\s/?#\u0000-\u001f\u007f]/gu, 
 const encoded = (value: string) => encodeURIComponent(value.toWellFormed());
 
 function parameterText({ schema, example }: Parameter): fc.Arbitrary<string> {
-  const examples = [String(example), ...(schema.enum ?? []).map(String)];
+  const shown = [example, schema.default, ...(schema.enum ?? [])];
+  const examples = shown.filter((value) => value !== undefined).map(String);
   return often(
     fc.constantFrom(LIVE, ...examples),
     text.map(encoded),

@@ -251,7 +251,7 @@ test(
       client.pool('pet', { signal }),
       client.ready({ signal }),
       client.admin.tokens({ signal }),
-      client.admin.createPool({ name: 'pump' }, { signal }),
+      client.admin.createPool({ name: 'pump', suffix: 'pump' }, { signal }),
       client.admin.changePool('pump', { target: 1 }, { signal }),
       client.admin.pausePool('pump', { signal }),
       client.admin.resumePool('pump', { signal }),

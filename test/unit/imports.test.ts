@@ -37,7 +37,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   version: [],
   files: [],
   disk: ['addon', 'errors', 'files'],
-  token: [],
+  token: ['errors'],
   'own-token': ['errors', 'files', 'token'],
   port: ['errors'],
   'config-rules': [],
@@ -62,11 +62,12 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
   http: ['store/store', 'store/audit-store'],
-  client: ['http/schemas', 'http/admin-schemas', 'errors'],
+  client: ['http/schemas', 'http/admin-schemas', 'http/token-schemas', 'errors'],
   cli: [
     'http/schemas',
     'http/grinder-schema',
     'http/admin-schemas',
+    'http/token-schemas',
     'pool/ready-queue',
     'store/store',
     'store/audit-store',

@@ -9,6 +9,7 @@ import { ERRORS, type ErrorCode } from '../../src/errors.ts';
 import {
   contentOf,
   documentOf,
+  type Operation,
   operationsOf,
   type Schema,
   validatorOf,
@@ -68,7 +69,8 @@ test('it is a document of OpenAPI 3.1 whose parts fit together', () => {
     );
     for (const parameter of operation.parameters ?? []) {
       assert.ok(parameter.description, `${name}: ${parameter.name}`);
-      assert.equal(validate(parameter.schema, parameter.example), undefined, parameter.name);
+      const { schema, example } = parameter;
+      if (example !== undefined) assert.equal(validate(schema, example), undefined, parameter.name);
     }
     for (const [status, response] of Object.entries(operation.responses)) {
       assert.match(status, /^[1-5]\d\d$/, name);
@@ -100,6 +102,9 @@ function* propertiesOf(schema: Schema, at: string): Generator<[string, Schema]> 
   if (schema.items !== undefined) yield* propertiesOf(schema.items, `${at}[]`);
 }
 
+/** What only who asks can know. */
+const OWN = / body\.(burn|message)$/;
+
 test('every field is described, and every leaf shows a value that it takes', () => {
   let leaves = 0;
   const shapes: [string, Schema | undefined][] = operations.flatMap(({ name, operation }) => [
@@ -118,8 +123,8 @@ test('every field is described, and every leaf shows a value that it takes', () 
       assert.ok(property.description, `${path}: no description`);
       if (property.properties ?? property.items?.properties) continue;
       leaves++;
-      assert.ok(property.examples?.length, `${path}: no example`);
-      for (const example of property.examples) {
+      if (!OWN.test(path)) assert.ok(property.examples?.length, `${path}: no example`);
+      for (const example of property.examples ?? []) {
         assert.equal(validate(property, example), undefined, `${path}: ${example}`);
       }
     }
@@ -128,11 +133,8 @@ test('every field is described, and every leaf shows a value that it takes', () 
 });
 
 /** The codes that an operation, or a response that belongs to none, lists. */
-function codesOf(responses: Readonly<Record<string, Parameters<typeof contentOf>[0]>>): string[] {
-  return Object.values(responses).flatMap((response) => {
-    const content = contentOf(response, 'application/problem+json');
-    return content?.schema.allOf?.[1]?.properties?.code?.enum ?? [];
-  }) as string[];
+function codesOf(responses: Operation['responses']): string[] {
+  return Object.values(responses).flatMap((response) => response['x-codes'] ?? []);
 }
 
 test('every code that HTTP answers is told with its status, and in docs/http-api.md', () => {

@@ -15,6 +15,7 @@ function pool(figures: Partial<Pool> = {}): Pool {
     handout: 'secret',
     lowHours: 1,
     target: 1000,
+    stock: 656,
     available: 400,
     leased: 256,
     ready: 256,
@@ -50,12 +51,12 @@ test('a pool has its figures in one line, and how fast it is dispensed', () => {
   assert.equal(lines[0], 'vanitypool at http://127.0.0.1:5057: ready  00:00:12 UTC  (Ctrl-C ends)');
   assert.equal(lines[1], '');
   const heads = lines[2]!.split(/ {2,}/);
-  const named = 'pool pattern stock target available ready reserved dispensed now burned grinding';
+  const named = 'pool pattern full target stock reserved dispensed now burned grinding';
   assert.deepEqual(heads, named.split(' '));
   assert.match(lines[3]!, /^pet {3}\.\.\.\[a-z\]Pet /);
   assert.match(
     lines[3]!,
-    /######---- {2}65% +1,000 +400 +256 +3 +12,345 +125\/s +0 +3\.40 M\/s, full in 46 s$/,
+    /######---- {2}65% +1,000 +656 +3 +12,345 +125\/s +0 +3\.40 M\/s, full in 46 s$/,
   );
 });
 

@@ -16,7 +16,7 @@ import type { App, AppDeps } from '../app.ts';
 import { moment } from '../problems.ts';
 import { addressView, auditEntry } from '../views.ts';
 
-const LIMIT = 100;
+const { default: LIMIT } = AuditQueryString.properties.limit;
 
 export function auditRoutes(app: App, { store }: AppDeps): void {
   app.get(
@@ -34,13 +34,13 @@ export function auditRoutes(app: App, { store }: AppDeps): void {
       },
     },
     async ({ query, token }): Promise<AuditPageView> => {
-      const { after = '0', limit = String(LIMIT), pool, since } = query;
+      const { after = 0, limit = LIMIT, pool, since } = query;
       if (pool !== undefined && !mayUse(token, pool)) {
         throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: no such pool`);
       }
       const page = await store().call('auditPage', {
-        after: Number(after),
-        limit: Number(limit),
+        after,
+        limit,
         pool,
         since: since === undefined ? undefined : moment(since, 'query/since', 'REQUEST_INVALID'),
       });

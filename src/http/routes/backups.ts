@@ -8,9 +8,8 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { FastifyReply } from 'fastify';
 import { VanityError } from '../../errors.ts';
-import { BackupFile, NoBody } from '../admin-schemas.ts';
+import { BackupFile } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app.ts';
-import { emptyBodyIsNone } from './pools.ts';
 
 export function backupRoutes(app: App, { store }: AppDeps): void {
   app.post(
@@ -22,10 +21,8 @@ export function backupRoutes(app: App, { store }: AppDeps): void {
         summary: 'The whole store as a file, as it is at one moment',
         description: 'The sealing key is not in it. The reply begins when it is made and checked.',
         tags: ['backups'],
-        body: NoBody,
         response: { 200: BackupFile },
       },
-      preValidation: emptyBodyIsNone,
     },
     async ({ token }, reply) => {
       if (token?.pools !== undefined) {

@@ -2,7 +2,7 @@
  * Pools: their status, and the dispense that the product is about. Runs in the HTTP threads. A
  * dispense that the ready queue can serve waits for nothing and asks nobody.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { VanityError } from '../../errors.ts';
 import { shownDifficulty } from '../../keypair/difficulty.ts';
 import type { Pool } from '../../pool/pool.ts';
@@ -85,7 +85,6 @@ export function poolRoutes(app: App, deps: AppDeps): void {
         body: DispenseBody,
         response: { 200: { ...Dispensed, headers: NO_STORE } },
       },
-      preValidation: emptyBodyIsNone,
     },
     ({ params, body, raw, token }, reply) => {
       const began = performance.now();
@@ -121,12 +120,6 @@ export function poolFor(
   const pool = mayUse(token, name) ? pools.get(name) : undefined;
   if (pool !== undefined) return pool;
   throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
-}
-
-/** A route whose body may be left out takes that for an empty one. */
-export function emptyBodyIsNone(request: FastifyRequest, _: FastifyReply, done: () => void): void {
-  if (request.body === undefined) request.body = {};
-  done();
 }
 
 /** As the pool hands out: with secrets, or without. */

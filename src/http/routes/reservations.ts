@@ -15,10 +15,9 @@ import {
   ReservationParams,
   ReservationView,
 } from '../schemas.ts';
-import { emptyBodyIsNone, poolFor, sendAddresses } from './pools.ts';
+import { poolFor, sendAddresses } from './pools.ts';
 
 const TTL_SECONDS = 300;
-/** What the store does later all the same, it says when it is asked again. */
 
 export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(
@@ -47,7 +46,6 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
         body: ReservationBody,
         response: { 201: { ...ReservationMade, headers: LOCATION } },
       },
-      preValidation: emptyBodyIsNone,
     },
     async ({ params, body, raw, token }, reply): Promise<ReservationMade> => {
       const pool = poolFor(token, pools, params.pool).shared.name;

@@ -69,8 +69,20 @@ export function readiness(
   const { status, reasons } = stateOf(pools.values(), storeHealth);
   if (status !== 'unavailable') return { status, reasons: mayTellWhy ? reasons : [] };
   const code = storeHealth.failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
-  const why = mayTellWhy ? `: ${reasons.join(', ')}` : '';
+  const why = mayTellWhy ? `: ${reasons.map(inWords).join(', ')}` : '';
   throw new VanityError(code, `no pool can serve${why}`, { retryAfterSeconds: 1 });
+}
+
+/** What `stateOf` says of a pool, without the code that the whole answer may have too. */
+const STATES: Readonly<Record<string, string>> = {
+  POOL_EMPTY: 'is empty',
+  POOL_PAUSED: 'is paused',
+  STORE_UNAVAILABLE: 'waits for the store',
+};
+
+function inWords(reason: string): string {
+  const [code = '', pool] = reason.split(': ');
+  return pool === undefined ? `the store fails with ${code}` : `pool ${pool} ${STATES[code]}`;
 }
 
 /** Whether any of these pools can serve, and what is not well with them and the store. */
@@ -78,10 +90,10 @@ export function stateOf(pools: Iterable<Pool>, { failure }: StoreHealth): Status
   const reasons: string[] = failure === undefined ? [] : [failure];
   let canServe = false;
   for (const pool of pools) {
-    const { paused, ready, available } = pool.status();
+    const { paused, ready, stock } = pool.status();
     if (paused) reasons.push(`POOL_PAUSED: ${pool.shared.name}`);
-    else if (ready > 0 || (available > 0 && failure === undefined)) canServe = true;
-    else reasons.push(`${available > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${pool.shared.name}`);
+    else if (ready > 0 || (stock > 0 && failure === undefined)) canServe = true;
+    else reasons.push(`${stock > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${pool.shared.name}`);
   }
   if (!canServe) return { status: 'unavailable', reasons };
   return { status: reasons.length === 0 ? 'ready' : 'degraded', reasons };

@@ -55,7 +55,7 @@ export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
 function decodeMessage(text: string): Uint8Array {
   const bytes = Buffer.from(text, 'base64');
   if (bytes.toString('base64') !== text || bytes.length > MESSAGE_BYTES_MAX) {
-    const detail = `message: allowed: base64, with padding, of at most ${MESSAGE_BYTES_MAX} bytes`;
+    const detail = `body/message: allowed: base64, with padding, of at most ${MESSAGE_BYTES_MAX} bytes`;
     throw new VanityError('MESSAGE_INVALID', detail);
   }
   // Its own memory: what is posted to another thread takes the whole buffer along.

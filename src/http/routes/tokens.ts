@@ -5,14 +5,14 @@
  * Not for a token of some pools alone, whatever its scopes: it could make itself one of all.
  */
 import { VanityError } from '../../errors.ts';
-import { newToken, type Token, tokenHash } from '../../token.ts';
+import { assertPoolsExist, newToken, type Token, tokenHash } from '../../token.ts';
 import type { App, AppDeps } from '../app.ts';
 import { NO_STORE } from '../fields.ts';
 import { moment } from '../problems.ts';
-import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../schemas.ts';
-import { tokenView } from '../views.ts';
+import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../token-schemas.ts';
+import { tokenMade, tokenView } from '../views.ts';
 
-export function tokenRoutes(app: App, { store }: AppDeps): void {
+export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps): void {
   app.get(
     '/v1/tokens',
     {
@@ -33,10 +33,12 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
   app.post(
     '/v1/tokens',
     {
-      config: { scope: 'admin', errors: ['TOKEN_EXISTS', 'STORE_UNAVAILABLE'] },
+      config: { scope: 'admin', errors: ['POOL_NOT_FOUND', 'TOKEN_EXISTS', 'STORE_UNAVAILABLE'] },
       schema: {
         operationId: 'createToken',
         summary: 'Make a token; its text is told this once',
+        description:
+          'From the first one on every request needs a token: its reply has a `warning` that says so.',
         tags: ['tokens'],
         body: NewTokenBody,
         response: { 201: { ...TokenMade, headers: NO_STORE } },
@@ -45,6 +47,8 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
     async ({ body, token: asking }, reply) => {
       assertOfAllPools(asking);
       const { name, scopes, pools, quota, expiresAt } = body;
+      assertPoolsExist(pools ?? [], served.keys());
+      const wasRequired = access.isRequired;
       const token = newToken();
       const made = await store().call('createToken', {
         name,
@@ -56,7 +60,8 @@ export function tokenRoutes(app: App, { store }: AppDeps): void {
         hash: tokenHash(token),
       });
       reply.code(201).header('cache-control', 'no-store');
-      return { token, ...tokenView(made) };
+      // This thread knows of the token by now.
+      return tokenMade(token, made, access.isRequired && !wasRequired);
     },
   );
 

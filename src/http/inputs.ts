@@ -1,0 +1,92 @@
+/**
+ * What requests may carry, the same for every route of version 1, one that is added later too: no query
+ * parameter that it does not have, nor one twice, and no body that it does not take. Runs in the
+ * HTTP threads, before the schemas, which refuse what is left.
+ *
+ * Bytes make a body, not headers: clients send a content type with a POST that has nothing to say.
+ * Routes outside of version 1 pass over a query: probes and caches add to those what they like.
+ */
+import type { FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify';
+import { VanityError } from '../errors.ts';
+import type { App } from './app.ts';
+
+interface ObjectSchema {
+  readonly type: 'object';
+  readonly required?: readonly string[];
+  readonly minProperties?: number;
+  readonly properties?: Readonly<Record<string, { readonly type?: unknown }>>;
+}
+
+const STRICT = /^\/v1\//;
+const NOTHING = { type: 'object', additionalProperties: false, properties: {} } as const;
+/** Of a route that takes none. */
+export const NO_BODY: ObjectSchema = NOTHING;
+const NO_QUERY: ObjectSchema = NOTHING;
+const WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+/** As many digits as the greatest whole number has that is exact. */
+const WHOLE = /^\d{1,16}$/;
+
+/** Before the routes. */
+export function checkInputs(app: App): void {
+  app.removeContentTypeParser('text/plain');
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined);
+    else void parse(request, body as string, done);
+  });
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
+    if (body.length === 0 || request.is404) return done(null, undefined);
+    const detail = 'content-type: allowed for a body: application/json';
+    done(new VanityError('MEDIA_TYPE_UNSUPPORTED', detail));
+  });
+  app.addHook('onRequest', (request, _, done) => {
+    const { headers } = request;
+    const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
+    // No byte will come, whatever type is told, also one that cannot be read.
+    if (length === '0' && encoding === undefined) delete headers['content-type'];
+    done();
+  });
+  app.addHook('onRoute', (route) => {
+    if (STRICT.test(route.url)) checkInputsOf(route);
+  });
+}
+
+/** Whether a request may come without it. */
+export function isOptional(body: unknown): boolean {
+  const { required, minProperties } = body as ObjectSchema;
+  return required === undefined && minProperties === undefined;
+}
+
+function checkInputsOf(route: RouteOptions): void {
+  const { querystring = NO_QUERY, ...schema } = route.schema ?? {};
+  const takesBody = [route.method].flat().some((method) => WITH_BODY.has(method));
+  const body = schema.body ?? (takesBody ? NO_BODY : undefined);
+  route.schema = { ...schema, querystring, ...(body !== undefined && { body }) };
+  const steps: preValidationHookHandler[] = [];
+  const numbers = numbersOf(querystring as ObjectSchema);
+  if (numbers.length > 0) steps.push(readNumbers(numbers));
+  if (body !== undefined && isOptional(body)) steps.push(takeNoneForEmpty);
+  if (steps.length > 0) route.preValidation = [...steps, ...[route.preValidation ?? []].flat()];
+}
+
+/** The body of a request that has none, or `null`, as some clients write it. */
+const takeNoneForEmpty: preValidationHookHandler = (request, _, done) => {
+  request.body ??= {};
+  done();
+};
+
+function numbersOf({ properties = {} }: ObjectSchema): string[] {
+  return Object.keys(properties).filter((name) => properties[name]?.type === 'integer');
+}
+
+/** All of a query is text. What is no whole number stays that, and is refused. */
+function readNumbers(names: readonly string[]): preValidationHookHandler {
+  return (request: FastifyRequest, _, done) => {
+    const query = request.query as Record<string, unknown>;
+    for (const name of names) {
+      const value = query[name];
+      if (typeof value === 'string' && WHOLE.test(value)) query[name] = Number(value);
+    }
+    done();
+  };
+}
