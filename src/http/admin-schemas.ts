@@ -104,25 +104,38 @@ const changeableFields = {
   },
 } as const;
 
+const newPoolFields = {
+  name: {
+    type: 'string',
+    pattern: POOL_NAME.pattern,
+    description: 'As it will be in the routes of the pool.',
+    examples: ['pump'],
+  },
+  ...poolFields,
+  ...changeableFields,
+} as const;
+
+/** With a suffix, or a prefix, or both: each written out in full, since generators of clients read one alone. */
 export const NewPoolBody = {
   type: 'object',
   additionalProperties: false,
   required: ['name'],
+  properties: newPoolFields,
   anyOf: [
-    { type: 'object', required: ['suffix'] },
-    { type: 'object', required: ['prefix'] },
+    {
+      type: 'object',
+      additionalProperties: false,
+      required: ['name', 'suffix'],
+      properties: newPoolFields,
+    },
+    {
+      type: 'object',
+      additionalProperties: false,
+      required: ['name', 'prefix'],
+      properties: newPoolFields,
+    },
   ],
   examples: [{ name: 'pump', suffix: 'pump', target: 500 }],
-  properties: {
-    name: {
-      type: 'string',
-      pattern: POOL_NAME.pattern,
-      description: 'As it will be in the routes of the pool.',
-      examples: ['pump'],
-    },
-    ...poolFields,
-    ...changeableFields,
-  },
 } as const;
 export type NewPoolBody = FromSchema<typeof NewPoolBody>;
 

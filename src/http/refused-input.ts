@@ -35,9 +35,8 @@ export interface Refusal {
   readonly data?: unknown;
 }
 
-/** What can be wrong with the whole is told after what is wrong with its parts. */
 export function refusedInput(refusals: readonly Refusal[], context: string): VanityError {
-  const refusal = refusals.at(-1)!;
+  const refusal = mostTelling(refusals);
   const where = context === 'querystring' ? 'query' : context;
   const at = `${where}${refusal.instancePath}`;
   const general = where === 'body' ? 'BODY_INVALID' : 'REQUEST_INVALID';
@@ -50,6 +49,23 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   'body/message': 'MESSAGE_INVALID',
   'headers/idempotency-key': 'IDEMPOTENCY_KEY_INVALID',
 };
+
+/**
+ * Of a schema that is one of several, what is wrong with each comes first, and then that it is none: the
+ * latter says most when nothing is wrong but what tells them apart.
+ */
+function mostTelling(refusals: readonly Refusal[]): Refusal {
+  const last = refusals.at(-1)!;
+  const choice = choiceOf(last.parentSchema);
+  const isOfChoice = ({ keyword, params }: Refusal) =>
+    keyword === 'anyOf' || (keyword === 'required' && choice.includes(`${params.missingProperty}`));
+  return refusals.find((refusal) => !isOfChoice(refusal)) ?? last;
+}
+
+/** What is required by some of its kinds and not by all. */
+function choiceOf({ anyOf = [], required: always = [] }: Schema = {}): string[] {
+  return anyOf.flatMap(({ required = [] }) => required.filter((name) => !always.includes(name)));
+}
 
 function describe(refusal: Refusal, where: string, at: string): string {
   const { keyword, params, parentSchema: schema = {}, data, instancePath } = refusal;
@@ -66,13 +82,13 @@ function describe(refusal: Refusal, where: string, at: string): string {
       return `${at}/${name}: is missing; allowed: ${allowedBy(properties[name] ?? {})}`;
     }
     case 'anyOf': {
-      const some = (schema.anyOf ?? []).flatMap(({ required = [] }) => required);
-      return `${at}: ${some.join(' and ')} are missing; allowed: one of them, or both`;
+      return `${at}: ${choiceOf(schema).join(' and ')} are missing; allowed: one of them, or both`;
     }
   }
   const isMissing = instancePath === '' && (data === undefined || data === null);
   if (isMissing) return `${at}: is missing; allowed: ${allowedBy(schema)}`;
-  if (where === 'query' && Array.isArray(data)) return `${at}: is given twice; allowed: once`;
+  if (where === 'query' && Array.isArray(data))
+    return `${at}: is given more than once; allowed: once`;
   return `${at}: allowed: ${allowedBy(schema)}`;
 }
 

@@ -168,14 +168,14 @@ test('status shows the pools of a server', LIMIT, async (t) => {
   assert.ok(lines[0]?.startsWith(`vanitypool 0.0.0-test at ${url}, up `), lines[0]);
   assert.ok(lines[0]?.endsWith(': ready'), lines[0]);
   assert.match(lines[2]!, /^pool +pattern +target +stock +dispensed +burned +grinding$/);
-  assert.match(lines[3]!, /^pet +\.\.\.\[a-z\]Pet +1,000 +1,997 +3 +0 +0 +-$/);
+  assert.match(lines[3]!, /^pet +\.\.\.\[a-z\]Pet +1,000 +2,000 +0 +0 +-$/);
 
   const json = JSON.parse((await vanitypool(['status', '--url', url, '--json'])).stdout);
   assert.deepEqual(
     [json.url, json.version, json.status, json.reasons],
     [url, '0.0.0-test', 'ready', []],
   );
-  assert.equal(json.pools[0].available, 1997);
+  assert.equal(json.pools[0].stock, 2000);
   drain();
   const { stdout, code: drained } = await vanitypool(['status', '--url', url]);
   assert.equal(drained, 0);

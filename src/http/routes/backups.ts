@@ -29,13 +29,14 @@ export function backupRoutes(app: App, { store }: AppDeps): void {
         throw new VanityError('SCOPE_REQUIRED', 'a backup takes a token for all pools');
       }
       const id = randomBytes(16).toString('hex');
-      // Also of a reply that is never sent, and of a client that leaves.
+      const storeThread = store();
+      // Also of a reply that is never sent, and of a client that leaves; however many others wait.
       reply.raw.once('close', () => {
-        store()
-          .call('endBackup', id)
-          .catch(() => undefined);
+        storeThread.call('endBackup', id).catch(() => undefined);
       });
-      const path = await store().call('makeBackup', id, { timeoutMs: Number.POSITIVE_INFINITY });
+      const path = await storeThread.call('makeBackup', id, {
+        timeoutMs: Number.POSITIVE_INFINITY,
+      });
       const { size } = await stat(path);
       const plain = reply as FastifyReply;
       plain.header('cache-control', 'no-store').header('content-length', size);
