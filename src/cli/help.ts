@@ -84,8 +84,8 @@ Example:  vanitypool estimate --prefix abc --ignore-case
     summary: 'show the pools of the running server, or of the store without one',
     text: `usage: vanitypool status [options]
 
-Without --url and without a server here, the store in the data directory is read instead. Why
-addresses are burned is told where that store is at hand.
+Without --url and without a server here, the store in the data directory is read instead. "stock" is
+what can be taken now. Why addresses are burned is told where that store is at hand.
 
 ${URL_HELP}
   --json             print one JSON object
@@ -277,12 +277,14 @@ Example:  vanitypool pool create pump --suffix pump --target 500
        vanitypool token revoke NAME
 
 A token is told once, on standard output, when it is made; only its hash is kept. From the first one
-on the server asks for a token with every request. A revoked token is refused at once. With a server
-running here it is asked, without one the store in the data directory is used.
+on the server asks for a token with every request, which the command says when it makes that one. A
+revoked token is refused at once. With a server running here it is asked, without one the store in
+the data directory is used.
 
   --name NAME        yours, for lists and the audit; never used a second time
   --scope SCOPE      what it may do: dispense, read or admin; give it several times for several
-  --pool POOL        only this pool exists for it; give it several times for several (default: all)
+  --pool POOL        only this pool, which has to be there, exists for it; several times for several
+                     (default: all)
   --quota N/day      at most N addresses in a UTC day (default: any number)
   --expires TIME     refused from then on: 90d, 12h or 2027-01-31T00:00:00Z (default: never)
 ${URL_HELP}

@@ -30,6 +30,7 @@ export interface LogEntry {
 }
 
 export interface PoolFigures {
+  readonly stock: number;
   readonly available: number;
   readonly ready: number;
   readonly leased: number;
