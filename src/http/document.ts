@@ -66,9 +66,13 @@ const TAGS = [
 const DESCRIPTION = `Vanity addresses of Solana, ground ahead of time, each handed out once.
 
 Times are RFC 3339 in UTC, ids whole numbers below 2^53. Errors are RFC 9457 problem documents: test for
-their \`code\`, which never changes. Paths and methods that are not listed here get 404 \`ROUTE_NOT_FOUND\`
-and 405 \`METHOD_NOT_ALLOWED\`. On a loopback address no token is asked for until the first one is made,
-save by routes of the scope \`admin\`.`;
+their \`code\`, which never changes; each response lists those that it can have as \`x-codes\`.
+
+Paths and methods that are not listed here get 404 \`ROUTE_NOT_FOUND\` and 405 \`METHOD_NOT_ALLOWED\`. Keys of
+a body and parameters of a query that are not listed get 400, and so does a parameter that is given twice;
+operations of the tag \`service\` but for \`/v1/events\` pass over a query.
+
+On a loopback address no token is asked for until the first one is made, save by routes of the scope \`admin\`.`;
 
 /** Before the routes. */
 export async function documentRoutes(app: App, version: string): Promise<void> {

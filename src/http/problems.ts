@@ -8,6 +8,8 @@ import type { FastifyError, FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import { refusedInput } from './refused-input.ts';
 
+const BODY_FORM = 'JSON, without the keys __proto__ and constructor.prototype';
+const BODY_SIZES = '16 KiB, and 128 KiB for an import';
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 export interface Problem {
@@ -48,13 +50,14 @@ export function toVanityError(error: unknown): VanityError {
   }
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new VanityError('BODY_TOO_LARGE', message);
+      return new VanityError('BODY_TOO_LARGE', `body: is too large; allowed: ${BODY_SIZES}`);
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new VanityError(
         'MEDIA_TYPE_UNSUPPORTED',
         'content-type: allowed for a body: application/json',
       );
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new VanityError('BODY_INVALID', `body: allowed: ${BODY_FORM}`);
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new VanityError('BODY_INVALID', message);
   }

@@ -136,6 +136,21 @@ test('the words fit the schema', async () => {
   }
 });
 
+test('so is a body that cannot be read', async () => {
+  const told = operations.find(({ name }) => name === 'post /v1/pools/{pool}/dispense')!;
+  const headers = { 'content-type': 'application/json' };
+  for (const body of ['{"count":', 'count=3', '{"__proto__":{}}', '\ufeff{}x']) {
+    const { status, detail } = await send(told, { headers, body });
+    const form = 'JSON, without the keys __proto__ and constructor.prototype';
+    assert.deepEqual([status, detail], [400, `body: allowed: ${form}`], body);
+  }
+  const large = await send(told, { headers, body: ' '.repeat(16_385) });
+  assert.deepEqual(
+    [large.status, large.detail],
+    [413, 'body: is too large; allowed: 16 KiB, and 128 KiB for an import'],
+  );
+});
+
 test('a value is not repeated: it may be a secret', async () => {
   const told = operations.find(({ name }) => name === 'post /v1/imports')!;
   const secret = 'S'.repeat(89);
