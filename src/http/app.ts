@@ -2,8 +2,8 @@
  * The HTTP application of one thread: `buildApp` puts routes, access rules, errors and documents
  * together and does not listen. What it answers with comes from `AppDeps`.
  *
- * A request: access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schema (400)
- * -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
+ * A request: access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schemas of body,
+ * query and headers (400) -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
  */
 import swaggerUi from '@fastify/swagger-ui';
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts';

@@ -93,7 +93,7 @@ function describe(refusal: Refusal, where: string, at: string): string {
 }
 
 /** What a value may be, as a phrase. */
-export function allowedBy(schema: Schema): string {
+function allowedBy(schema: Schema): string {
   const types = [schema.type ?? []].flat();
   const phrase = phraseOf(schema, types.find((type) => type !== 'null') ?? '');
   return types.includes('null') ? `${phrase}, or null` : phrase;
@@ -111,10 +111,9 @@ function phraseOf(schema: Schema, type: string): string {
       return phraseOfText(schema);
     case 'array': {
       const { minItems, maxItems, items = {}, uniqueItems } = schema;
-      const count =
-        minItems === undefined ? '' : ` of ${minItems}${maxItems ? ` to ${maxItems}` : ' or more'}`;
-      const items_ = `a list${count}, each ${allowedBy(items)}`;
-      return uniqueItems ? `${items_}, none twice` : items_;
+      const most = maxItems === undefined ? 'or more' : `to ${maxItems}`;
+      const size = minItems === undefined ? '' : ` of ${minItems} ${most}`;
+      return `a list${size}, each ${allowedBy(items)}${uniqueItems ? ', none twice' : ''}`;
     }
     default: {
       const names = Object.keys(schema.properties ?? {});
