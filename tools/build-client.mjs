@@ -86,7 +86,9 @@ function hashOfSources() {
   const hash = createHash('sha256');
   const files = [
     ...readdirSync(source).map((name) => join('src', 'client', name)),
-    ...['schemas.ts', 'admin-schemas.ts', 'fields.ts'].map((name) => join('src', 'http', name)),
+    ...['schemas.ts', 'admin-schemas.ts', 'token-schemas.ts', 'fields.ts'].map((name) =>
+      join('src', 'http', name),
+    ),
     ...['src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
   ];
   for (const file of files.sort()) hash.update(file).update(readFileSync(join(root, file)));

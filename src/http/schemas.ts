@@ -4,7 +4,6 @@
  * it is: a library that builds it would add 0.1 s to every start.
  */
 import type { FromSchema } from 'json-schema-to-ts';
-import { MESSAGE_BYTES_MAX } from '../keypair/message.ts';
 import {
   addressText,
   BASE64,
@@ -157,6 +156,9 @@ export const AddressParams = {
   },
 } as const;
 
+/** Base64 of 1167 bytes, which are the most that a packet has room for. */
+const MESSAGE_CHARACTERS_MAX = 1556;
+
 export const SignatureBody = {
   type: 'object',
   additionalProperties: false,
@@ -165,7 +167,7 @@ export const SignatureBody = {
     message: {
       type: 'string',
       minLength: 4,
-      maxLength: 4 * Math.ceil(MESSAGE_BYTES_MAX / 3),
+      maxLength: MESSAGE_CHARACTERS_MAX,
       pattern: BASE64.pattern,
       description: 'Base64, with padding, of the message of a transaction, legacy or version 0.',
     },

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MESSAGE_BYTES_MAX } from '../../src/keypair/message.ts';
 import { contentOf, documentOf, operationsOf, type Schema } from '../support/documented.ts';
 import { testApp } from '../support/http-app.ts';
 
@@ -103,6 +104,8 @@ test('what is a number, a length or a form is told as that', () => {
   }
   const { message } = bodyOf('sign').properties!;
   const base64 = new RegExp(message!.pattern!);
+  const largest = Buffer.alloc(MESSAGE_BYTES_MAX).toString('base64');
+  assert.equal((message as { maxLength?: number }).maxLength, largest.length);
   for (const size of [1, 2, 3, 32, 1167]) {
     assert.ok(base64.test(Buffer.alloc(size, 251).toString('base64')), String(size));
   }
