@@ -142,14 +142,14 @@ function figuresOf(
   { shared, status, consumption }: GroundPool,
   nowMs: number,
 ): StockFigures & PoolFigures {
-  const { available, ready, leased, reserved, dispensed, burned, ...pool } = status.status();
+  const { available, leased, reserved, dispensed, burned, ...pool } = status.status();
   const target = pool.paused ? 0 : pool.target;
   const held = available + leased;
   consumption.note(reserved + dispensed + burned, nowMs);
   return {
     pool: shared.name,
     held,
-    stock: available + ready,
+    stock: pool.stock,
     target,
     isShort: held < target,
     dispensed,

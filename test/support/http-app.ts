@@ -61,6 +61,10 @@ export async function testApp(
   const storeHealth = new StoreHealth();
   const tallies = new Tallies();
   const grinder = { board: grinderBoard(), threads: GrinderThreads.of(2) };
+  grinder.threads.write([
+    { priority: 'raised', share: 0.5 },
+    { priority: 'low', share: undefined },
+  ]);
   const access = more.access ?? new Access('auto');
   let isDraining = false;
   const app = await buildApp({

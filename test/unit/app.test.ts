@@ -319,8 +319,11 @@ test('a pool tells its exact figures', async () => {
   };
   assert.deepEqual(reply.json(), expected);
   const list = await app.inject({ url: '/v1/pools', headers: LOCAL });
-  const thread = { priority: 'normal', share: null };
-  const grinder = { priorityChanges: 0, threads: [thread, thread] };
+  const threads = [
+    { priority: 'raised', share: 0.5 },
+    { priority: 'low', share: null },
+  ];
+  const grinder = { priorityChanges: 0, threads };
   assert.deepEqual(list.json(), { pools: [expected], grinder });
 });
 

@@ -109,7 +109,7 @@ test('the words fit the schema', async () => {
     ],
     [
       await says('patch /v1/pools/{pool}', {}),
-      /^body: allowed: a JSON object with at least one of target, ready$/,
+      /^body: allowed: a JSON object with at least one of target, ready, lowHours$/,
     ],
     [
       await says(tokens, { name: 'x' }),
