@@ -15,6 +15,12 @@ import { DatabaseSync } from 'node:sqlite';
 /** Primary result codes of SQLite: another connection holds the lock. */
 const HELD: readonly number[] = [5, 6];
 
+/** Held until it is disposed of. */
+export interface LockFile extends Disposable {
+  /** Whether its path still leads to it; if not, somebody removed it, and others can lock the path. */
+  readonly isNamed: boolean;
+}
+
 /**
  * Locks the file at `path`, which is made if it is missing, mode 0600; undefined if another holds
  * it. In tmpfs the holder of the lock may remove the file: another that opened it before and locks
@@ -23,7 +29,7 @@ const HELD: readonly number[] = [5, 6];
  * next one, and three processes that took turns held one lock two at a time within 400 rounds.
  * Errors are the system's and SQLite's.
  */
-export function takeLockFile(path: string): Disposable | undefined {
+export function takeLockFile(path: string): LockFile | undefined {
   for (;;) {
     makeFile(path);
     const named = inodeOf(path);
@@ -38,7 +44,16 @@ export function takeLockFile(path: string): Disposable | undefined {
     }
     // The same before it was opened and after it was locked: what is locked has the name.
     if (named !== undefined && inodeOf(path) === named) {
-      return { [Symbol.dispose]: () => lock.close() };
+      return {
+        get isNamed() {
+          try {
+            return inodeOf(path) === named;
+          } catch {
+            return false; // its directory may not be looked at
+          }
+        },
+        [Symbol.dispose]: () => lock.close(),
+      };
     }
     lock.close();
   }

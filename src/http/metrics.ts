@@ -44,6 +44,7 @@ const TOTALS = {
   grinder_priority_changes: 'Times that grinder threads got another priority.',
   store_turns: 'Transactions that leased and recorded.',
   store_inserts: 'Transactions that inserted hits.',
+  journals_renewed: 'Dispense journals made anew because their files were removed.',
   idempotent_replays: 'Replies that an idempotency key had before.',
 } as const;
 
@@ -51,6 +52,7 @@ const GAUGES = {
   grinder_threads: 'Threads that search now.',
   grinder_attempts_per_second: 'Candidates tried a second, all threads.',
   store_up: '1 while the store works.',
+  journals_lost: 'Dispense journals whose files were removed: a kill burns addresses.',
 } as const;
 
 const THREAD_GAUGES = {
@@ -98,7 +100,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }
     const { attempts, hits, faults, restarts, ...grinding } = grinder.board.read();
-    const { turns, inserts } = storeHealth.read();
+    const { turns, inserts, journalsLost, journalsRenewed } = storeHealth.read();
     totals.attempts.inc(attempts);
     totals.hits.inc(hits);
     totals.grinder_faults.inc(faults);
@@ -106,11 +108,13 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
     totals.grinder_priority_changes.inc(grinding.priorityChanges);
     totals.store_turns.inc(turns);
     totals.store_inserts.inc(inserts);
+    totals.journals_renewed.inc(journalsRenewed);
     totals.idempotent_replays.inc(tallies.repeats);
     const { errors } = tallies;
     for (const code of ANSWERED) http_errors.inc({ code }, errors[code]);
     gauges.grinder_threads.set(grinding.threads);
     gauges.grinder_attempts_per_second.set(grinding.attemptsPerSecond);
+    gauges.journals_lost.set(journalsLost);
     for (const [index, { priority, share }] of grinder.threads.read().entries()) {
       const labels = { thread: String(index) };
       gaugesOfThreads.grinder_thread_nice.set(labels, Math.max(NICE[priority], least));

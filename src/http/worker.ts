@@ -101,6 +101,7 @@ async function run(data: HttpWorkerData): Promise<void> {
   };
   const pools = new Map<string, Pool>();
   const add = ({ shared, journal }: ServedPool): void => {
+    journals.get(shared.name)?.close();
     if (journal !== undefined) journals.set(shared.name, new JournalWriter(journal));
     pools.set(shared.name, new Pool(shared, hands));
   };

@@ -38,6 +38,11 @@ export class UnrecordedHandOuts {
     return this.#parts.get(number)!.isPending;
   }
 
+  /** Whether no start would find it. */
+  isLost({ number }: JournalPart): boolean {
+    return this.#parts.get(number)!.isLost;
+  }
+
   /**
    * After `take`, and after the head was read of which the turn is to record all that is before it:
    * makes sure that each thread could write a record for each of `addresses` that wait in the

@@ -3,7 +3,7 @@
  * writes the one, the main thread the other.
  */
 import type { ErrorCode } from '../errors.ts';
-import { Board } from './board.ts';
+import { Board, type Figures } from './board.ts';
 
 const STORE_FIELDS = [
   'reason',
@@ -11,6 +11,9 @@ const STORE_FIELDS = [
   'inserts',
   /** When the store thread began what it is doing, in ms of `clock`; 0 when it does nothing. */
   'since',
+  'journalsLost',
+  'journalsRenewed',
+  'journalsStuck',
 ] as const;
 /** As long as a request waits for a refill. */
 const HANGS_MS = 2000;
@@ -70,7 +73,28 @@ export class StoreHealth {
     this.#board.write({ reason, ...tally });
   }
 
-  read(): { readonly turns: number; readonly inserts: number } {
+  /**
+   * Store thread only. Dispense journals that no start would find, and how many were made anew since
+   * the server began; `isStuck`: the last try to make some failed.
+   */
+  writeJournals(journals: { lost: number; renewed: number; isStuck: boolean }): void {
+    const { lost, renewed, isStuck } = journals;
+    this.#board.write({
+      journalsLost: lost,
+      journalsRenewed: renewed,
+      journalsStuck: Number(isStuck),
+    });
+  }
+
+  /** Why a kill would burn addresses now; undefined when it would not. */
+  get journalFault(): string | undefined {
+    const { journalsLost, journalsStuck } = this.#board.read();
+    if (journalsLost + journalsStuck === 0) return undefined;
+    const next = journalsStuck === 1 ? 'cannot be made anew (the log says why)' : 'are made anew';
+    return `JOURNAL_UNAVAILABLE: dispense journals were removed and ${next}, a kill would burn addresses`;
+  }
+
+  read(): Figures<'turns' | 'inserts' | 'journalsLost' | 'journalsRenewed'> {
     return this.#board.read();
   }
 }

@@ -22,8 +22,8 @@ export function removeOrphans(base: string, dataDirectory: string): void {
   for (const name of namesIn(base)) {
     const path = join(base, name);
     try {
-      if (!isOrphan(path, dataDirectory)) continue;
-      using directory = new JournalDirectory(path);
+      using directory = new JournalDirectory(path, base);
+      if (!directory.exists || !isOrphan(path, dataDirectory)) continue;
       // Looked at again: its owner may have written meanwhile.
       if (directory.hold() && isOrphan(path, dataDirectory)) directory.removeAll(OWNER);
     } catch {

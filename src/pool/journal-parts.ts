@@ -111,27 +111,31 @@ export class JournalWriter {
   readonly #shared: SharedJournal;
   readonly #words: Int32Array;
   readonly #parts: PartWriter[] = [];
-  #current: PartWriter;
+  #current: PartWriter | undefined;
 
-  /** Errors are the system's. */
+  /** A first part that is gone by now is told by `prepare`, until the thread has another journal. */
   constructor(shared: SharedJournal) {
     this.#shared = shared;
     this.#words = new Int32Array(shared.board);
-    this.#current = this.#open();
+    try {
+      this.#current = this.#free();
+    } catch {
+      // Tried again with each hand-out.
+    }
   }
 
   /**
-   * Throws when a record would fail: while the journal is full, and after a failure until a slot
-   * can be written again. Error: JOURNAL_UNAVAILABLE.
+   * Throws when a record would fail: while the journal is full or cannot be opened, and after a
+   * failure until a slot can be written again. Error: JOURNAL_UNAVAILABLE.
    */
   prepare(): void {
-    if (this.#current.isFull) this.#current = this.#free();
+    if (this.#current === undefined || this.#current.isFull) this.#current = this.#free();
     this.#current.prepare();
   }
 
   /** After `prepare`. When this returns the record outlives the process. Error: JOURNAL_UNAVAILABLE. */
   write(handOut: HandOut): void {
-    this.#current.write(handOut);
+    this.#current!.write(handOut);
   }
 
   close(): void {

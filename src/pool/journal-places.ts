@@ -25,7 +25,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { JournalSetting } from '../config.ts';
-import { takeLockFile } from '../disk/lock-file.ts';
+import { type LockFile, takeLockFile } from '../disk/lock-file.ts';
 import { VanityError } from '../errors.ts';
 import { isPartName } from './journal-parts.ts';
 
@@ -105,9 +105,12 @@ export function memoryPath(machine: Machine, storeId: string, place: string): st
 
 /** Whether it is a directory of this user alone, and no link to one. */
 export function isPrivate(path: string): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats === undefined || !stats.isDirectory()) return false;
-  return stats.uid === process.getuid!() && (stats.mode & 0o077) === 0;
+  try {
+    const stats = lstatSync(path);
+    return stats.isDirectory() && stats.uid === process.getuid!() && (stats.mode & 0o077) === 0;
+  } catch {
+    return false; // it is not there, or may not be looked at
+  }
 }
 
 /** Whether there is memory-backed storage at all. */
@@ -143,13 +146,18 @@ function faultOfMemory(machine: Machine): string | undefined {
 /** A directory with the journals of one store, and the lock of their owner. */
 export class JournalDirectory implements Disposable {
   readonly path: string;
-  #lock: Disposable | undefined;
+  readonly #base: string | undefined;
+  #lock: LockFile | undefined;
 
-  constructor(path: string) {
+  /** One in memory is below a `base`: anybody could have made what is there. */
+  constructor(path: string, base?: string) {
     this.path = path;
+    this.#base = base;
   }
 
+  /** Whether it is there; one in memory that is not of this user alone, or a link, is not. */
   get exists(): boolean {
+    if (this.#base !== undefined) return isPrivate(this.#base) && isPrivate(this.path);
     return statSync(this.path, { throwIfNoEntry: false })?.isDirectory() === true;
   }
 
@@ -158,12 +166,22 @@ export class JournalDirectory implements Disposable {
    * another owner in this one, has it. Errors are the system's.
    */
   hold(): boolean {
-    this.#lock ??= takeLockFile(join(this.path, LOCK));
-    return this.#lock !== undefined;
+    if (this.isHeld) return true;
+    const lock = takeLockFile(join(this.path, LOCK));
+    if (lock === undefined) return false;
+    this[Symbol.dispose]();
+    this.#lock = lock;
+    return true;
   }
 
+  /** Whether nobody else can take it: not any more when its lock was removed. */
   get isHeld(): boolean {
-    return this.#lock !== undefined;
+    return this.#lock?.isNamed === true;
+  }
+
+  /** Whether it was taken, and its lock removed since. */
+  get isLockLost(): boolean {
+    return this.#lock?.isNamed === false;
   }
 
   /** Of all runs. Only while it is held. */

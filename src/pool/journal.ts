@@ -30,6 +30,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  lstatSync,
   openSync,
   readFileSync,
   readSync,
@@ -187,7 +188,10 @@ export class PartWriter {
 /** What a running server reads of another thread's part, so that the store has it too. */
 export class PartReader {
   readonly number: number;
+  readonly #path: string;
   readonly #file: number;
+  readonly #inode: bigint;
+  readonly #device: bigint;
   readonly #records: number;
   readonly #progress: Int32Array;
   /** Records before this one are in the store. */
@@ -198,14 +202,31 @@ export class PartReader {
   /** Errors are the system's. */
   constructor({ number, path, progress }: JournalPart) {
     this.number = number;
+    this.#path = path;
     this.#file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
-    this.#records = fstatSync(this.#file).size / SLOT_BYTES - 1;
+    const { ino, dev, size } = fstatSync(this.#file, { bigint: true });
+    this.#inode = ino;
+    this.#device = dev;
+    this.#records = Number(size) / SLOT_BYTES - 1;
     this.#progress = progress;
   }
 
   /** Whether there are records that the store has not. */
   get isPending(): boolean {
     return Atomics.load(this.#progress, WRITTEN_WORD) !== (this.#recorded | 0);
+  }
+
+  /**
+   * Whether no start would find it, though it can be written and read: its file, whose number stays
+   * taken while it is open, was removed or replaced, or its directory was, or may not be looked at.
+   */
+  get isLost(): boolean {
+    try {
+      const { ino, dev } = lstatSync(this.#path, { bigint: true });
+      return ino !== this.#inode || dev !== this.#device;
+    } catch {
+      return true;
+    }
   }
 
   /** How many records were written since `read`: those that `confirm` will not cover. */

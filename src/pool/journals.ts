@@ -10,9 +10,11 @@
  *
  * The directories are locked from the moment at which something in them is read or made until this
  * is disposed of. If another has them, the run that wrote them is alive, and the store is not opened.
+ * A lock whose file is removed meanwhile is no lock: it is taken anew. A directory in memory that is
+ * not of this user alone, or a link, is never entered.
  */
 import { rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { JournalSetting } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { makeDirectory } from '../files.ts';
@@ -25,7 +27,6 @@ import {
   type Choice,
   choosePlace,
   hasMemory,
-  isPrivate,
   JournalDirectory,
   type Machine,
   makePrivate,
@@ -136,6 +137,25 @@ export class Journals implements Disposable {
     }
   }
 
+  /** Whether a start would look for this part where it lies. */
+  reaches({ path }: { readonly path: string }): boolean {
+    return [...this.#memories.values(), this.#disk].some(
+      (directory) => directory.path === dirname(path) && directory.exists,
+    );
+  }
+
+  /**
+   * Takes directories anew whose locks were removed: their paths. One that is gone itself is made with
+   * the next part. Errors: DATA_IN_USE, JOURNAL_UNAVAILABLE.
+   */
+  holdAgain(): string[] {
+    const open = [...this.#memories.values(), this.#disk].filter(
+      (directory) => directory.isLockLost && directory.exists,
+    );
+    for (const directory of open) take(directory);
+    return open.map(({ path }) => path);
+  }
+
   /** When what it says is in the store, or nothing was ever written into it. */
   removePart({ path }: { readonly path: string }): void {
     this.#tidy(() => rmSync(path, { force: true }));
@@ -198,7 +218,7 @@ export class Journals implements Disposable {
     if (isThere(known) && known.isHeld) return;
     makePrivate(memoryBase(this.#machine));
     makePrivate(path);
-    const memory = known ?? new JournalDirectory(path);
+    const memory = known ?? new JournalDirectory(path, memoryBase(this.#machine));
     this.#memories.set(path, memory);
     take(memory);
     // Those of a killed server stay until its next start: this file says whose they are.
@@ -210,8 +230,8 @@ export class Journals implements Disposable {
     const path = memoryPath(this.#machine, storeId, place);
     const known = this.#memories.get(path);
     if (known !== undefined || !hasMemory(this.#machine)) return known;
-    if (!isPrivate(memoryBase(this.#machine)) || !isPrivate(path)) return undefined;
-    const memory = new JournalDirectory(path);
+    const memory = new JournalDirectory(path, memoryBase(this.#machine));
+    if (!memory.exists) return undefined;
     this.#memories.set(path, memory);
     return memory;
   }
@@ -227,7 +247,7 @@ export class Journals implements Disposable {
     const log = this.#log!;
     log.warn(
       { reason, directory },
-      'journals do not fit into memory: the data directory takes them; smaller with a lower ready_max, more memory with --shm-size, none with durability = "committed"',
+      'journals cannot be made in memory: the data directory takes them; where memory is full: smaller with a lower ready_max, more with --shm-size, none with durability = "committed"',
     );
   }
 }

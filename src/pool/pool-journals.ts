@@ -5,7 +5,15 @@
  *
  * A journal begins small and grows before a turn leases more addresses than it has slots for; so a
  * record never finds it full while the store works. Where no more can be had, less is leased.
+ *
+ * A journal whose file was removed can be written and read on, but no start would find it: then a kill
+ * burns what the pool has leased, since the store counts on that file. Its thread gets another one
+ * (`add`), and when it writes there, the lost one is dropped: it is read to its end, all that it says
+ * is recorded, and only then does the store no longer count on it. So at each moment every pop is in
+ * the store or in a journal that the store counts on, and a start believes a pool again from the
+ * moment on at which the last lost journal of it is counted out, not before.
  */
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -39,6 +47,8 @@ export class PoolJournals {
   readonly #options: PoolJournalsOptions;
   /** Of each pool that is served, those of the threads that live. */
   readonly #growing = new WeakMap<UnrecordedHandOuts, Set<GrowingJournal>>();
+  /** The store counts on them, though nobody writes them. */
+  readonly #dropping = new Set<FollowedJournal>();
   #count = 0;
   #isStopping = false;
   #hasWarned = false;
@@ -82,7 +92,8 @@ export class PoolJournals {
   /**
    * For one more thread that hands out of the pool; undefined if none is needed. `handOuts` read it
    * from now on, and have room in it for all that is leased. `made` is its first part, if that was
-   * made before; it is removed if this fails. Errors: JOURNAL_UNAVAILABLE, those of the store.
+   * made before; one whose file is gone by now is made anew. It is removed if this fails. Errors:
+   * JOURNAL_UNAVAILABLE, those of the store.
    */
   async add(
     pool: string,
@@ -102,16 +113,32 @@ export class PoolJournals {
     const growing = this.#growing.get(handOuts)!;
     const journal = new GrowingJournal(store.epoch, journals.directories);
     const most = Math.max(...growing.values().map(({ capacity }) => capacity), 0);
-    const first = made ?? this.#makePart(slotsFor(most));
+    const isThere = made !== undefined && existsSync(made.path);
+    const first = isThere ? made : this.#makePart(slotsFor(most));
     await this.#append(pool, journal, handOuts, first);
     growing.add(journal);
     return { journal, handOuts };
   }
 
+  /** The path of a part of it that no start would find; undefined if there is none. */
+  lostPath({ journal, handOuts }: FollowedJournal): string | undefined {
+    const { journals } = this.#options;
+    return journal.parts.find((part) => handOuts.isLost(part) || !journals.reaches(part))?.path;
+  }
+
+  /** Those that are dropped and lost: one path of each. */
+  get lostDropping(): string[] {
+    const paths = this.#dropping.values().map((followed) => this.lostPath(followed));
+    return paths.filter((path) => path !== undefined).toArray();
+  }
+
   /** Of a thread or a pool that is gone, when all that they say is recorded. */
   async drop(gone: readonly FollowedJournal[]): Promise<void> {
     if (gone.length === 0) return;
-    for (const { journal, handOuts } of gone) this.#growing.get(handOuts)!.delete(journal);
+    for (const followed of gone) {
+      this.#growing.get(followed.handOuts)!.delete(followed.journal);
+      this.#dropping.add(followed);
+    }
     while (!(await this.#options.exclusively(() => this.#dropped(gone)))) {
       await sleep(DROP_EVERY_MS, undefined, { ref: false });
     }
@@ -135,6 +162,7 @@ export class PoolJournals {
       handOuts.unfollow(part);
       journals.removePart(part);
     }
+    for (const followed of gone) this.#dropping.delete(followed);
     return true;
   }
 

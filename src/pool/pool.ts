@@ -209,6 +209,7 @@ export interface TokenNotice extends Notice {
 }
 
 export interface PoolNotice extends Notice {
+  /** One that is new, or one for which this thread is to write another journal from now on. */
   readonly added?: ServedPool;
   /** The name of a pool that is gone. */
   readonly removed?: string;

@@ -59,8 +59,8 @@ interface Entry {
   config: PoolConfig | undefined;
   readonly handOuts: UnrecordedHandOuts;
   /** Of this thread. */
-  readonly journal: FollowedJournal | undefined;
-  readonly writer: JournalWriter | undefined;
+  journal: FollowedJournal | undefined;
+  writer: JournalWriter | undefined;
 }
 
 export class ServedPools {
@@ -200,6 +200,48 @@ export class ServedPools {
       const gone = [entry.journal, ...[...this.#threads].map((thread) => thread.take(name))];
       void journals.drop(gone.filter((journal) => journal !== undefined));
       return burned;
+    });
+  }
+
+  /** Journals of which the store counts on a file that no start would find: one path of each. */
+  get lostJournals(): string[] {
+    const { journals } = this.#options;
+    const ofPools = [...this.#entries].flatMap(([name, { journal }]) => [
+      journal,
+      ...[...this.#threads].map((thread) => thread.journals.get(name)),
+    ]);
+    const paths = ofPools.map((journal) => journal && journals.lostPath(journal));
+    return [...paths.filter((path) => path !== undefined), ...journals.lostDropping];
+  }
+
+  /**
+   * Gives each thread another journal for one that is lost, which is dropped when nobody writes it any
+   * more. How many there were. Errors: JOURNAL_UNAVAILABLE, those of the store; those that were
+   * given by then stay.
+   */
+  renewJournals(): Promise<number> {
+    return this.#oneAtATime(async () => {
+      const { journals } = this.#options;
+      let renewed = 0;
+      for (const [name, entry] of this.#entries) {
+        const { journal, writer, shared, handOuts } = entry;
+        if (journal !== undefined && journals.lostPath(journal) !== undefined) {
+          entry.journal = await journals.add(name, handOuts);
+          entry.writer = entry.journal && new JournalWriter(entry.journal.journal.shared);
+          writer?.close();
+          void journals.drop([journal]);
+          renewed++;
+        }
+        for (const thread of this.#threads) {
+          const lost = thread.journals.get(name);
+          if (lost === undefined || journals.lostPath(lost) === undefined) continue;
+          const renewal = await this.#give(thread, { shared, handOuts });
+          await thread.notices.tell('pools', { added: renewal });
+          void journals.drop([lost]);
+          renewed++;
+        }
+      }
+      return renewed;
     });
   }
 

@@ -12,6 +12,7 @@ import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import { Dispenser } from '../pool/dispenser.ts';
 import { StoreHealth } from '../pool/health.ts';
+import { JournalWatch } from '../pool/journal-watch.ts';
 import { Journals } from '../pool/journals.ts';
 import type { Connection, ImportOrder, SharedPool, StoreThreadCalls } from '../pool/pool.ts';
 import { PoolJournals } from '../pool/pool-journals.ts';
@@ -133,6 +134,7 @@ class ServedStore {
   readonly #exclusively: Exclusively;
   readonly #log: Log;
   readonly #health: StoreHealth;
+  readonly #journalWatch: JournalWatch;
   readonly #tally = { turns: 0, inserts: 0 };
   #destroyer: NodeJS.Timeout | undefined;
   #check: Check | undefined;
@@ -217,6 +219,8 @@ class ServedStore {
       parts: [this.dispenser, this.reservations],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
     });
+    const { pools } = this;
+    this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
     }
@@ -225,6 +229,7 @@ class ServedStore {
   #start(directory: string): void {
     this.refiller.start();
     this.reservations.start();
+    this.#journalWatch.start();
     // What a start cannot wait for; damage that it finds stays until the next one.
     this.#check = startCheck(directory);
     this.#check.result.catch((error: VanityError) => {
@@ -286,6 +291,7 @@ class ServedStore {
 
   async stop(counters: Counters): Promise<void> {
     clearInterval(this.#destroyer);
+    this.#journalWatch.stop();
     this.reservations.stop();
     this.#check?.stop();
     await this.reader.stop();

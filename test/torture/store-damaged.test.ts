@@ -40,7 +40,7 @@ function damage(directory: string): void {
 const MORE_THAN_CACHED = 12_000;
 const BATCH = 256;
 const FALLBACK =
-  'journals do not fit into memory: the data directory takes them; smaller with a lower ready_max, more memory with --shm-size, none with durability = "committed"';
+  'journals cannot be made in memory: the data directory takes them; where memory is full: smaller with a lower ready_max, more with --shm-size, none with durability = "committed"';
 const JOURNALS = `/dev/shm/vanitypool-${process.getuid!()}/`;
 
 /** Starts a server that must not start, and returns its output. */

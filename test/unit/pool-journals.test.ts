@@ -270,7 +270,7 @@ suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
       pool.pop(0, 1150);
       assert.equal((await pool.threads[1]!.dispense(1000)).length, 1000);
       const [small, stuck, ...others] = bench.warnings();
-      assert.match(small!, /^journals do not fit into memory/);
+      assert.match(small!, /^journals cannot be made in memory/);
       assert.match(stuck!, /^journals cannot grow/);
       assert.deepEqual(others, []);
       await bench.refiller.stop();

@@ -8,28 +8,20 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Durability, POOLS_MAX, type PoolConfig, readPool } from '../../src/config.ts';
 import { addressOf } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
-import { JournalWriter } from '../../src/pool/journal-parts.ts';
 import { Journals } from '../../src/pool/journals.ts';
-import {
-  Pool,
-  type PoolNotice,
-  type ServedPool,
-  type SharedPool,
-  sharePool,
-} from '../../src/pool/pool.ts';
+import { Pool, type PoolNotice, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { PoolJournals } from '../../src/pool/pool-journals.ts';
 import { inTurn, Refiller } from '../../src/pool/refill.ts';
 import { ServedPools } from '../../src/pool/served-pools.ts';
-import { ThreadNotices } from '../../src/pool/thread-notices.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { AuditReader } from '../../src/store/sqlite-audit.ts';
 import type { Store } from '../../src/store/store.ts';
+import { Thread } from '../support/handing-thread.ts';
 import {
   checkStore,
   removeDirectory,
@@ -42,66 +34,6 @@ const log = createLog('test', 'silent', false);
 
 function config(name: string, more: object = {}): PoolConfig {
   return readPool({ name, suffix: 'x', ready: 10, ready_max: 20, ...more }, `pools.${name}.`);
-}
-
-/** An HTTP thread: what it was told, and the pools that it hands out of. */
-class Thread {
-  readonly notices: PoolNotice[] = [];
-  readonly pools = new Map<string, Pool>();
-  readonly journals = new Map<string, JournalWriter>();
-  readonly given: readonly ServedPool[];
-  /** Answers by itself. */
-  isPrompt = true;
-  readonly #port: MessagePort;
-  readonly #heard: (notice: number) => void;
-
-  static async connect(pools: ServedPools): Promise<Thread> {
-    const { port1, port2 } = new MessageChannel();
-    const notices = new ThreadNotices(port1);
-    const given = await pools.connect(port1, notices);
-    return new Thread(port2, (notice) => notices.heard(notice), given);
-  }
-
-  constructor(port: MessagePort, heard: (notice: number) => void, given: readonly ServedPool[]) {
-    this.#port = port;
-    this.#heard = heard;
-    this.given = given;
-    for (const pool of given) this.#add(pool);
-    port.on('message', ({ arg }: { arg: PoolNotice }) => {
-      this.notices.push(arg);
-      if (this.isPrompt) this.act();
-    });
-  }
-
-  /** On all that it was told by now. */
-  act(): void {
-    for (const { notice, added, removed } of this.notices.splice(0)) {
-      if (added !== undefined) this.#add(added);
-      if (removed !== undefined) this.pools.delete(removed);
-      this.#heard(notice);
-    }
-  }
-
-  async told(): Promise<void> {
-    while (this.notices.length === 0) await nextTurn();
-  }
-
-  die(): void {
-    this.#port.close();
-  }
-
-  #add({ shared, journal }: ServedPool): void {
-    const writer = journal && new JournalWriter(journal);
-    if (writer !== undefined) this.journals.set(shared.name, writer);
-    this.pools.set(
-      shared.name,
-      new Pool(shared, {
-        refill: () => Promise.resolve(),
-        prepare: () => writer?.prepare(),
-        record: (_, handOut) => writer?.write(handOut),
-      }),
-    );
-  }
 }
 
 class Bench implements AsyncDisposable {

@@ -86,8 +86,11 @@ function inWords(reason: string): string {
 }
 
 /** Whether any of these pools can serve, and what is not well with them and the store. */
-export function stateOf(pools: Iterable<Pool>, { failure }: StoreHealth): StatusEvent['readiness'] {
-  const reasons: string[] = failure === undefined ? [] : [failure];
+export function stateOf(pools: Iterable<Pool>, health: StoreHealth): StatusEvent['readiness'] {
+  const { failure, journalFault } = health;
+  const reasons = [failure, journalFault].filter(
+    (reason): reason is string => reason !== undefined,
+  );
   let canServe = false;
   for (const pool of pools) {
     const { paused, ready, stock } = pool.status();
