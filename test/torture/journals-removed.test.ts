@@ -2,63 +2,76 @@
  * The dispense journals of a real server are removed while clients take addresses, by a hand that does not
  * know what it removes: the directory, single files, the lock, again and again. Then the server is
  * killed, at any moment. No address leaves twice; and once `/readyz` says that all is well again, a
- * kill burns nothing. TORTURE_SECONDS sets how long it goes on.
+ * kill burns nothing. `TORTURE_SECONDS` sets how long it goes on, `TORTURE_SEED` draws what is removed.
  */
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
-import { existsSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { noNamespaces, smallMemory } from '../support/namespaces.ts';
+import { randomOf } from '../support/sequence.ts';
 import { DILIGENT, type Handed, type Server } from '../support/server.ts';
 import { assertNothingBurned, IDLE, settledBy, Tampering } from '../support/tampering.ts';
 
-const SECONDS = Number(process.env.TORTURE_SECONDS ?? 15);
+const SECONDS = Number(process.env.TORTURE_SECONDS ?? 10);
+const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
 const LIMIT = { timeout: 280_000 + SECONDS * 4000 };
 const THREADS = ['[http]', 'threads = 2', ...DILIGENT];
 const CLIENTS = 4;
-const LOST = /JOURNAL_UNAVAILABLE/;
+/** Of the one pool: of each HTTP thread, and of the store's. */
+const JOURNALS = 3;
+const POLL_MS = 20;
+const PAUSE_MAX_MS = 700;
+const random = randomOf(SEED);
 
-interface Readiness {
-  readonly status: string;
-  readonly reasons: readonly string[];
+/** What `/readyz` says, be it well or not. */
+async function readiness(server: Server): Promise<string> {
+  return (await server.ask('GET', '/readyz')).text;
 }
 
-async function untilReady(server: Server): Promise<void> {
-  while ((await server.get<Readiness>('/readyz')).reasons.some((reason) => LOST.test(reason))) {
-    await sleep(20);
-  }
+/**
+ * After all was removed: there is a file for each thread again, which is made when all that is missing is
+ * known, and `/readyz` says that no other is counted on.
+ */
+async function untilMended(server: Server, directory: string): Promise<void> {
+  while (journalsIn(directory) < JOURNALS) await sleep(POLL_MS);
+  while (/JOURNAL_UNAVAILABLE/.test(await readiness(server))) await sleep(POLL_MS);
 }
 
-/** The server has noticed what was removed, or made it anew already. */
-async function untilNoticed({ log }: Server, times = 1): Promise<void> {
-  while (log.filter(({ msg }) => /^dispense journals were removed/.test(msg)).length < times) {
-    await sleep(20);
-  }
+function journalsIn(directory: string): number {
+  const names = existsSync(directory) ? readdirSync(directory) : [];
+  return names.filter((name) => name.endsWith('.journal')).length;
+}
+
+function remove(path: string): void {
+  // The server may make one meanwhile.
+  rmSync(path, { recursive: true, force: true, maxRetries: 100, retryDelay: 1 });
 }
 
 /** One thing or another of what is there. */
 function removeSome(directory: string): void {
   const names = existsSync(directory) ? readdirSync(directory) : [];
-  const what = names.length > 0 && randomInt(3) > 0 ? names[randomInt(names.length)]! : '';
-  rmSync(join(directory, what), { recursive: true, force: true });
+  const isAll = names.length === 0 || random(0, 2) === 0;
+  remove(isAll ? directory : join(directory, names[random(0, names.length - 1)]!));
 }
 
-/** Takes addresses until the server is gone. */
-function clientsOf(server: Server, handed: Handed[]): Promise<unknown> {
+/** Takes addresses until the server is gone; nothing else is refused for what is removed. */
+async function clientsOf(server: Server, handed: Handed[]): Promise<void> {
   const ask = async (): Promise<void> => {
     for (;;) {
       try {
-        handed.push(...(await server.dispense(1 + randomInt(3))));
+        handed.push(...(await server.dispense(random(1, 3))));
       } catch (error) {
-        // Nothing else is refused for what is removed.
-        if (!/POOL_EMPTY|JOURNAL_UNAVAILABLE/.test((error as Error).message)) throw error;
-        await sleep(5);
+        const { message } = error as Error;
+        const isAnswer = /^[A-Z_]+$/.test(message);
+        if (!isAnswer) return;
+        assert.match(message, /^(POOL_EMPTY|JOURNAL_UNAVAILABLE)$/);
+        await sleep(POLL_MS);
       }
     }
   };
-  return Promise.allSettled(Array.from({ length: CLIENTS }, ask));
+  await Promise.all(Array.from({ length: CLIENTS }, ask));
 }
 
 suite('dispense journals that are removed from a server', () => {
@@ -66,7 +79,7 @@ suite('dispense journals that are removed from a server', () => {
     await using tampering = new Tampering(...THREADS);
     const server = await tampering.full();
     await tampering.takeEach(server, 10);
-    rmSync(tampering.workspace.journals, { recursive: true });
+    remove(tampering.workspace.journals);
     await tampering.take(server, 3);
     await server.kill('SIGKILL');
     const again = await tampering.serve(...IDLE);
@@ -75,60 +88,68 @@ suite('dispense journals that are removed from a server', () => {
     await tampering.exhaust(again);
   });
 
-  test('said by /readyz and the log, made anew, and a stop is clean', LIMIT, async () => {
-    await using tampering = new Tampering(...THREADS);
-    let server = await tampering.full();
-    assert.equal((await server.get<Readiness>('/readyz')).status, 'ready');
+  test('told until they can be made anew, and then a kill burns nothing', LIMIT, async () => {
+    await using tampering = new Tampering('[store]', 'journal = "data"', ...THREADS);
+    const server = await tampering.full();
+    assert.match(await readiness(server), /"status":"ready"/);
     const { journals } = tampering.workspace;
-    rmSync(journals, { recursive: true });
-    for (;;) {
-      const { status, reasons } = await server.get<Readiness>('/readyz');
-      if (reasons.some((reason) => LOST.test(reason))) {
-        assert.equal(status, 'degraded');
-        break;
-      }
-      await tampering.takeEach(server, 1);
-    }
-    await untilReady(server);
-    assert.equal(readdirSync(journals).filter((name) => name.endsWith('.journal')).length, 3);
+    remove(journals);
+    writeFileSync(journals, 'in the way');
+    while (!/"degraded".*cannot be made/.test(await readiness(server))) await sleep(POLL_MS);
+    const metrics = async () => (await server.ask('GET', '/metrics')).text;
+    assert.match(await metrics(), /^vanitypool_journals_lost 3$/m);
+    await tampering.takeEach(server, 20);
+    remove(journals);
+    await untilMended(server, journals);
+    assert.match(await metrics(), /^vanitypool_journals_lost 0$/m);
+    assert.match(await metrics(), /^vanitypool_journals_renewed_total 3$/m);
+    const told = () => server.log.filter(({ msg }) => msg.startsWith('dispense journals'));
+    while (told().length < 3) await sleep(POLL_MS);
+    const levels = told().map(({ level }) => level);
+    assert.deepEqual(levels, ['warn', 'error', 'info'], server.output);
     await tampering.takeEach(server, 5);
     await server.kill('SIGKILL');
-    server = await tampering.serve(...IDLE);
-    await assertNothingBurned(server);
-    // At once: nobody has looked yet.
-    rmSync(tampering.workspace.journals, { recursive: true });
+    const again = await tampering.serve(...IDLE);
+    await assertNothingBurned(again);
+    await tampering.exhaust(again);
+  });
+
+  test('a stop at that moment is clean', LIMIT, async () => {
+    await using tampering = new Tampering(...THREADS);
+    const server = await tampering.full();
+    const { journals } = tampering.workspace;
+    remove(journals);
     await tampering.take(server, 2);
     assert.equal(await server.kill('SIGTERM'), 0, server.output);
     assert.equal(existsSync(journals), false);
-    server = await tampering.serve(...IDLE);
-    await assertNothingBurned(server);
-    await tampering.exhaust(server);
+    const again = await tampering.serve(...IDLE);
+    await assertNothingBurned(again);
+    await tampering.exhaust(again);
   });
 
-  test('at random moments, again and again, with kills: none leaves twice', LIMIT, async () => {
+  test('at random moments, again and again, with kills: none leaves twice', LIMIT, async (t) => {
+    t.diagnostic(`TORTURE_SEED=${SEED}`);
     await using tampering = new Tampering(...THREADS);
     const until = performance.now() + SECONDS * 1000;
-    for (let life = 0; life < 3 || performance.now() < until; life++) {
+    for (let life = 0; life < 4 || performance.now() < until; life++) {
       const server = await tampering.serve();
+      const directory = tampering.workspace.journals;
       const clients = clientsOf(server, tampering.handed);
+      for (let times = random(1, 4); times > 0; times--) {
+        await sleep(random(0, PAUSE_MAX_MS));
+        removeSome(directory);
+      }
       const isMended = life % 2 === 1;
-      for (let times = 1 + randomInt(4); times > 0; times--) {
-        await sleep(randomInt(700));
-        removeSome(tampering.workspace.journals);
-      }
       if (isMended) {
-        // What is removed now is noticed for sure: all of it is gone.
-        rmSync(tampering.workspace.journals, { recursive: true, force: true });
-        await untilNoticed(server);
-        await sleep(1500);
-        await untilReady(server);
+        remove(directory);
+        await untilMended(server, directory);
       }
-      const before = (await server.pool()).burned;
+      const { burned } = await server.pool();
       await server.kill('SIGKILL');
       await clients;
       tampering.assertOnce();
       const next = await tampering.serve(...IDLE);
-      if (isMended) assert.equal((await next.pool()).burned, before, next.output);
+      if (isMended) assert.equal((await next.pool()).burned, burned, next.output);
       await next.kill('SIGKILL');
     }
     await tampering.exhaust(await tampering.serve(...IDLE));
@@ -143,16 +164,13 @@ suite('dispense journals that are removed from a server', () => {
     const server = await tampering.full();
     const shm = `/proc/${server.process.pid}/root/dev/shm`;
     const base = join(shm, `vanitypool-${process.getuid!()}`);
-    rmSync(base, { recursive: true });
-    await untilNoticed(server);
-    await untilReady(server);
-    assert.equal(readdirSync(base).length, 1);
-    rmSync(base, { recursive: true });
+    const [own] = readdirSync(base);
+    remove(base);
+    await untilMended(server, join(base, own!));
+    remove(base);
     symlinkSync('/', base);
-    await untilNoticed(server, 2);
-    await untilReady(server);
+    await untilMended(server, join(tampering.data, 'journal'));
     await tampering.takeEach(server, 5);
-    assert.equal(readdirSync(join(tampering.data, 'journal')).length, 4, 'three and a lock');
     assert.equal(await server.kill('SIGTERM'), 0, server.output);
     const again = await tampering.serve(...IDLE);
     await assertNothingBurned(again);
