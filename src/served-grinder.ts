@@ -9,6 +9,7 @@ import { type FoundHit, Grinder } from './grinder/grinder.ts';
 import { type PoolFigures, Steering } from './grinder/steering.ts';
 import { hoursOfStock, type StockFigures, UrgencyWatch } from './grinder/urgency.ts';
 import type { Log } from './log.ts';
+import { FirstAddresses } from './pool/first-addresses.ts';
 import { GrinderThreads } from './pool/grinder-threads.ts';
 import { grinderBoard } from './pool/health.ts';
 import {
@@ -40,6 +41,7 @@ export class ServedGrinder {
   readonly #board = grinderBoard();
   readonly #threads: GrinderThreads;
   readonly #urgency = new UrgencyWatch();
+  readonly #firstAddresses: FirstAddresses;
   #pools: readonly GroundPool[] = [];
   #steering = new Steering([]);
   #grinder: Grinder | undefined;
@@ -50,6 +52,7 @@ export class ServedGrinder {
   constructor(options: Config['grinder'], log: Log) {
     this.#options = options;
     this.#log = log;
+    this.#firstAddresses = new FirstAddresses(log);
     this.#threads = GrinderThreads.of(options.threads);
     this.buffers = { board: this.#board.buffer, threads: this.#threads.buffer };
   }
@@ -101,7 +104,12 @@ export class ServedGrinder {
   /** Grinds for the pools that are short, and tells all threads how it goes. */
   #steer(grinder: Grinder): void {
     const nowMs = performance.now();
-    const figures = this.#pools.map((pool) => figuresOf(pool, nowMs));
+    const pools = this.#pools.map((pool) => ({ ...pool, now: pool.status.status() }));
+    if (this.#options.threads > 0) {
+      const named = pools.map(({ shared, now }) => ({ name: shared.name, status: now }));
+      this.#firstAddresses.look(named, nowMs);
+    }
+    const figures = pools.map((pool) => figuresOf(pool, nowMs));
     // First: a thread that starts at another priority is replaced at once.
     this.#prioritize(grinder, figures, nowMs);
     grinder.steer(this.#steering.next(figures, nowMs));
@@ -139,10 +147,10 @@ export class ServedGrinder {
 }
 
 function figuresOf(
-  { shared, status, consumption }: GroundPool,
+  { shared, now, consumption }: GroundPool & { readonly now: PoolStatus },
   nowMs: number,
 ): StockFigures & PoolFigures {
-  const { available, leased, reserved, dispensed, burned, ...pool } = status.status();
+  const { available, leased, reserved, dispensed, burned, ...pool } = now;
   const target = pool.paused ? 0 : pool.target;
   const held = available + leased;
   consumption.note(reserved + dispensed + burned, nowMs);

@@ -226,7 +226,7 @@ const PROBLEM = {
     detail: {
       type: 'string',
       description: 'Names the thing and what is allowed, for people.',
-      examples: ['pool pet: 4 asked for, 3 left'],
+      examples: ['pool pet: 4 asked for, 3 left; one more is expected in about 12 s'],
     },
   },
 };

@@ -27,6 +27,7 @@ import type {
 } from '../store/store.ts';
 import type { KnownToken } from '../token.ts';
 import { Board } from './board.ts';
+import { expectation } from './expectation.ts';
 import type { SharedJournal } from './journal-parts.ts';
 import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
@@ -383,14 +384,14 @@ export class Pool {
   }
 
   /** Names what is left in sum only: nothing about which addresses. */
-  #empty(count: number, { stock, grinding }: PoolStatus): VanityError {
-    const { active, hitsPerSecond } = grinding;
-    const unmeasured = active ? RETRY_AFTER_SOON : RETRY_AFTER_MAX;
-    const seconds = hitsPerSecond > 0 ? Math.ceil((count - stock) / hitsPerSecond) : unmeasured;
+  #empty(count: number, status: PoolStatus): VanityError {
+    const { stock } = status;
+    const unmeasured = status.grinding.active ? RETRY_AFTER_SOON : RETRY_AFTER_MAX;
+    const { seconds = unmeasured, words } = expectation(status, count - stock);
     return new VanityError(
       'POOL_EMPTY',
-      `pool ${this.shared.name}: ${count} asked for, ${stock} left`,
-      { retryAfterSeconds: Math.min(Math.max(seconds, 1), RETRY_AFTER_MAX) },
+      `pool ${this.shared.name}: ${count} asked for, ${stock} left; ${words}`,
+      { retryAfterSeconds: Math.min(Math.max(Math.ceil(seconds), 1), RETRY_AFTER_MAX) },
     );
   }
 }

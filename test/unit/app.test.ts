@@ -57,7 +57,11 @@ test('count gives all or nothing', async () => {
   const ask = (count: number) =>
     app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL, payload: { count } });
   const short = await ask(4);
-  assertProblem(short, 'POOL_EMPTY', /^pool pet: 4 asked for, 3 left$/);
+  assertProblem(
+    short,
+    'POOL_EMPTY',
+    /^pool pet: 4 asked for, 3 left; nothing is ground for it now$/,
+  );
   assert.equal(short.headers['retry-after'], '3600', 'nothing grinds: it cannot be told sooner');
   const all = (await ask(3)).json().addresses;
   assert.deepEqual(

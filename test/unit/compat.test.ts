@@ -57,7 +57,8 @@ test('an empty pool is 404 in its envelope', async () => {
   assert.equal(reply.statusCode, 404);
   const { timestamp, ...rest } = reply.json();
   assert.ok(timestamp > 0);
-  assert.deepEqual(rest, { code: 404, message: 'pool pet: 1 asked for, 0 left', data: null });
+  const message = 'pool pet: 1 asked for, 0 left; nothing is ground for it now';
+  assert.deepEqual(rest, { code: 404, message, data: null });
 });
 
 test('what is not there, or not so, is told in the envelope', async () => {
