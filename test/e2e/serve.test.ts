@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createKeyPairSignerFromBytes } from '@solana/kit';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { assertIdentity, EASY_POOL, type Handed, Server, Workspace } from '../support/server.ts';
@@ -320,6 +321,19 @@ test('a second server on the same data is told of the first', LIMIT, async () =>
   );
   await first.until(({ ready }) => ready > 0);
   await first.dispense();
+});
+
+test('a pool without an address says when the first is expected', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([{ ...EASY_POOL, suffix: 'pumppumpp' }]);
+  const server = await workspace.serve('--threads', '1');
+  const told = () => server.log.find(({ msg }) => msg.startsWith('no address yet: '));
+  while (told() === undefined) await sleep(50);
+  const expected = /the first address is expected in about \d+ (days|years)$/;
+  assert.match(told()!.msg, expected);
+  const { status, headers, body } = await server.ask('POST', '/v1/pools/pet/dispense');
+  assert.deepEqual([status, headers.get('retry-after')], [503, '3600']);
+  assert.match(body.detail, expected);
 });
 
 test('a pool keeps its pattern', LIMIT, async () => {

@@ -1,7 +1,7 @@
 /** Journals that no store asks for any more, beside those that one may. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { OWNER, removeOrphans } from '../../src/pool/journal-orphans.ts';
@@ -47,7 +47,9 @@ test('journals are removed of a data directory that is gone for a day, and of no
     'an owner that is young': leave(`${gone}\n`, 23, 99),
     'a young one of a data directory that has another store': leave(`${data}\n`, 99, 23),
     'one that another server has': leave(`${gone}\n`, 99, 99),
+    'one that others may enter': leave(`${gone}\n`, 99, 99),
   };
+  chmodSync(kept['one that others may enter'], 0o755);
   {
     using owner = new JournalDirectory(kept['one that another server has']);
     assert.ok(owner.hold());
@@ -62,4 +64,11 @@ test('journals are removed of a data directory that is gone for a day, and of no
   removeOrphans(base, data);
   assert.equal(readdirSync(base).length, Object.keys(kept).length - 1, 'it has it no longer');
   removeOrphans(join(base, 'missing'), data);
+  chmodSync(base, 0o755);
+  chmodSync(kept['one that others may enter'], 0o700);
+  removeOrphans(base, data);
+  assert.ok(
+    existsSync(kept['one that others may enter']),
+    'a base that others may enter is not ours',
+  );
 });
