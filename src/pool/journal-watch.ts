@@ -68,8 +68,9 @@ export class JournalWatch {
     if (fault !== undefined && this.#fault === undefined) {
       log.error({ reason: fault }, 'dispense journals cannot be made anew; it is tried again');
     }
+    const isNews = this.#isLost || fault !== this.#fault;
     this.#fault = fault;
-    this.#tell();
+    if (isNews) this.#tell();
   }
 
   #tell(): void {
