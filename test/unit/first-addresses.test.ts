@@ -22,7 +22,8 @@ function statusOf({ stock = 0, rate = 0, isPaused = false }: Now): PoolStatus {
     hitsPerSecond: rate / DIFFICULTY,
     etaSeconds: null,
   };
-  return { ...none, available: stock, leased: 0, target: 10, paused: isPaused, grinding };
+  const settings = { target: 10, lowHours: 1, paused: isPaused };
+  return { ...none, ...settings, stock, available: stock, leased: 0, grinding };
 }
 
 /** Five looks a second, as the server has them, until `seconds`. */
