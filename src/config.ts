@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parse as parseToml } from 'smol-toml';
+import { parse as parseToml, type TomlError } from 'smol-toml';
 import { decimal, flag, oneOf, only, type Rule, text, trustProxy, whole } from './config-rules.ts';
 import { readCpuLimits, serverThreads } from './cores.ts';
 import { VanityError } from './errors.ts';
@@ -45,6 +45,8 @@ export interface PoolConfig {
 }
 
 export interface Config {
+  /** Nothing says which data directory is meant: there is no file, and neither flag nor variable. */
+  readonly isDefault: boolean;
   readonly logLevel: LogLevel;
   readonly http: {
     readonly host: string;
@@ -154,6 +156,8 @@ const POOL_RULES: Readonly<Record<string, Rule>> = {
 export interface ConfigSources {
   /** Flags of the command line, by configuration key. */
   readonly flags?: Settings;
+  /** What their user calls them, for errors: `{ 'http.port': '--port' }`. */
+  readonly names?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** `--config FILE`; without it `vanitypool.toml` in the working directory, if it is there. */
   readonly file?: string | undefined;
@@ -162,14 +166,23 @@ export interface ConfigSources {
 
 /** Errors: CONFIG_UNREADABLE, CONFIG_UNKNOWN_KEY, CONFIG_INVALID. */
 export function loadConfig(sources: ConfigSources = {}): Config {
-  const { flags = {}, env = {}, file, cwd = process.cwd() } = sources;
-  const { settings, pools } = readFile(file, cwd);
-  const given = { ...settings, ...readEnvironment(env), ...flags };
-  const value = check(given, RULES, '');
-  return freeze(value, readPools(pools), cwd);
+  const { flags = {}, names = {}, env = {}, file, cwd = process.cwd() } = sources;
+  const { isThere, settings, pools } = readFile(file, cwd);
+  const environment = readEnvironment(env);
+  const given = { ...settings, ...environment.settings, ...flags };
+  const value = check(given, RULES, (key) => {
+    const called = Object.hasOwn(flags, key) ? names : environment.names;
+    return Object.hasOwn(called, key) ? called[key]! : key;
+  });
+  return freeze(value, readPools(pools), cwd, !isThere && given['store.url'] === undefined);
 }
 
-function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Config {
+function freeze(
+  value: Settings,
+  pools: readonly PoolConfig[],
+  cwd: string,
+  isDefault: boolean,
+): Config {
   const directory = resolve(cwd, String(value['store.url']).slice('file:'.length));
   const sealingKey = String(value['store.sealing_key']);
   const host = String(value['http.host']);
@@ -179,6 +192,7 @@ function freeze(value: Settings, pools: readonly PoolConfig[], cwd: string): Con
   }
   const tls = tlsFiles(String(value['http.tls_cert']), String(value['http.tls_key']), host, cwd);
   const config = {
+    isDefault,
     logLevel: value.log_level,
     http: {
       host: host.startsWith('unix:') ? `unix:${resolve(cwd, host.slice(5))}` : host,
@@ -231,14 +245,17 @@ function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFile
   return Object.freeze({ cert: resolve(cwd, cert), key: resolve(cwd, key) });
 }
 
-function readFile(file: string | undefined, cwd: string): { settings: Settings; pools: unknown } {
+function readFile(
+  file: string | undefined,
+  cwd: string,
+): { isThere: boolean; settings: Settings; pools: unknown } {
   const path = resolve(cwd, file ?? 'vanitypool.toml');
   let source: string;
   try {
     source = readFileSync(path, 'utf8');
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    if (missing && file === undefined) return { settings: {}, pools: undefined };
+    if (missing && file === undefined) return { isThere: false, settings: {}, pools: undefined };
     const reason = missing ? 'there is no such file' : (cause as Error).message;
     throw new VanityError('CONFIG_UNREADABLE', `${path}: ${reason}`, { cause });
   }
@@ -246,7 +263,11 @@ function readFile(file: string | undefined, cwd: string): { settings: Settings; 
   try {
     parsed = parseToml(source);
   } catch (cause) {
-    throw new VanityError('CONFIG_UNREADABLE', `${path}: ${(cause as Error).message}`, { cause });
+    // Its other lines repeat those of the file, and a secret may be among them.
+    const { message, line, column } = cause as TomlError;
+    const [reason = ''] = message.replace('Invalid TOML document: ', '').split('\n');
+    const detail = `${path}: line ${line}, column ${column}: ${reason}`;
+    throw new VanityError('CONFIG_UNREADABLE', detail, { cause });
   }
   const { pools, ...sections } = parsed;
   const settings: Record<string, unknown> = {};
@@ -254,23 +275,29 @@ function readFile(file: string | undefined, cwd: string): { settings: Settings; 
     if (!isTable(section)) settings[name] = section;
     else for (const [key, value] of Object.entries(section)) settings[`${name}.${key}`] = value;
   }
-  return { settings, pools };
+  return { isThere: true, settings, pools };
 }
 
 /**
  * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`; only names with `__` are configuration.
  * A text that its key takes is that text, and else the number or the truth that it spells.
  */
-function readEnvironment(env: Readonly<Record<string, string | undefined>>): Settings {
+function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
+  settings: Settings;
+  /** Of the variables, by key. */
+  names: Readonly<Record<string, string>>;
+} {
   const settings: Record<string, unknown> = {};
+  const names: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
     const path = name.slice('VANITYPOOL'.length).toLowerCase();
     const key = path.startsWith('__') ? path.replace(/^_+/, '') : path.slice(1).replace('__', '.');
     const rule = Object.hasOwn(RULES, key) ? RULES[key] : undefined;
     settings[key] = rule?.read(value) === undefined ? literal(value) : value;
+    names[key] = name;
   }
-  return settings;
+  return { settings, names };
 }
 
 function literal(value: string): unknown {
@@ -290,7 +317,7 @@ function readPools(pools: unknown): readonly PoolConfig[] {
   const names = new Set<string>();
   return pools.map((pool, index) => {
     const label = typeof pool.name === 'string' ? pool.name : String(index + 1);
-    const config = readPool(pool, `pools.${label}.`);
+    const config = readPool(pool, (key) => `pools.${label}.${key}`);
     const { name } = config;
     if (names.has(name)) {
       throw new VanityError('CONFIG_INVALID', `pools.${name}.name: two pools have this name`);
@@ -300,10 +327,12 @@ function readPools(pools: unknown): readonly PoolConfig[] {
   });
 }
 
-/** One pool by its keys as in the file; `at` goes before them in errors. Errors as of `loadConfig`. */
-export function readPool(pool: Settings, at: string): PoolConfig {
-  const value = check(pool, POOL_RULES, at);
-  if (value.name === '') throw new VanityError('CONFIG_INVALID', `${at}name: a pool needs a name`);
+/** One pool by its keys as in the file, which errors call `nameOf` them. Errors as of `loadConfig`. */
+export function readPool(pool: Settings, nameOf: (key: string) => string): PoolConfig {
+  const value = check(pool, POOL_RULES, nameOf);
+  if (value.name === '') {
+    throw new VanityError('CONFIG_INVALID', `${nameOf('name')}: a pool needs a name`);
+  }
   const config = {
     name: value.name,
     suffix: value.suffix,
@@ -319,23 +348,28 @@ export function readPool(pool: Settings, at: string): PoolConfig {
     readyMax: value.ready_max,
     lowHours: value.low_hours,
   } as PoolConfig;
-  assertReadyFits(config, at);
+  assertReadyFits(config, nameOf('ready'));
   return Object.freeze(config);
 }
 
-/** Error: CONFIG_INVALID. */
-export function assertReadyFits({ ready, readyMax }: PoolConfig, at: string): void {
+/** Error: CONFIG_INVALID, in which `ready` is called `name`. */
+export function assertReadyFits({ ready, readyMax }: PoolConfig, name: string): void {
   if (ready <= readyMax) return;
-  const message = `${at}ready: ${ready} is more than ready_max (${readyMax})`;
+  const message = `${name}: ${ready} is more than ready_max (${readyMax})`;
   throw new VanityError('CONFIG_INVALID', message);
 }
 
 /** Every rule's value: the given one if it is allowed, else the default. */
-function check(given: Settings, rules: Readonly<Record<string, Rule>>, at: string): Settings {
+function check(
+  given: Settings,
+  rules: Readonly<Record<string, Rule>>,
+  nameOf: (key: string) => string,
+): Settings {
   for (const key of Object.keys(given)) {
     if (!Object.hasOwn(rules, key)) {
       const known = Object.keys(rules).join(', ');
-      throw new VanityError('CONFIG_UNKNOWN_KEY', `${at}${key}: no such key; there are: ${known}`);
+      const detail = `${nameOf(key)}: no such key; there are: ${known}`;
+      throw new VanityError('CONFIG_UNKNOWN_KEY', detail);
     }
   }
   const values: Record<string, unknown> = {};
@@ -343,10 +377,9 @@ function check(given: Settings, rules: Readonly<Record<string, Rule>>, at: strin
     const value = given[key];
     values[key] = value === undefined ? rule.fallback : rule.read(value);
     if (value !== undefined && values[key] === undefined) {
-      throw new VanityError(
-        'CONFIG_INVALID',
-        `${at}${key}: ${rule.isSecret ? 'this value' : JSON.stringify(value)} is not allowed; allowed: ${rule.allowed}`,
-      );
+      const shown = rule.isSecret ? 'this value' : JSON.stringify(value);
+      const detail = `${nameOf(key)}: ${shown} is not allowed; allowed: ${rule.allowed}`;
+      throw new VanityError('CONFIG_INVALID', detail);
     }
   }
   return values;

@@ -120,6 +120,17 @@ export async function restoreOffline(
   return pools;
 }
 
+/** Whether there is a store, served or not. Error: DATA_NOT_WRITABLE for what cannot be looked into. */
+export function hasStore({ store: { directory } }: Config): boolean {
+  try {
+    storeFileOf(directory);
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'STORE_NOT_FOUND') return false;
+    throw error;
+  }
+}
+
 /** The pools as the store has them; changes nothing. Errors: those of opening a store. */
 export function poolsOffline({ store: { directory } }: Config): StoredPool[] {
   return readPools(directory).filter(({ isRemoved }) => !isRemoved);
@@ -157,7 +168,7 @@ export function changePoolOffline(
     const known = configOf(await storedPool(store, name));
     if (known === undefined) throw poolConfigured(name);
     const changed = { ...known, ...change };
-    assertReadyFits(changed, `pool ${name}: `);
+    assertReadyFits(changed, `pool ${name}: ready`);
     await store.changePool(name, { settings: parts(changed).settings });
     return storedPool(store, name);
   });

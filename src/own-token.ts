@@ -1,56 +1,94 @@
 /**
- * The token by which the command line of the same user manages a running server: made anew at each
- * start, in a file of the data directory that this user alone can read, gone at the stop. Whoever
- * can read it can read the store and its sealing key, too.
+ * How the command line of the same user finds a running server and manages it: two files of the data
+ * directory that this user alone can read, made anew at each start, gone at the stop.
+ *
+ *   admin.token    a token for everything. Whoever can read it can read the store and its key, too
+ *   server.json    where the server listens, and which directory that is
+ *
+ * A kill leaves both. So what `server.json` says is a hint: the server that takes the token is the
+ * one that serves the directory, and no other does.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from './errors.ts';
 import { writeNewFile } from './files.ts';
 import { newToken, tokenHash } from './token.ts';
 
-const FILE = 'admin.token';
+const TOKEN_FILE = 'admin.token';
+const SERVER_FILE = 'server.json';
+
+export interface ListensAt {
+  /** `http://127.0.0.1:5057`, or `unix:PATH`. */
+  readonly url: string;
+  /** The path of its certificate; null without TLS. */
+  readonly certificate: string | null;
+}
 
 export class OwnToken {
   readonly hash: Uint8Array;
   readonly #token = newToken();
-  #path: string | undefined;
+  #written: string[] = [];
 
   constructor() {
     this.hash = tokenHash(this.#token);
   }
 
   /** Into the data directory, which this process holds. Error: DATA_NOT_WRITABLE. */
-  write(directory: string): void {
-    const path = join(directory, FILE);
+  write(directory: string, { url, certificate }: ListensAt): void {
+    this.#write(directory, TOKEN_FILE, () => this.#token);
+    this.#write(directory, SERVER_FILE, () =>
+      JSON.stringify({ url, certificate, directory: identityOf(directory) }),
+    );
+  }
+
+  /** What cannot be removed opens nothing: the token ends with its server, and the next removes it. */
+  remove(): void {
+    for (const path of this.#written) {
+      try {
+        rmSync(path, { force: true });
+      } catch {
+        // A stop has more to do, which the disk may still take.
+      }
+    }
+  }
+
+  #write(directory: string, name: string, text: () => string): void {
+    const path = join(directory, name);
     try {
       rmSync(path, { force: true }); // of a server that was killed
-      writeNewFile(path, `${this.#token}\n`);
+      writeNewFile(path, `${text()}\n`);
     } catch (cause) {
       const reason = (cause as Error).message;
       throw new VanityError('DATA_NOT_WRITABLE', `${path}: cannot be written: ${reason}`, {
         cause,
       });
     }
-    this.#path = path;
-  }
-
-  /** What cannot be removed opens nothing: the token ends with its server, and the next removes it. */
-  remove(): void {
-    if (this.#path === undefined) return;
-    try {
-      rmSync(this.#path, { force: true });
-    } catch {
-      // A stop has more to do, which the disk may still take.
-    }
+    this.#written.push(path);
   }
 }
 
 /** The token of the server that holds the data directory, if it can be read. */
 export function readOwnToken(directory: string): string | undefined {
   try {
-    return readFileSync(join(directory, FILE), 'latin1').trim();
+    return readFileSync(join(directory, TOKEN_FILE), 'latin1').trim();
   } catch {
     return undefined;
   }
+}
+
+/** Where the server of the data directory listens, or did when it was killed; undefined in a copy. */
+export function readListensAt(directory: string): ListensAt | undefined {
+  try {
+    const text = readFileSync(join(directory, SERVER_FILE), 'utf8');
+    const { directory: written, ...listensAt } = JSON.parse(text);
+    return written === identityOf(directory) ? listensAt : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of all directories that there are now; a copy, and what was put back, is another. */
+function identityOf(directory: string): string {
+  const { dev, ino } = statSync(directory, { bigint: true });
+  return `${dev}:${ino}`;
 }

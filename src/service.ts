@@ -110,11 +110,14 @@ export class Service implements AsyncDisposable {
       for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
       if (status.paused) log.warn({ pool: shared.name }, 'the pool is paused');
     }
-    this.#ownToken.write(this.#config.store.directory);
     log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
     const ports = await Promise.all(threads.map((thread) => this.#listen(thread, on)));
     const scheme = http.tls === undefined ? 'http' : 'https';
     this.url = 'path' in on ? `unix:${on.path}` : `${scheme}://${bracketed(on.host)}:${ports[0]}`;
+    this.#ownToken.write(this.#config.store.directory, {
+      url: this.url,
+      certificate: http.tls?.cert ?? null,
+    });
     log.info({ url: this.url, pools: opened.pools.map(({ name }) => name) }, 'listening');
 
     this.#grinder.start(opened.counters, async (hits) => void (await store.call('insert', hits)));

@@ -2,14 +2,14 @@
  * `vanitypool adopt`: says what a data directory is that the server refuses as copied or moved.
  * No server may hold it meanwhile.
  */
-import { parseArgs } from 'node:util';
-import { loadConfig } from '../config.ts';
 import { adoptOffline } from '../offline.ts';
+import { readArguments } from './arguments.ts';
 import { usage } from './options.ts';
+import { configAt } from './or-store.ts';
 
 export async function adopt(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
+  const { values } = readArguments(args, {
+    command: 'adopt',
     options: {
       moved: { type: 'boolean' },
       restored: { type: 'boolean' },
@@ -18,11 +18,10 @@ export async function adopt(args: string[]): Promise<number> {
       data: { type: 'string' },
     },
   });
-  const { moved = false, restored = false, from, config: file, data } = values;
-  if (moved === restored) throw usage('which of both? give --moved or --restored');
+  const { moved = false, restored = false, from } = values;
+  if (moved === restored) throw usage('adopt: which of both? give --moved or --restored');
   if (restored && from !== undefined) throw usage('--from: goes with --moved, not with --restored');
-  const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
-  const config = loadConfig({ flags, env: process.env, file });
+  const config = configAt(values);
   const as = moved ? 'moved' : 'restored';
   const { burned, oldPlace, place } = adoptOffline(config, { as, from });
   process.stdout.write(`adopted ${config.store.directory}\n`);

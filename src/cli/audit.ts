@@ -5,14 +5,14 @@
  * the list without its last line, which no restore takes. A second one exits at once.
  */
 import { once } from 'node:events';
-import { parseArgs } from 'node:util';
-import { loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
 import { addressView, auditEntry } from '../http/views.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
 import { type AuditFilter, OfflineAudit } from '../offline.ts';
+import { readArguments } from './arguments.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
+import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
 import { addressOfServer, serverAudit } from './server-audit.ts';
 
 const CLEAR_LINE = '\r\x1b[K';
@@ -29,32 +29,35 @@ const DAY = /^\d{4}-\d\d-\d\d$/;
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
 
 export async function audit(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
+  const { values } = readArguments(args, {
+    command: 'audit',
     options: {
       pool: { type: 'string' },
       since: { type: 'string' },
       address: { type: 'string' },
-      url: { type: 'string' },
+      ...PLACE_OPTIONS,
       json: { type: 'boolean' },
-      config: { type: 'string' },
-      data: { type: 'string' },
     },
   });
-  const { pool, address, url, json = false, data, config: file } = values;
+  const { pool, address, url, json = false } = values;
   const filter = { pool, since: readTime(values.since) };
-  const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
-  const config = loadConfig({ flags, env: process.env, file });
-  const signal = interruptible();
   const isOne = address !== undefined;
-  if (isOne && !isAddress(address)) throw usage('--address: allowed: base58 of 32 bytes');
+  if (isOne && !isAddress(address)) {
+    const allowed = 'an address, which is 32 to 44 characters of base58 for 32 bytes';
+    throw usage(`--address: ${JSON.stringify(address)} is not allowed; allowed: ${allowed}`);
+  }
+  if (isOne && (pool ?? values.since) !== undefined) {
+    throw usage('--address: one address alone; leave --pool and --since out');
+  }
+  assertPlace(values);
+  const signal = interruptible();
   try {
     if (url !== undefined) {
       if (isOne) show(await addressOfServer(url, address), json);
       else await (json ? writeList : writeTable)(serverAudit(url), filter, signal);
       return 0;
     }
-    await using found = await OfflineAudit.open(config);
+    await using found = await OfflineAudit.open(configAt(values));
     if (isOne) show(addressIn(found, address), json);
     else await (json ? writeList : writeTable)(localAudit(found), filter, signal);
     return 0;

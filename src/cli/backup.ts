@@ -3,23 +3,23 @@
  * with 130, and leave nothing. A second one exits at once, and may leave a `.partial` file.
  */
 import { statSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { loadConfig } from '../config.ts';
 import { type BackupOptions, backupOffline, keepBackup } from '../offline.ts';
+import { onePositional, readArguments } from './arguments.ts';
 import { CopyProgress } from './copy-progress.ts';
-import { INTERRUPTED, interruptible, oneFile } from './options.ts';
+import { INTERRUPTED, interruptible } from './options.ts';
+import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
 import { ServerClient } from './server-client.ts';
 
 export async function backup(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
+  const { values, positionals } = readArguments(args, {
+    command: 'backup',
     allowPositionals: true,
-    options: { config: { type: 'string' }, data: { type: 'string' }, url: { type: 'string' } },
+    options: { ...PLACE_OPTIONS },
   });
-  const file = oneFile('backup', positionals);
+  const file = onePositional('backup', 'file', positionals);
+  assertPlace(values);
   if (values.url !== undefined) return fetchBackup(values.url, file);
-  const flags = values.data === undefined ? {} : { 'store.url': `file:${values.data}` };
-  const config = loadConfig({ flags, env: process.env, file: values.config });
+  const config = configAt(values);
   const code = await withProgress((options) => backupOffline(config, file, options));
   if (code !== 0) return code;
   told(file);

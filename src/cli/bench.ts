@@ -6,9 +6,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
-import { nearest, usage } from './options.ts';
+import { readArguments } from './arguments.ts';
+import { hint, usage } from './options.ts';
 
 const DIRECTORY = fileURLToPath(new URL('../../bench/', import.meta.url));
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -27,10 +27,9 @@ const INTERRUPTED = 130;
 
 /** Errors: USAGE_INVALID, BENCH_NOT_FOUND. What a flag may be is for the program to say. */
 export async function bench(args: string[], directory = DIRECTORY): Promise<number> {
-  const { positionals, tokens } = parseArgs({
-    args,
+  const { positionals, tokens } = readArguments(args, {
+    command: 'bench',
     allowPositionals: true,
-    tokens: true,
     options: {
       json: { type: 'boolean' },
       rounds: { type: 'string' },
@@ -59,12 +58,10 @@ export async function bench(args: string[], directory = DIRECTORY): Promise<numb
 
 function programOf([name, ...others]: readonly string[]): string {
   const names = Object.keys(PROGRAMS);
-  if (name === undefined) throw usage(`which benchmark? give one of ${names.join(', ')}`);
-  if (others.length > 0) throw usage(`one benchmark at a time; not also ${others.join(' ')}`);
+  if (name === undefined) throw usage(`bench: which benchmark? give one of ${names.join(', ')}`);
+  if (others.length > 0)
+    throw usage(`bench: takes one benchmark, ${name}, not also ${others.join(' ')}`);
   const program = Object.hasOwn(PROGRAMS, name) ? PROGRAMS[name] : undefined;
   if (program !== undefined) return program;
-  const near = nearest(name, names);
-  const hint = near === undefined ? '' : `; did you mean ${near}?`;
-  const quoted = JSON.stringify(name);
-  throw usage(`there is no benchmark ${quoted}${hint} (benchmarks: ${names.join(', ')})`);
+  throw usage(`there is no benchmark ${JSON.stringify(name)}${hint(name, names, 'benchmarks')}`);
 }

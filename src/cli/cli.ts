@@ -6,8 +6,8 @@
  */
 import { flushCompileCache } from 'node:module';
 import { VanityError } from '../errors.ts';
-import { COMMAND_NAMES, type CommandName, flagsOf, HELP } from './help.ts';
-import { nearest, usage } from './options.ts';
+import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
+import { hint, usage } from './options.ts';
 
 const USAGE = `usage: vanitypool COMMAND [options]
 
@@ -60,11 +60,7 @@ async function run(args: readonly string[]): Promise<number> {
   }
   if (!isCommand(first)) throw unknownCommand(first);
   if (rest.includes('--help') || rest.includes('-h')) return print(HELP[first].text);
-  try {
-    return await RUN[first](rest);
-  } catch (error) {
-    throw readableUsage(error, first);
-  }
+  return RUN[first](rest);
 }
 
 function print(text: string): number {
@@ -77,26 +73,12 @@ function isCommand(name: string): name is CommandName {
 }
 
 function unknownCommand(name: string): VanityError {
-  const noun = name.startsWith('-') ? 'flag' : 'command';
   const quoted = JSON.stringify(name);
-  return usage(`there is no ${noun} ${quoted}${hint(name, COMMAND_NAMES, 'commands')}`);
-}
-
-/** Errors of parseArgs are rewritten to name the flags that there are; others pass. */
-function readableUsage(error: unknown, command: CommandName): unknown {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (!(error instanceof TypeError) || !code?.startsWith('ERR_PARSE_ARGS_')) return error;
-  const flags = flagsOf(command);
-  const unknown = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
-  if (unknown === undefined) {
-    return usage(`${message.replaceAll('\n', ' ')} (see "vanitypool ${command} --help")`);
+  if (name.startsWith('-')) {
+    const all = COMMAND_NAMES.join(', ');
+    return usage(`option ${quoted} stands before the command; first give one of ${all}`);
   }
-  return usage(`${command} has no flag ${unknown}${hint(unknown, flags, 'flags')}`);
-}
-
-function hint(name: string, known: readonly string[], plural: string): string {
-  const near = nearest(name, known);
-  return `${near === undefined ? '' : `; did you mean ${near}?`} (${plural}: ${known.join(', ')})`;
+  return usage(`there is no command ${quoted}${hint(name, COMMAND_NAMES, 'commands')}`);
 }
 
 function report(error: unknown): number {

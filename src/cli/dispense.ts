@@ -3,39 +3,38 @@
  * as JSON lines with their secret keys on standard output, or as keypair files. Each is handed out
  * this once, so what can go wrong with the files is looked for before anything is taken.
  */
-import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
 import type { Dispensed, DispensedAddress } from '../http/schemas.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { makeKeyDirectory, writeKeypairFile } from '../keypair/key-file.ts';
 import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
-import { readWhole, usage } from './options.ts';
-import { askOrLook } from './or-store.ts';
+import { onePositional, readArguments } from './arguments.ts';
+import { readWhole } from './options.ts';
+import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
 
 /** The most that the server hands out at once. */
 const COUNT_MAX = 1000;
 
 export async function dispense(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
+  const { values, positionals } = readArguments(args, {
+    command: 'dispense',
     allowPositionals: true,
     options: {
       count: { type: 'string' },
-      url: { type: 'string' },
+      ...PLACE_OPTIONS,
       out: { type: 'string' },
       json: { type: 'boolean' },
     },
   });
-  const { url, out, json = false } = values;
-  const [pool, ...others] = positionals;
-  if (pool === undefined) throw usage('which pool? give its name: vanitypool dispense POOL');
-  if (others.length > 0) throw usage(`one pool at a time; not also ${others.join(' ')}`);
+  const { out, json = false } = values;
+  const pool = onePositional('dispense', 'pool', positionals);
+  assertPlace(values);
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
   if (out !== undefined) makeKeyDirectory(out);
   const path = `/v1/pools/${encodeURIComponent(pool)}/dispense`;
   const { addresses } = await askOrLook<Dispensed>(
-    url,
+    values,
     (server) => server.ask('POST', path, 'addresses', { count }),
     async (config) => {
       const { dispenseOffline } = await import('../offline.ts');

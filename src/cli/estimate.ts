@@ -4,12 +4,12 @@
  * is wiped and never shown.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Grinder, type GrinderStats } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/kernel.ts';
 import { attemptsFor, shownDifficulty } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
+import { readArguments } from './arguments.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
 import { PATTERN_OPTIONS, readPattern, readThreads } from './options.ts';
 
@@ -24,8 +24,8 @@ interface Rate {
 }
 
 export async function estimate(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
+  const { values } = readArguments(args, {
+    command: 'estimate',
     options: { ...PATTERN_OPTIONS, json: { type: 'boolean' } },
   });
   const pattern = readPattern(values);

@@ -5,14 +5,14 @@
  * between two batches, with 130.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
 import type { AddressView } from '../http/admin-schemas.ts';
 import type { Dispensed } from '../http/schemas.ts';
 import { makeKeyDirectory } from '../keypair/key-file.ts';
+import { readArguments } from './arguments.ts';
 import { asDispensed, writeFiles } from './dispense.ts';
 import { INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
-import { askOrLook } from './or-store.ts';
+import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
 import type { ServerClient } from './server-client.ts';
 
 /** The most that the server hands out at once. */
@@ -22,21 +22,22 @@ const COUNT_MAX = 1_000_000;
 const LOOK_MS = 50;
 
 export async function exportKeys(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
+  const { values } = readArguments(args, {
+    command: 'export',
     options: {
       pool: { type: 'string' },
       count: { type: 'string' },
       out: { type: 'string' },
-      url: { type: 'string' },
+      ...PLACE_OPTIONS,
       json: { type: 'boolean' },
     },
   });
-  const { pool, count: text, out, url, json = false } = values;
-  if (pool === undefined) throw usage('out of which pool? give its name: --pool NAME');
-  if (text === undefined) throw usage('how many? give their number: --count N');
-  if (out === undefined) throw usage('where to? give a directory: --out DIR');
+  const { pool, count: text, out, json = false } = values;
+  if (pool === undefined) throw usage('export: out of which pool? give its name: --pool NAME');
+  if (text === undefined) throw usage('export: how many? give their number: --count N');
+  if (out === undefined) throw usage('export: where to? give a directory: --out DIR');
   const count = readWhole('--count', text, 1, COUNT_MAX);
+  assertPlace(values);
   makeKeyDirectory(out);
   const signal = interruptible();
   const path = `/v1/pools/${encodeURIComponent(pool)}/dispense`;
@@ -44,7 +45,7 @@ export async function exportKeys(args: string[]): Promise<number> {
     if (signal.aborted) return INTERRUPTED;
     const size = Math.min(BATCH, count - done);
     const { addresses } = await askOrLook<Dispensed>(
-      url,
+      values,
       async (server) => {
         await assertMayLook(server);
         const batch = await server.ask<Dispensed>('POST', path, 'addresses', { count: size });

@@ -8,7 +8,6 @@
  * they found is kept, and every file is whole. A second one exits at once.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { type FoundHit, Grinder } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
@@ -16,6 +15,7 @@ import { makeKeyDirectory, writeExpandedKeyFile, writeKeypairFile } from '../key
 import { type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
+import { readArguments } from './arguments.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { PATTERN_OPTIONS, readPattern, readThreads, readWhole, usage } from './options.ts';
 
@@ -29,8 +29,8 @@ const BATCH_MAX = 16;
 type Keep = (hit: FoundHit, attempts: number, elapsedMs: number) => string;
 
 export async function grind(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
+  const { values } = readArguments(args, {
+    command: 'grind',
     options: {
       ...PATTERN_OPTIONS,
       count: { type: 'string' },

@@ -10,9 +10,11 @@ export interface CommandHelp {
   readonly text: string;
 }
 
-const URL_HELP = `  --url URL          the server: http[s]://HOST:PORT or unix:PATH (default: as configured here by
-                     vanitypool.toml and the environment, else http://127.0.0.1:5057). A
-                     certificate of your own making is trusted by NODE_EXTRA_CA_CERTS=FILE`;
+const PLACE_HELP = `  --url URL          ask the server at http[s]://HOST:PORT or unix:PATH. A certificate of your own
+                     making is trusted by NODE_EXTRA_CA_CERTS=FILE
+  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --data DIR         the data directory (default: ./data): without --url its server is asked,
+                     wherever that listens`;
 
 const PATTERN_HELP = `  --suffix PATTERN   what the address ends in
   --prefix PATTERN   what the address begins with; with --suffix both must match
@@ -84,10 +86,12 @@ Example:  vanitypool estimate --prefix abc --ignore-case
     summary: 'show the pools of the running server, or of the store without one',
     text: `usage: vanitypool status [options]
 
-Without --url and without a server here, the store in the data directory is read instead. "stock" is
-what can be taken now. Why addresses are burned is told where that store is at hand.
+Shows the server that serves the data directory. When none does, the store in it is read. Where
+there is neither a configuration nor a store, http://127.0.0.1:5057 is asked. The first line says
+which it is. "stock" is what can be taken now. Why addresses are burned is told where the store is at
+hand.
 
-${URL_HELP}
+${PLACE_HELP}
   --json             print one JSON object
 `,
   },
@@ -95,11 +99,12 @@ ${URL_HELP}
     summary: 'watch the pools of the running server, live',
     text: `usage: vanitypool top [options]
 
-Shows the pools in the terminal, anew each second, until Ctrl-C; exit code 0. Of each pool: how full
-it is, what was dispensed since it was made and now, and how fast it fills. While the server is
-started again it waits for it.
+Shows the pools in the terminal, anew each second, until q or Ctrl-C; exit code 0. Of each pool:
+what can be taken (stock), how full it is, what was dispensed since it was made and now, and how
+fast it fills. A narrow terminal shows fewer columns; no number is cut. While the server is started
+again it waits for it.
 
-${URL_HELP}
+${PLACE_HELP}
   --json             print one JSON object a line, each second; the terminal is not needed
 `,
   },
@@ -108,11 +113,11 @@ ${URL_HELP}
     text: `usage: vanitypool dispense POOL [options]
 
 Takes addresses of the pool POOL, all of them or none. Each is handed out only this once: what is
-printed here is the only copy of its secret key. Without --url and without a server here, they come
-out of the store in the data directory.
+printed here is the only copy of its secret key. Without --url they come from the server of
+the data directory or, when none runs, out of the store in it.
 
   --count N          take N addresses, at most 1000 (default: 1)
-${URL_HELP}
+${PLACE_HELP}
   --out DIR          write keypair files as "grind" does and print their addresses; without it
                      each address is a line of JSON on standard output, with its secretKey
   --json             with --out: a line of JSON for each file, with id, address and path
@@ -127,11 +132,11 @@ Example:  vanitypool dispense pet --out keys
 Brings keypairs in that were found elsewhere: files as solana-keygen and "grind" write them. The
 pool has to say accepts_imports = true. All files are read and proved before the first key comes in,
 and every address has to match the pattern of the pool. What the pool has had before is counted and
-dropped, so an import that was cut off is simply done again. With a server running here it is asked,
-without one the store in the data directory is used.
+dropped, so an import that was cut off is simply done again. A server that runs is asked, without
+one the store in the data directory is used.
 
   --pool NAME        into this pool
-${URL_HELP}
+${PLACE_HELP}
   --json             print one JSON object
 
 The files stay as they are: whoever has one has an address that the pool hands out. Remove them.
@@ -143,15 +148,15 @@ Example:  vanitypool import --pool pet keys/*.json
     text: `usage: vanitypool export --pool NAME --count N --out DIR [options]
 
 Hands addresses out, as "dispense" does, and writes each to DIR/<address>.json, readable by you
-alone. They are recorded as dispensed, on disk, before the first byte of a file is written. With a
-server running here it is asked, which takes a token with the scopes dispense and admin; without one
+alone. They are recorded as dispensed, on disk, before the first byte of a file is written. A
+server that runs is asked, which takes a token with the scopes dispense and admin; without one
 the store in the data directory is used.
 
   --pool NAME        out of this pool
   --count N          so many addresses, at most 1000000, in batches of 1000: if the pool is empty
                      before that it ends with an error, and what was written stays
   --out DIR          write the files here
-${URL_HELP}
+${PLACE_HELP}
   --json             print a line of JSON for each file, with id, address and path
 `,
   },
@@ -248,8 +253,8 @@ keys out twice. This says what it is. No server may hold it.
        vanitypool pool resume NAME
        vanitypool pool delete NAME --burn NAME
 
-Pools that are made here are in the store and come back with every start. With a server running here
-it is asked, and serves them at once; without one the store in the data directory is changed. Pools
+Pools that are made here are in the store and come back with every start. A server that runs is
+asked, and serves them at once; without one the store in the data directory is changed. Pools
 of the configuration file are paused and resumed here, and changed there.
 
 ${PATTERN_HELP}
@@ -263,7 +268,7 @@ ${PATTERN_HELP}
   --accepts-imports  create: "vanitypool import" may bring keypairs in
   --burn NAME        delete: the name again. All that the pool has left is burned, for good; what
                      has left stays in the audit, and the name stays that of its pattern
-${URL_HELP}
+${PLACE_HELP}
   --json             print JSON
 
 A paused pool hands nothing out and is not ground for, also after a restart, until it is resumed.
@@ -278,8 +283,8 @@ Example:  vanitypool pool create pump --suffix pump --target 500
 
 A token is told once, on standard output, when it is made; only its hash is kept. From the first one
 on the server asks for a token with every request, which the command says when it makes that one. A
-revoked token is refused at once. With a server running here it is asked, without one the store in
-the data directory is used.
+revoked token is refused at once. A server that runs is asked, without one the store in the data
+directory is used.
 
   --name NAME        yours, for lists and the audit; never used a second time
   --scope SCOPE      what it may do: dispense, read or admin; give it several times for several
@@ -287,7 +292,7 @@ the data directory is used.
                      (default: all)
   --quota N/day      at most N addresses in a UTC day (default: any number)
   --expires TIME     refused from then on: 90d, 12h or 2027-01-31T00:00:00Z (default: never)
-${URL_HELP}
+${PLACE_HELP}
   --json             print JSON
 
 Commands send the token in the environment variable VANITYPOOL_TOKEN, if it is set.
@@ -328,8 +333,26 @@ of yours are not touched. Each takes about a minute, "start" and "memory" two, "
 export type CommandName = keyof typeof HELP;
 export const COMMAND_NAMES = Object.keys(HELP) as CommandName[];
 
-/** Every flag that a command's help names, with its dashes. */
+/** Every option that a command's help names, with its dashes. */
 export function flagsOf(command: CommandName): string[] {
   const flags = HELP[command].text.match(/^ {2}--[a-z-]+/gm) ?? [];
   return [...flags.map((flag) => flag.trim()), '--help'];
+}
+
+/** What the help of `pool set` or `grind` calls the value of an option: `N` of `--count N`. */
+export function placeholderOf(command: string, option: string): string {
+  return new RegExp(`^ {2}${option} (\\S+)`, 'm').exec(textOf(command))?.[1] ?? 'VALUE';
+}
+
+/** The line of the help that says how `pool set` or `grind` is used. */
+export function usageOf(command: string): string {
+  const [head = ''] = textOf(command).split('\n\n', 1);
+  const lines = head.split('\n').map((line) => line.replace(/^(usage:)? */, ''));
+  const line = lines.find((one) => `${one} `.startsWith(`vanitypool ${command} `));
+  return `usage: ${line ?? lines[0]}`;
+}
+
+function textOf(command: string): string {
+  const [name] = command.split(' ');
+  return HELP[name as CommandName].text;
 }

@@ -4,14 +4,14 @@
  * whole or not at all; SIGINT and SIGTERM end it between two, with 130. Done again, it counts what
  * is in already.
  */
-import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
 import type { ImportReport } from '../http/admin-schemas.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
+import { readArguments } from './arguments.ts';
 import { CopyProgress } from './copy-progress.ts';
-import { INTERRUPTED, interruptible, usage } from './options.ts';
-import { askOrLook } from './or-store.ts';
+import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
+import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
 
 /** The most that the server takes at once. */
 const BATCH = 1000;
@@ -20,18 +20,19 @@ const BATCH = 1000;
 type Take = (keypairs: readonly Uint8Array[]) => Promise<ImportReport>;
 
 export async function importKeys(args: string[]): Promise<number> {
-  const { values, positionals: files } = parseArgs({
-    args,
+  const { values, positionals: files } = readArguments(args, {
+    command: 'import',
     allowPositionals: true,
-    options: { pool: { type: 'string' }, url: { type: 'string' }, json: { type: 'boolean' } },
+    options: { pool: { type: 'string' }, ...PLACE_OPTIONS, json: { type: 'boolean' } },
   });
-  const { pool, url, json = false } = values;
-  if (pool === undefined) throw usage('into which pool? give its name: --pool NAME');
-  if (files.length === 0) throw usage('which files? give their paths: vanitypool import FILES...');
+  const { pool, json = false } = values;
+  if (pool === undefined) throw usage('import: into which pool? give its name: --pool NAME');
+  assertPlace(values);
+  assertFiles('import', files);
   const batches = new Batches(files, interruptible());
   try {
     await askOrLook(
-      url,
+      values,
       (server) =>
         batches.bring((keypairs) => {
           const body = { pool, secretKeys: keypairs.map(encodeBase58) };

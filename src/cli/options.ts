@@ -51,11 +51,11 @@ export function readWhole(
   );
 }
 
-/** The one file that a command is given. */
-export function oneFile(command: string, [file, ...others]: readonly string[]): string {
-  if (file === undefined) throw usage(`which file? give its path: vanitypool ${command} FILE`);
-  if (others.length > 0) throw usage(`one file at a time; not also ${others.join(' ')}`);
-  return file;
+/** The files that a command is given, of which it takes any number. */
+export function assertFiles(command: string, files: readonly string[]): void {
+  const usageLine = `usage: vanitypool ${command} FILES...`;
+  if (files.length === 0) throw usage(`${command}: which files? ${usageLine}`);
+  if (files.includes('')) throw usage(`${command}: file "" is not allowed; ${usageLine}`);
 }
 
 /** Exit code of a command that a signal has ended. */
@@ -85,6 +85,12 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best !== undefined && best.changes <= Math.max(1, best.candidate.length / 3)
     ? best.candidate
     : undefined;
+}
+
+/** For a message on a name that there is not: the nearest that there is, and all. */
+export function hint(name: string, known: readonly string[], plural: string): string {
+  const near = nearest(name, known);
+  return `${near === undefined ? '' : `; did you mean ${near}?`} (${plural}: ${known.join(', ')})`;
 }
 
 /** Letters to insert, delete or replace (Levenshtein), row by row. */

@@ -1,29 +1,131 @@
 /**
- * Commands that ask a server, and the store itself when there is none: where this configuration
- * has no server running, and a store is in its data directory.
+ * Where commands work: at the server that `--url` names, else at the one that serves the data
+ * directory, wherever it listens, and else in the store of that directory. A server of another data
+ * directory is never taken for it: only one that takes the directory's own token is. Where there is
+ * neither a configuration nor a store, the server at the default address is asked.
  */
 import { type Config, loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
-import { isNobodyThere, ServerClient } from './server-client.ts';
+import { readListensAt, readOwnToken } from '../own-token.ts';
+import { usage } from './options.ts';
+import { assertUrl, isNobodyThere, isStranger, ServerClient } from './server-client.ts';
+
+/** For `readArguments`: where a command works. */
+export const PLACE_OPTIONS = {
+  url: { type: 'string' },
+  config: { type: 'string' },
+  data: { type: 'string' },
+} as const;
+
+export interface Place {
+  readonly url?: string | undefined;
+  readonly config?: string | undefined;
+  readonly data?: string | undefined;
+}
 
 /**
- * What `ask` gets from the server. When nobody listens and no `url` was given, what `look` gets
- * from the store; without a store, the error of the server.
+ * Before anything is done. Errors: USAGE_INVALID for a URL that is none, or beside a directory; those
+ * of the configuration.
  */
+export function assertPlace({ url, config, data }: Place): void {
+  if (url === undefined) {
+    configAt({ config, data });
+    return;
+  }
+  assertUrl(url);
+  const other = data === undefined ? config && '--config' : '--data';
+  if (other) throw usage(`--url: names a server, and ${other} another place; give one of both`);
+}
+
+/** Of a command without `--url`. Errors: those of the configuration. */
+export function configAt({ config: file, data }: Omit<Place, 'url'>): Config {
+  const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
+  return loadConfig({ flags, names: { 'store.url': '--data' }, env: process.env, file });
+}
+
+/** What `ask` gets from the server or, when none serves the directory, what `look` gets from its store. */
 export async function askOrLook<T>(
-  url: string | undefined,
+  place: Place,
   ask: (server: ServerClient) => Promise<T>,
   look: (config: Config) => T | Promise<T>,
 ): Promise<T> {
+  assertPlace(place);
+  if (place.url !== undefined) return ask(new ServerClient(place.url));
+  const config = configAt(place);
+  const server = await findServer(config);
   try {
-    return await ask(new ServerClient(url));
+    if (server !== undefined) return await ask(server);
   } catch (nobody) {
-    if (url !== undefined || !isNobodyThere(nobody)) throw nobody;
-    try {
-      return await look(loadConfig({ env: process.env }));
-    } catch (error) {
-      const isMissing = error instanceof VanityError && error.code === 'STORE_NOT_FOUND';
-      throw isMissing ? nobody : error;
+    // It has stopped meanwhile.
+    if (!isNobodyThere(nobody) || !(await isPlaceOf(config))) throw nobody;
+  }
+  try {
+    return await look(config);
+  } catch (error) {
+    const isMissing = error instanceof VanityError && error.code === 'STORE_NOT_FOUND';
+    throw isMissing ? notServed(config, ', and there is no store in it') : error;
+  }
+}
+
+/** Where there has to be a server. Errors: SERVER_UNREACHABLE, and those of the configuration. */
+export async function serverAt(place: Place): Promise<ServerClient> {
+  assertPlace(place);
+  if (place.url !== undefined) return new ServerClient(place.url);
+  const config = configAt(place);
+  const server = await findServer(config);
+  if (server === undefined) throw notServed(config, '');
+  return server;
+}
+
+/** The one that serves the data directory; the one at the default address where there is none. */
+async function findServer(config: Config): Promise<ServerClient | undefined> {
+  const { directory } = config.store;
+  const [listensAt, token] = [readListensAt(directory), readOwnToken(directory)];
+  if (listensAt !== undefined && token !== undefined) {
+    const url = reachable(listensAt.url);
+    const certificate = listensAt.certificate ?? undefined;
+    if (await takes(new ServerClient(url, { token, certificate }))) {
+      const own = process.env.VANITYPOOL_TOKEN ?? token;
+      return new ServerClient(url, { token: own, certificate });
     }
   }
+  if (await isPlaceOf(config)) return undefined;
+  return new ServerClient(configuredUrl(config), { certificate: config.http.tls?.cert });
+}
+
+/** Whether the directory is the one that is meant, served or not. */
+async function isPlaceOf(config: Config): Promise<boolean> {
+  if (!config.isDefault) return true;
+  const { hasStore } = await import('../offline.ts');
+  return hasStore(config);
+}
+
+/** Whether a server that serves this directory is there; a killed one has left its address. */
+async function takes(server: ServerClient): Promise<boolean> {
+  try {
+    await server.ask('GET', '/v1/pools', 'pools');
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    const isOther = code === 'TOKEN_REQUIRED' || code === 'HOST_REFUSED' || isStranger(error);
+    if (isOther || isNobodyThere(error)) return false;
+    throw error;
+  }
+}
+
+function notServed({ store: { directory } }: Config, more: string): VanityError {
+  const remedy = 'start one with: vanitypool serve, or name another with --url URL';
+  const detail = `${directory}: no server serves this data directory${more}; ${remedy}`;
+  return new VanityError('SERVER_UNREACHABLE', detail);
+}
+
+function configuredUrl({ http: { host, port, tls } }: Config): string {
+  if (host.startsWith('unix:')) return host;
+  const scheme = tls === undefined ? 'http' : 'https';
+  return reachable(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
+}
+
+/** All addresses of the machine have a loopback address among them. */
+function reachable(url: string): string {
+  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
 }

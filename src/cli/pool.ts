@@ -2,54 +2,73 @@
  * `vanitypool pool create | list | set | pause | resume | delete`: by the running server, or in the
  * store when none runs; then the next server takes it up.
  */
-import { parseArgs } from 'node:util';
 import { type Config, LOW_HOURS_MAX, readPool, type Settings } from '../config.ts';
 import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
 import type { PoolList, PoolView } from '../http/schemas.ts';
 import type { StoredPool } from '../store/store.ts';
+import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
-import { readWhole, usage } from './options.ts';
-import { askOrLook } from './or-store.ts';
+import { readPattern, readWhole, usage } from './options.ts';
+import { askOrLook, assertPlace, PLACE_OPTIONS, type Place } from './or-store.ts';
 
-const VERBS = ['create', 'list', 'set', 'pause', 'resume', 'delete'];
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'state'];
-const COMMON = { url: { type: 'string' }, json: { type: 'boolean' } } as const;
+const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
 const SIZES = {
   target: { type: 'string' },
   ready: { type: 'string' },
   'low-hours': { type: 'string' },
 } as const;
+/** Of each subcommand. */
+const OPTIONS = {
+  create: {
+    ...COMMON,
+    ...SIZES,
+    suffix: { type: 'string' },
+    prefix: { type: 'string' },
+    'ignore-case': { type: 'boolean' },
+    'ready-max': { type: 'string' },
+    handout: { type: 'string' },
+    'sign-limit': { type: 'string' },
+    'reuse-released': { type: 'boolean' },
+    'accepts-imports': { type: 'boolean' },
+  },
+  list: COMMON,
+  set: { ...COMMON, ...SIZES },
+  pause: COMMON,
+  resume: COMMON,
+  delete: { ...COMMON, burn: { type: 'string' } },
+} as const;
+type Verb = keyof typeof OPTIONS;
+const VERBS = Object.keys(OPTIONS) as Verb[];
 
 export async function pool(args: string[]): Promise<number> {
-  const [verb, ...rest] = args;
+  const [verb, rest] = readVerb('pool', args, VERBS);
   if (verb === 'create') return create(rest);
   if (verb === 'list') return list(rest);
   if (verb === 'set') return set(rest);
   if (verb === 'pause') return pause(rest, true);
   if (verb === 'resume') return pause(rest, false);
-  if (verb === 'delete') return remove(rest);
-  const what = verb === undefined ? 'what?' : JSON.stringify(verb);
-  throw usage(`pool: ${what}; ${VERBS.slice(0, -1).join(', ')} or ${VERBS.at(-1)}`);
+  return remove(rest);
+}
+
+/** The arguments of a subcommand that takes the name of one pool. */
+function readNamed<V extends Exclude<Verb, 'list'>>(verb: V, args: string[]) {
+  const command = `pool ${verb}`;
+  const options = OPTIONS[verb];
+  const siblings = OPTIONS;
+  const { values, positionals } = readArguments(args, {
+    command,
+    options,
+    siblings,
+    allowPositionals: true,
+  });
+  assertPlace(values as Place);
+  return { values, name: onePositional(command, 'pool', positionals) };
 }
 
 async function create(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      ...COMMON,
-      ...SIZES,
-      suffix: { type: 'string' },
-      prefix: { type: 'string' },
-      'ignore-case': { type: 'boolean' },
-      'ready-max': { type: 'string' },
-      handout: { type: 'string' },
-      'sign-limit': { type: 'string' },
-      'reuse-released': { type: 'boolean' },
-      'accepts-imports': { type: 'boolean' },
-    },
-  });
-  const name = oneName('create', positionals);
+  const { values, name } = readNamed('create', args);
+  readPattern(values);
   const given = {
     name,
     suffix: values.suffix,
@@ -79,9 +98,11 @@ async function create(args: string[]): Promise<number> {
     accepts_imports: given.acceptsImports,
   };
   // What is not allowed is told in the words of the configuration, whoever makes the pool.
-  const config = readPool(settings, `pools.${name}.`);
+  const config = readPool(settings, (key) => {
+    return key === 'name' ? 'pool create: NAME' : `--${key.replaceAll('_', '-')}`;
+  });
   const made = await askOrLook(
-    values.url,
+    values,
     (server) => server.ask<PoolView>('POST', '/v1/pools', 'pattern', given),
     async (configuration) => {
       const { createPoolOffline } = await import('../offline.ts');
@@ -92,10 +113,14 @@ async function create(args: string[]): Promise<number> {
 }
 
 async function list(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: COMMON });
+  const { values } = readArguments(args, {
+    command: 'pool list',
+    options: OPTIONS.list,
+    siblings: OPTIONS,
+  });
   let killed: string[] = [];
   const { pools } = await askOrLook(
-    values.url,
+    values,
     (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
     async (config): Promise<PoolList> => {
       const { poolsOffline } = await import('../offline.ts');
@@ -112,12 +137,7 @@ async function list(args: string[]): Promise<number> {
 }
 
 async function set(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { ...COMMON, ...SIZES },
-  });
-  const name = oneName('set', positionals);
+  const { values, name } = readNamed('set', args);
   const target = readSize('--target', values.target);
   const ready = readSize('--ready', values.ready);
   const lowHours = readHours(values['low-hours']);
@@ -130,7 +150,7 @@ async function set(args: string[]): Promise<number> {
     ...(lowHours !== undefined && { lowHours }),
   };
   const changed = await askOrLook(
-    values.url,
+    values,
     (server) => server.ask<PoolView>('PATCH', pathOf(name), 'pattern', change),
     async (config) => {
       const { changePoolOffline } = await import('../offline.ts');
@@ -142,10 +162,9 @@ async function set(args: string[]): Promise<number> {
 
 async function pause(args: string[], isPaused: boolean): Promise<number> {
   const verb = isPaused ? 'pause' : 'resume';
-  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: COMMON });
-  const name = oneName(verb, positionals);
+  const { values, name } = readNamed(verb, args);
   const view = await askOrLook(
-    values.url,
+    values,
     (server) => server.ask<PoolView>('POST', `${pathOf(name)}/${verb}`, 'pattern'),
     async (config) => {
       const { pausePoolOffline } = await import('../offline.ts');
@@ -156,17 +175,12 @@ async function pause(args: string[], isPaused: boolean): Promise<number> {
 }
 
 async function remove(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { ...COMMON, burn: { type: 'string' } },
-  });
-  const name = oneName('delete', positionals);
+  const { values, name } = readNamed('delete', args);
   if (values.burn !== name) {
     throw usage(`pool delete: burns all that the pool has left; to say so, give --burn ${name}`);
   }
   const removed = await askOrLook(
-    values.url,
+    values,
     (server) => server.ask<PoolRemoved>('DELETE', pathOf(name), 'burned', { burn: name }),
     async (config): Promise<PoolRemoved> => {
       const { removePoolOffline } = await import('../offline.ts');
@@ -197,11 +211,6 @@ function row({ name, pattern, target, stock, dispensed, burned, ...pool }: PoolV
 
 function pathOf(name: string): string {
   return `/v1/pools/${encodeURIComponent(name)}`;
-}
-
-function oneName(verb: string, [name, ...more]: readonly string[]): string {
-  if (name !== undefined && more.length === 0) return name;
-  throw usage(`pool ${verb}: which one? give one NAME`);
 }
 
 function readHours(text: string | undefined): number | undefined {

@@ -2,14 +2,14 @@
  * `vanitypool restore`: a data directory's store out of a backup. SIGINT and SIGTERM end it with
  * 130, and leave no store. A second one exits at once, and may leave a file that the next removes.
  */
-import { parseArgs } from 'node:util';
-import { loadConfig } from '../config.ts';
 import { restoreOffline } from '../offline.ts';
-import { INTERRUPTED, interruptible, oneFile } from './options.ts';
+import { onePositional, readArguments } from './arguments.ts';
+import { INTERRUPTED, interruptible } from './options.ts';
+import { configAt } from './or-store.ts';
 
 export async function restore(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
+  const { values, positionals } = readArguments(args, {
+    command: 'restore',
     allowPositionals: true,
     options: {
       dispensed: { type: 'string' },
@@ -17,10 +17,9 @@ export async function restore(args: string[]): Promise<number> {
       data: { type: 'string' },
     },
   });
-  const file = oneFile('restore', positionals);
-  const { dispensed: list, data, config: configFile } = values;
-  const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
-  const config = loadConfig({ flags, env: process.env, file: configFile });
+  const file = onePositional('restore', 'file', positionals);
+  const { dispensed: list } = values;
+  const config = configAt(values);
   const signal = interruptible();
   try {
     const pools = await restoreOffline(config, { file, list, signal });

@@ -2,22 +2,30 @@
  * `vanitypool serve`: the server, until it is told to stop. SIGINT, SIGTERM and SIGHUP drain it and
  * exit with 0. A second one exits at once; what was ready is settled at the next start.
  */
-import { parseArgs } from 'node:util';
 import { loadConfig } from '../config.ts';
 import { readCpuLimits, serverThreads } from '../cores.ts';
 import { endProcess } from '../grinder/kernel.ts';
 import { createLog, type Log } from '../log.ts';
 import { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
+import { readArguments } from './arguments.ts';
 
 const INTERRUPTED = 130;
+/** Of options, by the key that they set. */
+const NAMES = {
+  'http.host': '--host',
+  'http.port': '--port',
+  'store.url': '--data',
+  'grinder.threads': '--threads',
+  log_level: '--log-level',
+};
 /** One Ctrl-C comes twice under npm: from the terminal to all, and passed on by npm. */
 const SAME_KEY_MS = 1000;
 
 /** Resolves to the exit code. Errors: those of the configuration and of starting. */
 export async function serve(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
+  const { values } = readArguments(args, {
+    command: 'serve',
     options: {
       config: { type: 'string' },
       host: { type: 'string' },
@@ -35,6 +43,7 @@ export async function serve(args: string[]): Promise<number> {
       ...(values.threads !== undefined && { 'grinder.threads': numberOf(values.threads) }),
       ...(values['log-level'] !== undefined && { log_level: values['log-level'] }),
     },
+    names: NAMES,
     env: process.env,
     file: values.config,
   });

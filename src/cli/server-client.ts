@@ -12,10 +12,8 @@ import { type IncomingMessage, type RequestOptions, request as requestHttp } fro
 import { type RequestOptions as HttpsOptions, request as requestHttps } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { urlToHttpOptions } from 'node:url';
-import { type Config, loadConfig, type TlsFiles } from '../config.ts';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import type { StatusEvent } from '../http/schemas.ts';
-import { readOwnToken } from '../own-token.ts';
 import { usage } from './options.ts';
 import { eventsIn } from './server-events.ts';
 
@@ -52,22 +50,29 @@ export function isNobodyThere(error: unknown): boolean {
   );
 }
 
-/**
- * `url` as given by `--url`; without it, where a server with this configuration listens, who then
- * is asked with its own token if the data directory tells it. `VANITYPOOL_TOKEN` goes before that.
- */
+/** Whether what answered is another program, or a server in front of ours. */
+export function isStranger(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: unknown };
+  return code === 'SERVER_UNREACHABLE' && cause === undefined;
+}
+
+export interface ServerAccess {
+  /** `VANITYPOOL_TOKEN` when it is not given. */
+  readonly token?: string | undefined;
+  /** The file of the one certificate to trust; whatever this machine trusts when it is not given. */
+  readonly certificate?: string | undefined;
+}
+
 export class ServerClient {
   readonly url: string;
   readonly #options: HttpsOptions;
   readonly #token: string | undefined;
 
-  constructor(url: string | undefined) {
-    const config = url === undefined ? loadConfig({ env: process.env }) : undefined;
-    this.url = url ?? configuredUrl(config!);
-    const tls = config?.http.tls;
-    this.#options = { ...connectionTo(this.url), ...(tls !== undefined && trustOnly(tls)) };
-    const own = config && readOwnToken(config.store.directory);
-    this.#token = process.env.VANITYPOOL_TOKEN ?? own;
+  constructor(url: string, { token, certificate }: ServerAccess = {}) {
+    this.url = url;
+    const trust = certificate === undefined ? {} : trustOnly(certificate);
+    this.#options = { ...connectionTo(url), ...trust };
+    this.#token = token ?? process.env.VANITYPOOL_TOKEN;
   }
 
   /** The body of a reply that says all is well: an object that has `key`. */
@@ -221,18 +226,8 @@ function parsed(source: string): unknown {
   }
 }
 
-/** All addresses of the machine have a loopback address among them. */
-const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-
-function configuredUrl({ http: { host, port, tls } }: Config): string {
-  if (host.startsWith('unix:')) return host;
-  const name = ANY_ADDRESS[host] ?? host;
-  const scheme = tls === undefined ? 'http' : 'https';
-  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`;
-}
-
 /** The certificate of our own server, whoever made it and whatever names are in it, and no other. */
-function trustOnly({ cert }: TlsFiles): HttpsOptions {
+function trustOnly(cert: string): HttpsOptions {
   let pem: string;
   let own: X509Certificate;
   try {
@@ -248,6 +243,11 @@ function trustOnly({ cert }: TlsFiles): HttpsOptions {
     allowPartialTrustChain: true,
     checkServerIdentity: (_, { raw }) => (raw.equals(own.raw) ? undefined : other),
   };
+}
+
+/** Error: USAGE_INVALID. */
+export function assertUrl(url: string): void {
+  connectionTo(url);
 }
 
 function connectionTo(url: string): RequestOptions {

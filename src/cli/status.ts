@@ -3,14 +3,14 @@
  * or as one JSON object. Why addresses are burned stands in the store alone: it is told where that
  * is in the data directory that is configured here, and adds up to what the server says.
  */
-import { parseArgs } from 'node:util';
-import { type Config, loadConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { GrinderView } from '../http/grinder-schema.ts';
 import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
 import { VERSION } from '../version.ts';
+import { readArguments } from './arguments.ts';
 import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
-import { askOrLook } from './or-store.ts';
+import { askOrLook, configAt, PLACE_OPTIONS } from './or-store.ts';
 import type { ServerClient } from './server-client.ts';
 
 interface Report {
@@ -33,13 +33,13 @@ interface Report {
 type BurnedBy = Readonly<Record<string, number>>;
 
 /** By cause, what happened to the addresses. */
-const BURNED: Readonly<Record<string, string>> = {
+export const BURNED: Readonly<Record<string, string>> = {
   crash: 'may have left a run that ended without its dispense journals',
   unsealable: 'cannot be unsealed',
   restored: 'may have left another copy of the store',
+  released: 'a client that had reserved them gave them back, and has seen them',
+  expired: 'a client that had reserved them did not take them in time, and has seen them',
   deleted: 'of a pool that was deleted',
-  released: 'given back by who had reserved them, and seen them',
-  expired: 'reserved, and not taken before the reservation ended',
 };
 
 const WORDS = {
@@ -52,12 +52,12 @@ const WORDS = {
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'grinding'];
 
 export async function status(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: { url: { type: 'string' }, json: { type: 'boolean' } },
+  const { values } = readArguments(args, {
+    command: 'status',
+    options: { ...PLACE_OPTIONS, json: { type: 'boolean' } },
   });
-  const found = await askOrLook(values.url, reportOfServer, reportOfStore);
-  const report = values.url === undefined ? await withCauses(found) : found;
+  const found = await askOrLook(values, reportOfServer, reportOfStore);
+  const report = values.url === undefined ? await withCauses(found, configAt(values)) : found;
   if (values.json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return 0;
@@ -96,12 +96,12 @@ async function reportOfStore(config: Config): Promise<Report> {
 }
 
 /** The store that is configured here has nothing to say of the pools of another server. */
-async function withCauses(report: Report): Promise<Report> {
+async function withCauses(report: Report, config: Config): Promise<Report> {
   if (report.pools.every(({ burned }) => burned === 0)) return report;
   const { burnedOffline } = await import('../offline.ts');
   let causes: Readonly<Record<string, BurnedBy>>;
   try {
-    causes = burnedOffline(loadConfig({ env: process.env }));
+    causes = burnedOffline(config);
   } catch (error) {
     if (!(error instanceof VanityError)) throw error;
     return report;
@@ -121,7 +121,9 @@ function readinessOf(body: unknown): { status: string; reasons: readonly string[
     detail?: string;
   };
   if (reasons !== undefined) return { status: String(status), reasons };
-  return { status: 'not ready', reasons: [`${code}: ${detail}`] };
+  // A detail that names codes itself says each only once.
+  const reason = detail?.includes(`${code}`) ? detail : `${code}: ${detail}`;
+  return { status: 'not ready', reasons: [reason] };
 }
 
 function row(pool: PoolView): string[] {

@@ -2,41 +2,47 @@
  * `vanitypool token create | list | revoke`: by the running server, or in the store when none runs.
  * The text of a token is printed once, alone on standard output, and kept nowhere.
  */
-import { parseArgs } from 'node:util';
 import type { TokenList, TokenMade, TokenView } from '../http/token-schemas.ts';
 import type { NewToken, StoredToken } from '../store/store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
+import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatTable } from './format.ts';
 import { usage } from './options.ts';
-import { askOrLook } from './or-store.ts';
+import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
 
+const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
+/** Of each subcommand. */
+const OPTIONS = {
+  create: {
+    name: { type: 'string' },
+    scope: { type: 'string', multiple: true },
+    pool: { type: 'string', multiple: true },
+    quota: { type: 'string' },
+    expires: { type: 'string' },
+    ...COMMON,
+  },
+  list: COMMON,
+  revoke: COMMON,
+} as const;
+const VERBS = Object.keys(OPTIONS) as (keyof typeof OPTIONS)[];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const SPAN_MS = { h: 3_600_000, d: 86_400_000 } as const;
 const HEADINGS = ['name', 'scopes', 'pools', 'quota', 'expires', 'last used', 'state'];
 
 export async function token(args: string[]): Promise<number> {
-  const [verb, ...rest] = args;
+  const [verb, rest] = readVerb('token', args, VERBS);
   if (verb === 'create') return create(rest);
   if (verb === 'list') return list(rest);
-  if (verb === 'revoke') return revoke(rest);
-  throw usage(
-    `token: ${verb === undefined ? 'what?' : JSON.stringify(verb)}; create, list or revoke`,
-  );
+  return revoke(rest);
 }
 
 async function create(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      name: { type: 'string' },
-      scope: { type: 'string', multiple: true },
-      pool: { type: 'string', multiple: true },
-      quota: { type: 'string' },
-      expires: { type: 'string' },
-      url: { type: 'string' },
-      json: { type: 'boolean' },
-    },
+  const { values } = readArguments(args, {
+    command: 'token create',
+    options: OPTIONS.create,
+    siblings: OPTIONS,
   });
+  assertPlace(values);
   const wanted = {
     name: readName(values.name),
     scopes: readScopes(values.scope ?? []),
@@ -45,7 +51,7 @@ async function create(args: string[]): Promise<number> {
     expiresAt: readExpiry(values.expires, Date.now()),
   };
   const made = await askOrLook(
-    values.url,
+    values,
     (server) => {
       const { expiresAt } = wanted;
       const time = expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() };
@@ -67,12 +73,13 @@ async function create(args: string[]): Promise<number> {
 }
 
 async function list(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: { url: { type: 'string' }, json: { type: 'boolean' } },
+  const { values } = readArguments(args, {
+    command: 'token list',
+    options: OPTIONS.list,
+    siblings: OPTIONS,
   });
   const { tokens } = await askOrLook(
-    values.url,
+    values,
     (server) => server.ask<TokenList>('GET', '/v1/tokens', 'tokens'),
     async (config): Promise<TokenList> => {
       const { withTokensOffline } = await import('../offline.ts');
@@ -88,15 +95,15 @@ async function list(args: string[]): Promise<number> {
 }
 
 async function revoke(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
+  const { values, positionals } = readArguments(args, {
+    command: 'token revoke',
+    options: OPTIONS.revoke,
+    siblings: OPTIONS,
     allowPositionals: true,
-    options: { url: { type: 'string' }, json: { type: 'boolean' } },
   });
-  const [name, ...more] = positionals;
-  if (name === undefined || more.length > 0) throw usage('token revoke: which one? give one NAME');
+  const name = onePositional('token revoke', 'token', positionals);
   const revoked = await askOrLook(
-    values.url,
+    values,
     (server) =>
       server.ask<TokenView>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`, 'revokedAt'),
     async (config) => {
@@ -130,7 +137,8 @@ function row(view: TokenView, now: number): string[] {
 
 function readName(name: string | undefined): string {
   if (name !== undefined && NAME.test(name)) return name;
-  throw usage('--name: allowed: 1 to 63 letters, digits, ".", "_" and "-"');
+  const what = name === undefined ? 'is missing' : `${JSON.stringify(name)} is not allowed`;
+  throw usage(`--name: ${what}; allowed: 1 to 63 letters, digits, ".", "_" and "-"`);
 }
 
 function readScopes(given: readonly string[]): Scope[] {

@@ -1,12 +1,14 @@
 /**
  * `vanitypool top`: the pools of a running server, live: in the terminal, or as one JSON object a
- * line. It lasts until Ctrl-C, which is its ordinary end, and over a restart of the server.
+ * line. It lasts until `q`, Ctrl-C or a signal, which are its ordinary end, and over a restart of the
+ * server.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
+import { readArguments } from './arguments.ts';
 import { interruptible, usage } from './options.ts';
-import { ServerClient, type Snapshot } from './server-client.ts';
+import { assertPlace, PLACE_OPTIONS, serverAt } from './or-store.ts';
+import type { Snapshot } from './server-client.ts';
 import { TopScreen } from './top-screen.ts';
 
 const RETRY_MS = 1000;
@@ -21,23 +23,26 @@ interface View {
 }
 
 export async function top(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: { url: { type: 'string' }, json: { type: 'boolean' } },
+  const { values } = readArguments(args, {
+    command: 'top',
+    options: { ...PLACE_OPTIONS, json: { type: 'boolean' } },
   });
-  const { url, json = false } = values;
+  const { json = false } = values;
+  assertPlace(values);
   if (!json && !process.stdout.isTTY) {
     throw usage('standard output is no terminal; "vanitypool top --json" prints one status a line');
   }
-  const signal = interruptible();
+  const end = new AbortController();
+  const signal = AbortSignal.any([interruptible(), end.signal]);
+  process.once('SIGHUP', () => end.abort());
   let view: View | undefined;
   try {
     while (!signal.aborted) {
       try {
         // Anew each time: a server that is started again has another token of its own.
-        const server = new ServerClient(url);
+        const server = await serverAt(values);
         for await (const snapshot of server.follow(signal)) {
-          view ??= json ? lines() : screen();
+          view ??= json ? lines() : screen(() => end.abort());
           view.show(server.url, snapshot);
         }
         view?.lose('the server has ended the stream');
@@ -66,8 +71,8 @@ function lines(): View {
   };
 }
 
-function screen(): View {
-  const terminal = new TopScreen(process.stdout);
+function screen(onEnd: () => void): View {
+  const terminal = new TopScreen(process.stdout, process.stdin, onEnd);
   // Also when a second Ctrl-C ends the process where it stands.
   process.once('exit', () => terminal.end());
   let at = '';

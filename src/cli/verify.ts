@@ -2,20 +2,20 @@
  * `vanitypool verify`: proves key files, one line for each on standard output. Nothing is asked, nothing
  * is changed, and no secret is shown.
  */
-import { parseArgs } from 'node:util';
 import { VanityError } from '../errors.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
-import { usage } from './options.ts';
+import { readArguments } from './arguments.ts';
+import { assertFiles } from './options.ts';
 
 const FAILED = 1;
 
 export async function verify(args: string[]): Promise<number> {
-  const { values, positionals: files } = parseArgs({
-    args,
+  const { values, positionals: files } = readArguments(args, {
+    command: 'verify',
     allowPositionals: true,
     options: { json: { type: 'boolean' } },
   });
-  if (files.length === 0) throw usage('which files? give their paths: vanitypool verify FILES...');
+  assertFiles('verify', files);
   let code = 0;
   for (const file of files) {
     const found = look(file);

@@ -155,7 +155,7 @@ export class ServedPools {
       const entry = this.#entryOf(name);
       if (entry.config === undefined) throw poolConfigured(name);
       const config = { ...entry.config, ...change };
-      assertReadyFits(config, `pool ${name}: `);
+      assertReadyFits(config, `pool ${name}: ready`);
       const { settings } = parts(config);
       await exclusively(() => store.changePool(name, { settings }));
       entry.config = config;
@@ -366,6 +366,7 @@ export function poolLimit(name: string): VanityError {
 }
 
 export function poolConfigured(name: string): VanityError {
-  const detail = `pool ${name}: stands in the configuration; change it there and start anew`;
+  const how = `its table in vanitypool.toml ([[pools]], name = "${name}") and start the server anew`;
+  const detail = `pool ${name}: is one of the configuration; to change it, edit or make ${how}`;
   return new VanityError('POOL_CONFIGURED', detail);
 }

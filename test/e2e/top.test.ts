@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
+import { countsBoard, Pool, sharePool } from '../../src/pool/pool.ts';
 import { vanitypool } from '../support/cli.ts';
+import { testApp } from '../support/http-app.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
+import { Terminal } from '../support/terminal.ts';
 
 const LIMIT = { timeout: 120_000 };
 
@@ -56,4 +60,103 @@ test('where there is nothing to show it on, or nobody to ask, it says so', LIMIT
   const nobody = await vanitypool(['top', '--json', '--url', 'http://127.0.0.1:1']);
   assert.equal(nobody.code, 1);
   assert.match(nobody.stderr, /no server answers/);
+});
+
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+const LONG = 'a-pool-with-a-name-of-thirty-two';
+const ROWS = 24;
+
+/** A server of two pools, one with large figures and a long name; its URL. */
+async function serverOfTwo(t: TestContext): Promise<string> {
+  const [pet] = loadConfig({ cwd: '/' }).pools;
+  const hands = {
+    refill: () => Promise.resolve(),
+    prepare: () => undefined,
+    record: () => undefined,
+  };
+  const shared = [LONG, 'pet'].map((name) => sharePool({ ...pet!, name, target: 100_000 }));
+  countsBoard(shared[0]!).write({ available: 98_765, dispensed: 1_234_567, ground: 1_333_332 });
+  const pools = new Map(shared.map((one) => [one.name, new Pool(one, hands)]));
+  const { app } = await testApp(hands.refill, true, hands.record, { pools });
+  t.after(() => app.close());
+  return await app.listen({ host: '127.0.0.1', port: 0 });
+}
+
+test(
+  'it fits terminals of any width, with whole numbers, and each whose size changes',
+  LIMIT,
+  async (t) => {
+    const url = await serverOfTwo(t);
+    await using terminal = new Terminal(['top', '--url', url], { columns: 200, rows: ROWS });
+    const headings: string[][] = [];
+    for (const columns of [200, 120, 80, 60, 40]) {
+      await terminal.resize({ columns, rows: ROWS });
+      const isDrawn = (lines: readonly string[]) => {
+        const widest = Math.max(...lines.map(({ length }) => length));
+        return lines.length === 5 && widest <= columns && widest > (columns === 200 ? 120 : 0);
+      };
+      const [, , heads, long, pet] = await terminal.frame(isDrawn);
+      headings.push(heads!.split(/ {2,}/));
+      assert.match(long!, /^a-pool.*-two .* 98,765 +100,000 /, `${columns}`);
+      assert.match(pet!, /^pet .* 0 +100,000 /);
+      if (columns >= 60) assert.match(long!, / 1,234,567 /);
+    }
+    assert.deepEqual(
+      headings.map(({ length }) => length),
+      [12, 12, 8, 6, 4],
+    );
+    assert.deepEqual(headings.at(-1), ['pool', 'stock', 'target', 'grinding']);
+    await terminal.resize({ columns: 300, rows: ROWS });
+    await terminal.frame((lines) => lines[3]?.startsWith(`${LONG} `) === true);
+    terminal.type('q');
+    assert.equal(await terminal.ended(), 0);
+  },
+);
+
+for (const [how, end] of [
+  ['q', (terminal: Terminal) => terminal.type('q')],
+  ['Ctrl-C', (terminal: Terminal) => terminal.type('\x03')],
+  ['SIGTERM', (terminal: Terminal) => terminal.kill('SIGTERM')],
+  ['SIGINT', (terminal: Terminal) => terminal.kill('SIGINT')],
+  ['SIGHUP', (terminal: Terminal) => terminal.kill('SIGHUP')],
+] as const) {
+  test(`${how} ends it, and the terminal is as it was`, LIMIT, async (t) => {
+    const url = await serverOfTwo(t);
+    await using terminal = new Terminal(['top', '--url', url], { columns: 80, rows: ROWS });
+    await terminal.frame((lines) => lines.length === 5);
+    terminal.type('x');
+    await end(terminal);
+    assert.equal(await terminal.ended(), 0);
+    assert.equal(terminal.output.split(ENTER).length, 2);
+    assert.equal(terminal.output.split(LEAVE).length, 2);
+    const after = terminal.output.split(LEAVE)[1]!;
+    assert.match(after, /^after=\S+\r\ncode=0\r\n$/, 'nothing is drawn over the old text');
+  });
+}
+
+test('Ctrl-Z stops it, with the terminal as it was, and fg shows it again', LIMIT, async (t) => {
+  const url = await serverOfTwo(t);
+  await using terminal = new Terminal(['top', '--url', url], { columns: 80, rows: ROWS });
+  await terminal.frame((lines) => lines.length === 5);
+  terminal.type('\x1a');
+  const [, stopped] = await terminal.until(/stopped=(\S+)\r/);
+  const [, before] = await terminal.until(/before=(\S+)\r/);
+  assert.equal(stopped, before);
+  assert.ok(terminal.output.includes(LEAVE));
+  const shown = terminal.output.length;
+  terminal.type('\n');
+  await terminal.until(new RegExp(`[^]{${shown},}\\x1b\\[\\?1049h`));
+  await terminal.frame((lines) => lines.length === 5);
+  terminal.type('q');
+  assert.equal(await terminal.ended(), 0);
+});
+
+test('without keys to read it ends by a signal', LIMIT, async (t) => {
+  const url = await serverOfTwo(t);
+  const size = { columns: 80, rows: ROWS };
+  await using terminal = new Terminal(['top', '--url', url], size, { input: '/dev/null' });
+  await terminal.frame((lines) => lines.length === 5);
+  await terminal.kill('SIGTERM');
+  assert.equal(await terminal.ended(), 0);
 });

@@ -48,7 +48,7 @@ export class WatchedStore implements AsyncDisposable {
   static async create(setting: JournalSetting = 'auto'): Promise<WatchedStore> {
     const watched = new WatchedStore(setting);
     await watched.open();
-    await watched.pools.create(readPool({ name: NAME, suffix: 'x', ready: 50 }, ''));
+    await watched.pools.create(readPool({ name: NAME, suffix: 'x', ready: 50 }, String));
     await watched.insert(STORED);
     await watched.refiller.refill(NAME, 50);
     return watched;

@@ -44,10 +44,10 @@ test('an installation without benchmarks is told so', async () => {
 test('what is no benchmark is wrong usage', async () => {
   const refused = (args: string[], message: RegExp) =>
     assert.rejects(bench(args), { code: 'USAGE_INVALID', message });
-  await refused([], new RegExp(`^which benchmark\\? give one of ${NAMES.join(', ')}$`));
+  await refused([], new RegExp(`^bench: which benchmark\\? give one of ${NAMES.join(', ')}$`));
   await refused(['rong'], /^there is no benchmark "rong"; did you mean ring\? \(benchmarks: grind/);
   await refused(['toString'], /^there is no benchmark "toString" \(/);
-  await refused(['ring', 'api'], /^one benchmark at a time; not also api$/);
+  await refused(['ring', 'api'], /^bench: takes one benchmark, ring, not also api$/);
 });
 
 test('every flag that a benchmark takes can be given, and every other is none', () => {

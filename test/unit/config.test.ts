@@ -30,6 +30,7 @@ function refuses(make: () => unknown, code: string, message: string | RegExp): v
 test('with nothing at all there is one pool and every default', () => {
   const cwd = mkdtempSync(join(root, 'empty-'));
   assert.deepEqual(loadConfig({ cwd }), {
+    isDefault: true,
     logLevel: 'info',
     http: {
       host: '127.0.0.1',
@@ -118,6 +119,35 @@ test('a file that cannot be read or is no TOML is refused by its path', () => {
   refuses(() => loadConfig({ cwd }), 'CONFIG_UNREADABLE', join(cwd, 'vanitypool.toml'));
 });
 
+test('a file that is no TOML is told by its line, which is not shown: a secret may be in it', () => {
+  const cwd = mkdtempSync(join(root, 'bad-'));
+  writeFileSync(join(cwd, 'vanitypool.toml'), '[store]\nsealing_key = deadbeef\n');
+  assert.throws(
+    () => loadConfig({ cwd }),
+    (error: Error) => {
+      assert.match(error.message, /vanitypool\.toml: line 2, column 15: [^\n]+$/);
+      return !error.message.includes('deadbeef');
+    },
+  );
+});
+
+test('what is wrong is called as whoever gave it calls it', () => {
+  const names = { 'http.port': '--port' };
+  const env = { VANITYPOOL_HTTP__PORT: 'x' };
+  const flags = { 'http.port': 'y' };
+  refuses(() => load('', { names, env, flags }), 'CONFIG_INVALID', '--port: "y" is not allowed');
+  refuses(() => load('', { names, env }), 'CONFIG_INVALID', 'VANITYPOOL_HTTP__PORT: "x" is');
+  refuses(() => load('http.port = "z"', { names }), 'CONFIG_INVALID', 'http.port: "z" is');
+});
+
+test('it is known whether anything says where the data is', () => {
+  assert.equal(loadConfig({ cwd: '/' }).isDefault, true);
+  assert.equal(loadConfig({ cwd: '/', env: { VANITYPOOL_HTTP__PORT: '1' } }).isDefault, true);
+  assert.equal(loadConfig({ cwd: '/', env: { VANITYPOOL_STORE__URL: 'file:x' } }).isDefault, false);
+  assert.equal(loadConfig({ cwd: '/', flags: { 'store.url': 'file:x' } }).isDefault, false);
+  assert.equal(load('[http]\nport = 1').isDefault, false);
+});
+
 test('paths are taken from the working directory', () => {
   const cwd = mkdtempSync(join(root, 'paths-'));
   const { http, store } = loadConfig({
@@ -145,7 +175,7 @@ test('only environment names with __ are configuration', () => {
   refuses(
     () => load('', { env: { VANITYPOOL_HTTP__PROT: '1' } }),
     'CONFIG_UNKNOWN_KEY',
-    'http.prot: no such key; there are: role, log_level, http.host',
+    'VANITYPOOL_HTTP__PROT: no such key; there are: role, log_level, http.host',
   );
   assert.equal(load('', { env: { VANITYPOOL___LOG_LEVEL: 'warn' } }).logLevel, 'warn');
   assert.equal(load('', { env: { VANITYPOOL_HTTP__PORT: undefined } }).http.port, 5057);
@@ -170,7 +200,7 @@ test('a value of the environment has the kind of its key', () => {
   assert.equal(grinder.priority, 'normal');
   for (const value of ['x', '', '1.5', '-1', '0x10', '1e3', ' 1']) {
     const bad = { VANITYPOOL_HTTP__PORT: value };
-    refuses(() => load('', { env: bad }), 'CONFIG_INVALID', 'http.port: ');
+    refuses(() => load('', { env: bad }), 'CONFIG_INVALID', 'VANITYPOOL_HTTP__PORT: ');
   }
 });
 
@@ -179,7 +209,7 @@ test('what may be a secret is not repeated', () => {
   assert.throws(
     () => load('', { env }),
     (error: Error) => {
-      assert.match(error.message, /^store\.sealing_key: this value is not allowed/);
+      assert.match(error.message, /^VANITYPOOL_STORE__SEALING_KEY: this value is not allowed/);
       return !error.message.includes('deadbeef');
     },
   );

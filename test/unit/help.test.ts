@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { COMMAND_NAMES, flagsOf, HELP } from '../../src/cli/help.ts';
 import { PATTERN_OPTIONS } from '../../src/cli/options.ts';
+import { PLACE_OPTIONS } from '../../src/cli/or-store.ts';
 
 const sourceOf = (command: string) =>
   readFileSync(new URL(`../../src/cli/${command}.ts`, import.meta.url), 'utf8');
@@ -13,8 +14,9 @@ for (const command of COMMAND_NAMES) {
     const own = source.matchAll(
       /'?([a-z-]+)'?: \{ type: '(?:string|boolean)'(?:, multiple: true)? \}/g,
     );
-    const shared = source.includes('...PATTERN_OPTIONS') ? Object.keys(PATTERN_OPTIONS) : [];
-    const names = new Set([...own.map(([, name]) => name!), ...shared]);
+    const pattern = source.includes('...PATTERN_OPTIONS') ? Object.keys(PATTERN_OPTIONS) : [];
+    const place = source.includes('...PLACE_OPTIONS') ? Object.keys(PLACE_OPTIONS) : [];
+    const names = new Set([...own.map(([, name]) => name!), ...pattern, ...place]);
     const taken = [...names].map((name) => `--${name}`);
     assert.ok(taken.length > 0);
     assert.deepEqual(flagsOf(command).toSorted(), [...taken, '--help'].toSorted());

@@ -262,7 +262,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
 
   test('pools are made, changed and deleted meanwhile, whole', LIMIT, async () => {
     await using watched = await WatchedStore.create();
-    const config = (name: string) => readPool({ name, suffix: 'z' }, '');
+    const config = (name: string) => readPool({ name, suffix: 'z' }, String);
     removeAll(watched.base);
     await watched.pools.create(config('new'));
     await watched.pools.change('new', { target: 7 });
@@ -287,7 +287,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     async () => {
       await using watched = await WatchedStore.create();
       const before = watched.partsIn().length;
-      const made = watched.pools.create(readPool({ name: 'new', suffix: 'z' }, ''));
+      const made = watched.pools.create(readPool({ name: 'new', suffix: 'z' }, String));
       while (watched.partsIn().length === before) await Promise.resolve();
       removeAll(watched.memory);
       await made;

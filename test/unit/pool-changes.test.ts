@@ -69,7 +69,7 @@ test('the store thread is asked for what was meant', async () => {
   assert.deepEqual(deleted.body, { name: 'gone', burned: 7 });
   const config = readPool(
     { name: 'pet', suffix: 'x', ignore_case: true, ready_max: 300, handout: 'sign-only' },
-    '',
+    (key) => key,
   );
   assert.deepEqual(asked, [
     ['createPool', config],
@@ -112,7 +112,7 @@ test('the ranges of a body are those of the configuration', () => {
     const { minimum, maximum } = ranges[key];
     const room = key === 'ready' ? { ready_max: maximum } : { ready: 1 };
     const take = (value: number) =>
-      readPool({ name: 'new', suffix: 'x', ...room, [name]: value }, '');
+      readPool({ name: 'new', suffix: 'x', ...room, [name]: value }, (key) => key);
     assert.ok(take(minimum) && take(maximum));
     for (const value of [minimum - 1, maximum + 1]) {
       assert.throws(() => take(value), { code: 'CONFIG_INVALID' }, `${name} ${value}`);

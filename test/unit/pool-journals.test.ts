@@ -33,7 +33,7 @@ import { checkStore, removeDirectory, temporaryDirectory } from '../support/sqli
 const LIMIT = { timeout: 60_000 };
 const FIRST_PART = 1152 * 96;
 const config = (name: string, more: object = {}) =>
-  readPool({ name, suffix: 'x', ...more }, `pools.${name}.`);
+  readPool({ name, suffix: 'x', ...more }, (key) => `pools.${name}.${key}`);
 
 class Bench implements AsyncDisposable {
   readonly directory = temporaryDirectory();

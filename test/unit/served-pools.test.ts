@@ -33,7 +33,10 @@ const LIMIT = { timeout: 60_000 };
 const log = createLog('test', 'silent', false);
 
 function config(name: string, more: object = {}): PoolConfig {
-  return readPool({ name, suffix: 'x', ready: 10, ready_max: 20, ...more }, `pools.${name}.`);
+  return readPool(
+    { name, suffix: 'x', ready: 10, ready_max: 20, ...more },
+    (key) => `pools.${name}.${key}`,
+  );
 }
 
 class Bench implements AsyncDisposable {

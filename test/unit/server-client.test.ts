@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ServerClient, type Snapshot } from '../../src/cli/server-client.ts';
 import { VanityError } from '../../src/errors.ts';
-import { makeCertificate } from '../support/certificates.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
 interface Health {
@@ -166,35 +165,6 @@ test('the URL may end in a slash; what is none is refused with what is allowed',
       message: `--url: ${JSON.stringify(url)} is not allowed; allowed: http://HOST:PORT, https://HOST:PORT or unix:PATH`,
     });
   }
-});
-
-test('where the server of this configuration listens is where it is asked', (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'vanitypool-'));
-  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
-  const names = ['HOST', 'PORT', 'TLS_CERT', 'TLS_KEY'].map((name) => `VANITYPOOL_HTTP__${name}`);
-  t.after(() => {
-    for (const name of names) delete process.env[name];
-    rmSync(directory, { recursive: true });
-  });
-  const urlAt = (...values: string[]) => {
-    for (const [index, value] of values.entries()) process.env[names[index]!] = value;
-    return new ServerClient(undefined).url;
-  };
-  assert.equal(
-    urlAt('0.0.0.0', '6000'),
-    'http://127.0.0.1:6000',
-    'all addresses are none to go to',
-  );
-  assert.equal(urlAt('::', '6000'), 'http://[::1]:6000');
-  const unreadable = {
-    code: 'CERTIFICATE_INVALID',
-    message: /^http\.tls_cert: .*cert\.pem: cannot/,
-  };
-  assert.throws(() => urlAt('pool.example', '6000', cert, key), unreadable);
-  writeFileSync(cert, 'no certificate');
-  assert.throws(() => urlAt('pool.example', '6000', cert, key), unreadable);
-  writeFileSync(cert, makeCertificate('own').cert);
-  assert.equal(urlAt('pool.example', '6000', cert, key), 'https://pool.example:6000');
 });
 
 test('a server without TLS is told from one whose certificate is not trusted', async (t) => {

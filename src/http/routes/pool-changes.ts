@@ -136,5 +136,5 @@ function configOf(body: NewPoolBody): PoolConfig {
     key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
     value,
   ]);
-  return readPool(Object.fromEntries(keys), `pools.${body.name}.`);
+  return readPool(Object.fromEntries(keys), (key) => `pools.${body.name}.${key}`);
 }
