@@ -366,7 +366,7 @@ export function poolLimit(name: string): VanityError {
 }
 
 export function poolConfigured(name: string): VanityError {
-  const how = `its table in vanitypool.toml ([[pools]], name = "${name}") and start the server anew`;
-  const detail = `pool ${name}: is one of the configuration; to change it, edit or make ${how}`;
-  return new VanityError('POOL_CONFIGURED', detail);
+  const table = `[[pools]] with name = "${name}" in vanitypool.toml`;
+  const detail = `pool ${name}: is set by the configuration or by default, and changed there: edit or`;
+  return new VanityError('POOL_CONFIGURED', `${detail} make ${table}, and start the server anew`);
 }

@@ -169,8 +169,8 @@ test('what is asked for wrongly is said, and nothing is made', LIMIT, async () =
     const none = await run(command);
     assert.deepEqual([none.code, none.stdout], [2, '']);
     assert.match(none.stderr, /which file\?.*USAGE_INVALID/);
-    assert.match((await run(command, 'a', 'b')).stderr, /one file at a time; not also b/);
-    assert.match((await run(command, 'a', '--date', 'x')).stderr, /no flag --date.*--data/);
+    assert.match((await run(command, 'a', 'b')).stderr, /takes one file, a, not also "b"/);
+    assert.match((await run(command, 'a', '--date', 'x')).stderr, /no option --date.*--data/);
     assert.equal((await run(command, '--help')).code, 0);
   }
   const missing = await run('backup', 'a');

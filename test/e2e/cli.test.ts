@@ -182,6 +182,15 @@ test('status shows the pools of a server', LIMIT, async (t) => {
   assert.match(stdout, /: not ready \(DRAINING: the server is shutting down\)$/m);
 });
 
+test('what is not ready is told once', LIMIT, async (t) => {
+  const { app } = await testApp();
+  t.after(() => app.close());
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const { lines } = await vanitypool(['status', '--url', url]);
+  assert.match(lines[0]!, /: not ready \(.*\bpet\b.*\)$/);
+  assert.equal(lines[0]!.split('POOL_EMPTY').length, 2, lines[0]);
+});
+
 test('dispense prints each address once, as a line of JSON', LIMIT, async (t) => {
   const { app, shared } = await testApp();
   t.after(() => app.close());

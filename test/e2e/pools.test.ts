@@ -254,7 +254,10 @@ test('the command line does the same, beside a server and without one', LIMIT, a
   );
   assert.equal(await pool('set', 'one', '--target', '70'), 'pool one: target 70\n');
   await setup.server.until(({ available, leased }) => available + leased >= 70, 'one');
-  await fails(/POOL_CONFIGURED/, 'set', 'pet', '--target', '7');
+  await fails(
+    /pool pet: .* \[\[pools\]\] with name = "pet" in vanitypool\.toml, and start .*POOL_CONFIGURED/,
+    ...['set', 'pet', '--target', '7'],
+  );
   await fails(/POOL_CONFIGURED/, 'delete', 'pet', '--burn', 'pet');
   await fails(/--burn one/, 'delete', 'one');
   await fails(/CONFIG_INVALID/, 'set', 'one', '--ready', '1001');

@@ -299,7 +299,7 @@ test('a server that cannot start says what and why', LIMIT, async (t) => {
   writeFileSync(join(workspace.path, 'precious'), 'kept');
   assert.match(await refused(workspace, '--host', 'unix:precious'), /BIND_REFUSED/);
   assert.equal(readFileSync(join(workspace.path, 'precious'), 'utf8'), 'kept');
-  assert.match(await refused(workspace, '--port', '65536'), /http\.port.*CONFIG_INVALID/);
+  assert.match(await refused(workspace, '--port', '65536'), /--port: 65536 .*CONFIG_INVALID/);
   assert.match(await refused(workspace, '--config', 'nope.toml'), /nope\.toml.*CONFIG_UNREADABLE/);
   assert.match(await refused(workspace, '--wrong'), /--wrong/);
   writeFileSync(join(workspace.path, 'plain'), '');

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { vanitypool } from '../support/cli.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
@@ -85,4 +87,55 @@ test('status says why addresses are burned, with a server and without one', LIMI
   assert.deepEqual([pools[0].burned, pools[0].burnedBy], [burned, undefined]);
   assert.equal(await second.kill('SIGTERM'), 0);
   assert.match(await run(workspace, 'status'), line);
+});
+
+test('a server of another directory is never asked in place of this one', LIMIT, async () => {
+  await using elsewhere = new Workspace();
+  elsewhere.configure([EASY_POOL]);
+  const other = await elsewhere.serve();
+  await other.until(({ ready }) => ready >= 100);
+  await using here = new Workspace();
+  const told = async (workspace: Workspace, ...args: string[]) => {
+    // Where the other server listens is where one of this directory would by its configuration.
+    const env = { VANITYPOOL_HTTP__PORT: new URL(other.url).port };
+    return await vanitypool(args, { cwd: workspace.path, env });
+  };
+  const nothing = await told(here, 'status');
+  assert.match(nothing.stdout, new RegExp(`at ${other.url}, up`), 'there is nothing here');
+
+  here.configure([EASY_POOL]);
+  const unserved = await told(here, 'dispense', 'pet');
+  assert.equal(unserved.code, 1);
+  assert.match(
+    unserved.stderr,
+    new RegExp(`${here.data}: no server serves this data directory, and there is no store in it`),
+  );
+  const server = await here.serve();
+  await server.until(({ ready }) => ready >= 100);
+  const own = await told(here, 'status');
+  assert.match(own.stdout, new RegExp(`at ${server.url}, up`), 'wherever it listens');
+  assert.match((await told(elsewhere, 'status', '--data', here.data)).stdout, /at http:/);
+  await server.kill('SIGKILL');
+  for (const when of ['after a kill', 'after a stop']) {
+    const { stdout } = await told(here, 'status');
+    assert.match(stdout, new RegExp(`no server, store in ${here.data}: stopped`), when);
+    const top = await told(here, 'top', '--json');
+    assert.match(top.stderr, /no server serves this data directory; start one with/, when);
+    assert.equal(top.code, 1);
+    const again = await here.serve();
+    await again.kill('SIGTERM');
+  }
+  const before = (await other.pool()).dispensed;
+  const taken = await told(here, 'dispense', 'pet', '--count', '3');
+  assert.equal(taken.lines.length, 3, taken.stderr);
+  assert.equal((await other.pool()).dispensed, before);
+
+  // A directory whose own server has not run yet.
+  await told(here, 'backup', 'copy');
+  const restored = join(here.path, 'restored');
+  mkdirSync(restored, { mode: 0o700 });
+  copyFileSync(join(here.data, 'sealing.key'), join(restored, 'sealing.key'));
+  assert.equal((await told(here, 'restore', 'copy', '--data', restored)).code, 0);
+  const fresh = await told(here, 'status', '--data', restored);
+  assert.match(fresh.stdout, new RegExp(`no server, store in ${restored}: stopped`));
 });
