@@ -54,7 +54,10 @@ export async function dispenseOffline(
     const detail = `pool ${pool}: sign-only, its secrets do not leave; ask a running server`;
     throw new VanityError('HANDOUT_MISMATCH', detail);
   }
-  if (stored.isPaused) throw new VanityError('POOL_PAUSED', `pool ${pool}: paused`);
+  if (stored.isPaused) {
+    const remedy = `it hands nothing out until: vanitypool pool resume ${pool}`;
+    throw new VanityError('POOL_PAUSED', `pool ${pool}: paused; ${remedy}`);
+  }
   const leased: LeasedAddress[] = [];
   for (let left = count; leased.length < count && left > 0; ) {
     // Some may turn out to be unsealable; there may be others in their place.
@@ -65,7 +68,9 @@ export async function dispenseOffline(
   }
   if (leased.length < count) {
     await store.returnLease(pool);
-    throw new VanityError('POOL_EMPTY', `pool ${pool}: ${count} asked for, ${leased.length} left`);
+    const remedy = 'a server grinds more: vanitypool serve';
+    const detail = `pool ${pool}: ${count} asked for, ${leased.length} left; ${remedy}`;
+    throw new VanityError('POOL_EMPTY', detail);
   }
   const addresses = leased.map(readyAddress);
   for (const { keypair } of leased) keypair.fill(0);
@@ -181,6 +186,7 @@ export function pausePoolOffline(
   isPaused: boolean,
 ): Promise<StoredPool> {
   return withStoreOffline(config, async (store) => {
+    await storedPool(store, name);
     await store.changePool(name, { isPaused });
     return storedPool(store, name);
   });
@@ -189,14 +195,24 @@ export function pausePoolOffline(
 /** Burns all that is left of a pool; how many that were. Errors: as of `changePoolOffline`. */
 export function removePoolOffline(config: Config, name: string): Promise<number> {
   if (config.pools.some((pool) => pool.name === name)) throw poolConfigured(name);
-  return withStoreOffline(config, (store) => store.removePool(name));
+  return withStoreOffline(config, async (store) => {
+    await storedPool(store, name);
+    return store.removePool(name);
+  });
 }
 
 /** Error: POOL_NOT_FOUND. */
 async function storedPool(store: Store, name: string): Promise<StoredPool> {
-  const found = (await store.pools()).find((pool) => pool.name === name && !pool.isRemoved);
+  const pools = (await store.pools()).filter(({ isRemoved }) => !isRemoved);
+  const found = pools.find((pool) => pool.name === name);
   if (found !== undefined) return found;
-  throw new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
+  throw poolNotFound(name, pools);
+}
+
+/** Names those that there are. */
+function poolNotFound(name: string, pools: readonly { readonly name: string }[]): VanityError {
+  const names = [...new Set(pools.map((pool) => pool.name))].join(', ') || 'none';
+  return new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool; there are: ${names}`);
 }
 
 /** Burned addresses by pool and cause; changes nothing. Errors: those of opening a store. */
@@ -368,12 +384,9 @@ export async function importOffline<T>(
   work: (take: Import) => Promise<T>,
 ): Promise<T> {
   const configured = config.pools.find((known) => known.name === name);
-  const pool =
-    configured ??
-    poolsOffline(config)
-      .flatMap((one) => configOf(one) ?? [])
-      .find((made) => made.name === name);
-  if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
+  const made = poolsOffline(config).flatMap((one) => configOf(one) ?? []);
+  const pool = configured ?? made.find((one) => one.name === name);
+  if (pool === undefined) throw poolNotFound(name, [...config.pools, ...made]);
   if (!pool.acceptsImports) {
     const remedy = 'accepts_imports = true in its configuration allows them';
     throw new VanityError('IMPORTS_REFUSED', `pool ${name}: takes no imports; ${remedy}`);

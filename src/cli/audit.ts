@@ -89,7 +89,8 @@ function localAudit(found: OfflineAudit): AuditSource {
     async *pages(filter, signal) {
       const { pool } = filter;
       if (pool !== undefined && !found.store.pools.includes(pool)) {
-        throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: the store has no such pool`);
+        const there = found.store.pools.join(', ') || 'none';
+        throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: no such pool; there are: ${there}`);
       }
       for await (const page of found.pages(filter, signal)) yield page.map(auditEntry);
     },
@@ -99,7 +100,7 @@ function localAudit(found: OfflineAudit): AuditSource {
 function addressIn(audit: OfflineAudit, address: string): AddressView {
   const found = audit.find(decodeBase58(address));
   if (found !== undefined) return addressView(address, found);
-  throw new VanityError('ADDRESS_NOT_FOUND', 'the store has never had this address');
+  throw new VanityError('ADDRESS_NOT_FOUND', `${address}: the store has never had this address`);
 }
 
 function show(view: AddressView, json: boolean): void {

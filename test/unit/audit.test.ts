@@ -140,7 +140,7 @@ test('what is asked for wrongly is said', LIMIT, async () => {
     const unknown = await auditOf(store, '--pool', 'pump', ...args);
     assert.equal(unknown.code, 1);
     assert.equal(unknown.stdout, '', 'no head of a table either');
-    assert.match(unknown.stderr, /pool pump: the store has no such pool \(POOL_NOT_FOUND\)/);
+    assert.match(unknown.stderr, /pool pump: no such pool; there are: pet \(POOL_NOT_FOUND\)/);
   }
   const nothing = join(store.root, 'nothing');
   const missing = await vanitypool(['audit', '--data', nothing], { cwd: store.root });

@@ -42,7 +42,11 @@ test('addresses come out of a store that no server holds, each once, all or none
   for (const { secret } of first) assert.ok(proveKeypair(decodeBase58(secret)));
   await assert.rejects(dispenseOffline(made.config, 'pet', 3), {
     code: 'POOL_EMPTY',
-    message: 'pool pet: 3 asked for, 2 left',
+    message: 'pool pet: 3 asked for, 2 left; a server grinds more: vanitypool serve',
+  });
+  await assert.rejects(dispenseOffline(made.config, 'pump', 1), {
+    code: 'POOL_NOT_FOUND',
+    message: 'pool pump: no such pool; there are: pet',
   });
   const rest = await dispenseOffline(made.config, 'pet', 2);
   assert.equal(new Set([...first, ...rest].map(({ id }) => id)).size, 5);
