@@ -88,8 +88,8 @@ Example:  vanitypool estimate --prefix abc --ignore-case
 
 Shows the server that serves the data directory. When none does, the store in it is read. Where
 there is neither a configuration nor a store, http://127.0.0.1:5057 is asked. The first line says
-which it is. "stock" is what can be taken now. Why addresses are burned is told where the store is at
-hand.
+which it is. "stock" is what can be taken now. Why addresses are burned is told where the store is
+at hand.
 
 ${PLACE_HELP}
   --json             print one JSON object
@@ -248,7 +248,7 @@ keys out twice. This says what it is. No server may hold it.
     summary: 'make, change, pause and delete pools, also while a server runs',
     text: `usage: vanitypool pool create NAME --suffix PATTERN [options]
        vanitypool pool list [--json]
-       vanitypool pool set NAME [--target N] [--ready N] [--low-hours H]
+       vanitypool pool set NAME [--target N] [--ready N] [--low-hours HOURS]
        vanitypool pool pause NAME
        vanitypool pool resume NAME
        vanitypool pool delete NAME --burn NAME
@@ -261,7 +261,7 @@ ${PATTERN_HELP}
   --target N         grind until N addresses are there (default: 1000)
   --ready N          keep at least N in memory (default: 256)
   --ready-max N      create: at most N in memory, which takes 152 bytes each (default: 65536)
-  --low-hours H      with less than H hours of stock the grinder gets a higher priority (default: 1)
+  --low-hours HOURS  with less stock than for these the grinder gets a higher priority (default: 1)
   --handout KIND     create: secret (default), or sign-only: the server signs, secrets never leave
   --sign-limit N     create: a sign-only address signs N times (default: 1)
   --reuse-released   create: give addresses that a client held and gave back to others

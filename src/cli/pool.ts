@@ -142,7 +142,7 @@ async function set(args: string[]): Promise<number> {
   const ready = readSize('--ready', values.ready);
   const lowHours = readHours(values['low-hours']);
   if (target === undefined && ready === undefined && lowHours === undefined) {
-    throw usage('pool set: nothing to set; give --target N, --ready N or --low-hours H');
+    throw usage('pool set: nothing to set; give --target N, --ready N or --low-hours HOURS');
   }
   const change = {
     ...(target !== undefined && { target }),

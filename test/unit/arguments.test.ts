@@ -71,6 +71,7 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
 /** By what the help calls a value: some that are none. Free texts are refused when they are empty. */
 const WRONG: Readonly<Record<string, readonly string[]>> = {
   N: ['-1', '0.5', '1e3', 'abc', '0x10', ' 1', '9'.repeat(30)],
+  HOURS: ['-1', '1e3', 'abc', '8761'],
   'N/day': ['10', '0/day', '-1/day', '1/week'],
   URL: ['localhost:5057', 'ftp://localhost', 'http://', 'unix:'],
   PATTERN: ['0', '[z-a]', 'a'.repeat(11)],
@@ -246,7 +247,7 @@ test('one thing is one', () => {
 test('the help tells what a value is called, and how each is used', () => {
   assert.equal(placeholderOf('grind', '--count'), 'N');
   assert.equal(placeholderOf('token create', '--quota'), 'N/day');
-  assert.equal(usageOf('pool set'), 'usage: vanitypool pool set NAME [--target N] [--ready N]');
+  assert.equal(usageOf('pool pause'), 'usage: vanitypool pool pause NAME');
   for (const command of Object.keys(COMMANDS)) {
     assert.ok(`${usageOf(command)} `.startsWith(`usage: vanitypool ${command} `), usageOf(command));
   }
