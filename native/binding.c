@@ -11,6 +11,7 @@
 #include "disk.h"
 #include "expanded.h"
 #include "kernel.h"
+#include "output.h"
 
 enum {
   LEVEL_NAME_MAX = 16,
@@ -245,6 +246,15 @@ static napi_value lock_file(napi_env env, napi_callback_info info) {
   return number(env, disk_lock(file));
 }
 
+/* outputError(descriptor): see output.h */
+static napi_value output_error_of(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int file;
+  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
+    return fail(env, "outputError takes a descriptor");
+  return number(env, output_error(file));
+}
+
 /* The path in a string, to be freed; NULL if it is none, or no memory is left. */
 static char *path_of(napi_env env, napi_value value) {
   size_t length;
@@ -278,7 +288,7 @@ NAPI_MODULE_INIT() {
       {"levelName", level_name}, {"open", open_search},          {"slice", slice},
       {"close", close_search},   {"derive", derive},             {"lower", lower},
       {"tableBytes", table_bytes}, {"harden", harden},           {"lock", lock_file},
-      {"generation", generation},  {"exit", exit_now},
+      {"generation", generation},  {"exit", exit_now},           {"outputError", output_error_of},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

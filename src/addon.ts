@@ -22,6 +22,8 @@ export interface Addon {
   // src/disk, by native/disk.h
   lock(file: number): number;
   generation(path: string, file: number): string | number;
+  // src/cli/output.ts, by native/output.h
+  outputError(file: number): number;
 }
 
 const FUNCTIONS: readonly (keyof Addon)[] = [
@@ -36,6 +38,7 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'exit',
   'lock',
   'generation',
+  'outputError',
 ];
 
 /** A published package may bring the addon ready for its platform; a checkout builds its own. */

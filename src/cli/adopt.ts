@@ -6,6 +6,7 @@ import { adoptOffline } from '../offline.ts';
 import { readArguments } from './arguments.ts';
 import { usage } from './options.ts';
 import { configAt } from './or-store.ts';
+import { print } from './output.ts';
 
 export async function adopt(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
@@ -24,14 +25,12 @@ export async function adopt(args: string[]): Promise<number> {
   const config = configAt(values);
   const as = moved ? 'moved' : 'restored';
   const { burned, oldPlace, place } = adoptOffline(config, { as, from });
-  process.stdout.write(`adopted ${config.store.directory}\n`);
+  await print(`adopted ${config.store.directory}\n`);
   if (moved && from === undefined && oldPlace !== place) {
-    process.stdout.write(
-      'delete the old directory: what is served from there is dispensed twice\n',
-    );
+    await print('delete the old directory: what is served from there is dispensed twice\n');
   }
   for (const [pool, count] of Object.entries(burned)) {
-    process.stdout.write(`pool ${pool}: ${count} burned\n`);
+    await print(`pool ${pool}: ${count} burned\n`);
   }
   return 0;
 }

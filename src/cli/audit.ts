@@ -13,6 +13,7 @@ import { type AuditFilter, OfflineAudit } from '../offline.ts';
 import { readArguments } from './arguments.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
 import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
+import { print } from './output.ts';
 import { addressOfServer, serverAudit } from './server-audit.ts';
 
 const CLEAR_LINE = '\r\x1b[K';
@@ -53,12 +54,12 @@ export async function audit(args: string[]): Promise<number> {
   const signal = interruptible();
   try {
     if (url !== undefined) {
-      if (isOne) show(await addressOfServer(url, address), json);
+      if (isOne) await show(await addressOfServer(url, address), json);
       else await (json ? writeList : writeTable)(serverAudit(url), filter, signal);
       return 0;
     }
     await using found = await OfflineAudit.open(configAt(values));
-    if (isOne) show(addressIn(found, address), json);
+    if (isOne) await show(addressIn(found, address), json);
     else await (json ? writeList : writeTable)(localAudit(found), filter, signal);
     return 0;
   } catch (error) {
@@ -103,14 +104,14 @@ function addressIn(audit: OfflineAudit, address: string): AddressView {
   throw new VanityError('ADDRESS_NOT_FOUND', `${address}: the store has never had this address`);
 }
 
-function show(view: AddressView, json: boolean): void {
+function show(view: AddressView, json: boolean): Promise<void> {
   const { signatures, ...rest } = view;
   const rows = Object.entries(rest).map(([name, value]) => [name, value ?? '-']);
   for (const { at, token, messageHash, signature } of signatures) {
     rows.push(['signature', `${at}  ${token ?? '-'}  ${messageHash}  ${signature}`]);
   }
   const lines = rows.map(([name, value]) => `${String(name).padEnd(20)}${value}\n`);
-  process.stdout.write(json ? `${JSON.stringify(view)}\n` : lines.join(''));
+  return print(json ? `${JSON.stringify(view)}\n` : lines.join(''));
 }
 
 /** Milliseconds since 1970. */
@@ -141,7 +142,7 @@ async function writeList(
   const isComplete = isWhole && gap === undefined && !isLost;
   if (!isWhole) warn('of one pool or time only; without --pool and --since it can be');
   if (isLost) warn(`${count} addresses were read, and the store counts ${listed}: it is damaged`);
-  await put(`${JSON.stringify({ storeId, epoch, addresses: count, isComplete })}\n`, signal);
+  await print(`${JSON.stringify({ storeId, epoch, addresses: count, isComplete })}\n`, signal);
 }
 
 async function writeTable(
@@ -182,18 +183,13 @@ async function write(
   let count = 0;
   let before = head;
   for await (const rows of found.pages(filter, signal)) {
-    await put(before + rows.map((row) => `${lineOf(row)}\n`).join(''), signal);
+    await print(before + rows.map((row) => `${lineOf(row)}\n`).join(''), signal);
     before = '';
     count += rows.length;
     if (isShown) process.stderr.write(`${CLEAR_LINE}listed ${count}`);
   }
   if (isShown) process.stderr.write(CLEAR_LINE);
   return count;
-}
-
-/** Waits for a reader that is slower. */
-async function put(text: string, signal: AbortSignal): Promise<void> {
-  if (!process.stdout.write(text)) await once(process.stdout, 'drain', { signal });
 }
 
 function warn(reason: string): void {

@@ -8,6 +8,7 @@ import { onePositional, readArguments } from './arguments.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
 import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
+import { print } from './output.ts';
 import { ServerClient } from './server-client.ts';
 
 export async function backup(args: string[]): Promise<number> {
@@ -22,7 +23,7 @@ export async function backup(args: string[]): Promise<number> {
   const config = configAt(values);
   const code = await withProgress((options) => backupOffline(config, file, options));
   if (code !== 0) return code;
-  told(file);
+  await told(file);
   const { sealingKey, directory } = config.store;
   process.stderr.write(
     `The sealing key is not in it, and without that key nothing in it can be read: keep a copy of\n` +
@@ -38,7 +39,7 @@ async function fetchBackup(url: string, file: string): Promise<number> {
     await keepBackup(source, size, file, options);
   });
   if (code !== 0) return code;
-  told(file);
+  await told(file);
   process.stderr.write('The sealing key is not in it: keep a copy of that in another place.\n');
   return 0;
 }
@@ -60,6 +61,6 @@ async function withProgress(
   }
 }
 
-function told(file: string): void {
-  process.stdout.write(`${file}: ${statSync(file).size} bytes, checked\n`);
+function told(file: string): Promise<void> {
+  return print(`${file}: ${statSync(file).size} bytes, checked\n`);
 }

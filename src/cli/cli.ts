@@ -8,6 +8,7 @@ import { flushCompileCache } from 'node:module';
 import { VanityError } from '../errors.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { hint, usage } from './options.ts';
+import { assertOutput, print, unwritable } from './output.ts';
 
 const USAGE = `usage: vanitypool COMMAND [options]
 
@@ -44,27 +45,29 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
 
 async function run(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
+  // A server writes its log alone, which goes elsewhere.
+  if (first !== 'serve') assertOutput();
   if (first === undefined) {
     process.stderr.write(USAGE);
     return WRONG_USAGE;
   }
   if (first === '--version' || first === '-v') {
     const { VERSION } = await import('../version.ts');
-    return print(`${VERSION}\n`);
+    return show(`${VERSION}\n`);
   }
-  if (first === '--help' || first === '-h') return print(USAGE);
+  if (first === '--help' || first === '-h') return show(USAGE);
   if (first === 'help') {
     const [name] = rest;
     if (name !== undefined && !isCommand(name)) throw unknownCommand(name);
-    return print(name === undefined ? USAGE : HELP[name].text);
+    return show(name === undefined ? USAGE : HELP[name].text);
   }
   if (!isCommand(first)) throw unknownCommand(first);
-  if (rest.includes('--help') || rest.includes('-h')) return print(HELP[first].text);
+  if (rest.includes('--help') || rest.includes('-h')) return show(HELP[first].text);
   return RUN[first](rest);
 }
 
-function print(text: string): number {
-  process.stdout.write(text);
+async function show(text: string): Promise<number> {
+  await print(text);
   return DONE;
 }
 
@@ -92,8 +95,12 @@ function report(error: unknown): number {
   return /^(USAGE|CONFIG|PATTERN)_/.test(code) ? WRONG_USAGE : FAILED;
 }
 
-// A reader that has seen enough (`| head -1`) closes the pipe: there is nobody left to tell.
-process.stdout.on('error', () => process.exit(FAILED));
+// Of what goes on for ever, and is not written by `print`.
+process.stdout.on('error', (error) => {
+  process.exit(report(unwritable(error)));
+});
+// What cannot be told must not end what is done.
+process.stderr.on('error', () => undefined);
 const args = process.argv.slice(2);
 process.exitCode = await run(args).catch(report);
 // Its grinder threads may get no core for long, and there is nothing left for them to do.

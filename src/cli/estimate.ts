@@ -12,6 +12,7 @@ import { createLog } from '../log.ts';
 import { readArguments } from './arguments.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
 import { PATTERN_OPTIONS, readPattern, readThreads } from './options.ts';
+import { print } from './output.ts';
 
 const CHANCES = [0.5, 0.95];
 const MEASURE_MS = 1000;
@@ -33,7 +34,7 @@ export async function estimate(args: string[]): Promise<number> {
   // Here first, because what fails in the grinder's threads is tried again for ever.
   loadKernel().kernel.open([pattern]).close();
   const rate = await measure(pattern, threads);
-  process.stdout.write(values.json ? asJson(pattern, rate) : asTable(pattern, rate));
+  await print(values.json ? asJson(pattern, rate) : asTable(pattern, rate));
   return 0;
 }
 

@@ -12,6 +12,7 @@ import { readArguments } from './arguments.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
 import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { print } from './output.ts';
 
 /** The most that the server takes at once. */
 const BATCH = 1000;
@@ -56,7 +57,7 @@ export async function importKeys(args: string[]): Promise<number> {
   const text = json
     ? JSON.stringify({ pool, imported, duplicates })
     : `${imported} imported${known}`;
-  process.stdout.write(`${text}\n`);
+  await print(`${text}\n`);
   if (isInterrupted) return INTERRUPTED;
   process.stderr.write('The files still hold these keys: remove them.\n');
   return 0;

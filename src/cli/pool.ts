@@ -10,6 +10,7 @@ import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
 import { readPattern, readWhole, usage } from './options.ts';
 import { askOrLook, assertPlace, PLACE_OPTIONS, type Place } from './or-store.ts';
+import { print } from './output.ts';
 
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'state'];
 const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
@@ -132,7 +133,7 @@ async function list(args: string[]): Promise<number> {
   );
   const table = formatTable([HEADINGS, ...pools.map(row)], 2);
   const notes = killed.length === 0 ? '' : `\n${killed.join('')}`;
-  process.stdout.write(values.json ? `${JSON.stringify({ pools })}\n` : table + notes);
+  await print(values.json ? `${JSON.stringify({ pools })}\n` : table + notes);
   return 0;
 }
 
@@ -190,8 +191,12 @@ async function remove(args: string[]): Promise<number> {
   return tell(removed, values.json, `deleted, ${formatCount(removed.burned)} burned`);
 }
 
-function tell(view: { name: string }, asJson: boolean | undefined, words: string): number {
-  process.stdout.write(`${asJson ? JSON.stringify(view) : `pool ${view.name}: ${words}`}\n`);
+async function tell(
+  view: { name: string },
+  asJson: boolean | undefined,
+  words: string,
+): Promise<number> {
+  await print(`${asJson ? JSON.stringify(view) : `pool ${view.name}: ${words}`}\n`);
   return 0;
 }
 

@@ -6,6 +6,7 @@ import { restoreOffline } from '../offline.ts';
 import { onePositional, readArguments } from './arguments.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
 import { configAt } from './or-store.ts';
+import { print } from './output.ts';
 
 export async function restore(args: string[]): Promise<number> {
   const { values, positionals } = readArguments(args, {
@@ -23,13 +24,11 @@ export async function restore(args: string[]): Promise<number> {
   const signal = interruptible();
   try {
     const pools = await restoreOffline(config, { file, list, signal });
-    process.stdout.write(`restored ${config.store.directory} from ${file}\n`);
+    await print(`restored ${config.store.directory} from ${file}\n`);
     for (const [pool, { dispensed, burned, available, unknown }] of Object.entries(pools)) {
       const listed = `${dispensed} dispensed, ${burned} burned by the list; ${available} available`;
       const lost = unknown === 0 ? '' : `; ${unknown} of the list are not in the backup`;
-      process.stdout.write(
-        `pool ${pool}: ${list === undefined ? `${burned} burned` : listed + lost}\n`,
-      );
+      await print(`pool ${pool}: ${list === undefined ? `${burned} burned` : listed + lost}\n`);
     }
     return 0;
   } catch (error) {

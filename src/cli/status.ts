@@ -11,6 +11,7 @@ import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
 import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
 import { askOrLook, configAt, PLACE_OPTIONS } from './or-store.ts';
+import { print } from './output.ts';
 import type { ServerClient } from './server-client.ts';
 
 interface Report {
@@ -59,19 +60,19 @@ export async function status(args: string[]): Promise<number> {
   const found = await askOrLook(values, reportOfServer, reportOfStore);
   const report = values.url === undefined ? await withCauses(found, configAt(values)) : found;
   if (values.json) {
-    process.stdout.write(`${JSON.stringify(report)}\n`);
+    await print(`${JSON.stringify(report)}\n`);
     return 0;
   }
   const { version, url, directory, uptimeSeconds, status: state, reasons, pools, grinder } = report;
   const why = reasons.length === 0 ? '' : ` (${reasons.join('; ')})`;
   const where = url === undefined ? `no server, store in ${directory}` : `at ${url}`;
   const up = uptimeSeconds === undefined ? '' : `, up ${formatSeconds(uptimeSeconds)}`;
-  process.stdout.write(`vanitypool ${version} ${where}${up}: ${state}${why}\n\n`);
-  process.stdout.write(formatTable([HEADINGS, ...pools.map(row)], 2));
-  if (grinder !== undefined) process.stdout.write(`\n${grinderLine(grinder)}\n`);
+  await print(`vanitypool ${version} ${where}${up}: ${state}${why}\n\n`);
+  await print(formatTable([HEADINGS, ...pools.map(row)], 2));
+  if (grinder !== undefined) await print(`\n${grinderLine(grinder)}\n`);
   const killed = url === undefined ? pools.flatMap(leftByKill) : [];
   const notes = [...killed, ...pools.flatMap(burnedLines)];
-  if (notes.length > 0) process.stdout.write(`\n${notes.join('')}`);
+  if (notes.length > 0) await print(`\n${notes.join('')}`);
   return 0;
 }
 

@@ -9,6 +9,7 @@ import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatTable } from './format.ts';
 import { usage } from './options.ts';
 import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { print } from './output.ts';
 
 const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
 /** Of each subcommand. */
@@ -90,7 +91,7 @@ async function list(args: string[]): Promise<number> {
   const text = values.json
     ? `${JSON.stringify({ tokens })}\n`
     : formatTable([HEADINGS, ...tokens.map((view) => row(view, Date.now()))], HEADINGS.length);
-  process.stdout.write(text);
+  await print(text);
   return 0;
 }
 
@@ -112,7 +113,7 @@ async function revoke(args: string[]): Promise<number> {
     },
   );
   const text = values.json ? JSON.stringify(revoked) : `${name}: revoked ${revoked.revokedAt}`;
-  process.stdout.write(`${text}\n`);
+  await print(`${text}\n`);
   return 0;
 }
 

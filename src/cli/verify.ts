@@ -6,6 +6,7 @@ import { VanityError } from '../errors.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
 import { assertFiles } from './options.ts';
+import { print } from './output.ts';
 
 const FAILED = 1;
 
@@ -21,7 +22,7 @@ export async function verify(args: string[]): Promise<number> {
     const found = look(file);
     if (!found.ok) code = FAILED;
     const line = found.ok ? `ok   ${found.address}  ${file}` : `bad  ${found.reason}`;
-    process.stdout.write(`${values.json ? JSON.stringify({ file, ...found }) : line}\n`);
+    await print(`${values.json ? JSON.stringify({ file, ...found }) : line}\n`);
   }
   return code;
 }

@@ -1,0 +1,76 @@
+/**
+ * Standard output, for every command but `serve`: looked at before a command does anything, and
+ * written so that it is known what was not. Main thread.
+ *
+ * It is written by the system's own call, not by `process.stdout`: that reports a failure later, by
+ * an event, and takes a part that was written to a file on a full disk for the whole.
+ */
+import { fstatSync, fsyncSync, type Stats, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getSystemErrorName } from 'node:util';
+import { loadAddon } from '../addon.ts';
+import { VanityError } from '../errors.ts';
+
+const STDOUT = 1;
+/** Major 1, minor 7: its writes fail, and those of no bytes do not. */
+const DEV_FULL = 0x107;
+/** For a reader that is slower, where the system does not wait itself. */
+const WAIT_MS = 5;
+
+/**
+ * Whether something can be written, found without writing anything. Error: FILE_NOT_WRITABLE; then
+ * nothing was done yet. A disk that is nearly full is not seen, nor a reader who leaves later.
+ */
+export function assertOutput(): void {
+  try {
+    writeSync(STDOUT, '');
+    if (process.platform === 'linux' && isFull(fstatSync(STDOUT))) throw systemError('ENOSPC');
+    const problem = loadAddon().addon?.outputError(STDOUT) ?? 0;
+    if (problem !== 0) throw systemError(getSystemErrorName(problem));
+  } catch (error) {
+    throw unwritable(error, '; nothing was done');
+  }
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}
+
+function isFull(stats: Stats): boolean {
+  return stats.isCharacterDevice() && stats.rdev === DEV_FULL;
+}
+
+/** Written when it resolves. Errors: FILE_NOT_WRITABLE, the reason of `signal`. */
+export async function print(text: string, signal?: AbortSignal): Promise<void> {
+  const bytes = Buffer.from(text);
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(STDOUT, bytes, done);
+    } catch (error) {
+      if (codeOf(error) !== 'EAGAIN') throw unwritable(error);
+      await sleep(WAIT_MS, undefined, { signal });
+    }
+  }
+}
+
+/**
+ * After what cannot be had again: on disk when it returns, if it is a file. Some file systems only
+ * find out here that they have no room. Error: FILE_NOT_WRITABLE.
+ */
+export function syncOutput(): void {
+  try {
+    if (fstatSync(STDOUT).isFile()) fsyncSync(STDOUT);
+  } catch (error) {
+    throw unwritable(error);
+  }
+}
+
+/** What a write failed with, as an error to tell. */
+export function unwritable(error: unknown, after = ''): VanityError {
+  const message = `standard output: cannot be written (${codeOf(error)})${after}`;
+  return new VanityError('FILE_NOT_WRITABLE', message);
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
