@@ -4,12 +4,12 @@
  * the start, with the name of the key and what is allowed. Keys of the contract whose function
  * this version lacks are known by name and take only the value that it serves.
  */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse as parseToml, type TomlError } from 'smol-toml';
 import { decimal, flag, oneOf, only, type Rule, text, trustProxy, whole } from './config-rules.ts';
 import { readCpuLimits, serverThreads } from './cores.ts';
 import { VanityError } from './errors.ts';
+import { readText } from './files.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 export type Durability = 'leased' | 'committed';
@@ -252,7 +252,7 @@ function readFile(
   const path = resolve(cwd, file ?? 'vanitypool.toml');
   let source: string;
   try {
-    source = readFileSync(path, 'utf8');
+    source = readText(path);
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     if (missing && file === undefined) return { isThere: false, settings: {}, pools: undefined };

@@ -7,11 +7,25 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+
+/**
+ * The text of a file that people write. Editors of some systems put a byte order mark before it, which
+ * belongs to no format that we read.
+ */
+export function readText(path: string): string {
+  return withoutMark(readFileSync(path, 'utf8'));
+}
+
+/** The beginning of such a text, or all of it. */
+export function withoutMark(text: string): string {
+  return text.startsWith('\uFEFF') ? text.slice(1) : text;
+}
 
 /**
  * Makes the directory and what is missing above it, each with mode 0700. By hand, because Node's

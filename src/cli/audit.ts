@@ -4,7 +4,6 @@
  * Standard output gets a table, or the list that `restore --dispensed` reads; written as it is read, so its memory does not grow with the store. SIGINT and SIGTERM end it with 130, and
  * the list without its last line, which no restore takes. A second one exits at once.
  */
-import { once } from 'node:events';
 import { VanityError } from '../errors.ts';
 import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
 import { addressView, auditEntry } from '../http/views.ts';

@@ -5,10 +5,10 @@
  * A file is on disk when its call returns, readable by its owner alone; a write that fails leaves
  * none, and nothing is ever overwritten.
  */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
-import { makeDirectory, writeNewFile } from '../files.ts';
+import { makeDirectory, readText, writeNewFile } from '../files.ts';
 import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
 import { proveExpandedKey } from './expanded.ts';
 import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';
@@ -112,7 +112,7 @@ function readJson(path: string): unknown {
   try {
     const { size } = statSync(path);
     if (size > FILE_BYTES_MAX) throw new Error(`${size} bytes are too many for a key`);
-    text = readFileSync(path, 'utf8');
+    text = readText(path);
   } catch (cause) {
     throw invalid(path, (cause as Error).message, cause);
   }

@@ -8,7 +8,7 @@
  * sealed to it stays sealed.
  */
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import {
   AEAD_AES_256_GCM,
   CipherSuite,
@@ -20,7 +20,7 @@ import {
   OpenError,
 } from 'hpke';
 import { VanityError } from '../errors.ts';
-import { writeNewFile } from '../files.ts';
+import { readText, writeNewFile } from '../files.ts';
 
 const SEALING_KEY_BYTES = 32;
 /** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */
@@ -143,7 +143,7 @@ function readFile(source: string): string | undefined {
     throw invalid(`${path}: mode ${mode} lets other users read it; type: chmod 600 ${path}`);
   }
   try {
-    return readFileSync(path, 'latin1').trim();
+    return readText(path).trim();
   } catch (cause) {
     throw invalid(`${path}: ${(cause as Error).message}`, cause);
   }

@@ -12,6 +12,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { VanityError } from '../errors.ts';
+import { withoutMark } from '../files.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
 import { KEYPAIR_BYTES, SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHash } from '../keypair/seal.ts';
@@ -57,7 +58,7 @@ export async function readList(
   for await (const text of linesOf(path, signal)) {
     line++;
     if (summary !== undefined) throw listError(path, `line ${line} comes after the last line`);
-    const row = rowOf(text);
+    const row = rowOf(line === 1 ? withoutMark(text) : text);
     if (row === undefined) throw listError(path, `line ${line} is not a JSON object`);
     if ('storeId' in row) {
       summary = row;

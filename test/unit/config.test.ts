@@ -148,6 +148,11 @@ test('it is known whether anything says where the data is', () => {
   assert.equal(load('[http]\nport = 1').isDefault, false);
 });
 
+test('a byte order mark before the file is no part of it', () => {
+  assert.equal(load('\uFEFF[http]\nport = 1').http.port, 1);
+  assert.equal(load('\uFEFFlog_level = "warn"').logLevel, 'warn');
+});
+
 test('paths are taken from the working directory', () => {
   const cwd = mkdtempSync(join(root, 'paths-'));
   const { http, store } = loadConfig({

@@ -53,6 +53,13 @@ test('addresses come by line, and the last line says whose they are', async () =
   ]);
 });
 
+test('a byte order mark before the list is no part of it', async () => {
+  writeFileSync(path, `\uFEFF${[LINE, END].map((row) => JSON.stringify(row)).join('\n')}\n`);
+  const ids: number[] = [];
+  await readList(path, ({ id }) => ids.push(id));
+  assert.deepEqual(ids, [LINE.id]);
+});
+
 test('an address that could be read no more is known by its id', async () => {
   const { addresses } = await read({ ...LINE, address: null, state: 'burned' }, END);
   assert.deepEqual([addresses[0]!.id, addresses[0]!.keyHash], [7, undefined]);

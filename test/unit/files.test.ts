@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeDirectory, writeNewFile } from '../../src/files.ts';
+import { makeDirectory, readText, withoutMark, writeNewFile } from '../../src/files.ts';
 
 test('every missing directory is made, for its owner alone', (t) => {
   const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
@@ -28,4 +28,20 @@ test("a new file is its owner's alone, and one that is there is kept", (t) => {
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.throws(() => writeNewFile(path, 'second'), { code: 'EEXIST' });
   assert.equal(readFileSync(path, 'utf8'), 'first');
+});
+
+test('a byte order mark before a text is not a part of it; one within it is', (t) => {
+  const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  t.after(() => rmSync(base, { recursive: true }));
+  const path = join(base, 'text');
+  for (const [written, read] of [
+    ['\uFEFFa\uFEFFb', 'a\uFEFFb'],
+    ['ab', 'ab'],
+    ['\uFEFF', ''],
+    ['', ''],
+  ] as const) {
+    writeFileSync(path, written);
+    assert.equal(readText(path), read);
+    assert.equal(withoutMark(written), read);
+  }
 });

@@ -41,7 +41,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'own-token': ['errors', 'files', 'token'],
   port: ['errors'],
   'config-rules': [],
-  config: ['errors', 'config-rules', 'cores', 'log'],
+  config: ['errors', 'config-rules', 'cores', 'files', 'log'],
   keypair: ['errors', 'files'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],

@@ -120,6 +120,13 @@ test('what was written is read back, in both formats', () => {
   assert.deepEqual(others, { address: addressOf(publicKey), keyType: 'expanded' });
 });
 
+test('a byte order mark, which an editor has put there, is no part of the file', () => {
+  const path = join(freshDirectory(), 'key.json');
+  const keypair = keypairOf(randomBytes(SEED_BYTES));
+  writeFileSync(path, `\uFEFF${keypairFileText(keypair)}\r\n`);
+  assert.deepEqual(readKeyFile(path).key, keypair);
+});
+
 test('a file that holds no key of its address is refused, and nothing of it is told', () => {
   const path = join(freshDirectory(), 'key.json');
   const keypair = keypairOf(randomBytes(SEED_BYTES));

@@ -53,6 +53,13 @@ test('a key that is made is found again, and is nobody else to read', async () =
   assert.equal(Buffer.from((await loaded?.open(sealed, INFO))!).toString(), 'message');
 });
 
+test('a byte order mark, which an editor has put there, is no part of the key', async () => {
+  const path = newPath();
+  const made = await createSealingKey(`file:${path}`);
+  writeFileSync(path, `\uFEFF${readFileSync(path, 'latin1').trim()}\r\n`);
+  assert.deepEqual((await loadSealingKey(`file:${path}`))?.publicKey, made.publicKey);
+});
+
 test('a key is never made over a file, whatever is in it', async () => {
   const path = newPath();
   writeFileSync(path, 'precious', { mode: 0o600 });
