@@ -8,7 +8,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../own-token.ts';
 import { usage } from './options.ts';
-import { assertUrl, isNobodyThere, isStranger, ServerClient } from './server-client.ts';
+import { assertUrl, givenToken, isNobodyThere, isStranger, ServerClient } from './server-client.ts';
 
 /** For `readArguments`: where a command works. */
 export const PLACE_OPTIONS = {
@@ -85,7 +85,7 @@ async function findServer(config: Config): Promise<ServerClient | undefined> {
     const url = reachable(listensAt.url);
     const certificate = listensAt.certificate ?? undefined;
     if (await takes(new ServerClient(url, { token, certificate }))) {
-      const own = process.env.VANITYPOOL_TOKEN ?? token;
+      const own = givenToken() ?? token;
       return new ServerClient(url, { token: own, certificate });
     }
   }

@@ -1,10 +1,11 @@
 /**
  * How commands talk to a running server: one JSON request over HTTP, or one stream of its status,
  * on a TCP port or a Unix socket. Nothing is sent twice: a dispense whose reply was lost may have
- * handed an address out.
+ * handed an address out. An error tells what was sent from what was not: only after the connection
+ * is there, and its certificate trusted, can the server have seen anything.
  *
- * Errors: USAGE_INVALID for a URL that is none, SERVER_UNREACHABLE when nobody answers in time or
- * what answers is another program; a problem of the server keeps its code and detail.
+ * Errors: USAGE_INVALID for a URL or a token that is none, SERVER_UNREACHABLE when nobody answers in
+ * time or what answers is another program; a problem of the server keeps its code and detail.
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -28,6 +29,8 @@ const BEFORE_SENDING = /^(connect|getaddrinfo)$/;
 const NO_TRUST = /CERT|^UNABLE_TO_/;
 const NO_TLS = /^(EPROTO|ERR_SSL_.*)$/;
 const START_HINT = 'start one with: vanitypool serve';
+/** What a header can hold. */
+const TOKEN = /^[\x21-\x7e]+$/;
 
 export interface ServerAnswer {
   readonly status: number;
@@ -42,12 +45,18 @@ export interface Snapshot {
   readonly status: StatusEvent;
 }
 
+/** The server has seen nothing of the request: nothing was done. */
+class NotSent extends VanityError {}
+
+/** Whether an error leaves it open if the server did what was asked. */
+export function mayBeDone(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === 'SERVER_UNREACHABLE' && !(error instanceof NotSent);
+}
+
 /** Whether nobody listens where a request was to go: nothing was asked for, nothing was done. */
 export function isNobodyThere(error: unknown): boolean {
-  const { syscall = '' } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
-  return (
-    (error as { code?: unknown }).code === 'SERVER_UNREACHABLE' && BEFORE_SENDING.test(syscall)
-  );
+  return error instanceof NotSent && BEFORE_SENDING.test(syscallOf(error.cause));
 }
 
 /** Whether what answered is another program, or a server in front of ours. */
@@ -72,7 +81,7 @@ export class ServerClient {
     this.url = url;
     const trust = certificate === undefined ? {} : trustOnly(certificate);
     this.#options = { ...connectionTo(url), ...trust };
-    this.#token = token ?? process.env.VANITYPOOL_TOKEN;
+    this.#token = token ?? givenToken();
   }
 
   /** The body of a reply that says all is well: an object that has `key`. */
@@ -101,7 +110,9 @@ export class ServerClient {
       reply = await this.#exchange(method, path, json);
       source = await text(reply);
     } catch (cause) {
-      throw this.#failed(cause, 'no whole reply', '; what was asked for may have been done');
+      if (cause instanceof VanityError) throw cause;
+      const after = '; what was asked for may have been done';
+      throw this.#unreachable(`no whole reply (${reasonOf(cause)})${after}`, cause);
     }
     return this.#answer(reply, source);
   }
@@ -119,13 +130,12 @@ export class ServerClient {
     path: string,
     signal: AbortSignal,
   ): Promise<{ size: number; source: AsyncIterable<Uint8Array> }> {
-    let reply: IncomingMessage;
-    try {
-      reply = await this.#exchange('POST', path, '', signal, DOWNLOAD_IDLE_MS);
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      throw this.#unreachable(`no server answers (${code ?? message}); ${START_HINT}`, cause);
-    }
+    const reply = await this.#exchange('POST', path, '', signal, DOWNLOAD_IDLE_MS).catch(
+      (cause: unknown) => {
+        if (cause instanceof VanityError) throw cause;
+        throw this.#unreachable(`no reply (${reasonOf(cause)})`, cause);
+      },
+    );
     const type = String(reply.headers['content-type']);
     if (reply.statusCode === 200 && type.startsWith('application/octet-stream')) {
       return { size: Number(reply.headers['content-length']), source: this.#pieces(reply) };
@@ -152,10 +162,11 @@ export class ServerClient {
       }
     } catch (cause) {
       if (cause instanceof VanityError) throw cause;
-      throw this.#failed(cause, 'the stream broke off');
+      throw this.#unreachable(`the stream broke off (${reasonOf(cause)})`, cause);
     }
   }
 
+  /** Error: NotSent; what is none comes after the request was sent. */
   #exchange(
     method: string,
     path: string,
@@ -168,36 +179,45 @@ export class ServerClient {
       ...(json !== '' && { 'content-type': 'application/json' }),
       ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
     };
-    const request = this.#options.protocol === 'https:' ? requestHttps : requestHttp;
-    const sent = request({
-      ...this.#options,
-      method,
-      path,
-      headers: { ...headers, 'content-length': Buffer.byteLength(json) },
-      signal,
-      timeout: idleMs,
-    });
-    sent
-      .on('response', resolve)
-      .on('error', reject)
-      .on('timeout', () => sent.destroy(new Error(`nothing came in ${idleMs} ms`)))
-      .end(json);
+    const isTls = this.#options.protocol === 'https:';
+    let isThere = false;
+    try {
+      const sent = (isTls ? requestHttps : requestHttp)({
+        ...this.#options,
+        method,
+        path,
+        headers: { ...headers, 'content-length': Buffer.byteLength(json) },
+        signal,
+        timeout: idleMs,
+      });
+      sent
+        .on('socket', (socket) => {
+          // One that is used again is there already.
+          isThere = sent.reusedSocket;
+          socket.once(isTls ? 'secureConnect' : 'connect', () => {
+            isThere = true;
+          });
+        })
+        .on('response', resolve)
+        .on('error', (cause) => reject(isThere ? cause : this.#notSent(cause)))
+        .on('timeout', () => sent.destroy(new Error(`nothing came in ${idleMs} ms`)))
+        .end(json);
+    } catch (cause) {
+      throw this.#notSent(cause);
+    }
     return promise;
   }
 
-  /** What went wrong on the way: `what` and `after` if the server has seen the request. */
-  #failed(cause: unknown, what: string, after = ''): VanityError {
-    const { code, message, syscall = '' } = cause as NodeJS.ErrnoException;
-    const reason = code ?? message;
-    if (BEFORE_SENDING.test(syscall)) {
-      return this.#unreachable(`no server answers (${reason}); ${START_HINT}`, cause);
-    }
-    if (NO_TRUST.test(reason)) {
+  #notSent(cause: unknown): VanityError {
+    const reason = reasonOf(cause);
+    let what = `nothing was sent (${reason})`;
+    if (BEFORE_SENDING.test(syscallOf(cause)))
+      what = `no server answers (${reason}); ${START_HINT}`;
+    else if (NO_TRUST.test(reason)) {
       const trust = 'NODE_EXTRA_CA_CERTS=FILE names one that is trusted';
-      return this.#unreachable(`its certificate is not trusted (${reason}); ${trust}`, cause);
-    }
-    if (NO_TLS.test(reason)) return this.#unreachable(`no TLS there (${reason})`, cause);
-    return this.#unreachable(`${what} (${reason})${after}`, cause);
+      what = `its certificate is not trusted (${reason}); ${trust}`;
+    } else if (NO_TLS.test(reason)) what = `no TLS there (${reason})`;
+    return new NotSent('SERVER_UNREACHABLE', `${this.url}: ${what}`, { cause });
   }
 
   #unreachable(reason: string, cause?: unknown): VanityError {
@@ -216,6 +236,25 @@ export class ServerClient {
     if (Object.hasOwn(ERRORS, code)) return new VanityError(code as ErrorCode, detail, extras);
     return new VanityError('INTERNAL', `${code}: ${detail}`);
   }
+}
+
+/** Of `VANITYPOOL_TOKEN`: as a file that was read into it ends with a line feed, so may it. */
+export function givenToken(): string | undefined {
+  const token = process.env.VANITYPOOL_TOKEN?.trim() ?? '';
+  if (token === '') return undefined;
+  if (TOKEN.test(token)) return token;
+  throw usage('VANITYPOOL_TOKEN: allowed: one token, printable ASCII without spaces');
+}
+
+/** A name with several addresses fails with an error for each. */
+function syscallOf(cause: unknown): string {
+  const { syscall, errors } = cause as NodeJS.ErrnoException & Partial<AggregateError>;
+  return syscall ?? errors?.[0]?.syscall ?? '';
+}
+
+function reasonOf(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return String(code ?? message);
 }
 
 function parsed(source: string): unknown {

@@ -124,15 +124,16 @@ export class Caller {
   ): Promise<T> {
     const { url, token, fetch } = this.#options;
     const { method, path, body, idempotencyKey } = ask;
+    const json = body === undefined ? undefined : jsonOf(body);
     try {
       const reply = await fetch(`${url}${path}`, {
         method,
         headers: {
           ...(token !== undefined && { authorization: `Bearer ${token}` }),
           ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
-          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(json !== undefined && { 'content-type': 'application/json' }),
         },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(json !== undefined && { body: json }),
         signal,
         cache: 'no-store',
         credentials: 'omit',
@@ -150,6 +151,16 @@ export class Caller {
     if (error instanceof VanitypoolError) return error;
     const detail = `${method} ${this.#options.url}${path}: no whole reply came`;
     return new VanitypoolError('UNREACHABLE', detail, { cause: error });
+  }
+}
+
+/** Here, because inside of `fetch` what is no JSON would look like a server that is away. */
+function jsonOf(body: object): string {
+  try {
+    return JSON.stringify(body);
+  } catch (error) {
+    const detail = `nothing was sent: the body is not JSON: ${(error as Error).message}`;
+    throw new VanitypoolError('REQUEST_INVALID', detail);
   }
 }
 

@@ -49,6 +49,17 @@ test('a key that no header can hold is refused before anything is sent', async (
   }
 });
 
+test('a body that is no JSON is refused before anything is sent, and not asked again', async () => {
+  const fetch = () => assert.fail('sent');
+  const client = new VanitypoolClient({ url: 'http://127.0.0.1', fetch });
+  const count = 3n as unknown as number;
+  await assert.rejects(client.dispense('pet', { count }), {
+    code: 'REQUEST_INVALID',
+    status: undefined,
+    detail: 'nothing was sent: the body is not JSON: Do not know how to serialize a BigInt',
+  });
+});
+
 test('requests go to the path of the url, with names escaped, and the token in one header', async () => {
   const sent: [string, RequestInit][] = [];
   const fetch = async (url: unknown, init: RequestInit = {}) => {

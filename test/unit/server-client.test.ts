@@ -5,7 +5,12 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ServerClient, type Snapshot } from '../../src/cli/server-client.ts';
+import {
+  isNobodyThere,
+  mayBeDone,
+  ServerClient,
+  type Snapshot,
+} from '../../src/cli/server-client.ts';
 import { VanityError } from '../../src/errors.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
@@ -110,6 +115,62 @@ test('nobody there: the error names the URL and the command that starts a server
     new ServerClient(socket).ask<Health>('GET', '/healthz', 'status'),
     unreachable(socket, /no server answers \(ENOENT\)/),
   );
+});
+
+test('a name of several addresses: nobody at any of them is nobody there', async () => {
+  const url = `http://localhost:${await unusedPort()}`;
+  const asked = new ServerClient(url).ask<Health>('GET', '/healthz', 'status');
+  await assert.rejects(asked, (error) => {
+    assert.ok(isNobodyThere(error));
+    return unreachable(url, /no server answers \(ECONNREFUSED\)/)(error);
+  });
+});
+
+test('what fails before the connection is there was not sent, and it says so', async (t) => {
+  const closing = createTcpServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => closing.listen(0, '127.0.0.1', resolve));
+  t.after(() => closing.close());
+  const { port } = closing.address() as AddressInfo;
+  const outcome = (url: string) =>
+    new ServerClient(url).ask<Taken>('POST', '/v1/pools/pet/dispense', 'addresses').then(
+      () => assert.fail('answered'),
+      (error: Error) => error,
+    );
+  // The handshake of TLS breaks off; without TLS the request may have been read.
+  const before = await outcome(`https://127.0.0.1:${port}`);
+  assert.match(before.message, /: nothing was sent \(ECONNRESET\)$/);
+  assert.equal(mayBeDone(before), false);
+  const after = await outcome(`http://127.0.0.1:${port}`);
+  assert.match(after.message, /: no whole reply \(.*\); what was asked for may have been done$/);
+  assert.equal(mayBeDone(after), true);
+});
+
+test('a token may end with a line feed; what is none is refused before anything is sent', async (t) => {
+  const tokens: unknown[] = [];
+  const url = await stranger(t, ({ headers }, reply) => {
+    tokens.push(headers.authorization);
+    reply.end('{"status":"ok"}');
+  });
+  t.after(() => delete process.env.VANITYPOOL_TOKEN);
+  for (const [given, sent] of [
+    ['vp_x\n', 'Bearer vp_x'],
+    [' vp_x\r\n', 'Bearer vp_x'],
+    ['\uFEFFvp_x', 'Bearer vp_x'],
+    ['', undefined],
+    ['\n', undefined],
+  ]) {
+    process.env.VANITYPOOL_TOKEN = given;
+    await new ServerClient(url).ask<Health>('GET', '/healthz', 'status');
+    assert.equal(tokens.pop(), sent, JSON.stringify(given));
+  }
+  for (const given of ['vp_x vp_y', 'vp_\nx', 'vp_ü']) {
+    process.env.VANITYPOOL_TOKEN = given;
+    assert.throws(() => new ServerClient(url), {
+      code: 'USAGE_INVALID',
+      message: 'VANITYPOOL_TOKEN: allowed: one token, printable ASCII without spaces',
+    });
+  }
+  assert.deepEqual(tokens, []);
 });
 
 test('another program there is told from a server', async (t) => {
