@@ -40,19 +40,41 @@ export function makeDirectory(path: string): void {
   syncDirectory(parent);
 }
 
-/** Writes a file, mode 0600, that must not exist yet; a write that fails leaves none. */
-export function writeNewFile(path: string, text: string): void {
+/**
+ * Writes a file, mode 0600, that must not exist yet; a write that fails leaves none. `syncName` is to
+ * make its name durable in the directory.
+ */
+export function writeNewFile(
+  path: string,
+  data: string | Uint8Array,
+  syncName: (directory: string) => unknown = syncDirectory,
+): void {
   const file = openSync(path, 'wx', 0o600);
   try {
     try {
-      writeFileSync(file, text);
+      writeFileSync(file, data);
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
-    syncDirectory(dirname(path));
+    syncName(dirname(path));
   } catch (error) {
     rmSync(path, { force: true });
+    throw error;
+  }
+}
+
+/** What a directory answers that no program can sync: its file system cannot, or it may not be read. */
+const NOT_SYNCED = new Set(['EINVAL', 'ENOTSUP', 'ENOSYS', 'EACCES', 'EPERM']);
+
+/** As `syncDirectory`, but one that cannot be synced at all is no error: returns why, or undefined. */
+export function syncDirectoryIfPossible(path: string): string | undefined {
+  try {
+    syncDirectory(path);
+    return undefined;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (NOT_SYNCED.has(code)) return code;
     throw error;
   }
 }

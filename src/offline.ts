@@ -9,9 +9,10 @@ import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
 import { assertImportable } from './keypair/importable.ts';
 import { parsePattern } from './keypair/pattern.ts';
+import { dispenseScope, handedOutBefore, keyedReceiver } from './pool/idempotency.ts';
 import { Journals } from './pool/journals.ts';
 import { readyAddress } from './pool/line.ts';
-import type { PoolChange } from './pool/pool.ts';
+import { NOBODY, type PoolChange } from './pool/pool.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { configOf, parts, poolConfigured, poolExists, poolLimit } from './pool/served-pools.ts';
 import type { AuditedAddress, FoundAddress } from './store/audit-store.ts';
@@ -32,20 +33,28 @@ import type {
   StoredToken,
   TokenStore,
 } from './store/store.ts';
-import { assertPoolsExist } from './token.ts';
+import { assertPoolsExist, tokenHash } from './token.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
 
+/** What makes a hand-out the same one when it is asked for again, as by the API. */
+export interface Repeatable {
+  readonly key: string;
+  /** The text of a token: a key counts for its token, also one that the API takes no longer. */
+  readonly token: string | undefined;
+}
+
 /**
  * Hands `count` addresses out of the store, all or none: they are dispensed durably before this
- * returns. Errors: POOL_EMPTY, POOL_PAUSED, POOL_NOT_FOUND, HANDOUT_MISMATCH, and those of opening a
- * store; DATA_IN_USE when a server holds it after all.
+ * returns. Errors: POOL_EMPTY, POOL_PAUSED, POOL_NOT_FOUND, HANDOUT_MISMATCH, IDEMPOTENCY_EXPIRED,
+ * IDEMPOTENCY_MISMATCH, and those of opening a store; DATA_IN_USE when a server holds it after all.
  */
 export async function dispenseOffline(
   config: Config,
   pool: string,
   count: number,
+  repeatable?: Repeatable,
 ): Promise<ReadyAddress[]> {
   await using store = await openOffline(config);
   const stored = await storedPool(store, pool);
@@ -53,6 +62,12 @@ export async function dispenseOffline(
   if (stored.handout === 'sign-only' || configured?.handout === 'sign-only') {
     const detail = `pool ${pool}: sign-only, its secrets do not leave; ask a running server`;
     throw new VanityError('HANDOUT_MISMATCH', detail);
+  }
+  const receiver = repeatable && (await receiverOf(store.tokens, pool, count, repeatable));
+  const earlier = receiver && (await store.handOut(receiver.key));
+  if (earlier !== undefined) {
+    const windowMs = config.store.retentionHours * 3_600_000;
+    return handedOutBefore(earlier, receiver!.body, windowMs);
   }
   if (stored.isPaused) {
     const remedy = `it hands nothing out until: vanitypool pool resume ${pool}`;
@@ -74,10 +89,21 @@ export async function dispenseOffline(
   }
   const addresses = leased.map(readyAddress);
   for (const { keypair } of leased) keypair.fill(0);
-  const handOut = { position: 0, count, at: Date.now(), token: 0 };
+  const handOut = { position: 0, count, at: Date.now(), ...(receiver ?? NOBODY) };
   const { failure } = await store.turn(pool, count, 0, { records: [handOut], journals: new Map() });
   if (failure !== undefined) throw failure;
   return addresses;
+}
+
+async function receiverOf(
+  tokens: TokenStore,
+  pool: string,
+  count: number,
+  { key, token }: Repeatable,
+): Promise<ReturnType<typeof keyedReceiver>> {
+  const hash = token === undefined ? undefined : tokenHash(token);
+  const known = hash && (await tokens.all()).find((one) => hash.equals(one.hash));
+  return keyedReceiver(known?.id ?? 0, dispenseScope(pool), key, String(count));
 }
 
 /**

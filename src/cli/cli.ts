@@ -7,7 +7,7 @@
 import { flushCompileCache } from 'node:module';
 import { VanityError } from '../errors.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
-import { hint, usage } from './options.ts';
+import { adviceOf, hint, usage } from './options.ts';
 import { assertOutput, print, unwritable } from './output.ts';
 
 const USAGE = `usage: vanitypool COMMAND [options]
@@ -86,12 +86,13 @@ function unknownCommand(name: string): VanityError {
 
 function report(error: unknown): number {
   if (!(error instanceof VanityError)) {
-    process.stderr.write(`vanitypool: ${error instanceof Error ? error.stack : error}\n`);
+    const text = error instanceof Error ? error.stack : error;
+    process.stderr.write(`vanitypool: ${text}\n${adviceOf(error)}`);
     return FAILED;
   }
   const { code, message, retryAfterSeconds } = error;
   const retry = retryAfterSeconds === undefined ? '' : `; try again in ${retryAfterSeconds} s`;
-  process.stderr.write(`vanitypool: ${message}${retry} (${code})\n`);
+  process.stderr.write(`vanitypool: ${message}${retry} (${code})\n${adviceOf(error)}`);
   return /^(USAGE|CONFIG|PATTERN)_/.test(code) ? WRONG_USAGE : FAILED;
 }
 

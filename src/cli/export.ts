@@ -1,23 +1,31 @@
 /**
  * `vanitypool export`: many addresses out of a pool, as keypair files. A hand-out, in batches: the
  * rows of a batch are dispensed on disk before its first file is written. A server in `leased` mode
- * answers a moment earlier, so it is asked what became of the batch. SIGINT and SIGTERM end it
- * between two batches, with 130.
+ * answers a moment earlier, so it is asked what became of the batch. Room for its files is looked for
+ * before a batch is taken, and each has an idempotency key of its own, by which `dispense` gets it again.
+ * SIGINT and SIGTERM end it between two batches, with 130.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { AddressView } from '../http/admin-schemas.ts';
 import type { Dispensed } from '../http/schemas.ts';
-import { makeKeyDirectory } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
-import { asDispensed, writeFiles } from './dispense.ts';
-import { INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
-import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import {
+  type Around,
+  again,
+  COUNT_MAX,
+  type HandOut,
+  NO_ADDRESS,
+  newKey,
+  take,
+  writeFiles,
+} from './hand-out.ts';
+import { prepareDirectory } from './key-directory.ts';
+import { adviceOf, advised, INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
+import { assertPlace, PLACE_OPTIONS } from './or-store.ts';
 import type { ServerClient } from './server-client.ts';
 
-/** The most that the server hands out at once. */
-const BATCH = 1000;
-const COUNT_MAX = 1_000_000;
+const ALL_MAX = 1_000_000;
 /** Turns record what left every 100 ms. */
 const LOOK_MS = 50;
 
@@ -36,37 +44,29 @@ export async function exportKeys(args: string[]): Promise<number> {
   if (pool === undefined) throw usage('export: out of which pool? give its name: --pool NAME');
   if (text === undefined) throw usage('export: how many? give their number: --count N');
   if (out === undefined) throw usage('export: where to? give a directory: --out DIR');
-  const count = readWhole('--count', text, 1, COUNT_MAX);
   assertPlace(values);
-  makeKeyDirectory(out);
-  const signal = interruptible();
-  const path = `/v1/pools/${encodeURIComponent(pool)}/dispense`;
+  const count = readWhole('--count', text, 1, ALL_MAX);
+  let handOut: HandOut | undefined;
+  const signal = interruptible(() => (handOut === undefined ? '' : again(handOut)));
+  const around: Around = {
+    before: assertMayLook,
+    after: (server, batch) => untilRecorded(server, batch, signal),
+  };
   for (let done = 0; done < count; ) {
     if (signal.aborted) return INTERRUPTED;
-    const size = Math.min(BATCH, count - done);
-    const { addresses } = await askOrLook<Dispensed>(
-      values,
-      async (server) => {
-        await assertMayLook(server);
-        const batch = await server.ask<Dispensed>('POST', path, 'addresses', { count: size });
-        await untilRecorded(server, batch, signal);
-        return batch;
-      },
-      async (config) => {
-        const { dispenseOffline } = await import('../offline.ts');
-        return { addresses: (await dispenseOffline(config, pool, size)).map(asDispensed) };
-      },
-    ).catch((error: unknown) => {
+    const size = Math.min(COUNT_MAX, count - done);
+    handOut = { pool, count: size, key: newKey(), place: values, out };
+    try {
+      prepareDirectory(out, size, done === 0);
+      await writeFiles(handOut, await take(handOut, around), json);
+    } catch (error) {
       throw done === 0 ? error : told(error, done);
-    });
-    writeFiles(out, addresses, json);
+    }
+    handOut = undefined;
     done += size;
   }
   return 0;
 }
-
-/** What is no address of the store: whoever may look is told that. */
-const NO_ADDRESS = '11111111111111111111111111111111';
 
 /** Before anything is taken. Errors: TOKEN_REQUIRED, SCOPE_REQUIRED. */
 async function assertMayLook(server: ServerClient): Promise<void> {
@@ -99,5 +99,5 @@ async function untilRecorded(
 function told(error: unknown, done: number): unknown {
   if (!(error instanceof VanityError)) return error;
   const message = `${error.message}; ${done} were written before`;
-  return new VanityError(error.code, message, { cause: error });
+  return advised(new VanityError(error.code, message, { cause: error }), adviceOf(error));
 }

@@ -13,8 +13,8 @@ const ELSEWHERE_MS = 10_000;
 const COLUMNS = 80;
 const CLEAR_LINE = '\r\x1b[K';
 
-/** Where lines go; the process itself has both. */
-export type Streams = Pick<NodeJS.Process, 'stdout' | 'stderr'>;
+/** Where it is shown: standard error. */
+export type Screen = Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
 type Figures = Pick<GrinderStats, 'attempts' | 'attemptsPerSecond'>;
 
 export class GrindProgress {
@@ -22,20 +22,25 @@ export class GrindProgress {
   readonly #count: number;
   readonly #figures: () => Figures;
   readonly #startedAt = performance.now();
-  readonly #streams: Streams;
+  readonly #screen: Screen;
   readonly #isTerminal: boolean;
   readonly #timer: NodeJS.Timeout;
   #found = 0;
   #attemptsAtHit = 0;
 
-  constructor(pattern: Pattern, count: number, figures: () => Figures, streams: Streams = process) {
+  constructor(
+    pattern: Pattern,
+    count: number,
+    figures: () => Figures,
+    screen: Screen = process.stderr,
+  ) {
     this.#pattern = pattern;
     this.#count = count;
     this.#figures = figures;
-    this.#streams = streams;
-    this.#isTerminal = streams.stderr.isTTY === true;
+    this.#screen = screen;
+    this.#isTerminal = screen.isTTY === true;
     this.#timer = setInterval(() => this.#draw(), this.#isTerminal ? TERMINAL_MS : ELSEWHERE_MS);
-    for (const note of pattern.notes) streams.stderr.write(`${note}\n`);
+    for (const note of pattern.notes) screen.write(`${note}\n`);
   }
 
   get found(): number {
@@ -46,12 +51,14 @@ export class GrindProgress {
     return performance.now() - this.#startedAt;
   }
 
-  /** One more is kept: its line goes to standard output. `attempts` are all of the search. */
-  hit(line: string, attempts: number): void {
+  /**
+   * One more is found, and makes way for what is written of it at once. `attempts` are all of the
+   * search.
+   */
+  hit(attempts: number): void {
     this.#found++;
     this.#attemptsAtHit = attempts;
-    if (this.#isTerminal) this.#streams.stderr.write(CLEAR_LINE);
-    this.#streams.stdout.write(`${line}\n`);
+    if (this.#isTerminal) this.#screen.write(CLEAR_LINE);
   }
 
   end(): void {
@@ -62,7 +69,7 @@ export class GrindProgress {
       `${this.#pattern.text}: ${formatCount(this.#found)} of ${formatCount(this.#count)} found ` +
         `in ${formatCount(attempts)} attempts, ${formatSeconds(seconds)}`,
     );
-    if (this.#isTerminal) this.#streams.stderr.write('\n');
+    if (this.#isTerminal) this.#screen.write('\n');
   }
 
   #draw(): void {
@@ -82,9 +89,8 @@ export class GrindProgress {
   }
 
   #write(line: string): void {
-    const { stderr } = this.#streams;
-    if (!this.#isTerminal) stderr.write(`${line}\n`);
-    else stderr.write(CLEAR_LINE + line.slice(0, (stderr.columns || COLUMNS) - 1));
+    const columns = this.#screen.columns || COLUMNS;
+    this.#screen.write(this.#isTerminal ? CLEAR_LINE + line.slice(0, columns - 1) : `${line}\n`);
   }
 }
 

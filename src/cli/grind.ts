@@ -1,23 +1,27 @@
 /**
  * `vanitypool grind`: searches until the addresses are found, and keeps each the moment it is
- * found: as a key file, or as a line of JSON with its secret when that was asked for. Runs the
- * server's own grinder; what it finds beyond the count is wiped and never shown. Expanded keys have
- * no seed, so their files are in a format of our own.
+ * found: as a key file, or as a line of JSON with its secret when that was asked for; one whose line
+ * cannot be written is kept in a file all the same. Runs the server's own grinder; what it finds beyond
+ * the count is wiped and never shown. Expanded keys have no seed, so their files are in a format of our
+ * own.
  *
  * SIGINT and SIGTERM end the search after the slices that run (25 ms each) and exit with 130; what
  * they found is kept, and every file is whole. A second one exits at once.
  */
 import { setImmediate as turn } from 'node:timers/promises';
+import { VanityError } from '../errors.ts';
 import { type FoundHit, Grinder } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
-import { makeKeyDirectory, writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
+import { writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
 import { readArguments } from './arguments.ts';
 import { GrindProgress } from './grind-progress.ts';
+import { prepareDirectory } from './key-directory.ts';
 import { PATTERN_OPTIONS, readPattern, readThreads, readWhole, usage } from './options.ts';
+import { print, syncOutput } from './output.ts';
 
 const INTERRUPTED = 130;
 const COUNT_MAX = 1_000_000;
@@ -25,8 +29,17 @@ const SLICE_MS = 25;
 /** Few, because all that wait are still written after an interrupt. */
 const BATCH_MAX = 16;
 
-/** Keeps a key that was found and returns its line of output; throws when it cannot be kept. */
-type Keep = (hit: FoundHit, attempts: number, elapsedMs: number) => string;
+interface Kept {
+  /** For standard output. */
+  readonly line: string;
+  /** The line is to be the only copy. */
+  readonly isOnly: boolean;
+  /** The path of its file, which is made now if there is none. */
+  readonly file: () => string;
+}
+
+/** Keeps a key that was found; throws when it cannot be kept. */
+type Keep = (hit: FoundHit, attempts: number, elapsedMs: number) => Kept;
 
 export async function grind(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
@@ -53,7 +66,7 @@ export async function grind(args: string[]): Promise<number> {
   const threads = readThreads(values.threads);
   // Here first, because what fails in the grinder's threads is tried again for ever.
   loadKernel().kernel.open([pattern], keys).close();
-  if (!secrets) makeKeyDirectory(out);
+  if (!secrets) prepareDirectory(out, Math.min(count, BATCH_MAX));
   const keep = keeper(keys, out, json, secrets);
   return search(pattern, keys, count, threads, keep);
 }
@@ -63,18 +76,32 @@ function keeper(keys: KeyType, directory: string, json: boolean, secrets: boolea
   return ({ keypair, publicKey = keypair.subarray(SEED_BYTES) }, attempts, elapsedMs) => {
     const address = addressOf(publicKey);
     const found = { address, attempts, elapsedMs: Math.round(elapsedMs) };
+    const write = () =>
+      isSeed
+        ? writeKeypairFile(directory, keypair)
+        : writeExpandedKeyFile(directory, publicKey, keypair);
     if (secrets) {
       const name = isSeed ? 'secretKey' : 'expandedKey';
-      return JSON.stringify({ ...found, [name]: encodeBase58(keypair) });
+      const line = JSON.stringify({ ...found, [name]: encodeBase58(keypair) });
+      return { line, isOnly: true, file: write };
     }
-    const path = isSeed
-      ? writeKeypairFile(directory, keypair)
-      : writeExpandedKeyFile(directory, publicKey, keypair);
-    return json ? JSON.stringify(found) : path;
+    const path = write();
+    return { line: json ? JSON.stringify(found) : path, isOnly: false, file: () => path };
   };
 }
 
-/** The exit code. Throws what `keep` throws. */
+/** Error: FILE_NOT_WRITABLE, with the file that the key is in. */
+async function printKept({ line, isOnly, file }: Kept): Promise<void> {
+  try {
+    await print(`${line}\n`);
+    if (isOnly) syncOutput();
+  } catch (error) {
+    const { message } = error as Error;
+    throw new VanityError('FILE_NOT_WRITABLE', `${message}; the key is in ${file()}`);
+  }
+}
+
+/** The exit code. Throws what `keep` and `printKept` throw. */
 async function search(
   pattern: Pattern,
   keyType: KeyType,
@@ -96,7 +123,9 @@ async function search(
       if (progress.found === count || failure !== undefined) break;
       const { attempts } = grinder.stats();
       try {
-        progress.hit(keep(hit, attempts, progress.elapsedMs), attempts);
+        const kept = keep(hit, attempts, progress.elapsedMs);
+        progress.hit(attempts);
+        await printKept(kept);
       } catch (error) {
         failure = error;
       }

@@ -61,7 +61,8 @@ ${PATTERN_HELP}
   --out DIR          write the files here (default: the working directory)
   --json             print one JSON object a line instead of the path:
                      address, attempts and elapsedMs since the start
-  --secrets          with --json: print secretKey too, and write no file
+  --secrets          with --json: print secretKey too, and write no file; what cannot be printed
+                     is written to a file in the working directory all the same
 
 ${PATTERN_NOTE}
 Example:  vanitypool grind --suffix '[a-z]Pet' --count 3 --out keys
@@ -114,9 +115,13 @@ ${PLACE_HELP}
 
 Takes addresses of the pool POOL, all of them or none. Each is handed out only this once: what is
 printed here is the only copy of its secret key. Without --url they come from the server of
-the data directory or, when none runs, out of the store in it.
+the data directory or, when none runs, out of the store in it. If anything fails when they may have
+left, the command that gets the same ones again is told.
 
   --count N          take N addresses, at most 1000 (default: 1)
+  --key KEY          an idempotency key of your own, 1 to 255 printable ASCII characters: with the
+                     same key, pool and count the same addresses come again, as long as the store
+                     keeps their secrets (store.retention_hours), with a server or without one
 ${PLACE_HELP}
   --out DIR          write keypair files as "grind" does and print their addresses; without it
                      each address is a line of JSON on standard output, with its secretKey
@@ -150,7 +155,8 @@ Example:  vanitypool import --pool pet keys/*.json
 Hands addresses out, as "dispense" does, and writes each to DIR/<address>.json, readable by you
 alone. They are recorded as dispensed, on disk, before the first byte of a file is written. A
 server that runs is asked, which takes a token with the scopes dispense and admin; without one
-the store in the data directory is used.
+the store in the data directory is used. Before each batch it is made sure that its files can be
+written; if one fails all the same, the command that gets the same addresses again is told.
 
   --pool NAME        out of this pool
   --count N          so many addresses, at most 1000000, in batches of 1000: if the pool is empty
@@ -281,10 +287,10 @@ Example:  vanitypool pool create pump --suffix pump --target 500
        vanitypool token list [--json]
        vanitypool token revoke NAME
 
-A token is told once, on standard output, when it is made; only its hash is kept. From the first one
-on the server asks for a token with every request, which the command says when it makes that one. A
-revoked token is refused at once. A server that runs is asked, without one the store in the data
-directory is used.
+A token is told once, on standard output, when it is made; only its hash is kept. One that could not
+be printed is revoked at once. From the first one on the server asks for a token with every request,
+which the command says when it makes that one. A revoked token is refused at once. A server that
+runs is asked, without one the store in the data directory is used.
 
   --name NAME        yours, for lists and the audit; never used a second time
   --scope SCOPE      what it may do: dispense, read or admin; give it several times for several

@@ -105,6 +105,30 @@ export function interruptible(last: () => string = () => ''): AbortSignal {
   return controller.signal;
 }
 
+/** Says `text` at a signal that ends the command, and exits: something may be half done. */
+export function sayIfInterrupted(text: string): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      process.stderr.write(text);
+      process.exit(INTERRUPTED);
+    });
+  }
+}
+
+/** The error with what to type next, on lines of its own. */
+export function advised(error: unknown, advice: string): unknown {
+  return Object.assign(Object(error), { advice });
+}
+
+export function adviceOf(error: unknown): string {
+  return (error as { readonly advice?: string }).advice ?? '';
+}
+
+/** As a shell reads it: one word. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
 export function usage(message: string): VanityError {
   return new VanityError('USAGE_INVALID', message);
 }

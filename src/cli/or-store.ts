@@ -23,6 +23,12 @@ export interface Place {
   readonly data?: string | undefined;
 }
 
+/** As it was typed. */
+export function wordsOf({ url, config, data }: Place): string[] {
+  const options = Object.entries({ '--url': url, '--config': config, '--data': data });
+  return options.flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
+}
+
 /**
  * Before anything is done. Errors: USAGE_INVALID for a URL that is none, or beside a directory; those
  * of the configuration.

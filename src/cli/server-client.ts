@@ -39,6 +39,14 @@ export interface ServerAnswer {
   readonly retryAfterSeconds: number | undefined;
 }
 
+interface Exchange {
+  readonly json?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** Without a byte of the reply; for the whole of it `signal` counts. */
+  readonly idleMs?: number;
+}
+
 /** A status of the server, at a time in ms since 1970. */
 export interface Snapshot {
   readonly at: number;
@@ -48,10 +56,23 @@ export interface Snapshot {
 /** The server has seen nothing of the request: nothing was done. */
 class NotSent extends VanityError {}
 
-/** Whether an error leaves it open if the server did what was asked. */
+/** Of the server, or of the store without one: all others say that nothing was done. */
+const MAY_BE_DONE: ReadonlySet<string> = new Set<ErrorCode>([
+  'SERVER_UNREACHABLE',
+  'IDEMPOTENCY_IN_FLIGHT',
+  'STORE_UNAVAILABLE',
+  'JOURNAL_UNAVAILABLE',
+  'INTERNAL',
+  'DISK_FULL',
+  'DATA_NOT_WRITABLE',
+  'STORE_LOCKED',
+  'STORE_CORRUPT',
+]);
+
+/** Whether an error leaves it open if what was asked for was done. */
 export function mayBeDone(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return code === 'SERVER_UNREACHABLE' && !(error instanceof NotSent);
+  if (error instanceof NotSent) return false;
+  return !(error instanceof VanityError) || MAY_BE_DONE.has(error.code);
 }
 
 /** Whether nobody listens where a request was to go: nothing was asked for, nothing was done. */
@@ -90,8 +111,9 @@ export class ServerClient {
     path: string,
     key: keyof T & string,
     body?: unknown,
+    idempotencyKey?: string,
   ): Promise<T> {
-    const reply = await this.send(method, path, body);
+    const reply = await this.send(method, path, body, idempotencyKey);
     if (reply.status < 200 || reply.status > 299) throw this.#problem(reply);
     if (!Object.hasOwn(reply.body, key)) throw this.#stranger();
     return reply.body as T;
@@ -102,12 +124,14 @@ export class ServerClient {
     method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     body?: unknown,
+    idempotencyKey?: string,
   ): Promise<ServerAnswer> {
     const json = body === undefined ? '' : JSON.stringify(body);
+    const headers = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
     let reply: IncomingMessage;
     let source: string;
     try {
-      reply = await this.#exchange(method, path, json);
+      reply = await this.#exchange(method, path, { json, headers });
       source = await text(reply);
     } catch (cause) {
       if (cause instanceof VanityError) throw cause;
@@ -130,7 +154,7 @@ export class ServerClient {
     path: string,
     signal: AbortSignal,
   ): Promise<{ size: number; source: AsyncIterable<Uint8Array> }> {
-    const reply = await this.#exchange('POST', path, '', signal, DOWNLOAD_IDLE_MS).catch(
+    const reply = await this.#exchange('POST', path, { signal, idleMs: DOWNLOAD_IDLE_MS }).catch(
       (cause: unknown) => {
         if (cause instanceof VanityError) throw cause;
         throw this.#unreachable(`no reply (${reasonOf(cause)})`, cause);
@@ -154,7 +178,7 @@ export class ServerClient {
   /** The status at once and then each second, until `signal` aborts or the server ends it. */
   async *follow(signal: AbortSignal): AsyncGenerator<Snapshot> {
     try {
-      const reply = await this.#exchange('GET', '/v1/events', '', signal, SILENCE_MS);
+      const reply = await this.#exchange('GET', '/v1/events', { signal, idleMs: SILENCE_MS });
       if (reply.statusCode !== 200) throw this.#problem(this.#answer(reply, await text(reply)));
       if (reply.headers['content-type'] !== 'text/event-stream') throw this.#stranger();
       for await (const { id, data } of eventsIn(reply.setEncoding('utf8'), 'status')) {
@@ -170,12 +194,11 @@ export class ServerClient {
   #exchange(
     method: string,
     path: string,
-    json: string,
-    signal = AbortSignal.timeout(TIMEOUT_MS),
-    idleMs?: number,
+    { json = '', headers = {}, signal = AbortSignal.timeout(TIMEOUT_MS), idleMs }: Exchange,
   ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const headers = {
+    const all = {
+      ...headers,
       ...(json !== '' && { 'content-type': 'application/json' }),
       ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
     };
@@ -186,7 +209,7 @@ export class ServerClient {
         ...this.#options,
         method,
         path,
-        headers: { ...headers, 'content-length': Buffer.byteLength(json) },
+        headers: { ...all, 'content-length': Buffer.byteLength(json) },
         signal,
         timeout: idleMs,
       });

@@ -1,15 +1,18 @@
 /**
  * `vanitypool token create | list | revoke`: by the running server, or in the store when none runs.
- * The text of a token is printed once, alone on standard output, and kept nowhere.
+ * The text of a token is printed once, alone on standard output, and kept nowhere: one that could not
+ * be printed is revoked.
  */
+import { VanityError } from '../errors.ts';
 import type { TokenList, TokenMade, TokenView } from '../http/token-schemas.ts';
 import type { NewToken, StoredToken } from '../store/store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatTable } from './format.ts';
-import { usage } from './options.ts';
-import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
-import { print } from './output.ts';
+import { advised, quoted, sayIfInterrupted, usage } from './options.ts';
+import { askOrLook, assertPlace, PLACE_OPTIONS, type Place, wordsOf } from './or-store.ts';
+import { print, syncOutput } from './output.ts';
+import { mayBeDone } from './server-client.ts';
 
 const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
 /** Of each subcommand. */
@@ -51,6 +54,9 @@ async function create(args: string[]): Promise<number> {
     quota: readQuota(values.quota),
     expiresAt: readExpiry(values.expires, Date.now()),
   };
+  const undo = remedyOf(wanted.name, values);
+  const mayBeMade = `If it was made, nobody has its text, so revoke it:\n  ${undo}\n`;
+  sayIfInterrupted(mayBeMade);
   const made = await askOrLook(
     values,
     (server) => {
@@ -66,11 +72,38 @@ async function create(args: string[]): Promise<number> {
       const { made, isFirst } = await createTokenOffline(config, stored);
       return tokenMade(text, made, isFirst);
     },
-  );
-  process.stdout.write(values.json ? `${JSON.stringify(made)}\n` : `${made.token}\n`);
+  ).catch((error: unknown) => {
+    throw mayBeDone(error) ? advised(error, mayBeMade) : error;
+  });
+  try {
+    await print(values.json ? `${JSON.stringify(made)}\n` : `${made.token}\n`);
+    syncOutput();
+  } catch (error) {
+    throw await undone(wanted.name, values, error as Error);
+  }
   if (!values.json) process.stderr.write('This is the only time that it is shown.\n');
   if (made.warning !== null) process.stderr.write(`vanitypool: ${made.warning}\n`);
   return 0;
+}
+
+/** The token that could not be told is revoked; what became of it. */
+async function undone(name: string, place: Place, reason: Error): Promise<unknown> {
+  const made = `${reason.message}; token ${name} was made, and nobody has its text:`;
+  try {
+    await revokeToken(name, place);
+    return new VanityError(
+      'FILE_NOT_WRITABLE',
+      `${made} it is revoked, give the next another name`,
+    );
+  } catch (error) {
+    const detail = `${made} it cannot be revoked now (${(error as Error).message})`;
+    const advice = `Revoke it:\n  ${remedyOf(name, place)}\n`;
+    return advised(new VanityError('FILE_NOT_WRITABLE', detail), advice);
+  }
+}
+
+function remedyOf(name: string, place: Place): string {
+  return ['vanitypool', 'token', 'revoke', name, ...wordsOf(place)].map(quoted).join(' ');
 }
 
 async function list(args: string[]): Promise<number> {
@@ -103,8 +136,15 @@ async function revoke(args: string[]): Promise<number> {
     allowPositionals: true,
   });
   const name = onePositional('token revoke', 'token', positionals);
-  const revoked = await askOrLook(
-    values,
+  const revoked = await revokeToken(name, values);
+  const text = values.json ? JSON.stringify(revoked) : `${name}: revoked ${revoked.revokedAt}`;
+  await print(`${text}\n`);
+  return 0;
+}
+
+function revokeToken(name: string, place: Place): Promise<TokenView> {
+  return askOrLook(
+    place,
     (server) =>
       server.ask<TokenView>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`, 'revokedAt'),
     async (config) => {
@@ -112,9 +152,6 @@ async function revoke(args: string[]): Promise<number> {
       return viewOf(await withTokensOffline(config, (tokens) => tokens.revoke(name)));
     },
   );
-  const text = values.json ? JSON.stringify(revoked) : `${name}: revoked ${revoked.revokedAt}`;
-  await print(`${text}\n`);
-  return 0;
 }
 
 async function viewOf(token: StoredToken): Promise<TokenView> {

@@ -1,15 +1,13 @@
 /**
- * The `Idempotency-Key` header: what makes a repeated request the same one. Only hashes of it
- * leave here, since a key may say something about its user. Runs in the HTTP threads.
+ * The `Idempotency-Key` header of a request. Only hashes of it leave here. Runs in the HTTP threads.
  */
-import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { VanityError } from '../errors.ts';
+import { KEY, keyedReceiver } from '../pool/idempotency.ts';
 import type { Receiver } from '../pool/pool.ts';
 import type { Token } from '../token.ts';
 
 const HEADER = 'idempotency-key';
-const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
 
 /** What a route that takes the header can answer because of it. */
 export const IDEMPOTENCY_ERRORS = [
@@ -34,15 +32,11 @@ export function receiverOf(
   if (key === undefined) return { token };
   // Node joins several to one text.
   const times = request.rawHeaders.filter((text) => text.toLowerCase() === HEADER).length;
-  if (typeof key !== 'string' || times !== 1 || !PRINTABLE.test(key)) {
+  if (typeof key !== 'string' || times !== 1 || !KEY.test(key)) {
     throw new VanityError(
       'IDEMPOTENCY_KEY_INVALID',
       'idempotency-key: allowed: one header of 1 to 255 printable ASCII characters',
     );
   }
-  return { token, key: sha256(`${token}\0${scope}\0${key}`), body: sha256(body) };
-}
-
-function sha256(text: string): Buffer {
-  return hash('sha256', text, 'buffer');
+  return keyedReceiver(token, scope, key, body);
 }

@@ -2,19 +2,22 @@
  * Keys as files of their owner: keypairs in the format of `solana-keygen`, and expanded keys, which
  * no other program reads yet, in one of our own. Any thread may use it.
  *
- * A file is on disk when its call returns, readable by its owner alone; a write that fails leaves
- * none, and nothing is ever overwritten.
+ * A file is on disk when its call returns, readable by its owner alone, and so is its name where the
+ * directory can be synced; a write that fails leaves none, and nothing is ever overwritten.
  */
-import { accessSync, constants, statSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
-import { makeDirectory, readText, writeNewFile } from '../files.ts';
+import { makeDirectory, readText, syncDirectoryIfPossible, writeNewFile } from '../files.ts';
 import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
 import { proveExpandedKey } from './expanded.ts';
 import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';
 
 /** Many times what one key takes, however it is written. */
 const FILE_BYTES_MAX = 4096;
+/** What a small file takes of most disks. */
+const FILE_BLOCK_BYTES = 4096;
 
 export interface FiledKey {
   readonly address: Address;
@@ -29,16 +32,23 @@ export function keypairFileText(keypair: Uint8Array): string {
 }
 
 /**
- * Makes the directory, mode 0700, if it is missing, and sees that files can be made in it: before
- * a long search, or before something is taken that comes only once. Error: FILE_NOT_WRITABLE.
+ * Makes the directory, mode 0700, if it is missing, and sees that it has room for `count` key files:
+ * writes as much to disk and removes it again. Before a long search, and before something is taken
+ * that comes only once. Returns why the directory itself cannot be synced, or undefined: then a file
+ * is on disk before its name is. Error: FILE_NOT_WRITABLE.
  */
-export function makeKeyDirectory(directory: string): void {
+export function probeKeyDirectory(directory: string, count: number): string | undefined {
+  const probe = join(directory, `.vanitypool-${randomBytes(8).toString('hex')}.probe`);
   try {
     makeDirectory(directory);
-    accessSync(directory, constants.W_OK | constants.X_OK);
+    // Random, since some file systems take no room for what repeats itself.
+    writeNewFile(probe, randomBytes(count * FILE_BLOCK_BYTES), () => undefined);
+    rmSync(probe);
+    return syncDirectoryIfPossible(directory);
   } catch (cause) {
     const { message } = cause as Error;
-    throw new VanityError('FILE_NOT_WRITABLE', `${directory}: ${message}`, { cause });
+    const detail = `${directory}: not writable for ${count} key files: ${message}`;
+    throw new VanityError('FILE_NOT_WRITABLE', detail, { cause });
   }
 }
 
@@ -64,7 +74,7 @@ export function writeExpandedKeyFile(
 
 function writeKeyFile(path: string, text: string): string {
   try {
-    writeNewFile(path, text);
+    writeNewFile(path, text, syncDirectoryIfPossible);
     return path;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { Reservation, Store } from '../store/store.ts';
-import { readyAddress } from './line.ts';
+import { assertSame, expired, handedOutBefore } from './idempotency.ts';
 import { type Hands, type Order, Pool, type ReservationOrder, type SharedPool } from './pool.ts';
 import { Quotas } from './quotas.ts';
 import { isBefore, type ReadyAddress } from './ready-queue.ts';
@@ -182,12 +182,7 @@ export class Dispenser {
   async #repeat(key: Uint8Array, body: Uint8Array): Promise<ReadyAddress[] | undefined> {
     const { store, exclusively, windowMs } = this.#options;
     const earlier = await exclusively(() => store.handOut(key));
-    if (earlier === undefined) return undefined;
-    const again = earlier.addresses?.map(readyAddress);
-    for (const { keypair } of earlier.addresses ?? []) keypair.fill(0);
-    if (Date.now() - earlier.at > windowMs || again === undefined) throw expired();
-    assertSame(earlier.body, body);
-    return again;
+    return earlier && handedOutBefore(earlier, body, windowMs);
   }
 
   #poolOf(name: string): Pool {
@@ -195,17 +190,6 @@ export class Dispenser {
     if (pool !== undefined) return pool;
     throw new VanityError('POOL_NOT_FOUND', `pool ${name}: not served here`);
   }
-}
-
-function assertSame(earlier: Uint8Array, body: Uint8Array): void {
-  if (Buffer.compare(earlier, body) === 0) return;
-  const detail = 'idempotency-key: used before with another body; nothing was handed out';
-  throw new VanityError('IDEMPOTENCY_MISMATCH', detail);
-}
-
-function expired(): VanityError {
-  const detail = 'idempotency-key: its reply is kept no longer; nothing was handed out';
-  return new VanityError('IDEMPOTENCY_EXPIRED', detail);
 }
 
 async function inFlight(): Promise<never> {

@@ -33,6 +33,8 @@ async function standIn(t: TestContext, states: string[]) {
       send(200, { addresses: [{ id: 1, address, secretKey, ...fields }] });
     } else if (url.endsWith(address)) {
       send(200, { state: states.shift() });
+    } else if (url === '/v1/pools/pet') {
+      send(200, { handout: 'secret' });
     } else {
       send(404, { code: 'ADDRESS_NOT_FOUND', detail: 'none' });
     }
@@ -50,6 +52,7 @@ test('nothing is written before the store has recorded it', LIMIT, async (t) => 
   assert.equal(code, 0, stderr);
   assert.equal(stdout, `${address}\n`);
   assert.deepEqual(asked, [
+    'GET /v1/pools/pet 0',
     'GET /v1/addresses/11111111111111111111111111111111 0',
     'POST /v1/pools/pet/dispense 0',
     ...Array(3).fill(`GET /v1/addresses/${address} 0`),

@@ -5,6 +5,7 @@
 import type { FastifyReply } from 'fastify';
 import { VanityError } from '../../errors.ts';
 import { shownDifficulty } from '../../keypair/difficulty.ts';
+import { dispenseScope } from '../../pool/idempotency.ts';
 import type { Pool } from '../../pool/pool.ts';
 import type { ReadyAddress } from '../../pool/ready-queue.ts';
 import type { Token } from '../../token.ts';
@@ -90,7 +91,7 @@ export function poolRoutes(app: App, deps: AppDeps): void {
       const began = performance.now();
       const pool = poolFor(token, pools, params.pool);
       const count = body.count ?? 1;
-      const receiver = receiverOf(raw, token, `dispense\0${params.pool}`, String(count));
+      const receiver = receiverOf(raw, token, dispenseScope(params.pool), String(count));
       const isGone = () => reply.raw.destroyed;
       const addresses = dispense(pool, count, { receiver, token, isGone });
       const answer = (these: readonly ReadyAddress[]): void => {

@@ -1,0 +1,242 @@
+/**
+ * One hand-out of the command line, from the running server or from the store when none runs. Each
+ * address leaves this once, so a hand-out always carries an idempotency key: when anything fails after
+ * it may have left, the error says which command gets the same addresses again.
+ *
+ * What can be known to fail is looked for before: whether files can be written, by
+ * `prepareDirectory`, and whether the pool lets secrets out at all.
+ */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { VanityError } from '../errors.ts';
+import type { Dispensed, DispensedAddress, PoolView, SignatureView } from '../http/schemas.ts';
+import { addressOf, decodeBase58 } from '../keypair/address.ts';
+import { readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
+import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
+import type { ReadyAddress } from '../pool/ready-queue.ts';
+import { advised, quoted, usage } from './options.ts';
+import { askOrLook, type Place, wordsOf } from './or-store.ts';
+import { print, syncOutput } from './output.ts';
+import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
+
+/** The most that the server hands out at once. */
+export const COUNT_MAX = 1000;
+const KEY = /^[\x20-\x7e]{1,255}$/;
+const KEY_BYTES = 16;
+/** What is no address of the store: whoever may ask for it is told that. */
+export const NO_ADDRESS = '11111111111111111111111111111111';
+
+export interface HandOut {
+  readonly pool: string;
+  readonly count: number;
+  /** Idempotency key. */
+  readonly key: string;
+  readonly place: Place;
+  /** Where the files go; undefined for standard output. */
+  readonly out: string | undefined;
+}
+
+/** What else is asked of a server, before anything is taken and after it was. */
+export interface Around {
+  readonly before?: (server: ServerClient) => Promise<void>;
+  readonly after?: (server: ServerClient, taken: Dispensed) => Promise<void>;
+}
+
+export function newKey(): string {
+  return randomBytes(KEY_BYTES).toString('hex');
+}
+
+/** Of `--key`; a new one if it is not given. */
+export function readKey(text: string | undefined): string {
+  if (text === undefined) return newKey();
+  if (KEY.test(text)) return text;
+  throw usage('--key: allowed: 1 to 255 printable ASCII characters');
+}
+
+/** Takes all of them or none. Errors: those of the server, or of `dispenseOffline`. */
+export async function take(
+  handOut: HandOut,
+  { before, after }: Around = {},
+): Promise<readonly DispensedAddress[]> {
+  const { pool, count, key, place, out } = handOut;
+  const path = `/v1/pools/${encodeURIComponent(pool)}`;
+  let isAsked = false;
+  let isTaken = false;
+  try {
+    const { addresses } = await askOrLook<Dispensed>(
+      place,
+      async (server) => {
+        if (out !== undefined) await assertSecretsLeave(server, pool, path);
+        await before?.(server);
+        isAsked = true;
+        const taken = await server.ask<Dispensed>(
+          'POST',
+          `${path}/dispense`,
+          'addresses',
+          { count },
+          key,
+        );
+        isTaken = true;
+        await after?.(server, taken);
+        return taken;
+      },
+      async (config) => {
+        const { dispenseOffline } = await import('../offline.ts');
+        const repeatable = { key, token: givenToken() };
+        isAsked = true;
+        const ready = await dispenseOffline(config, pool, count, repeatable);
+        return { addresses: ready.map(asDispensed) };
+      },
+    );
+    return addresses;
+  } catch (error) {
+    const mayBeTaken = isTaken || (isAsked && mayBeDone(error));
+    throw mayBeTaken ? advised(error, again(handOut)) : error;
+  }
+}
+
+/** Prints each as a line of JSON. Error: FILE_NOT_WRITABLE, with the ids of those that were not. */
+export async function printAddresses(
+  handOut: HandOut,
+  addresses: readonly DispensedAddress[],
+): Promise<void> {
+  let written = 0;
+  try {
+    for (const address of addresses) {
+      await print(`${JSON.stringify(address)}\n`);
+      written++;
+    }
+    written = 0;
+    syncOutput();
+  } catch (error) {
+    throw lost(handOut, addresses.slice(written), (error as Error).message);
+  }
+}
+
+/**
+ * Writes each to its file, and prints its address: all that can be written are, for an error for one
+ * must not lose the others. Error: FILE_NOT_WRITABLE, with the ids of those that were not.
+ */
+export async function writeFiles(
+  handOut: HandOut,
+  addresses: readonly DispensedAddress[],
+  json: boolean,
+): Promise<void> {
+  const directory = handOut.out!;
+  const failed: DispensedAddress[] = [];
+  let reason = '';
+  let outputError: Error | undefined;
+  for (const dispensed of addresses) {
+    const { id, address } = dispensed;
+    try {
+      const path = writeFile(directory, dispensed);
+      const line = json ? JSON.stringify({ id, address, path }) : address;
+      if (outputError !== undefined) continue;
+      await print(`${line}\n`).catch((error: Error) => {
+        outputError = error;
+      });
+    } catch (error) {
+      failed.push(dispensed);
+      reason ||= (error as Error).message;
+    }
+  }
+  if (failed.length > 0) throw lost(handOut, failed, reason);
+  if (outputError === undefined) return;
+  const where = `all ${addresses.length} addresses are in ${directory}`;
+  throw new VanityError('FILE_NOT_WRITABLE', `${outputError.message}; ${where}`);
+}
+
+/** Which command gets the same addresses again, as lines for people. */
+export function again({ pool, count, key, place, out }: HandOut): string {
+  const words = ['vanitypool', 'dispense', pool, '--count', String(count), '--key', key];
+  words.push(...wordsOf(place));
+  if (out !== undefined) words.push('--out', out);
+  return (
+    'If they were handed out, this gets the same addresses again, as long as the store keeps\n' +
+    `their secrets (store.retention_hours, a day by default):\n  ${words.map(quoted).join(' ')}\n`
+  );
+}
+
+function lost(handOut: HandOut, addresses: readonly DispensedAddress[], reason: string): unknown {
+  const left = `${addresses.length} of ${handOut.count} were handed out and not written`;
+  const message = `${reason}; ${left}: ${idsOf(addresses.map(({ id }) => id))}`;
+  return advised(new VanityError('FILE_NOT_WRITABLE', message), again(handOut));
+}
+
+/** `id 7`, `ids 3, 7-9`. */
+export function idsOf(ids: readonly number[]): string {
+  const runs: [first: number, last: number][] = [];
+  for (const id of ids) {
+    const run = runs.at(-1);
+    if (run !== undefined && id === run[1] + 1) run[1] = id;
+    else runs.push([id, id]);
+  }
+  const texts = runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`));
+  return `${ids.length === 1 ? 'id' : 'ids'} ${texts.join(', ')}`;
+}
+
+/** Its path. A file that holds this very key is that of an earlier try. */
+function writeFile(directory: string, { address, secretKey }: DispensedAddress): string {
+  if (secretKey === undefined) throw signOnly();
+  const keypair = decodeBase58(secretKey);
+  if (!proveKeypair(keypair) || addressOf(keypair.subarray(SEED_BYTES)) !== address) {
+    throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
+  }
+  try {
+    return writeKeypairFile(directory, keypair);
+  } catch (error) {
+    const path = join(directory, `${address}.json`);
+    if ((error as VanityError).code === 'FILE_EXISTS' && holds(path, keypair)) return path;
+    throw error;
+  }
+}
+
+function holds(path: string, keypair: Uint8Array): boolean {
+  try {
+    return Buffer.compare(readKeyFile(path).key, keypair) === 0;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Before anything is taken. A token that may not read the pool learns it from another answer: that to
+ * a signature by an address that there is not. Errors: HANDOUT_MISMATCH, POOL_NOT_FOUND, those of
+ * asking.
+ */
+async function assertSecretsLeave(server: ServerClient, pool: string, path: string): Promise<void> {
+  try {
+    const { handout } = await server.ask<PoolView>('GET', path, 'handout');
+    if (handout === 'secret') return;
+  } catch (error) {
+    if (codeOf(error) !== 'SCOPE_REQUIRED') throw error;
+    const code = await server
+      .ask<SignatureView>('POST', `${path}/addresses/${NO_ADDRESS}/signatures`, 'signature', {
+        message: Buffer.of(0).toString('base64'),
+      })
+      .then(() => 'ADDRESS_NOT_FOUND', codeOrThrow);
+    if (code === 'HANDOUT_MISMATCH') return;
+  }
+  throw signOnly(`pool ${pool}: `);
+}
+
+/** What a pool may answer to such a signature; anything else is an error here, too. */
+function codeOrThrow(error: unknown): string {
+  const code = codeOf(error);
+  if (['HANDOUT_MISMATCH', 'ADDRESS_NOT_FOUND', 'MESSAGE_INVALID'].includes(code)) return code;
+  throw error;
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown }).code);
+}
+
+function signOnly(of = ''): VanityError {
+  const detail = `${of}sign-only: its secrets do not leave, so that there is nothing for a file`;
+  return new VanityError('HANDOUT_MISMATCH', detail);
+}
+
+function asDispensed({ id, address, secret, origin, createdAt }: ReadyAddress): DispensedAddress {
+  const time = new Date(createdAt).toISOString();
+  return { id, address, keyType: 'seed', secretKey: secret, origin, createdAt: time };
+}
