@@ -27,6 +27,11 @@ export function smallMemory(size: string): string[] {
   return ['unshare', '--mount', ...mounting(`size=${size},mode=1777`, '/dev/shm')];
 }
 
+/** With a file system in memory of its own at `place`; `options` as of mount(8). */
+export function ownDisk(options: string, place: string): string[] {
+  return ['unshare', '--mount', ...mounting(options, place)];
+}
+
 /** With a file system at `place` that is full as soon as anything is in it. */
 export function fullAt(place: string): string[] {
   return ['unshare', '--mount', ...mounting('size=4k,nr_inodes=2', place)];
