@@ -14,7 +14,7 @@ import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
-import { advised, quoted, usage } from './options.ts';
+import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import { print, syncOutput } from './output.ts';
 import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
@@ -148,9 +148,9 @@ export async function writeFiles(
 
 /** Which command gets the same addresses again, as lines for people. */
 export function again({ pool, count, key, place, out }: HandOut): string {
-  const words = ['vanitypool', 'dispense', pool, '--count', String(count), '--key', key];
-  words.push(...wordsOf(place));
-  if (out !== undefined) words.push('--out', out);
+  const words = ['vanitypool', 'dispense', pool, ...optionWords('--count', String(count))];
+  words.push(...optionWords('--key', key), ...wordsOf(place));
+  if (out !== undefined) words.push(...optionWords('--out', out));
   return (
     'If they were handed out, this gets the same addresses again, as long as the store keeps\n' +
     `their secrets (store.retention_hours, a day by default):\n  ${words.map(quoted).join(' ')}\n`

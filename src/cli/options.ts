@@ -129,6 +129,11 @@ export function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** A value that looks like an option stands in one word with its own. */
+export function optionWords(option: string, value: string): string[] {
+  return value.startsWith('-') ? [`${option}=${value}`] : [option, value];
+}
+
 export function usage(message: string): VanityError {
   return new VanityError('USAGE_INVALID', message);
 }

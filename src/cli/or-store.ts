@@ -7,7 +7,7 @@
 import { type Config, loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../own-token.ts';
-import { usage } from './options.ts';
+import { optionWords, usage } from './options.ts';
 import { assertUrl, givenToken, isNobodyThere, isStranger, ServerClient } from './server-client.ts';
 
 /** For `readArguments`: where a command works. */
@@ -26,7 +26,7 @@ export interface Place {
 /** As it was typed. */
 export function wordsOf({ url, config, data }: Place): string[] {
   const options = Object.entries({ '--url': url, '--config': config, '--data': data });
-  return options.flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
+  return options.flatMap(([name, value]) => (value === undefined ? [] : optionWords(name, value)));
 }
 
 /**

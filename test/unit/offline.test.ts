@@ -10,6 +10,7 @@ import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
 import { dispenseOffline, OfflineAudit, poolsOffline } from '../../src/offline.ts';
 import { Segments } from '../../src/store/segments.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { newToken, tokenHash } from '../../src/token.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 
 async function storeOf(count: number) {
@@ -53,6 +54,36 @@ test('addresses come out of a store that no server holds, each once, all or none
   const [pool] = poolsOffline(made.config);
   assert.equal(pool!.counts.dispensed, 5);
   assert.equal(pool!.counts.burned, 0);
+});
+
+test('a key gets the same addresses, for its token, pool and count, within its time', async () => {
+  using made = await storeOf(6);
+  const { directory, sealingKey } = made.config.store;
+  const token = newToken();
+  {
+    await using store = await openSqliteStore({ directory, sealingKey });
+    const fields = { pools: undefined, quota: undefined, expiresAt: undefined };
+    const scopes = ['dispense'] as const;
+    await store.tokens.create({ name: 'shop', hash: tokenHash(token), scopes, ...fields });
+  }
+  const ask = (count: number, key: string, of?: string) =>
+    dispenseOffline(made.config, 'pet', count, { key, token: of });
+  const first = await ask(2, 'k');
+  assert.deepEqual(await ask(2, 'k'), first);
+  assert.deepEqual(await ask(2, 'k', newToken()), first, 'a token that the store has not is none');
+  const ofShop = await ask(2, 'k', token);
+  assert.deepEqual(await ask(2, 'k', token), ofShop);
+  assert.equal(new Set([...first, ...ofShop].map(({ id }) => id)).size, 4);
+  await assert.rejects(ask(1, 'k'), { code: 'IDEMPOTENCY_MISMATCH' });
+  // A refusal is not kept: the key begins anew.
+  await assert.rejects(ask(3, 'other'), { code: 'POOL_EMPTY' });
+  assert.equal((await ask(2, 'other')).length, 2);
+  const { retentionHours } = made.config.store;
+  withDatabase(directory, (db) =>
+    db.exec(`UPDATE hand_outs SET at = at - ${retentionHours * 3_600_000 + 1}`),
+  );
+  await assert.rejects(ask(2, 'k'), { code: 'IDEMPOTENCY_EXPIRED' });
+  assert.equal(poolsOffline(made.config)[0]!.counts.dispensed, 6);
 });
 
 test('a store in use is looked at and not dispensed from', async () => {
