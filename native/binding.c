@@ -1,7 +1,7 @@
-/* Node-API glue: check, call, return. The callers are src/grinder/kernel.ts and src/disk, which check
- * what people pass; here only what could make C read wrong memory is checked. Nothing is kept per
- * thread: several worker threads load this module, and each search belongs to the one that opened it.
- */
+/* Node-API glue: check, call, return. The callers are src/grinder/kernel.ts, src/disk and
+ * src/cli/output.ts, which check what people pass; here only what could make C read wrong memory is
+ * checked. Nothing is kept per thread: several worker threads load this module, and each search
+ * belongs to the one that opened it. */
 #define NAPI_VERSION 8
 #include <node_api.h>
 #include <stdbool.h>

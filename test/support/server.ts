@@ -127,7 +127,8 @@ export class Server {
   readonly exited: Promise<number | null>;
 
   constructor({ path, state, environment, launcher }: Workspace, args: readonly string[]) {
-    const [command, ...rest] = [...launcher, PROGRAM, 'serve', '--port', '0', ...args];
+    const port = args.includes('--port') ? [] : ['--port', '0'];
+    const [command, ...rest] = [...launcher, PROGRAM, 'serve', ...port, ...args];
     this.process = spawn(command!, rest, {
       cwd: path,
       env: { ...process.env, XDG_STATE_HOME: state, ...environment },
