@@ -64,13 +64,13 @@ export function writeNewFile(
   }
 }
 
-/** What a directory answers that no program can sync: its file system cannot, or it may not be read. */
+/** What is answered for that no program can sync: its file system cannot, or it may not be read. */
 const NOT_SYNCED = new Set(['EINVAL', 'ENOTSUP', 'ENOSYS', 'EACCES', 'EPERM']);
 
-/** As `syncDirectory`, but one that cannot be synced at all is no error: returns why, or undefined. */
-export function syncDirectoryIfPossible(path: string): string | undefined {
+/** Runs a sync; what cannot be synced at all is no error: returns why, or undefined. */
+export function ifPossible(sync: () => void): string | undefined {
   try {
-    syncDirectory(path);
+    sync();
     return undefined;
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;

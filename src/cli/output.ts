@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { loadAddon } from '../addon.ts';
 import { VanityError } from '../errors.ts';
+import { ifPossible } from '../files.ts';
 
 const STDOUT = 1;
 /** Major 1, minor 7: its writes fail, and those of no bytes do not. */
@@ -59,7 +60,7 @@ export async function print(text: string, signal?: AbortSignal): Promise<void> {
  */
 export function syncOutput(): void {
   try {
-    if (fstatSync(STDOUT).isFile()) fsyncSync(STDOUT);
+    if (fstatSync(STDOUT).isFile()) ifPossible(() => fsyncSync(STDOUT));
   } catch (error) {
     throw unwritable(error);
   }

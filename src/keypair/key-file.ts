@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
-import { makeDirectory, readText, syncDirectoryIfPossible, writeNewFile } from '../files.ts';
+import { ifPossible, makeDirectory, readText, syncDirectory, writeNewFile } from '../files.ts';
 import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
 import { proveExpandedKey } from './expanded.ts';
 import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';
@@ -44,7 +44,7 @@ export function probeKeyDirectory(directory: string, count: number): string | un
     // Random, since some file systems take no room for what repeats itself.
     writeNewFile(probe, randomBytes(count * FILE_BLOCK_BYTES), () => undefined);
     rmSync(probe);
-    return syncDirectoryIfPossible(directory);
+    return ifPossible(() => syncDirectory(directory));
   } catch (cause) {
     const { message } = cause as Error;
     const detail = `${directory}: not writable for ${count} key files: ${message}`;
@@ -74,7 +74,7 @@ export function writeExpandedKeyFile(
 
 function writeKeyFile(path: string, text: string): string {
   try {
-    writeNewFile(path, text, syncDirectoryIfPossible);
+    writeNewFile(path, text, (directory) => ifPossible(() => syncDirectory(directory)));
     return path;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;

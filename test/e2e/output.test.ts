@@ -207,6 +207,19 @@ test('grind keeps in a file what it could not print', MOUNTS, async (t) => {
   assert.equal(JSON.parse(readFileSync(path, 'utf8')).length, 64);
 });
 
+test('a reader that is slow gets all of it', LIMIT, async (t) => {
+  const files = Array.from({ length: 2000 }, (_, index) => `${'x'.repeat(200)}-${index}`);
+  const script = '"$0" "$@" | (sleep 1; cat)';
+  const { lines, stderr } = await shell(script, ['verify', '--json', ...files], {
+    cwd: directory(t),
+  });
+  assert.equal(stderr, '');
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line).file),
+    files,
+  );
+});
+
 test('standard error that cannot be written ends nothing', LIMIT, async (t) => {
   const cwd = directory(t);
   const args = ['grind', '--suffix', '[a-z]t', '--count', '2'];
