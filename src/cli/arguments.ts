@@ -54,6 +54,7 @@ export function readArguments<const O extends Options>(
 ): Arguments<O> {
   // Strict, it would refuse by itself, in words for programmers.
   const read = parseArgs({ args, options, allowPositionals: true, strict: false, tokens: true });
+  const given = new Set<string>();
   for (const token of read.tokens as readonly Token[]) {
     if (token.kind === 'positional' && !allowPositionals) {
       throw unexpected(command, token.value, Object.keys(options));
@@ -64,6 +65,11 @@ export function readArguments<const O extends Options>(
       throw unknown(command, typed(args, token), options, siblings);
     }
     assertValue(command, token, option.type);
+    // Of two values the last would be taken without a word; a list says `multiple`.
+    if (option.type === 'string' && !option.multiple && given.has(token.name)) {
+      throw usage(`${command}: ${token.rawName} is given twice; allowed: one value`);
+    }
+    given.add(token.name);
   }
   return read as Arguments<O>;
 }

@@ -1,13 +1,12 @@
 /**
- * What the flags of several commands share: reading them, numbers and patterns, and the nearest known
+ * What the flags of several commands share: reading numbers and patterns, and the nearest known
  * name for one that is not. What is wrong is USAGE_INVALID, with the flag and what is allowed.
  */
-import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { commandThreads, readCpuLimits } from '../cores.ts';
 import { VanityError } from '../errors.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 
-/** For parseArgs: the flags that say what to grind, and with how many threads. */
+/** For `readArguments`: the flags that say what to grind, and with how many threads. */
 export const PATTERN_OPTIONS = {
   prefix: { type: 'string' },
   suffix: { type: 'string' },
@@ -22,37 +21,6 @@ interface PatternValues {
 }
 
 const THREADS_MAX = 1024;
-
-/**
- * `parseArgs` of Node.js, but a value that is given twice is refused. Errors: USAGE_INVALID, those of
- * parseArgs.
- */
-export function readFlags<const T extends ParseArgsConfig>(
-  config: T,
-): ReturnType<typeof parseArgs<T>> {
-  const { tokens = [] } = parseArgs({ ...config, tokens: true });
-  assertOnce(tokens, config.options ?? {});
-  return parseArgs(config);
-}
-
-/** What parseArgs says of an argument. */
-type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number];
-
-/** Of two values the last would be taken without a word. Those that are lists say `multiple`. */
-export function assertOnce(
-  tokens: readonly Token[],
-  options: NonNullable<ParseArgsConfig['options']>,
-): void {
-  const given = new Set<string>();
-  for (const token of tokens) {
-    if (token.kind !== 'option' || token.value === undefined) continue;
-    const { name } = token;
-    if (given.has(name) && options[name]?.multiple !== true) {
-      throw usage(`--${name}: given twice; allowed: one value`);
-    }
-    given.add(name);
-  }
-}
 
 /** Errors: USAGE_INVALID without a side, and those of a pattern. */
 export function readPattern(values: PatternValues): Pattern {

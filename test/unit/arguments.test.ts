@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -250,5 +250,38 @@ test('the help tells what a value is called, and how each is used', () => {
   assert.equal(usageOf('pool pause'), 'usage: vanitypool pool pause NAME');
   for (const command of Object.keys(COMMANDS)) {
     assert.ok(`${usageOf(command)} `.startsWith(`usage: vanitypool ${command} `), usageOf(command));
+  }
+});
+
+test('a value that is given twice is refused by its option; lists and switches are not', () => {
+  const options = {
+    port: { type: 'string' },
+    scope: { type: 'string', multiple: true },
+    json: { type: 'boolean' },
+  } as const;
+  const read = (...args: string[]) =>
+    readArguments(args, { command: 'serve', allowPositionals: true, options });
+  for (const args of [
+    ['--port', '1', '--port', '2'],
+    ['--port=1', 'word', '--port', '1'],
+    ['--json', '--port', '2', '--port=2'],
+  ]) {
+    assert.throws(() => read(...args), {
+      code: 'USAGE_INVALID',
+      message: 'serve: --port is given twice; allowed: one value',
+    });
+  }
+  const { values, positionals } = read('--scope', 'a', '--json', '--scope', 'b', '--json', 'word');
+  assert.deepEqual({ ...values }, { scope: ['a', 'b'], json: true });
+  assert.deepEqual(positionals, ['word']);
+  assert.deepEqual(read('--port', '1', '--', '--port').positionals, ['--port']);
+});
+
+test('no command reads its arguments in another way', () => {
+  const directory = new URL('../../src/cli/', import.meta.url);
+  for (const name of readdirSync(directory)) {
+    if (name === 'arguments.ts') continue;
+    const source = readFileSync(new URL(name, directory), 'utf8');
+    assert.doesNotMatch(source, /import [^;]*parseArgs/, name);
   }
 });

@@ -132,6 +132,14 @@ const WRONG: readonly (readonly [args: readonly string[], message: string | RegE
     ['grind', '--suffix', 'a', '--json', '--secrets', '--out', 'keys'],
     '--out: with --secrets no file is written',
   ],
+  [
+    ['grind', '--suffix', 'a', '--suffix', 'b'],
+    'grind: --suffix is given twice; allowed: one value (USAGE_INVALID)',
+  ],
+  [['serve', '--port', '1', '--port', '2'], 'serve: --port is given twice; allowed: one value'],
+  [['pool', 'create', 'x', '--target', '1', '--target=2'], '--target is given twice'],
+  [['token', 'create', '--name', 'a', '--scope', 'read', '--name', 'b'], '--name is given twice'],
+  [['bench', 'ring', '--trials', '1', '--trials', '2'], '--trials is given twice'],
   [['estimate', '--suffix', 'a', '--count', '2'], 'estimate has no option --count'],
   [['estimate', '--ignore-case'], 'which address?'],
   [

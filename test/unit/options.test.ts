@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nearest, readFlags, readPattern, readThreads, readWhole } from '../../src/cli/options.ts';
+import { nearest, readPattern, readThreads, readWhole } from '../../src/cli/options.ts';
 import { commandThreads, readCpuLimits } from '../../src/cores.ts';
 
 test('a whole number is read, or its fallback when the flag is not given', () => {
@@ -67,27 +67,4 @@ test('the nearest name is the one with the fewest changes, if they are few', () 
   for (const [name, near] of cases) assert.equal(nearest(name, known), near, name);
   assert.equal(nearest('--sufix', ['--prefix', '--suffix']), '--suffix');
   assert.equal(nearest('a', []), undefined);
-});
-
-test('a value that is given twice is refused by its flag; lists and switches are not', () => {
-  const options = {
-    port: { type: 'string' },
-    scope: { type: 'string', multiple: true },
-    json: { type: 'boolean' },
-  } as const;
-  const read = (...args: string[]) => readFlags({ args, allowPositionals: true, options });
-  for (const args of [
-    ['--port', '1', '--port', '2'],
-    ['--port=1', 'word', '--port', '1'],
-    ['--json', '--port', '', '--port='],
-  ]) {
-    assert.throws(() => read(...args), {
-      code: 'USAGE_INVALID',
-      message: '--port: given twice; allowed: one value',
-    });
-  }
-  const { values, positionals } = read('--scope', 'a', '--json', '--scope', 'b', '--json', 'word');
-  assert.deepEqual({ ...values }, { scope: ['a', 'b'], json: true });
-  assert.deepEqual(positionals, ['word']);
-  assert.deepEqual(read('--port', '1', '--', '--port').positionals, ['--port']);
 });
