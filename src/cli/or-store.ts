@@ -8,7 +8,14 @@ import { type Config, loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../own-token.ts';
 import { optionWords, usage } from './options.ts';
-import { assertUrl, givenToken, isNobodyThere, isStranger, ServerClient } from './server-client.ts';
+import {
+  assertUrl,
+  givenToken,
+  isNobodyThere,
+  isStranger,
+  NotSent,
+  ServerClient,
+} from './server-client.ts';
 
 /** For `readArguments`: where a command works. */
 export const PLACE_OPTIONS = {
@@ -122,7 +129,7 @@ async function takes(server: ServerClient): Promise<boolean> {
 function notServed({ store: { directory } }: Config, more: string): VanityError {
   const remedy = 'start one with: vanitypool serve, or name another with --url URL';
   const detail = `${directory}: no server serves this data directory${more}; ${remedy}`;
-  return new VanityError('SERVER_UNREACHABLE', detail);
+  return new NotSent('SERVER_UNREACHABLE', detail);
 }
 
 function configuredUrl({ http: { host, port, tls } }: Config): string {

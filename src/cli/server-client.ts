@@ -54,7 +54,7 @@ export interface Snapshot {
 }
 
 /** The server has seen nothing of the request: nothing was done. */
-class NotSent extends VanityError {}
+export class NotSent extends VanityError {}
 
 /** Of the server, or of the store without one: all others say that nothing was done. */
 const MAY_BE_DONE: ReadonlySet<string> = new Set<ErrorCode>([
@@ -77,7 +77,8 @@ export function mayBeDone(error: unknown): boolean {
 
 /** Whether nobody listens where a request was to go: nothing was asked for, nothing was done. */
 export function isNobodyThere(error: unknown): boolean {
-  return error instanceof NotSent && BEFORE_SENDING.test(syscallOf(error.cause));
+  const cause = error instanceof NotSent ? error.cause : undefined;
+  return cause !== undefined && BEFORE_SENDING.test(syscallOf(cause));
 }
 
 /** Whether what answered is another program, or a server in front of ours. */

@@ -84,7 +84,7 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   SCOPE: ['all'],
   FILE: ['missing.toml'],
 };
-const FREE = ['DIR', 'NAME', 'POOL', 'LIST'];
+const FREE = ['KEY', 'DIR', 'NAME', 'POOL', 'LIST'];
 /** Of a benchmark: its program says what is allowed, in a process of its own. */
 const OF_PROGRAMS = 'bench';
 

@@ -19,10 +19,12 @@ async function stopped(): Promise<LostStore> {
   return store;
 }
 
-const auditOf = ({ root, directory }: LostStore, ...args: string[]) =>
+type Directories = Pick<LostStore, 'root' | 'directory'>;
+
+const auditOf = ({ root, directory }: Directories, ...args: string[]) =>
   vanitypool(['audit', '--data', directory, ...args], { cwd: root });
 
-async function listOf(store: LostStore, ...args: string[]) {
+async function listOf(store: Directories, ...args: string[]) {
   const { code, stderr, lines } = await auditOf(store, '--json', ...args);
   const rows = lines.map((line) => JSON.parse(line));
   return { code, stderr, summary: rows.pop(), rows };
@@ -113,7 +115,7 @@ test('a copy of the store is listed, and never complete', LIMIT, async () => {
   for (const name of ['store.db', 'sealing.key']) {
     cpSync(join(store.directory, name), join(copy, name));
   }
-  const { stderr, summary, rows } = await listOf(store, '--data', copy);
+  const { stderr, summary, rows } = await listOf({ root: store.root, directory: copy });
   assert.deepEqual([rows.length, summary.isComplete], [3, false]);
   assert.match(stderr, /^the list is not complete: .*this store was copied or moved/);
 });
