@@ -1,2 +1,2 @@
 /** Types of build-client.mjs for the tests, which are TypeScript. */
-export function buildClient(): boolean;
+export function buildClient(): Promise<boolean>;

@@ -22,6 +22,7 @@ import {
 import { dirname, join } from 'node:path';
 import { argv, execPath, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { run, say, step } from './steps.mjs';
 
 const SELF = fileURLToPath(import.meta.url);
 const root = dirname(dirname(SELF));
@@ -33,10 +34,12 @@ const stamp = join(output, '.hash');
 const IN_FULL = 1 | (1 << 23);
 
 /** False, after a warning, if it cannot be made: the server does without. */
-export function buildClient() {
+export async function buildClient() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOfSources()) return true;
-  const { status } = spawnSync(execPath, [SELF], { stdio: ['ignore', 2, 2] });
-  if (status !== 0) console.error('vanitypool: the client could not be built');
+  const { status } = await step('building the client, once', () =>
+    run(execPath, [SELF], { stdio: ['ignore', 2, 2] }),
+  );
+  if (status !== 0) say('the client could not be built; the server does without');
   return status === 0;
 }
 

@@ -17,9 +17,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { cpus } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { run, say, step } from './steps.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'native');
@@ -79,7 +81,7 @@ export function findCompiler() {
 }
 
 /** True if build/vanitypool.node is there and of these sources. Prints a warning if it cannot be. */
-export function buildNative({ quiet = false } = {}) {
+export async function buildNative() {
   if (LINK[process.platform] === undefined) {
     return warn(`there is no native grind kernel for ${process.platform}`);
   }
@@ -88,11 +90,10 @@ export function buildNative({ quiet = false } = {}) {
   const stamp = `${output}.hash`;
   if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return true;
   if (compiler === undefined) return warn('no C compiler was found (CC, cc, gcc, clang)');
-  if (!quiet) console.error('vanitypool: building the native grind kernel');
   mkdirSync(dirname(output), { recursive: true });
   const work = mkdtempSync(join(dirname(output), 'native-'));
   try {
-    const built = compile(compiler, work);
+    const built = await step('compiling the grind kernel, once', () => compile(compiler, work));
     if (built === undefined) return warn('the native grind kernel does not compile');
     // The stamp goes first: without it a half-done exchange is built again.
     rmSync(stamp, { force: true });
@@ -105,24 +106,28 @@ export function buildNative({ quiet = false } = {}) {
   }
 }
 
-/** Compiles and links in `work`; the path of the library, or undefined after the compiler's words. */
-function compile(compiler, work) {
+/** Compiles, all processors at once, and links in `work`; the path of the library, or undefined after the compiler's words. */
+async function compile(compiler, work) {
   const include = join(root, 'node_modules', 'node-api-headers', 'include');
-  const objects = [];
-  for (const file of sourceFiles()) {
-    const object = join(work, `${basename(file, '.c')}.o`);
-    const args = [...flagsOf(file), '-I', include, '-c', join(sources, file), '-o', object];
-    if (!run(compiler, args)) return undefined;
-    objects.push(object);
-  }
+  const files = sourceFiles();
+  const objectOf = (file) => join(work, `${basename(file, '.c')}.o`);
+  const left = files.values();
+  const compileRest = async () => {
+    for (const file of left) {
+      const args = [...flagsOf(file), '-I', include, '-c', join(sources, file)];
+      if (!(await succeeds(compiler, [...args, '-o', objectOf(file)]))) return false;
+    }
+    return true;
+  };
+  const done = await Promise.all(cpus().map(compileRest));
+  if (done.includes(false)) return undefined;
   const library = join(work, 'vanitypool.node');
-  return run(compiler, [...LINK[process.platform], ...objects, '-o', library])
-    ? library
-    : undefined;
+  const link = [...LINK[process.platform], ...files.map(objectOf), '-o', library];
+  return (await succeeds(compiler, link)) ? library : undefined;
 }
 
-function run(compiler, args) {
-  const { status, error, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+async function succeeds(compiler, args) {
+  const { status, error, stderr } = await run(compiler, args, { stdio: ['ignore', 2, 'pipe'] });
   if (status !== 0) console.error(error?.message ?? stderr);
   return status === 0;
 }
@@ -139,10 +144,10 @@ function hashOf(compiler) {
 }
 
 function warn(reason) {
-  console.error(`vanitypool: ${reason}; grinding will use the slow portable path`);
+  say(`${reason}; grinding will use the slow portable path`);
   return false;
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = buildNative() ? 0 : 1;
+  process.exitCode = (await buildNative()) ? 0 : 1;
 }

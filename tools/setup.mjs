@@ -1,8 +1,8 @@
 /**
- * Makes a checkout ready to run: dependencies (the right Node.js among them), the native kernel,
+ * Makes a checkout ready to run: dependencies, the right Node.js (`build/node`), the native kernel,
  * and the client as JavaScript. Does only what is missing or changed since the last time, so that a
- * second start costs milliseconds. Runs on any Node.js >= 18, from any working directory; two at
- * once are safe, the second waits for the first.
+ * second start costs milliseconds. Runs on any Node.js >= 18, from any working directory, whatever
+ * npm is told to leave out; two at once are safe, the second waits for the first.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,88 +12,96 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildClient } from './build-client.mjs';
 import { buildNative } from './build-native.mjs';
+import { withLock } from './setup-lock.mjs';
+import { run, say, step } from './steps.mjs';
 
+const NODE_MIN = 24;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const stamp = join(root, 'node_modules', '.vanitypool-lockfile');
-const lock = join(root, 'build', 'setup.lock');
+const modules = join(root, 'node_modules');
+const stamp = join(modules, '.vanitypool-lockfile');
+const link = join(root, 'build', 'node');
 
-await withLock(() => {
-  installDependencies();
-  buildNative({ quiet: true });
-  buildClient();
+process.exitCode = await withLock(join(root, 'build', 'setup.lock'), async () => {
+  if (!(await installDependencies()) || !chooseNode()) return 1;
+  await buildNative();
+  await buildClient();
+  return 0;
 });
 
-/** `npm ci` when the lock file is not the one that node_modules was made from. */
-function installDependencies() {
-  const wanted = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex');
-  const node = join(root, 'node_modules', 'node', 'bin', 'node');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(node)) return;
-  console.error('vanitypool: installing dependencies (npm ci)');
-  // Engine warnings are about the older Node.js that runs npm here; the one it installs is right.
-  const { status, error } = spawnSync('npm', ['ci', '--loglevel=error', '--no-progress'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-    shell: process.platform === 'win32',
-  });
+/** `npm ci` when the lock file is not the one that node_modules was made from, or npm has changed it since. */
+async function installDependencies() {
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === dependencies()) return true;
+  // Development dependencies build the client. No package of the lock file needs a script. Engine
+  // warnings are about the older Node.js that runs npm here; the one that is chosen is right.
+  const all = ['--include=dev', '--include=optional', '--ignore-scripts'];
+  const { status, error } = await step('installing dependencies (npm ci), once', () =>
+    run('npm', ['ci', ...all, '--loglevel=error', '--no-progress'], {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    }),
+  );
   if (status !== 0) {
-    console.error(`vanitypool: npm ci failed${error ? `: ${error.message}` : ''}`);
-    process.exit(1);
+    say(`npm ci failed${error ? `: ${error.message}` : ''}`);
+    return false;
   }
-  writeFileSync(stamp, wanted);
+  writeFileSync(stamp, dependencies());
+  return true;
 }
 
-/** A folder is the lock: making it is atomic everywhere. One left by a dead set-up is taken over. */
-async function withLock(work) {
-  mkdirSync(dirname(lock), { recursive: true });
-  for (let waited = false; ; waited = true) {
-    try {
-      mkdirSync(lock);
-      writeFileSync(join(lock, 'pid'), String(process.pid));
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      if (isAbandoned()) takeAway();
-      else if (!waited) console.error('vanitypool: waiting for another set-up to finish');
-      await sleep(100);
-    }
-  }
-  try {
-    work();
-  } finally {
-    rmSync(lock, { recursive: true, force: true });
-  }
+/** What is wanted, and what npm notes in node_modules of what it did. */
+function dependencies() {
+  const hash = createHash('sha256').update(readFileSync(join(root, 'package-lock.json')));
+  const made = join(modules, '.package-lock.json');
+  if (existsSync(made)) hash.update(readFileSync(made));
+  return hash.digest('hex');
 }
 
-/** Of several that find it abandoned one moves it, so that none removes the lock of another. */
-function takeAway() {
-  const aside = `${lock}.${process.pid}`;
-  try {
-    renameSync(lock, aside);
-  } catch {
-    return;
+/**
+ * Links `build/node` to the Node.js that runs the program: the one that npm installed, where it runs
+ * (it does not with another C library than glibc), else one of the machine that is new enough.
+ */
+function chooseNode() {
+  const own = join(modules, `node-${process.platform}-${process.arch}`, 'bin', 'node');
+  if (versionOf(own) !== undefined) return linkTo(relative(dirname(link), own));
+  // npm puts it in front of PATH, where it would hide one that runs.
+  rmSync(join(modules, '.bin', 'node'), { force: true });
+  if (versionOf(link) >= NODE_MIN) return true;
+  const found = [process.execPath, ...nodesInPath()].find((node) => versionOf(node) >= NODE_MIN);
+  if (found !== undefined) {
+    say(`npm has no Node.js that runs on this system: using ${found}`);
+    return linkTo(found);
   }
-  rmSync(aside, { recursive: true, force: true });
+  const machine = `${process.platform} ${process.arch}`;
+  say(
+    `needs Node.js ${NODE_MIN} or newer: npm has none that runs on this system (${machine}), and ` +
+      `PATH has none (this is ${process.versions.node}); install one and try again`,
+  );
+  return false;
 }
 
-function isAbandoned() {
-  try {
-    const pid = Number(readFileSync(join(lock, 'pid'), 'utf8'));
-    if (pid > 0) process.kill(pid, 0);
-    // A process that has the number by now is not the owner: no set-up takes that long.
-    return Date.now() - statSync(lock).mtimeMs > (pid > 0 ? 30 * 60_000 : 10_000);
-  } catch (error) {
-    if (error.code === 'ESRCH') return true;
-    // No process id yet: the owner is between its two steps, unless it died there.
-    return !existsSync(lock) ? false : Date.now() - statSync(lock).mtimeMs > 10_000;
-  }
+function nodesInPath() {
+  return (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, 'node'));
+}
+
+/** Its major version; undefined if it does not run. */
+function versionOf(node) {
+  if (!existsSync(node)) return undefined;
+  const { status, stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });
+  return status === 0 ? Number.parseInt(stdout.slice(1), 10) : undefined;
+}
+
+function linkTo(node) {
+  mkdirSync(dirname(link), { recursive: true });
+  const made = `${link}.${process.pid}`;
+  rmSync(made, { force: true });
+  symlinkSync(node, made);
+  renameSync(made, link);
+  return true;
 }

@@ -24,10 +24,10 @@ export const secretOf = (mint: DispensedAddress): string | undefined => mint.sec
 export const noneOf = (mint: DispensedAddress): string => mint.privateKey;
 `;
 
-test('the packed client runs and is typed without anything else', { timeout: 90_000 }, () => {
+test('the packed client runs and is typed without anything else', { timeout: 90_000 }, async () => {
   const place = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   try {
-    assert.ok(buildClient());
+    assert.ok(await buildClient());
     const npm = ['pack', '--silent', '--ignore-scripts', '--pack-destination', place];
     execFileSync('npm', npm, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
     const [archive] = readdirSync(place);

@@ -20,7 +20,7 @@ import { SolanaRpc } from '../support/solana-rpc.ts';
 const EXAMPLE = fileURLToPath(new URL('../../examples/launch.ts', import.meta.url));
 
 test('the launch creates a mint at a vanity address', { timeout: 90_000 }, async () => {
-  assert.ok(buildClient());
+  assert.ok(await buildClient());
   await using workspace = new Workspace();
   workspace.configure([{ ...EASY_POOL, name: 'mints', handout: 'sign-only' }]);
   const server = await workspace.serve();

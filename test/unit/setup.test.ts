@@ -1,0 +1,168 @@
+/**
+ * Set-up of a checkout, with the real npm and no network: a checkout of its own whose lock file holds
+ * local folders alone, one of them in the place of the Node.js that npm would bring.
+ */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PLATFORM = `node-${process.platform}-${process.arch}`;
+/** A program of another C library: the system has no loader for it. */
+const FOREIGN = '#!/lib/ld-of-another-system.so.1\n';
+
+interface Checkout {
+  readonly path: string;
+  /** Runs set-up: its exit code, and what it said of its own. */
+  setup(env?: Readonly<Record<string, string>>): { status: number | null; said: string[] };
+}
+
+/** `own`: what npm brings as Node.js: one that runs, one that does not, or none for this system. */
+function checkout(t: TestContext, own: 'runs' | 'foreign' | 'absent'): Checkout {
+  const path = mkdtempSync(join(tmpdir(), 'vanitypool-setup-'));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  const write = (file: string, content: object | string) => {
+    mkdirSync(dirname(join(path, file)), { recursive: true });
+    const text = typeof content === 'string' ? content : JSON.stringify(content);
+    writeFileSync(join(path, file), text, { mode: 0o755 });
+  };
+  cpSync(join(ROOT, 'tools'), join(path, 'tools'), { recursive: true });
+  for (const file of ['sha512.c', 'sha512.h'])
+    cpSync(join(ROOT, 'native', file), join(path, 'native', file));
+  // The client is not built here: its sources are not there, which is a warning.
+  mkdirSync(join(path, 'src', 'client'), { recursive: true });
+  write('package.json', {
+    name: 'checkout',
+    version: '1.0.0',
+    devDependencies: { 'vanitypool-node': 'file:tools/node' },
+  });
+  const os = own === 'absent' ? ['none'] : [process.platform];
+  write(`brought/package.json`, {
+    name: PLATFORM,
+    version: '1.0.0',
+    os,
+    bin: { node: 'bin/node' },
+  });
+  if (own === 'foreign') write('brought/bin/node', FOREIGN);
+  else {
+    mkdirSync(join(path, 'brought', 'bin'));
+    symlinkSync(process.execPath, join(path, 'brought', 'bin', 'node'));
+  }
+  write('tools/node/package.json', {
+    name: 'vanitypool-node',
+    version: '1.0.0',
+    optionalDependencies: { [PLATFORM]: 'file:../../brought' },
+  });
+  const cache = join(path, 'npm-cache');
+  const npmEnv = { npm_config_offline: 'true', npm_config_cache: cache };
+  const { status, stderr } = spawnSync(
+    'npm',
+    ['install', '--package-lock-only', '--loglevel=error'],
+    { cwd: path, encoding: 'utf8', env: { ...process.env, ...npmEnv } },
+  );
+  assert.equal(status, 0, stderr);
+  const setup = (env: Readonly<Record<string, string>> = {}) => {
+    const { status, stderr } = spawnSync(process.execPath, [join('tools', 'setup.mjs')], {
+      cwd: path,
+      encoding: 'utf8',
+      env: { ...process.env, ...npmEnv, ...env },
+    });
+    const said = stderr.split('\n').filter((line) => /^vanitypool: .*(npm|Node)/.test(line));
+    return { status, said };
+  };
+  return { path, setup };
+}
+
+const INSTALLING = 'vanitypool: installing dependencies (npm ci), once';
+/** Without what a slow machine hears every ten seconds. */
+const steps = ({ status, said }: ReturnType<Checkout['setup']>) => ({
+  status,
+  said: said.filter((line) => !line.endsWith('so far')),
+});
+
+for (const [what, env] of [
+  ['as it is', {}],
+  ['with NODE_ENV=production', { NODE_ENV: 'production' }],
+  ['with ignore-scripts=true', { npm_config_ignore_scripts: 'true' }],
+  ['with omit=dev', { npm_config_omit: 'dev' }],
+  ['with omit=optional', { npm_config_omit: 'optional' }],
+] as const) {
+  test(`set-up installs once and finds its Node.js: npm ${what}`, (t) => {
+    const { path, setup } = checkout(t, 'runs');
+    assert.deepEqual(steps(setup(env)), { status: 0, said: [INSTALLING] });
+    const own = join('..', 'node_modules', PLATFORM, 'bin', 'node');
+    assert.equal(readlinkSync(join(path, 'build', 'node')), own);
+    assert.deepEqual(steps(setup(env)), { status: 0, said: [] });
+  });
+}
+
+for (const own of ['foreign', 'absent'] as const) {
+  test(`where the Node.js of npm is ${own} the machine's own is used`, (t) => {
+    const { path, setup } = checkout(t, own);
+    const using = `vanitypool: npm has no Node.js that runs on this system: using ${process.execPath}`;
+    assert.deepEqual(steps(setup()), { status: 0, said: [INSTALLING, using] });
+    assert.equal(realpathSync(join(path, 'build', 'node')), realpathSync(process.execPath));
+    // npm puts this folder in front of PATH: `node` of a script would be one that does not run.
+    assert.equal(existsSync(join(path, 'node_modules', '.bin', 'node')), false);
+    assert.deepEqual(steps(setup()), { status: 0, said: [] });
+  });
+}
+
+test('what was installed is installed again when npm has changed it since', (t) => {
+  const { path, setup } = checkout(t, 'runs');
+  assert.equal(setup().status, 0);
+  const made = join(path, 'node_modules', '.package-lock.json');
+  writeFileSync(made, readFileSync(made, 'utf8').replace(PLATFORM, 'another'));
+  assert.deepEqual(steps(setup()), { status: 0, said: [INSTALLING] });
+});
+
+test('a failing npm is told, with its exit code', (t) => {
+  const { path, setup } = checkout(t, 'runs');
+  writeFileSync(join(path, 'package-lock.json'), '{}');
+  const failed = 'vanitypool: npm ci failed';
+  assert.deepEqual(steps(setup()), { status: 1, said: [INSTALLING, failed] });
+});
+
+test('a step that takes long is told again', { timeout: 60_000 }, async () => {
+  const steps = new URL('../../tools/steps.mjs', import.meta.url).href;
+  const program = `
+    import { once } from 'node:events';
+    import { step } from ${JSON.stringify(steps)};
+    await step('waiting', () => once(process.stdin.resume(), 'end'));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program]);
+  let said = '';
+  for await (const text of child.stderr.setEncoding('utf8')) {
+    said += text;
+    if (said.includes('so far\n')) child.stdin.end();
+  }
+  assert.match(said, /^vanitypool: waiting\n(vanitypool: waiting: \d+ s so far\n)+$/);
+});
+
+test('the lock file has a hash for each Node.js of npm, and none needs a script', () => {
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { integrity?: string; hasInstallScript?: boolean; link?: boolean }>;
+  };
+  const { optionalDependencies } = packages['tools/node'] as {
+    optionalDependencies: Record<string, string>;
+  };
+  for (const name of Object.keys(optionalDependencies)) {
+    assert.match(packages[`node_modules/${name}`]!.integrity!, /^sha512-/);
+  }
+  const scripted = Object.keys(packages).filter((name) => packages[name]!.hasInstallScript);
+  assert.deepEqual(scripted, []);
+});

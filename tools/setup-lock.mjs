@@ -1,0 +1,129 @@
+/**
+ * One set-up at a time in one checkout. The lock is a folder with the name of its owner in it, which
+ * appears and goes as a whole. The owner touches it every second.
+ *
+ * One that a killed set-up left is taken over: at once where the system says that its owner is gone,
+ * else when nobody has touched it for ten seconds. A process number alone says nothing: in a
+ * container each set-up may be process 1. So the owner is told by boot, PID namespace, number and
+ * start time, as Linux gives them. Runs on any Node.js >= 18.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { say } from './steps.mjs';
+
+const BEAT_MS = 1000;
+const SILENCE_MS = 10_000;
+
+/** Runs `work` when no other set-up runs here. */
+export async function withLock(lock, work) {
+  await take(lock);
+  const beat = setInterval(() => touch(lock), BEAT_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+async function take(lock) {
+  let seen;
+  while (!putInPlace(lock)) {
+    const owner = ownerOf(lock);
+    const state = `${owner} ${statSync(lock, { throwIfNoEntry: false })?.mtimeMs}`;
+    if (seen === undefined) say('waiting for another set-up to finish');
+    if (seen?.state !== state) seen = { state, at: performance.now() };
+    if (isGone(owner) ?? performance.now() - seen.at > SILENCE_MS) takeAway(lock, owner);
+    else await sleep(100);
+  }
+}
+
+/** False if there is one: a folder that is not empty is not replaced. */
+function putInPlace(lock) {
+  if (existsSync(lock)) return false;
+  mkdirSync(dirname(lock), { recursive: true });
+  const mine = mkdtempSync(`${lock}.`);
+  try {
+    writeFileSync(join(mine, 'owner'), JSON.stringify(self()));
+    renameSync(mine, lock);
+    return true;
+  } catch (error) {
+    rmSync(mine, { recursive: true, force: true });
+    if (error.code === 'ENOTEMPTY' || error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Of several that find it abandoned one moves it. Whoever comes late moves another's, and puts it back. */
+function takeAway(lock, owner) {
+  const aside = mkdtempSync(`${lock}.`);
+  try {
+    renameSync(lock, aside);
+    if (ownerOf(aside) !== owner) renameSync(aside, lock);
+  } catch {
+    // It went, or is there again: the next look tells.
+  }
+  rmSync(aside, { recursive: true, force: true });
+}
+
+function touch(lock) {
+  const now = new Date();
+  try {
+    utimesSync(lock, now, now);
+  } catch {
+    // Whoever removes `build` meanwhile ends the lock, not the set-up.
+  }
+}
+
+function ownerOf(lock) {
+  try {
+    return readFileSync(join(lock, 'owner'), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** This process: `scope` is where its number counts, and `start` tells it from those that had it before. */
+function self() {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const scope = `${boot} ${readlinkSync('/proc/self/ns/pid')}`;
+    return { scope, ...processAt('/proc/self') };
+  } catch {
+    return { scope: hostname(), pid: process.pid };
+  }
+}
+
+/** Number and start time (field 22) as this /proc tells them; the name in between may have anything in it. */
+function processAt(directory) {
+  const stat = readFileSync(join(directory, 'stat'), 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { pid: Number.parseInt(stat, 10), start: fields[19] };
+}
+
+/** Whether its owner has ended; undefined where the system cannot tell. */
+function isGone(owner) {
+  if (owner === undefined) return undefined;
+  const { scope, pid, start } = JSON.parse(owner);
+  if (scope !== self().scope) return undefined;
+  try {
+    if (start !== undefined) return processAt(`/proc/${pid}`).start !== start;
+    process.kill(pid, 0);
+    return undefined;
+  } catch (error) {
+    return error.code === 'ENOENT' || error.code === 'ESRCH' ? true : undefined;
+  }
+}
