@@ -6,6 +6,7 @@
  */
 import { flushCompileCache } from 'node:module';
 import { VanityError } from '../errors.ts';
+import { keepHangUpIgnored } from './hang-up.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { adviceOf, hint, usage } from './options.ts';
 import { assertOutput, print, unwritable } from './output.ts';
@@ -96,6 +97,7 @@ function report(error: unknown): number {
   return /^(USAGE|CONFIG|PATTERN)_/.test(code) ? WRONG_USAGE : FAILED;
 }
 
+keepHangUpIgnored();
 // Of what goes on for ever, and is not written by `print`.
 process.stdout.on('error', (error) => {
   process.exit(report(unwritable(error)));

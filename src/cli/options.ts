@@ -5,6 +5,7 @@
 import { commandThreads, readCpuLimits } from '../cores.ts';
 import { VanityError } from '../errors.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import { endingSignals } from './hang-up.ts';
 
 /** For `readArguments`: the flags that say what to grind, and with how many threads. */
 export const PATTERN_OPTIONS = {
@@ -75,7 +76,7 @@ export function interruptible(last: () => string = () => ''): AbortSignal {
 
 /** Says `text` at a signal that ends the command, and exits: something may be half done. */
 export function sayIfInterrupted(text: string): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const signal of endingSignals()) {
     process.once(signal, () => {
       process.stderr.write(text);
       process.exit(INTERRUPTED);

@@ -1,6 +1,7 @@
 /**
  * `vanitypool serve`: the server, until it is told to stop. SIGINT, SIGTERM and SIGHUP drain it and
- * exit with 0. A second one exits at once; what was ready is settled at the next start.
+ * exit with 0; a SIGHUP that was ignored when it started (`nohup`) stays ignored. A second one exits at
+ * once; what was ready is settled at the next start.
  */
 import { loadConfig } from '../config.ts';
 import { readCpuLimits, serverThreads } from '../cores.ts';
@@ -9,6 +10,7 @@ import { createLog, type Log } from '../log.ts';
 import { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
+import { endingSignals } from './hang-up.ts';
 
 const INTERRUPTED = 130;
 /** Of options, by the key that they set. */
@@ -61,7 +63,7 @@ export async function serve(args: string[]): Promise<number> {
     log.info({ signal }, 'stopping: requests are answered, leases returned');
     stop.resolve();
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal);
+  for (const signal of endingSignals()) process.on(signal, onSignal);
 
   const service = await Service.start(config, { log, isPretty, version: VERSION });
   try {

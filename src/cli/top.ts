@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
+import { endingSignals } from './hang-up.ts';
 import { interruptible, usage } from './options.ts';
 import { assertPlace, PLACE_OPTIONS, serverAt } from './or-store.ts';
 import type { Snapshot } from './server-client.ts';
@@ -33,8 +34,8 @@ export async function top(args: string[]): Promise<number> {
     throw usage('standard output is no terminal; "vanitypool top --json" prints one status a line');
   }
   const end = new AbortController();
+  for (const name of endingSignals()) process.once(name, () => end.abort());
   const signal = AbortSignal.any([interruptible(), end.signal]);
-  process.once('SIGHUP', () => end.abort());
   let view: View | undefined;
   try {
     while (!signal.aborted) {
