@@ -1,7 +1,6 @@
 #!/bin/sh
-# Measures a running server: ./benchmark_api.sh [--compat] [URL]
-# URL: the argument, else BENCH_URL, else http://127.0.0.1:5057. It takes 160 addresses out of
-# the pool `pet`. What is measured, and what is expected, stands at the top of bench/api.ts.
+# Measures a running server; ./benchmark_api.sh --help says how. What is measured, and what is
+# expected, stands at the top of bench/api.ts.
 set -eu
 root=$(cd "$(dirname "$0")" && pwd -P)
 node=$root/build/node

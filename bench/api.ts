@@ -1,7 +1,8 @@
 /**
  * The benchmark of the HTTP API, for a person and for a script: the loads of the ancestor's
  * `benchmark_api.sh`, each with what is expected of it. Exit code 1 when an expectation is missed,
- * an answer is wrong, or the pool holds too few addresses to measure.
+ * an answer is wrong, or the pool holds too few addresses to measure and will not hold more; 2: wrong
+ * usage; 130: interrupted.
  *
  * Measured is the server, not the start of this client: connections are opened and both programs
  * warmed by requests to /healthz, then each request is timed from its call to the last byte of its
@@ -10,10 +11,15 @@
  * Each run takes 160 addresses out of the pool for good. Secrets are checked and never shown.
  */
 import { Agent, request } from 'node:http';
-import { parseArgs } from 'node:util';
+import { INTERRUPTED, interruptible } from '../src/cli/options.ts';
+import { VanityError } from '../src/errors.ts';
 import { addressOf, decodeBase58, toAddress } from '../src/keypair/address.ts';
 import { proveKeypair, SEED_BYTES } from '../src/keypair/keypair.ts';
 import { matches, type Pattern, parsePattern } from '../src/keypair/pattern.ts';
+import { HELP, type Options, readOptions } from './api-options.ts';
+import { type Stock, stockOf, waitForStock } from './wait.ts';
+
+const WRONG_USAGE = 2;
 
 const POOL = 'pet';
 /** Before each load, over all its connections. */
@@ -97,16 +103,21 @@ const COMPAT_DISPENSE: Route = { method: 'GET', path: '/api/v1/pet/address' };
 
 class Client {
   readonly #base: URL;
+  readonly #token: string | undefined;
   readonly #agent: Agent;
 
-  constructor(base: URL, connections: number) {
+  constructor({ base, token }: Options, connections: number) {
     this.#base = base;
+    this.#token = token;
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
   }
 
   send({ method, path, body }: Route): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+      const headers = {
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
+      };
       const options = { method, agent: this.#agent, headers };
       const startedAt = performance.now();
       const call = request(new URL(path, this.#base), options, (response) => {
@@ -129,8 +140,8 @@ class Client {
   }
 }
 
-async function run(base: URL, { requests, connections }: Load, route: Route) {
-  const client = new Client(base, connections);
+async function run(options: Options, { requests, connections }: Load, route: Route) {
+  const client = new Client(options, connections);
   try {
     for (let sent = 0; sent < WARM_REQUESTS; sent += connections) {
       await Promise.all(Array.from({ length: connections }, () => client.send(HEALTH)));
@@ -194,16 +205,17 @@ function isKeyOf({ address, secret }: Handed): boolean {
   }
 }
 
-interface Status {
+interface Status extends Stock {
   readonly pattern: string;
-  readonly available: number;
-  readonly leased: number;
-  readonly ready: number;
-  readonly dispensed: number;
 }
 
 async function statusOf(client: Client): Promise<Status> {
   const { status, body } = await client.send(STATUS);
+  if (status === 401 || status === 403) {
+    throw new Error(
+      `${STATUS.path}: status ${status}: give a token with the scopes dispense and read, by --token or VANITYPOOL_TOKEN`,
+    );
+  }
   if (status !== 200) throw new Error(`${STATUS.path}: status ${status} instead of 200`);
   return JSON.parse(body) as Status;
 }
@@ -228,14 +240,21 @@ function figuresRow(title: string, figures: Figures, verdict: string): string {
 }
 
 /** Whether all went as expected; throws what keeps it from measuring. */
-async function benchmark(base: URL, route: Route, print: (line: string) => void): Promise<boolean> {
-  const client = new Client(base, 1);
+async function benchmark(
+  options: Options,
+  signal: AbortSignal,
+  print: (line: string) => void,
+): Promise<boolean> {
+  const { base, isCompat, isWaiting } = options;
+  const route = isCompat ? COMPAT_DISPENSE : DISPENSE;
+  const client = new Client(options, 1);
   try {
     print(`${base.origin}: ${route.method} ${route.path}`);
     const health = await client.send(HEALTH);
     if (health.status !== 200) throw new Error(`${HEALTH.path}: status ${health.status}`);
-    const before = await statusOf(client);
-    const have = before.available + before.leased;
+    const look = () => statusOf(client);
+    const before = isWaiting ? await waitForStock(NEEDED, look, signal) : await look();
+    const have = stockOf(before);
     print(`health check: ${health.status}; pool ${POOL}: ${before.pattern}, ${have} addresses`);
     if (have < NEEDED) {
       throw new Error(`the pool is short: ${NEEDED} addresses are needed, ${have} are there`);
@@ -246,7 +265,8 @@ async function benchmark(base: URL, route: Route, print: (line: string) => void)
     const seen = new Set<string>();
     let isGood = true;
     for (const load of LOADS) {
-      const { answers, figures } = await run(base, load, route);
+      signal.throwIfAborted();
+      const { answers, figures } = await run(options, load, route);
       const isMet = load.isMet(figures);
       const verdict = `${load.expectation}: ${isMet ? 'yes' : 'MISSED'}`;
       print(figuresRow(load.title, figures, verdict));
@@ -257,26 +277,31 @@ async function benchmark(base: URL, route: Route, print: (line: string) => void)
     const after = await statusOf(client);
     print('');
     print(`${seen.size} different addresses, expected ${NEEDED}`);
-    print(`pool ${POOL}: ${after.available + after.leased} addresses left, ${after.ready} ready`);
+    print(`pool ${POOL}: ${stockOf(after)} addresses left, ${after.ready} ready`);
     return isGood;
   } finally {
     client.close();
   }
 }
 
-if (import.meta.main) {
+async function main(args: string[]): Promise<number> {
   const print = (line: string) => process.stdout.write(`${line}\n`);
+  const signal = interruptible();
   try {
-    const { values, positionals } = parseArgs({
-      options: { compat: { type: 'boolean' } },
-      allowPositionals: true,
-    });
-    const base = new URL(positionals[0] ?? process.env.BENCH_URL ?? 'http://127.0.0.1:5057');
-    const isGood = await benchmark(base, values.compat ? COMPAT_DISPENSE : DISPENSE, print);
+    const options = readOptions(args, process.env);
+    if (options === undefined) {
+      process.stdout.write(HELP);
+      return 0;
+    }
+    const isGood = await benchmark(options, signal, print);
     print(isGood ? 'all as expected' : 'NOT as expected');
-    process.exitCode = isGood ? 0 : 1;
+    return isGood ? 0 : 1;
   } catch (error) {
-    process.stderr.write(`benchmark: ${(error as Error).message || 'no server answers there'}\n`);
-    process.exitCode = 1;
+    if (signal.aborted) return INTERRUPTED;
+    const { message } = error as Error;
+    process.stderr.write(`benchmark_api.sh: ${message || 'no server answers there'}\n`);
+    return error instanceof VanityError ? WRONG_USAGE : 1;
   }
 }
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

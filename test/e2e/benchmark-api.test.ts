@@ -4,7 +4,7 @@
  * itself; only a server that is slow on purpose is known to miss.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
@@ -14,7 +14,8 @@ import { fileURLToPath } from 'node:url';
 import { LOADS, summarize } from '../../bench/api.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { EASY_POOL, Workspace } from '../support/server.ts';
+import { readOwnToken } from '../../src/own-token.ts';
+import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../benchmark_api.sh', import.meta.url));
 const LIMIT = { timeout: 60_000 };
@@ -36,7 +37,9 @@ const ADDRESSES = Array.from({ length: 161 }, makeAddress);
 const LAST = ADDRESSES[160]!;
 
 interface Behaviour {
-  readonly available?: number;
+  /** In the pool when it is asked for the n-th time, from 0 on. */
+  readonly stock?: (asked: number) => number;
+  readonly pool?: object;
   readonly delayMs?: number;
   /** Answers the n-th dispense, from 0 on; undefined: as a good server. */
   readonly answer?: (index: number, response: ServerResponse) => Handed | undefined;
@@ -53,13 +56,24 @@ interface Outcome extends Ended {
   readonly paths: ReadonlySet<string>;
 }
 
+interface Running {
+  /** VANITYPOOL_TOKEN */
+  readonly token?: string;
+  readonly onFirstError?: (child: ChildProcess) => void;
+}
+
 /** Runs the benchmark with BENCH_URL. */
-function run(url: string, args: readonly string[] = []): Promise<Ended> {
+function run(
+  url: string,
+  args: readonly string[] = [],
+  { token = '', onFirstError = () => undefined }: Running = {},
+): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env: { ...process.env, BENCH_URL: url } };
-    execFile(PROGRAM, args, options, (error, stdout, stderr) => {
+    const options = { env: { ...process.env, BENCH_URL: url, VANITYPOOL_TOKEN: token } };
+    const child = execFile(PROGRAM, args, options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
+    child.stderr!.once('data', () => onFirstError(child));
   });
 }
 
@@ -77,9 +91,14 @@ function assertGood({ code, stdout }: Ended): void {
 }
 
 /** Runs it against a server that behaves like this. */
-async function benchmark(behaviour: Behaviour, ...args: string[]): Promise<Outcome> {
-  const { available = 200, delayMs = 0, answer = () => undefined } = behaviour;
+async function benchmark(
+  behaviour: Behaviour,
+  args: readonly string[] = [],
+  running?: Running,
+): Promise<Outcome> {
+  const { stock = () => 200, pool, delayMs = 0, answer = () => undefined } = behaviour;
   let dispensed = 0;
+  let asked = 0;
   const paths = new Set<string>();
   const server = createServer(async (incoming, response) => {
     paths.add(`${incoming.method} ${incoming.url}`);
@@ -87,7 +106,9 @@ async function benchmark(behaviour: Behaviour, ...args: string[]): Promise<Outco
     const send = (value: object) => response.end(JSON.stringify(value));
     if (incoming.url === '/healthz') return send({ status: 'ok' });
     if (incoming.url === '/v1/pools/pet') {
-      return send({ pattern: '...[a-z]', available, leased: 0, ready: 5, dispensed });
+      const grinding = { active: true, hitsPerSecond: 10 };
+      const figures = { available: stock(asked++) - 5, ready: 5, leased: 5, target: 1000 };
+      return send({ pattern: '...[a-z]', paused: false, grinding, ...figures, ...pool });
     }
     const index = dispensed++;
     const handed = answer(index, response) ?? ADDRESSES[index]!;
@@ -101,7 +122,7 @@ async function benchmark(behaviour: Behaviour, ...args: string[]): Promise<Outco
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   try {
-    const ended = await run(`http://127.0.0.1:${port}`, args);
+    const ended = await run(`http://127.0.0.1:${port}`, args, running);
     for (const { secretKey } of ADDRESSES) {
       assert.ok(!`${ended.stdout}${ended.stderr}`.includes(secretKey), 'a secret was shown');
     }
@@ -117,7 +138,7 @@ for (const [args, path] of [
   [['--compat'], 'GET /api/v1/pet/address'],
 ] as const) {
   test(`a good server passes but for its speed: ${path}`, LIMIT, async () => {
-    const outcome = await benchmark({}, ...args);
+    const outcome = await benchmark({}, args);
     assert.equal(outcome.dispensed, 160);
     assert.deepEqual(outcome.paths, new Set(['GET /healthz', 'GET /v1/pools/pet', path]));
     assertGood(outcome);
@@ -126,12 +147,36 @@ for (const [args, path] of [
 
 test('the real server passes but for its speed, by either route', LIMIT, async () => {
   await using workspace = new Workspace();
-  workspace.configure([{ ...EASY_POOL, target: 320 }]);
+  workspace.configure([{ ...EASY_POOL, target: 320 }], ...DILIGENT);
   const server = await workspace.serve();
-  await server.until(({ available, leased }) => available + leased >= 320);
+  // Each waits for its addresses.
   assertGood(await run(server.url));
-  assertGood(await run(server.url, ['--compat']));
+  const token = await tokenFor(workspace, server, ['dispense', 'read']);
+  assertGood(await run(server.url, ['--compat'], { token: `${token}\n` }));
+  const pools = { token: await tokenFor(workspace, server, ['dispense']) };
+  for (const [args, running] of [
+    [['--no-wait'], {}],
+    [['--no-wait'], pools],
+  ] as const) {
+    const { code, stderr } = await run(server.url, args, running);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /status 40[13]: give a token with the scopes dispense and read, by --token or/,
+    );
+  }
+  assertGood(await run(server.url, ['--token', token], pools));
 });
+
+async function tokenFor(
+  { data }: Workspace,
+  server: Server,
+  scopes: readonly string[],
+): Promise<string> {
+  const token = readOwnToken(data)!;
+  const body = { name: scopes.join('-'), scopes };
+  return (await server.ask('POST', '/v1/tokens', { token, body })).body.token;
+}
 
 test('a slow server is told so', LIMIT, async () => {
   const { code, stdout } = await benchmark({ delayMs: 20 });
@@ -140,12 +185,55 @@ test('a slow server is told so', LIMIT, async () => {
   assert.doesNotMatch(stdout, /WRONG/);
 });
 
-test('a short pool is told with figures, and nothing is taken out of it', LIMIT, async () => {
-  const { code, stderr, dispensed } = await benchmark({ available: 159 });
-  assert.equal(code, 1);
-  assert.match(stderr, /160 addresses are needed, 159 are there/);
-  assert.equal(dispensed, 0);
+test('a pool that fills is waited for, with an ETA', LIMIT, async () => {
+  const outcome = await benchmark({ stock: (asked) => 60 + 50 * asked });
+  assert.equal(outcome.stderr, 'waiting for 160 addresses: 60 are there  ETA 10 s\n');
+  assertGood(outcome);
 });
+
+test('a wait can be interrupted, and nothing is taken', LIMIT, async () => {
+  const onFirstError = (child: ChildProcess) => void child.kill('SIGINT');
+  const stuck = { stock: () => 7, pool: { grinding: { active: false, hitsPerSecond: 0 } } };
+  const { code, stderr, dispensed } = await benchmark(stuck, [], { onFirstError });
+  assert.deepEqual([code, dispensed], [130, 0]);
+  assert.equal(stderr, 'waiting for 160 addresses: 7 are there  nothing is being ground now\n');
+});
+
+const shorts: readonly [args: string[], pool: object, reason: string][] = [
+  [['--no-wait'], {}, 'the pool is short: 160 addresses are needed, 159 are there'],
+  [[], { target: 159 }, 'the pool is too small: 160 addresses are needed, its target is 159'],
+  [[], { paused: true }, 'the pool is paused: nothing is handed out until it is resumed'],
+];
+for (const [args, pool, reason] of shorts) {
+  test(`nothing is taken out of a pool that is short: ${reason}`, LIMIT, async () => {
+    const { code, stderr, dispensed } = await benchmark({ stock: () => 159, pool }, args);
+    assert.deepEqual([code, stderr, dispensed], [1, `benchmark_api.sh: ${reason}\n`, 0]);
+  });
+}
+
+test('--help tells each option', LIMIT, async () => {
+  const { code, stdout, stderr } = await run('http://127.0.0.1:1', ['--help']);
+  assert.deepEqual([code, stderr], [0, '']);
+  for (const option of ['--wait', '--no-wait', '--token', '--compat', 'VANITYPOOL_TOKEN']) {
+    assert.ok(stdout.includes(option), option);
+  }
+});
+
+const usages: readonly [args: string[], reason: RegExp][] = [
+  [['--wiat'], /there is no option --wiat; did you mean --wait\? \(options: --wait, --no-wait, /],
+  [['-x'], /there is no option -x \(options: /],
+  [['--token', 'vp_x'], /--token: not a token; allowed: vp_ and 43 letters/],
+  [['http://a', 'http://b'], /one server at a time; not also http:\/\/b/],
+  [['localhost'], /"localhost" is not the URL of a server; allowed: http:\/\/HOST:PORT/],
+];
+for (const [args, reason] of usages) {
+  test(`wrong usage is told: ${args.join(' ')}`, LIMIT, async () => {
+    const { code, stderr, dispensed } = await benchmark({}, args);
+    assert.match(stderr, reason);
+    assert.deepEqual([code, dispensed], [2, 0]);
+    assert.ok(!stderr.includes('vp_x'), 'a token is not repeated');
+  });
+}
 
 const wrongKey = { ...LAST, secretKey: ADDRESSES[0]!.secretKey };
 const wrongs: readonly [what: string, fault: RegExp, answer: Behaviour['answer']][] = [
@@ -188,7 +276,7 @@ for (const [what, fault, answer] of wrongs) {
 }
 
 test('a server that is not there is told', LIMIT, async () => {
-  const { code, stderr } = await benchmark({}, 'http://127.0.0.1:1');
+  const { code, stderr } = await benchmark({}, ['http://127.0.0.1:1']);
   assert.equal(code, 1);
   assert.match(stderr, /ECONNREFUSED 127\.0\.0\.1:1/);
 });
