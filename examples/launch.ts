@@ -1,10 +1,12 @@
 /**
  * A launch: shows some addresses that end in our mark, takes the one that is chosen, and creates it
  * as a token mint on Solana. The secret of the mint never leaves the vanitypool server, which signs.
+ * Nothing is taken before the network has answered, and whatever fails, what was held goes back.
  * examples/README.md says how to run it.
  */
 import { readFileSync } from 'node:fs';
 import {
+  type Address,
   address,
   appendTransactionMessageInstructions,
   assertIsFullySignedTransaction,
@@ -14,6 +16,8 @@ import {
   createTransactionMessage,
   getBase58Encoder,
   getBase64EncodedWireTransaction,
+  type KeyPairSigner,
+  type Lamports,
   partiallySignTransactionMessageWithSigners,
   pipe,
   type SignatureBytes,
@@ -26,7 +30,7 @@ import {
   getMintSize,
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token';
-import { VanitypoolClient } from 'vanitypool/client';
+import { type ReservationMade, VanitypoolClient } from 'vanitypool/client';
 
 const {
   VANITYPOOL_URL = 'http://127.0.0.1:5057',
@@ -40,77 +44,121 @@ const DECIMALS = 6;
 
 const vanitypool = new VanitypoolClient({ url: VANITYPOOL_URL, token: VANITYPOOL_TOKEN });
 const solana = createSolanaRpc(SOLANA_RPC);
-const payer = await createKeyPairSignerFromBytes(
-  Uint8Array.from(JSON.parse(readFileSync(PAYER, 'utf8')) as number[]),
-);
-
-// 1. Hold a few addresses. Nobody else gets them for ten minutes, and nobody has their secrets.
-const held = await Promise.all(
-  Array.from({ length: SHOWN }, () => vanitypool.reserve(VANITYPOOL_POOL, { ttlSeconds: 600 })),
-);
-for (const one of held) console.log(`held      ${one.address} until ${one.expiresAt}`);
-
-// 2. Somebody chooses one. Here it is the first in the alphabet.
-const [chosen, ...others] = held.toSorted((a, b) => (a.address < b.address ? -1 : 1));
-console.log(`chosen    ${chosen!.address}`);
-
-// 3. Take it. From here on it is ours for ever, whether the launch succeeds or not.
-const { address: taken } = await vanitypool.dispenseReservation(chosen!.id);
-console.log(`dispensed ${taken}`);
-
-// 4. Write the transaction that makes it a mint: whoever pays for it may mint.
-const mint = address(taken);
 const space = BigInt(getMintSize());
-const [lamports, { value: blockhash }] = await Promise.all([
-  solana.getMinimumBalanceForRentExemption(space).send(),
-  solana.getLatestBlockhash().send(),
-]);
-const message = pipe(
-  createTransactionMessage({ version: 0 }),
-  (draft) => setTransactionMessageFeePayerSigner(payer, draft),
-  (draft) => setTransactionMessageLifetimeUsingBlockhash(blockhash, draft),
-  (draft) =>
-    appendTransactionMessageInstructions(
-      [
-        getCreateAccountInstruction({
-          payer,
-          newAccount: createNoopSigner(mint),
-          lamports,
-          space,
-          programAddress: TOKEN_PROGRAM_ADDRESS,
-        }),
-        getInitializeMint2Instruction({
-          mint,
-          decimals: DECIMALS,
-          mintAuthority: payer.address,
-        }),
-      ],
-      draft,
-    ),
-);
 
-// 5. The payer signs here, the mint where its secret is.
-const signedByPayer = await partiallySignTransactionMessageWithSigners(message);
-const { signature } = await vanitypool.sign(
-  VANITYPOOL_POOL,
-  mint,
-  Uint8Array.from(signedByPayer.messageBytes),
-);
-const signatureBytes = getBase58Encoder().encode(signature) as SignatureBytes;
-const transaction = {
-  ...signedByPayer,
-  signatures: { ...signedByPayer.signatures, [mint]: signatureBytes },
-};
-assertIsFullySignedTransaction(transaction);
-console.log(`signed    ${signature}`);
+async function launch(): Promise<void> {
+  // 1. Look first whether it can be paid for: nothing is taken yet.
+  const payer = await readPayer();
+  const lamports = await rentOf(payer.address);
 
-// 6. Send it.
-const wire = getBase64EncodedWireTransaction(transaction);
-const sent = await solana.sendTransaction(wire, { encoding: 'base64' }).send();
-console.log(`sent      ${sent}`);
+  // 2. Hold a few addresses. Nobody else gets them for ten minutes, and nobody has their secrets.
+  const held: ReservationMade[] = [];
+  try {
+    while (held.length < SHOWN) {
+      held.push(await vanitypool.reserve(VANITYPOOL_POOL, { ttlSeconds: 600 }));
+    }
+    for (const one of held) console.log(`held      ${one.address} until ${one.expiresAt}`);
 
-// 7. What was not chosen goes back.
-for (const { id, address: unused } of others) {
-  await vanitypool.release(id);
-  console.log(`released  ${unused}`);
+    // 3. Somebody chooses one. Here it is the first in the alphabet.
+    const chosen = held.toSorted((a, b) => (a.address < b.address ? -1 : 1))[0]!;
+    console.log(`chosen    ${chosen.address}`);
+
+    // 4. Take it. From here on it is ours for ever, whether the launch succeeds or not.
+    const { address: taken } = await vanitypool.dispenseReservation(chosen.id);
+    held.splice(held.indexOf(chosen), 1);
+    console.log(`dispensed ${taken}`);
+    await createMint(address(taken), payer, lamports);
+  } finally {
+    // 7. What was not chosen goes back.
+    for (const one of held) await giveBack(one);
+  }
+}
+
+async function createMint(mint: Address, payer: KeyPairSigner, lamports: Lamports) {
+  // 5. Write the transaction that makes it a mint: whoever pays for it may mint. The payer signs
+  // here, the mint where its secret is.
+  const { value: blockhash } = await solana.getLatestBlockhash().send();
+  const message = pipe(
+    createTransactionMessage({ version: 0 }),
+    (draft) => setTransactionMessageFeePayerSigner(payer, draft),
+    (draft) => setTransactionMessageLifetimeUsingBlockhash(blockhash, draft),
+    (draft) =>
+      appendTransactionMessageInstructions(
+        [
+          getCreateAccountInstruction({
+            payer,
+            newAccount: createNoopSigner(mint),
+            lamports,
+            space,
+            programAddress: TOKEN_PROGRAM_ADDRESS,
+          }),
+          getInitializeMint2Instruction({
+            mint,
+            decimals: DECIMALS,
+            mintAuthority: payer.address,
+          }),
+        ],
+        draft,
+      ),
+  );
+  const signedByPayer = await partiallySignTransactionMessageWithSigners(message);
+  const { signature } = await vanitypool.sign(
+    VANITYPOOL_POOL,
+    mint,
+    Uint8Array.from(signedByPayer.messageBytes),
+  );
+  const signatureBytes = getBase58Encoder().encode(signature) as SignatureBytes;
+  const transaction = {
+    ...signedByPayer,
+    signatures: { ...signedByPayer.signatures, [mint]: signatureBytes },
+  };
+  assertIsFullySignedTransaction(transaction);
+  console.log(`signed    ${signature}`);
+
+  // 6. Send it.
+  const wire = getBase64EncodedWireTransaction(transaction);
+  const sent = await solana.sendTransaction(wire, { encoding: 'base64' }).send();
+  console.log(`sent      ${sent}`);
+}
+
+async function giveBack({ id, address: unused, expiresAt }: ReservationMade): Promise<void> {
+  try {
+    await vanitypool.release(id);
+    console.log(`released  ${unused}`);
+  } catch (error) {
+    console.error(`launch: ${unused} is held until ${expiresAt}: ${reasonOf(error)}`);
+  }
+}
+
+async function readPayer(): Promise<KeyPairSigner> {
+  try {
+    const bytes = JSON.parse(readFileSync(PAYER, 'utf8')) as number[];
+    return await createKeyPairSignerFromBytes(Uint8Array.from(bytes));
+  } catch (error) {
+    throw new Error(`${PAYER} is not the keypair file of a payer: ${reasonOf(error)}`);
+  }
+}
+
+/** What the mint costs, if the network answers and the payer has that much. */
+async function rentOf(payer: Address): Promise<Lamports> {
+  const [lamports, { value: balance }] = await Promise.all([
+    solana.getMinimumBalanceForRentExemption(space).send(),
+    solana.getBalance(payer).send(),
+  ]).catch((error) => {
+    throw new Error(`${SOLANA_RPC} does not answer as a node of Solana: ${reasonOf(error)}`);
+  });
+  if (balance > lamports) return lamports;
+  throw new Error(`${payer} has ${balance} lamports; a mint costs ${lamports} and fees`);
+}
+
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? `${message} (${cause.message})` : message;
+}
+
+try {
+  await launch();
+} catch (error) {
+  console.error(`launch: ${reasonOf(error)}`);
+  process.exitCode = 1;
 }

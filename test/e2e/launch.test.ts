@@ -1,6 +1,6 @@
 /**
- * examples/launch.ts as its reader would run it, against a real server and a real Solana runtime:
- * the mint is there afterwards, at the chosen address, and nothing is left held.
+ * examples/launch.ts against a real server and a real Solana runtime: what it makes, and that it
+ * takes and holds nothing when it fails.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -9,49 +9,85 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { type Address, assertAccountExists } from '@solana/kit';
 import { decodeMint, TOKEN_PROGRAM_ADDRESS } from '@solana-program/token';
 import { encodeBase58 } from '../../src/keypair/address.ts';
 import { buildClient } from '../../tools/build-client.mjs';
-import { EASY_POOL, Workspace } from '../support/server.ts';
+import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 import { SolanaRpc } from '../support/solana-rpc.ts';
 
+const LIMIT = { timeout: 100_000 };
 const EXAMPLE = fileURLToPath(new URL('../../examples/launch.ts', import.meta.url));
 
-test('the launch creates a mint at a vanity address', { timeout: 90_000 }, async () => {
-  assert.ok(await buildClient());
-  await using workspace = new Workspace();
-  workspace.configure([{ ...EASY_POOL, name: 'mints', handout: 'sign-only' }]);
-  const server = await workspace.serve();
-  await server.until(({ ready }) => ready >= 3, 'mints');
-  await using solana = await SolanaRpc.start();
+interface Ended {
+  readonly code: number;
+  readonly stderr: string;
+  /** Word and text of each line of standard output. */
+  readonly said: (readonly [word: string, text: string])[];
+}
 
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const [seed, key] = [
-    privateKey.export({ format: 'jwk' }).d,
-    publicKey.export({ format: 'jwk' }).x,
-  ];
-  const keypair = Buffer.concat([Buffer.from(seed!, 'base64url'), Buffer.from(key!, 'base64url')]);
-  const payerFile = join(workspace.path, 'payer.json');
-  writeFileSync(payerFile, JSON.stringify([...keypair]), { mode: 0o600 });
-  const payer = encodeBase58(keypair.subarray(32)) as Address;
-  solana.fund(payer);
+/** What a launch runs with: a server with mints, a network, and a payer. */
+class Scene implements AsyncDisposable {
+  readonly workspace: Workspace;
+  readonly server: Server;
+  readonly solana: SolanaRpc;
+  readonly payer: Address;
+  readonly payerFile: string;
 
-  const { stdout } = await promisify(execFile)(process.execPath, [EXAMPLE], {
-    env: {
+  constructor(workspace: Workspace, server: Server, solana: SolanaRpc) {
+    this.workspace = workspace;
+    this.server = server;
+    this.solana = solana;
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const parts = [privateKey.export({ format: 'jwk' }).d, publicKey.export({ format: 'jwk' }).x];
+    const keypair = Buffer.concat(parts.map((part) => Buffer.from(part!, 'base64url')));
+    this.payer = encodeBase58(keypair.subarray(32)) as Address;
+    this.payerFile = join(workspace.path, 'payer.json');
+    writeFileSync(this.payerFile, JSON.stringify([...keypair]), { mode: 0o600 });
+  }
+
+  static async make(): Promise<Scene> {
+    assert.ok(await buildClient());
+    const workspace = new Workspace();
+    workspace.configure(
+      [{ ...EASY_POOL, name: 'mints', handout: 'sign-only', target: 300 }],
+      ...DILIGENT,
+    );
+    const server = await workspace.serve();
+    await server.until(({ ready }) => ready >= 3, 'mints');
+    return new Scene(workspace, server, await SolanaRpc.start());
+  }
+
+  launch(environment: Readonly<Record<string, string>> = {}): Promise<Ended> {
+    const env = {
       ...process.env,
-      VANITYPOOL_URL: server.url,
-      SOLANA_RPC: solana.url,
-      PAYER: payerFile,
-    },
-    timeout: 60_000,
-  });
-  const said = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => line.split(/ +/));
-  const told = (what: string) => said.filter(([word]) => word === what).map(([, text]) => text!);
+      VANITYPOOL_URL: this.server.url,
+      SOLANA_RPC: this.solana.url,
+      PAYER: this.payerFile,
+      ...environment,
+    };
+    return new Promise((resolve) => {
+      execFile(process.execPath, [EXAMPLE], { env, timeout: 60_000 }, (error, stdout, stderr) => {
+        const lines = stdout.split('\n').slice(0, -1);
+        const said = lines.map((line) => line.split(/ +/) as [string, string]);
+        resolve({ code: error === null ? 0 : Number(error.code), stderr, said });
+      });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.solana[Symbol.asyncDispose]();
+    await this.workspace[Symbol.asyncDispose]();
+  }
+}
+
+test('the launch creates a mint at a vanity address', LIMIT, async () => {
+  await using scene = await Scene.make();
+  const { solana, server, payer } = scene;
+  solana.fund(payer);
+  const { said, stderr, code } = await scene.launch();
+  assert.deepEqual([code, stderr], [0, '']);
+  const told = (what: string) => said.filter(([word]) => word === what).map(([, text]) => text);
   assert.deepEqual(
     said.map(([word]) => word),
     ['held', 'held', 'held', 'chosen', 'dispensed', 'signed', 'sent', 'released', 'released'],
@@ -70,4 +106,65 @@ test('the launch creates a mint at a vanity address', { timeout: 90_000 }, async
 
   const { dispensed, reserved, burned } = await server.pool('mints');
   assert.deepEqual([dispensed, reserved, burned], [1, 0, 2]);
+});
+
+/** One plain sentence, exit code 1, and nothing held; `taken` and `released` are gone. */
+async function assertFailed(
+  server: Server,
+  { code, stderr }: Ended,
+  reason: RegExp,
+  [taken, released]: readonly [number, number] = [0, 0],
+): Promise<void> {
+  assert.match(stderr, reason);
+  assert.match(stderr, /^launch: .*\n$/);
+  assert.equal(code, 1);
+  const { dispensed, reserved, burned } = await server.pool('mints');
+  assert.deepEqual([dispensed, reserved, burned], [taken, 0, released]);
+}
+
+test('a launch that cannot be paid for takes nothing', LIMIT, async () => {
+  await using scene = await Scene.make();
+  const poor = await scene.launch();
+  await assertFailed(
+    scene.server,
+    poor,
+    /^launch: \w+ has 0 lamports; a mint costs \d+ and fees\n$/,
+  );
+  const nobody = await scene.launch({ PAYER: '/nowhere/payer.json' });
+  await assertFailed(
+    scene.server,
+    nobody,
+    /\/nowhere\/payer\.json is not the keypair file of a payer: ENOENT/,
+  );
+  await scene.solana.stop();
+  const alone = await scene.launch();
+  await assertFailed(
+    scene.server,
+    alone,
+    /http:\S+ does not answer as a node of Solana: .*ECONNREFUSED/,
+  );
+});
+
+test('a launch that fails later gives back what it holds', LIMIT, async () => {
+  await using scene = await Scene.make();
+  scene.solana.fund(scene.payer);
+  scene.solana.failing = 'getLatestBlockhash';
+  await assertFailed(scene.server, await scene.launch(), /overloaded/, [1, 2]);
+});
+
+test('a launch that gets too few addresses gives back those it has', LIMIT, async () => {
+  await using scene = await Scene.make();
+  scene.solana.fund(scene.payer);
+  assert.equal(await scene.server.kill('SIGTERM'), 0);
+  const server = await scene.workspace.serve('--threads', '0');
+  const { available, leased } = await server.pool('mints');
+  const taken = available + leased - 2;
+  for (let left = taken; left > 0; left -= 1000)
+    await server.dispense(Math.min(left, 1000), 'mints');
+  const ended = await scene.launch({ VANITYPOOL_URL: server.url });
+  assert.deepEqual(
+    ended.said.map(([word]) => word),
+    ['released', 'released'],
+  );
+  await assertFailed(server, ended, /^launch: POOL_EMPTY: /, [taken, 2]);
 });

@@ -17,6 +17,8 @@ import { FailedTransactionMetadata, LiteSVM } from 'litesvm';
 export class SolanaRpc implements AsyncDisposable {
   readonly svm = new LiteSVM();
   url = '';
+  /** A method that fails, as when the network is overloaded. */
+  failing: string | undefined;
   readonly #server = createServer(async (request, reply) => {
     const { id, method, params } = JSON.parse(await text(request));
     reply.setHeader('content-type', 'application/json');
@@ -24,7 +26,7 @@ export class SolanaRpc implements AsyncDisposable {
     try {
       answer = { result: this.#answer(method, params) };
     } catch (error) {
-      answer = { error: { code: -32002, message: String(error) } };
+      answer = { error: { code: -32603, message: String(error) } };
     }
     reply.end(JSON.stringify({ jsonrpc: '2.0', id, ...answer }));
   });
@@ -40,16 +42,26 @@ export class SolanaRpc implements AsyncDisposable {
     this.svm.airdrop(address, lamports(10_000_000_000n));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** As a node that goes away. */
+  async stop(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
   #answer(method: string, params: readonly unknown[]): unknown {
+    if (method === this.failing) throw new Error('overloaded');
     switch (method) {
       case 'getLatestBlockhash': {
         const value = { blockhash: this.svm.latestBlockhash(), lastValidBlockHeight: 1000 };
         return { context: { slot: 1 }, value };
+      }
+      case 'getBalance': {
+        const value = this.svm.getBalance(params[0] as Address) ?? 0n;
+        return { context: { slot: 1 }, value: Number(value) };
       }
       case 'getMinimumBalanceForRentExemption':
         return Number(this.svm.minimumBalanceForRentExemption(BigInt(params[0] as number)));
