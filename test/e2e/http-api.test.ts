@@ -13,28 +13,11 @@ import { test } from 'node:test';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { readOwnToken } from '../../src/own-token.ts';
 import { type Judge, judgeOf, type OpenApi, type Reply, toldPath } from '../support/documented.ts';
+import { blocksOf, type DocumentedCommand, fieldsOf } from '../support/documented-commands.ts';
 import { readyAddress } from '../support/http-app.ts';
 import { legacyMessage } from '../support/messages.ts';
 import { repliesIn } from '../support/raw-connection.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
-
-interface Example {
-  readonly command: string;
-  /** The lines after it, up to the next command. */
-  readonly shown: string;
-}
-
-function examplesOf(document: string): Example[] {
-  return [...document.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, block]) =>
-    block!
-      .split(/^\$ /m)
-      .filter((part) => part.trim() !== '')
-      .map((part) => {
-        const [, command = '', shown = ''] = /^((?:.*\\\n)*.*)\n?([\s\S]*)$/.exec(part)!;
-        return { command, shown: shown.trim() };
-      }),
-  );
-}
 
 const ENDLESS = /\/v1\/events/;
 
@@ -61,14 +44,12 @@ async function run(command: string, variables: Record<string, string>, home: str
   return reply;
 }
 
-/** Names of fields, of the first of each list, in the order in which they are told. */
-function fieldsOf(value: unknown): unknown {
-  if (Array.isArray(value)) return value.slice(0, 1).map(fieldsOf);
-  if (typeof value !== 'object' || value === null) return '';
-  return Object.entries(value).map(([key, member]) => [key, fieldsOf(member)]);
-}
-
-function assertAsShown(judge: Judge, document: OpenApi, { command, shown }: Example, reply: Reply) {
+function assertAsShown(
+  judge: Judge,
+  document: OpenApi,
+  { command, shown }: DocumentedCommand,
+  reply: Reply,
+) {
   assert.ok(reply.status < 300, `${command}: ${reply.status}: ${reply.body}`);
   const method = /-X(\w+)/.exec(command)?.[1] ?? 'GET';
   const [, path] = /https?:\/\/[^/]+([^\s"'?]+)/.exec(command)!;
@@ -97,7 +78,7 @@ function importable(): string {
 
 test('every command of docs/http-api.md works as shown', async () => {
   const text = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
-  const examples = examplesOf(text);
+  const examples = blocksOf(text).flat();
   assert.ok(examples.length >= 12, `only ${examples.length} commands were found`);
   await using workspace = new Workspace();
   workspace.configure([
@@ -115,7 +96,7 @@ test('every command of docs/http-api.md works as shown', async () => {
   const MESSAGE = Buffer.from(legacyMessage(decodeBase58(ADDRESS), 7)).toString('base64');
   const SECRET_KEY = importable();
   // From the first token that is made every request needs one.
-  const isOfTokens = ({ command }: Example) => command.includes('/v1/tokens');
+  const isOfTokens = ({ command }: DocumentedCommand) => command.includes('/v1/tokens');
   const { yes = [], no = [] } = Object.groupBy(examples, (one) => (isOfTokens(one) ? 'yes' : 'no'));
   for (const example of [...no, ...yes]) {
     assert.ok(example.command.startsWith('curl '), example.command);

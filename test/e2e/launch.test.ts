@@ -4,17 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Address, assertAccountExists } from '@solana/kit';
 import { decodeMint, TOKEN_PROGRAM_ADDRESS } from '@solana-program/token';
-import { encodeBase58 } from '../../src/keypair/address.ts';
 import { buildClient } from '../../tools/build-client.mjs';
 import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
-import { SolanaRpc } from '../support/solana-rpc.ts';
+import { payerFile, SolanaRpc } from '../support/solana-rpc.ts';
 
 const LIMIT = { timeout: 100_000 };
 const EXAMPLE = fileURLToPath(new URL('../../examples/launch.ts', import.meta.url));
@@ -38,12 +36,10 @@ class Scene implements AsyncDisposable {
     this.workspace = workspace;
     this.server = server;
     this.solana = solana;
-    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-    const parts = [privateKey.export({ format: 'jwk' }).d, publicKey.export({ format: 'jwk' }).x];
-    const keypair = Buffer.concat(parts.map((part) => Buffer.from(part!, 'base64url')));
-    this.payer = encodeBase58(keypair.subarray(32)) as Address;
+    const { file, payer } = payerFile();
+    this.payer = payer;
     this.payerFile = join(workspace.path, 'payer.json');
-    writeFileSync(this.payerFile, JSON.stringify([...keypair]), { mode: 0o600 });
+    writeFileSync(this.payerFile, file, { mode: 0o600 });
   }
 
   static async make(): Promise<Scene> {

@@ -2,6 +2,7 @@
  * A Solana network of one process: the real runtime (`litesvm`, with the programs that every cluster
  * has) behind as much of the JSON-RPC interface as a program needs to send a transaction.
  */
+import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -13,6 +14,16 @@ import {
   lamports,
 } from '@solana/kit';
 import { FailedTransactionMetadata, LiteSVM } from 'litesvm';
+import { encodeBase58 } from '../../src/keypair/address.ts';
+
+/** A new payer, and its keypair as a file of `solana-keygen` has it. */
+export function payerFile(): { readonly file: string; readonly payer: Address } {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const parts = [privateKey.export({ format: 'jwk' }).d, publicKey.export({ format: 'jwk' }).x];
+  const keypair = Buffer.concat(parts.map((part) => Buffer.from(part!, 'base64url')));
+  const payer = encodeBase58(keypair.subarray(32)) as Address;
+  return { file: JSON.stringify([...keypair]), payer };
+}
 
 export class SolanaRpc implements AsyncDisposable {
   readonly svm = new LiteSVM();

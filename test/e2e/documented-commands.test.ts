@@ -1,0 +1,186 @@
+/**
+ * Every command of README.md and the other documents is run as it stands, by bash, in order, in a
+ * fresh clone. What the documents take for granted is made here: a server that runs, and its pool, of
+ * a pattern that is found at once. Only the port is another one. What is shown after a command has
+ * to be said, but for its figures. docs/http-api.md has a test of its own, beside this one.
+ */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { assertSaid, blocksOf, type DocumentedCommand } from '../support/documented-commands.ts';
+import { FreshClone, type Lasting } from '../support/fresh-clone.ts';
+import type { PoolFigures } from '../support/server.ts';
+import { payerFile, SolanaRpc } from '../support/solana-rpc.ts';
+
+const LIMIT = { timeout: 590_000 };
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const DOCUMENTS = globSync(['*.md', 'docs/*.md', 'examples/*.md', 'ops/*.md'], { cwd: ROOT });
+/** test/e2e/http-api.test.ts runs its commands. */
+const OF_ANOTHER_TEST = ['docs/http-api.md'];
+
+/** What is not run here, by the start of the command, and why. */
+const NOT_RUN: readonly [document: string, command: string, reason: string][] = [
+  ['CONTRIBUTING.md', 'npm test', 'it is this test, with all others'],
+  ['docs/benchmarks.md', 'bin/vanitypool bench', 'a minute each; bench.test.ts runs them, shorter'],
+  [
+    'docs/benchmarks.md',
+    'setsid -w sh -c',
+    'another priority of the session takes root; so does a minute',
+  ],
+  ['examples/README.md', 'solana-test-validator', 'a program of others; a network is made here'],
+  ['examples/README.md', 'solana-keygen new', 'a program of others; the file is made here'],
+  ['examples/README.md', 'solana airdrop', 'a program of others; the payer is funded here'],
+];
+
+/** Commands that run until they are stopped, and what they say when they are ready. */
+const LASTING: readonly [command: RegExp, sign: RegExp][] = [
+  [/^npm start\b/, /"listening"/],
+  [/^[^#]*bin\/vanitypool serve\b/, /"listening"/],
+  [/^bin\/vanitypool top\b/, /\bpet\b/],
+];
+/** Such a server is for its block alone. */
+const OVER_TLS = /\bVANITYPOOL_HTTP__TLS_CERT=/;
+/** These need a terminal. */
+const OF_TERMINAL = /^bin\/vanitypool top\b/;
+/** The text in front of these tells to stop the server. */
+const WITHOUT_SERVER = /^openssl req\b|^bin\/vanitypool audit --json/;
+/** What a command comes to when the machine is slow: it says so, and nothing is wrong. */
+const MAY_BE_SLOW = /^\.\/benchmark_api\.sh/;
+/** Of a store with another history: the first line that is shown is that of any. */
+const OTHER_HISTORY = /^bin\/vanitypool (audit --pool|restore .* --dispensed)/;
+
+const POOL = [
+  ['name', 'pet'],
+  ['suffix', 't'],
+  ['target', 3000],
+  ['accepts_imports', true],
+] as const;
+const MINTS = [
+  ['name', 'mints'],
+  ['suffix', 't'],
+  ['handout', 'sign-only'],
+  ['target', 100],
+] as const;
+const CONFIGURATION = ['[grinder]', 'priority = "normal"']
+  .concat(
+    ...[POOL, MINTS].map((pool) => [
+      '[[pools]]',
+      ...pool.map(([key, value]) => `${key} = ${JSON.stringify(value)}`),
+    ]),
+  )
+  .join('\n');
+
+function isRun(document: string, { command }: DocumentedCommand): boolean {
+  return !NOT_RUN.some(([of, start]) => of === document && command.startsWith(start));
+}
+
+/** One terminal for what lasts, one for the rest, as a reader has them. */
+class Reader {
+  readonly clone: FreshClone;
+  #server: Lasting | undefined;
+
+  constructor(clone: FreshClone) {
+    this.clone = clone;
+    clone.write('vanitypool.toml', CONFIGURATION);
+  }
+
+  async block(commands: readonly DocumentedCommand[]): Promise<void> {
+    for (const one of commands) {
+      const { command } = one;
+      if (WITHOUT_SERVER.test(command)) await this.#stopServer();
+      const [, sign] = LASTING.find(([start]) => start.test(command)) ?? [];
+      if (sign === undefined) await this.#run(one);
+      else if (OF_TERMINAL.test(command)) await this.#watch(command, sign);
+      else {
+        await this.#stopServer();
+        this.#server = await this.clone.start(command, sign);
+        if (!OVER_TLS.test(command)) await this.#fill();
+      }
+    }
+    if (commands.some(({ command }) => OVER_TLS.test(command))) await this.#stopServer();
+  }
+
+  /** A server is taken for granted. */
+  async serve(): Promise<void> {
+    if (this.#server !== undefined) return;
+    this.#server = await this.clone.start('bin/vanitypool serve', /"listening"/);
+    await this.#fill();
+  }
+
+  /** And that it had the time to fill its pools. */
+  async #fill(): Promise<void> {
+    for (const name of ['pet', 'mints']) {
+      for (;;) {
+        const reply = await fetch(`${this.clone.url}/v1/pools/${name}`);
+        const pool = (await reply.json()) as PoolFigures;
+        if (pool.available + pool.leased >= pool.target) break;
+        await sleep(100);
+      }
+    }
+  }
+
+  async #run(one: DocumentedCommand): Promise<void> {
+    const { command, shown } = one;
+    const { code, output } = await this.clone.run(command);
+    if (MAY_BE_SLOW.test(command)) {
+      assert.doesNotMatch(output, /WRONG/);
+      const fast = output.replaceAll('MISSED', 'yes').replace('NOT as', 'all as');
+      assertSaid(fast, one);
+      return;
+    }
+    assert.equal(code, 0, `$ ${command}\n${output}`);
+    assertSaid(
+      output,
+      OTHER_HISTORY.test(command) ? { command, shown: shown.split('\n')[0]! } : one,
+    );
+  }
+
+  async #watch(command: string, sign: RegExp): Promise<void> {
+    const typed = command.replace(/ +#.*/, '');
+    const watching = await this.clone.start(`script -qec '${typed}' /dev/null`, sign);
+    await watching.stop();
+  }
+
+  async #stopServer(): Promise<void> {
+    await this.#server?.stop();
+    this.#server = undefined;
+  }
+}
+
+for (const document of DOCUMENTS) {
+  const blocks = blocksOf(readFileSync(join(ROOT, document), 'utf8'))
+    .map((block) => block.filter((one) => isRun(document, one)))
+    .filter((block) => block.length > 0);
+  if (blocks.length === 0 || OF_ANOTHER_TEST.includes(document)) continue;
+  test(`the commands of ${document} work as typed`, LIMIT, async () => {
+    await using solana = await SolanaRpc.start();
+    await using clone = await FreshClone.make({ SOLANA_RPC: solana.url });
+    const { file, payer } = payerFile();
+    writeFileSync(join(clone.path, 'payer.json'), file, { mode: 0o600 });
+    solana.fund(payer);
+    const reader = new Reader(clone);
+    const starts = blocks[0]!.some(({ command }) => command.startsWith('npm start'));
+    for (const [index, block] of blocks.entries()) {
+      const isAlone = block.some(
+        ({ command }) => WITHOUT_SERVER.test(command) || command.startsWith('npm'),
+      );
+      if (!isAlone && !(index === 0 && starts)) await reader.serve();
+      await reader.block(block);
+    }
+    assert.equal(clone.untracked(), '', 'git would commit what a document makes');
+  });
+}
+
+test('what is not run stands in its document', () => {
+  for (const [document, start, reason] of NOT_RUN) {
+    const commands = blocksOf(readFileSync(join(ROOT, document), 'utf8')).flat();
+    assert.ok(
+      commands.some(({ command }) => command.startsWith(start)),
+      `${document}: ${start} (${reason})`,
+    );
+  }
+  for (const document of OF_ANOTHER_TEST) assert.ok(DOCUMENTS.includes(document), document);
+});
