@@ -22,7 +22,7 @@ import {
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { say } from './steps.mjs';
+import { step } from './steps.mjs';
 
 const BEAT_MS = 1000;
 const SILENCE_MS = 10_000;
@@ -40,15 +40,25 @@ export async function withLock(lock, work) {
 }
 
 async function take(lock) {
+  const isTaken = taker(lock);
+  if (isTaken()) return;
+  await step('waiting for another set-up to finish', async () => {
+    while (!isTaken()) await sleep(100);
+  });
+}
+
+/** Each call tries once, and knows what the ones before it saw. */
+function taker(lock) {
   let seen;
-  while (!putInPlace(lock)) {
+  return () => {
+    if (putInPlace(lock)) return true;
     const owner = ownerOf(lock);
     const state = `${owner} ${statSync(lock, { throwIfNoEntry: false })?.mtimeMs}`;
-    if (seen === undefined) say('waiting for another set-up to finish');
     if (seen?.state !== state) seen = { state, at: performance.now() };
-    if (isGone(owner) ?? performance.now() - seen.at > SILENCE_MS) takeAway(lock, owner);
-    else await sleep(100);
-  }
+    if (!(isGone(owner) ?? performance.now() - seen.at > SILENCE_MS)) return false;
+    takeAway(lock, owner);
+    return putInPlace(lock);
+  };
 }
 
 /** False if there is one: a folder that is not empty is not replaced. */
