@@ -138,6 +138,31 @@ test('a failing npm is told, with its exit code', (t) => {
   assert.deepEqual(steps(setup()), { status: 1, said: [INSTALLING, failed] });
 });
 
+test('the command line says what is missing in a checkout that is not set up', (t) => {
+  const path = mkdtempSync(join(tmpdir(), 'vanitypool-setup-'));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  cpSync(join(ROOT, 'bin'), join(path, 'bin'), { recursive: true });
+  const [old, right] = [join(path, 'old'), join(path, 'right')];
+  mkdirSync(old);
+  mkdirSync(right);
+  // Any program that does not find itself new enough.
+  writeFileSync(join(old, 'node'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  symlinkSync(process.execPath, join(right, 'node'));
+  const saidWith = (place: string) => {
+    const env = { PATH: `${place}:/usr/bin:/bin` };
+    const options = { encoding: 'utf8', env } as const;
+    const { status, stderr } = spawnSync(join(path, 'bin', 'vanitypool'), ['--version'], options);
+    assert.equal(status, 1, stderr);
+    return stderr;
+  };
+  const root = realpathSync(path);
+  assert.equal(
+    saidWith(old),
+    `vanitypool: needs Node.js 24 or newer; 'npm start' or 'npm run setup' in ${root} finds or installs it\n`,
+  );
+  assert.equal(saidWith(right), `vanitypool: not set up yet; run 'npm run setup' in ${root}\n`);
+});
+
 test('a step that takes long is told again', { timeout: 60_000 }, async () => {
   const steps = new URL('../../tools/steps.mjs', import.meta.url).href;
   const program = `
