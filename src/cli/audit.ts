@@ -8,7 +8,7 @@ import { VanityError } from '../errors.ts';
 import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
 import { addressView, auditEntry } from '../http/views.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
-import { type AuditFilter, OfflineAudit } from '../offline.ts';
+import { type AuditFilter, OfflineAudit } from '../offline-audit.ts';
 import { readArguments } from './arguments.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
 import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';

@@ -9,7 +9,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { VanityError } from '../errors.ts';
-import type { TokenList } from '../pool/pool.ts';
+import type { TokenList } from '../pool/calls.ts';
 import { isToken, type KnownToken, SCOPES, type Scope, type Token, tokenHash } from '../token.ts';
 
 const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;

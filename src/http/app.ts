@@ -17,8 +17,9 @@ import Fastify, {
 import type { TrustProxy } from '../config.ts';
 import { type HttpErrorCode, VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { StoreThreadCalls } from '../pool/calls.ts';
 import type { StoreHealth } from '../pool/health.ts';
-import type { Pool, Receiver, StoreThreadCalls } from '../pool/pool.ts';
+import type { Pool, Receiver } from '../pool/pool.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
 import type { Tallies } from '../pool/tallies.ts';
 import type { Caller } from '../port.ts';

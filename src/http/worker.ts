@@ -10,18 +10,17 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Durability, TrustProxy } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
-import { GrinderThreads } from '../pool/grinder-threads.ts';
-import { grinderBoard, StoreHealth } from '../pool/health.ts';
-import { JournalWriter } from '../pool/journal-parts.ts';
 import {
   type Connection,
-  type Hands,
   ORDER_TIMEOUT_MS,
-  Pool,
   type ServedPool,
   type StoreNotices,
   type StoreThreadCalls,
-} from '../pool/pool.ts';
+} from '../pool/calls.ts';
+import { GrinderThreads } from '../pool/grinder-threads.ts';
+import { grinderBoard, StoreHealth } from '../pool/health.ts';
+import { JournalWriter } from '../pool/journal-parts.ts';
+import { type Hands, Pool } from '../pool/pool.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { answer, Caller } from '../port.ts';
 import { Access, type AuthRequired } from './access.ts';

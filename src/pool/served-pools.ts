@@ -20,6 +20,7 @@ import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { HandOut, PoolIdentity, PoolSettings, Store, StoredPool } from '../store/store.ts';
+import type { PoolNotice, ServedPool } from './calls.ts';
 import type { UnrecordedHandOuts } from './hand-outs.ts';
 import { JournalWriter } from './journal-parts.ts';
 import type { MadePart } from './journals.ts';
@@ -27,8 +28,6 @@ import {
   changeableOf,
   GATE,
   type PoolChange,
-  type PoolNotice,
-  type ServedPool,
   type SharedPool,
   settingsBoard,
   sharePool,

@@ -10,8 +10,9 @@ import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { signMessage } from '../keypair/sign.ts';
 import type { Reservation, Store } from '../store/store.ts';
+import type { ReservationOf, SigningOrder } from './calls.ts';
 import { readyAddress } from './line.ts';
-import type { ReservationOf, SharedPool, SigningOrder } from './pool.ts';
+import type { SharedPool } from './pool.ts';
 import type { ReadyAddress } from './ready-queue.ts';
 import type { Exclusively } from './refill.ts';
 

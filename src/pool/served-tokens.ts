@@ -5,7 +5,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { NewToken, StoredToken, TokenStore } from '../store/store.ts';
-import type { TokenList } from './pool.ts';
+import type { TokenList } from './calls.ts';
 import { type Exclusively, inTurn } from './refill.ts';
 import type { ThreadNotices } from './thread-notices.ts';
 

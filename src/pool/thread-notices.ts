@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { notify } from '../port.ts';
-import type { StoreNotices } from './pool.ts';
+import type { StoreNotices } from './calls.ts';
 
 type Told<K extends keyof StoreNotices> = Omit<Parameters<StoreNotices[K]>[0], 'notice'>;
 

@@ -4,8 +4,9 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { PoolNotice, ServedPool } from '../../src/pool/calls.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
-import { Pool, type PoolNotice, type ServedPool } from '../../src/pool/pool.ts';
+import { Pool } from '../../src/pool/pool.ts';
 import type { ServedPools } from '../../src/pool/served-pools.ts';
 import { ThreadNotices } from '../../src/pool/thread-notices.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { TokenList } from '../../src/pool/pool.ts';
+import type { TokenList } from '../../src/pool/calls.ts';
 import { newToken, type Scope, tokenHash } from '../../src/token.ts';
 import { EventReader } from '../support/event-reader.ts';
 import { fillPool, testApp } from '../support/http-app.ts';

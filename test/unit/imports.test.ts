@@ -51,7 +51,17 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'served-grinder': [...GROUND, 'grinder', 'pool'],
   service: [...GROUND, 'grinder', 'store', 'pool', 'http', 'served-grinder'],
   offline: [...GROUND, 'keypair', 'store', 'pool'],
-  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline', 'http/views'],
+  'offline-audit': [...GROUND, 'store', 'pool', 'offline'],
+  cli: [
+    ...GROUND,
+    'keypair',
+    'grinder',
+    'client',
+    'service',
+    'offline',
+    'offline-audit',
+    'http/views',
+  ],
 };
 
 /** Threads are put together here, beyond their room: by file. */
@@ -76,7 +86,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 
 /** A database is named only where a thread or the program is put together. */
 const DATABASES = /^store\/(sqlite|postgres)/;
-const MAY_NAME_DATABASE = /^(store\/|service$|offline$)/;
+const MAY_NAME_DATABASE = /^(store\/|service$|offline(-audit)?$)/;
 
 interface Import {
   readonly file: string;

@@ -13,8 +13,9 @@ import { type Durability, POOLS_MAX, type PoolConfig, readPool } from '../../src
 import { addressOf } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
+import type { PoolNotice } from '../../src/pool/calls.ts';
 import { Journals } from '../../src/pool/journals.ts';
-import { Pool, type PoolNotice, type SharedPool, sharePool } from '../../src/pool/pool.ts';
+import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { PoolJournals } from '../../src/pool/pool-journals.ts';
 import { inTurn, Refiller } from '../../src/pool/refill.ts';
 import { ServedPools } from '../../src/pool/served-pools.ts';

@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { anchorNames, anchorPath } from '../../src/disk/anchor.ts';
-import type { TokenNotice } from '../../src/pool/pool.ts';
+import type { TokenNotice } from '../../src/pool/calls.ts';
 import { inTurn } from '../../src/pool/refill.ts';
 import { ServedTokens } from '../../src/pool/served-tokens.ts';
 import { ThreadNotices } from '../../src/pool/thread-notices.ts';

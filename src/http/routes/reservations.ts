@@ -2,7 +2,7 @@
  * Reservations: a client holds one address, sees it, and decides later. Runs in the HTTP threads;
  * all of it goes through the store thread, which makes each step durable before it is answered.
  */
-import { ORDER_TIMEOUT_MS } from '../../pool/pool.ts';
+import { ORDER_TIMEOUT_MS } from '../../pool/calls.ts';
 import type { App, AppDeps } from '../app.ts';
 import { LOCATION, NO_STORE } from '../fields.ts';
 import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
