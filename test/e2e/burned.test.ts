@@ -16,7 +16,13 @@ test('what was given back or not taken is told as that', { timeout: 120_000 }, a
   await server.until(({ burned }) => burned === 2);
   const env = { VANITYPOOL_HTTP__PORT: new URL(server.url).port };
   const { stdout } = await vanitypool(['status'], { cwd: workspace.path, env });
-  assert.match(stdout, /^pool pet: 1 burned \(released\): given back by who had reserved them/m);
-  assert.match(stdout, /^pool pet: 1 burned \(expired\): reserved, and not taken before/m);
+  assert.match(
+    stdout,
+    /^pool pet: 1 burned \(released\): a client that had reserved them gave them back/m,
+  );
+  assert.match(
+    stdout,
+    /^pool pet: 1 burned \(expired\): a client that had reserved them did not take them/m,
+  );
   assert.doesNotMatch(stdout, /\((\w+)\): \1$/m);
 });

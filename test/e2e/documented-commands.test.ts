@@ -30,6 +30,11 @@ const NOT_RUN: readonly [document: string, command: string, reason: string][] = 
     'setsid -w sh -c',
     'another priority of the session takes root; so does a minute',
   ],
+  [
+    'docs/operations.md',
+    'bin/vanitypool dispense pet --count 40 > /mnt/nearly-full',
+    'a disk that is nearly full; hand-out.test.ts makes one',
+  ],
   ['examples/README.md', 'solana-test-validator', 'a program of others; a network is made here'],
   ['examples/README.md', 'solana-keygen new', 'a program of others; the file is made here'],
   ['examples/README.md', 'solana airdrop', 'a program of others; the payer is funded here'],
