@@ -157,7 +157,8 @@ function figuresOf(
   return {
     pool: shared.name,
     held,
-    stock: pool.stock,
+    // Not the stock of the status, which lacks what a turn is leasing: a thread would be made for it.
+    stock: held,
     target,
     isShort: held < target,
     dispensed,

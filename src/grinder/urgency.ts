@@ -15,7 +15,7 @@ export type Urgency = 'stocked' | 'low' | 'dry';
 
 export interface StockFigures {
   readonly pool: string;
-  /** What it can hand out now. */
+  /** Addresses that it can still hand out. */
   readonly stock: number;
   readonly target: number;
   /** Addresses an hour. */
