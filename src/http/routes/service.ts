@@ -81,8 +81,9 @@ const STATES: Readonly<Record<string, string>> = {
 };
 
 function inWords(reason: string): string {
-  const [code = '', pool] = reason.split(': ');
-  return pool === undefined ? `the store fails with ${code}` : `pool ${pool} ${STATES[code]}`;
+  const [, code = '', rest] = /^(\w+)(?:: (.*))?$/.exec(reason) ?? [];
+  if (rest === undefined) return `the store fails with ${code}`;
+  return code in STATES ? `pool ${rest} ${STATES[code]}` : rest;
 }
 
 /** Whether any of these pools can serve, and what is not well with them and the store. */
