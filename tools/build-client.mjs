@@ -84,17 +84,21 @@ async function typesInFull(path) {
   }
 }
 
-/** Of everything that the client is made from. */
+/** Everything that the client is made from, by its path in the checkout. */
+export function clientSources() {
+  const isOfTypes = (name) => /(^|-)schemas?\.ts$/.test(name) || name === 'fields.ts';
+  return [
+    ...readdirSync(source).map((name) => join('src', 'client', name)),
+    ...readdirSync(join(root, 'src', 'http'))
+      .filter(isOfTypes)
+      .map((name) => join('src', 'http', name)),
+    ...['src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
+  ].sort();
+}
+
 function hashOfSources() {
   const hash = createHash('sha256');
-  const files = [
-    ...readdirSync(source).map((name) => join('src', 'client', name)),
-    ...['schemas.ts', 'admin-schemas.ts', 'token-schemas.ts', 'fields.ts'].map((name) =>
-      join('src', 'http', name),
-    ),
-    ...['src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
-  ];
-  for (const file of files.sort()) hash.update(file).update(readFileSync(join(root, file)));
+  for (const file of clientSources()) hash.update(file).update(readFileSync(join(root, file)));
   return hash.digest('hex');
 }
 
