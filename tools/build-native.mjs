@@ -26,6 +26,7 @@ import { run, say, step } from './steps.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'native');
 const output = join(root, 'build', 'vanitypool.node');
+const stamp = `${output}.hash`;
 
 const COMMON = [
   '-std=c17',
@@ -73,11 +74,18 @@ export function sourceFiles(arch = process.arch) {
     .sort();
 }
 
+const COMPILERS = [process.env.CC, 'cc', 'gcc', 'clang'].filter(Boolean);
+
 /** The first C compiler that runs, or undefined. */
 export function findCompiler() {
-  return [process.env.CC, 'cc', 'gcc', 'clang']
-    .filter(Boolean)
-    .find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+  return COMPILERS.find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+}
+
+/** Whether build/vanitypool.node is there and of these sources: by this compiler, or by any where there is none now. */
+function isBuilt(compiler) {
+  if (!existsSync(output) || !existsSync(stamp)) return false;
+  const made = readFileSync(stamp, 'utf8');
+  return (compiler === undefined ? COMPILERS : [compiler]).some((name) => hashOf(name) === made);
 }
 
 /** True if build/vanitypool.node is there and of these sources. Prints a warning if it cannot be. */
@@ -86,10 +94,9 @@ export async function buildNative() {
     return warn(`there is no native grind kernel for ${process.platform}`);
   }
   const compiler = findCompiler();
-  const hash = hashOf(compiler);
-  const stamp = `${output}.hash`;
-  if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return true;
+  if (isBuilt(compiler)) return true;
   if (compiler === undefined) return warn('no C compiler was found (CC, cc, gcc, clang)');
+  const hash = hashOf(compiler);
   mkdirSync(dirname(output), { recursive: true });
   const work = mkdtempSync(join(dirname(output), 'native-'));
   try {

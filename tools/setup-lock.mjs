@@ -30,12 +30,14 @@ const SILENCE_MS = 10_000;
 /** Runs `work` when no other set-up runs here. */
 export async function withLock(lock, work) {
   await take(lock);
-  const beat = setInterval(() => touch(lock), BEAT_MS);
+  const mine = ownerOf(lock);
+  const beat = setInterval(() => touch(lock, mine), BEAT_MS);
   try {
     return await work();
   } finally {
     clearInterval(beat);
-    rmSync(lock, { recursive: true, force: true });
+    // A machine that slept for long may find another's there.
+    if (ownerOf(lock) === mine) rmSync(lock, { recursive: true, force: true });
   }
 }
 
@@ -89,10 +91,10 @@ function takeAway(lock, owner) {
   rmSync(aside, { recursive: true, force: true });
 }
 
-function touch(lock) {
+function touch(lock, mine) {
   const now = new Date();
   try {
-    utimesSync(lock, now, now);
+    if (ownerOf(lock) === mine) utimesSync(lock, now, now);
   } catch {
     // Whoever removes `build` meanwhile ends the lock, not the set-up.
   }
@@ -126,8 +128,7 @@ function processAt(directory) {
 
 /** Whether its owner has ended; undefined where the system cannot tell. */
 function isGone(owner) {
-  if (owner === undefined) return undefined;
-  const { scope, pid, start } = JSON.parse(owner);
+  const { scope, pid, start } = parse(owner);
   if (scope !== self().scope) return undefined;
   try {
     if (start !== undefined) return processAt(`/proc/${pid}`).start !== start;
@@ -135,5 +136,14 @@ function isGone(owner) {
     return undefined;
   } catch (error) {
     return error.code === 'ENOENT' || error.code === 'ESRCH' ? true : undefined;
+  }
+}
+
+/** Of nobody, where it is missing, or cut short by a power loss. */
+function parse(owner = '') {
+  try {
+    return JSON.parse(owner) ?? {};
+  } catch {
+    return {};
   }
 }

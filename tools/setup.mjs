@@ -33,11 +33,22 @@ process.exitCode = await withLock(join(root, 'build', 'setup.lock'), async () =>
   await buildNative();
   await buildClient();
   return 0;
-});
+}).catch(unwritable);
+
+/** Of a checkout that others own, or an image that is read-only: what was set up before serves. */
+function unwritable(error) {
+  if (!['EACCES', 'EPERM', 'EROFS'].includes(error.code)) throw error;
+  if (isInstalled() && versionOf(link) >= NODE_MIN) return 0;
+  say(
+    `cannot write in ${root} (${error.code}), and it is not set up: run 'npm run setup' there once ` +
+      'as a user who can',
+  );
+  return 1;
+}
 
 /** `npm ci` when the lock file is not the one that node_modules was made from, or npm has changed it since. */
 async function installDependencies() {
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === dependencies()) return true;
+  if (isInstalled()) return true;
   // Development dependencies build the client. No package of the lock file needs a script. Engine
   // warnings are about the older Node.js that runs npm here; the one that is chosen is right.
   const all = ['--include=dev', '--include=optional', '--ignore-scripts'];
@@ -53,6 +64,10 @@ async function installDependencies() {
   }
   writeFileSync(stamp, dependencies());
   return true;
+}
+
+function isInstalled() {
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === dependencies();
 }
 
 /** What is wanted, and what npm notes in node_modules of what it did. */

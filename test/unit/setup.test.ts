@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -20,6 +21,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { findCompiler } from '../../tools/build-native.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PLATFORM = `node-${process.platform}-${process.arch}`;
@@ -29,7 +31,10 @@ const FOREIGN = '#!/lib/ld-of-another-system.so.1\n';
 interface Checkout {
   readonly path: string;
   /** Runs set-up: its exit code, and what it said of its own. */
-  setup(env?: Readonly<Record<string, string>>): { status: number | null; said: string[] };
+  setup(
+    env?: Readonly<Record<string, string>>,
+    as?: { uid: number; gid: number },
+  ): { status: number | null; said: string[] };
 }
 
 /** `own`: what npm brings as Node.js: one that runs, one that does not, or none for this system. */
@@ -76,13 +81,16 @@ function checkout(t: TestContext, own: 'runs' | 'foreign' | 'absent'): Checkout 
     { cwd: path, encoding: 'utf8', env: { ...process.env, ...npmEnv } },
   );
   assert.equal(status, 0, stderr);
-  const setup = (env: Readonly<Record<string, string>> = {}) => {
+  const setup: Checkout['setup'] = (env = {}, as = undefined) => {
     const { status, stderr } = spawnSync(process.execPath, [join('tools', 'setup.mjs')], {
       cwd: path,
+      ...as,
       encoding: 'utf8',
       env: { ...process.env, ...npmEnv, ...env },
     });
-    const said = stderr.split('\n').filter((line) => /^vanitypool: .*(npm|Node)/.test(line));
+    const said = stderr
+      .split('\n')
+      .filter((line) => /^vanitypool: .*(npm|Node|compiler)/.test(line));
     return { status, said };
   };
   return { path, setup };
@@ -129,6 +137,40 @@ test('what was installed is installed again when npm has changed it since', (t) 
   const made = join(path, 'node_modules', '.package-lock.json');
   writeFileSync(made, readFileSync(made, 'utf8').replace(PLATFORM, 'another'));
   assert.deepEqual(steps(setup()), { status: 0, said: [INSTALLING] });
+});
+
+test('what a compiler made is still good where there is none any more', (t) => {
+  if (findCompiler() === undefined) return t.skip('no C compiler here');
+  const { path, setup } = checkout(t, 'runs');
+  assert.deepEqual(steps(setup()), { status: 0, said: [INSTALLING] });
+  const without = { PATH: path, CC: '' };
+  assert.deepEqual(steps(setup(without)), { status: 0, said: [] });
+  writeFileSync(join(path, 'native', 'sha512.h'), '// another');
+  const said = [
+    'vanitypool: no C compiler was found (CC, cc, gcc, clang); grinding will use the slow portable path',
+  ];
+  assert.deepEqual(steps(setup(without)), { status: 0, said });
+});
+
+test('a checkout that cannot be written serves if it is set up, and else says what to do', (t) => {
+  const { path, setup } = checkout(t, 'runs');
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
+  const folders = [path, join(path, 'build')];
+  const asReader = () => {
+    for (const folder of folders) chmodSync(folder, 0o555);
+    try {
+      return steps(setup({}, nobody));
+    } finally {
+      for (const folder of folders) chmodSync(folder, 0o755);
+    }
+  };
+  mkdirSync(join(path, 'build'));
+  const said = [
+    `vanitypool: cannot write in ${realpathSync(path)} (EACCES), and it is not set up: run 'npm run setup' there once as a user who can`,
+  ];
+  assert.deepEqual(asReader(), { status: 1, said });
+  assert.equal(setup().status, 0);
+  assert.deepEqual(asReader(), { status: 0, said: [] });
 });
 
 test('a failing npm is told, with its exit code', (t) => {
