@@ -23,6 +23,9 @@ const NOTHING = { type: 'object', additionalProperties: false, properties: {} } 
 export const NO_BODY: ObjectSchema = NOTHING;
 const NO_QUERY: ObjectSchema = NOTHING;
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+const ANY_TYPE = 'application/octet-stream';
+/** RFC 9110, section 8.3.1; Fastify refuses another before it reads a byte. */
+const READABLE = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
 /** As many digits as the greatest whole number has that is exact. */
 const WHOLE = /^\d{1,16}$/;
 
@@ -44,6 +47,9 @@ export function checkInputs(app: App): void {
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
     // No byte will come, whatever type is told, also one that cannot be read.
     if (length === '0' && encoding === undefined) delete headers['content-type'];
+    // Whether one comes is not known yet: it is read as of a type that is refused if one does.
+    else if (!READABLE.test(headers['content-type'] ?? ANY_TYPE))
+      headers['content-type'] = ANY_TYPE;
     done();
   });
   app.addHook('onRoute', (route) => {

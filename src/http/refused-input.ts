@@ -105,6 +105,8 @@ function phraseOf(schema: Schema, type: string): string {
   switch (type) {
     case 'integer':
       return `a whole number${range(schema.minimum, schema.maximum)}`;
+    case 'number':
+      return `a number${range(schema.minimum, schema.maximum)}`;
     case 'boolean':
       return 'true or false';
     case 'string':

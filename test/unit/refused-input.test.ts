@@ -41,6 +41,7 @@ test('every field of every body says what it may be', async () => {
         });
         assert.equal(status, 400, `${told.name} ${name} ${JSON.stringify(value)}: ${detail}`);
         assertTold(detail, `body/${name}`);
+        assert.doesNotMatch(detail, /JSON object/, 'no field is one');
       }
     }
     if (requestBody === undefined) continue;
