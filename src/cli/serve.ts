@@ -68,9 +68,12 @@ export async function serve(args: string[]): Promise<number> {
   const service = await Service.start(config, { log, isPretty, version: VERSION });
   try {
     await Promise.race([stop.promise, service.failed]);
-  } finally {
-    await service.stop();
+  } catch (failure) {
+    // Not what cannot be stopped any more for it.
+    await service.stop().catch(() => undefined);
+    throw failure;
   }
+  await service.stop();
   log.info('stopped cleanly: nothing was burned');
   return 0;
 }
