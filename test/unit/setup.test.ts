@@ -131,6 +131,22 @@ for (const own of ['foreign', 'absent'] as const) {
   });
 }
 
+test('scripts run by what is not npm begin with the Node.js in PATH', (t) => {
+  const { path, setup } = checkout(t, 'runs');
+  assert.equal(setup().status, 0);
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const { npm_node_execpath: _, ...env } = process.env;
+  const places = `${dirname(process.execPath)}:${env.PATH}`;
+  const { status, stderr } = spawnSync('sh', ['-c', scripts.setup], {
+    cwd: path,
+    encoding: 'utf8',
+    env: { ...env, PATH: places },
+  });
+  assert.equal(status, 0, stderr);
+  for (const name of ['start', 'test', 'check', 'format', 'prepack'])
+    assert.ok(scripts[name].startsWith(scripts.setup), name);
+});
+
 test('what was installed is installed again when npm has changed it since', (t) => {
   const { path, setup } = checkout(t, 'runs');
   assert.equal(setup().status, 0);
