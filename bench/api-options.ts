@@ -26,6 +26,7 @@ const FLAGS = {
   compat: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
+const TOKEN_FORM = 'vp_ and 43 letters, digits, - or _';
 const FLAG_NAMES = ['--wait', '--no-wait', '--token', '--compat', '--help'];
 
 export interface Options {
@@ -39,7 +40,7 @@ export interface Options {
 export function readOptions(args: string[], env: NodeJS.ProcessEnv): Options | undefined {
   const { values, positionals } = parse(args);
   if (values.help) return undefined;
-  const [url = env.BENCH_URL ?? 'http://127.0.0.1:5057', ...others] = positionals;
+  const [url = env.BENCH_URL || 'http://127.0.0.1:5057', ...others] = positionals;
   if (others.length > 0) throw usage(`one server at a time; not also ${others.join(' ')}`);
   if (!/^http:\/\//.test(url) || !URL.canParse(url)) {
     throw usage(`${JSON.stringify(url)} is not the URL of a server; allowed: http://HOST:PORT`);
@@ -47,21 +48,39 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): Options | u
   const token = (values.token ?? (env.VANITYPOOL_TOKEN || undefined))?.trim();
   if (token !== undefined && !isToken(token)) {
     const from = values.token === undefined ? 'VANITYPOOL_TOKEN' : '--token';
-    throw usage(`${from}: not a token; allowed: vp_ and 43 letters, digits, - or _`);
+    throw usage(`${from}: not a token; allowed: ${TOKEN_FORM}`);
   }
   const isCompat = values.compat === true;
   return { base: new URL(url), token, isCompat, isWaiting: values.wait !== false };
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: FLAGS, allowPositionals: true, allowNegative: true });
-  } catch (error) {
-    const { message } = error as Error;
-    const unknown = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
-    if (unknown === undefined) throw usage(message.replaceAll('\n', ' '));
-    const near = nearest(unknown, FLAG_NAMES);
-    const hint = near === undefined ? '' : `; did you mean ${near}?`;
-    throw usage(`there is no option ${unknown}${hint} (options: ${FLAG_NAMES.join(', ')})`);
+interface Flags {
+  readonly wait?: boolean;
+  readonly token?: string;
+  readonly compat?: boolean;
+  readonly help?: boolean;
+}
+
+/** Node's own refusals are words for programmers. */
+function parse(args: string[]): { values: Flags; positionals: string[] } {
+  const form = { options: FLAGS, allowPositionals: true, allowNegative: true } as const;
+  const { values, positionals, tokens } = parseArgs({ args, ...form, strict: false, tokens: true });
+  let tokensGiven = 0;
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const { rawName, value, inlineValue } = token;
+    if (![...FLAG_NAMES, '-h'].includes(rawName)) throw unknown(rawName);
+    if (rawName !== '--token') {
+      if (inlineValue) throw usage(`${rawName}: takes no value`);
+    } else if (value === undefined || (!inlineValue && value.startsWith('-'))) {
+      throw usage(`--token: its value is missing; allowed: ${TOKEN_FORM}`);
+    } else if (++tokensGiven > 1) throw usage('--token: is given more than once; allowed: once');
   }
+  return { values: values as Flags, positionals };
+}
+
+function unknown(name: string): Error {
+  const near = nearest(name, FLAG_NAMES);
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  return usage(`there is no option ${name}${hint} (options: ${FLAG_NAMES.join(', ')})`);
 }

@@ -223,6 +223,10 @@ const usages: readonly [args: string[], reason: RegExp][] = [
   [['--wiat'], /there is no option --wiat; did you mean --wait\? \(options: --wait, --no-wait, /],
   [['-x'], /there is no option -x \(options: /],
   [['--token', 'vp_x'], /--token: not a token; allowed: vp_ and 43 letters/],
+  [['--token'], /--token: its value is missing; allowed: vp_ and 43 letters/],
+  [['--token', '--compat'], /--token: its value is missing; allowed: vp_ and 43 letters/],
+  [['--token=vp_x', '--token=vp_x'], /--token: is given more than once; allowed: once/],
+  [['--wait=3'], /--wait: takes no value/],
   [['http://a', 'http://b'], /one server at a time; not also http:\/\/b/],
   [['localhost'], /"localhost" is not the URL of a server; allowed: http:\/\/HOST:PORT/],
 ];
