@@ -195,7 +195,13 @@ export class ServerClient {
   #exchange(
     method: string,
     path: string,
-    { json = '', headers = {}, signal = AbortSignal.timeout(TIMEOUT_MS), idleMs }: Exchange,
+    {
+      json = '',
+      headers = {},
+      signal = AbortSignal.timeout(TIMEOUT_MS),
+      // Without one of ours Node.js gives up after 5 s.
+      idleMs = TIMEOUT_MS,
+    }: Exchange,
   ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const all = {

@@ -94,6 +94,15 @@ test('a problem of the server is the error that it was there', async (t) => {
   assert.equal((body as { code: string }).code, 'POOL_EMPTY');
 });
 
+test('a server that is slow is waited for', { timeout: 30_000 }, async (t) => {
+  // By itself Node.js gives up a connection on which nothing came for 5 s.
+  const url = await stranger(t, (_, reply) => {
+    setTimeout(() => reply.end('{"status":"ok"}'), 5500);
+  });
+  const { status } = await new ServerClient(url).ask<Health>('GET', '/healthz', 'status');
+  assert.equal(status, 'ok');
+});
+
 test('a code that this version does not know is shown all the same', async (t) => {
   const url = await stranger(t, (_, reply) => {
     reply.writeHead(429).end('{"code":"OF_TOMORROW","detail":"token ci: 5 a day"}');
