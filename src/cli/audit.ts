@@ -1,7 +1,7 @@
 /**
  * `vanitypool audit`: what left the store or was given up, from the data directory, while a server
  * runs or not, or from a server elsewhere; or what became of one address.
- * Standard output gets a table, or the list that `restore --dispensed` reads; written as it is read, so its memory does not grow with the store. SIGINT and SIGTERM end it with 130, and
+ * Standard output gets a table, or the list that `restore --dispensed` reads; written as it is read, so its memory does not grow with the store. SIGINT, SIGTERM and SIGHUP end it with 130, and
  * the list without its last line, which no restore takes. A second one exits at once.
  */
 import { VanityError } from '../errors.ts';

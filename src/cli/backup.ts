@@ -1,5 +1,5 @@
 /**
- * `vanitypool backup`: the store as one file, while a server runs or not, or of a server elsewhere. SIGINT and SIGTERM end it
+ * `vanitypool backup`: the store as one file, while a server runs or not, or of a server elsewhere. SIGINT, SIGTERM and SIGHUP end it
  * with 130, and leave nothing. A second one exits at once, and may leave a `.partial` file.
  */
 import { statSync } from 'node:fs';

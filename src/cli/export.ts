@@ -3,7 +3,7 @@
  * rows of a batch are dispensed on disk before its first file is written. A server in `leased` mode
  * answers a moment earlier, so it is asked what became of the batch. Room for its files is looked for
  * before a batch is taken, and each has an idempotency key of its own, by which `dispense` gets it again.
- * SIGINT and SIGTERM end it between two batches, with 130.
+ * SIGINT, SIGTERM and SIGHUP end it between two batches, with 130.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
@@ -28,6 +28,8 @@ import type { ServerClient } from './server-client.ts';
 const ALL_MAX = 1_000_000;
 /** Turns record what left every 100 ms. */
 const LOOK_MS = 50;
+/** After an interrupt: a store that works has recorded it long before. */
+const LAST_LOOKS = 100;
 
 export async function exportKeys(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
@@ -84,10 +86,10 @@ async function untilRecorded(
   signal: AbortSignal,
 ): Promise<void> {
   const { address } = addresses.at(-1)!;
-  for (;;) {
+  for (let left = LAST_LOOKS; ; ) {
     const { state } = await server.ask<AddressView>('GET', `/v1/addresses/${address}`, 'state');
     if (state === 'dispensed') return;
-    if (signal.aborted)
+    if (signal.aborted && left-- === 0)
       throw new VanityError(
         'STORE_UNAVAILABLE',
         `${addresses.length} were handed out and not written`,

@@ -1,7 +1,7 @@
 /**
  * `vanitypool import`: keypair files into a pool, through the running server or into the store when
  * none runs. All files are proved before the first key comes in. They come in batches, each of them
- * whole or not at all; SIGINT and SIGTERM end it between two, with 130. Done again, it counts what
+ * whole or not at all; SIGINT, SIGTERM and SIGHUP end it between two, with 130. Done again, it counts what
  * is in already.
  */
 import { VanityError } from '../errors.ts';

@@ -62,7 +62,7 @@ export function assertFiles(command: string, files: readonly string[]): void {
 /** Exit code of a command that a signal has ended. */
 export const INTERRUPTED = 130;
 
-/** Aborts at the first SIGINT or SIGTERM; a second one exits at once, after what `last` has to say. */
+/** Aborts at the first signal that ends a command; a second one exits at once, after what `last` has to say. */
 export function interruptible(last: () => string = () => ''): AbortSignal {
   const controller = new AbortController();
   const interrupt = () => {
@@ -70,7 +70,7 @@ export function interruptible(last: () => string = () => ''): AbortSignal {
     process.stderr.write(last());
     process.exit(INTERRUPTED);
   };
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  for (const signal of endingSignals()) process.on(signal, interrupt);
   return controller.signal;
 }
 

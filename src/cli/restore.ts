@@ -1,5 +1,5 @@
 /**
- * `vanitypool restore`: a data directory's store out of a backup. SIGINT and SIGTERM end it with
+ * `vanitypool restore`: a data directory's store out of a backup. SIGINT, SIGTERM and SIGHUP end it with
  * 130, and leave no store. A second one exits at once, and may leave a file that the next removes.
  */
 import { restoreOffline } from '../offline.ts';

@@ -3,7 +3,9 @@
  * which a real one does too soon to be seen. The command with a real server is tested in test/e2e.
  */
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,14 +14,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { vanitypool } from '../support/cli.ts';
+import { PROGRAM, vanitypool } from '../support/cli.ts';
 
 const LIMIT = { timeout: 60_000 };
 const keypair = keypairOf(randomBytes(32));
 const address = addressOf(keypair.subarray(32));
 
 /** What it is asked for, in order, and the files that are there at each moment. */
-async function standIn(t: TestContext, states: string[]) {
+async function standIn(t: TestContext, states: string[], onTaken = () => {}) {
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   t.after(() => rmSync(directory, { recursive: true }));
   const asked: string[] = [];
@@ -28,6 +30,7 @@ async function standIn(t: TestContext, states: string[]) {
     const send = (status: number, body: object) =>
       reply.writeHead(status).end(JSON.stringify(body));
     if (method === 'POST') {
+      onTaken();
       const secretKey = encodeBase58(keypair);
       const fields = { keyType: 'seed', origin: 'ground', createdAt: new Date(0).toISOString() };
       send(200, { addresses: [{ id: 1, address, secretKey, ...fields }] });
@@ -42,13 +45,13 @@ async function standIn(t: TestContext, states: string[]) {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const args = ['export', '--pool', 'pet', '--count', '1', '--out', directory, '--url', url];
-  return { directory, asked, run: (...more: string[]) => vanitypool([...args, ...more]) };
+  const args = ['export', '--pool', 'pet', '--out', directory, '--url', url, '--count'];
+  return { directory, asked, args };
 }
 
 test('nothing is written before the store has recorded it', LIMIT, async (t) => {
-  const { directory, asked, run } = await standIn(t, ['leased', 'leased', 'dispensed']);
-  const { code, stdout, stderr } = await run();
+  const { directory, asked, args } = await standIn(t, ['leased', 'leased', 'dispensed']);
+  const { code, stdout, stderr } = await vanitypool([...args, '1']);
   assert.equal(code, 0, stderr);
   assert.equal(stdout, `${address}\n`);
   assert.deepEqual(asked, [
@@ -59,6 +62,19 @@ test('nothing is written before the store has recorded it', LIMIT, async (t) => 
   ]);
   assert.deepEqual(readdirSync(directory), [`${address}.json`]);
 });
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  test(`what was taken is written after ${signal}, and no more is taken`, LIMIT, async (t) => {
+    let child: ChildProcess | undefined;
+    const { directory, asked, args } = await standIn(t, ['leased', 'dispensed'], () => {
+      child!.kill(signal);
+    });
+    child = spawn(PROGRAM, [...args, '1001'], { stdio: 'ignore', timeout: LIMIT.timeout });
+    assert.deepEqual(await once(child, 'exit'), [130, null]);
+    assert.deepEqual(readdirSync(directory), [`${address}.json`]);
+    assert.equal(asked.filter((line) => line.startsWith('POST')).length, 1);
+  });
+}
 
 test('what is not told is asked for', LIMIT, async () => {
   for (const [args, what] of [
