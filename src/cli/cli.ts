@@ -109,5 +109,5 @@ process.exitCode = await run(args).catch(report);
 // Its grinder threads may get no core for long, and there is nothing left for them to do.
 if (args[0] === 'serve') {
   flushCompileCache();
-  (await import('../grinder/kernel.ts')).endProcess(process.exitCode);
+  (await import('./end.ts')).endServer(process.exitCode);
 }

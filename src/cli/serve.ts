@@ -5,11 +5,11 @@
  */
 import { loadConfig } from '../config.ts';
 import { readCpuLimits, serverThreads } from '../cores.ts';
-import { endProcess } from '../grinder/kernel.ts';
 import { createLog, type Log } from '../log.ts';
 import { Service } from '../service.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
+import { endServer } from './end.ts';
 import { endingSignals } from './hang-up.ts';
 
 const INTERRUPTED = 130;
@@ -56,7 +56,7 @@ export async function serve(args: string[]): Promise<number> {
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (firstAt !== undefined) {
-      if (performance.now() - firstAt > SAME_KEY_MS) endProcess(INTERRUPTED);
+      if (performance.now() - firstAt > SAME_KEY_MS) endServer(INTERRUPTED);
       return;
     }
     firstAt = performance.now();

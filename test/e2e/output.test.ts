@@ -227,3 +227,20 @@ test('standard error that cannot be written ends nothing', LIMIT, async (t) => {
   assert.equal(code, 0);
   assert.deepEqual(lines.toSorted(), readdirSync(cwd).toSorted());
 });
+
+test('a server leaves the pipes of a script as they were', LIMIT, async (t) => {
+  const cwd = directory(t);
+  const script = `
+    exec 3>&1
+    flags() { grep flags /proc/$$/fdinfo/3; }
+    flags > before
+    "$0" "$@" 2> log & server=$!
+    until grep -q listening log; do sleep 0.1; kill -0 $server || exit 1; done
+    kill $server; wait $server; code=$?
+    flags > after
+    exit $code`;
+  const args = ['serve', '--port', '0', '--threads', '0'];
+  const { code, stderr } = await shell(script, args, { cwd });
+  assert.equal(code, 0, stderr);
+  assert.equal(readFileSync(join(cwd, 'after'), 'utf8'), readFileSync(join(cwd, 'before'), 'utf8'));
+});
