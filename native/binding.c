@@ -246,6 +246,15 @@ static napi_value lock_file(napi_env env, napi_callback_info info) {
   return number(env, disk_lock(file));
 }
 
+/* isLocked(descriptor): see disk.h */
+static napi_value is_locked(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int file;
+  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
+    return fail(env, "isLocked takes a descriptor");
+  return number(env, disk_is_locked(file));
+}
+
 /* outputError(descriptor): see output.h */
 static napi_value output_error_of(napi_env env, napi_callback_info info) {
   napi_value argument;
@@ -289,6 +298,7 @@ NAPI_MODULE_INIT() {
       {"close", close_search},   {"derive", derive},             {"lower", lower},
       {"tableBytes", table_bytes}, {"harden", harden},           {"lock", lock_file},
       {"generation", generation},  {"exit", exit_now},           {"outputError", output_error_of},
+      {"isLocked", is_locked},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

@@ -21,6 +21,13 @@ int disk_lock(int file) {
   return errno == EACCES ? -EAGAIN : -errno;
 }
 
+int disk_is_locked(int file) {
+  /* No length means up to the end of all files. */
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
+  if (fcntl(file, F_OFD_GETLK, &lock) != 0) return -errno;
+  return lock.l_type != F_UNLCK;
+}
+
 /* Types of handles that end with the generation, after an inode number of 32 or 64 bits: those of
  * ext2, ext3, ext4 and xfs. Others use the same types for what they like, of other lengths. */
 enum { INO32_GEN = 1, INO32_GEN_BYTES = 8, XFS_INO64_GEN = 0x81, XFS_INO64_GEN_BYTES = 12 };
@@ -63,6 +70,11 @@ int disk_generation(const char *path, int file, char text[DISK_GENERATION_MAX]) 
 }
 #else
 int disk_lock(int file) {
+  (void)file;
+  return -ENOSYS;
+}
+
+int disk_is_locked(int file) {
   (void)file;
   return -ENOSYS;
 }

@@ -13,6 +13,10 @@ enum { DISK_GENERATION_MAX = 264 };
  * -EAGAIN if it is taken, perhaps by another open file of this process. */
 int disk_lock(int file);
 
+/* Whether there is any lock on the file, that one or those of SQLite, but for locks of this open file: 1
+ * or 0. Takes none, so that nobody who takes one meanwhile is turned away; to read alone is enough. */
+int disk_is_locked(int file);
+
 /* What tells the file at `path` from another that has its inode number after it was deleted: the
  * generation, which the file system gives each of its files, as text of at most DISK_GENERATION_MAX
  * bytes. "v" and the number in decimal digits where it is known by itself, else "h" and in

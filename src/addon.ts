@@ -21,6 +21,7 @@ export interface Addon {
   exit(code: number): void;
   // src/disk, by native/disk.h
   lock(file: number): number;
+  isLocked(file: number): number;
   generation(path: string, file: number): string | number;
   // src/cli/output.ts, by native/output.h
   outputError(file: number): number;
@@ -37,6 +38,7 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'harden',
   'exit',
   'lock',
+  'isLocked',
   'generation',
   'outputError',
 ];

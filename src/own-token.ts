@@ -5,11 +5,13 @@
  *   admin.token    a token for everything. Whoever can read it can read the store and its key, too
  *   server.json    where the server listens, and which directory that is
  *
- * A kill leaves both. So what `server.json` says is a hint: the server that takes the token is the
- * one that serves the directory, and no other does.
+ * A kill leaves both. So what `server.json` says is a hint: it counts while a process holds the directory,
+ * where that can be told, and the server that takes the token is the one that serves the directory, and
+ * no other does.
  */
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isHeld } from './disk/held.ts';
 import { VanityError } from './errors.ts';
 import { writeNewFile } from './files.ts';
 import { newToken, tokenHash } from './token.ts';
@@ -76,8 +78,12 @@ export function readOwnToken(directory: string): string | undefined {
   }
 }
 
-/** Where the server of the data directory listens, or did when it was killed; undefined in a copy. */
+/**
+ * Where the server of the data directory listens; undefined in a copy, and when nobody holds the directory:
+ * whatever listens there now is another program. Where that cannot be told, it may be that of a killed one.
+ */
 export function readListensAt(directory: string): ListensAt | undefined {
+  if (isHeld(directory) === false) return undefined;
   try {
     const text = readFileSync(join(directory, SERVER_FILE), 'utf8');
     const { directory: written, ...listensAt } = JSON.parse(text);

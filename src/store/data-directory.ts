@@ -27,15 +27,14 @@ import {
 import { join } from 'node:path';
 import { assertOwnFile } from '../disk/file-guard.ts';
 import { type FileLock, lockFile } from '../disk/file-lock.ts';
+import { LOCK_FILE, STORE_FILE } from '../disk/held.ts';
 import { takeLockFile } from '../disk/lock-file.ts';
 import { VanityError } from '../errors.ts';
 import { makeDirectory, syncDirectory } from '../files.ts';
 import { isOfSqlite, storeError } from './sqlite-error.ts';
 
-const STORE_FILE = 'store.db';
 /** Of the files that are one store together. */
 const STORE_ENDINGS = ['', '-wal', '-shm'];
-const LOCK_FILE = 'lock';
 const HOLDER_FILE = 'lock.pid';
 
 /** Types of statfs(2). On these a lock or a memory map of SQLite may silently not hold. */

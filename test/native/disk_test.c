@@ -25,14 +25,17 @@ static void make(const char *path) {
 static void check_locks(const char *path) {
   int first = open(path, O_RDWR), second = open(path, O_RDWR), third = open(path, O_RDONLY);
   CHECK(first >= 0 && second >= 0 && third >= 0);
+  CHECK(disk_is_locked(third) == 0);
   CHECK(disk_lock(first) == 0);
   CHECK(disk_lock(second) == -EAGAIN);
+  CHECK(disk_is_locked(first) == 0 && disk_is_locked(second) == 1 && disk_is_locked(third) == 1);
   CHECK(close(first) == 0);
   /* To read alone is not enough. */
   CHECK(disk_lock(third) == -EBADF);
   CHECK(disk_lock(second) == 0);
-  CHECK(close(second) == 0 && close(third) == 0);
-  CHECK(disk_lock(third) == -EBADF);
+  CHECK(close(second) == 0 && disk_is_locked(third) == 0);
+  CHECK(close(third) == 0);
+  CHECK(disk_lock(third) == -EBADF && disk_is_locked(third) == -EBADF);
 }
 
 /* A "v" and digits, or an "h" and pairs of hexadecimal ones. */

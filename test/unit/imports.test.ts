@@ -38,7 +38,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   files: [],
   disk: ['addon', 'errors', 'files'],
   token: ['errors'],
-  'own-token': ['errors', 'files', 'token'],
+  'own-token': ['disk', 'errors', 'files', 'token'],
   port: ['errors'],
   'config-rules': [],
   config: ['errors', 'config-rules', 'cores', 'files', 'log'],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -88,6 +88,23 @@ test('a server that took the port of a killed one is not taken for it', async (t
     message: `${data}: no server serves this data directory; start one with: vanitypool serve, or name another with --url URL`,
   });
   assert.ok(living.asked.length > 0, 'it was asked who it is');
+});
+
+test('what took the port of a killed one learns no token, and is not waited for', async (t) => {
+  const { data } = workingDirectory(t);
+  environment(t, { VANITYPOOL_TOKEN: `vp_${'1'.repeat(43)}` });
+  let heard = 0;
+  const stranger = createTcpServer(() => {
+    heard++;
+  });
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+  t.after(() => stranger.close());
+  const url = `http://127.0.0.1:${(stranger.address() as AddressInfo).port}`;
+  new OwnToken().write(data, { url, certificate: null });
+  for (const name of ['store.db', 'lock']) writeFileSync(join(data, name), '');
+  assert.equal(await found({ data }), `store ${data}`);
+  await assert.rejects(serverAt({ data }), { code: 'SERVER_UNREACHABLE' });
+  assert.equal(heard, 0);
 });
 
 test('nor is another program, or nobody', async (t) => {
