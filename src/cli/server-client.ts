@@ -322,9 +322,14 @@ export function assertUrl(url: string): void {
 function connectionTo(url: string): RequestOptions {
   if (/^unix:./.test(url)) return { socketPath: url.slice('unix:'.length) };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
-    const allowed = 'http://HOST:PORT, https://HOST:PORT or unix:PATH';
-    throw usage(`--url: ${JSON.stringify(url)} is not allowed; allowed: ${allowed}`);
+  const allowed = 'allowed: http://HOST:PORT, https://HOST:PORT or unix:PATH';
+  if (parsed !== undefined && `${parsed.username}${parsed.password}` !== '') {
+    // Not shown: it is a secret.
+    throw usage(`--url: a user or password in it is not allowed; ${allowed}`);
+  }
+  const isHttp = parsed?.protocol === 'http:' || parsed?.protocol === 'https:';
+  if (!isHttp || `${parsed.pathname}${parsed.search}${parsed.hash}` !== '/') {
+    throw usage(`--url: ${JSON.stringify(url)} is not allowed; ${allowed}`);
   }
   const { protocol, hostname, port } = urlToHttpOptions(parsed);
   return { protocol, hostname, port };

@@ -229,10 +229,21 @@ test('the URL may end in a slash; what is none is refused with what is allowed',
     'ftp://localhost',
     'http://',
     'unix:',
+    // What would be left out of every request.
+    'http://localhost:5057/behind/a/path',
+    'http://localhost:5057/?pool=pet',
+    'http://localhost:5057/#pet',
   ]) {
     assert.throws(() => new ServerClient(url), {
       code: 'USAGE_INVALID',
       message: `--url: ${JSON.stringify(url)} is not allowed; allowed: http://HOST:PORT, https://HOST:PORT or unix:PATH`,
+    });
+  }
+  for (const user of ['anna:secret', 'anna', ':secret']) {
+    assert.throws(() => new ServerClient(`http://${user}@localhost:5057`), {
+      code: 'USAGE_INVALID',
+      message:
+        '--url: a user or password in it is not allowed; allowed: http://HOST:PORT, https://HOST:PORT or unix:PATH',
     });
   }
 });
