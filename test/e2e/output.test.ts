@@ -3,6 +3,7 @@
  * it failed can be had again. With a server and without one, on real descriptors and full disks.
  */
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -244,3 +245,22 @@ test('a server leaves the pipes of a script as they were', LIMIT, async (t) => {
   assert.equal(code, 0, stderr);
   assert.equal(readFileSync(join(cwd, 'after'), 'utf8'), readFileSync(join(cwd, 'before'), 'utf8'));
 });
+
+test(
+  'to look at an output sends nothing to it, where nothing is a message too',
+  LIMIT,
+  async (t) => {
+    const receiver = createSocket('udp4');
+    t.after(() => receiver.close());
+    receiver.bind(0, '127.0.0.1');
+    await once(receiver, 'listening');
+    const message = once(receiver, 'message');
+    const place = `/dev/udp/127.0.0.1/${receiver.address().port}`;
+    const { code, stderr } = await shell(`"$0" "$@" > ${place}`, ['--version'], {
+      cwd: directory(t),
+    });
+    assert.equal(code, 0, stderr);
+    const [text] = (await message) as [Buffer];
+    assert.match(text.toString(), /^\d+\.\d+\.\d+\n$/);
+  },
+);
