@@ -12,6 +12,7 @@ import { type Server, Workspace } from '../support/server.ts';
 
 /** Never full, and a hit takes 3,364 attempts. */
 const POOL = { name: 'pet', suffix: 'tt', target: 100_000_000 };
+const AUTO = ['[grinder]', 'priority = "auto"'];
 const MSG = 'grinder threads get another priority';
 const canSee = process.platform === 'linux' && kernelLevels().length > 1;
 
@@ -39,7 +40,7 @@ test('a pool that is about to run dry gets one thread at nice 0, one with stock 
   timeout: 100_000,
 }, async () => {
   await using workspace = new Workspace();
-  workspace.configure([POOL]);
+  workspace.configure([POOL], ...AUTO);
   const server = await workspace.serve('--threads', '2');
   await lowered(server, [3]);
   assert.deepEqual(await metric(server, 'grinder_thread_nice'), [0, 3]);
@@ -70,7 +71,7 @@ test('a pool that is about to run dry gets one thread at nice 0, one with stock 
 
 test('low_hours of a pool takes effect when it is changed', { timeout: 100_000 }, async () => {
   await using workspace = new Workspace();
-  workspace.configure([{ ...POOL, suffix: 't', target: 5 }]);
+  workspace.configure([{ ...POOL, suffix: 't', target: 5 }], ...AUTO);
   const server = await workspace.serve('--threads', '1');
   await server.until(({ available, ready }) => available + ready >= 5);
   const pool = (...args: string[]) =>
@@ -90,7 +91,7 @@ test('low_hours of a pool takes effect when it is changed', { timeout: 100_000 }
 
 test('a server that was started lower stays there and says so', { timeout: 60_000 }, async () => {
   await using workspace = new Workspace();
-  workspace.configure([POOL]);
+  workspace.configure([POOL], ...AUTO);
   workspace.launcher = ['nice', '-n', '5'];
   const server = await workspace.serve('--threads', '2');
   await server.until(({ available }) => available > 0);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -19,7 +19,7 @@ const LIFE_MAX_MS = 120_000;
 
 /** About 58 attempts a hit: even the slowest kernel fills it in seconds. */
 export const EASY_POOL = { name: 'pet', suffix: 't', target: 1000 };
-/** For tests that wait for many addresses: an idle grinder finds none while others take all processors. */
+/** For tests that wait for many addresses: a low grinder finds few while others take all processors. */
 export const DILIGENT = ['[grinder]', 'priority = "normal"'] as const;
 
 export interface LogEntry {
@@ -127,11 +127,19 @@ export class Server {
   readonly exited: Promise<number | null>;
 
   constructor({ path, state, environment, launcher }: Workspace, args: readonly string[]) {
+    const file = join(path, 'vanitypool.toml');
+    const saysPriority = existsSync(file) && /^priority\b/m.test(readFileSync(file, 'utf8'));
     const port = args.includes('--port') ? [] : ['--port', '0'];
     const [command, ...rest] = [...launcher, PROGRAM, 'serve', ...port, ...args];
     this.process = spawn(command!, rest, {
       cwd: path,
-      env: { ...process.env, XDG_STATE_HOME: state, ...environment },
+      env: {
+        ...process.env,
+        XDG_STATE_HOME: state,
+        // Other tests run beside this one: a pool that runs dry would take their cores.
+        ...(saysPriority ? {} : { VANITYPOOL_GRINDER__PRIORITY: 'low' }),
+        ...environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIFE_MAX_MS,
       killSignal: 'SIGKILL',

@@ -36,6 +36,7 @@ async function begin(): Promise<{ workspace: Workspace; server: Server }> {
 async function assertNothingTwice(server: Server, before: readonly string[]): Promise<void> {
   const after: string[] = [];
   while (after.length < 2 * POOL.ready) {
+    await server.until(({ available, ready }) => available + ready >= 10);
     after.push(...(await server.dispense(10)).map(({ address }) => address));
   }
   const all = [...before, ...after];
