@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keepHangUpIgnored } from '../../src/cli/hang-up.ts';
 import { PROGRAM } from '../support/cli.ts';
@@ -32,36 +32,38 @@ async function stoppedBy(launcher: readonly string[]): Promise<unknown[]> {
   return server.log.filter(({ msg }) => msg.startsWith('stopping')).map(({ signal }) => signal);
 }
 
-for (const [how, launcher] of Object.entries(IGNORING)) {
-  test(`a server started by ${how} survives a hang-up`, LIMIT, async () => {
-    assert.deepEqual(await stoppedBy(launcher), ['SIGTERM']);
-  });
-}
-for (const [how, launcher] of Object.entries(OBEYING)) {
-  test(`a server started by ${how} stops cleanly at a hang-up`, LIMIT, async () => {
-    assert.deepEqual(await stoppedBy(launcher), ['SIGHUP']);
-  });
-}
-
-for (const [how, launcher, end] of [
-  ['as it is', [], [null, 'SIGHUP']],
-  ['by nohup', IGNORING.nohup, [130, null]],
-] as const) {
-  test(`a search that was started ${how}`, LIMIT, async () => {
-    const args = ['grind', '--suffix', 'zzzzzzzzzz', '--threads', '1', '--json'];
-    const [command, ...rest] = [...launcher, PROGRAM, ...args];
-    const child = spawn(command!, rest, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 50_000 });
-    let said = '';
-    child.stderr.on('data', (text: Buffer) => {
-      if (!said.includes('attempts') && `${said}${text}`.includes('attempts')) {
-        child.kill('SIGHUP');
-        child.kill('SIGINT');
-      }
-      said += text;
+suite('what ends with its terminal, and what does not', { concurrency: true }, () => {
+  for (const [how, launcher] of Object.entries(IGNORING)) {
+    test(`a server started by ${how} survives a hang-up`, LIMIT, async () => {
+      assert.deepEqual(await stoppedBy(launcher), ['SIGTERM']);
     });
-    assert.deepEqual(await once(child, 'close'), end, said);
-  });
-}
+  }
+  for (const [how, launcher] of Object.entries(OBEYING)) {
+    test(`a server started by ${how} stops cleanly at a hang-up`, LIMIT, async () => {
+      assert.deepEqual(await stoppedBy(launcher), ['SIGHUP']);
+    });
+  }
+
+  for (const [how, launcher, end] of [
+    ['as it is', [], [null, 'SIGHUP']],
+    ['by nohup', IGNORING.nohup, [130, null]],
+  ] as const) {
+    test(`a search that was started ${how}`, LIMIT, async () => {
+      const args = ['grind', '--suffix', 'zzzzzzzzzz', '--threads', '1', '--json'];
+      const [command, ...rest] = [...launcher, PROGRAM, ...args];
+      const child = spawn(command!, rest, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 50_000 });
+      let said = '';
+      child.stderr.on('data', (text: Buffer) => {
+        if (!said.includes('attempts') && `${said}${text}`.includes('attempts')) {
+          child.kill('SIGHUP');
+          child.kill('SIGINT');
+        }
+        said += text;
+      });
+      assert.deepEqual(await once(child, 'close'), end, said);
+    });
+  }
+});
 
 test('what it starts itself is not told', () => {
   const before = process.listeners('SIGHUP');
