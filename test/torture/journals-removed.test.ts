@@ -23,6 +23,8 @@ const CLIENTS = 4;
 const JOURNALS = 3;
 const POLL_MS = 20;
 const PAUSE_MAX_MS = 700;
+/** It looks once a second. */
+const LOOK_MS = 1500;
 const random = randomOf(SEED);
 
 /** What `/readyz` says, be it well or not. */
@@ -32,11 +34,17 @@ async function readiness(server: Server): Promise<string> {
 
 /**
  * After all was removed: there is a file for each thread again, which is made when all that is missing is
- * known, and `/readyz` says that no other is counted on.
+ * known, and no other is counted on.
  */
 async function untilMended(server: Server, directory: string): Promise<void> {
   while (journalsIn(directory) < JOURNALS) await sleep(POLL_MS);
-  while (/JOURNAL_UNAVAILABLE/.test(await readiness(server))) await sleep(POLL_MS);
+  while ((await figure(server, 'lost')) > 0) await sleep(POLL_MS);
+}
+
+/** Not by `/readyz`, which has other reasons while the pool is empty. */
+async function figure(server: Server, name: 'lost' | 'renewed_total'): Promise<number> {
+  const { text } = await server.ask('GET', '/metrics');
+  return Number(new RegExp(`^vanitypool_journals_${name} (\\d+)$`, 'm').exec(text)![1]);
 }
 
 function journalsIn(directory: string): number {
@@ -141,7 +149,12 @@ suite('dispense journals that are removed from a server', () => {
       }
       const isMended = life % 2 === 1;
       if (isMended) {
+        // What was removed before is noticed first, or files of before and after would be counted together.
+        await sleep(LOOK_MS);
+        await untilMended(server, directory);
+        const before = await figure(server, 'renewed_total');
         remove(directory);
+        while ((await figure(server, 'renewed_total')) < before + JOURNALS) await sleep(POLL_MS);
         await untilMended(server, directory);
       }
       const { burned } = await server.pool();
