@@ -15,7 +15,8 @@ import {
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { VanityError } from '../errors.ts';
-import { isOfSqlite } from './sqlite-error.ts';
+import { readErrorOf, triedAgain } from './disk-reads.ts';
+import { isOfSqlite, storeError } from './sqlite-error.ts';
 
 /** 'VPOL', in the header of the file. */
 const APPLICATION_ID = 0x56504f4c;
@@ -227,19 +228,30 @@ function copy(from: number, path: string): void {
 
 /**
  * The same without the log: what a checkpoint that was cut off has left in the file. Undefined if
- * SQLite makes nothing of it: the tables may be in the log as yet.
+ * SQLite makes nothing of it: the tables may be in the log as yet. Error: STORE_UNAVAILABLE, where the
+ * disk refuses to read.
  */
 export function readWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): T | undefined {
+  try {
+    return triedAgain(() => lookWithoutLog(path, look));
+  } catch (error) {
+    const { cause } = error as Error;
+    if (isOfSqlite(cause) && readErrorOf(path) === undefined) return undefined;
+    throw error;
+  }
+}
+
+function lookWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): T {
   const file = pathToFileURL(path);
   file.searchParams.set('immutable', '1');
-  using db = new DatabaseSync(file, { readOnly: true, defensive: false });
   try {
-    // A file that is shorter than it says is none of the pages that are looked at.
+    using db = new DatabaseSync(file, { readOnly: true, defensive: false });
+    // A file that is shorter than it says is none of the pages that are looked at. A schema that
+    // cannot be read passes for an empty one then, so that any error may be the disk's.
     db.exec('PRAGMA writable_schema = ON');
     return look(db);
   } catch (cause) {
-    if (isOfSqlite(cause)) return undefined;
-    throw cause;
+    throw storeError(cause, path, 'running');
   }
 }
 
