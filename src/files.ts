@@ -41,14 +41,10 @@ export function makeDirectory(path: string): void {
 }
 
 /**
- * Writes a file, mode 0600, that must not exist yet; a write that fails leaves none. `syncName` is to
- * make its name durable in the directory.
+ * Writes a file, mode 0600, that must not exist yet: its data are on disk when this returns, and a
+ * write that fails leaves none. Its name is on disk after `syncName`, which removes nothing.
  */
-export function writeNewFile(
-  path: string,
-  data: string | Uint8Array,
-  syncName: (directory: string) => unknown = syncDirectory,
-): void {
+export function writeNewFile(path: string, data: string | Uint8Array): void {
   const file = openSync(path, 'wx', 0o600);
   try {
     try {
@@ -57,7 +53,6 @@ export function writeNewFile(
     } finally {
       closeSync(file);
     }
-    syncName(dirname(path));
   } catch (error) {
     rmSync(path, { force: true });
     throw error;
@@ -77,6 +72,11 @@ export function ifPossible(sync: () => void): string | undefined {
     if (NOT_SYNCED.has(code)) return code;
     throw error;
   }
+}
+
+/** Makes the name of a file durable. Whatever this fails with, the file is there. */
+export function syncName(path: string): void {
+  syncDirectory(dirname(path));
 }
 
 /** A new name is durable when its directory is. Windows has no such call and needs none. */

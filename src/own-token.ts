@@ -13,7 +13,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isHeld } from './disk/held.ts';
 import { VanityError } from './errors.ts';
-import { writeNewFile } from './files.ts';
+import { syncName, writeNewFile } from './files.ts';
 import { newToken, tokenHash } from './token.ts';
 
 const TOKEN_FILE = 'admin.token';
@@ -59,13 +59,14 @@ export class OwnToken {
     try {
       rmSync(path, { force: true }); // of a server that was killed
       writeNewFile(path, `${text()}\n`);
+      this.#written.push(path);
+      syncName(path);
     } catch (cause) {
       const reason = (cause as Error).message;
       throw new VanityError('DATA_NOT_WRITABLE', `${path}: cannot be written: ${reason}`, {
         cause,
       });
     }
-    this.#written.push(path);
   }
 }
 

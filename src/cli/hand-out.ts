@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
 import type { Dispensed, DispensedAddress, PoolView, SignatureView } from '../http/schemas.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
-import { readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
+import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-queue.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
@@ -186,8 +186,9 @@ function writeFile(directory: string, { address, secretKey }: DispensedAddress):
     return writeKeypairFile(directory, keypair);
   } catch (error) {
     const path = join(directory, `${address}.json`);
-    if ((error as VanityError).code === 'FILE_EXISTS' && holds(path, keypair)) return path;
-    throw error;
+    if ((error as VanityError).code !== 'FILE_EXISTS' || !holds(path, keypair)) throw error;
+    keepKeyFile(path);
+    return path;
   }
 }
 

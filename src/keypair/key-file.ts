@@ -3,13 +3,21 @@
  * no other program reads yet, in one of our own. Any thread may use it.
  *
  * A file is on disk when its call returns, readable by its owner alone, and so is its name where the
- * directory can be synced; a write that fails leaves none, and nothing is ever overwritten.
+ * directory can be synced. A write that fails leaves none; what is on disk stays there, also when its
+ * directory fails, and nothing is ever overwritten.
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
-import { ifPossible, makeDirectory, readText, syncDirectory, writeNewFile } from '../files.ts';
+import {
+  ifPossible,
+  makeDirectory,
+  readText,
+  syncDirectory,
+  syncName,
+  writeNewFile,
+} from '../files.ts';
 import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
 import { proveExpandedKey } from './expanded.ts';
 import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';
@@ -42,7 +50,7 @@ export function probeKeyDirectory(directory: string, count: number): string | un
   try {
     makeDirectory(directory);
     // Random, since some file systems take no room for what repeats itself.
-    writeNewFile(probe, randomBytes(count * FILE_BLOCK_BYTES), () => undefined);
+    writeNewFile(probe, randomBytes(count * FILE_BLOCK_BYTES));
     rmSync(probe);
     return ifPossible(() => syncDirectory(directory));
   } catch (cause) {
@@ -74,14 +82,26 @@ export function writeExpandedKeyFile(
 
 function writeKeyFile(path: string, text: string): string {
   try {
-    writeNewFile(path, text, (directory) => ifPossible(() => syncDirectory(directory)));
-    return path;
+    writeNewFile(path, text);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'EEXIST') {
       throw new VanityError('FILE_EXISTS', `${path}: the file exists and is kept`, { cause });
     }
     throw new VanityError('FILE_NOT_WRITABLE', `${path}: ${message}`, { cause });
+  }
+  keepKeyFile(path);
+  return path;
+}
+
+/** Sees that a key file is found after a power loss, too. Error: FILE_NOT_WRITABLE; the file stays. */
+export function keepKeyFile(path: string): void {
+  try {
+    ifPossible(() => syncName(path));
+  } catch (cause) {
+    const { message } = cause as Error;
+    const detail = `${path}: the key is in it, but a power loss may take it: its directory cannot be synced: ${message}`;
+    throw new VanityError('FILE_NOT_WRITABLE', detail, { cause });
   }
 }
 

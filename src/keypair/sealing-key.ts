@@ -20,7 +20,7 @@ import {
   OpenError,
 } from 'hpke';
 import { VanityError } from '../errors.ts';
-import { readText, writeNewFile } from '../files.ts';
+import { ifPossible, readText, syncName, writeNewFile } from '../files.ts';
 
 const SEALING_KEY_BYTES = 32;
 /** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */
@@ -93,7 +93,7 @@ export async function loadSealingKey(source: string): Promise<SealingKey | undef
 
 /**
  * Makes a new key in the file that `source` names, mode 0600; it is on disk when this returns.
- * Errors: SEALING_KEY_INVALID, also when a file with text exists; DISK_FULL.
+ * Errors: SEALING_KEY_INVALID, also when a file with text exists; DISK_FULL; of `keepSealingKey`.
  */
 export async function createSealingKey(source: string): Promise<SealingKey> {
   const path = nameOf(source);
@@ -108,7 +108,24 @@ export async function createSealingKey(source: string): Promise<SealingKey> {
       cause,
     });
   }
+  keepSealingKey(source);
   return fromBytes(privateKey);
+}
+
+/**
+ * Sees that a power loss does not take the key, before anything is sealed to it. A file system that
+ * cannot sync a directory at all is taken as it is. Error: SEALING_KEY_INVALID; the file stays.
+ */
+export function keepSealingKey(source: string): void {
+  if (source.startsWith('env:')) return;
+  const path = nameOf(source);
+  try {
+    ifPossible(() => syncName(path));
+  } catch (cause) {
+    const { message } = cause as Error;
+    const detail = `the sealing key is in it, but a power loss may take it: its directory cannot be synced: ${message}`;
+    throw invalid(`${path}: ${detail}`, cause);
+  }
 }
 
 async function fromBytes(privateKey: Buffer): Promise<SealingKey> {

@@ -3,14 +3,23 @@
  * is sealed. Runs in the thread that opens the store.
  */
 import { VanityError } from '../errors.ts';
-import { createSealingKey, loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
+import {
+  createSealingKey,
+  keepSealingKey,
+  loadSealingKey,
+  type SealingKey,
+} from '../keypair/sealing-key.ts';
 import { metaOf, type Statements } from './sqlite-statements.ts';
 
 /** A store without data keys takes any key: nothing is sealed yet. */
 export async function sealingKeyOf(statements: Statements, source: string): Promise<SealingKey> {
   const isUsed = statements.anyDataKey.get() !== undefined;
   const key = await loadSealingKey(source);
-  if (!isUsed) return key ?? createSealingKey(source);
+  if (!isUsed) {
+    if (key === undefined) return createSealingKey(source);
+    keepSealingKey(source);
+    return key;
+  }
   if (key === undefined) {
     throw new VanityError(
       'SEALING_KEY_INVALID',

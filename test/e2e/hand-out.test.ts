@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { readKeyFile } from '../../src/keypair/key-file.ts';
@@ -274,5 +274,13 @@ test(
     assert.deepEqual([failing.code, failing.stdout], [1, '']);
     assert.match(failing.stderr, /^vanitypool: .*: not writable for 1 key files: EIO/);
     assert.equal(readdirSync(keys).length, 1);
+    // It fails only when a key is written and synced: nothing may take that away.
+    disk.heal();
+    disk.places[0]!.failAfter('EIO', 'sync', 1);
+    const late = await vanitypool(args, { cwd, env: disk.environment });
+    assert.deepEqual([late.code, late.stdout], [1, '']);
+    const path = /^vanitypool: (\S+\.json): the key is in it, .*: EIO/m.exec(late.stderr)?.[1];
+    assert.ok(path !== undefined, late.stderr);
+    assert.equal(readKeyFile(path).address, basename(path, '.json'));
   },
 );

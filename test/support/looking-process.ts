@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { VanityError } from '../../src/errors.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { backupStore } from '../../src/store/sqlite-backup.ts';
 import { checkAtOpen, checkWhole } from '../../src/store/sqlite-check.ts';
 import { openToRead } from '../../src/store/sqlite-database.ts';
@@ -17,6 +18,11 @@ let backups = 0;
 
 const LOOKS: Readonly<Record<string, () => unknown>> = {
   start: async () => (await openStoreIn(directory)).close(),
+  /** With the sealing key in a directory of its own. */
+  startWithKeys: async () => {
+    const sealingKey = `file:${join(directory, '..', 'keys', 'sealing.key')}`;
+    return (await openSqliteStore({ directory, sealingKey })).close();
+  },
   /** Nothing is tried again. */
   pages() {
     using db = openToRead(path);

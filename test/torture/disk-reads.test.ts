@@ -4,17 +4,14 @@
  * give up every address: an error of the disk is never told as one.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { suite, test } from 'node:test';
 import { FaultyDisk } from '../support/faulty-disk.ts';
+import { Looker } from '../support/looker.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 
 const LIMIT = { timeout: 60_000 };
-const PROCESS = new URL('../support/looking-process.ts', import.meta.url).pathname;
 /** How many reads of the database work before one does not, or none does: any may be the one. */
 const LOOKS = {
   start: { once: [1, 9, 24], forEver: [0, 9, 24] },
@@ -26,42 +23,31 @@ const LOOKS = {
 
 suite('a disk that refuses to read', { concurrency: true }, () => {
   for (const [name, { once: onceAfter, forEver }] of Object.entries(LOOKS)) {
-    test(`${name}: goes on after one refusal, and tells a lasting one`, LIMIT, async () => {
+    test(`${name}: goes on after one refusal, and tells a lasting one`, LIMIT, async (t) => {
       const root = temporaryDirectory();
+      t.after(() => removeDirectory(root));
       const directory = join(root, 'data');
       const store = await openStoreIn(directory);
       await store.definePool(poolNamed('pet'));
       await store.insert(hitsFor('pet', 200));
       await store.close();
       using disk = new FaultyDisk(root, directory);
-      const env = { ...process.env, ...disk.environment };
-      const looker = spawn(process.execPath, [PROCESS, directory], {
-        env,
-        stdio: ['pipe', 'pipe', 'inherit'],
-      });
-      const lines = createInterface({ input: looker.stdout })[Symbol.asyncIterator]();
+      await using looker = new Looker(directory, disk.environment);
       const place = disk.places[0]!;
       place.strikeAt(join(directory, 'store.db'));
       /** What it says when `times` reads fail after `skipped`; all of them if it is 0. */
       const look = async (skipped: number, times: number) => {
         const before = disk.refused;
         place.failAfter('EIO', 'read', skipped, times);
-        looker.stdin.write(`${name}\n`);
-        const { value } = await lines.next();
+        const said = await looker.look(name);
         place.heal();
         assert.ok(disk.refused > before, `${name} reads more than ${skipped} times`);
-        return String(value);
+        return said;
       };
-      try {
-        for (const skipped of onceAfter) assert.equal(await look(skipped, 1), 'ok', `${skipped}`);
-        for (const skipped of forEver) {
-          assert.match(await look(skipped, 0), /^STORE_UNAVAILABLE .*store\.db: /, `${skipped}`);
-        }
-      } finally {
-        looker.stdin.end();
-        assert.deepEqual(await once(looker, 'exit'), [0, null]);
+      for (const skipped of onceAfter) assert.equal(await look(skipped, 1), 'ok', `${skipped}`);
+      for (const skipped of forEver) {
+        assert.match(await look(skipped, 0), /^STORE_UNAVAILABLE .*store\.db: /, `${skipped}`);
       }
-      removeDirectory(root);
     });
   }
 });
