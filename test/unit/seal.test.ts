@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createDecipheriv, hash, type KeyObject, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hash, type KeyObject, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import {
   type Place,
@@ -125,19 +125,65 @@ test('a keypair whose public key is another one is not given out', async () => {
   assert.equal(await envelope.unseal(place, row), undefined);
 });
 
-test('no nonce comes twice under one data key, whatever becomes of the rows', async () => {
+const nonceOf = ({ sealed }: SealedRow) => Buffer.from(sealed.subarray(0, 12)).toString('hex');
+
+test('a nonce is SHA-256 of the label, the associated data and the keypair', async () => {
   const envelope = await Envelope.make();
   const { keypair, place } = newRow();
-  const seen = new Set<string>();
-  for (let batch = 0; batch < 50; batch++) {
-    await envelope.sealer.prepare(20);
-    for (let row = 0; row < 20; row++) {
-      // The same row again and again: as if each transaction were rolled back.
-      const { dataKeyId, sealed } = envelope.sealer.seal(place, keypair);
-      seen.add(`${dataKeyId} ${Buffer.from(sealed.subarray(0, 12)).toString('hex')}`);
+  await envelope.sealer.prepare(1);
+  const told = [
+    'vanitypool nonce 1',
+    Buffer.from(STORE_ID, 'hex'),
+    place.keyHash,
+    place.pool,
+    keypair,
+  ];
+  const sum = hash('sha256', Buffer.concat(told.map((part) => Buffer.from(part))));
+  assert.equal(nonceOf(envelope.sealer.seal(place, keypair)), sum.slice(0, 24));
+});
+
+test('the same row has the same nonce wherever it is sealed, and any other row another', async () => {
+  const [one, clone] = [await Envelope.make(), await Envelope.make()];
+  const elsewhere = await Envelope.make('cd'.repeat(16));
+  const all = [one, clone, elsewhere];
+  for (const { sealer } of all) await sealer.prepare(2000);
+  for (let round = 0; round < 20; round++) {
+    const { keypair, place } = newRow();
+    const nonce = nonceOf(one.sealer.seal(place, keypair));
+    assert.equal(nonceOf(one.sealer.seal(place, keypair)), nonce);
+    assert.equal(nonceOf(clone.sealer.seal(place, keypair)), nonce);
+    const others = new Set([nonceOf(elsewhere.sealer.seal(place, keypair))]);
+    for (const pool of ['pump', 'pet2', 'pe', '']) {
+      others.add(nonceOf(one.sealer.seal({ ...place, pool }, keypair)));
     }
+    for (let at = 0; at < 64; at++) {
+      const other = Buffer.from(keypair);
+      other[at]! ^= 1 << (round & 7);
+      others.add(nonceOf(one.sealer.seal(place, other)));
+    }
+    others.add(nonceOf(one.sealer.seal({ ...place, keyHash: randomBytes(32) }, keypair)));
+    assert.equal(others.size, 1 + 4 + 64 + 1);
+    assert.ok(!others.has(nonce));
   }
-  assert.equal(seen.size, 1000);
+});
+
+test('a row with the nonce of a counter, as earlier versions made it, is unsealed', async () => {
+  const envelope = await Envelope.make();
+  const { keypair, place } = newRow();
+  await envelope.sealer.prepare(1);
+  const { dataKeyId } = envelope.sealer.seal(place, keypair);
+  const nonce = Buffer.from('000000000000000000000007', 'hex');
+  const cipher = createCipheriv('aes-256-gcm', (await envelope.dataKey(dataKeyId))!, nonce);
+  cipher.setAAD(
+    Buffer.concat([Buffer.from(STORE_ID, 'hex'), place.keyHash, Buffer.from(place.pool)]),
+  );
+  const sealed = Buffer.concat([
+    nonce,
+    cipher.update(keypair),
+    cipher.final(),
+    cipher.getAuthTag(),
+  ]);
+  assert.deepEqual(Buffer.from((await envelope.unseal(place, { dataKeyId, sealed }))!), keypair);
 });
 
 test('a data key takes 65,536 rows and never one more', async () => {
