@@ -56,6 +56,7 @@ export const ERRORS = {
   QUOTA_EXCEEDED: kind(429, 'The token has had its addresses of the day', true),
   RATE_LIMITED: kind(429, 'There are too many requests of this token or address', true),
   HEADERS_TOO_LARGE: kind(431, 'The request headers are too large'),
+  TRANSFER_ENCODING_UNSUPPORTED: kind(501, 'The transfer encoding is not decoded here'),
   INTERNAL: kind(500, 'Something failed inside the server'),
   POOL_EMPTY: kind(503, 'The pool has fewer addresses left than were asked for', true),
   POOL_PAUSED: kind(503, 'The pool is paused', true),

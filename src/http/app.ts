@@ -2,7 +2,7 @@
  * The HTTP application of one thread: `buildApp` puts routes, access rules, errors and documents
  * together and does not listen. What it answers with comes from `AppDeps`.
  *
- * A request: access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schemas of body,
+ * A request: is it HTTP (400, 501) -> access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schemas of body,
  * query and headers (400) -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
  */
 import swaggerUi from '@fastify/swagger-ui';
@@ -28,12 +28,14 @@ import type { Access } from './access.ts';
 import { Admission, type Limits } from './admission.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
+import { ConnectionRefusals } from './connection-refusals.ts';
 import { documentRoutes } from './document.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 import { InFlight } from './in-flight.ts';
 import { checkInputs } from './inputs.ts';
 import type { Metrics } from './metrics.ts';
-import { refuseConnection, sendProblem, toVanityError } from './problems.ts';
+import { sendProblem, toVanityError } from './problems.ts';
+import { checkProtocol, pathOf } from './protocol.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -124,10 +126,9 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     return503OnClosing: false,
     ...serverOptions(deps.certificate),
     clientErrorHandler(error, socket) {
-      // A refusal says that nothing was handed out, and so must be none of another request.
-      if (inFlight.isAnswering(socket)) socket.destroy();
-      else refuseConnection(error, socket, securityLines(isEncrypted));
+      refusals.refuse(error, socket);
     },
+    rewriteUrl: pathOf,
     frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
     // A refusal is told in the words of its schema.
@@ -141,11 +142,14 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     },
   }).withTypeProvider<JsonSchemaToTsProvider>();
 
+  checkProtocol(app);
   checkInputs(app);
   // Node answers other expectations than 100-continue by itself, past all that is below. They may be
   // left unmet: RFC 9110, section 10.1.1.
   app.server.on('checkExpectation', (request, reply) => app.server.emit('request', request, reply));
   const inFlight = new InFlight(app.server);
+  const lines = securityLines(isEncrypted);
+  const refusals = new ConnectionRefusals(app.server, { inFlight, tallies: deps.tallies, lines });
   app.decorate('inFlight', inFlight);
   app.decorate('tallies', deps.tallies);
   const { access, limits, log } = deps;

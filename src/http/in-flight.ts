@@ -8,6 +8,7 @@
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 interface Latest {
   readonly reply: ServerResponse;
@@ -16,7 +17,7 @@ interface Latest {
 }
 
 export class InFlight {
-  readonly #latest = new Map<Socket, Latest>();
+  readonly #latest = new Map<Duplex, Latest>();
   /** At the last look: replies of which something waits to be taken, and for how many looks. */
   #unread: ReadonlyMap<ServerResponse, number> = new Map();
 
@@ -49,6 +50,13 @@ export class InFlight {
     // Others of this connection come first.
     if (reply.socket === null) return true;
     return !reply.writableEnded && (reply.headersSent || reply.req.complete);
+  }
+
+  /** Calls `then` when all that this connection asked for is answered; never if it closes before. */
+  afterReplies(socket: Duplex, then: () => void): void {
+    const reply = this.#latest.get(socket)?.reply;
+    if (reply === undefined || reply.writableFinished) then();
+    else reply.once('finish', then);
   }
 
   /**

@@ -6,6 +6,7 @@
  * Bytes make a body, not headers: clients send a content type with a POST that has nothing to say.
  * Routes outside of version 1 pass over a query: probes and caches add to those what they like.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify';
 import { VanityError } from '../errors.ts';
 import type { App } from './app.ts';
@@ -39,22 +40,31 @@ export function checkInputs(app: App): void {
   });
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     if (body.length === 0 || request.is404) return done(null, undefined);
-    const detail = 'content-type: allowed for a body: application/json';
+    const detail = isCoded(request.headers)
+      ? 'content-encoding: allowed for a body: none'
+      : 'content-type: allowed for a body: application/json';
     done(new VanityError('MEDIA_TYPE_UNSUPPORTED', detail));
   });
-  app.addHook('onRequest', (request, _, done) => {
-    const { headers } = request;
+  app.addHook('onRequest', (request, reply, done) => {
+    const { headers, is404 } = request;
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
+    const isUnread =
+      is404 || isCoded(headers) || !READABLE.test(headers['content-type'] ?? ANY_TYPE);
+    if (isCoded(headers)) reply.header('accept-encoding', 'identity');
     // No byte will come, whatever type is told, also one that cannot be read.
-    if (length === '0' && encoding === undefined) delete headers['content-type'];
+    if (!is404 && length === '0' && encoding === undefined) delete headers['content-type'];
     // Whether one comes is not known yet: it is read as of a type that is refused if one does.
-    else if (!READABLE.test(headers['content-type'] ?? ANY_TYPE))
-      headers['content-type'] = ANY_TYPE;
+    else if (isUnread) headers['content-type'] = ANY_TYPE;
     done();
   });
   app.addHook('onRoute', (route) => {
     if (STRICT.test(route.url)) checkInputsOf(route);
   });
+}
+
+/** In a way that is not decoded here. */
+function isCoded({ 'content-encoding': coding }: IncomingHttpHeaders): boolean {
+  return coding !== undefined && coding.toLowerCase() !== 'identity';
 }
 
 /** Whether a request may come without it. */

@@ -3,7 +3,6 @@
  * threads. Fastify's own errors are given our codes here; what has no code leaves as INTERNAL,
  * without a word of what it was: that goes to the log.
  */
-import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import { refusedInput } from './refused-input.ts';
@@ -67,41 +66,6 @@ export function toVanityError(error: unknown): VanityError {
   return new VanityError('INTERNAL', 'the server failed to answer; its log says why', {
     cause: error,
   });
-}
-
-/** A handshake that failed, for whatever reason: there is no way to say anything. */
-const NO_WAY_BACK = /^(ECONNRESET|ERR_SSL_.*|ERR_TLS_.*)$/;
-
-/**
- * What Node's HTTP parser refuses never becomes a request: the answer is written by hand, with these
- * lines among its headers.
- */
-export function refuseConnection(
-  error: NodeJS.ErrnoException,
-  socket: Socket,
-  lines: string,
-): void {
-  if (NO_WAY_BACK.test(error.code ?? '') || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const body = JSON.stringify(problemOf(connectionError(error.code)));
-  const { status } = JSON.parse(body) as Problem;
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: ${PROBLEM_TYPE}\r\n${lines}` +
-      `cache-control: no-store\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
-}
-
-function connectionError(code: string | undefined): VanityError {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return new VanityError('HEADERS_TOO_LARGE', 'headers: at most 16384 bytes in all');
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new VanityError('REQUEST_TIMEOUT', 'the request did not arrive in time');
-    default:
-      return new VanityError('REQUEST_INVALID', 'this is not a request in HTTP/1.1');
-  }
 }
 
 /** Milliseconds since 1970. The format of a time allows a leap second, which no Date is. */
