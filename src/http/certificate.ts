@@ -24,8 +24,39 @@ export interface CertificateAndKey {
 const LOOK_MS = 2000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/**
+ * Mozilla's profile "intermediate", without its exchange of keys by DHE: version 1.3 and 1.2, forward
+ * secrecy and authenticated encryption alone. Which of them is up to the client.
+ */
+const CIPHERS = [
+  ...['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'],
+  ...['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256'],
+  ...['ECDHE-ECDSA-AES256-GCM-SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'],
+  ...['ECDHE-ECDSA-CHACHA20-POLY1305', 'ECDHE-RSA-CHACHA20-POLY1305'],
+].join(':');
+const CURVES = 'X25519:prime256v1:secp384r1';
+/** Against who records today and has a quantum computer later; OpenSSL has it from 3.5 on. */
+const POST_QUANTUM = 'X25519MLKEM768';
+
 export function tlsOptions({ cert, key }: CertificateAndKey): TlsOptions {
-  return { cert, key, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_TIMEOUT_MS };
+  return {
+    cert,
+    key,
+    minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
+    ecdhCurve: canUse(POST_QUANTUM) ? `${POST_QUANTUM}:${CURVES}` : CURVES,
+    honorCipherOrder: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+  };
+}
+
+function canUse(ecdhCurve: string): boolean {
+  try {
+    createSecureContext({ ecdhCurve });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Error: CERTIFICATE_INVALID, with the file. One that is out of its time can be used. */
@@ -37,7 +68,7 @@ export function readCertificate(files: TlsFiles): CertificateAndKey {
     throw invalid('tls_key', files.key, `is not the key of the certificate in ${files.cert}`);
   }
   try {
-    createSecureContext({ cert, key });
+    createSecureContext(tlsOptions({ cert, key }));
   } catch (error) {
     throw invalid('tls_cert', files.cert, `cannot be used: ${(error as Error).message}`);
   }

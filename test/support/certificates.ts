@@ -9,6 +9,12 @@ export interface Made {
   readonly key: string;
 }
 
+interface Wanted {
+  readonly validTo?: Date;
+  /** With a key of RSA instead of an elliptic curve. */
+  readonly isRsa?: boolean;
+}
+
 const SEQUENCE = 0x30;
 const SET = 0x31;
 const OBJECT_ID = 0x06;
@@ -16,6 +22,7 @@ const UTF8 = 0x0c;
 const GENERALIZED_TIME = 0x18;
 const BITS = 0x03;
 const OCTETS = 0x04;
+const NULL = 0x05;
 const INTEGER = 0x02;
 /** Tags of their places in a certificate. */
 const VERSION = 0xa0;
@@ -24,6 +31,7 @@ const DNS_NAME = 0x82;
 const IP_ADDRESS = 0x87;
 
 const ECDSA_WITH_SHA256 = Buffer.from('2a8648ce3d040302', 'hex');
+const RSA_WITH_SHA256 = Buffer.from('2a864886f70d01010b', 'hex');
 const COMMON_NAME = Buffer.from('550403', 'hex');
 const SUBJECT_ALT_NAME = Buffer.from('551d11', 'hex');
 const VERSION_3 = Buffer.from([2]);
@@ -32,10 +40,14 @@ const DAY_MS = 86_400_000;
 /** For `localhost`, 127.0.0.1 and 127.0.0.2, with `name` as its common name. */
 export function makeCertificate(
   name: string,
-  { validTo = new Date(Date.now() + 3650 * DAY_MS) }: { validTo?: Date } = {},
+  { validTo = new Date(Date.now() + 3650 * DAY_MS), isRsa = false }: Wanted = {},
 ): Made {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const algorithm = der(SEQUENCE, der(OBJECT_ID, ECDSA_WITH_SHA256));
+  const { privateKey, publicKey } = isRsa
+    ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+    : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const algorithm = isRsa
+    ? der(SEQUENCE, der(OBJECT_ID, RSA_WITH_SHA256), der(NULL))
+    : der(SEQUENCE, der(OBJECT_ID, ECDSA_WITH_SHA256));
   const commonName = der(SEQUENCE, der(OBJECT_ID, COMMON_NAME), der(UTF8, Buffer.from(name)));
   const subject = der(SEQUENCE, der(SET, commonName));
   const names = der(

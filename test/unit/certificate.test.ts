@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
+import { type ConnectionOptions, connect, createServer, getCiphers } from 'node:tls';
 import type { TlsFiles } from '../../src/config.ts';
 import {
   type CertificateAndKey,
@@ -160,4 +163,65 @@ test('one that is out of its time is served with a warning, at the start and whe
     warned[0]!.validTo,
     new Date(new X509Certificate(old.cert).validToDate).toISOString(),
   );
+});
+
+/** A server of TLS alone with this pair; whether it agrees with a client on what that offers. */
+async function agreeing(t: TestContext, pair: CertificateAndKey) {
+  const server = createServer(tlsOptions(pair), (socket) => socket.end());
+  server.on('tlsClientError', () => undefined).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return (offer: ConnectionOptions): Promise<boolean> =>
+    new Promise((resolve) => {
+      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...offer });
+      socket.on('secureConnect', () => {
+        resolve(true);
+        socket.destroy();
+      });
+      socket.on('error', () => resolve(false));
+    });
+}
+
+test('the suites of version 1.2 and 1.3 are those of the profile, and no others', async (t) => {
+  const accepted = new Set<string>();
+  for (const isRsa of [false, true]) {
+    const agrees = await agreeing(t, makeCertificate('one', { isRsa }));
+    for (const name of getCiphers()) {
+      const isNew = name.startsWith('tls_');
+      const version = isNew ? 'TLSv1.3' : 'TLSv1.2';
+      const ciphers = `${name.toUpperCase()}${isNew ? '' : ':@SECLEVEL=0'}`;
+      const offer = { ciphers, minVersion: version, maxVersion: version } as const;
+      if (await agrees(offer)) accepted.add(name);
+    }
+  }
+  assert.deepEqual(
+    [...accepted].sort(),
+    [
+      ...['tls_aes_128_gcm_sha256', 'tls_aes_256_gcm_sha384', 'tls_chacha20_poly1305_sha256'],
+      ...['ecdhe-ecdsa-aes128-gcm-sha256', 'ecdhe-ecdsa-aes256-gcm-sha384'],
+      ...['ecdhe-rsa-aes128-gcm-sha256', 'ecdhe-rsa-aes256-gcm-sha384'],
+      ...['ecdhe-ecdsa-chacha20-poly1305', 'ecdhe-rsa-chacha20-poly1305'],
+    ].sort(),
+  );
+});
+
+test('keys are exchanged by the curves of the profile, one that outlasts quantum computers among them', async (t) => {
+  const agrees = await agreeing(t, makeCertificate('one'));
+  for (const [ecdhCurve, expected] of [
+    ['X25519MLKEM768', true],
+    ['X25519', true],
+    ['prime256v1', true],
+    ['secp384r1', true],
+    ['secp521r1', false],
+    ['X448', false],
+    ['ffdhe2048', false],
+  ] as const) {
+    assert.equal(await agrees({ ecdhCurve, minVersion: 'TLSv1.3' }), expected, ecdhCurve);
+  }
+  assert.match(tlsOptions(makeCertificate('one')).ecdhCurve!, /^X25519MLKEM768:X25519:/);
+  for (const maxVersion of ['TLSv1', 'TLSv1.1'] as const) {
+    const old = { minVersion: 'TLSv1', maxVersion, ciphers: 'ALL:@SECLEVEL=0' } as const;
+    assert.equal(await agrees(old), false, maxVersion);
+  }
 });
