@@ -29,13 +29,14 @@ import { Admission, type Limits } from './admission.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { ConnectionRefusals } from './connection-refusals.ts';
-import { documentRoutes } from './document.ts';
+import { documentAt, documentRoutes } from './document.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 import { InFlight } from './in-flight.ts';
 import { checkInputs } from './inputs.ts';
 import type { Metrics } from './metrics.ts';
 import { sendProblem, toVanityError } from './problems.ts';
 import { checkProtocol, pathOf } from './protocol.ts';
+import { believeProxies } from './proxy.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -143,6 +144,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   }).withTypeProvider<JsonSchemaToTsProvider>();
 
   checkProtocol(app);
+  app.decorateRequest('pathPrefix', '');
+  if (deps.trustProxy !== false) believeProxies(app);
   checkInputs(app);
   // Node answers other expectations than 100-continue by itself, past all that is below. They may be
   // left unmet: RFC 9110, section 10.1.1.
@@ -169,8 +172,17 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   refuseUnknown(app, deps.isCompat);
 
   await documentRoutes(app, deps.version);
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: PAGE_POLICY });
+  app.get('/openapi.json', { schema: { hide: true } }, ({ pathPrefix }) =>
+    documentAt(pathPrefix, app.swagger()),
+  );
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    // Relative, so that the page finds its files behind a proxy that puts a path before its own.
+    indexPrefix: '.',
+    staticCSP: PAGE_POLICY,
+    transformSpecification: (document, { pathPrefix }) => documentAt(pathPrefix, document),
+    transformSpecificationClone: false,
+  });
   app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));
 
   serviceRoutes(app, deps);

@@ -94,7 +94,7 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
         description: DESCRIPTION,
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: [{ url: '/', description: 'Where this document comes from.' }],
+      servers: serversAt('/'),
       tags: TAGS,
       components: {
         securitySchemes: {
@@ -112,6 +112,15 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
       return document as ReturnType<NonNullable<FastifyDynamicSwaggerOptions['transformObject']>>;
     },
   });
+}
+
+/** For a client that sees the server's paths behind a prefix, which may be empty. */
+export function documentAt<D extends object>(pathPrefix: string, document: D): D {
+  return pathPrefix === '' ? document : { ...document, servers: serversAt(pathPrefix) };
+}
+
+function serversAt(url: string) {
+  return [{ url, description: 'Where this document comes from.' }];
 }
 
 interface OpenApi {

@@ -239,10 +239,22 @@ test(
         cwd: workspace.path,
         env: { VANITYPOOL_HTTP__PORT: new URL(server.url).port },
       };
-      const create = ['token', 'create', '--name', 'eye', '--scope', 'read'];
+      const create = ['token', 'create', '--name', 'eye', '--scope', 'read', '--scope', 'dispense'];
       const { code, stdout, stderr } = await vanitypool(create, options);
       assert.equal(code, 0, stderr);
-      assert.equal(await status(`Bearer ${stdout.trim()}`), 200);
+      const token = stdout.trim();
+      assert.equal(await status(`Bearer ${token}`), 200);
+      const prefix = { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-prefix': '/some/pool' };
+      const reserve = () =>
+        fetch(new URL('/v1/pools/pet/reservations', server.url), {
+          method: 'POST',
+          headers: { ...prefix, authorization: `Bearer ${token}` },
+        });
+      let held = await reserve();
+      for (; held.status === 503; held = await reserve()) await sleep(50);
+      const { id } = (await held.json()) as { id: string };
+      const path = `${line.includes('trust_proxy') ? '/some/pool' : ''}/v1/reservations/${id}`;
+      assert.equal(held.headers.get('location'), path);
     }
   },
 );
