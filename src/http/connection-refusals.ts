@@ -45,10 +45,11 @@ export class ConnectionRefusals {
       return;
     }
     const refusal = connectionError(code);
-    if (this.#options.inFlight.isAnswering(socket)) {
-      this.#options.tallies.countError(refusal.code);
+    const { inFlight, tallies } = this.#options;
+    if (inFlight.isAnswering(socket)) {
+      tallies.countError(refusal.code);
       socket.destroy();
-    } else this.#end(socket, refusal);
+    } else inFlight.afterReplies(socket, () => this.#end(socket, refusal));
   }
 
   /** What follows CONNECT is no request. Node.js has taken all its listeners from the connection. */
@@ -61,6 +62,8 @@ export class ConnectionRefusals {
   }
 
   #end(socket: Duplex, refusal: VanityError): void {
+    // The reply before it may have been the last.
+    if (!socket.writable) return;
     const { lines, tallies } = this.#options;
     tallies.countError(refusal.code);
     const body = JSON.stringify(problemOf(refusal));

@@ -52,11 +52,15 @@ export class InFlight {
     return !reply.writableEnded && (reply.headersSent || reply.req.complete);
   }
 
-  /** Calls `then` when all that this connection asked for is answered; never if it closes before. */
+  /**
+   * Calls `then` when all that was asked for on the connection, but for a request that is still on its way, is
+   * answered and written; never if it closes before.
+   */
   afterReplies(socket: Duplex, then: () => void): void {
     const reply = this.#latest.get(socket)?.reply;
-    if (reply === undefined || reply.writableFinished) then();
-    else reply.once('finish', then);
+    const isDue = reply !== undefined && (reply.writableEnded || reply.req.complete);
+    if (isDue && !reply.writableFinished) reply.once('finish', then);
+    else then();
   }
 
   /**

@@ -54,8 +54,9 @@ function faultOf({ raw, originalUrl }: FastifyRequest): VanityError | undefined 
   const encoding = headers['transfer-encoding'];
   if (encoding === undefined) return undefined;
   if (httpVersion === '1.0') return invalid('transfer-encoding: not allowed in HTTP/1.0');
-  // That it ends in chunked has been seen to by the parser.
-  if (/^[\s,]*chunked[\s,]*$/i.test(encoding)) return undefined;
+  const codings = encoding.split(',').map((coding) => coding.trim().toLowerCase());
+  if (codings.at(-1) !== 'chunked') return invalid('transfer-encoding: allowed: chunked');
+  if (codings.length === 1) return undefined;
   return new VanityError('TRANSFER_ENCODING_UNSUPPORTED', 'transfer-encoding: allowed: chunked');
 }
 

@@ -137,3 +137,17 @@ test('a request that is called the last gets its reply whatever follows, and is 
     assert.equal(left.json().ready, 9);
   }
 });
+
+test('behind a reply that is the last of its connection comes no refusal', async (t) => {
+  const { app, send, tallies } = await listening(t);
+  app.server.on('request', ({ socket }, reply) => {
+    // It is given, and not written yet.
+    reply.once('prefinish', () => app.server.emit('clientError', new Error('no request'), socket));
+  });
+  const replies = await send('GET /healthz HTTP/1.1\r\n\r\n');
+  assert.deepEqual(
+    replies.map(({ status }) => status),
+    [400],
+  );
+  assert.equal(tallies.errors.REQUEST_INVALID, 1);
+});

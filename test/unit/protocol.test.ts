@@ -125,12 +125,16 @@ test('a body in a coding that is not decoded is refused, and takes nothing', asy
     [UNKNOWN, ['transfer-encoding: gzip, chunked'], CHUNKS],
     [UNKNOWN, ['transfer-encoding: gzip', 'transfer-encoding: chunked'], CHUNKS],
     [BAD, ['transfer-encoding: gzip'], CHUNKS],
+    [BAD, ['transfer-encoding: xchunked'], CHUNKS],
     [BAD, ['transfer-encoding: chunked, gzip'], CHUNKS],
     [BAD, ['transfer-encoding: chunked, chunked'], CHUNKS],
     [BAD, ['transfer-encoding: chunked', 'transfer-encoding: identity'], CHUNKS],
     [BAD, ['transfer-encoding: chunked'], CHUNKS, '1.0'],
   ] as [string, string[], string, string?][]) {
-    assert.equal(await answerTo(post(...sent)), expected, sent.join());
+    const text = post(...sent);
+    // Without being asked to, the server closes what it cannot read to its end.
+    const alone = expected === CODED ? text : text.replace(`${CLOSE}\r\n`, '');
+    assert.equal(await answerTo(alone), expected, sent.join());
   }
   const [coded] = await send(post([length, 'content-encoding: gzip'], BODY));
   assert.equal(coded!.headers['accept-encoding'], 'identity');
