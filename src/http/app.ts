@@ -177,8 +177,13 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   );
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    // Relative, so that the page finds its files behind a proxy that puts a path before its own.
-    indexPrefix: '.',
+    // With a slash at its end the page has relative links, as it needs behind a path of a proxy.
+    uiHooks: {
+      onRequest({ pathPrefix, url }, reply, done) {
+        if (pathPrefix !== '' && url.split('?', 1)[0] === '/docs') reply.redirect('/docs/');
+        else done();
+      },
+    },
     staticCSP: PAGE_POLICY,
     transformSpecification: (document, { pathPrefix }) => documentAt(pathPrefix, document),
     transformSpecificationClone: false,
