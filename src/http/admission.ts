@@ -1,7 +1,7 @@
 /**
  * Which requests are let in, before anything else is done for them: not those of a connection too
  * many, nor of a client that sends and does not read, nor those without a valid token where one is
- * asked for, nor more of one client than `http.rate_limit`. Runs in the HTTP threads, each for itself:
+ * asked for, nor more of one client than `http.rate_limit`, nor more of one address to what is open to all. Runs in the HTTP threads, each for itself:
  * of limits that are meant for the server it takes its share.
  *
  * A token has 256 random bits: guessing is hopeless at any rate. So whoever sends wrong ones is told to
@@ -15,7 +15,7 @@ import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Token } from '../token.ts';
 import type { Access } from './access.ts';
-import type { InFlight } from './in-flight.ts';
+import type { Connection, InFlight } from './in-flight.ts';
 import { networkOf, RateLimit } from './rate-limit.ts';
 
 export interface Limits {
@@ -30,6 +30,8 @@ export const FAILURES_MAX = 60;
 const FAILURES_MS = 60_000;
 /** Connections beyond the limit that are told so; those beyond are closed without a word. */
 const REFUSED_MAX = 256;
+/** Requests a second of one address to routes that ask for no token: a page with its files is ten. */
+export const OPEN_MAX = 100;
 /** Requests on one connection that wait for the replies before them: a reply can have 330 kB. */
 export const BEHIND_MAX = 64;
 
@@ -43,6 +45,7 @@ interface Options {
 export class Admission {
   readonly #options: Options;
   readonly #requests = new RateLimit(1000);
+  readonly #open = new RateLimit(1000);
   readonly #failures = new RateLimit(FAILURES_MS);
   readonly #surplus = new Set<Socket>();
   #connections = 0;
@@ -71,11 +74,17 @@ export class Admission {
       reply.header('connection', 'close');
       throw overloaded('connections: the server has as many as it takes');
     }
-    if (this.#options.inFlight.behind(socket) >= BEHIND_MAX) {
-      reply.header('connection', 'close');
-      throw overloaded(`connection: ${BEHIND_MAX} requests wait for replies that are not read`);
+    const connection = this.#options.inFlight.connection(socket);
+    if (connection?.isEnding) throw overloaded('connection: a reply before this one ends it');
+    if (connection !== undefined && connection.waiting > BEHIND_MAX) {
+      throw endConnection(
+        connection,
+        reply,
+        `${BEHIND_MAX} requests wait for replies that are not read`,
+      );
     }
     const token = this.#check(request);
+    this.#countOpen(request);
     const { requestsPerSecond } = this.#options.limits;
     if (requestsPerSecond > 0) {
       const count = this.#requests.count(token?.id ?? networkOf(request.ip));
@@ -101,6 +110,14 @@ export class Admission {
     }
   }
 
+  /** What is no route has no limit: to say so is cheap. */
+  #countOpen({ ip, is404, routeOptions }: FastifyRequest): void {
+    const { scope, isProbe } = routeOptions.config;
+    if (scope !== undefined || isProbe || is404) return;
+    if (this.#open.count(networkOf(ip)) <= OPEN_MAX) return;
+    throw limited(`${OPEN_MAX} requests a second of one address to open routes`, this.#open);
+  }
+
   #countFailure({ ip }: FastifyRequest): void {
     const address = networkOf(ip);
     const count = this.#failures.count(address);
@@ -110,6 +127,17 @@ export class Admission {
     }
     throw limited(`${FAILURES_MAX} requests a minute without a valid token`, this.#failures);
   }
+}
+
+/** The error of the last reply on a connection: what comes behind is not served. */
+export function endConnection(
+  connection: Connection,
+  reply: FastifyReply,
+  detail: string,
+): VanityError {
+  connection.isEnding = true;
+  reply.header('connection', 'close');
+  return overloaded(`connection: ${detail}`);
 }
 
 function overloaded(detail: string): VanityError {

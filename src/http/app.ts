@@ -5,7 +5,6 @@
  * A request: is it HTTP (400, 501) -> access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schemas of body,
  * query and headers (400) -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
  */
-import swaggerUi from '@fastify/swagger-ui';
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts';
 import Fastify, {
   type FastifyBaseLogger,
@@ -29,11 +28,12 @@ import { Admission, type Limits } from './admission.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { ConnectionRefusals } from './connection-refusals.ts';
-import { documentAt, documentRoutes } from './document.ts';
+import { documentRoutes } from './document.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 import { InFlight } from './in-flight.ts';
 import { checkInputs } from './inputs.ts';
 import type { Metrics } from './metrics.ts';
+import { pageRoutes } from './pages.ts';
 import { sendProblem, toVanityError } from './problems.ts';
 import { checkProtocol, pathOf } from './protocol.ts';
 import { believeProxies } from './proxy.ts';
@@ -47,7 +47,7 @@ import { reservationRoutes } from './routes/reservations.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { signatureRoutes } from './routes/signatures.ts';
 import { tokenRoutes } from './routes/tokens.ts';
-import { PAGE_POLICY, safeResponse, securityLines } from './security-headers.ts';
+import { safeResponse, securityLines } from './security-headers.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -61,6 +61,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a token needs for the route; open without. */
     scope?: Scope;
+    /** Asked again and again by machines, so that it has no limit. */
+    isProbe?: boolean;
     /** What it can answer beside those of every route. */
     errors?: readonly HttpErrorCode[];
   }
@@ -172,22 +174,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   refuseUnknown(app, deps.isCompat);
 
   await documentRoutes(app, deps.version);
-  app.get('/openapi.json', { schema: { hide: true } }, ({ pathPrefix }) =>
-    documentAt(pathPrefix, app.swagger()),
-  );
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    // With a slash at its end the page has relative links, as it needs behind a path of a proxy.
-    uiHooks: {
-      onRequest({ pathPrefix, url }, reply, done) {
-        if (pathPrefix !== '' && url.split('?', 1)[0] === '/docs') reply.redirect('/docs/');
-        else done();
-      },
-    },
-    staticCSP: PAGE_POLICY,
-    transformSpecification: (document, { pathPrefix }) => documentAt(pathPrefix, document),
-    transformSpecificationClone: false,
-  });
+  pageRoutes(app);
   app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));
 
   serviceRoutes(app, deps);
@@ -229,9 +216,14 @@ function refuseUnknown(app: App, isCompat: boolean): void {
     for (const name of [method].flat()) methods.add(name);
     methodsOf.set(url, methods);
   });
+  const patterns: { readonly pattern: RegExp; readonly methods: ReadonlySet<string> }[] = [];
+  app.addHook('onReady', (done) => {
+    for (const [route, methods] of methodsOf) patterns.push({ pattern: toPattern(route), methods });
+    done();
+  });
   app.setNotFoundHandler(({ method, url }, reply) => {
     const path = url.split('?', 1)[0]!;
-    const allowed = [...methodsOf].find(([route]) => toPattern(route).test(path))?.[1];
+    const allowed = patterns.find(({ pattern }) => pattern.test(path))?.methods;
     const error =
       allowed === undefined || allowed.has(method)
         ? new VanityError('ROUTE_NOT_FOUND', `${path}: no such route; GET /openapi.json lists all`)

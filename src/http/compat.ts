@@ -57,7 +57,7 @@ export function compatRoutes(app: App, deps: AppDeps): void {
     envelope(200, 'success', statusView(poolFor(token, deps.pools, POOL))),
   );
 
-  app.get('/health', open, () =>
+  app.get('/health', { ...open, config: { isProbe: true } }, () =>
     envelope(200, 'success', { status: 'healthy', version, uptime: uptime() }),
   );
 

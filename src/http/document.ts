@@ -1,7 +1,7 @@
 /**
  * The OpenAPI document: what the routes say of themselves, and what is the same for all. Runs in the
- * HTTP threads, and not before somebody asks for the document: a response schema for each error of
- * each route would be compiled at every start.
+ * HTTP threads, once, at the start. What is the same for all is added to the document and not to the
+ * routes: a response schema for each error of each route would be compiled at every start.
  *
  * A route says in its `config` what scope it takes and which errors are its own; those that any
  * request can meet, and what follows from scope and method, are added here.

@@ -2,42 +2,111 @@
  * Requests that have come and are not answered yet: a stop waits for them, and a client that does
  * not read its replies is cut off. Runs in an HTTP thread.
  *
- * Each connection keeps its latest reply alone: replies leave in the order of their requests, so
- * that the latest stands for all before it. A listener on every reply instead took 2 to 4 us more of
- * the 35 that a dispense takes of the processor (best of 18 rounds).
+ * Each connection keeps its replies until they are finished, and drops them when it is next asked for
+ * something. A listener on every reply instead took 2 to 4 us more of the 35 that a dispense takes of
+ * the processor (best of 18 rounds).
  */
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-interface Latest {
-  readonly reply: ServerResponse;
-  /** Unfinished replies before it, on its connection. */
-  readonly behind: number;
+/** What has to leave in the time that `cutUnread` gives, or all that waits: 800 bytes a second. */
+const PROGRESS_MIN = 16_384;
+
+export class Connection {
+  /** No request that comes behind is served: the reply that said so is the last one. */
+  isEnding = false;
+  readonly #socket: Socket;
+  /** In the order of their requests; those that are finished are dropped late. */
+  readonly #replies: ServerResponse[] = [];
+  #document: ServerResponse | undefined;
+  /** What had left when it was last enough, and how many looks ago that was. */
+  #mark: { readonly left: number; looks: number } | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  add(reply: ServerResponse): void {
+    this.#trim();
+    this.#replies.push(reply);
+  }
+
+  /** Replies that the client has not read yet, or that are not there yet. */
+  get waiting(): number {
+    this.#trim();
+    return this.#replies.length;
+  }
+
+  /** The last reply that was asked for, unless all are finished. */
+  get latest(): ServerResponse | undefined {
+    const reply = this.#replies.at(-1);
+    return reply?.writableFinished === false ? reply : undefined;
+  }
+
+  /** Whether a document is still on its way. */
+  get holdsDocument(): boolean {
+    return this.#document?.writableFinished === false;
+  }
+
+  carryDocument(reply: ServerResponse): void {
+    this.#document = reply;
+  }
+
+  /** Bytes in memory that the client has not taken. */
+  get unread(): number {
+    return this.#replies.reduce((sum, reply) => sum + reply.writableLength, 0);
+  }
+
+  /** The lower, the less is lost with it: 0 with a document, 2 with what was handed out. */
+  get worth(): number {
+    if (this.#replies.some(({ req, writableFinished }) => !writableFinished && changes(req))) {
+      return 2;
+    }
+    return this.holdsDocument ? 0 : 1;
+  }
+
+  /** Whether nothing worth speaking of has left for so many looks, though something waits. */
+  isStuck(looks: number): boolean {
+    const waiting = this.#socket.writableLength;
+    const left = this.#socket.bytesWritten - waiting;
+    if (waiting === 0) this.#mark = undefined;
+    else if (this.#mark === undefined || left - this.#mark.left >= PROGRESS_MIN) {
+      this.#mark = { left, looks: 0 };
+    } else return ++this.#mark.looks >= looks;
+    return false;
+  }
+
+  #trim(): void {
+    const replies = this.#replies;
+    while (replies[0]?.writableFinished === true) replies.shift();
+  }
 }
 
 export class InFlight {
-  readonly #latest = new Map<Duplex, Latest>();
-  /** At the last look: replies of which something waits to be taken, and for how many looks. */
-  #unread: ReadonlyMap<ServerResponse, number> = new Map();
+  readonly #connections = new Map<Socket, Connection>();
 
+  /** Before anything else sees a request: what serves it finds its connection. */
   constructor(server: Server) {
-    server.on('request', ({ socket }, reply) => {
-      const behind = this.behind(socket);
-      if (!this.#latest.has(socket)) socket.once('close', () => this.#latest.delete(socket));
-      this.#latest.set(socket, { reply, behind });
+    server.prependListener('request', ({ socket }, reply) => {
+      let connection = this.#connections.get(socket);
+      if (connection === undefined) {
+        connection = new Connection(socket);
+        this.#connections.set(socket, connection);
+        socket.once('close', () => this.#connections.delete(socket));
+      }
+      connection.add(reply);
     });
+  }
+
+  /** Undefined before its first request. */
+  connection(socket: Socket): Connection | undefined {
+    return this.#connections.get(socket);
   }
 
   /** Connections that wait for an answer, or for the rest of one. */
   get count(): number {
-    return [...this.#latest.values()].filter(({ reply }) => !reply.writableFinished).length;
-  }
-
-  /** Replies that the client of this connection has not read yet, or that are not there yet. */
-  behind(socket: Socket): number {
-    const latest = this.#latest.get(socket);
-    return latest === undefined || latest.reply.writableFinished ? 0 : latest.behind + 1;
+    return [...this.#connections.values()].filter(({ latest }) => latest !== undefined).length;
   }
 
   /**
@@ -45,8 +114,8 @@ export class InFlight {
    * or as part of one: not if all that was asked for is answered, nor if the one request left is still on its way.
    */
   isAnswering(socket: Socket): boolean {
-    const reply = this.#latest.get(socket)?.reply;
-    if (reply === undefined || reply.writableFinished) return false;
+    const reply = this.#connections.get(socket)?.latest;
+    if (reply === undefined) return false;
     // Others of this connection come first.
     if (reply.socket === null) return true;
     return !reply.writableEnded && (reply.headersSent || reply.req.complete);
@@ -57,24 +126,48 @@ export class InFlight {
    * answered and written; never if it closes before.
    */
   afterReplies(socket: Duplex, then: () => void): void {
-    const reply = this.#latest.get(socket)?.reply;
-    const isDue = reply !== undefined && (reply.writableEnded || reply.req.complete);
-    if (isDue && !reply.writableFinished) reply.once('finish', then);
-    else then();
+    const reply = this.#connections.get(socket as Socket)?.latest;
+    if (reply !== undefined && (reply.writableEnded || reply.req.complete)) {
+      reply.once('finish', then);
+    } else then();
   }
 
   /**
-   * Cuts connections whose client has left something of one reply untaken at more looks in a row than
-   * this: whoever reads a byte now and then is cut, too. A stream of events that is read leaves none.
+   * Cuts connections on which, from one look on and for so many more, something waited and less than
+   * 16 KiB left. A reply that is written at once leaves as a whole, one that is written in pieces, as documents
+   * and backups are, piece by piece. A stream of events that is read leaves nothing to wait.
    */
   cutUnread(looks: number): void {
-    const unread = new Map<ServerResponse, number>();
-    for (const [socket, { reply }] of this.#latest) {
-      if (reply.writableLength === 0) continue;
-      const seen = (this.#unread.get(reply) ?? 0) + 1;
-      if (seen > looks) socket.destroy();
-      else unread.set(reply, seen);
+    for (const [socket, connection] of this.#connections) {
+      if (connection.isStuck(looks)) socket.destroy();
     }
-    this.#unread = unread;
   }
+
+  /**
+   * Cuts connections until what waits in memory for clients to take it is at most so much: first those with
+   * a document, last those with what was handed out; of those alike the one that holds most.
+   */
+  boundUnread(bytesMax: number): void {
+    const holding: { socket: Socket; connection: Connection; unread: number }[] = [];
+    let sum = 0;
+    for (const [socket, connection] of this.#connections) {
+      const { unread } = connection;
+      if (unread === 0) continue;
+      sum += unread;
+      holding.push({ socket, connection, unread });
+    }
+    if (sum <= bytesMax) return;
+    const ranked = holding.map((one) => ({ ...one, worth: one.connection.worth }));
+    ranked.sort((one, other) => one.worth - other.worth || other.unread - one.unread);
+    for (const { socket, unread } of ranked) {
+      if (sum <= bytesMax) return;
+      socket.destroy();
+      sum -= unread;
+    }
+  }
+}
+
+/** What may hand something out: all but looks, and the ancestor's hand-out is a GET. */
+function changes({ method, url }: IncomingMessage): boolean {
+  return (method !== 'GET' && method !== 'HEAD') || url!.startsWith('/api/');
 }

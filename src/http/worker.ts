@@ -37,9 +37,12 @@ const DRAIN_LOOK_MS = 10;
 const LAST_CALL_MS = 100;
 /** Requests of this thread that wait for the store; more would wait for longer than they are worth. */
 const WAITING_MAX = 1000;
-/** For a client to take a reply: the largest has 330 kB. */
+/** For a client to take a reply, of which the largest that is written at once has 330 kB, or 16 KiB of it: 20 s. */
 const UNREAD_LOOK_MS = 5000;
-const UNREAD_LOOKS = 3;
+const UNREAD_LOOKS = 4;
+/** What clients may leave unread in the memory of this thread, all together. */
+const UNREAD_MAX = 64 * 1024 * 1024;
+const UNREAD_SUM_MS = 250;
 
 export interface HttpWorkerData {
   readonly storeHealth: SharedArrayBuffer;
@@ -176,6 +179,7 @@ async function run(data: HttpWorkerData): Promise<void> {
       timers = [
         setInterval(() => void noteTokens(), NOTE_TOKENS_MS),
         setInterval(() => inFlight.cutUnread(UNREAD_LOOKS), UNREAD_LOOK_MS),
+        setInterval(() => inFlight.boundUnread(UNREAD_MAX), UNREAD_SUM_MS),
       ];
       await app.listen(on).catch((error: NodeJS.ErrnoException) => {
         throw listenError(error, on);

@@ -26,7 +26,7 @@ const DISPENSE = 'POST /v1/pools/pet/dispense';
 /** What anybody may look at. */
 const LOOKS: readonly Ask[] = [
   ...['/v1/pools', '/v1/pools/pet', '/healthz', '/readyz', '/metrics', '/openapi.json'],
-  ...['/docs/json', '/docs/yaml', '/docs/', '/api/v1/pet/status'],
+  ...['/docs', '/docs/json', '/docs/', '/api/v1/pet/status'],
   ...['/health', '/health/detailed'],
 ].map((path) => ({ expect: 200, line: `GET ${path}` }));
 

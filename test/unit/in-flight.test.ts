@@ -82,13 +82,13 @@ test('replies that wait for those before them are counted, by connection', LIMIT
   });
   await ask(REQUEST, 1);
   const first = near!;
-  assert.equal(inFlight.behind(first), 1);
+  assert.equal(inFlight.connection(first)!.waiting, 1);
   await ask(REQUEST.repeat(4), 4);
-  assert.equal(inFlight.behind(near!), 4);
-  assert.equal(inFlight.behind(first), 1);
+  assert.equal(inFlight.connection(near!)!.waiting, 4);
+  assert.equal(inFlight.connection(first)!.waiting, 1);
   replies[0]!.end();
-  while (inFlight.behind(first) > 0) await sleep(5);
-  assert.equal(inFlight.behind(near!), 4);
+  while (inFlight.connection(first)!.waiting > 0) await sleep(5);
+  assert.equal(inFlight.connection(near!)!.waiting, 4);
 });
 
 test(
@@ -148,3 +148,63 @@ test('a reply that is not taken cuts its connection, and no other', LIMIT, async
   await until(0);
   for (const socket of [reader, waiting, events]) assert.ok(!socket.destroyed);
 });
+
+test('who takes 16 KiB between looks is not cut, however much still waits', LIMIT, async (t) => {
+  const { inFlight, replies, ask, until } = await held(t);
+  const reader = await ask(REQUEST, 1);
+  reader.pause();
+  const piece = Buffer.alloc(16_384);
+  let isMore = true;
+  const write = (): void => {
+    while (isMore && replies[0]!.write(piece));
+    if (!isMore) replies[0]!.end();
+  };
+  replies[0]!.on('drain', write);
+  write();
+  for (let look = 0; look < 6; look++) {
+    inFlight.cutUnread(1);
+    assert.ok(!replies[0]!.destroyed, `look ${look}`);
+    // Until something leaves: how much the system takes at a time is its own affair.
+    const { bytesWritten, writableLength } = replies[0]!.socket!;
+    const left = () => replies[0]!.socket!.bytesWritten - replies[0]!.socket!.writableLength;
+    while (left() < bytesWritten - writableLength + piece.length) {
+      reader.read();
+      await sleep(1);
+    }
+  }
+  isMore = false;
+  reader.resume();
+  await until(0);
+});
+
+test(
+  'what waits in memory is bounded: documents go first, what was handed out last',
+  LIMIT,
+  async (t) => {
+    const { inFlight, replies, ask, server } = await held(t);
+    const sockets: Socket[] = [];
+    server.on('request', ({ socket }) => sockets.push(socket));
+    const give = REQUEST.replace('GET', 'POST');
+    for (const text of [give, REQUEST, REQUEST, REQUEST]) (await ask(text, 1)).pause();
+    // A hand-out behind a document counts as one.
+    (await ask(REQUEST + give, 2)).pause();
+    inFlight.connection(sockets[3]!)!.carryDocument(replies[3]!);
+    inFlight.connection(sockets[4]!)!.carryDocument(replies[4]!);
+    const [MIB, size] = [2 ** 20, 32];
+    for (const reply of replies) reply.write(Buffer.alloc(size * MIB));
+    await sleep(20);
+    const alive = () => [0, 1, 2, 3, 4].filter((index) => !sockets[index]!.destroyed);
+    inFlight.boundUnread(7 * size * MIB);
+    assert.deepEqual(alive(), [0, 1, 2, 3, 4]);
+    const unread = (index: number) => inFlight.connection(sockets[index]!)!.unread;
+    const sum = () => alive().reduce((total, index) => total + unread(index), 0);
+    inFlight.boundUnread(sum() - 1);
+    assert.deepEqual(alive(), [0, 1, 2, 4]);
+    inFlight.boundUnread(unread(0) + unread(4));
+    assert.deepEqual(alive(), [0, 4]);
+    inFlight.boundUnread(unread(0));
+    assert.deepEqual(alive(), [0]);
+    inFlight.boundUnread(0);
+    assert.deepEqual(alive(), []);
+  },
+);

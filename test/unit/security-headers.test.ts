@@ -93,7 +93,7 @@ test('the page of the document may load its own files and ask its own server, no
   const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path!);
   assert.ok(files.length >= 5);
   for (const path of files) {
-    const url = new URL(path, 'http://localhost/docs/');
+    const url = new URL(path, 'http://localhost/docs');
     assert.equal(url.host, 'localhost', path);
     const file = await ask(`GET ${url.pathname}`);
     assert.equal(file.status, 200, path);

@@ -15,6 +15,7 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
   app.get(
     '/healthz',
     {
+      config: { isProbe: true },
       schema: {
         operationId: 'getHealth',
         summary: 'The process answers',
@@ -28,7 +29,7 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
   app.get(
     '/readyz',
     {
-      config: { errors: ['POOL_EMPTY', 'STORE_UNAVAILABLE', 'DRAINING'] },
+      config: { isProbe: true, errors: ['POOL_EMPTY', 'STORE_UNAVAILABLE', 'DRAINING'] },
       schema: {
         operationId: 'getReadiness',
         summary: 'Addresses can be handed out',
