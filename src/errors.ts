@@ -46,6 +46,7 @@ export const ERRORS = {
   SIGN_LIMIT_REACHED: kind(409, 'The address has signed as often as its pool allows'),
   HANDOUT_MISMATCH: kind(409, 'The pool hands its addresses out in another way'),
   BACKUP_RUNNING: kind(409, 'Another backup is being made or sent', true),
+  BACKUP_REPLACED: kind(409, 'The same token has asked for another backup'),
   IMPORTS_REFUSED: kind(409, 'The pool takes no imports'),
   RESERVATION_OVER: kind(410, 'The reservation does not hold any more'),
   IDEMPOTENCY_EXPIRED: kind(410, 'The reply to this idempotency key is kept no longer'),

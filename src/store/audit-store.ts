@@ -71,13 +71,22 @@ export interface Signed {
   readonly signature: Uint8Array;
 }
 
+export interface AskedBackup {
+  /** 32 hex digits of the caller's. */
+  readonly id: string;
+  /** By its id, who asks. */
+  readonly token: number;
+}
+
 /** What may be asked of the reader of a running server (served-reader.ts). */
 export type ReadingCalls = {
   auditPage(query: AuditQuery): Promise<AuditPage>;
   /** By its public key, 32 bytes. */
   findAddress(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
-  /** `id` is 32 hex digits of the caller's. The path of a new backup. Error: BACKUP_RUNNING. */
-  makeBackup(id: string): Promise<string>;
+  /** The path of a new backup; one of the same token is ended. Errors: BACKUP_RUNNING, BACKUP_REPLACED. */
+  makeBackup(asked: AskedBackup): Promise<string>;
+  /** Resolves when that backup is ended, by whomever: its file is gone, and no more of it is to be sent. */
+  backupEnded(id: string): Promise<void>;
   /** Removes that backup, made or not. */
   endBackup(id: string): void;
 };

@@ -4,7 +4,8 @@
  * started when it is first asked, and ended when it was not asked for half a minute, does it.
  *
  * A backup is a file of the data directory, mode 0600, for as long as it is sent; one at a time. It
- * ends when its receiver says so or is gone. What a crash leaves is removed at the next start.
+ * ends when its receiver says so or is gone, when the same token asks for a newer one, and after the
+ * retention, as it holds secrets that are destroyed by then. What a crash leaves is removed at the next start.
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,16 +13,18 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Caller } from '../port.ts';
-import type { ReadingCalls } from './audit-store.ts';
+import type { AskedBackup, ReadingCalls } from './audit-store.ts';
 import type { ReaderCalls, ReaderData } from './reader.ts';
 
 const ENTRY = new URL('./reader.ts', import.meta.url);
 const IDLE_MS = 30_000;
+const HOUR_MS = 3_600_000;
 /** Names in the data directory; `backupStore` adds to them while it writes. */
 const BACKUP = /^sent-backup-[0-9a-f]{32}/;
 
 export interface ServedReaderOptions extends Omit<ReaderData, 'port'> {
   readonly log: Log;
+  readonly retentionHours: number;
 }
 
 interface ReaderThread {
@@ -29,10 +32,13 @@ interface ReaderThread {
   readonly calls: Caller<ReaderCalls>;
 }
 
-interface RunningBackup {
-  readonly id: string;
+interface RunningBackup extends AskedBackup {
   readonly path: string;
   readonly made: Promise<void>;
+  readonly ended: PromiseWithResolvers<void>;
+  readonly timer: NodeJS.Timeout;
+  /** The same token has asked for another. */
+  isReplaced: boolean;
 }
 
 export class ServedReader {
@@ -63,11 +69,23 @@ export class ServedReader {
     return {
       auditPage: (query) => this.#ask('page', query, 'no audit'),
       findAddress: (publicKey) => this.#ask('find', publicKey, 'no look at an address'),
-      makeBackup: async (id) => {
-        const path = this.#begin(id);
-        own.add(id);
-        await this.#backup!.made;
-        return path;
+      makeBackup: async (asked) => {
+        own.add(asked.id);
+        try {
+          const backup = await this.#begin(asked);
+          // Its receiver left while the one before was ended.
+          if (!own.has(asked.id)) void this.#endBackup(asked.id);
+          await backup.made.catch((error: unknown) => {
+            throw backup.isReplaced ? replaced() : error;
+          });
+          return backup.path;
+        } catch (error) {
+          end(asked.id);
+          throw error;
+        }
+      },
+      backupEnded: async (id) => {
+        if (this.#backup?.id === id) await this.#backup.ended.promise;
       },
       endBackup: end,
     };
@@ -78,24 +96,35 @@ export class ServedReader {
     await this.#end();
   }
 
-  #begin(id: string): string {
-    if (this.#backup !== undefined) {
-      const detail = 'another backup is being made or sent; ask again when that is done';
-      throw new VanityError('BACKUP_RUNNING', detail, { retryAfterSeconds: 5 });
+  async #begin(asked: AskedBackup): Promise<RunningBackup> {
+    while (this.#backup !== undefined) {
+      if (this.#backup.token !== asked.token) {
+        const detail = 'another backup is being made or sent; ask again when that is done';
+        throw new VanityError('BACKUP_RUNNING', detail, { retryAfterSeconds: 5 });
+      }
+      this.#backup.isReplaced = true;
+      await this.#endBackup(this.#backup.id);
     }
-    const path = join(this.#options.directory, `sent-backup-${id}`);
-    this.#backup = { id, path, made: this.#ask('backup', path, 'no backup') };
-    return path;
+    const path = join(this.#options.directory, `sent-backup-${asked.id}`);
+    const made = this.#ask('backup', path, 'no backup');
+    const end = () => void this.#endBackup(asked.id);
+    const timer = setTimeout(end, this.#options.retentionHours * HOUR_MS).unref();
+    const ended = Promise.withResolvers<void>();
+    this.#backup = { ...asked, path, made, ended, timer, isReplaced: false };
+    return this.#backup;
   }
 
   /** Frees the place when nothing of it is left. */
   async #endBackup(id: string): Promise<void> {
     const backup = this.#backup;
     if (backup?.id !== id) return;
+    clearTimeout(backup.timer);
+    backup.ended.resolve();
     this.#thread?.calls.call('stopBackup', undefined).catch(() => undefined);
     await backup.made.catch(() => undefined);
     rmSync(backup.path, { force: true });
-    this.#backup = undefined;
+    // Another may have ended it at the same time, and the next one may have begun.
+    if (this.#backup === backup) this.#backup = undefined;
   }
 
   async #ask<K extends keyof ReaderCalls>(
@@ -119,7 +148,7 @@ export class ServedReader {
   }
 
   #start(): ReaderThread {
-    const { log, ...options } = this.#options;
+    const { log, retentionHours: _, ...options } = this.#options;
     const { port1, port2 } = new MessageChannel();
     const worker = new Worker(ENTRY, {
       name: 'reader',
@@ -143,4 +172,8 @@ export class ServedReader {
     thread?.calls.close();
     await thread?.worker.terminate();
   }
+}
+
+function replaced(): VanityError {
+  return new VanityError('BACKUP_REPLACED', 'the same token has asked for another backup since');
 }

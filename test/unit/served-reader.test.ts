@@ -16,6 +16,8 @@ import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sql
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 
 const LIMIT = { timeout: 60_000 };
+/** Asked for by that token. */
+const by = (token: number, id: string) => ({ id, token });
 const newId = () => randomBytes(16).toString('hex');
 
 /** Ids 1 to 3 are dispensed, 4 to 9 available. */
@@ -41,7 +43,8 @@ class Subject implements AsyncDisposable {
     const { directory } = this;
     const sealingKey = `file:${join(directory, 'sealing.key')}`;
     const log = createLog('test', 'silent', false);
-    return new ServedReader({ directory, sealingKey, log, logLevel: 'silent', isPretty: false });
+    const settings = { logLevel: 'silent', isPretty: false, retentionHours: 24 } as const;
+    return new ServedReader({ directory, sealingKey, log, ...settings });
   }
 
   /** As one HTTP thread has them, and how it ends. */
@@ -94,25 +97,55 @@ test('one backup at a time: the next when that is ended', LIMIT, async () => {
   await using subject = await Subject.open();
   const [one, other] = [subject.connect().calls, subject.connect().calls];
   const [first, second] = [newId(), newId()];
-  const making = one.makeBackup(first);
-  await assert.rejects(other.makeBackup(second), { code: 'BACKUP_RUNNING', retryAfterSeconds: 5 });
+  const making = one.makeBackup(by(1, first));
+  await assert.rejects(other.makeBackup(by(2, second)), {
+    code: 'BACKUP_RUNNING',
+    retryAfterSeconds: 5,
+  });
   const path = await making;
   assert.equal(statSync(path).mode & 0o777, 0o600);
   await assertWholeBackup(path);
-  await assert.rejects(one.makeBackup(newId()), { code: 'BACKUP_RUNNING' }, 'it is still sent');
+  await assert.rejects(
+    one.makeBackup(by(2, newId())),
+    { code: 'BACKUP_RUNNING' },
+    'it is still sent',
+  );
   other.endBackup(first);
   await nextTurn();
   assert.ok(existsSync(path), 'only its own receiver ends it');
   one.endBackup(first);
   await subject.untilFree();
-  const next = await other.makeBackup(second);
+  const next = await other.makeBackup(by(2, second));
   await assertWholeBackup(next);
+});
+
+test('a newer backup of the same token ends the one before, made or not', LIMIT, async () => {
+  await using subject = await Subject.open();
+  const [one, other] = [subject.connect().calls, subject.connect().calls];
+  const [first, second, third] = [newId(), newId(), newId()];
+  const left = await one.makeBackup(by(1, first));
+  const ended = one.backupEnded(first);
+  const making = other.makeBackup(by(1, second));
+  // Which is first nobody knows: that it is made, or that it is ended.
+  const superseded = making.catch((error) => assert.equal(error.code, 'BACKUP_REPLACED'));
+  await ended;
+  const path = await one.makeBackup(by(1, third));
+  await superseded;
+  await assertWholeBackup(path);
+  assert.ok(!existsSync(left));
+  assert.equal(subject.sent.length, 1);
+  await other.backupEnded(second);
+  // Its own receiver learns late that it was ended.
+  one.endBackup(first);
+  other.endBackup(second);
+  await nextTurn();
+  await assertWholeBackup(path);
 });
 
 test('a backup ends with its receiver, made or not, and with the server', LIMIT, async () => {
   await using subject = await Subject.open();
   const gone = subject.connect();
-  const making = gone.calls.makeBackup(newId());
+  const making = gone.calls.makeBackup(by(1, newId()));
   gone.channel.port2.close();
   await Promise.all([
     once(gone.channel.port1, 'close'),
@@ -121,10 +154,10 @@ test('a backup ends with its receiver, made or not, and with the server', LIMIT,
   ]);
   await subject.untilFree();
   const late = subject.connect();
-  assert.ok(existsSync(await late.calls.makeBackup(newId())));
+  assert.ok(existsSync(await late.calls.makeBackup(by(1, newId()))));
   late.channel.port2.close();
   await subject.untilFree();
-  const stopped = subject.connect().calls.makeBackup(newId());
+  const stopped = subject.connect().calls.makeBackup(by(1, newId()));
   await Promise.all([subject.reader.stop(), stopped.catch(() => undefined)]);
   assert.deepEqual(subject.sent, []);
 });
