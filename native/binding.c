@@ -264,6 +264,15 @@ static napi_value output_error_of(napi_env env, napi_callback_info info) {
   return number(env, output_error(file));
 }
 
+/* outputUnsent(descriptor): see output.h */
+static napi_value output_unsent_of(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int file;
+  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
+    return fail(env, "outputUnsent takes a descriptor");
+  return number(env, output_unsent(file));
+}
+
 /* The path in a string, to be freed; NULL if it is none, or no memory is left. */
 static char *path_of(napi_env env, napi_value value) {
   size_t length;
@@ -298,7 +307,7 @@ NAPI_MODULE_INIT() {
       {"close", close_search},   {"derive", derive},             {"lower", lower},
       {"tableBytes", table_bytes}, {"harden", harden},           {"lock", lock_file},
       {"generation", generation},  {"exit", exit_now},           {"outputError", output_error_of},
-      {"isLocked", is_locked},
+      {"isLocked", is_locked},   {"outputUnsent", output_unsent_of},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

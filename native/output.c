@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 int output_error(int file) {
   struct pollfd output = {.fd = file, .events = POLLOUT};
@@ -13,4 +15,14 @@ int output_error(int file) {
   if (ready < 0) return -errno;
   if (output.revents & POLLNVAL) return -EBADF;
   return output.revents & (POLLERR | POLLHUP) ? -EPIPE : 0;
+}
+
+int output_unsent(int file) {
+  int bytes = 0;
+#if defined(__APPLE__)
+  socklen_t length = sizeof bytes;
+  return getsockopt(file, SOL_SOCKET, SO_NWRITE, &bytes, &length) == 0 ? bytes : -errno;
+#else
+  return ioctl(file, TIOCOUTQ, &bytes) == 0 ? bytes : -errno;
+#endif
 }

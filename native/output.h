@@ -1,4 +1,4 @@
-/* Whether what is written to a descriptor can arrive. Any thread may ask; nothing is kept. */
+/* Whether what is written to a descriptor can arrive, and how much of it has. Any thread may ask; nothing is kept. */
 #ifndef VANITY_OUTPUT_H
 #define VANITY_OUTPUT_H
 
@@ -6,5 +6,10 @@
  * to read it (a pipe, a socket, a terminal that is gone), -EBADF for a descriptor that is closed.
  * Writes nothing and waits for nothing. */
 int output_error(int file);
+
+/* Bytes written to a socket that the other side has not taken yet: they wait in the system, or are on their
+ * way. A negative error number where that is not known: -ENOTTY, -EINVAL or -ENOTSOCK for what is no
+ * socket, -EBADF for a descriptor that is closed. */
+int output_unsent(int file);
 
 #endif

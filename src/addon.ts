@@ -23,8 +23,9 @@ export interface Addon {
   lock(file: number): number;
   isLocked(file: number): number;
   generation(path: string, file: number): string | number;
-  // src/cli/output.ts, by native/output.h
+  // src/cli/output.ts and src/http/unsent.ts, by native/output.h
   outputError(file: number): number;
+  outputUnsent(file: number): number;
 }
 
 const FUNCTIONS: readonly (keyof Addon)[] = [
@@ -41,6 +42,7 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'isLocked',
   'generation',
   'outputError',
+  'outputUnsent',
 ];
 
 /** A published package may bring the addon ready for its platform; a checkout builds its own. */

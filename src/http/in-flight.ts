@@ -9,8 +9,9 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { bytesTaken } from './unsent.ts';
 
-/** What has to leave in the time that `cutUnread` gives, or all that waits: 800 bytes a second. */
+/** What has to be taken in the time that `cutUnread` gives, or all that waits. */
 const PROGRESS_MIN = 16_384;
 
 export class Connection {
@@ -20,8 +21,8 @@ export class Connection {
   /** In the order of their requests; those that are finished are dropped late. */
   readonly #replies: ServerResponse[] = [];
   #document: ServerResponse | undefined;
-  /** What had left when it was last enough, and how many looks ago that was. */
-  #mark: { readonly left: number; looks: number } | undefined;
+  /** What was taken when it was last enough, and how many looks ago that was. */
+  #mark: { readonly taken: number; looks: number } | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -68,13 +69,16 @@ export class Connection {
 
   /** Whether nothing worth speaking of has left for so many looks, though something waits. */
   isStuck(looks: number): boolean {
-    const waiting = this.#socket.writableLength;
-    const left = this.#socket.bytesWritten - waiting;
-    if (waiting === 0) this.#mark = undefined;
-    else if (this.#mark === undefined || left - this.#mark.left >= PROGRESS_MIN) {
-      this.#mark = { left, looks: 0 };
-    } else return ++this.#mark.looks >= looks;
-    return false;
+    if (this.#socket.writableLength === 0) {
+      this.#mark = undefined;
+      return false;
+    }
+    const taken = bytesTaken(this.#socket);
+    if (this.#mark === undefined || taken - this.#mark.taken >= PROGRESS_MIN) {
+      this.#mark = { taken, looks: 0 };
+      return false;
+    }
+    return ++this.#mark.looks >= looks;
   }
 
   #trim(): void {
@@ -134,8 +138,7 @@ export class InFlight {
 
   /**
    * Cuts connections on which, from one look on and for so many more, something waited and less than
-   * 16 KiB left. A reply that is written at once leaves as a whole, one that is written in pieces, as documents
-   * and backups are, piece by piece. A stream of events that is read leaves nothing to wait.
+   * 16 KiB was taken. A stream of events that is read leaves nothing to wait.
    */
   cutUnread(looks: number): void {
     for (const [socket, connection] of this.#connections) {

@@ -110,7 +110,10 @@ class OpenApiDocument {
 
   /** As it is behind a path of a proxy, '' for none. */
   at(pathPrefix: string): Document {
-    if (pathPrefix === '') return (this.#plain ??= this.#make(pathPrefix));
+    if (pathPrefix === '') {
+      this.#plain ??= this.#make(pathPrefix);
+      return this.#plain;
+    }
     if (this.#latest?.pathPrefix !== pathPrefix) {
       this.#latest = { pathPrefix, document: this.#make(pathPrefix) };
     }
