@@ -61,20 +61,20 @@ test('behind a path of a proxy everything leads to that path', async () => {
     const headers = { 'x-forwarded-prefix': prefix };
     const location = async (url: string) => (await ask(url, headers)).headers.location;
     assert.equal(await location('/'), `${prefix}/docs`);
-    assert.equal(await location('/docs/static/index.html'), `${prefix}/docs/`);
     for (const url of ['/openapi.json', '/docs/json']) {
       assert.equal((await ask(url, headers)).json().servers[0].url, prefix);
       assert.equal((await ask(url)).json().servers[0].url, '/', 'the next one is as before');
     }
-    assert.equal(await location('/docs'), `${prefix}/docs/`);
-    const { body } = await ask('/docs/', headers);
-    const links = [...body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link!);
-    assert.ok(links.length > 4);
-    for (const link of links) {
-      const { pathname } = new URL(link, `https://pool.example${prefix}/docs/`);
-      assert.ok(pathname.startsWith(`${prefix}/docs/static/`), pathname);
-      const file = await ask(pathname.slice(prefix.length), headers);
-      assert.equal(file.statusCode, 200, pathname);
+    for (const page of ['/docs', '/docs/']) {
+      const { body } = await ask(page, headers);
+      const links = [...body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link!);
+      assert.ok(links.length > 4);
+      for (const link of links) {
+        const { pathname } = new URL(link, `https://pool.example${prefix}${page}`);
+        assert.ok(pathname.startsWith(`${prefix}/docs/static/`), pathname);
+        const file = await ask(pathname.slice(prefix.length), headers);
+        assert.equal(file.statusCode, 200, pathname);
+      }
     }
   }
 });
