@@ -38,11 +38,11 @@ const LAST_CALL_MS = 100;
 /** Requests of this thread that wait for the store; more would wait for longer than they are worth. */
 const WAITING_MAX = 1000;
 /**
- * For a client to take 16 KiB: 25 s. On a loopback address it is 95 kB that a client makes room for at a time,
- * which takes one that reads 4 kB/s 24 s.
+ * For a client to take 16 KiB: 20 s. On a loopback address a client makes room for up to 200 kB at a time, so
+ * that one that reads 10 kB/s is cut and one that reads 50 kB/s is not; over a network it is a packet or two.
  */
 const UNREAD_LOOK_MS = 5000;
-const UNREAD_LOOKS = 5;
+const UNREAD_LOOKS = 4;
 /** What clients may leave unread in the memory of this thread, all together. */
 const UNREAD_MAX = 64 * 1024 * 1024;
 const UNREAD_SUM_MS = 250;
