@@ -27,7 +27,7 @@ class Setup implements AsyncDisposable {
 
   async serve(): Promise<void> {
     this.server = await this.workspace.serve();
-    while ((await this.status()).ground < 50) await sleep(20);
+    while ((await this.status()).ground < 200) await sleep(20);
   }
 
   async ask(method: string, path: string, body?: object, key?: string) {
