@@ -37,7 +37,6 @@ import { readWitness, replaceWitness, witnessPath } from '../disk/witness.ts';
 import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
 import { type DataDirectory, holdDataDirectory } from './data-directory.ts';
-import { triedAgain } from './disk-reads.ts';
 import { Segments } from './segments.ts';
 import { checkMixed } from './sqlite-check.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
@@ -83,10 +82,6 @@ export interface Adopted {
  * a backup; of `from`, DATA_IN_USE, STORE_NOT_FOUND, CONFIG_INVALID.
  */
 export function adoptStore(options: AdoptOptions): Adopted {
-  return triedAgain(() => adoptOnce(options));
-}
-
-function adoptOnce(options: AdoptOptions): Adopted {
   const { directory, as, from, witness } = options;
   using resources = new DisposableStack();
   const { storeFile, storeLock } = resources.use(holdDataDirectory(directory, false));

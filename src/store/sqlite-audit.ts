@@ -21,7 +21,6 @@ import { publicKeyHashOf, Unsealer } from '../keypair/seal.ts';
 import { loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
 import type { AuditedAddress, AuditPage, AuditQuery, FoundAddress, Signed } from './audit-store.ts';
 import { storeFileOf } from './data-directory.ts';
-import { triedAgain, triedAgainAsync } from './disk-reads.ts';
 import type { BurnCause } from './segments.ts';
 import { publicKeyLeft } from './sqlite-addresses.ts';
 import { openToRead } from './sqlite-database.ts';
@@ -214,21 +213,19 @@ export class AuditReader implements Disposable {
   static async open(directory: string, sealingKey: string): Promise<AuditReader> {
     const path = storeFileOf(directory);
     const key = await loadSealingKey(sealingKey);
-    return triedAgain(() => {
-      using resources = new DisposableStack();
-      try {
-        const db = resources.use(openToRead(path));
-        const reader = new AuditReader(
-          db,
-          path,
-          keyOf(sealingKey, metaOf(prepareStatements(db)), key),
-        );
-        resources.move();
-        return reader;
-      } catch (cause) {
-        throw storeError(cause, path, 'opening');
-      }
-    });
+    using resources = new DisposableStack();
+    try {
+      const db = resources.use(openToRead(path));
+      const reader = new AuditReader(
+        db,
+        path,
+        keyOf(sealingKey, metaOf(prepareStatements(db)), key),
+      );
+      resources.move();
+      return reader;
+    } catch (cause) {
+      throw storeError(cause, path, 'opening');
+    }
   }
 
   /** As it is at this moment. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE. */
@@ -250,11 +247,11 @@ export class AuditReader implements Disposable {
 
   /** Errors as of `store`. */
   async page(query: AuditQuery): Promise<AuditPage> {
-    return triedAgainAsync(() =>
-      this.#book.page(query).catch((cause: unknown) => {
-        throw storeError(cause, this.#path, 'running');
-      }),
-    );
+    try {
+      return await this.#book.page(query);
+    } catch (cause) {
+      throw storeError(cause, this.#path, 'running');
+    }
   }
 
   /** By its public key, 32 bytes. Errors as of `store`. */
@@ -267,29 +264,25 @@ export class AuditReader implements Disposable {
   }
 
   #read<T>(look: () => T): T {
-    return triedAgain(() => {
-      try {
-        return look();
-      } catch (cause) {
-        throw storeError(cause, this.#path, 'running');
-      }
-    });
+    try {
+      return look();
+    } catch (cause) {
+      throw storeError(cause, this.#path, 'running');
+    }
   }
 }
 
 /** Whether the last run said all that it had to say. Errors: those of opening a store to read. */
 export function isSettled(directory: string): boolean {
   const path = storeFileOf(directory);
-  return triedAgain(() => {
-    try {
-      using db = openToRead(path);
-      const open = db.prepare(`SELECT 1 FROM pools WHERE leased > 0
-        UNION ALL SELECT 1 FROM journals LIMIT 1`);
-      return open.get() === undefined;
-    } catch (cause) {
-      throw storeError(cause, path, 'opening');
-    }
-  });
+  try {
+    using db = openToRead(path);
+    const open = db.prepare(`SELECT 1 FROM pools WHERE leased > 0
+      UNION ALL SELECT 1 FROM journals LIMIT 1`);
+    return open.get() === undefined;
+  } catch (cause) {
+    throw storeError(cause, path, 'opening');
+  }
 }
 
 function keyOf(source: string, meta: MetaRow, key: SealingKey | undefined): SealingKey {

@@ -20,7 +20,6 @@ import { syncDirectory } from '../files.ts';
 import { assertWholeBackup, completeBackup } from './backup-file.ts';
 import { checkFile } from './check.ts';
 import { storeFileOf } from './data-directory.ts';
-import { triedAgainAsync } from './disk-reads.ts';
 import { openDatabase, openToRead } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import { BACKUP } from './sqlite-standing.ts';
@@ -38,7 +37,7 @@ export interface BackupOptions {
 /**
  * Writes the store in `directory` to the new file `path`, on disk when this returns. Errors:
  * FILE_EXISTS, FILE_NOT_WRITABLE, DISK_FULL, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER,
- * STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * STORE_LOCKED, STORE_CORRUPT.
  */
 export async function backupStore(
   directory: string,
@@ -47,11 +46,7 @@ export async function backupStore(
 ): Promise<void> {
   const storeFile = storeFileOf(directory);
   await makeFile(path, storeFile, async (partial) => {
-    await triedAgainAsync(() =>
-      copyStore(storeFile, partial, { signal, onProgress }).catch((cause: unknown) => {
-        throw storeError(cause, storeFile, 'opening');
-      }),
-    );
+    await copyStore(storeFile, partial, { signal, onProgress });
     markAsBackup(partial);
     await checkFile(partial, signal);
     await completeBackup(partial, signal);

@@ -13,9 +13,8 @@
  */
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { triedAgain } from './disk-reads.ts';
 import { openToRead, readAlone } from './sqlite-database.ts';
-import { damaged, storeError, tellsReadError, unreadable } from './sqlite-error.ts';
+import { damaged, storeError } from './sqlite-error.ts';
 
 /** `quick_check` takes some 50 ms for as much. */
 const SMALL_FILE_BYTES = 32 * 2 ** 20;
@@ -39,8 +38,8 @@ const SQL = {
 } as const;
 
 /**
- * The part that takes no longer for more addresses: about a tenth of a second at most. Errors:
- * STORE_CORRUPT, with the steps to take; STORE_UNAVAILABLE where the disk refuses to read.
+ * The part that takes no longer for more addresses: about a tenth of a second at most. Error:
+ * STORE_CORRUPT, with the steps to take.
  */
 export function checkAtOpen(db: DatabaseSync, path: string): void {
   findIn(path, () => {
@@ -53,30 +52,27 @@ export function checkAtOpen(db: DatabaseSync, path: string): void {
 
 /**
  * All of it, by a connection of its own that only reads, in one state of the store. `isAtRest`:
- * nobody writes the file, and no file appears beside it. What a disk refuses is tried again. Errors:
- * STORE_CORRUPT, with the steps to take; STORE_UNAVAILABLE where the disk refuses to read; those of
- * opening.
+ * nobody writes the file, and no file appears beside it. Errors: STORE_CORRUPT, with the steps to
+ * take; those of opening.
  */
 export function checkWhole(path: string, isAtRest: boolean): void {
-  triedAgain(() =>
-    findIn(path, () => {
-      using db = openToRead(path, isAtRest);
-      db.exec('BEGIN');
-      checkAll(db, path);
-    }),
-  );
+  findIn(path, () => {
+    using db = openToRead(path, isAtRest);
+    db.exec('BEGIN');
+    checkAll(db, path);
+  });
 }
 
 /**
  * The same of files of which one was put back: each row is compared with each index, too. The caller
- * has the store to itself, and tries again. Errors as of `checkWhole`.
+ * has the store to itself. Errors as of `checkWhole`.
  */
 export function checkMixed(path: string): void {
   findIn(path, () =>
     readAlone(path, (db) => {
       checkAll(db, path);
       const { integrity_check: found } = db.prepare('PRAGMA integrity_check(1)').get()!;
-      assertFoundOk(found, path);
+      if (found !== 'ok') throw damaged(path, String(found).replaceAll('\n', ' '));
     }),
   );
 }
@@ -113,16 +109,9 @@ function checkFigures(db: DatabaseSync, path: string): void {
 
 function checkPages(db: DatabaseSync, path: string): void {
   const { quick_check: found } = db.prepare('PRAGMA quick_check(1)').get()!;
-  assertFoundOk(found, path);
+  if (found !== 'ok') throw damaged(path, String(found).replaceAll('\n', ' '));
   const [orphan] = db.prepare('PRAGMA foreign_key_check').all();
   if (orphan !== undefined) throw damaged(path, `${orphan.table}: rows that belong to nothing`);
-}
-
-/** A page that it could not read is a finding of SQLite's check, too. */
-function assertFoundOk(found: unknown, path: string): void {
-  if (found === 'ok') return;
-  const text = String(found).replaceAll('\n', ' ');
-  throw tellsReadError(text) ? unreadable(path, text) : damaged(path, text);
 }
 
 /** A chain from the first address to the last, and no segment beside it: a partition. */

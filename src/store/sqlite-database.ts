@@ -15,8 +15,7 @@ import {
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { VanityError } from '../errors.ts';
-import { readErrorOf, triedAgain } from './disk-reads.ts';
-import { isOfSqlite, storeError } from './sqlite-error.ts';
+import { isOfSqlite } from './sqlite-error.ts';
 
 /** 'VPOL', in the header of the file. */
 const APPLICATION_ID = 0x56504f4c;
@@ -228,30 +227,19 @@ function copy(from: number, path: string): void {
 
 /**
  * The same without the log: what a checkpoint that was cut off has left in the file. Undefined if
- * SQLite makes nothing of it: the tables may be in the log as yet. Error: STORE_UNAVAILABLE, where the
- * disk refuses to read.
+ * SQLite makes nothing of it: the tables may be in the log as yet.
  */
 export function readWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): T | undefined {
-  try {
-    return triedAgain(() => lookWithoutLog(path, look));
-  } catch (error) {
-    const { cause } = error as Error;
-    if (isOfSqlite(cause) && readErrorOf(path) === undefined) return undefined;
-    throw error;
-  }
-}
-
-function lookWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): T {
   const file = pathToFileURL(path);
   file.searchParams.set('immutable', '1');
+  using db = new DatabaseSync(file, { readOnly: true, defensive: false });
   try {
-    using db = new DatabaseSync(file, { readOnly: true, defensive: false });
-    // A file that is shorter than it says is none of the pages that are looked at. A schema that
-    // cannot be read passes for an empty one then, so that any error may be the disk's.
+    // A file that is shorter than it says is none of the pages that are looked at.
     db.exec('PRAGMA writable_schema = ON');
     return look(db);
   } catch (cause) {
-    throw storeError(cause, path, 'running');
+    if (isOfSqlite(cause)) return undefined;
+    throw cause;
   }
 }
 

@@ -4,7 +4,6 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { type ErrorCode, VanityError } from '../errors.ts';
-import { readErrorOf } from './disk-reads.ts';
 
 /** Primary result codes (sqlite3.h); an extended code holds its primary one in the low byte. */
 const BUSY = 5;
@@ -40,12 +39,7 @@ export function storeError(cause: unknown, path: string, moment: Moment): unknow
   const code =
     primary === IOERR && isReadOnly(path) ? 'DATA_NOT_WRITABLE' : codeOf(primary, moment);
   const { message } = cause as Error;
-  if (code === 'STORE_CORRUPT') {
-    const refusal = primary === CONSTRAINT ? undefined : readErrorOf(path);
-    return refusal === undefined
-      ? damaged(path, message, cause)
-      : unreadable(path, refusal.message, cause);
-  }
+  if (code === 'STORE_CORRUPT') return damaged(path, message, cause);
   const reason = code === 'DISK_FULL' ? 'the disk is full' : message;
   return new VanityError(code, `${path}: ${reason}`, { cause });
 }
@@ -68,17 +62,6 @@ export function changeError(cause: unknown, path: string): VanityError {
 export function damaged(path: string, found: string, cause?: unknown): VanityError {
   const message = `${path}: damaged: ${found}. ${STEPS_AFTER_DAMAGE}`;
   return new VanityError('STORE_CORRUPT', message, { cause });
-}
-
-/** STORE_UNAVAILABLE: the disk refuses to read the store at `path`, which says nothing of what is there. */
-export function unreadable(path: string, reason: string, cause?: unknown): VanityError {
-  return new VanityError('STORE_UNAVAILABLE', `${path}: cannot be read: ${reason}`, { cause });
-}
-
-/** Whether `text`, found by SQLite's check of pages, tells that a page could not be read. */
-export function tellsReadError(text: string): boolean {
-  const codes = Array.from(text.matchAll(/error code[= ](\d+)/g), ([, code]) => Number(code));
-  return text.includes('failed to get page') || codes.some((code) => (code & 0xff) === IOERR);
 }
 
 export function isOfSqlite(error: unknown): boolean {

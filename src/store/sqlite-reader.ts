@@ -2,9 +2,7 @@
  * Looking at a store without serving it: no epoch begins, nothing is written, and a server may
  * hold it meanwhile. Runs in the thread that calls it.
  */
-import type { DatabaseSync } from 'node:sqlite';
 import { storeFileOf } from './data-directory.ts';
-import { triedAgain } from './disk-reads.ts';
 import { openToRead } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import { poolRows, prepareStatements, storedPool } from './sqlite-statements.ts';
@@ -12,7 +10,13 @@ import type { StoredPool } from './store.ts';
 
 /** Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT. */
 export function readPools(directory: string): StoredPool[] {
-  return read(directory, (db) => poolRows(prepareStatements(db)).map(storedPool));
+  const path = storeFileOf(directory);
+  try {
+    using db = openToRead(path);
+    return poolRows(prepareStatements(db)).map(storedPool);
+  } catch (cause) {
+    throw storeError(cause, path, 'opening');
+  }
 }
 
 /**
@@ -20,7 +24,9 @@ export function readPools(directory: string): StoredPool[] {
  * a million segments. Errors as of `readPools`.
  */
 export function readBurned(directory: string): Record<string, Record<string, number>> {
-  return read(directory, (db) => {
+  const path = storeFileOf(directory);
+  try {
+    using db = openToRead(path);
     const rows = db.prepare(`SELECT name, cause, sum(last - first + 1) AS count
       FROM segments JOIN pools ON pools.id = pool_id
       WHERE state = 'burned' GROUP BY pools.id, cause ORDER BY pools.id, count DESC`);
@@ -30,17 +36,7 @@ export function readBurned(directory: string): Record<string, Record<string, num
       burned[String(name)]![String(cause)] = Number(count);
     }
     return burned;
-  });
-}
-
-function read<T>(directory: string, look: (db: DatabaseSync) => T): T {
-  const path = storeFileOf(directory);
-  return triedAgain(() => {
-    try {
-      using db = openToRead(path);
-      return look(db);
-    } catch (cause) {
-      throw storeError(cause, path, 'opening');
-    }
-  });
+  } catch (cause) {
+    throw storeError(cause, path, 'opening');
+  }
 }

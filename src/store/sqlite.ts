@@ -15,7 +15,6 @@ import { VanityError } from '../errors.ts';
 import { Sealer, Unsealer } from '../keypair/seal.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import { holdDataDirectory } from './data-directory.ts';
-import { triedAgainAsync } from './disk-reads.ts';
 import { Segments, sizeOf } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
 import { Changes } from './sqlite-changes.ts';
@@ -85,15 +84,11 @@ export interface SqliteStoreOptions {
 
 /**
  * Opens the store in `directory` for service: a new epoch begins, and what the last one had leased
- * and did not return is burned. What a disk refuses is tried again. Errors: DATA_NOT_WRITABLE,
- * DATA_IN_USE, DISK_FULL, DATA_MOVED, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN,
- * STORE_NEWER, STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * and did not return is burned. Errors: DATA_NOT_WRITABLE, DATA_IN_USE, DISK_FULL,
+ * DATA_MOVED, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED,
+ * STORE_CORRUPT.
  */
-export function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  return triedAgainAsync(() => openOnce(options));
-}
-
-async function openOnce(options: SqliteStoreOptions): Promise<Store> {
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const { directory, sealingKey, create = true, onCommit } = options;
   using resources = new DisposableStack();
   const { storeFile, storeLock } = resources.use(holdDataDirectory(directory, create));
