@@ -28,17 +28,20 @@ export interface Paths {
   readonly memory: string;
 }
 
+/** What can be read is read all the time. */
+type Change = Exclude<Kind, 'read'>;
+
 interface Target {
   readonly aim: (place: FaultyPlace, paths: Paths) => void;
   /** Each fails alone, or all of them do. */
-  readonly kinds: readonly Kind[];
+  readonly kinds: readonly Change[];
   /** A server that has work to do finds the fault, whatever kind fails. */
   readonly isFelt: boolean;
 }
 
 const FULL: readonly Fault[] = ['ENOSPC', 'EDQUOT'];
 /** What Linux may answer. Nothing is full for a sync on most disks; on those that allocate late it is. */
-const FAULTS: Readonly<Record<Kind, readonly Fault[]>> = {
+const FAULTS: Readonly<Record<Change, readonly Fault[]>> = {
   write: [...FULL, 'EIO', 'EROFS'],
   resize: [...FULL, 'EIO', 'EROFS'],
   sync: [...FULL, 'EIO'],
@@ -109,7 +112,7 @@ const WAY: readonly TargetName[] = ['log', 'anchor', 'directory', 'witness'];
 export interface Blow {
   readonly target: TargetName;
   readonly fault: Fault;
-  readonly kinds: readonly Kind[];
+  readonly kinds: readonly Change[];
 }
 
 /** One, or a pair; half of them strike a commit on its way, often at two steps of it. */
@@ -122,7 +125,7 @@ export function drawBlows(random: Random): Blow[] {
 function drawBlow(random: Random, names: readonly TargetName[]): Blow {
   const one = <T>(values: readonly T[]): T => values[random(0, values.length - 1)]!;
   const target = one(names);
-  const kinds: readonly Kind[] = TARGETS[target].kinds;
+  const kinds: readonly Change[] = TARGETS[target].kinds;
   const kind = one(kinds);
   const fault = one(FAULTS[kind]);
   // Of a disk that is full or read-only nothing works that needs more than was there.

@@ -1,12 +1,12 @@
 /*
  * A disk that fails or hangs when a test says so, under a real program: preloaded, it stands before
- * the calls of the C library by which files are opened, written, resized, made durable, renamed and
- * removed, and directories made.
+ * the calls of the C library by which files are opened, read, written, resized, made durable, renamed
+ * and removed, and directories made.
  *
  * It is ruled through a file that both processes map (FAULTY_DISK in the environment): `struct
  * control`, written by faulty-disk.ts. There are some places, each with faults of its own: only
- * files whose path begins with `below` of a place are concerned, or is it. Of calls only those that
- * change a file fail: what is there can be read all the time, as on real disks. Names are taken as
+ * files whose path begins with `below` of a place are concerned, or is it. Reads fail only where a
+ * test says so: most disks that cannot be written can be read. Names are taken as
  * they are given: the program that is tried uses absolute ones. All threads of it may call at once;
  * the test changes `below` of a place while no fault is set there.
  */
@@ -28,14 +28,17 @@
 
 enum { CONTROL_BYTES = 4096, PLACES = 3, PLACE_BYTES = 1024 };
 /* As faulty-disk.ts numbers them. */
-enum kind { WRITE, RESIZE, SYNC, OPEN, RENAME, UNLINK, KINDS };
+enum kind { WRITE, RESIZE, SYNC, OPEN, RENAME, UNLINK, READ, KINDS };
 
 struct place {
   /* What the calls of each kind fail with; 0: they work. */
   _Atomic int32_t errors[KINDS];
   /* Only the file that is called `below`. */
   _Atomic int32_t is_whole;
-  char below[PLACE_BYTES - (KINDS + 1) * sizeof(int32_t)];
+  /* So many of these calls still work, and then so many fail; 0: all after them. */
+  _Atomic int32_t skipped;
+  _Atomic int32_t times;
+  char below[PLACE_BYTES - (KINDS + 3) * sizeof(int32_t)];
 };
 
 struct control {
@@ -81,9 +84,14 @@ static int fails_anywhere(enum kind kind) {
 static int refuses(enum kind kind, const char *path) {
   if (control == NULL) return 0;
   for (int at = 0; at < PLACES; at++) {
-    const struct place *place = &control->places[at];
+    struct place *place = &control->places[at];
     int32_t error = place->errors[kind];
     if (error == 0 || !is_in(place, path)) continue;
+    if (place->skipped > 0) {
+      place->skipped--;
+      continue;
+    }
+    if (place->times > 0 && --place->times == 0) place->errors[kind] = 0;
     control->refused++;
     errno = error;
     return 1;
@@ -119,6 +127,19 @@ WRITES(pwrite64, off64_t)
 ssize_t write(int file, const void *bytes, size_t count) {
   if (refuses_file(WRITE, file)) return -1;
   return NEXT(write)(file, bytes, count);
+}
+
+#define READS(name, offset)                                                    \
+  ssize_t name(int file, void *bytes, size_t count, offset at) {               \
+    if (refuses_file(READ, file)) return -1;                                   \
+    return NEXT(name)(file, bytes, count, at);                                 \
+  }
+READS(pread, off_t)
+READS(pread64, off64_t)
+
+ssize_t read(int file, void *bytes, size_t count) {
+  if (refuses_file(READ, file)) return -1;
+  return NEXT(read)(file, bytes, count);
 }
 
 #define RESIZES(name, length)                                                  \

@@ -14,10 +14,14 @@ import { fileURLToPath } from 'node:url';
 const SOURCE = fileURLToPath(new URL('./faulty-disk.c', import.meta.url));
 const CONTROL_BYTES = 4096;
 const WORD_BYTES = 4;
-/** `struct place`: a word for each kind, one that says whether the path is whole, and the path. */
+/** `struct place`: a word for each kind, three that say when and where, and the path. */
 const PLACE_BYTES = 1024;
 const PLACES = 3;
-const KINDS = ['write', 'resize', 'sync', 'open', 'rename', 'unlink'] as const;
+const KINDS = ['write', 'resize', 'sync', 'open', 'rename', 'unlink', 'read'] as const;
+const IS_WHOLE_AT = KINDS.length * WORD_BYTES;
+const SKIPPED_AT = IS_WHOLE_AT + WORD_BYTES;
+const TIMES_AT = SKIPPED_AT + WORD_BYTES;
+const BELOW_AT = TIMES_AT + WORD_BYTES;
 /** Of `struct control`, behind the places. */
 const WORDS = ['isHolding', 'syncMs', 'held', 'refused'] as const;
 
@@ -50,13 +54,21 @@ export class FaultyPlace {
     }
   }
 
+  /** After `skipped` calls of this kind that work `times` fail; all of them if it is 0. */
+  failAfter(fault: Fault, kind: Kind, skipped: number, times = 0): void {
+    this.#write(SKIPPED_AT, skipped);
+    this.#write(TIMES_AT, times);
+    this.fail(fault, kind);
+  }
+
   heal(): void {
+    for (const at of [SKIPPED_AT, TIMES_AT]) this.#write(at, 0);
     for (const index of KINDS.keys()) this.#write(index * WORD_BYTES, 0);
   }
 
   #aim(path: string, isWhole: boolean): void {
-    this.#write(KINDS.length * WORD_BYTES, Number(isWhole));
-    this.#write((KINDS.length + 1) * WORD_BYTES, path);
+    this.#write(IS_WHOLE_AT, Number(isWhole));
+    this.#write(BELOW_AT, path);
   }
 }
 
@@ -135,7 +147,7 @@ export class FaultyDisk implements Disposable {
   #write(at: number, value: number | string): void {
     const bytes = Buffer.from(`${value}\0`);
     if (typeof value === 'string') {
-      assert.ok(bytes.length <= PLACE_BYTES - (KINDS.length + 1) * WORD_BYTES, value);
+      assert.ok(bytes.length <= PLACE_BYTES - BELOW_AT, value);
       writeSync(this.#control, bytes, 0, null, at);
       return;
     }

@@ -33,8 +33,11 @@ export class Replies {
     this.timeUs = timeUs;
     if (kind === 'synced') this.syncs++;
     if (kind !== 'sent') return [];
-    const [, body] = bytes.toString('latin1').split('\r\n\r\n');
+    const [head, body] = bytes.toString('latin1').split('\r\n\r\n');
     if (!body?.startsWith('{')) return [];
+    // A document is sent in pieces, and what tells of addresses is not.
+    const length = /^content-length: (\d+)$/im.exec(head!)?.[1];
+    if (Number(length) > body.length) return [];
     const reply = JSON.parse(body) as {
       addresses?: Handed[];
       pools?: (PoolFigures & { name: string })[];

@@ -82,7 +82,7 @@ async function clientsOf(server: Server, handed: Handed[]): Promise<void> {
   await Promise.all(Array.from({ length: CLIENTS }, ask));
 }
 
-suite('dispense journals that are removed from a server', () => {
+suite('dispense journals that are removed from a server', { concurrency: 2 }, () => {
   test('killed right after, with hand-outs between: what was ready is burned', LIMIT, async () => {
     await using tampering = new Tampering(...THREADS);
     const server = await tampering.full();
