@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { placeName } from '../../src/disk/place.ts';
 import { readOwnToken } from '../../src/own-token.ts';
 import { memoryPath, THIS_MACHINE } from '../../src/pool/journal-places.ts';
-import { Trial } from '../support/degradation.ts';
+import { POOL, Trial } from '../support/degradation.ts';
 import type { FaultyDisk } from '../support/faulty-disk.ts';
 import { Server } from '../support/server.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
@@ -91,6 +91,8 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
     const { server, workspace } = trial;
     await server.until(({ ground }) => ground >= MORE_THAN_CACHED);
     damage(workspace.data);
+    // So that more are leased, the oldest first: pages of hits that come now are in its cache, and heal.
+    for (let taken = 0; taken < POOL.ready / 2 + 1; taken++) await trial.dispense();
     const { reasons } = await trial.untilReadiness('degraded');
     assert.equal(reasons, 'STORE_CORRUPT');
     const { served, code } = await trial.dispenseUntilRefused();
