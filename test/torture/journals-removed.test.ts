@@ -14,7 +14,7 @@ import { randomOf } from '../support/sequence.ts';
 import { DILIGENT, type Handed, type Server } from '../support/server.ts';
 import { assertNothingBurned, IDLE, settledBy, Tampering } from '../support/tampering.ts';
 
-const SECONDS = Number(process.env.TORTURE_SECONDS ?? 4);
+const SECONDS = Number(process.env.TORTURE_SECONDS ?? 2);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
 const LIMIT = { timeout: 280_000 + SECONDS * 4000 };
 const THREADS = ['[http]', 'threads = 2', ...DILIGENT];

@@ -18,7 +18,7 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 
-const CYCLES = Number(process.env.TORTURE_CYCLES ?? 15);
+const CYCLES = Number(process.env.TORTURE_CYCLES ?? 10);
 const USER = new URL('./store-user.ts', import.meta.url).pathname;
 /** Lines of one life, at most; the first comes when the store is open. */
 const LINES_MAX = 40;
