@@ -19,7 +19,7 @@ const POLL_MS = 50;
 const STOP_MARK_MS = 2000;
 const SHARE_MARK = 0.5;
 const POOL = { name: 'never', suffix: 'z'.repeat(10), stored: 0 };
-const PRIORITIES = ['auto', 'low', 'idle'] as const;
+const PRIORITIES = ['auto', 'low'] as const;
 
 class Hogs implements Disposable {
   readonly count = HOGS_PER_CORE * availableParallelism();

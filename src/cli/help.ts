@@ -310,7 +310,7 @@ Example:  vanitypool token create --name shop --scope dispense --pool pet --quot
     text: `usage: vanitypool bench NAME [options]
 
 Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
-of yours are not touched. Each takes about a minute, "start" and "memory" two, "busy" four.
+of yours are not touched. Each takes about a minute, "start" and "memory" two.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
