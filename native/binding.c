@@ -213,64 +213,40 @@ static napi_value number(napi_env env, int value) {
   return result;
 }
 
-/* lower(nice) */
-static napi_value lower(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  int nice;
-  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &nice) != napi_ok)
-    return fail(env, "lower takes a nice value");
-  return number(env, grind_lower(nice));
+/* A function of one whole number that gives 0 or more, or a negative error number. */
+struct of_number {
+  int (*call)(int value);
+  const char *takes;
+};
+
+static int exit_now(int code) {
+  grind_exit(code);
+  return 0;
 }
 
-/* exit(code) */
-static napi_value exit_now(napi_env env, napi_callback_info info) {
+static const struct of_number LOWER = {grind_lower, "lower takes a nice value"};
+static const struct of_number EXIT = {exit_now, "exit takes a code"};
+/* See disk.h. */
+static const struct of_number LOCK = {disk_lock, "lock takes a descriptor"};
+static const struct of_number IS_LOCKED = {disk_is_locked, "isLocked takes a descriptor"};
+/* See output.h. */
+static const struct of_number OUTPUT_ERROR = {output_error, "outputError takes a descriptor"};
+static const struct of_number OUTPUT_UNSENT = {output_unsent, "outputUnsent takes a descriptor"};
+
+static napi_value call_of_number(napi_env env, napi_callback_info info) {
   napi_value argument;
-  int code;
-  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &code) != napi_ok)
-    return fail(env, "exit takes a code");
-  grind_exit(code);
-  return NULL;
+  int value;
+  void *data;
+  napi_get_cb_info(env, info, NULL, NULL, NULL, &data);
+  const struct of_number *function = data;
+  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &value) != napi_ok)
+    return fail(env, function->takes);
+  return number(env, function->call(value));
 }
 
 static napi_value harden(napi_env env, napi_callback_info info) {
   (void)info;
   return number(env, grind_harden());
-}
-
-/* lock(descriptor): see disk.h */
-static napi_value lock_file(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  int file;
-  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
-    return fail(env, "lock takes a descriptor");
-  return number(env, disk_lock(file));
-}
-
-/* isLocked(descriptor): see disk.h */
-static napi_value is_locked(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  int file;
-  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
-    return fail(env, "isLocked takes a descriptor");
-  return number(env, disk_is_locked(file));
-}
-
-/* outputError(descriptor): see output.h */
-static napi_value output_error_of(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  int file;
-  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
-    return fail(env, "outputError takes a descriptor");
-  return number(env, output_error(file));
-}
-
-/* outputUnsent(descriptor): see output.h */
-static napi_value output_unsent_of(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  int file;
-  if (!arguments(env, info, 1, &argument) || napi_get_value_int32(env, argument, &file) != napi_ok)
-    return fail(env, "outputUnsent takes a descriptor");
-  return number(env, output_unsent(file));
 }
 
 /* The path in a string, to be freed; NULL if it is none, or no memory is left. */
@@ -302,17 +278,27 @@ NAPI_MODULE_INIT() {
   static const struct {
     const char *name;
     napi_callback call;
+    const struct of_number *of_number;
   } functions[] = {
-      {"levelName", level_name}, {"open", open_search},          {"slice", slice},
-      {"close", close_search},   {"derive", derive},             {"lower", lower},
-      {"tableBytes", table_bytes}, {"harden", harden},           {"lock", lock_file},
-      {"generation", generation},  {"exit", exit_now},           {"outputError", output_error_of},
-      {"isLocked", is_locked},   {"outputUnsent", output_unsent_of},
+      {"levelName", level_name, NULL},
+      {"open", open_search, NULL},
+      {"slice", slice, NULL},
+      {"close", close_search, NULL},
+      {"derive", derive, NULL},
+      {"tableBytes", table_bytes, NULL},
+      {"lower", call_of_number, &LOWER},
+      {"exit", call_of_number, &EXIT},
+      {"harden", harden, NULL},
+      {"lock", call_of_number, &LOCK},
+      {"isLocked", call_of_number, &IS_LOCKED},
+      {"generation", generation, NULL},
+      {"outputError", call_of_number, &OUTPUT_ERROR},
+      {"outputUnsent", call_of_number, &OUTPUT_UNSENT},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
-    if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL,
-                             &function) != napi_ok ||
+    if (napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call,
+                             (void *)functions[i].of_number, &function) != napi_ok ||
         napi_set_named_property(env, exports, functions[i].name, function) != napi_ok)
       return NULL;
   }
