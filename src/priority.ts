@@ -7,8 +7,8 @@
  *
  *     normal  nice 0          16.6 % of the core   no wait
  *     raised  nice 3           9.3 %               no wait
- *     low     nice 15          0.7 %               1 s
- *     idle    SCHED_IDLE       0.1 %               14 s
+ *     low     nice 15          0.7 %               0.7 s
+ *     idle    SCHED_IDLE       0.1 %               11 s
  */
 import { readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
