@@ -55,7 +55,7 @@ export class UnrecordedHandOuts {
     return (await this.#makeRoom(addresses + late)) - late;
   }
 
-  /** Of this thread, without a journal. */
+  /** Of this thread: what stands in no journal, and reservations, of which a journal has the position alone. */
   note(handOut: HandOut): void {
     this.#noted.push(handOut);
   }
@@ -71,7 +71,8 @@ export class UnrecordedHandOuts {
     for (const part of this.#parts.values()) {
       if (!part.isPending) continue;
       const { records: found, end } = part.read();
-      for (const record of found) records.push(record);
+      // What the store is to know of a reservation was noted.
+      for (const record of found) if (!record.isUnseen) records.push(record);
       journals.set(part.number, end);
     }
     return { records, journals };

@@ -9,14 +9,15 @@
  *
  *   slot 0      header   crc32, layout, number, magic "VPJL", store id 16, epoch float64, boot id 36, n,
  *                        leases float64, crc32 of that
- *   slot 1..n   records  crc32, position, sequence float64, time float64, count, token, hash of the
- *                        idempotency key 32, hash of the body 32
+ *   slot 1..n   records  crc32, position, sequence float64, time float64, count uint16, whether it is
+ *                        a reservation uint16, token, hash of the idempotency key 32, of the body 32
  *
  * `position` is that of the ready queue: pops before it are older. Record s lies in slot 1 + s mod n.
  * In a running server the store thread reads what is new with every turn, and says in shared memory
  * up to which record the store has them: a slot is overwritten only after that.
  *
  * A record that was cut off by the end of its thread fails its checksum; its reply never left. A
+ * reservation is shown only when the store has it: one that is in a journal alone is given back. A
  * position below the highest recorded one without a record of its own was popped by a thread
  * that died before it could write: it counts as dispensed too.
  *
@@ -60,7 +61,8 @@ const LEASES_CRC = 88; // uint32
 const POSITION = 4; // uint32
 const SEQUENCE = 8; // float64
 const TIME = 16; // float64, milliseconds since 1970
-const COUNT = 24; // uint32, from 1: a slot with 0 was never written
+const COUNT = 24; // uint16, from 1: a slot with 0 was never written
+const HELD = 26; // uint16, 1 for a reservation, which has neither key nor body
 const TOKEN = 28; // uint32
 const KEY = 32; // zeros without one
 const BODY = 64;
@@ -151,16 +153,18 @@ export class PartWriter {
   }
 
   /** After `prepare`. When this returns the record outlives the process. Error: JOURNAL_UNAVAILABLE. */
-  write({ position, count, at, token, key, body }: HandOut): void {
+  write({ position, count, at, token, key, body, reservation }: HandOut): void {
     const slot = this.#slot;
+    const isHeld = reservation !== undefined;
     slot.writeUInt32LE(position, POSITION);
     slot.writeDoubleLE(this.#sequence, SEQUENCE);
     slot.writeDoubleLE(at, TIME);
-    slot.writeUInt32LE(count, COUNT);
+    slot.writeUInt16LE(count, COUNT);
+    slot.writeUInt16LE(Number(isHeld), HELD);
     slot.writeUInt32LE(token, TOKEN);
     slot.fill(0, KEY);
-    if (key !== undefined) slot.set(key, KEY);
-    if (body !== undefined) slot.set(body, BODY);
+    if (key !== undefined && !isHeld) slot.set(key, KEY);
+    if (body !== undefined && !isHeld) slot.set(body, BODY);
     slot.writeUInt32LE(crc32(slot.subarray(CRC + 4)), CRC);
     this.#writeSlot();
     this.#sequence++;
@@ -306,7 +310,7 @@ function recordsIn(bytes: Buffer): JournalRecord[] {
   const found: JournalRecord[] = [];
   for (let at = 0; at < bytes.length; at += SLOT_BYTES) {
     const slot = bytes.subarray(at, at + SLOT_BYTES);
-    const count = slot.readUInt32LE(COUNT);
+    const count = slot.readUInt16LE(COUNT);
     if (count === 0 || slot.readUInt32LE(CRC) !== crc32(slot.subarray(CRC + 4))) continue;
     const key = slot.subarray(KEY, KEY + HASH_BYTES);
     const isKeyed = key.some((byte) => byte !== 0);
@@ -317,6 +321,7 @@ function recordsIn(bytes: Buffer): JournalRecord[] {
       at: slot.readDoubleLE(TIME),
       token: slot.readUInt32LE(TOKEN),
       ...(isKeyed && { key, body: slot.subarray(BODY, BODY + HASH_BYTES) }),
+      ...(slot.readUInt16LE(HELD) === 1 && { isUnseen: true }),
     });
   }
   return found;

@@ -105,8 +105,8 @@ export class ServedPools {
   /** Of what this thread popped, where a turn does not know it by itself. */
   record(pool: string, handOut: HandOut): void {
     const { writer, handOuts } = this.#entries.get(pool)!;
+    writer?.write(handOut);
     if (writer === undefined || handOut.reservation !== undefined) handOuts.note(handOut);
-    else writer.write(handOut);
   }
 
   /** For one more HTTP thread. Error: JOURNAL_UNAVAILABLE. */

@@ -5,7 +5,7 @@
 import type { Durability } from '../config.ts';
 import { placeName } from '../disk/place.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
-import type { Segments } from './segments.ts';
+import { type Segments, without } from './segments.ts';
 import { endOf, type HandOutBook } from './sqlite-hand-outs.ts';
 import {
   type MetaRow,
@@ -97,7 +97,14 @@ function settle(
     const burned = segments.changeAll(id, 'leased', { to: 'burned', epoch, at, cause: 'crash' });
     return { dispensed: 0, returned: 0, burned };
   }
-  const dispensed = segments.dispense(id, popped, epoch, at);
-  handOuts.record(id, epoch, position, { records, journals: new Map() });
-  return { dispensed, returned: segments.changeAll(id, 'leased', { to: 'available' }), burned: 0 };
+  const unseen = handOuts.heldBy(id, epoch, position, records);
+  const left = without(segments.oldest(id, 'leased', popped), unseen);
+  for (const range of left) segments.change(id, range, 'leased', { to: 'dispensed', epoch, at });
+  const seen = records.filter(({ isUnseen }) => !isUnseen);
+  handOuts.record(id, epoch, position, { records: seen, journals: new Map() });
+  return {
+    dispensed: popped - unseen.length,
+    returned: segments.changeAll(id, 'leased', { to: 'available' }),
+    burned: 0,
+  };
 }

@@ -99,10 +99,10 @@ export class HandOutBook {
     return this.#ranges(pool, epoch, position, 1)[0]!.first;
   }
 
-  /** Of records with a reservation, the addresses that they hold. */
+  /** Of records of reservations, the addresses that they hold. */
   heldBy(pool: number, epoch: number, near: number, records: readonly HandOut[]): number[] {
     return records
-      .filter(({ reservation }) => reservation !== undefined)
+      .filter(({ reservation, isUnseen }) => reservation !== undefined || isUnseen)
       .map(({ position }) => this.seqAt(pool, epoch, uncut(position, near)));
   }
 

@@ -113,6 +113,8 @@ export interface HandOut {
   readonly body?: Uint8Array;
   /** One address that is held for a client, not handed out yet. */
   readonly reservation?: NewReservation;
+  /** Read from a journal: it was to be held, and nobody has heard of that before the store had it. */
+  readonly isUnseen?: true;
 }
 
 export interface NewReservation {

@@ -54,12 +54,15 @@ test('what was written is read, in its order, by whoever comes later', () => {
   journal.write(1, 1000, { token: 2 ** 32 - 1 });
   journal.write(2 ** 32 - 1, 3, { token: 7, key, body });
   journal.write(2, 1);
+  const reservation = { id: '0'.repeat(32), expiresAt: AT };
+  journal.write(3, 1, { token: 7, key, body, reservation });
   const first = { at: AT, token: 0 };
   assert.deepEqual(journal.read(), [
     { sequence: 0, position: 0, count: 1, ...first },
     { sequence: 1, position: 1, count: 1000, at: AT, token: 2 ** 32 - 1 },
     { sequence: 2, position: 2 ** 32 - 1, count: 3, at: AT, token: 7, key, body },
     { sequence: 3, position: 2, count: 1, ...first },
+    { sequence: 4, position: 3, count: 1, at: AT, token: 7, isUnseen: true },
   ]);
   assert.equal(statSync(journal.path).mode & 0o777, 0o600);
   assert.equal(statSync(journal.path).size, 11 * SLOT, 'all of it was there from the start');

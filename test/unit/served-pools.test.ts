@@ -3,7 +3,7 @@
  * of which the test says when they act on a notice, and pops as one of them does.
  */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -39,6 +39,8 @@ function config(name: string, more: object = {}): PoolConfig {
     (key) => `pools.${name}.${key}`,
   );
 }
+
+const hash = (text: string) => createHash('sha256').update(text).digest();
 
 class Bench implements AsyncDisposable {
   readonly directory = temporaryDirectory();
@@ -247,6 +249,43 @@ test(
     assert.ok(bench.pools.has('new'), 'it comes back with the next start');
   },
 );
+
+test('a reservation that no turn has recorded was shown to nobody: a crash gives it back', async () => {
+  await using bench = await new Bench().open(sharePool(config('new')));
+  const thread = await bench.connect();
+  const addresses = await bench.fill('new', 10);
+  const shop = thread.pools.get('new')!;
+  const store = new Pool(bench.pools.all[0]!, {
+    refill: async () => undefined,
+    prepare: (pool) => bench.pools.prepare(pool),
+    record: (pool, handOut) => bench.pools.record(pool, handOut),
+  });
+  const key = randomBytes(32);
+  const reserve = (id: string) => {
+    const reservation = { id: id.repeat(32), expiresAt: Date.now() + 60_000 };
+    store.pop(1, { token: 0, key: hash(id), body: key, reservation });
+  };
+  reserve('a');
+  shop.pop(1);
+  await bench.refiller.commit('new');
+  reserve('b');
+  shop.pop(2);
+  reserve('c');
+  shop.pop(1, { token: 0, key, body: key });
+  await bench.crash();
+  await bench.open(sharePool(config('new')));
+  const { counts } = await bench.stored('new');
+  assert.deepEqual([counts.reserved, counts.dispensed, counts.burned], [1, 4, 0]);
+  const [keyed] = (await bench.store.handOut(key))!.addresses!;
+  assert.equal(addressOf(keyed!.keypair.subarray(32)), addresses[6]);
+  assert.equal(await bench.store.reservations.madeWith(hash('b')), undefined);
+  await bench.refiller.refill('new', 5);
+  const again = (await bench.connect()).pools.get('new')!.pop(5)!;
+  assert.deepEqual(
+    again.map(({ address }) => address),
+    [2, 5, 7, 8, 9].map((index) => addresses[index]),
+  );
+});
 
 test('a deletion that the disk refuses leaves the pool as it was', LIMIT, async () => {
   await using bench = await new Bench().open();
