@@ -60,7 +60,8 @@ if (import.meta.main) {
     true,
   );
   const body = `{"addresses":[${address}]}`;
-  app.post(ROUTE, { schema: { params: PoolParams, body: DispenseBody } }, (_, reply) => {
+  const schema = { params: PoolParams, body: DispenseBody };
+  app.post(ROUTE, { config: { scope: 'dispense' }, schema }, (_, reply) => {
     reply.header('cache-control', 'no-store').type('application/json; charset=utf-8').send(body);
   });
   await app.listen({ host: '127.0.0.1', port: 0 });

@@ -5,9 +5,10 @@
  *
  *     node bench/serve.ts [--json] [--rounds N] [--seconds N]
  *
- * N rounds (3) whose steady loads last N seconds (2) each. Three real processes with stores filled
+ * N rounds (3) whose steady loads last N seconds (2) each. Four real processes with stores filled
  * in advance: a server with a grinder that never ends (a second pool, of a suffix that nobody
- * finds), one without, and the constant one (bench/constant.ts). They take turns, and those that
+ * finds), one whose second pool is empty, so that it grinds at a higher priority, one that does not
+ * grind, and the constant one (bench/constant.ts). They take turns, and those that
  * wait are stopped by signal, so that a noisy minute hits all alike; ratios are those of a round,
  * of which the median counts. The load is bench/load.c, which needs a C compiler and Linux; it
  * shares the cores with the server. 50 connections, unless a row says otherwise.
@@ -36,21 +37,27 @@ const POLL_MS = 100;
 
 interface Bench {
   readonly grinding: BenchServer;
+  readonly dry: BenchServer;
   readonly quiet: BenchServer;
   readonly constantPort: number;
   readonly seconds: number;
   readonly figures: Figures;
 }
 
-async function measureSteady({ grinding, quiet, seconds, figures }: Bench): Promise<void> {
+async function measureSteady({ grinding, dry, quiet, seconds, figures }: Bench): Promise<void> {
   for (const perSecond of RATES) {
     const load = { requests: perSecond * seconds, perSecond };
+    const beside = async (server: BenchServer): Promise<Loaded> => {
+      server.resume();
+      const loaded = await run({ port: server.port, ...load });
+      const { attemptsPerSecond } = (await server.pool('never')).grinding;
+      server.pause();
+      if (attemptsPerSecond === 0) throw new Error('the grinder did not grind');
+      return loaded;
+    };
     const off = await run({ port: quiet.port, ...load });
-    grinding.resume();
-    const on = await run({ port: grinding.port, ...load });
-    const { attemptsPerSecond } = (await grinding.pool('never')).grinding;
-    grinding.pause();
-    if (attemptsPerSecond === 0) throw new Error('the grinder did not grind');
+    const on = await beside(grinding);
+    const urgent = await beside(dry);
     const what = `${perSecond}/s`;
     figures.add(`${what}, all cores grinding: p50`, 'ms', on.p50Ms, below(0.3));
     figures.add(`${what}, all cores grinding: p99`, 'ms', on.p99Ms, below(5));
@@ -58,6 +65,8 @@ async function measureSteady({ grinding, quiet, seconds, figures }: Bench): Prom
     figures.add(`${what}, grinding off: p99`, 'ms', off.p99Ms);
     figures.add(`${what}, on : off: p50`, 'times', on.p50Ms / off.p50Ms, atMost(1.3));
     figures.add(`${what}, on : off: p99`, 'times', on.p99Ms / off.p99Ms, atMost(1.5));
+    figures.add(`${what}, a pool is dry: p50`, 'ms', urgent.p50Ms);
+    figures.add(`${what}, a pool is dry: p99`, 'ms', urgent.p99Ms);
   }
 }
 
@@ -110,21 +119,27 @@ async function main(): Promise<void> {
     ready: RING_ADDRESSES,
   };
   using grindingStore = new BenchStore();
+  using dryStore = new BenchStore();
   using quietStore = new BenchStore();
   const grindingPet = { ...pet, stored: 2 * WARM + rounds * steady };
-  await grindingStore.fill([grindingPet, { name: 'never', suffix: 'z'.repeat(10), stored: 0 }]);
+  const never = { name: 'never', suffix: 'z'.repeat(10) };
+  await grindingStore.fill([grindingPet, { ...never, stored: 1, target: 2 }]);
+  await dryStore.fill([grindingPet, { ...never, stored: 0 }]);
   await quietStore.fill([pet, bulk]);
   const constant = fork(fileURLToPath(new URL('./constant.ts', import.meta.url)));
   try {
     const [constantPort] = (await once(constant, 'message')) as [number];
     await using quiet = await BenchServer.start(quietStore, '--threads', '0');
     await using grinding = await BenchServer.start(grindingStore);
-    // Its tables are made at normal priority.
-    while ((await grinding.pool('never')).grinding.attemptsPerSecond === 0) await sleep(POLL_MS);
+    await using dry = await BenchServer.start(dryStore);
     const figures = new Figures();
-    const bench = { grinding, quiet, constantPort, seconds, figures };
-    await run({ port: grinding.port, requests: WARM, perSecond: WARM });
-    grinding.pause();
+    const bench = { grinding, dry, quiet, constantPort, seconds, figures };
+    for (const server of [grinding, dry]) {
+      // Its tables are made at normal priority.
+      while ((await server.pool('never')).grinding.attemptsPerSecond === 0) await sleep(POLL_MS);
+      await run({ port: server.port, requests: WARM, perSecond: WARM });
+      server.pause();
+    }
     await run({ port: quiet.port, requests: WARM, perSecond: WARM });
     await run({ port: constantPort, path: CONSTANT_PATH, requests: WARM, perSecond: WARM });
     for (let round = 0; round < rounds; round++) {

@@ -25,6 +25,7 @@ export interface BenchPool {
   readonly suffix: string;
   /** Filled in advance. */
   readonly stored: number;
+  readonly target?: number;
   readonly ready?: number;
 }
 
@@ -44,7 +45,7 @@ export class BenchStore implements Disposable {
     process.once('exit', this.#remove);
   }
 
-  /** A pool is ground for when nothing of it is stored, for its target is one address. */
+  /** A pool without a target is ground for when nothing of it is stored: its target is one address. */
   async fill(pools: readonly BenchPool[]): Promise<void> {
     this.configure(pools);
     const sealingKey = `file:${join(this.#data, 'sealing.key')}`;
@@ -69,8 +70,9 @@ export class BenchStore implements Disposable {
   /** `more`: sections of the file beside them. */
   configure(pools: readonly BenchPool[], more = ''): void {
     const tables = pools.map(
-      ({ name, suffix, ready = 256 }) =>
-        `[[pools]]\nname = "${name}"\nsuffix = "${suffix}"\ntarget = 1\nready = ${ready}\n`,
+      ({ name, suffix, target = 1, ready = 256 }) =>
+        `[[pools]]\nname = "${name}"\nsuffix = "${suffix}"\n` +
+        `target = ${target}\nready = ${ready}\n`,
     );
     const store = `[store]\ndurability = "${this.#durability}"\n`;
     writeFileSync(join(this.path, 'vanitypool.toml'), [store, more, ...tables].join('\n'));

@@ -1,10 +1,13 @@
 /** The benchmarks at work, as processes. What they measure is not judged: it is the machine's. */
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { CONSTANT_PATH } from '../../bench/constant.ts';
 import { buildLoad, run } from '../../bench/load.ts';
 import { vanitypool } from '../support/cli.ts';
 
@@ -71,6 +74,16 @@ test('the load gives each request an idempotency key of its own, if it is to hav
   const { requests } = await run({ port, requests: 25 });
   assert.equal(requests, 25);
   assert.deepEqual(keys, Array(25).fill(undefined));
+});
+
+test('the yardstick of bench api answers as fast as it is asked', LIMIT, async (t) => {
+  const constant = fork(fileURLToPath(new URL('../../bench/constant.ts', import.meta.url)));
+  t.after(() => constant.disconnect());
+  const [port] = (await once(constant, 'message')) as [number];
+  buildLoad();
+  // It fails with the first reply that is not 200.
+  const { requests } = await run({ port, path: CONSTANT_PATH, requests: 500 });
+  assert.equal(requests, 500);
 });
 
 test('bench durability --json measures three ways to dispense on real servers', LIMIT, async () => {
