@@ -88,6 +88,7 @@ export const ERRORS = {
   STORE_NEWER: kind(500, 'The store was made by a newer version'),
   STORE_LOCKED: kind(500, 'Another program holds the database'),
   STORE_CORRUPT: kind(500, 'The database is damaged'),
+  STORE_FORGED: kind(409, 'Somebody else has written a row of the store'),
   SEALING_KEY_INVALID: kind(500, 'The sealing key cannot be used'),
 
   // Command line

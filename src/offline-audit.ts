@@ -78,6 +78,10 @@ export class OfflineAudit implements AsyncDisposable {
     }
   }
 
+  get tokens(): AuditReader['tokens'] {
+    return this.#reader.tokens;
+  }
+
   /** By its public key, 32 bytes. */
   find(publicKey: Uint8Array): FoundAddress | undefined {
     return this.#reader.find(publicKey);

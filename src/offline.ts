@@ -95,7 +95,7 @@ async function receiverOf(
   { key, token }: Repeatable,
 ): Promise<ReturnType<typeof keyedReceiver>> {
   const hash = token === undefined ? undefined : tokenHash(token);
-  const known = hash && (await tokens.all()).find((one) => hash.equals(one.hash));
+  const known = hash && (await tokens.all()).find((one) => !one.isForged && hash.equals(one.hash));
   return keyedReceiver(known?.id ?? 0, dispenseScope(pool), key, String(count));
 }
 
@@ -103,13 +103,14 @@ async function receiverOf(
  * Takes a store that was moved, copied or put back for what it is said to be. Errors: those of
  * `adoptStore`.
  */
-export function adoptOffline(
-  { store: { directory } }: Config,
+export async function adoptOffline(
+  { store: { directory, sealingKey } }: Config,
   how: Pick<AdoptOptions, 'as' | 'from'>,
-): Adopted {
+): Promise<Adopted> {
   using journals = new Journals({ dataDirectory: directory });
   const witness = witnessDirectory(directory);
-  const adopted = adoptStore({ directory, ...how, witness, recover: journals.recover });
+  const { recover } = journals;
+  const adopted = await adoptStore({ directory, sealingKey, ...how, witness, recover });
   // Those of the old place are settled, or those of a state that is given up.
   journals.remove();
   return adopted;
@@ -134,14 +135,14 @@ export function keepBackup(
   return receiveBackup(source, size, file, options);
 }
 
-/** Makes the store out of a backup; what became of its addresses, by pool. */
+/** Makes the store out of a backup; what became of its addresses and tokens. */
 export async function restoreOffline(
   { store: { directory, sealingKey } }: Config,
   from: Pick<RestoreOptions, 'file' | 'list' | 'signal'>,
-): Promise<Restored['pools']> {
-  const { pools } = await restoreStore({ directory, sealingKey, ...from });
+): Promise<Restored> {
+  const restored = await restoreStore({ directory, sealingKey, ...from });
   removeJournalsIn(directory);
-  return pools;
+  return restored;
 }
 
 /** Whether there is a store, served or not. Error: DATA_NOT_WRITABLE for what cannot be looked into. */
@@ -277,7 +278,7 @@ export function createTokenOffline(
 ): Promise<{ made: StoredToken; isFirst: boolean }> {
   return withStoreOffline(config, async (store) => {
     assertPoolsExist(token.pools ?? [], await poolNames(config, store));
-    const isFirst = config.auth.required === 'auto' && (await store.tokens.all()).length === 0;
+    const isFirst = config.auth.required === 'auto' && !(await store.tokens.wereMade());
     return { made: await store.tokens.create(token), isFirst };
   });
 }
@@ -329,5 +330,11 @@ export function openWith(journals: Journals, store: Config['store']): Promise<St
   const { recover } = journals;
   const witness = witnessDirectory(directory);
   const settings = { directory, sealingKey, durability, copies, witness };
-  return openSqliteStore({ ...settings, create: false, recover });
+  return openSqliteStore({ ...settings, create: false, recover, onBound });
+}
+
+/** What a server would log. */
+function onBound(rows: readonly string[]): void {
+  const names = rows.join(', ');
+  process.stderr.write(`vanitypool: bound to the sealing key as they are: ${names}\n`);
 }

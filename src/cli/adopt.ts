@@ -4,6 +4,7 @@
  */
 import { adoptOffline } from '../offline.ts';
 import { readArguments } from './arguments.ts';
+import { tokensOffText } from './format.ts';
 import { usage } from './options.ts';
 import { configAt } from './or-store.ts';
 import { print } from './output.ts';
@@ -24,7 +25,7 @@ export async function adopt(args: string[]): Promise<number> {
   if (restored && from !== undefined) throw usage('--from: goes with --moved, not with --restored');
   const config = configAt(values);
   const as = moved ? 'moved' : 'restored';
-  const { burned, oldPlace, place } = adoptOffline(config, { as, from });
+  const { burned, oldPlace, place, tokensOff } = await adoptOffline(config, { as, from });
   await print(`adopted ${config.store.directory}\n`);
   if (moved && from === undefined && oldPlace !== place) {
     await print('delete the old directory: what is served from there is dispensed twice\n');
@@ -32,5 +33,6 @@ export async function adopt(args: string[]): Promise<number> {
   for (const [pool, count] of Object.entries(burned)) {
     await print(`pool ${pool}: ${count} burned\n`);
   }
+  await print(tokensOffText(tokensOff));
   return 0;
 }

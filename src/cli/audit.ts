@@ -9,6 +9,7 @@ import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
 import { addressView, auditEntry } from '../http/views.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
 import { type AuditFilter, OfflineAudit } from '../offline-audit.ts';
+import type { AuditedToken } from '../store/audit-store.ts';
 import { readArguments } from './arguments.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
 import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
@@ -77,6 +78,8 @@ export interface AuditSource {
   readonly poolWidth: number;
   /** What the store says of itself once it is listed; undefined where that is not told. */
   readonly store: OfflineAudit['store'] | undefined;
+  /** For a whole list. */
+  readonly tokens: OfflineAudit['tokens'];
 }
 
 function localAudit(found: OfflineAudit): AuditSource {
@@ -85,6 +88,9 @@ function localAudit(found: OfflineAudit): AuditSource {
     poolWidth: Math.max(0, ...found.store.pools.map(({ length }) => length)),
     get store() {
       return found.store;
+    },
+    get tokens() {
+      return found.tokens;
     },
     async *pages(filter, signal) {
       const { pool } = filter;
@@ -141,7 +147,22 @@ async function writeList(
   const isComplete = isWhole && gap === undefined && !isLost;
   if (!isWhole) warn('of one pool or time only; without --pool and --since it can be');
   if (isLost) warn(`${count} addresses were read, and the store counts ${listed}: it is damaged`);
-  await print(`${JSON.stringify({ storeId, epoch, addresses: count, isComplete })}\n`, signal);
+  const tokens = isWhole ? found.tokens.map(tokenLine) : [];
+  await print(tokens.join(''), signal);
+  const summary = { storeId, epoch, addresses: count, tokens: tokens.length, isComplete };
+  await print(`${JSON.stringify(summary)}\n`, signal);
+}
+
+function tokenLine(token: AuditedToken): string {
+  const { id: tokenId, name, createdAt, revokedAt, offAt } = token;
+  const timeOf = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
+  const times = {
+    createdAt: timeOf(createdAt),
+    revokedAt: timeOf(revokedAt),
+    offAt: timeOf(offAt),
+  };
+  const isValid = revokedAt === undefined && offAt === undefined;
+  return `${JSON.stringify({ tokenId, name, ...times, isValid })}\n`;
 }
 
 async function writeTable(

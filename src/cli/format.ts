@@ -87,3 +87,10 @@ function named(count: number, unit: string): string {
   const isWord = unit === 'year' || unit === 'day';
   return `${count} ${unit}${isWord && count !== 1 ? 's' : ''}`;
 }
+
+/** Of a store that was restored; '' if none is off. */
+export function tokensOffText(names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const remedy = 'vanitypool token restore NAME (or --all)';
+  return `tokens: ${names.length} off, as any may be revoked: ${names.join(', ')}; on again: ${remedy}\n`;
+}

@@ -224,10 +224,13 @@ A backup does not know what leaves after it was made: see "vanitypool restore --
 
 Makes the store anew from a file of "vanitypool backup". Addresses may have left since that was
 made, so all that it has left are burned; history is kept, and the pools are filled again with new
-addresses and new ids. If the lost store can still be listed, what did not leave stays available.
+addresses and new ids. Tokens may have been revoked since, so all are off ("vanitypool token
+restore"); addresses of sign-only pools may have signed since, so those that were dispensed sign no
+more. If the lost store can still be listed, all of that is known and stays as it was.
 
   --dispensed LIST   what left the lost store: a file of "vanitypool audit --json", made after its
-                     last server has stopped; what is not in it stays available
+                     last server has stopped; what is not in it stays available, and tokens that are
+                     valid in it stay on
   --config FILE      read this file (default: vanitypool.toml, if it is there)
   --data DIR         the data directory (default: ./data); the sealing key has to be in its place
 
@@ -245,7 +248,8 @@ keys out twice. This says what it is. No server may hold it.
   --from DIR         with --moved: the directory where it was. That is refused from then on; without
                      this option, delete it
   --restored         it is a copy, or an older state; addresses may have left since it was made:
-                     burn all that it has, and go on with new ids and new addresses
+                     burn all that it has, and go on with new ids and new addresses; tokens are off,
+                     and addresses that were dispensed sign no more, as after a restore
   --config FILE      read this file (default: vanitypool.toml, if it is there)
   --data DIR         the data directory (default: ./data)
 `,
@@ -282,15 +286,17 @@ Example:  vanitypool pool create pump --suffix pump --target 500
 `,
   },
   token: {
-    summary: 'make, list and revoke tokens: who may ask the server for what',
+    summary: 'make, list, revoke and restore tokens: who may ask the server for what',
     text: `usage: vanitypool token create --name NAME --scope SCOPE [options]
        vanitypool token list [--json]
        vanitypool token revoke NAME
+       vanitypool token restore NAME | --all
 
 A token is told once, on standard output, when it is made; only its hash is kept. One that could not
 be printed is revoked at once. From the first one on the server asks for a token with every request,
-which the command says when it makes that one. A revoked token is refused at once. A server that
-runs is asked, without one the store in the data directory is used.
+which the command says when it makes that one. A revoked token is refused at once. After the store
+was restored all tokens are off, as the backup may lack a revocation: "token restore" switches them
+on. A server that runs is asked, without one the store in the data directory is used.
 
   --name NAME        yours, for lists and the audit; never used a second time
   --scope SCOPE      what it may do: dispense, read or admin; give it several times for several
@@ -298,6 +304,7 @@ runs is asked, without one the store in the data directory is used.
                      (default: all)
   --quota N/day      at most N addresses in a UTC day (default: any number)
   --expires TIME     refused from then on: 90d, 12h or 2027-01-31T00:00:00Z (default: never)
+  --all              restore: every token that is off
 ${PLACE_HELP}
   --json             print JSON
 

@@ -4,6 +4,7 @@
  */
 import { restoreOffline } from '../offline.ts';
 import { onePositional, readArguments } from './arguments.ts';
+import { tokensOffText } from './format.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
 import { configAt } from './or-store.ts';
 import { print } from './output.ts';
@@ -23,13 +24,14 @@ export async function restore(args: string[]): Promise<number> {
   const config = configAt(values);
   const signal = interruptible();
   try {
-    const pools = await restoreOffline(config, { file, list, signal });
+    const { pools, tokensOff } = await restoreOffline(config, { file, list, signal });
     await print(`restored ${config.store.directory} from ${file}\n`);
     for (const [pool, { dispensed, burned, available, unknown }] of Object.entries(pools)) {
       const listed = `${dispensed} dispensed, ${burned} burned by the list; ${available} available`;
       const lost = unknown === 0 ? '' : `; ${unknown} of the list are not in the backup`;
       await print(`pool ${pool}: ${list === undefined ? `${burned} burned` : listed + lost}\n`);
     }
+    await print(tokensOffText(tokensOff));
     return 0;
   } catch (error) {
     if (signal.aborted) return INTERRUPTED;

@@ -17,6 +17,7 @@ export function serverAudit(url: string): AuditSource {
     gap: `${url} serves the store; what leaves meanwhile may be missing`,
     poolWidth: POOL_WIDTH,
     store: undefined,
+    tokens: [],
     async *pages({ pool, since }, signal) {
       for (let after: number | null = 0; after !== null; ) {
         signal.throwIfAborted();

@@ -1,5 +1,5 @@
 /**
- * `vanitypool token create | list | revoke`: by the running server, or in the store when none runs.
+ * `vanitypool token create | list | revoke | restore`: by the running server, or in the store when none runs.
  * The text of a token is printed once, alone on standard output, and kept nowhere: one that could not
  * be printed is revoked.
  */
@@ -27,6 +27,7 @@ const OPTIONS = {
   },
   list: COMMON,
   revoke: COMMON,
+  restore: { all: { type: 'boolean' }, ...COMMON },
 } as const;
 const VERBS = Object.keys(OPTIONS) as (keyof typeof OPTIONS)[];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -37,7 +38,7 @@ export async function token(args: string[]): Promise<number> {
   const [verb, rest] = readVerb('token', args, VERBS);
   if (verb === 'create') return create(rest);
   if (verb === 'list') return list(rest);
-  return revoke(rest);
+  return verb === 'revoke' ? revoke(rest) : restore(rest);
 }
 
 async function create(args: string[]): Promise<number> {
@@ -112,8 +113,17 @@ async function list(args: string[]): Promise<number> {
     options: OPTIONS.list,
     siblings: OPTIONS,
   });
-  const { tokens } = await askOrLook(
-    values,
+  const { tokens } = await tokensAt(values);
+  const text = values.json
+    ? `${JSON.stringify({ tokens })}\n`
+    : formatTable([HEADINGS, ...tokens.map((view) => row(view, Date.now()))], HEADINGS.length);
+  await print(text);
+  return 0;
+}
+
+function tokensAt(place: Place): Promise<TokenList> {
+  return askOrLook(
+    place,
     (server) => server.ask<TokenList>('GET', '/v1/tokens', 'tokens'),
     async (config): Promise<TokenList> => {
       const { withTokensOffline } = await import('../offline.ts');
@@ -121,11 +131,6 @@ async function list(args: string[]): Promise<number> {
       return { tokens: await Promise.all(stored.map(viewOf)) };
     },
   );
-  const text = values.json
-    ? `${JSON.stringify({ tokens })}\n`
-    : formatTable([HEADINGS, ...tokens.map((view) => row(view, Date.now()))], HEADINGS.length);
-  await print(text);
-  return 0;
 }
 
 async function revoke(args: string[]): Promise<number> {
@@ -154,14 +159,51 @@ function revokeToken(name: string, place: Place): Promise<TokenView> {
   );
 }
 
+/** After a restore of the store, whose tokens are off: one by its name, or all of them. */
+async function restore(args: string[]): Promise<number> {
+  const { values, positionals } = readArguments(args, {
+    command: 'token restore',
+    options: OPTIONS.restore,
+    siblings: OPTIONS,
+    allowPositionals: true,
+  });
+  if (values.all && positionals.length > 0) {
+    throw usage('token restore: the name of a token, or --all, not both');
+  }
+  const names = values.all
+    ? (await tokensAt(values)).tokens.filter(isOff).map(({ name }) => name)
+    : [onePositional('token restore', 'token', positionals)];
+  const restored: TokenView[] = [];
+  for (const name of names) restored.push(await restoreToken(name, values));
+  const lines = restored.map((view) => `${view.name}: ${stateOf(view, Date.now())}\n`);
+  if (values.json) await print(`${JSON.stringify({ tokens: restored })}\n`);
+  else await print(lines.join('') || 'no token is off\n');
+  return 0;
+}
+
+function isOff({ offAt, revokedAt, isForged }: TokenView): boolean {
+  return offAt !== null && revokedAt === null && !isForged;
+}
+
+function restoreToken(name: string, place: Place): Promise<TokenView> {
+  return askOrLook(
+    place,
+    (server) =>
+      server.ask<TokenView>('POST', `/v1/tokens/${encodeURIComponent(name)}/restore`, 'name'),
+    async (config) => {
+      const { withTokensOffline } = await import('../offline.ts');
+      return viewOf(await withTokensOffline(config, (tokens) => tokens.restore(name)));
+    },
+  );
+}
+
 async function viewOf(token: StoredToken): Promise<TokenView> {
   const { tokenView } = await import('../http/views.ts');
   return tokenView(token);
 }
 
 function row(view: TokenView, now: number): string[] {
-  const { name, scopes, pools, quota, expiresAt, revokedAt, lastUsedAt } = view;
-  const isExpired = expiresAt !== null && Date.parse(expiresAt) <= now;
+  const { name, scopes, pools, quota, expiresAt, lastUsedAt } = view;
   return [
     name,
     scopes.join(' '),
@@ -169,8 +211,16 @@ function row(view: TokenView, now: number): string[] {
     quota === null ? 'any' : `${quota}/day`,
     expiresAt ?? 'never',
     lastUsedAt ?? 'never',
-    revokedAt === null ? (isExpired ? 'expired' : 'valid') : 'revoked',
+    stateOf(view, now),
   ];
+}
+
+function stateOf(view: TokenView, now: number): string {
+  const { expiresAt, revokedAt, isForged } = view;
+  if (isForged) return 'forged';
+  if (revokedAt !== null) return 'revoked';
+  if (isOff(view)) return 'off';
+  return expiresAt !== null && Date.parse(expiresAt) <= now ? 'expired' : 'valid';
 }
 
 function readName(name: string | undefined): string {

@@ -67,6 +67,12 @@ export class VanitypoolAdmin {
     return whole(await this.#ask('DELETE', path, options), 'name');
   }
 
+  /** Switches a token on that is off since the store was restored; a revoked one stays revoked. */
+  async restoreToken(name: string, options: CallOptions = {}): Promise<TokenView> {
+    const path = `/v1/tokens/${encodeURIComponent(name)}/restore`;
+    return whole(await this.#ask('POST', path, options), 'name');
+  }
+
   /** Makes a pool, which every thread serves then, and after a restart. Never sent again by itself. */
   async createPool(body: NewPoolBody, options: CallOptions = {}): Promise<PoolView> {
     return whole(await this.#ask('POST', '/v1/pools', options, body, false), 'name');

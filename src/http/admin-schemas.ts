@@ -208,6 +208,10 @@ const whose = {
   cause: nullableText('Why it is burned.', 'released'),
 } as const;
 
+const isExhausted = flag(
+  'It signs no more: the store was restored, and nobody knows what the lost one signed with it.',
+);
+
 export const AuditEntry = {
   type: 'object',
   additionalProperties: false,
@@ -221,6 +225,7 @@ export const AuditEntry = {
     'idempotencyKeyHash',
     'cause',
     'signatures',
+    'isExhausted',
   ],
   properties: {
     id,
@@ -238,6 +243,7 @@ export const AuditEntry = {
     at: time('Since when it is in its state.'),
     ...whose,
     signatures: figure('How many were made with it, of a sign-only pool.', 0),
+    isExhausted,
   },
 } as const;
 export type AuditEntry = FromSchema<typeof AuditEntry>;
@@ -290,6 +296,7 @@ export const AddressView = {
     'idempotencyKeyHash',
     'cause',
     'isSecretDestroyed',
+    'isExhausted',
     'signatures',
   ],
   properties: {
@@ -307,6 +314,7 @@ export const AddressView = {
     createdAt: time('When it was ground or imported.'),
     ...whose,
     isSecretDestroyed: flag('Overwritten after its retention, or after its last signature.'),
+    isExhausted,
     signatures: {
       type: 'array',
       items: SignedMessage,

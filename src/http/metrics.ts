@@ -52,6 +52,7 @@ const GAUGES = {
   grinder_threads: 'Threads that search now.',
   grinder_attempts_per_second: 'Candidates tried a second, all threads.',
   store_up: '1 while the store works.',
+  store_forged_rows: 'Rows of tokens and pools that are refused: somebody else wrote them.',
   journals_lost: 'Dispense journals whose files were removed: a kill burns addresses.',
 } as const;
 
@@ -100,7 +101,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }
     const { attempts, hits, faults, restarts, ...grinding } = grinder.board.read();
-    const { turns, inserts, journalsLost, journalsRenewed } = storeHealth.read();
+    const { turns, inserts, journalsLost, journalsRenewed, forgedRows } = storeHealth.read();
     totals.attempts.inc(attempts);
     totals.hits.inc(hits);
     totals.grinder_faults.inc(faults);
@@ -115,6 +116,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
     gauges.grinder_threads.set(grinding.threads);
     gauges.grinder_attempts_per_second.set(grinding.attemptsPerSecond);
     gauges.journals_lost.set(journalsLost);
+    gauges.store_forged_rows.set(forgedRows);
     for (const [index, { priority, share }] of grinder.threads.read().entries()) {
       const labels = { thread: String(index) };
       gaugesOfThreads.grinder_thread_nice.set(labels, Math.max(NICE[priority], least));

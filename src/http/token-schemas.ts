@@ -63,12 +63,23 @@ export const TokenView = {
     'createdAt',
     'expiresAt',
     'revokedAt',
+    'offAt',
+    'isForged',
     'lastUsedAt',
   ],
   properties: {
     ...tokenFields,
     createdAt: time('When it was made.'),
     revokedAt: nullableTime('It is refused since then.'),
+    offAt: nullableTime(
+      'It is off since then, until it is restored: the store was made out of a backup, which may lack its revocation.',
+    ),
+    isForged: {
+      type: 'boolean',
+      description:
+        'Its row was written by somebody else: it is refused, and nothing of it is shown.',
+      examples: [false],
+    },
     lastUsedAt: nullableTime('Exact to some seconds.'),
   },
 } as const;

@@ -48,7 +48,7 @@ export function tokenMade(text: string, token: StoredToken, isFirst: boolean): T
 }
 
 export function tokenView(token: StoredToken): TokenView {
-  const { name, scopes, pools, quota, createdAt, expiresAt, revokedAt, lastUsedAt } = token;
+  const { name, scopes, pools, quota, createdAt, expiresAt, revokedAt, offAt, lastUsedAt } = token;
   return {
     name,
     scopes: [...scopes],
@@ -57,12 +57,14 @@ export function tokenView(token: StoredToken): TokenView {
     createdAt: new Date(createdAt).toISOString(),
     expiresAt: timeOrNull(expiresAt),
     revokedAt: timeOrNull(revokedAt),
+    offAt: timeOrNull(offAt),
+    isForged: token.isForged,
     lastUsedAt: timeOrNull(lastUsedAt),
   };
 }
 
 export function auditEntry(audited: AuditedAddress): AuditEntry {
-  const { id, address, pool, state, at, token, keyHash, cause, signatures } = audited;
+  const { id, address, pool, state, at, token, keyHash, cause, signatures, isExhausted } = audited;
   return {
     id,
     address: address ?? null,
@@ -73,6 +75,7 @@ export function auditEntry(audited: AuditedAddress): AuditEntry {
     idempotencyKeyHash: hexOrNull(keyHash),
     cause: cause ?? null,
     signatures,
+    isExhausted,
   };
 }
 
@@ -90,6 +93,7 @@ export function addressView(address: string, found: FoundAddress): AddressView {
     idempotencyKeyHash: hexOrNull(keyHash),
     cause: cause ?? null,
     isSecretDestroyed: found.isDestroyed,
+    isExhausted: found.isExhausted,
     signatures: found.signatures.map(({ at, token, messageHash, signature }) => ({
       at: new Date(at).toISOString(),
       token,

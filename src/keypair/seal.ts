@@ -201,9 +201,35 @@ function nonceOf(associated: Uint8Array, keypair: Uint8Array): Uint8Array {
   return sum.subarray(0, NONCE_BYTES);
 }
 
-/** Binds a sealed data key to its purpose and its store. */
-function infoOf(storeId: string): Uint8Array {
-  return Buffer.from(`vanitypool data key 1 ${storeId}`);
+/** Whether a sealed data key is one of this store, as stores with bound rows have them. */
+export async function isDataKey(
+  key: SealingKey,
+  storeId: string,
+  sealed: Uint8Array,
+): Promise<boolean> {
+  const bytes = await key.open(sealed, infoOf(storeId));
+  bytes?.fill(0);
+  return bytes !== undefined;
+}
+
+/** One of a store from before its rows were bound, sealed for this one; undefined if it is none. */
+export async function resealDataKey(
+  key: SealingKey,
+  storeId: string,
+  sealed: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  const bytes = await key.open(sealed, infoOf(storeId, 1));
+  if (bytes === undefined) return undefined;
+  try {
+    return await sealTo(key.publicKey, bytes, infoOf(storeId));
+  } finally {
+    bytes.fill(0);
+  }
+}
+
+/** Binds a sealed data key to its purpose and its store. 1: of a store without bound rows. */
+function infoOf(storeId: string, purpose: 1 | 2 = 2): Uint8Array {
+  return Buffer.from(`vanitypool data key ${purpose} ${storeId}`);
 }
 
 /**

@@ -1,13 +1,20 @@
 /**
- * The sealing key: the one secret that an operator keeps. It opens data keys, and nothing else;
- * whoever only writes needs its public half alone. HPKE (RFC 9180) in base mode with
+ * The sealing key: the one secret that an operator keeps. It opens data keys, and gives the key by
+ * which a store knows its own rows (store/sqlite-bound.ts); who only seals needs its public half alone. HPKE (RFC 9180) in base mode with
  * DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM. Any thread may use it.
  *
  * Where it comes from: 'file:PATH', one line of 64 hexadecimal digits that no other user can read,
  * or 'env:NAME', the same digits in a variable. A key that is lost cannot be replaced: what was
  * sealed to it stays sealed.
  */
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import {
   AEAD_AES_256_GCM,
@@ -31,6 +38,9 @@ const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const DIGITS = /^[0-9a-f]{64}$/i;
 const REMEDY = 'restore it from a backup';
 
+/** Derived keys have purposes, and no other key gives them. */
+const ROWS_LABEL = 'vanitypool rows 1';
+
 const SUITE = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM);
 
 /** Seals a message to the public half (32 bytes). `info` binds it to its purpose. */
@@ -48,19 +58,29 @@ export class SealingKey {
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly #pair: KeyPair<CryptoKey>;
+  /** Of the rows of all stores. */
+  readonly #rows: KeyObject;
 
-  private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>) {
+  private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>, rows: KeyObject) {
     this.publicKey = publicKey;
     this.#pair = pair;
+    this.#rows = rows;
   }
 
   /** From the 32 private bytes, which the caller may wipe afterwards. */
   static async from(privateKey: Uint8Array): Promise<SealingKey> {
     const publicKey = publicHalf(privateKey);
-    return new SealingKey(publicKey, {
+    const rows = derived(privateKey, ROWS_LABEL);
+    const pair = {
       privateKey: await SUITE.DeserializePrivateKey(privateKey),
       publicKey: await SUITE.DeserializePublicKey(publicKey),
-    });
+    };
+    return new SealingKey(publicKey, pair, rows);
+  }
+
+  /** For the MACs of the rows of one store, by its id. */
+  rowKey(storeId: string): KeyObject {
+    return derived(this.#rows, `${ROWS_LABEL} ${storeId}`);
   }
 
   /** The message that was sealed to this key with this `info`, or undefined for anything else. */
@@ -163,6 +183,16 @@ function readFile(source: string): string | undefined {
     return readText(path).trim();
   } catch (cause) {
     throw invalid(`${path}: ${(cause as Error).message}`, cause);
+  }
+}
+
+/** HKDF-SHA256 (RFC 5869) without a salt: what goes in is random already. 32 bytes. */
+function derived(from: Uint8Array | KeyObject, label: string): KeyObject {
+  const bytes = Buffer.from(hkdfSync('sha256', from, '', label, SEALING_KEY_BYTES));
+  try {
+    return createSecretKey(bytes);
+  } finally {
+    bytes.fill(0);
   }
 }
 

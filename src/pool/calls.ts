@@ -38,7 +38,10 @@ export type StoreThreadCalls = ReadingCalls & {
   heard(notice: number): void;
   tokens(): Promise<StoredToken[]>;
   createToken(token: NewToken): Promise<StoredToken>;
+  /** Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
   revokeToken(name: string): Promise<StoredToken>;
+  /** Errors as of `revokeToken`. */
+  restoreToken(name: string): Promise<StoredToken>;
   /** Tokens that were used since the last call, by id. */
   noteTokens(ids: readonly number[]): Promise<void>;
 };

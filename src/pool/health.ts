@@ -14,6 +14,7 @@ const STORE_FIELDS = [
   'journalsLost',
   'journalsRenewed',
   'journalsStuck',
+  'forgedRows',
 ] as const;
 /** As long as a request waits for a refill. */
 const HANGS_MS = 2000;
@@ -94,7 +95,12 @@ export class StoreHealth {
     return `JOURNAL_UNAVAILABLE: dispense journals were removed and ${next}, a kill would burn addresses`;
   }
 
-  read(): Figures<'turns' | 'inserts' | 'journalsLost' | 'journalsRenewed'> {
+  /** Store thread only. Rows of tokens and pools that are refused: somebody else wrote them. */
+  countForgedRow(): void {
+    this.#board.write({ forgedRows: this.#board.get('forgedRows') + 1 });
+  }
+
+  read(): Figures<'turns' | 'inserts' | 'journalsLost' | 'journalsRenewed' | 'forgedRows'> {
     return this.#board.read();
   }
 }

@@ -90,7 +90,7 @@ export class ServedPools {
     }
     for (const shared of configured) await this.#serve(shared, stored.get(shared.name)!);
     for (const pool of await store.pools()) {
-      const config = configOf(pool);
+      const config = pool.isForged ? undefined : configOf(pool);
       if (config !== undefined) await this.#serve(sharePool(config), pool, config);
     }
   }

@@ -24,7 +24,7 @@ export class ServedTokens {
   async connect(port: MessagePort, notices: ThreadNotices): Promise<TokenList> {
     this.#threads.add(notices);
     port.once('close', () => this.#threads.delete(notices));
-    return listOf(await this.all());
+    return this.#list();
   }
 
   all(): Promise<StoredToken[]> {
@@ -36,13 +36,25 @@ export class ServedTokens {
     return this.#change(() => this.#store.create(token));
   }
 
-  /** Error: TOKEN_NOT_FOUND. */
+  /** Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
   revoke(name: string): Promise<StoredToken> {
     return this.#change(() => this.#store.revoke(name));
   }
 
+  /** Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
+  restore(name: string): Promise<StoredToken> {
+    return this.#change(() => this.#store.restore(name));
+  }
+
   noteUse(ids: readonly number[]): Promise<void> {
     return this.#exclusively(() => this.#store.noteUse(ids, Date.now()));
+  }
+
+  #list(): Promise<TokenList> {
+    return this.#exclusively(async () => ({
+      tokens: (await this.#store.all()).filter(isValid),
+      areAny: await this.#store.wereMade(),
+    }));
   }
 
   #change(work: () => Promise<StoredToken>): Promise<StoredToken> {
@@ -54,7 +66,7 @@ export class ServedTokens {
       });
       // A revocation may be in the store, and fail all the same: it is acted on before anybody knows.
       if (statesOf(tokens) !== statesOf(before)) {
-        const list = listOf(tokens);
+        const list = await this.#list();
         await Promise.all([...this.#threads].map((thread) => thread.tell('tokens', { list })));
       }
       if (changed.status === 'rejected') throw changed.reason;
@@ -63,11 +75,11 @@ export class ServedTokens {
   }
 }
 
-function statesOf(tokens: readonly StoredToken[]): string {
-  return tokens.map(({ id, revokedAt }) => `${id}:${revokedAt}`).join();
+/** Whether requests with it are served, as far as it has not expired. */
+function isValid({ revokedAt, offAt, isForged }: StoredToken): boolean {
+  return revokedAt === undefined && offAt === undefined && !isForged;
 }
 
-function listOf(tokens: readonly StoredToken[]): TokenList {
-  const known = tokens.filter(({ revokedAt }) => revokedAt === undefined);
-  return { tokens: known, areAny: tokens.length > 0 };
+function statesOf(tokens: readonly StoredToken[]): string {
+  return tokens.map(({ id, revokedAt, offAt }) => `${id}:${revokedAt}:${offAt}`).join();
 }

@@ -20,6 +20,19 @@ export interface AuditedAddress {
   readonly cause: string | undefined;
   /** How many were made with it. */
   readonly signatures: number;
+  /** It signs no more: the store was restored, and nobody knows what the lost one signed. */
+  readonly isExhausted: boolean;
+}
+
+/** A token as a list has it: never its hash. */
+export interface AuditedToken {
+  readonly id: number;
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly revokedAt: number | undefined;
+  /** Since when it is off, after a restore. */
+  readonly offAt: number | undefined;
 }
 
 export interface AuditQuery {
@@ -55,6 +68,7 @@ export interface FoundAddress {
   readonly cause: string | undefined;
   /** Whether its secret was overwritten, after its retention or its last signature. */
   readonly isDestroyed: boolean;
+  readonly isExhausted: boolean;
   /** In the order in which they were made. */
   readonly signatures: readonly Signed[];
 }

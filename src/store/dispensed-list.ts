@@ -1,11 +1,12 @@
 /**
  * The list of what left a store or was given up, as `vanitypool audit --json` writes it: a line of
- * JSON for each address, and a last line that says of which store it is, that all is there, and
- * that nothing left afterwards. Read as a stream: its memory does not grow with the list. Runs in
- * the thread that calls it.
+ * JSON for each address, one for each token, and a last line that says of which store it is, that all
+ * is there, and that nothing left afterwards. Read as a stream: its memory does not grow with the
+ * list. Runs in the thread that calls it.
  *
  *   {"id":7,"address":"8vP5...","pool":"pet","state":"dispensed","at":"2026-11-24T22:30:38.276Z",...}
- *   {"storeId":"2f0c...","epoch":12,"addresses":1,"isComplete":true}
+ *   {"tokenId":3,"name":"shop","createdAt":"2026-11-02T08:00:00.000Z","isValid":true,...}
+ *   {"storeId":"2f0c...","epoch":12,"addresses":1,"tokens":1,"isComplete":true}
  *
  * Fields that are not named here are passed over. An address that could be read no more is null: then
  * its id tells which one it is. Messages name lines, never addresses.
@@ -33,27 +34,48 @@ export interface ListedAddress {
   readonly at: number;
   /** Why it is burned; undefined if the list does not say. */
   readonly cause: string | undefined;
+  /** Made with it; undefined if it signs no more, or the list does not say. */
+  readonly signatures: number | undefined;
+}
+
+export interface ListedToken {
+  readonly id: number;
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  /** Neither revoked nor off. */
+  readonly isValid: boolean;
+}
+
+/** Who is told of what is read. */
+export interface ListReader {
+  address(address: ListedAddress, line: number): void;
+  token(token: ListedToken): void;
 }
 
 /** A list that is all there. */
 export interface List {
   readonly storeId: string;
   readonly epoch: number;
-  /** 0 for a list of none. */
+  /** Of an address; 0 for a list of none. */
   readonly highestId: number;
+  /** Of a token, as well. */
+  readonly highestToken: number;
 }
 
 /**
- * Gives each address to `onAddress`, with the number of its line, and checks the last line when
- * all are given: what was made of them counts only if this returns. Error: LIST_INVALID.
+ * Gives each address and token to `reader`, and checks the last line when all are given: what was
+ * made of them counts only if this returns. Error: LIST_INVALID.
  */
 export async function readList(
   path: string,
-  onAddress: (address: ListedAddress, line: number) => void,
+  reader: ListReader,
   signal?: AbortSignal,
 ): Promise<List> {
   let line = 0;
   let highestId = 0;
+  let tokens = 0;
+  let highestToken = 0;
   let summary: Record<string, unknown> | undefined;
   for await (const text of linesOf(path, signal)) {
     line++;
@@ -64,19 +86,32 @@ export async function readList(
       summary = row;
       continue;
     }
+    if ('tokenId' in row) {
+      const token = tokenIn(row);
+      if (token === undefined) throw listError(path, `line ${line} is not that of a token`);
+      reader.token(token);
+      tokens++;
+      highestToken = Math.max(highestToken, token.id);
+      continue;
+    }
     const address = addressIn(row);
     if (address === undefined) throw listError(path, `line ${line} is not that of an address`);
-    onAddress(address, line);
+    reader.address(address, line);
     highestId = Math.max(highestId, address.id);
   }
-  return { ...checked(path, summary, line - 1), highestId };
+  const found = { addresses: line - 1 - tokens, tokens };
+  return { ...checked(path, summary, found), highestId, highestToken };
 }
 
 export function listError(path: string, reason: string, cause?: unknown): VanityError {
   return new VanityError('LIST_INVALID', `${path}: ${reason}`, { cause });
 }
 
-function checked(path: string, summary: Record<string, unknown> | undefined, lines: number) {
+function checked(
+  path: string,
+  summary: Record<string, unknown> | undefined,
+  found: { readonly addresses: number; readonly tokens: number },
+) {
   if (summary === undefined) {
     const remedy = 'list it again: vanitypool audit --json';
     throw listError(
@@ -84,12 +119,16 @@ function checked(path: string, summary: Record<string, unknown> | undefined, lin
       `the list was cut short: its last line, the summary, is missing; ${remedy}`,
     );
   }
-  const { storeId, epoch, addresses, isComplete } = summary;
+  const { storeId, epoch, isComplete } = summary;
   if (typeof storeId !== 'string' || !STORE_ID.test(storeId) || !isWhole(epoch)) {
     throw listError(path, 'the last line names no store, or no epoch of it');
   }
-  if (addresses !== lines) {
-    throw listError(path, `${lines} addresses are listed, and its last line counts ${addresses}`);
+  // One without tokens is of an older version.
+  const counted = { addresses: summary.addresses, tokens: summary.tokens ?? 0 };
+  for (const what of ['addresses', 'tokens'] as const) {
+    if (counted[what] === found[what]) continue;
+    const reason = `${found[what]} ${what} are listed, and its last line counts ${counted[what]}`;
+    throw listError(path, reason);
   }
   if (isComplete !== true) {
     const remedy = 'stop what serves the store, and list it again: vanitypool audit --json';
@@ -108,14 +147,22 @@ function rowOf(text: string): Record<string, unknown> | undefined {
 }
 
 function addressIn(row: Record<string, unknown>): ListedAddress | undefined {
-  const { id, address, pool, at, cause = null } = row;
+  const { id, address, pool, at, cause = null, signatures, isExhausted } = row;
   const state = STATES.find((one) => one === row.state);
   const keyHash = typeof address === 'string' ? keyHashOf(address) : undefined;
   const time = typeof at === 'string' && TIME.test(at) ? Date.parse(at) : Number.NaN;
   if (!isWhole(id) || id < 1 || typeof pool !== 'string' || state === undefined) return undefined;
   if ((keyHash === undefined && address !== null) || Number.isNaN(time)) return undefined;
   if (cause !== null && (typeof cause !== 'string' || !CAUSE.test(cause))) return undefined;
-  return { id, pool, keyHash, state, at: time, cause: cause ?? undefined };
+  const signed = isWhole(signatures) && isExhausted === false ? signatures : undefined;
+  return { id, pool, keyHash, state, at: time, cause: cause ?? undefined, signatures: signed };
+}
+
+function tokenIn({ tokenId, name, createdAt, isValid }: Record<string, unknown>) {
+  const time = typeof createdAt === 'string' && TIME.test(createdAt) ? Date.parse(createdAt) : -1;
+  const isOne = isWhole(tokenId) && tokenId >= 1 && typeof name === 'string' && time >= 0;
+  if (!isOne || typeof isValid !== 'boolean') return undefined;
+  return { id: tokenId, name, createdAt: time, isValid };
 }
 
 function keyHashOf(address: string): Uint8Array | undefined {

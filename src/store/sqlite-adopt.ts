@@ -5,7 +5,8 @@
  *   moved      it is the only one. What the last run left leased is settled by the journals that the
  *              old place has in memory. The old place is kept from being served again: by its anchor
  *              where it is named, by its witness where there is one
- *   restored   others may have served since: all that may still leave is burned
+ *   restored   others may have served since: all that may still leave is burned, tokens are off, and
+ *              what was dispensed signs no more
  *
  * The old place is closed last, inside the transaction that makes this one the store: what is refused
  * has changed nothing there, and what is cut off leaves one or neither of them to be served. It can
@@ -38,12 +39,14 @@ import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
 import { type DataDirectory, holdDataDirectory } from './data-directory.ts';
 import { Segments } from './segments.ts';
+import { type BoundRows, bindingOf } from './sqlite-bound.ts';
 import { checkMixed } from './sqlite-check.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
 import { settleLast } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
 import { HandOutBook } from './sqlite-hand-outs.ts';
-import { burnAll, skipAhead, takePlace } from './sqlite-place.ts';
+import { burnAll, distrust, skipAhead, takePlace, tokensOff } from './sqlite-place.ts';
+import { sealingKeyOf } from './sqlite-sealing.ts';
 import {
   BACKUP,
   isBackup,
@@ -59,6 +62,8 @@ export type Adoption = 'moved' | 'restored';
 
 export interface AdoptOptions {
   readonly directory: string;
+  /** 'file:PATH' or 'env:NAME'. */
+  readonly sealingKey: string;
   readonly as: Adoption;
   /** Of a moved store, the directory where it was, if that is still there. */
   readonly from?: string | undefined;
@@ -75,13 +80,15 @@ export interface Adopted {
   readonly place: string;
   /** How many addresses, by pool. */
   readonly burned: Readonly<Record<string, number>>;
+  /** The names of tokens that are off until they are switched on. */
+  readonly tokensOff: readonly string[];
 }
 
 /**
- * Errors: those of opening a store, DATA_MOVED for one that cannot be what it is said to be, and for
+ * Errors: those of opening a store to serve it, DATA_MOVED for one that cannot be what it is said to be, and for
  * a backup; of `from`, DATA_IN_USE, STORE_NOT_FOUND, CONFIG_INVALID.
  */
-export function adoptStore(options: AdoptOptions): Adopted {
+export async function adoptStore(options: AdoptOptions): Promise<Adopted> {
   const { directory, as, from, witness } = options;
   using resources = new DisposableStack();
   const { storeFile, storeLock } = resources.use(holdDataDirectory(directory, false));
@@ -104,10 +111,12 @@ export function adoptStore(options: AdoptOptions): Adopted {
     if (as === 'moved') assertNewest(storeFile, recorded, mixed ?? old.isPassed(recorded));
     else if (mixed !== undefined) checkMixed(storeFile);
     using db = openDatabase(storeFile);
+    const { rows, apply } = await bindingOf(db, await sealingKeyOf(db, options.sealingKey));
     using anchor = new Anchor(storeFile, anchorFor(storeFile, as));
     const name = newAnchorName();
     const { burned, number } = transaction(db, () => {
-      const given = as === 'moved' ? settled(db, options.recover) : givenUp(db);
+      apply();
+      const given = as === 'moved' ? settled(db, options.recover) : givenUp(db, rows);
       takePlace(db, found);
       const above = Math.max(recorded.logged, fileNumber, old.number);
       const next = nameAnchor(db, storeFile, { name, before: anchor.name, above });
@@ -118,7 +127,8 @@ export function adoptStore(options: AdoptOptions): Adopted {
     });
     anchor.rename(name);
     if (witness !== undefined) write(witnessPath(witness, recorded.storeId, place), number, false);
-    return { storeId: recorded.storeId, oldPlace: old.name, place, burned };
+    const { storeId } = recorded;
+    return { storeId, oldPlace: old.name, place, burned, tokensOff: tokensOff(db) };
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
   }
@@ -258,9 +268,12 @@ function settled(db: DatabaseSync, recover: Recover | undefined): Record<string,
   return Object.fromEntries(recovered.map(([pool, { burned }]) => [pool, burned]));
 }
 
-function givenUp(db: DatabaseSync): Record<string, number> {
-  skipAhead(db, Date.now());
-  return burnAll(db);
+function givenUp(db: DatabaseSync, rows: BoundRows): Record<string, number> {
+  const now = Date.now();
+  skipAhead(db, rows, now);
+  const burned = burnAll(db);
+  distrust(db, rows, now);
+  return burned;
 }
 
 /** The anchor that is there, if it is the only one that a moved store brought along; else a new one. */

@@ -19,11 +19,19 @@ import { addressOf } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHashOf, Unsealer } from '../keypair/seal.ts';
 import { loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
-import type { AuditedAddress, AuditPage, AuditQuery, FoundAddress, Signed } from './audit-store.ts';
+import type {
+  AuditedAddress,
+  AuditedToken,
+  AuditPage,
+  AuditQuery,
+  FoundAddress,
+  Signed,
+} from './audit-store.ts';
 import { storeFileOf } from './data-directory.ts';
 import type { BurnCause } from './segments.ts';
 import { publicKeyLeft } from './sqlite-addresses.ts';
-import { openToRead } from './sqlite-database.ts';
+import { BoundRows } from './sqlite-bound.ts';
+import { isNewest, openToRead } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import {
   type MetaRow,
@@ -59,20 +67,28 @@ const SQL = {
   end: `SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT 2 OFFSET :limit - 1`,
   page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, ${STATE},
     iif(handout = 'sign-only',
-      (SELECT count(*) FROM signatures WHERE address_id = addresses.id), 0) AS signatures
+      (SELECT count(*) FROM signatures WHERE address_id = addresses.id)
+        + coalesce(lost.count, 0), 0) AS signatures,
+    lost.address_id IS NOT NULL AND lost.count IS NULL AS is_exhausted
     ${TABLES}
+    LEFT JOIN lost_signatures AS lost ON lost.address_id = addresses.id
     WHERE addresses.id > :after AND addresses.id <= :end
       AND state IN ('dispensed', 'reserved', 'burned')
       AND (:pool IS NULL OR pools.name = :pool)
       AND (:since IS NULL OR coalesce(hand_outs.at, changed_at) >= :since)
     ORDER BY addresses.id`,
-  find: `SELECT addresses.id, origin, addresses.created_at, ${STATE} ${TABLES} WHERE addresses.key_hash = ?`,
+  find: `SELECT addresses.id, origin, addresses.created_at, ${STATE},
+      (SELECT count(*) > 0 FROM lost_signatures
+        WHERE address_id = addresses.id AND count IS NULL) AS is_exhausted
+    ${TABLES} WHERE addresses.key_hash = ?`,
+  tokens: 'SELECT * FROM tokens ORDER BY id',
   signatures: `SELECT at, tokens.name AS token, message_hash AS messageHash, signature
     FROM signatures LEFT JOIN tokens ON tokens.id = token_id
     WHERE address_id = ? ORDER BY signatures.id`,
 } as const;
 
 interface StateRow {
+  readonly is_exhausted: 0 | 1;
   readonly id: number;
   readonly pool: string;
   readonly is_destroyed: 0 | 1;
@@ -122,16 +138,17 @@ export class AuditBook {
     const rows = this.#page.all({ after, end, pool, since }) as unknown as Row[];
     const addresses = await this.#addresses(rows);
     return {
-      addresses: rows.map(({ id, pool, state, at, token, key_hash, cause, signatures }, index) => ({
-        id,
+      addresses: rows.map((row, index) => ({
+        id: row.id,
         address: addresses[index],
-        pool,
-        state,
-        at,
-        token: token ?? undefined,
-        keyHash: key_hash ?? undefined,
-        cause: cause ?? undefined,
-        signatures,
+        pool: row.pool,
+        state: row.state,
+        at: row.at,
+        token: row.token ?? undefined,
+        keyHash: row.key_hash ?? undefined,
+        cause: row.cause ?? undefined,
+        signatures: row.signatures,
+        isExhausted: row.is_exhausted === 1,
       })),
       next: following === undefined ? undefined : end,
     };
@@ -153,6 +170,7 @@ export class AuditBook {
       keyHash: key_hash ?? undefined,
       cause: cause ?? undefined,
       isDestroyed: is_destroyed === 1,
+      isExhausted: row.is_exhausted === 1,
       signatures: this.#signatures.all(id) as unknown as Signed[],
     };
   }
@@ -197,6 +215,7 @@ export class AuditReader implements Disposable {
   readonly #path: string;
   readonly #statements: Statements;
   readonly #book: AuditBook;
+  readonly #rows: BoundRows;
 
   private constructor(db: DatabaseSync, path: string, key: SealingKey) {
     this.#db = db;
@@ -204,6 +223,7 @@ export class AuditReader implements Disposable {
     this.#statements = prepareStatements(db);
     const { store_id: storeId } = metaOf(this.#statements);
     this.#book = new AuditBook(db, this.#statements, new Unsealer(storeId, key));
+    this.#rows = new BoundRows(db, key.rowKey(storeId));
   }
 
   /**
@@ -254,6 +274,21 @@ export class AuditReader implements Disposable {
     }
   }
 
+  /** Every token that was ever made, but for rows that somebody else wrote. Errors as of `store`. */
+  get tokens(): AuditedToken[] {
+    return this.#read(() => {
+      const rows = this.#db.prepare(SQL.tokens).all();
+      const right = rows.filter((row) => this.#rows.isRight('token', row));
+      return right.map(({ id, name, created_at, revoked_at, off_at }) => ({
+        id: Number(id),
+        name: String(name),
+        createdAt: Number(created_at),
+        revokedAt: revoked_at === null ? undefined : Number(revoked_at),
+        offAt: off_at === null ? undefined : Number(off_at),
+      }));
+    });
+  }
+
   /** By its public key, 32 bytes. Errors as of `store`. */
   find(publicKey: Uint8Array): FoundAddress | undefined {
     return this.#read(() => this.#book.find(publicKeyHashOf(publicKey)));
@@ -272,14 +307,17 @@ export class AuditReader implements Disposable {
   }
 }
 
-/** Whether the last run said all that it had to say. Errors: those of opening a store to read. */
+/**
+ * Whether the last run was one of this version, and said all that it had to say. Errors: those of
+ * opening a store to read.
+ */
 export function isSettled(directory: string): boolean {
   const path = storeFileOf(directory);
   try {
     using db = openToRead(path);
     const open = db.prepare(`SELECT 1 FROM pools WHERE leased > 0
       UNION ALL SELECT 1 FROM journals LIMIT 1`);
-    return open.get() === undefined;
+    return isNewest(db, path) && open.get() === undefined;
   } catch (cause) {
     throw storeError(cause, path, 'opening');
   }

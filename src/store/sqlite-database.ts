@@ -290,6 +290,11 @@ export function versionOf(db: DatabaseSync, path: string): number {
   return version;
 }
 
+/** Whether the schema of a store is the one of this version. Errors as of `versionOf`. */
+export function isNewest(db: DatabaseSync, path: string): boolean {
+  return versionOf(db, path) === readdirSync(MIGRATIONS).length;
+}
+
 /** Each migration is one transaction. */
 function migrate(db: DatabaseSync, version: number): void {
   const migrations = readdirSync(MIGRATIONS).sort();

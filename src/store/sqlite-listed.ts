@@ -5,10 +5,20 @@
  * While the list is read, all that was available is leased, because from there the schema lets it
  * become dispensed; what the list did not name is returned at the end. Neighbours that left in one
  * second are one change: a list in the order of hand-out costs one change for many addresses.
+ *
+ * It gives nobody a right that the backup does not know of: a token of the backup that is valid by
+ * the list is switched on, and a dispensed address may sign as often as the list leaves it.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { type List, type ListedAddress, listError } from './dispensed-list.ts';
+import {
+  type List,
+  type ListedAddress,
+  type ListedToken,
+  type ListReader,
+  listError,
+} from './dispensed-list.ts';
 import { type BurnCause, type Change, type Range, Segments, type State } from './segments.ts';
+import type { BoundRows } from './sqlite-bound.ts';
 import { changeAllIn } from './sqlite-place.ts';
 import { metaOf, prepareStatements } from './sqlite-statements.ts';
 
@@ -48,34 +58,47 @@ export function assertListOf(
   }
 }
 
-export class Listed {
+export class Listed implements ListReader {
   readonly #db: DatabaseSync;
   readonly #path: string;
+  readonly #rows: BoundRows;
   readonly #segments: Segments;
   readonly #byHash: StatementSync;
   readonly #byId: StatementSync;
   readonly #segment: StatementSync;
+  readonly #token: StatementSync;
+  readonly #switchOn: StatementSync;
+  readonly #signed: StatementSync;
+  readonly #knowsAll: StatementSync;
+  readonly #lacks: StatementSync;
   readonly #epoch: number;
   readonly #counts = new Map<string, ListedCounts>();
   #run: Run | undefined;
 
-  constructor(db: DatabaseSync, path: string) {
+  constructor(db: DatabaseSync, path: string, rows: BoundRows) {
     this.#db = db;
     this.#path = path;
+    this.#rows = rows;
     this.#segments = new Segments(db);
-    const row = `SELECT addresses.id, pool_id, name, seq
+    const row = `SELECT addresses.id, pool_id, name, seq, handout
       FROM addresses JOIN pools ON pools.id = pool_id`;
     this.#byHash = db.prepare(`${row} WHERE key_hash = ?`);
     this.#byId = db.prepare(`${row} WHERE addresses.id = ?`);
     this.#segment = db.prepare(`SELECT last, state FROM segments
       WHERE pool_id = ? AND first <= ? ORDER BY first DESC LIMIT 1`);
+    this.#token = db.prepare('SELECT * FROM tokens WHERE id = ?');
+    this.#switchOn = db.prepare('UPDATE tokens SET off_at = NULL WHERE id = ?');
+    this.#signed = db.prepare('SELECT count(*) AS count FROM signatures WHERE address_id = ?');
+    this.#knowsAll = db.prepare('DELETE FROM lost_signatures WHERE address_id = ?');
+    this.#lacks = db.prepare('INSERT OR REPLACE INTO lost_signatures VALUES (?, ?)');
     this.#epoch = metaOf(prepareStatements(db)).epoch;
     const leased = { to: 'leased', epoch: this.#epoch, lease: 1, at: Date.now() } as const;
     changeAllIn(db, ['available'], leased);
   }
 
   /** Error: LIST_INVALID. */
-  add({ id, pool, keyHash, state, at, cause = 'restored' }: ListedAddress, line: number): void {
+  address(listed: ListedAddress, line: number): void {
+    const { id, pool, keyHash, state, at, cause = 'restored' } = listed;
     const row = keyHash === undefined ? this.#byId.get(id) : this.#byHash.get(keyHash);
     if (row === undefined) {
       this.#countsOf(pool).unknown++;
@@ -87,6 +110,7 @@ export class Listed {
     }
     // The client that held it cannot be told from one that has it.
     const to = state === 'dispensed' ? 'dispensed' : 'burned';
+    if (row.handout === 'sign-only' && to === 'dispensed') this.#allowToSign(listed);
     const [poolId, seq] = [Number(row.pool_id), Number(row.seq)];
     const second = Math.floor(at / 1000);
     const run = this.#run;
@@ -100,6 +124,25 @@ export class Listed {
     const { last, state: from } = this.#segment.get(poolId, seq) as { last: number; state: State };
     const range = { first: seq, last: seq, end: last };
     this.#run = { poolId, pool, from, to, second, cause, at, ...range };
+  }
+
+  /** One that the backup does not have, or has with another name or time, is passed over. */
+  token({ id, name, createdAt, isValid }: ListedToken): void {
+    const row = this.#token.get(id);
+    if (row === undefined || !isValid || !this.#rows.isRight('token', row)) return;
+    if (row.name !== name || row.created_at !== createdAt) return;
+    this.#switchOn.run(id);
+    this.#rows.bind('token', id);
+  }
+
+  #allowToSign({ id, signatures }: ListedAddress): void {
+    if (signatures === undefined) {
+      this.#lacks.run(id, null);
+      return;
+    }
+    const lost = signatures - Number(this.#signed.get(id)!.count);
+    if (lost > 0) this.#lacks.run(id, lost);
+    else this.#knowsAll.run(id);
   }
 
   /** Returns what the list did not name to `available`; what was changed, by pool. */

@@ -6,10 +6,12 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type FileIdentity, formatIdentity } from '../disk/identity.ts';
 import { type Change, type Range, Segments, type State, sizeOf } from './segments.ts';
+import type { BoundRows } from './sqlite-bound.ts';
 import { metaOf, poolRows, prepareStatements } from './sqlite-statements.ts';
 
 /**
- * New ids and epochs begin at the time of day: the second since 1970, and this many ids for each.
+ * New ids, epochs and ids of tokens begin at the time of day: the second since 1970, and this many
+ * ids for each.
  * The lost state cannot have come so far, even if it was itself restored, and a second before: no
  * server inserts as many a second, or starts as often. A fixed step would give the same ids to two
  * stores that are restored from one backup, one after the other was lost.
@@ -18,6 +20,8 @@ const IDS_PER_SECOND = 2 ** 18;
 /** What is skipped where the clock is behind the store. */
 const IDS_SKIPPED = 2 ** 32;
 const EPOCHS_SKIPPED = 2 ** 20;
+/** Ids of tokens end at 2^32. */
+const TOKENS_SKIPPED = 2 ** 16;
 
 /** Every address that may still leave the store: any of them may have left another copy of it. */
 export function burnAll(db: DatabaseSync): Record<string, number> {
@@ -48,19 +52,54 @@ export function changeAllIn(
 }
 
 /**
- * Ids and epochs go on above all that the lost state can have given, which is at least `known`. A
+ * Nobody knows what was revoked and signed since: tokens are off, and addresses of sign-only pools
+ * that were dispensed sign no more.
+ */
+export function distrust(db: DatabaseSync, rows: BoundRows, now: number): void {
+  const off = db.prepare('UPDATE tokens SET off_at = ? WHERE id = ?');
+  for (const token of db.prepare('SELECT * FROM tokens').all()) {
+    const isOn = token.revoked_at === null && token.off_at === null;
+    if (!isOn || !rows.isRight('token', token)) continue;
+    off.run(now, token.id!);
+    rows.bind('token', Number(token.id));
+  }
+  db.exec(`INSERT OR REPLACE INTO lost_signatures (address_id, count)
+    SELECT addresses.id, NULL FROM pools
+      JOIN segments ON segments.pool_id = pools.id
+      JOIN addresses ON addresses.pool_id = pools.id AND seq BETWEEN first AND last
+    WHERE handout = 'sign-only' AND state = 'dispensed'`);
+}
+
+/** The names of the tokens that are off until somebody switches them on. */
+export function tokensOff(db: DatabaseSync): string[] {
+  const off = db.prepare(
+    'SELECT name FROM tokens WHERE off_at IS NOT NULL AND revoked_at IS NULL ORDER BY id',
+  );
+  return off.all().map(({ name }) => String(name));
+}
+
+/**
+ * Ids, those of tokens too, and epochs go on above all that the lost state can have given, which is at
+ * least `known`. A
  * dispense journal of its runs is that of no run to come, and no reservation holds. Nothing may be
  * leased.
  */
 export function skipAhead(
   db: DatabaseSync,
+  rows: BoundRows,
   now: number,
-  known: { readonly epoch: number; readonly id: number } = { epoch: 0, id: 0 },
+  known: { readonly epoch: number; readonly id: number; readonly token: number } = {
+    epoch: 0,
+    id: 0,
+    token: 0,
+  },
 ): void {
   const meta = metaOf(prepareStatements(db));
   const seconds = Math.floor(now / 1000);
   const epoch = Math.max(meta.epoch, known.epoch);
   const id = Math.max(meta.next_id, known.id + 1);
+  const { lastId, hadTokens } = rows.history;
+  const token = Math.max(lastId, known.token);
   db.exec('DELETE FROM journals');
   // What they held is burned, or another's by the time at which they would end.
   db.prepare(
@@ -70,6 +109,12 @@ export function skipAhead(
     seconds > epoch ? seconds : epoch + EPOCHS_SKIPPED,
     seconds * IDS_PER_SECOND > id ? seconds * IDS_PER_SECOND : id + IDS_SKIPPED,
   );
+  // A list that has tokens is of a store that had some.
+  const isKnown = hadTokens || known.token > 0;
+  rows.history = {
+    lastId: seconds > token ? seconds : token + TOKENS_SKIPPED,
+    hadTokens: isKnown,
+  };
 }
 
 /**

@@ -3,7 +3,8 @@
  *
  * A backup does not know what left after it was taken. So all that it holds as available, leased or
  * reserved is burned, unless a complete list of what left says which of it did not (sqlite-listed.ts).
- * History stays, and ids and epochs go on above all that can have been given (sqlite-place.ts).
+ * Nor does it know what was revoked and signed: tokens are off, and what was dispensed signs no more,
+ * unless the list says otherwise. History stays, and ids and epochs go on above all that can have been given (sqlite-place.ts).
  *
  * All or nothing: the store is made as `store.db.restoring` under the lock of the directory,
  * checked, and renamed last. Whatever ends this before leaves no store, and the next one clears up.
@@ -20,10 +21,12 @@ import { assertBackup, copyBackup } from './backup-file.ts';
 import { checkFile } from './check.ts';
 import { holdWithoutStore } from './data-directory.ts';
 import { readList } from './dispensed-list.ts';
+import { type Binding, bindingOf } from './sqlite-bound.ts';
 import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import { assertListOf, Listed } from './sqlite-listed.ts';
-import { burnAll, skipAhead, takePlace } from './sqlite-place.ts';
+import { burnAll, distrust, skipAhead, takePlace, tokensOff } from './sqlite-place.ts';
+import { sealingKeyOf } from './sqlite-sealing.ts';
 import { poolRows, prepareStatements } from './sqlite-statements.ts';
 
 /** Files of SQLite, by what they add to the name of the database. */
@@ -54,6 +57,8 @@ export interface RestoredPool {
 
 export interface Restored {
   readonly storeId: string;
+  /** The names of tokens that are off until they are switched on. */
+  readonly tokensOff: readonly string[];
   readonly pools: Readonly<Record<string, RestoredPool>>;
 }
 
@@ -73,12 +78,12 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
   remove(made);
   try {
     await copyBackup(file, made, signal);
-    const pools = await build(made, options, meta);
+    const built = await build(made, options, meta);
     await checkFile(made, signal);
     for (const name of anchorNames(storeFile)) rmSync(anchorPath(storeFile, name));
     renameSync(made, storeFile);
     syncDirectory(dirname(storeFile));
-    return { storeId: meta.store_id, pools };
+    return { storeId: meta.store_id, ...built };
   } catch (cause) {
     remove(made);
     throw directoryError(cause, directory, storeFile);
@@ -89,7 +94,7 @@ interface Meta {
   readonly store_id: string;
   readonly sealing_key: Uint8Array | null;
   readonly epoch: number;
-  /** Whether a data key is sealed to the sealing key. */
+  /** Whether a data key is sealed to the sealing key, or a token was made. */
   readonly is_sealed: 0 | 1;
 }
 
@@ -100,7 +105,7 @@ async function lookAt(file: string): Promise<Meta> {
     using db = openToRead(file, true);
     // Every schema has these.
     const meta = db.prepare(`SELECT store_id, sealing_key, epoch,
-      EXISTS (SELECT 1 FROM data_keys) AS is_sealed FROM meta`);
+      EXISTS (SELECT 1 FROM data_keys) OR EXISTS (SELECT 1 FROM tokens) AS is_sealed FROM meta`);
     return meta.get() as unknown as Meta;
   } catch (cause) {
     const { code, message, syscall } = cause as NodeJS.ErrnoException;
@@ -137,24 +142,30 @@ function assertNoStore(storeFile: string, directory: string): void {
 
 async function build(
   made: string,
-  { list, signal }: RestoreOptions,
+  { list, sealingKey, signal }: RestoreOptions,
   meta: Meta,
-): Promise<Record<string, RestoredPool>> {
+): Promise<Omit<Restored, 'storeId'>> {
   const found = ownIdentityOf(made);
   using db = openDatabase(made);
   takePlace(db, found);
-  const changes =
-    list === undefined ? transaction(db, () => giveUp(db)) : await apply(db, list, meta, signal);
+  const binding = await bindingOf(db, await sealingKeyOf(db, sealingKey));
+  const pools =
+    list === undefined
+      ? transaction(db, () => giveUp(db, binding))
+      : await apply(db, binding, list, meta, signal);
   // Whole in one file: what stays in the log would be lost with the name.
   const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()!;
   if (busy !== 0) throw new VanityError('STORE_LOCKED', `${made}: another program holds it`);
-  return changes;
+  return { pools, tokensOff: tokensOff(db) };
 }
 
 /** Without a list nobody knows which of them left. */
-function giveUp(db: DatabaseSync): Record<string, RestoredPool> {
-  skipAhead(db, Date.now());
+function giveUp(db: DatabaseSync, binding: Binding): Record<string, RestoredPool> {
+  const now = Date.now();
+  binding.apply();
+  skipAhead(db, binding.rows, now);
   const burned = Object.entries(burnAll(db));
+  distrust(db, binding.rows, now);
   return Object.fromEntries(
     burned.map(([pool, count]) => [
       pool,
@@ -166,16 +177,21 @@ function giveUp(db: DatabaseSync): Record<string, RestoredPool> {
 /** In one transaction, which an error leaves open: the file is removed then. */
 async function apply(
   db: DatabaseSync,
+  binding: Binding,
   path: string,
   meta: Meta,
   signal: AbortSignal | undefined,
 ): Promise<Record<string, RestoredPool>> {
+  const now = Date.now();
   db.exec('BEGIN IMMEDIATE');
-  const listed = new Listed(db, path);
-  const list = await readList(path, (address, line) => listed.add(address, line), signal);
+  binding.apply();
+  distrust(db, binding.rows, now);
+  const listed = new Listed(db, path, binding.rows);
+  const list = await readList(path, listed, signal);
   assertListOf(path, list, meta);
   const changed = listed.end();
-  skipAhead(db, Date.now(), { epoch: list.epoch, id: list.highestId });
+  const { epoch, highestId: id, highestToken: token } = list;
+  skipAhead(db, binding.rows, now, { epoch, id, token });
   const rows = poolRows(prepareStatements(db));
   db.exec('COMMIT');
   const available = new Map(rows.map(({ name, available }) => [name, available]));

@@ -2,6 +2,7 @@
  * Which sealing key a store takes: the one that it is sealed with, or a new one as long as nothing
  * is sealed. Runs in the thread that opens the store.
  */
+import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import {
   createSealingKey,
@@ -9,13 +10,15 @@ import {
   loadSealingKey,
   type SealingKey,
 } from '../keypair/sealing-key.ts';
-import { metaOf, type Statements } from './sqlite-statements.ts';
 
-/** A store without data keys takes any key: nothing is sealed yet. */
-export async function sealingKeyOf(statements: Statements, source: string): Promise<SealingKey> {
-  const isUsed = statements.anyDataKey.get() !== undefined;
+/** A store takes any key as long as nothing is sealed in it, and no token was made. */
+export async function sealingKeyOf(db: DatabaseSync, source: string): Promise<SealingKey> {
+  const { sealing_key, isUsed } = db
+    .prepare(`SELECT sealing_key, had_tokens OR EXISTS (SELECT 1 FROM data_keys)
+      OR EXISTS (SELECT 1 FROM tokens) AS isUsed FROM meta`)
+    .get() as { sealing_key: Uint8Array | null; isUsed: 0 | 1 };
   const key = await loadSealingKey(source);
-  if (!isUsed) {
+  if (isUsed === 0) {
     if (key === undefined) return createSealingKey(source);
     keepSealingKey(source);
     return key;
@@ -26,7 +29,6 @@ export async function sealingKeyOf(statements: Statements, source: string): Prom
       `${source}: missing, and the store is sealed with it; restore it from a backup`,
     );
   }
-  const { sealing_key } = metaOf(statements);
   if (sealing_key === null || Buffer.compare(sealing_key, key.publicKey) !== 0) {
     throw new VanityError(
       'SEALING_KEY_INVALID',

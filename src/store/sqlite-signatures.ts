@@ -19,6 +19,7 @@ const SQL = {
     WHERE a.key_hash = ? AND p.name = ?`,
   again: 'SELECT signature FROM signatures WHERE address_id = ? AND message_hash = ?',
   count: 'SELECT count(*) AS count FROM signatures WHERE address_id = ?',
+  lost: 'SELECT count FROM lost_signatures WHERE address_id = ?',
   add: `INSERT INTO signatures (address_id, token_id, at, message_hash, signature)
     VALUES (?, ?, ?, ?, ?)`,
 } as const;
@@ -42,10 +43,10 @@ export class SqliteSignatures implements SignatureStore {
   sign(order: SignatureOrder): Promise<Uint8Array> {
     return this.#run.afterEffects(async () => {
       const row = this.#rowOf(order);
-      const { again, count } = this.#statements;
+      const { again } = this.#statements;
       const known = again.get(row.address_id, order.messageHash);
       if (known !== undefined) return known.signature as Uint8Array;
-      const done = Number(count.get(row.address_id)!.count);
+      const done = this.#signed(row.address_id, order);
       if (done >= order.limit) {
         const detail = `${encodeBase58(order.publicKey)}: ${done} signed, ${order.limit} allowed`;
         throw new VanityError('SIGN_LIMIT_REACHED', detail);
@@ -72,6 +73,17 @@ export class SqliteSignatures implements SignatureStore {
       });
       return signature;
     });
+  }
+
+  /** Here and in the lost store. Error: SIGN_LIMIT_REACHED where nobody knows how many. */
+  #signed(id: number, { publicKey }: SignatureOrder): number {
+    const { count, lost } = this.#statements;
+    const missing = lost.get(id);
+    if (missing?.count !== null) return Number(count.get(id)!.count) + Number(missing?.count ?? 0);
+    const detail =
+      `${encodeBase58(publicKey)}: signs no more: the store was restored, and the lost one may ` +
+      'have signed as often as its pool allows';
+    throw new VanityError('SIGN_LIMIT_REACHED', detail);
   }
 
   /** Only what was dispensed, and to this token. */

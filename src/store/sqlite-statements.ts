@@ -6,6 +6,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { DEFAULT_LOW_HOURS, type Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
+import type { BoundRows } from './sqlite-bound.ts';
 import { prepareAll } from './sqlite-database.ts';
 import type { PoolCounts, PoolIdentity, PoolSettings, StoredPool } from './store.ts';
 
@@ -110,16 +111,17 @@ export function countsOf(row: PoolRow): PoolCounts {
   return { available, leased, reserved, dispensed, burned, ground, imported };
 }
 
-/** Inside a transaction of the caller. Error: POOL_MISMATCH. */
+/** Inside a transaction of the caller. Errors: POOL_MISMATCH, STORE_FORGED. */
 export function definePool(
   { anyPool, addPool, setPool }: Statements,
+  rows: BoundRows,
   identity: PoolIdentity,
   settings: PoolSettings | undefined,
 ): StoredPool {
   const { name, prefix, suffix, ignoreCase, keys, handout } = identity;
-  if (anyPool.get(name) === undefined) {
-    addPool.run(name, prefix, suffix, Number(ignoreCase), keys, handout);
-  }
+  const known = anyPool.get(name);
+  if (known === undefined) addPool.run(name, prefix, suffix, Number(ignoreCase), keys, handout);
+  else rows.assertRight('pool', known);
   const row = anyPool.get(name) as unknown as PoolRow;
   const stored = storedPool(row);
   for (const field of ['prefix', 'suffix', 'ignoreCase', 'keys', 'handout'] as const) {
@@ -129,6 +131,7 @@ export function definePool(
     throw new VanityError('POOL_MISMATCH', message);
   }
   setPool.run(row.id, settings === undefined ? null : JSON.stringify(settings), row.is_paused);
+  rows.bind('pool', row.id);
   return storedPool(anyPool.get(name) as unknown as PoolRow);
 }
 

@@ -5,15 +5,18 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import type { Scope } from '../token.ts';
+import type { BoundRows, Row } from './sqlite-bound.ts';
 import { prepareAll } from './sqlite-database.ts';
 import type { NewToken, StoredToken, TokenStore } from './store.ts';
 
 const SQL = {
   all: 'SELECT * FROM tokens ORDER BY id',
+  byId: 'SELECT 1 FROM tokens WHERE id = ?',
   byName: 'SELECT * FROM tokens WHERE name = ?',
-  add: `INSERT INTO tokens (name, hash, scopes, pools, quota, created_at, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  add: `INSERT INTO tokens (id, name, hash, scopes, pools, quota, created_at, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   revoke: 'UPDATE tokens SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL',
+  restore: 'UPDATE tokens SET off_at = NULL WHERE name = ?',
   use: 'UPDATE tokens SET last_used_at = max(?, coalesce(last_used_at, 0)) WHERE id = ?',
   used: 'SELECT coalesce(sum(count), 0) AS used FROM hand_outs WHERE token_id = ? AND at >= ?',
 } as const;
@@ -31,42 +34,49 @@ export interface Runner {
 export class SqliteTokens implements TokenStore {
   readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
   readonly #run: Runner;
+  readonly #rows: BoundRows;
 
-  constructor(db: DatabaseSync, run: Runner) {
+  constructor(db: DatabaseSync, run: Runner, rows: BoundRows) {
     this.#statements = prepareAll(db, SQL);
     this.#run = run;
+    this.#rows = rows;
   }
 
   all(): Promise<StoredToken[]> {
-    return this.#run.call(() => this.#statements.all.all().map(storedToken));
+    return this.#run.call(() => this.#statements.all.all().map((row) => this.#stored(row)));
+  }
+
+  wereMade(): Promise<boolean> {
+    return this.#run.call(() => this.#rows.history.hadTokens);
   }
 
   create({ name, hash, scopes, pools, quota, expiresAt }: NewToken): Promise<StoredToken> {
     return this.#run.call(() =>
       this.#run.transaction(() => {
-        const { add, byName } = this.#statements;
+        const { add, byId, byName } = this.#statements;
+        let id = this.#rows.history.lastId + 1;
+        // Rows that somebody else wrote.
+        while (byId.get(id) !== undefined) id++;
         if (byName.get(name) !== undefined) {
           const detail = `token ${name}: there is one of this name, revoked or not; take another`;
           throw new VanityError('TOKEN_EXISTS', detail);
         }
         const named = pools === undefined ? null : JSON.stringify(pools);
         const scoped = JSON.stringify(scopes);
-        add.run(name, hash, scoped, named, quota ?? null, Date.now(), expiresAt ?? null);
-        return storedToken(byName.get(name)!);
+        add.run(id, name, hash, scoped, named, quota ?? null, Date.now(), expiresAt ?? null);
+        this.#rows.history = { lastId: id, hadTokens: true };
+        this.#rows.bind('token', id);
+        return this.#stored(byName.get(name)!);
       }),
     );
   }
 
   revoke(name: string): Promise<StoredToken> {
-    return this.#run.call(() =>
-      this.#run.effect(() => {
-        const { revoke, byName } = this.#statements;
-        revoke.run(Date.now(), name);
-        const row = byName.get(name);
-        if (row !== undefined) return storedToken(row);
-        throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
-      }),
-    );
+    return this.#change(name, () => this.#statements.revoke.run(Date.now(), name));
+  }
+
+  restore(name: string): Promise<StoredToken> {
+    return this.#change(name, () => this.#statements.restore.run(name));
   }
 
   noteUse(ids: readonly number[], at: number): Promise<void> {
@@ -80,9 +90,37 @@ export class SqliteTokens implements TokenStore {
   used(id: number, since: number): Promise<number> {
     return this.#run.call(() => Number(this.#statements.used.get(id, since)!.used));
   }
+
+  #change(name: string, work: () => void): Promise<StoredToken> {
+    const { byName } = this.#statements;
+    return this.#run.call(() =>
+      this.#run.effect(() => {
+        const row = byName.get(name);
+        if (row === undefined) {
+          throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
+        }
+        this.#rows.assertRight('token', row);
+        work();
+        this.#rows.bind('token', Number(row.id));
+        return this.#stored(byName.get(name)!);
+      }),
+    );
+  }
+
+  #stored(row: Row): StoredToken {
+    return this.#rows.isRight('token', row) ? storedToken(row) : forgedToken(row);
+  }
 }
 
-function storedToken(row: Record<string, unknown>): StoredToken {
+/** Nothing of it is believed but that it is there. */
+function forgedToken({ id, name, hash }: Row): StoredToken {
+  const nothing = { scopes: [], pools: [], quota: undefined, expiresAt: undefined };
+  const never = { revokedAt: undefined, offAt: undefined, lastUsedAt: undefined };
+  const known = { id: Number(id), name: String(name), hash: hash as Uint8Array };
+  return { ...known, ...nothing, createdAt: 0, ...never, isForged: true };
+}
+
+function storedToken(row: Row): StoredToken {
   const optional = (value: unknown) => (value === null ? undefined : Number(value));
   return {
     id: Number(row.id),
@@ -94,6 +132,8 @@ function storedToken(row: Record<string, unknown>): StoredToken {
     expiresAt: optional(row.expires_at),
     createdAt: Number(row.created_at),
     revokedAt: optional(row.revoked_at),
+    offAt: optional(row.off_at),
+    isForged: false,
     lastUsedAt: optional(row.last_used_at),
   };
 }

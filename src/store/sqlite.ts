@@ -17,6 +17,7 @@ import type { SealingKey } from '../keypair/sealing-key.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { Segments, sizeOf } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
+import { type BoundRows, bindingOf, type OnForged } from './sqlite-bound.ts';
 import { Changes } from './sqlite-changes.ts';
 import { checkAtOpen } from './sqlite-check.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
@@ -78,6 +79,10 @@ export interface SqliteStoreOptions {
   readonly witness?: string | undefined;
   /** Called once, when the witness cannot be written. */
   readonly onNoWitness?: (reason: string) => void;
+  /** Called once for each token and pool that is refused because somebody else wrote its row. */
+  readonly onForged?: OnForged;
+  /** Called with the tokens and pools of an older version's store, which are taken as they are. */
+  readonly onBound?: (rows: readonly string[]) => void;
   /** Hears of each write transaction how many milliseconds it took until it is on disk. */
   readonly onCommit?: (ms: number) => void;
 }
@@ -99,16 +104,18 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const db = resources.use(openDatabase(storeFile, { exclusiveProcess }));
     checkAtOpen(db, storeFile);
     const statements = prepareStatements(db);
-    const key = await sealingKeyOf(statements, sealingKey);
+    const key = await sealingKeyOf(db, sealingKey);
+    const binding = await bindingOf(db, key, options.onForged);
     const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
     const { witness, onNoWitness } = options;
     const effects = resources.use(new Effects({ db, storeFile, standing, witness, onNoWitness }));
-    const epoch = transaction(db, () => {
+    const { epoch, bound } = transaction(db, () => {
       effects.stamp(true);
-      return startEpoch(books, key, options);
+      return { bound: binding.apply(), epoch: startEpoch(books, key, options) };
     });
     effects.begun();
-    const opened = { db, storeFile, ...books, key, epoch, effects, onCommit };
+    if (bound.length > 0) options.onBound?.(bound);
+    const opened = { db, storeFile, ...books, key, rows: binding.rows, epoch, effects, onCommit };
     return new SqliteStore(opened, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
@@ -122,6 +129,7 @@ interface Opened {
   readonly segments: Segments;
   readonly handOuts: HandOutBook;
   readonly key: SealingKey;
+  readonly rows: BoundRows;
   readonly epoch: Epoch;
   readonly effects: Effects;
   readonly onCommit: SqliteStoreOptions['onCommit'];
@@ -136,6 +144,7 @@ class SqliteStore implements Store {
   readonly reservations: ReservationStore;
   readonly signatures: SignatureStore;
   readonly #statements: Statements;
+  readonly #rows: BoundRows;
   readonly #segments: Segments;
   readonly #handOuts: HandOutBook;
   readonly #addresses: Addresses;
@@ -151,12 +160,13 @@ class SqliteStore implements Store {
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: Opened, resources: DisposableStack) {
-    const { db, statements, segments, handOuts, key, epoch, effects } = opened;
+    const { db, statements, segments, handOuts, key, rows, epoch, effects } = opened;
     this.id = epoch.storeId;
     this.place = epoch.place;
     this.epoch = epoch.number;
     this.recovered = epoch.recovered;
     this.#statements = statements;
+    this.#rows = rows;
     this.#segments = segments;
     this.#handOuts = handOuts;
     this.#effects = effects;
@@ -174,17 +184,22 @@ class SqliteStore implements Store {
     const poolRow = (name: string) => this.#poolRow(name);
     const books = { segments, handOuts, addresses: this.#addresses };
     this.#changes = new Changes({ ...books, statements, epoch: this.epoch, poolRow });
-    this.tokens = new SqliteTokens(db, this.#run);
+    this.tokens = new SqliteTokens(db, this.#run, rows);
     this.reservations = new SqliteReservations(db, this.#run, books);
     this.signatures = new SqliteSignatures(db, this.#run, books);
   }
 
-  pools(): Promise<StoredPool[]> {
-    return this.#run.call(() => poolRows(this.#statements).map(storedPool));
+  pools(): ReturnType<Store['pools']> {
+    return this.#run.call(() =>
+      poolRows(this.#statements).map((row) => ({
+        ...storedPool(row),
+        isForged: !this.#rows.isRight('pool', { ...row }),
+      })),
+    );
   }
 
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
-    return this.#run.write(() => definePool(this.#statements, identity, settings));
+    return this.#run.write(() => definePool(this.#statements, this.#rows, identity, settings));
   }
 
   changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
@@ -192,6 +207,7 @@ class SqliteStore implements Store {
       const { id, settings, is_paused } = this.#poolRow(name);
       const changed = change.settings && JSON.stringify(change.settings);
       this.#statements.setPool.run(id, changed ?? settings, Number(change.isPaused ?? is_paused));
+      this.#rows.bind('pool', id);
     });
   }
 
@@ -219,6 +235,7 @@ class SqliteStore implements Store {
     const count = this.#segments.burnAll(pool.id, burned);
     this.#statements.endReservations.run(at, pool.id);
     this.#statements.removePool.run(at, pool.id);
+    this.#rows.bind('pool', pool.id);
     return count;
   }
 
@@ -359,6 +376,7 @@ class SqliteStore implements Store {
 
   #poolRow(name: string): PoolRow {
     const row = this.#statements.pool.get(name);
+    if (row !== undefined) this.#rows.assertRight('pool', row);
     if (row !== undefined) return row as unknown as PoolRow;
     throw new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
   }

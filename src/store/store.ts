@@ -230,17 +230,25 @@ export interface StoredToken extends KnownToken {
   /** Milliseconds since 1970, as the others. */
   readonly createdAt: number;
   readonly revokedAt: number | undefined;
+  /** Off until `restore`: the store was made out of a backup then, and may lack a revocation. */
+  readonly offAt: number | undefined;
+  /** Somebody else wrote the row: it is no token, whatever it says. */
+  readonly isForged: boolean;
   /** Exact to some seconds. */
   readonly lastUsedAt: number | undefined;
 }
 
 export interface TokenStore {
-  /** Revoked and expired ones, too. */
+  /** Revoked, expired and forged ones, too. */
   all(): Promise<StoredToken[]>;
-  /** Error: TOKEN_EXISTS. */
+  /** Whether any was ever made, also if its row is gone. Error: STORE_FORGED. */
+  wereMade(): Promise<boolean>;
+  /** Errors: TOKEN_EXISTS, STORE_FORGED. */
   create(token: NewToken): Promise<StoredToken>;
-  /** Once revoked it stays that. Error: TOKEN_NOT_FOUND. */
+  /** Once revoked it stays that. Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
   revoke(name: string): Promise<StoredToken>;
+  /** Switches one on that is off since a restore. Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
+  restore(name: string): Promise<StoredToken>;
   noteUse(ids: readonly number[], at: number): Promise<void>;
   /** Addresses handed out to the token since then, as far as turns recorded it. */
   used(id: number, since: number): Promise<number>;
@@ -266,12 +274,13 @@ export interface Store extends AsyncDisposable {
   readonly reservations: ReservationStore;
   readonly signatures: SignatureStore;
 
-  /** Every pool that the store knows, configured or not, deleted ones too. */
-  pools(): Promise<StoredPool[]>;
+  /** Every pool that the store knows, configured or not, deleted ones and forged ones too. */
+  pools(): Promise<(StoredPool & { readonly isForged: boolean })[]>;
 
   /**
    * Makes the pool, or brings back the one of that name; with `settings` if it does not stand in
-   * the configuration. POOL_MISMATCH if it has another identity.
+   * the configuration. POOL_MISMATCH if it has another identity. As every call that names a pool:
+   * STORE_FORGED if somebody else wrote its row.
    */
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool>;
 

@@ -105,6 +105,7 @@ if (parentPort !== null) {
         tokens: () => tokens.all().catch(refuse),
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
+        restoreToken: (name) => tokens.restore(name).catch(refuse),
         import: (order) => opened().import(order).catch(refuse),
         ...reader.callsOf(port),
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
@@ -146,6 +147,7 @@ class ServedStore {
     const { directory } = data;
     const log = createLog('store', data.logLevel, data.isPretty);
     const { commitTimes } = new Tallies(data.tallies);
+    const health = new StoreHealth(data.health);
     const unwitnessed = (reason: string) =>
       log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised');
     if (data.witness === undefined)
@@ -163,22 +165,34 @@ class ServedStore {
         ...data,
         recover: journals.recover,
         onNoWitness: unwitnessed,
+        onForged: (row) => {
+          health.countForgedRow();
+          log.error({ row }, 'a row of the store was written by somebody else: it is refused');
+        },
+        onBound: (rows) =>
+          log.warn({ rows }, 'rows of an older version are bound to the sealing key as they are'),
         onCommit: (ms) => commitTimes.add(ms),
       }),
     );
     journals.begin(store);
-    const served = new ServedStore(store, journals, log, data);
+    const served = new ServedStore(store, journals, log, health, data);
     await served.pools.open(data.pools);
     served.#start(directory);
     served.#resources = resources.move();
     return served;
   }
 
-  private constructor(store: Store, journals: Journals, log: Log, data: StoreWorkerData) {
+  private constructor(
+    store: Store,
+    journals: Journals,
+    log: Log,
+    health: StoreHealth,
+    data: StoreWorkerData,
+  ) {
     this.#store = store;
     this.#retentionMs = data.retentionHours * 3_600_000;
     this.#log = log;
-    this.#health = new StoreHealth(data.health);
+    this.#health = health;
     const inOrder = inTurn();
     this.#exclusively = (work) => inOrder(() => this.#health.watch(work));
     const tallies = new Tallies(data.tallies);

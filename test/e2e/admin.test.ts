@@ -160,6 +160,7 @@ test('an address is told by its name, in whatever state, without a secret', LIMI
     idempotencyKeyHash: null,
     cause: null,
     isSecretDestroyed: false,
+    isExhausted: false,
     signatures: [],
   });
   assert.ok(Date.parse(at) >= Date.parse(createdAt));

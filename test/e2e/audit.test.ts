@@ -28,6 +28,7 @@ interface Summary {
   readonly storeId: string;
   readonly epoch: number;
   readonly addresses: number;
+  readonly tokens: number;
   readonly isComplete: boolean;
 }
 
@@ -35,8 +36,10 @@ function listIn({ code, stderr, lines }: Outcome): { lines: Line[]; summary: Sum
   assert.equal(code, 0, stderr);
   const rows = lines.map((line) => JSON.parse(line));
   const summary = rows.pop() as Summary;
-  assert.equal(summary.addresses, rows.length);
-  return { lines: rows, summary };
+  const addresses = rows.filter((row) => !('tokenId' in row));
+  assert.equal(summary.addresses, addresses.length);
+  assert.equal(summary.tokens, rows.length - addresses.length);
+  return { lines: addresses, summary };
 }
 
 const NOBODY = 0;

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { type Adopted, type AdoptOptions, adoptStore } from '../../src/store/sqlite-adopt.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { StoreMaker } from './store-conformance.ts';
 
@@ -24,6 +25,11 @@ export function removeDirectory(directory: string): void {
 /** With the sealing key in the data directory, as a server has it. */
 export function openStoreIn(directory: string): Promise<Store> {
   return openSqliteStore({ directory, sealingKey: `file:${join(directory, 'sealing.key')}` });
+}
+
+/** With the sealing key in the data directory, too. */
+export function adoptIn(options: Omit<AdoptOptions, 'sealingKey'>): Promise<Adopted> {
+  return adoptStore({ sealingKey: `file:${join(options.directory, 'sealing.key')}`, ...options });
 }
 
 /** Runs `look` on a connection of its own to the store in `directory`. */

@@ -18,7 +18,6 @@ import { createInterface } from 'node:readline';
 import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { anchorNames, anchorPath, FIRST_ANCHOR, makeAnchor } from '../../src/disk/anchor.ts';
-import { adoptStore } from '../../src/store/sqlite-adopt.ts';
 import { backupStore } from '../../src/store/sqlite-backup.ts';
 import { openDatabase } from '../../src/store/sqlite-database.ts';
 import { restoreStore } from '../../src/store/sqlite-restore.ts';
@@ -27,7 +26,12 @@ import { removeJournalsBelow } from '../support/copies.ts';
 import { FileSystem, KINDS } from '../support/file-systems.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { EASY_POOL, Server, Workspace } from '../support/server.ts';
-import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+import {
+  adoptIn,
+  openStoreIn,
+  removeDirectory,
+  temporaryDirectory,
+} from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 import { withoutCalls } from '../support/without-calls.ts';
 
@@ -138,14 +142,14 @@ for (const kind of KINDS) {
         disk.remount();
         await assertRefused(data);
 
-        adoptStore({ directory: data, as: 'moved' });
+        await adoptIn({ directory: data, as: 'moved' });
         disk.remount();
         await lives.serve(data);
         disk.remount();
         await lives.kill(data);
         await lives.serve(data);
 
-        adoptStore({ directory: other, as: 'restored' });
+        await adoptIn({ directory: other, as: 'restored' });
         disk.remount();
         await lives.serve(other);
         disk.remount();
@@ -171,7 +175,7 @@ for (const kind of KINDS) {
         if (kind === 'ext3' && what === 'database') assert.equal(statSync(file).ino, ino);
         t.diagnostic(`inode number: ${statSync(file).ino === ino ? 'the same' : 'another'}`);
         await assertRefused(data);
-        adoptStore({ directory: data, as: 'moved' });
+        await adoptIn({ directory: data, as: 'moved' });
         disk.remount();
         await lives.serve(data);
         disk.remount();
@@ -239,7 +243,7 @@ for (const kind of ['overlay', 'overlay-of-two'] as const) {
           assert.equal(await lives.kill(data, checkout), 'refused');
           disk.remount();
           assert.equal(await lives.kill(data, checkout), 'refused');
-          adoptStore({ directory: data, as: 'moved' });
+          await adoptIn({ directory: data, as: 'moved' });
           for (let life = 0; life < 2; life++) {
             assert.equal(await lives.kill(data, checkout), 'killed');
             disk.remount();

@@ -34,7 +34,6 @@ import { encodeBase58 } from '../../src/keypair/address.ts';
 import { THIS_MACHINE } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { adoptStore } from '../../src/store/sqlite-adopt.ts';
 import {
   assertStanding,
   mixOf,
@@ -55,7 +54,7 @@ import {
 import { Replies } from '../support/replies.ts';
 import { randomOf } from '../support/sequence.ts';
 import { type Handed, type Server, Workspace } from '../support/server.ts';
-import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
+import { adoptIn, checkStore, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-conformance.ts';
 
 /** Where disks are opened: in memory, where a sync costs nothing. */
@@ -192,7 +191,7 @@ async function openImage(
   writeImage(directory, image);
   const storeFile = join(directory, 'store.db');
   // The files are copies: their inodes are others.
-  if (image.has('store.db') && isRecorded(storeFile)) adoptStore({ directory, as: 'moved' });
+  if (image.has('store.db') && isRecorded(storeFile)) await adoptIn({ directory, as: 'moved' });
   const sealingKey = `file:${join(directory, 'sealing.key')}`;
   // The machine starts again.
   const machine = { ...THIS_MACHINE, bootId: () => 'another start' };

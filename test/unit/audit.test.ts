@@ -37,7 +37,7 @@ test('a list has a line for each address, and ends with what it is', LIMIT, asyn
   const { code, stderr, summary, rows } = await listOf(store);
   assert.deepEqual([code, stderr], [0, '']);
   const { storeId, epoch } = store;
-  assert.deepEqual(summary, { storeId, epoch, addresses: 3, isComplete: true });
+  assert.deepEqual(summary, { storeId, epoch, addresses: 3, tokens: 0, isComplete: true });
   for (const [index, { at, ...row }] of rows.entries()) {
     assert.match(at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     assert.deepEqual(row, {
@@ -49,6 +49,7 @@ test('a list has a line for each address, and ends with what it is', LIMIT, asyn
       idempotencyKeyHash: null,
       cause: null,
       signatures: 0,
+      isExhausted: false,
     });
   }
 });

@@ -6,12 +6,12 @@ import { anchorNames, anchorPath, isRetired } from '../../src/disk/anchor.ts';
 import { placeName } from '../../src/disk/place.ts';
 import { readWitness, witnessPath } from '../../src/disk/witness.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { type AdoptOptions, adoptStore } from '../../src/store/sqlite-adopt.ts';
 import { backupStore } from '../../src/store/sqlite-backup.ts';
 import { recordedIn } from '../../src/store/sqlite-standing.ts';
 import type { Recover, Store } from '../../src/store/store.ts';
 import { copyOf, lossesSince, only, putBack, revert } from '../support/copies.ts';
 import {
+  adoptIn,
   checkStore,
   openStoreIn,
   removeDirectory,
@@ -70,10 +70,14 @@ async function figures(directory: string, witness?: string): Promise<string> {
 }
 
 /** Without a change in any of these directories. */
-function assertRefused(options: AdoptOptions, code: string, message: RegExp): void {
+async function assertRefused(
+  options: Parameters<typeof adoptIn>[0],
+  code: string,
+  message: RegExp,
+): Promise<void> {
   const places = [options.directory, options.from].filter((place) => place !== undefined);
   const before = places.map(copyOf);
-  assert.throws(() => adoptStore(options), { code, message });
+  await assert.rejects(adoptIn(options), { code, message });
   for (const [index, place] of places.entries()) {
     assert.deepEqual(lossesSince(before[index]!, place), []);
   }
@@ -84,7 +88,7 @@ suite('moved', () => {
     const directory = await killedStore();
     const copy = copied(directory);
     const before = recordOf(copy);
-    const adopted = adoptStore({ directory: copy, as: 'moved' });
+    const adopted = await adoptIn({ directory: copy, as: 'moved' });
     assert.equal(adopted.storeId, before.storeId);
     assert.equal(adopted.oldPlace, placeName(before.place!));
     assert.deepEqual(adopted.burned, { pet: 1 });
@@ -108,7 +112,7 @@ suite('moved', () => {
       asked.push(last);
       return [{ position: 2, count: 1, at: 1, token: 0 }];
     };
-    const { oldPlace, burned } = adoptStore({ directory: copy, as: 'moved', recover });
+    const { oldPlace, burned } = await adoptIn({ directory: copy, as: 'moved', recover });
     assert.deepEqual(
       asked.map(({ place, number }) => [place, number]),
       [[oldPlace, 1]],
@@ -122,7 +126,7 @@ suite('moved', () => {
     const directory = await killedStore(witness);
     const copy = copied(directory);
     const before = recordOf(copy);
-    const { storeId, oldPlace, place } = adoptStore({ directory: copy, as: 'moved', witness });
+    const { storeId, oldPlace, place } = await adoptIn({ directory: copy, as: 'moved', witness });
     const said = readWitness(witnessPath(witness, storeId, oldPlace!));
     assert.deepEqual(said, { number: before.number, isMoved: true });
     const { number } = recordOf(copy);
@@ -134,7 +138,7 @@ suite('moved', () => {
   test('`from` retires the original', async () => {
     const directory = await killedStore();
     const copy = copied(directory);
-    adoptStore({ directory: copy, as: 'moved', from: directory });
+    await adoptIn({ directory: copy, as: 'moved', from: directory });
     assert.ok(anchorNames(storeIn(directory)).every(isRetired));
     await assert.rejects(openStoreIn(directory), MOVED);
     assert.equal(await figures(copy), '3 0 2 1');
@@ -143,8 +147,8 @@ suite('moved', () => {
   test('of two copies one alone is the store that was moved from there', async () => {
     const directory = await killedStore();
     const [copy, other] = [copied(directory), copied(directory)];
-    adoptStore({ directory: copy, as: 'moved', from: directory });
-    assert.throws(() => adoptStore({ directory: other, as: 'moved', from: directory }), {
+    await adoptIn({ directory: copy, as: 'moved', from: directory });
+    await assert.rejects(adoptIn({ directory: other, as: 'moved', from: directory }), {
       code: 'DATA_MOVED',
       message: /moved to another place before/,
     });
@@ -159,7 +163,7 @@ suite('moved', () => {
       const [name] = anchorNames(storeIn(directory));
       if (count === 0) rmSync(anchorPath(storeIn(directory), name!));
       else writeFileSync(anchorPath(storeIn(directory), 'a'.repeat(32)), '');
-      adoptStore({ directory: copy, as: 'moved', from: directory });
+      await adoptIn({ directory: copy, as: 'moved', from: directory });
       await assert.rejects(openStoreIn(directory), MOVED);
       assert.equal(anchorNames(storeIn(directory)).length, count || 1);
     }
@@ -174,7 +178,7 @@ suite('moved', () => {
     rmSync(anchor);
     renameSync(join(root, 'aside'), anchor);
     await assert.rejects(open(directory, witness), MOVED);
-    const { place, oldPlace } = adoptStore({ directory, as: 'moved', witness });
+    const { place, oldPlace } = await adoptIn({ directory, as: 'moved', witness });
     assert.equal(place, oldPlace);
     assert.equal(await figures(directory, witness), '3 0 2 1');
   });
@@ -191,15 +195,15 @@ suite('moved', () => {
       throw new Error('it ends here');
     };
     for (let times = 0; times < 2; times++) {
-      assert.throws(() => adoptStore({ ...options, recover }), /it ends here/);
+      await assert.rejects(adoptIn({ ...options, recover }), /it ends here/);
       await assert.rejects(open(copy, witness), MOVED);
       assert.ok(!anchorNames(storeIn(directory)).some(isRetired));
     }
-    adoptStore(options);
+    await adoptIn(options);
     await assert.rejects(open(directory, witness), MOVED);
     assert.equal(await figures(copy, witness), '3 0 2 1');
     // It is what it is said to be, and may be told so once more.
-    adoptStore({ directory: copy, as: 'moved', witness });
+    await adoptIn({ directory: copy, as: 'moved', witness });
     assert.equal(await figures(copy, witness), '3 0 2 1');
   });
 });
@@ -213,7 +217,7 @@ suite('restored', () => {
     const { number: newest } = recordOf(directory);
     putBack(directory, older, 'in place');
     await assert.rejects(open(directory, witness), MOVED);
-    const { burned, place, storeId } = adoptStore({ directory, as: 'restored', witness });
+    const { burned, place, storeId } = await adoptIn({ directory, as: 'restored', witness });
     assert.deepEqual(burned, { pet: 4 });
     const { number } = recordOf(directory);
     assert.ok(number > newest, 'above what the witness knows');
@@ -229,7 +233,7 @@ suite('restored', () => {
     const witness = newDirectory();
     const directory = await killedStore(witness);
     const copy = copied(directory);
-    adoptStore({ directory: copy, as: 'restored', witness });
+    await adoptIn({ directory: copy, as: 'restored', witness });
     await serveAgain(directory, witness);
     assert.equal(await figures(copy, witness), '0 0 2 4');
   });
@@ -246,7 +250,7 @@ suite('restored', () => {
     putBack(directory, old, 'as a new file');
     await assert.rejects(openStoreIn(directory), MOVED);
     const inFile = recordedIn(storeIn(directory), 'without-log')!.number;
-    adoptStore({ directory, as: 'restored' });
+    await adoptIn({ directory, as: 'restored' });
     assert.ok(recordOf(directory).number > inFile);
     assert.equal(await figures(directory), '0 0 0 0');
   });
@@ -261,9 +265,9 @@ suite('refused', () => {
     mkdirSync(backup, { mode: 0o700 });
     await backupStore(await killedStore(), storeIn(backup));
     for (const as of ['moved', 'restored'] as const) {
-      assertRefused({ directory: empty, as }, 'STORE_NOT_FOUND', /no store/);
-      assertRefused({ directory: file, as }, 'STORE_NOT_FOUND', /no store/);
-      assertRefused({ directory: backup, as }, 'DATA_MOVED', /this is a backup/);
+      await assertRefused({ directory: empty, as }, 'STORE_NOT_FOUND', /no store/);
+      await assertRefused({ directory: file, as }, 'STORE_NOT_FOUND', /no store/);
+      await assertRefused({ directory: backup, as }, 'DATA_MOVED', /this is a backup/);
     }
   });
 
@@ -271,7 +275,7 @@ suite('refused', () => {
     const directory = await killedStore();
     await using _ = await openStoreIn(directory);
     for (const as of ['moved', 'restored'] as const) {
-      assert.throws(() => adoptStore({ directory, as }), { code: 'DATA_IN_USE' });
+      await assert.rejects(adoptIn({ directory, as }), { code: 'DATA_IN_USE' });
     }
   });
 
@@ -282,20 +286,24 @@ suite('refused', () => {
     await serveAgain(directory, witness);
     const newer = copyOf(directory);
     putBack(directory, older, 'in place');
-    assertRefused({ directory, as: 'moved' }, 'DATA_MOVED', /older state .*adopt --restored/);
+    await assertRefused({ directory, as: 'moved' }, 'DATA_MOVED', /older state .*adopt --restored/);
     // With its anchor alone only the witness knows.
     revert(
       directory,
       only(older, (name) => name !== 'store.db-shm'),
     );
-    assertRefused({ directory, as: 'moved', witness }, 'DATA_MOVED', /left it since \(witness: /);
+    await assertRefused(
+      { directory, as: 'moved', witness },
+      'DATA_MOVED',
+      /left it since \(witness: /,
+    );
     putBack(
       directory,
       only(newer, (name) => name === 'store.db'),
       'in place',
     );
     rmSync(`${storeIn(directory)}-wal`);
-    assertRefused({ directory, as: 'moved', witness }, 'DATA_MOVED', /older state/);
+    await assertRefused({ directory, as: 'moved', witness }, 'DATA_MOVED', /older state/);
   });
 
   test('as moved: an old database under a newer log; as restored if that is damaged', async () => {
@@ -304,8 +312,8 @@ suite('refused', () => {
     await serveAgain(directory);
     await killedAgain(directory);
     putBack(directory, old, 'in place');
-    assertRefused({ directory, as: 'moved' }, 'DATA_MOVED', /database is older/);
-    assertRefused({ directory, as: 'restored' }, 'STORE_CORRUPT', /damaged/);
+    await assertRefused({ directory, as: 'moved' }, 'DATA_MOVED', /database is older/);
+    await assertRefused({ directory, as: 'restored' }, 'STORE_CORRUPT', /damaged/);
   });
 
   test('`from`: what is not the original of this store', async () => {
@@ -313,29 +321,41 @@ suite('refused', () => {
     const copy = copied(directory);
     const refused = (from: string, code: string, message: RegExp) =>
       assertRefused({ directory: copy, as: 'moved', from }, code, message);
-    refused(copy, 'CONFIG_INVALID', /the directory itself/);
-    refused(join(copy, '..', copy.split('/').at(-1)!), 'CONFIG_INVALID', /the directory itself/);
-    refused(copied(directory), 'CONFIG_INVALID', /not the store that this one was moved from/);
-    refused(await killedStore(), 'CONFIG_INVALID', /not the store that this one was moved from/);
+    await refused(copy, 'CONFIG_INVALID', /the directory itself/);
+    await refused(
+      join(copy, '..', copy.split('/').at(-1)!),
+      'CONFIG_INVALID',
+      /the directory itself/,
+    );
+    await refused(
+      copied(directory),
+      'CONFIG_INVALID',
+      /not the store that this one was moved from/,
+    );
+    await refused(
+      await killedStore(),
+      'CONFIG_INVALID',
+      /not the store that this one was moved from/,
+    );
     const empty = newDirectory();
     mkdirSync(empty, { mode: 0o700 });
     writeFileSync(storeIn(empty), '');
-    refused(empty, 'CONFIG_INVALID', /not the store that this one was moved from/);
-    assert.throws(() => adoptStore({ directory: copy, as: 'moved', from: newDirectory() }), {
+    await refused(empty, 'CONFIG_INVALID', /not the store that this one was moved from/);
+    await assert.rejects(adoptIn({ directory: copy, as: 'moved', from: newDirectory() }), {
       code: 'STORE_NOT_FOUND',
     });
     {
       await using _ = await openStoreIn(directory);
-      assert.throws(() => adoptStore({ directory: copy, as: 'moved', from: directory }), {
+      await assert.rejects(adoptIn({ directory: copy, as: 'moved', from: directory }), {
         code: 'DATA_IN_USE',
       });
     }
     await serveAgain(directory);
-    refused(directory, 'DATA_MOVED', /served after this copy was made, and is the newer one/);
+    await refused(directory, 'DATA_MOVED', /served after this copy was made, and is the newer one/);
     await serveAgain(directory);
     // Another store in the same file.
     putBack(directory, only(copyOf(await killedStore()), isDatabase), 'in place');
-    refused(directory, 'CONFIG_INVALID', /not the store that this one was moved from/);
+    await refused(directory, 'CONFIG_INVALID', /not the store that this one was moved from/);
   });
 });
 

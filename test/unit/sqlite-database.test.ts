@@ -15,6 +15,8 @@ after(() => removeDirectory(root));
 
 let files = 0;
 const newPath = () => join(root, `${files++}.db`);
+/** The schema of this version. */
+const NEWEST = 3;
 
 function pragma(db: DatabaseSync, name: string): unknown {
   return Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
@@ -45,7 +47,7 @@ test('an empty file becomes a store of the newest schema', () => {
   closeSync(openSync(path, 'w'));
   const db = openDatabase(path);
   assert.equal(pragma(db, 'application_id'), Buffer.from('VPOL').readInt32BE());
-  assert.equal(pragma(db, 'user_version'), 2);
+  assert.equal(pragma(db, 'user_version'), NEWEST);
   db.close();
 });
 
@@ -76,10 +78,10 @@ test('a file that is no database is refused and not touched', () => {
 test('a store of a newer version is refused and keeps its version', () => {
   const path = newPath();
   const db = openDatabase(path);
-  db.exec('PRAGMA user_version = 3');
+  db.exec(`PRAGMA user_version = ${NEWEST + 1}`);
   db.close();
   assert.throws(() => openDatabase(path), { code: 'STORE_NEWER' });
-  assert.equal(pragma(new DatabaseSync(path), 'user_version'), 3);
+  assert.equal(pragma(new DatabaseSync(path), 'user_version'), NEWEST + 1);
 });
 
 test('a store whose making was cut short is made anew', () => {
@@ -88,7 +90,7 @@ test('a store whose making was cut short is made anew', () => {
   half.exec('PRAGMA journal_mode = WAL; BEGIN; CREATE TABLE meta (only_half TEXT)');
   half.close();
   const db = openDatabase(path);
-  assert.equal(pragma(db, 'user_version'), 2);
+  assert.equal(pragma(db, 'user_version'), NEWEST);
   db.close();
 });
 
@@ -112,7 +114,7 @@ test('a store whose first transaction was cut off is told, and made anew', () =>
     writeFileSync(`${path}-journal`, journal);
     assert.equal(isHalfMade(path), true);
     using db = openDatabase(path);
-    assert.equal(pragma(db, 'user_version'), 2);
+    assert.equal(pragma(db, 'user_version'), NEWEST);
     assert.equal(isHalfMade(path), false);
   }
   // Of a database that was more than nothing before.

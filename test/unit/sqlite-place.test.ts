@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { createSecretKey } from 'node:crypto';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { BoundRows } from '../../src/store/sqlite-bound.ts';
 import { openDatabase } from '../../src/store/sqlite-database.ts';
 import { skipAhead } from '../../src/store/sqlite-place.ts';
 import { metaOf, prepareStatements } from '../../src/store/sqlite-statements.ts';
@@ -11,24 +13,32 @@ after(() => removeDirectory(root));
 
 const NOW = Date.parse('2026-11-20T12:00:00Z');
 const db = openDatabase(join(root, 'store.db'));
+const rows = new BoundRows(db, createSecretKey(Buffer.alloc(32, 1)));
 const read = () => {
   const { epoch, next_id: id } = metaOf(prepareStatements(db));
   const { journals } = db.prepare('SELECT count(*) AS journals FROM journals').get()!;
-  return { epoch, id, journals };
+  return { epoch, id, token: rows.history.lastId, journals };
 };
 /** As a store would be, skipped ahead at `now`. */
-function skipped(epoch: number, id: number, now: number, known?: { epoch: number; id: number }) {
+function skipped(
+  epoch: number,
+  id: number,
+  now: number,
+  known?: { epoch: number; id: number; token: number },
+) {
   db.exec(`INSERT OR IGNORE INTO pools (id, name, prefix, suffix, ignore_case, keys, handout)
       VALUES (1, 'pet', '', '', 0, 'seed', 'secret');
     INSERT INTO journals (number, pool_id) VALUES (1, 1), (2, 1)`);
   db.prepare('UPDATE meta SET epoch = ?, next_id = ?').run(epoch, id);
-  skipAhead(db, now, known);
+  rows.history = { lastId: 3, hadTokens: false };
+  skipAhead(db, rows, now, known);
   return read();
 }
 
 test('ids and epochs go on far above those that the lost state gave, and no journal is left', () => {
-  const { epoch, id, journals } = skipped(12, 1001, NOW);
+  const { epoch, id, token, journals } = skipped(12, 1001, NOW);
   assert.ok(epoch >= 12 + 2 ** 20 && id >= 1001 + 2 ** 32);
+  assert.ok(token >= 3 + 2 ** 16 && token < 2 ** 31);
   assert.ok(Number.isSafeInteger(id + 2 ** 50), 'there is room for thousands of years');
   assert.equal(journals, 0);
 });
@@ -36,7 +46,7 @@ test('ids and epochs go on far above those that the lost state gave, and no jour
 test('two stores that come out of one backup have different ids and epochs', () => {
   const first = skipped(12, 1001, NOW);
   const second = skipped(12, 1001, NOW + 1000);
-  assert.ok(second.epoch > first.epoch);
+  assert.ok(second.epoch > first.epoch && second.token > first.token);
   // As many as no store inserts in a second.
   assert.ok(second.id >= first.id + 200_000);
 });
@@ -50,7 +60,8 @@ test('a clock that is behind the store does not take it back', () => {
 });
 
 test('what is known of the lost state counts, where it is ahead of the store', () => {
-  const known = { epoch: 2 ** 40, id: 2 ** 51 };
-  const { epoch, id } = skipped(12, 1001, NOW, known);
-  assert.ok(epoch > known.epoch && id > known.id);
+  const known = { epoch: 2 ** 40, id: 2 ** 51, token: 2 ** 31 };
+  const { epoch, id, token } = skipped(12, 1001, NOW, known);
+  assert.ok(epoch > known.epoch && id > known.id && token > known.token);
+  assert.ok(rows.history.hadTokens, 'there were tokens');
 });

@@ -4,10 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeBase58 } from '../../src/keypair/address.ts';
-import { adoptStore } from '../../src/store/sqlite-adopt.ts';
 import { AuditReader } from '../../src/store/sqlite-audit.ts';
 import type { HandOut, Hit, SignatureOrder, Store } from '../../src/store/store.ts';
-import { SqliteStores, withDatabase } from '../support/sqlite-stores.ts';
+import { adoptIn, SqliteStores, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 
 const LATER = 8.64e15;
@@ -176,7 +175,7 @@ test('a restored store gives nothing that was held before', async () => {
   await subject.pop(0, 1, [0]);
   const { directory } = subject;
   await subject.store.close();
-  adoptStore({ directory, as: 'restored' });
+  await adoptIn({ directory, as: 'restored' });
   await subject.reopen();
   await assert.rejects(subject.store.reservations.dispense(idOf(0), 0), {
     code: 'RESERVATION_OVER',

@@ -300,6 +300,6 @@ test('a refused start lets the directory go', () =>
     await place.fill(1);
     place.exec('PRAGMA user_version = 99');
     await assert.rejects(openStoreIn(place.directory), { code: 'STORE_NEWER' });
-    place.exec('PRAGMA user_version = 2');
+    place.exec('PRAGMA user_version = 3');
     await (await place.open()).close();
   }));

@@ -24,6 +24,7 @@ export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
           'CONFIG_INVALID',
           'POOL_EXISTS',
           'POOL_MISMATCH',
+          'STORE_FORGED',
           'POOL_LIMIT_REACHED',
           'STORE_UNAVAILABLE',
           'JOURNAL_UNAVAILABLE',

@@ -33,7 +33,10 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
   app.post(
     '/v1/tokens',
     {
-      config: { scope: 'admin', errors: ['POOL_NOT_FOUND', 'TOKEN_EXISTS', 'STORE_UNAVAILABLE'] },
+      config: {
+        scope: 'admin',
+        errors: ['POOL_NOT_FOUND', 'TOKEN_EXISTS', 'STORE_FORGED', 'STORE_UNAVAILABLE'],
+      },
       schema: {
         operationId: 'createToken',
         summary: 'Make a token; its text is told this once',
@@ -68,7 +71,7 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
   app.delete(
     '/v1/tokens/:token',
     {
-      config: { scope: 'admin', errors: ['TOKEN_NOT_FOUND', 'STORE_UNAVAILABLE'] },
+      config: { scope: 'admin', errors: ['TOKEN_NOT_FOUND', 'STORE_FORGED', 'STORE_UNAVAILABLE'] },
       schema: {
         operationId: 'revokeToken',
         summary: 'Revoke a token, by its name',
@@ -80,6 +83,25 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
     async ({ params, token }) => {
       assertOfAllPools(token);
       return tokenView(await store().call('revokeToken', params.token));
+    },
+  );
+
+  app.post(
+    '/v1/tokens/:token/restore',
+    {
+      config: { scope: 'admin', errors: ['TOKEN_NOT_FOUND', 'STORE_FORGED', 'STORE_UNAVAILABLE'] },
+      schema: {
+        operationId: 'restoreToken',
+        summary: 'Switch on a token that is off since the store was restored, by its name',
+        description: 'One that is not off stays as it is; a revoked one stays revoked.',
+        tags: ['tokens'],
+        params: TokenParams,
+        response: { 200: TokenView },
+      },
+    },
+    async ({ params, token }) => {
+      assertOfAllPools(token);
+      return tokenView(await store().call('restoreToken', params.token));
     },
   );
 }

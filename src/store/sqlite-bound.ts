@@ -1,0 +1,192 @@
+/**
+ * Rows that are bound to the sealing key: those of tokens and pools, and the fact that a token was
+ * ever made. Each carries a MAC (HMAC-SHA256) of all that it says, under a key that only the private
+ * sealing key gives. So who can write the database, and has not that key, can make no token, open
+ * no server and take no secret out of a sign-only pool. Runs in the store thread, or in the one that
+ * opens the store; changes inside a transaction of the caller.
+ *
+ * A row that was right once, put back, is right again: that is not detected here.
+ *
+ * Rows of a store that comes from before there were MACs get theirs with its first start, which
+ * seals its data keys anew, for a purpose of their own (keypair/seal.ts). So a store that lacks the
+ * MACs and has data keys of that purpose was tampered with.
+ */
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { VanityError } from '../errors.ts';
+import { isDataKey, resealDataKey } from '../keypair/seal.ts';
+import type { SealingKey } from '../keypair/sealing-key.ts';
+import { prepareAll } from './sqlite-database.ts';
+
+/** What a MAC is of, in this order. What grows by itself (figures, last use) is not part of it. */
+const SAID = {
+  meta: ['token_id', 'had_tokens'],
+  token: [
+    ...['id', 'name', 'hash', 'scopes', 'pools', 'quota'],
+    ...['created_at', 'expires_at', 'revoked_at', 'off_at'],
+  ],
+  pool: [
+    ...['id', 'name', 'prefix', 'suffix', 'ignore_case', 'keys', 'handout'],
+    ...['settings', 'is_paused', 'removed_at'],
+  ],
+} as const;
+
+const SQL = {
+  meta: 'SELECT store_id, sealing_key, token_id, had_tokens, mac FROM meta',
+  setMeta: 'UPDATE meta SET token_id = ?, had_tokens = ?, mac = ?',
+  tokens: 'SELECT * FROM tokens ORDER BY id',
+  token: 'SELECT * FROM tokens WHERE id = ?',
+  setToken: 'UPDATE tokens SET mac = ? WHERE id = ?',
+  pools: 'SELECT * FROM pools ORDER BY id',
+  pool: 'SELECT * FROM pools WHERE id = ?',
+  setPool: 'UPDATE pools SET mac = ? WHERE id = ?',
+  dataKeys: 'SELECT id, sealed FROM data_keys ORDER BY id',
+  setDataKey: 'UPDATE data_keys SET sealed = ? WHERE id = ?',
+} as const;
+
+/** A row as SQLite gives it. */
+export type Row = Readonly<Record<string, unknown>>;
+type Kind = keyof typeof SAID;
+
+export interface TokenHistory {
+  /** Ids up to this one were given, or may have been by a store that was lost. */
+  readonly lastId: number;
+  readonly hadTokens: boolean;
+}
+
+/** Called once for each row that is not what this program wrote, with a name for it. */
+export type OnForged = (row: string) => void;
+
+export class BoundRows {
+  readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
+  readonly #key: KeyObject;
+  readonly #onForged: OnForged;
+  readonly #forged = new Set<string>();
+
+  constructor(db: DatabaseSync, key: KeyObject, onForged: OnForged = () => undefined) {
+    this.#statements = prepareAll(db, SQL);
+    this.#key = key;
+    this.#onForged = onForged;
+  }
+
+  /** Whether the row is as it was written by this program. */
+  isRight(kind: 'token' | 'pool', row: Row): boolean {
+    if (this.#isRight(kind, row)) return true;
+    const name = `${kind} ${row.name}`;
+    if (!this.#forged.has(name)) this.#onForged(name);
+    this.#forged.add(name);
+    return false;
+  }
+
+  /** Error: STORE_FORGED. */
+  assertRight(kind: 'token' | 'pool', row: Row): void {
+    if (!this.isRight(kind, row)) throw forged(`${kind} ${row.name}`);
+  }
+
+  /** After a change of the row with this id. */
+  bind(kind: 'token' | 'pool', id: number): void {
+    const { token, pool, setToken, setPool } = this.#statements;
+    const [look, set] = kind === 'token' ? [token, setToken] : [pool, setPool];
+    set.run(this.#macOf(kind, look.get(id)!), id);
+  }
+
+  /** What was ever made of tokens, whatever rows there are. Error: STORE_FORGED. */
+  get history(): TokenHistory {
+    const meta = this.#statements.meta.get()!;
+    if (!this.#isRight('meta', meta)) throw forged('the note of whether tokens were made');
+    return { lastId: Number(meta.token_id), hadTokens: meta.had_tokens === 1 };
+  }
+
+  set history({ lastId, hadTokens }: TokenHistory) {
+    const said = { token_id: lastId, had_tokens: Number(hadTokens) };
+    this.#statements.setMeta.run(lastId, said.had_tokens, this.#macOf('meta', said));
+  }
+
+  /** Rows that nobody has bound yet; the names of those that somebody made. */
+  bindAll(): string[] {
+    const { meta, tokens, pools } = this.#statements;
+    const { token_id, had_tokens } = meta.get()!;
+    this.history = { lastId: Number(token_id), hadTokens: had_tokens === 1 };
+    const names: string[] = [];
+    for (const [kind, rows] of [
+      ['token', tokens.all()],
+      ['pool', pools.all()],
+    ] as const) {
+      for (const { id, name } of rows) {
+        this.bind(kind, Number(id));
+        names.push(`${kind} ${name}`);
+      }
+    }
+    return names;
+  }
+
+  #isRight(kind: Kind, row: Row): boolean {
+    const { mac } = row;
+    const right = this.#macOf(kind, row);
+    return mac instanceof Uint8Array && mac.length === right.length && timingSafeEqual(mac, right);
+  }
+
+  #macOf(kind: Kind, row: Row): Buffer {
+    const said = SAID[kind].map((column) => {
+      const value = row[column];
+      return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
+    });
+    return createHmac('sha256', this.#key)
+      .update(JSON.stringify([kind, ...said]))
+      .digest();
+  }
+}
+
+export interface Binding {
+  readonly rows: BoundRows;
+  /**
+   * Inside the transaction that begins the use of the store: binds what is not bound yet. The names
+   * of the rows that were made before there were MACs.
+   */
+  apply(): string[];
+}
+
+/**
+ * The rows of a store under its sealing key, before the transaction that begins its use. Error:
+ * STORE_FORGED.
+ */
+export async function bindingOf(
+  db: DatabaseSync,
+  key: SealingKey,
+  onForged?: OnForged,
+): Promise<Binding> {
+  const { meta, dataKeys, setDataKey } = prepareAll(db, SQL);
+  const { store_id, sealing_key, mac } = meta.get()!;
+  const storeId = String(store_id);
+  const rows = new BoundRows(db, key.rowKey(storeId), onForged);
+  // As long as nothing is sealed and no token was made, a store takes another key.
+  const isOther =
+    sealing_key !== null && Buffer.compare(sealing_key as Uint8Array, key.publicKey) !== 0;
+  if (mac !== null && !isOther) {
+    // Reading it is the check.
+    void rows.history;
+    return { rows, apply: () => [] };
+  }
+  const resealed = new Map<number, Uint8Array>();
+  for (const { id, sealed } of dataKeys.all()) {
+    if (await isDataKey(key, storeId, sealed as Uint8Array)) {
+      throw forged('what says that its rows are bound to the sealing key');
+    }
+    const again = await resealDataKey(key, storeId, sealed as Uint8Array);
+    if (again !== undefined) resealed.set(Number(id), again);
+  }
+  return {
+    rows,
+    apply() {
+      for (const [id, sealed] of resealed) setDataKey.run(sealed, id);
+      return rows.bindAll();
+    },
+  };
+}
+
+function forged(what: string): VanityError {
+  const detail =
+    `${what}: was not written by vanitypool, or under another sealing key: somebody else has ` +
+    'changed the database. Restore it from a backup, and find out who can write the data directory';
+  return new VanityError('STORE_FORGED', detail);
+}
