@@ -81,6 +81,7 @@ export const ERRORS = {
   PORT_IN_USE: kind(500, 'The port is in use'),
   DATA_NOT_WRITABLE: kind(500, 'The data directory cannot be written'),
   DATA_IN_USE: kind(500, 'Another server holds the data directory'),
+  CLOCK_BEHIND: kind(500, 'The clock of this machine is behind the store'),
   DATA_MOVED: kind(500, 'The store is a copy, or lies in another place than it did'),
   DISK_FULL: kind(500, 'The disk is full'),
   STORE_NOT_FOUND: kind(500, 'There is no store in the data directory'),

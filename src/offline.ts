@@ -60,7 +60,7 @@ export async function dispenseOffline(
   const earlier = receiver && (await store.handOut(receiver.key));
   if (earlier !== undefined) {
     const windowMs = config.store.retentionHours * 3_600_000;
-    return handedOutBefore(earlier, receiver!.body, windowMs);
+    return handedOutBefore(earlier, receiver!.body, (at) => store.clock.isOver(at, windowMs));
   }
   if (stored.isPaused) {
     const remedy = `it hands nothing out until: vanitypool pool resume ${pool}`;
@@ -82,7 +82,7 @@ export async function dispenseOffline(
   }
   const addresses = leased.map(readyAddress);
   for (const { keypair } of leased) keypair.fill(0);
-  const handOut = { position: 0, count, at: Date.now(), ...(receiver ?? NOBODY) };
+  const handOut = { position: 0, count, at: store.clock.now, ...(receiver ?? NOBODY) };
   const { failure } = await store.turn(pool, count, 0, { records: [handOut], journals: new Map() });
   if (failure !== undefined) throw failure;
   return addresses;
@@ -105,7 +105,7 @@ async function receiverOf(
  */
 export async function adoptOffline(
   { store: { directory, sealingKey } }: Config,
-  how: Pick<AdoptOptions, 'as' | 'from'>,
+  how: Pick<AdoptOptions, 'as' | 'from' | 'ignoreClock'>,
 ): Promise<Adopted> {
   using journals = new Journals({ dataDirectory: directory });
   const witness = witnessDirectory(directory);
@@ -138,7 +138,7 @@ export function keepBackup(
 /** Makes the store out of a backup; what became of its addresses and tokens. */
 export async function restoreOffline(
   { store: { directory, sealingKey } }: Config,
-  from: Pick<RestoreOptions, 'file' | 'list' | 'signal'>,
+  from: Pick<RestoreOptions, 'file' | 'list' | 'signal' | 'ignoreClock'>,
 ): Promise<Restored> {
   const restored = await restoreStore({ directory, sealingKey, ...from });
   removeJournalsIn(directory);

@@ -16,6 +16,7 @@ export async function adopt(args: string[]): Promise<number> {
       moved: { type: 'boolean' },
       restored: { type: 'boolean' },
       from: { type: 'string' },
+      'ignore-clock': { type: 'boolean' },
       config: { type: 'string' },
       data: { type: 'string' },
     },
@@ -23,9 +24,15 @@ export async function adopt(args: string[]): Promise<number> {
   const { moved = false, restored = false, from } = values;
   if (moved === restored) throw usage('adopt: which of both? give --moved or --restored');
   if (restored && from !== undefined) throw usage('--from: goes with --moved, not with --restored');
+  const ignoreClock = values['ignore-clock'];
+  if (moved && ignoreClock) throw usage('--ignore-clock: goes with --restored, not with --moved');
   const config = configAt(values);
   const as = moved ? 'moved' : 'restored';
-  const { burned, oldPlace, place, tokensOff } = await adoptOffline(config, { as, from });
+  const { burned, oldPlace, place, tokensOff } = await adoptOffline(config, {
+    as,
+    from,
+    ignoreClock,
+  });
   await print(`adopted ${config.store.directory}\n`);
   if (moved && from === undefined && oldPlace !== place) {
     await print('delete the old directory: what is served from there is dispensed twice\n');

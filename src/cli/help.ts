@@ -231,6 +231,7 @@ more. If the lost store can still be listed, all of that is known and stays as i
   --dispensed LIST   what left the lost store: a file of "vanitypool audit --json", made after its
                      last server has stopped; what is not in it stays available, and tokens that are
                      valid in it stay on
+  --ignore-clock     restore also by a clock that is behind the backup, if it was wrong then
   --config FILE      read this file (default: vanitypool.toml, if it is there)
   --data DIR         the data directory (default: ./data); the sealing key has to be in its place
 
@@ -250,6 +251,7 @@ keys out twice. This says what it is. No server may hold it.
   --restored         it is a copy, or an older state; addresses may have left since it was made:
                      burn all that it has, and go on with new ids and new addresses; tokens are off,
                      and addresses that were dispensed sign no more, as after a restore
+  --ignore-clock     with --restored: also by a clock that is behind the store, if it was wrong then
   --config FILE      read this file (default: vanitypool.toml, if it is there)
   --data DIR         the data directory (default: ./data)
 `,

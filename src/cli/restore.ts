@@ -15,16 +15,17 @@ export async function restore(args: string[]): Promise<number> {
     allowPositionals: true,
     options: {
       dispensed: { type: 'string' },
+      'ignore-clock': { type: 'boolean' },
       config: { type: 'string' },
       data: { type: 'string' },
     },
   });
   const file = onePositional('restore', 'file', positionals);
-  const { dispensed: list } = values;
+  const { dispensed: list, 'ignore-clock': ignoreClock } = values;
   const config = configAt(values);
   const signal = interruptible();
   try {
-    const { pools, tokensOff } = await restoreOffline(config, { file, list, signal });
+    const { pools, tokensOff } = await restoreOffline(config, { file, list, ignoreClock, signal });
     await print(`restored ${config.store.directory} from ${file}\n`);
     for (const [pool, { dispensed, burned, available, unknown }] of Object.entries(pools)) {
       const listed = `${dispensed} dispensed, ${burned} burned by the list; ${available} available`;

@@ -25,15 +25,20 @@ export type AuthRequired = boolean | 'auto';
 export class Access {
   readonly #required: AuthRequired;
   readonly #scheme: string;
+  readonly #storeTime: () => number;
   #own: KnownToken | undefined;
   #list: TokenList = { tokens: [], areAny: false };
   #byHash: ReadonlyMap<string, KnownToken> = new Map();
   readonly #used = new Set<number>();
 
-  /** `isEncrypted`: whether this server speaks TLS, for what its own pages are called. */
-  constructor(required: AuthRequired, isEncrypted = false) {
+  /**
+   * `isEncrypted`: whether this server speaks TLS, for what its own pages are called. `storeTime` is that
+   * of the store's clock, in ms since 1970, which does not follow each change of the system's.
+   */
+  constructor(required: AuthRequired, isEncrypted = false, storeTime: () => number = () => 0) {
     this.#required = required;
     this.#scheme = isEncrypted ? 'https' : 'http';
+    this.#storeTime = storeTime;
   }
 
   /** The token of this run's own command line, by its hash: it may do everything. */
@@ -101,7 +106,9 @@ export class Access {
     const hash = tokenHash(text);
     const token = this.#byHash.get(keyOf(hash));
     if (token === undefined || !timingSafeEqual(token.hash, hash)) return undefined;
-    return token.expiresAt === undefined || Date.now() < token.expiresAt ? token : undefined;
+    const { expiresAt = Number.POSITIVE_INFINITY } = token;
+    // Either clock may be the wrong one.
+    return Math.max(Date.now(), this.#storeTime()) < expiresAt ? token : undefined;
   }
 }
 

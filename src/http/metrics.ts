@@ -45,6 +45,7 @@ const TOTALS = {
   store_turns: 'Transactions that leased and recorded.',
   store_inserts: 'Transactions that inserted hits.',
   journals_renewed: 'Dispense journals made anew because their files were removed.',
+  clock_steps: 'Times that the clock of the machine was found set, by over a minute.',
   idempotent_replays: 'Replies that an idempotency key had before.',
 } as const;
 
@@ -101,7 +102,8 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }
     const { attempts, hits, faults, restarts, ...grinding } = grinder.board.read();
-    const { turns, inserts, journalsLost, journalsRenewed, forgedRows } = storeHealth.read();
+    const { turns, inserts, journalsLost, journalsRenewed, forgedRows, clockSteps } =
+      storeHealth.read();
     totals.attempts.inc(attempts);
     totals.hits.inc(hits);
     totals.grinder_faults.inc(faults);
@@ -110,6 +112,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
     totals.store_turns.inc(turns);
     totals.store_inserts.inc(inserts);
     totals.journals_renewed.inc(journalsRenewed);
+    totals.clock_steps.inc(clockSteps);
     totals.idempotent_replays.inc(tallies.repeats);
     const { errors } = tallies;
     for (const code of ANSWERED) http_errors.inc({ code }, errors[code]);

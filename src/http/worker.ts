@@ -126,13 +126,14 @@ async function run(data: HttpWorkerData): Promise<void> {
     return store().call('dispense', order);
   };
   const { version, isCompat, certificate, trustProxy, limits } = data;
-  const access = new Access(data.authRequired, certificate !== undefined);
+  const storeHealth = new StoreHealth(data.storeHealth);
+  const storeTime = () => storeHealth.ownTime;
+  const access = new Access(data.authRequired, certificate !== undefined, storeTime);
   const noteTokens = async (): Promise<void> => {
     const used = access.takeUsed();
     // What is lost while the store fails is when a token was used last, by some seconds.
     if (used.length > 0) await opened?.call('noteTokens', used).catch(() => undefined);
   };
-  const storeHealth = new StoreHealth(data.storeHealth);
   const grinder = {
     board: grinderBoard(data.grinder.board),
     threads: new GrinderThreads(data.grinder.threads),

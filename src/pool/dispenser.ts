@@ -53,7 +53,15 @@ export class Dispenser {
 
   constructor(options: DispenserOptions) {
     this.#options = options;
-    this.#quotas = new Quotas(options.store.tokens, options.exclusively);
+    const { store, exclusively, refiller } = options;
+    this.#quotas = new Quotas({
+      store,
+      exclusively,
+      // All that tokens have had by now.
+      record: async () => {
+        await Promise.all([...this.#pools.keys()].map((pool) => refiller.record(pool)));
+      },
+    });
   }
 
   add(shared: SharedPool): void {
@@ -149,8 +157,9 @@ export class Dispenser {
   async #popReserved(order: ReservationOrder): Promise<Reservation> {
     this.#options.refiller.assertWorks();
     const { pool, ttlMs, receiver, quota, until } = order;
-    const reservation = { id: randomBytes(16).toString('hex'), expiresAt: Date.now() + ttlMs };
-    const held = { ...receiver, reservation };
+    const at = this.#options.store.clock.now;
+    const reservation = { id: randomBytes(16).toString('hex'), expiresAt: at + ttlMs };
+    const held = { ...receiver, at, reservation };
     const [popped] = await this.#pop({ pool, count: 1, receiver: held, quota, until });
     const { token } = receiver;
     return { ...reservation, pool, address: popped!.address, token, state: 'reserved' };
@@ -160,7 +169,7 @@ export class Dispenser {
     const { store, exclusively, windowMs } = this.#options;
     const earlier = await exclusively(() => store.reservations.madeWith(key));
     if (earlier === undefined) return undefined;
-    if (Date.now() - earlier.at > windowMs) throw expired();
+    if (store.clock.isOver(earlier.at, windowMs)) throw expired();
     assertSame(earlier.body, body);
     return earlier.reservation;
   }
@@ -173,7 +182,7 @@ export class Dispenser {
     if (quota === undefined) return pool.dispense(count, receiver, isGone);
     const taken = await this.#quotas.take(receiver.token, count, quota);
     try {
-      return await pool.dispense(count, receiver, isGone);
+      return await pool.dispense(count, { ...receiver, at: taken.at }, isGone);
     } catch (error) {
       taken.giveBack();
       throw error;
@@ -183,7 +192,8 @@ export class Dispenser {
   async #repeat(key: Uint8Array, body: Uint8Array): Promise<ReadyAddress[] | undefined> {
     const { store, exclusively, windowMs } = this.#options;
     const earlier = await exclusively(() => store.handOut(key));
-    return earlier && handedOutBefore(earlier, body, windowMs);
+    const isOver = (at: number) => store.clock.isOver(at, windowMs);
+    return earlier && handedOutBefore(earlier, body, isOver);
   }
 
   #poolOf(name: string): Pool {

@@ -15,6 +15,9 @@ const STORE_FIELDS = [
   'journalsRenewed',
   'journalsStuck',
   'forgedRows',
+  /** What the time of the store's clock is ahead of `clock`, in ms. */
+  'ownTime',
+  'clockSteps',
 ] as const;
 /** As long as a request waits for a refill. */
 const HANGS_MS = 2000;
@@ -100,7 +103,20 @@ export class StoreHealth {
     this.#board.write({ forgedRows: this.#board.get('forgedRows') + 1 });
   }
 
-  read(): Figures<'turns' | 'inserts' | 'journalsLost' | 'journalsRenewed' | 'forgedRows'> {
+  /** Store thread only, with each look at its clock: what time it has, and steps of the system's by now. */
+  writeClock(now: number, clockSteps: number): void {
+    this.#board.write({ ownTime: now - clock(), clockSteps });
+  }
+
+  /** The time of the store's clock, in ms since 1970; 0 before its first look. Any thread. */
+  get ownTime(): number {
+    const ahead = this.#board.get('ownTime');
+    return ahead === 0 ? 0 : ahead + clock();
+  }
+
+  read(): Figures<
+    'turns' | 'inserts' | 'journalsLost' | 'journalsRenewed' | 'forgedRows' | 'clockSteps'
+  > {
     return this.#board.read();
   }
 }

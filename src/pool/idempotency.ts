@@ -22,7 +22,7 @@ export function keyedReceiver(
   scope: string,
   key: string,
   body: string,
-): Required<Omit<Receiver, 'reservation'>> {
+): Required<Pick<Receiver, 'token' | 'key' | 'body'>> {
   return { token, key: sha256(`${token}\0${scope}\0${key}`), body: sha256(body) };
 }
 
@@ -32,17 +32,18 @@ export function dispenseScope(pool: string): string {
 }
 
 /**
- * What a hand-out gets that its key had before; its keypairs are wiped. Errors: IDEMPOTENCY_EXPIRED,
+ * What a hand-out gets that its key had before; its keypairs are wiped. `isOver` says whether keys of
+ * that time are kept no longer. Errors: IDEMPOTENCY_EXPIRED,
  * IDEMPOTENCY_MISMATCH.
  */
 export function handedOutBefore(
   { at, body: earlier, addresses }: EarlierHandOut,
   body: Uint8Array,
-  windowMs: number,
+  isOver: (at: number) => boolean,
 ): ReadyAddress[] {
   const again = addresses?.map(readyAddress);
   for (const { keypair } of addresses ?? []) keypair.fill(0);
-  if (Date.now() - at > windowMs || again === undefined) throw expired();
+  if (isOver(at) || again === undefined) throw expired();
   assertSame(earlier, body);
   return again;
 }

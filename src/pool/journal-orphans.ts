@@ -16,16 +16,17 @@ const ORPHAN_AGE_MS = 24 * 3_600_000;
 
 /**
  * In all directories below `base`. `dataDirectory` is that of a store whose own have just been
- * removed: what still says that it is of that one is of a store that was there before.
+ * removed: what still says that it is of that one is of a store that was there before. `now`: of the
+ * store's clock.
  */
-export function removeOrphans(base: string, dataDirectory: string): void {
+export function removeOrphans(base: string, dataDirectory: string, now: number): void {
   for (const name of namesIn(base)) {
     const path = join(base, name);
     try {
       using directory = new JournalDirectory(path, base);
-      if (!directory.exists || !isOrphan(path, dataDirectory)) continue;
+      if (!directory.exists || !isOrphan(path, dataDirectory, now)) continue;
       // Looked at again: its owner may have written meanwhile.
-      if (directory.hold() && isOrphan(path, dataDirectory)) directory.removeAll(OWNER);
+      if (directory.hold() && isOrphan(path, dataDirectory, now)) directory.removeAll(OWNER);
     } catch {
       // Another server sweeps too, or has just begun.
     }
@@ -45,7 +46,7 @@ function namesIn(base: string): string[] {
  * day. One whose parent is gone too may come back with its disk. Errors are the system's, as for a
  * place that may not be looked at.
  */
-function isOrphan(path: string, dataDirectory: string): boolean {
+function isOrphan(path: string, dataDirectory: string, now: number): boolean {
   const text = readFileSync(join(path, OWNER), 'utf8');
   const owner = text.slice(0, -1);
   if (!text.startsWith('/') || !text.endsWith('\n')) return false;
@@ -53,7 +54,7 @@ function isOrphan(path: string, dataDirectory: string): boolean {
   if (!isThere(dirname(owner))) return false;
   const names = readdirSync(path).filter((name) => name !== LOCK);
   const times = names.map((name) => lstatSync(join(path, name)).mtimeMs);
-  return Math.max(...times) < Date.now() - ORPHAN_AGE_MS;
+  return Math.max(...times) < now - ORPHAN_AGE_MS;
 }
 
 function isThere(path: string): boolean {

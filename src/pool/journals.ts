@@ -98,13 +98,15 @@ export class Journals implements Disposable {
    * Of the run that begins: what those before it said is in the store, and their journals are
    * removed. Errors: DATA_IN_USE, JOURNAL_UNAVAILABLE.
    */
-  begin({ id, place, epoch }: Pick<Store, 'id' | 'place' | 'epoch'>): void {
+  begin({ id, place, epoch, clock }: Pick<Store, 'id' | 'place' | 'epoch' | 'clock'>): void {
     this.#run = { id, place, epoch };
     for (const directory of [this.#memoryOf(id, place), this.#disk]) {
       if (isThere(directory)) take(directory);
     }
     this.remove();
-    if (hasMemory(this.#machine)) removeOrphans(memoryBase(this.#machine), this.#dataDirectory);
+    if (hasMemory(this.#machine)) {
+      removeOrphans(memoryBase(this.#machine), this.#dataDirectory, clock.now);
+    }
     if (this.#choice === undefined) return;
     const { isMemory, reason } = this.#choice;
     const directory = this.directories[isMemory ? MEMORY : DISK];

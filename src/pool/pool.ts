@@ -114,7 +114,10 @@ export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
 }
 
 /** Whom addresses are for, and what makes a repeated request the same one. */
-export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'>;
+export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'> & {
+  /** When it counts, in ms since 1970; now by the system's clock if not given. */
+  readonly at?: number;
+};
 
 export const NOBODY: Receiver = { token: 0 };
 

@@ -47,7 +47,7 @@ export class ServedTokens {
   }
 
   noteUse(ids: readonly number[]): Promise<void> {
-    return this.#exclusively(() => this.#store.noteUse(ids, Date.now()));
+    return this.#exclusively(() => this.#store.noteUse(ids));
   }
 
   #list(): Promise<TokenList> {

@@ -38,6 +38,7 @@ import { readWitness, replaceWitness, witnessPath } from '../disk/witness.ts';
 import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
 import { type DataDirectory, holdDataDirectory } from './data-directory.ts';
+import { OwnClock, type Time } from './own-clock.ts';
 import { Segments } from './segments.ts';
 import { type BoundRows, bindingOf } from './sqlite-bound.ts';
 import { checkMixed } from './sqlite-check.ts';
@@ -45,7 +46,7 @@ import { openDatabase, transaction } from './sqlite-database.ts';
 import { settleLast } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
 import { HandOutBook } from './sqlite-hand-outs.ts';
-import { burnAll, distrust, skipAhead, takePlace, tokensOff } from './sqlite-place.ts';
+import { assertClock, burnAll, distrust, skipAhead, takePlace, tokensOff } from './sqlite-place.ts';
 import { sealingKeyOf } from './sqlite-sealing.ts';
 import {
   BACKUP,
@@ -55,7 +56,7 @@ import {
   type Recorded,
   recordedIn,
 } from './sqlite-standing.ts';
-import { prepareStatements } from './sqlite-statements.ts';
+import { prepareStatements, savedTime } from './sqlite-statements.ts';
 import type { Recover } from './store.ts';
 
 export type Adoption = 'moved' | 'restored';
@@ -71,6 +72,10 @@ export interface AdoptOptions {
   readonly witness?: string | undefined;
   /** Reads the journals of the last epoch; without it what it left leased is burned. */
   readonly recover?: Recover | undefined;
+  /** Of one that is restored: also by a clock that is behind the store. */
+  readonly ignoreClock?: boolean | undefined;
+  /** The system's if not given. */
+  readonly time?: Time;
 }
 
 export interface Adopted {
@@ -111,12 +116,15 @@ export async function adoptStore(options: AdoptOptions): Promise<Adopted> {
     if (as === 'moved') assertNewest(storeFile, recorded, mixed ?? old.isPassed(recorded));
     else if (mixed !== undefined) checkMixed(storeFile);
     using db = openDatabase(storeFile);
+    const clock = new OwnClock(savedTime(prepareStatements(db)), options.time);
+    if (as === 'restored') assertClock(db, clock.now, options.ignoreClock);
     const { rows, apply } = await bindingOf(db, await sealingKeyOf(db, options.sealingKey));
     using anchor = new Anchor(storeFile, anchorFor(storeFile, as));
     const name = newAnchorName();
     const { burned, number } = transaction(db, () => {
       apply();
-      const given = as === 'moved' ? settled(db, options.recover) : givenUp(db, rows);
+      const given =
+        as === 'moved' ? settled(db, options.recover, clock) : givenUp(db, rows, clock.now);
       takePlace(db, found);
       const above = Math.max(recorded.logged, fileNumber, old.number);
       const next = nameAnchor(db, storeFile, { name, before: anchor.name, above });
@@ -261,17 +269,20 @@ function realpath(path: string): string {
   }
 }
 
-function settled(db: DatabaseSync, recover: Recover | undefined): Record<string, number> {
+function settled(
+  db: DatabaseSync,
+  recover: Recover | undefined,
+  clock: OwnClock,
+): Record<string, number> {
   const statements = prepareStatements(db);
   const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
-  const recovered = Object.entries(settleLast(books, recover));
+  const recovered = Object.entries(settleLast(books, recover, clock));
   return Object.fromEntries(recovered.map(([pool, { burned }]) => [pool, burned]));
 }
 
-function givenUp(db: DatabaseSync, rows: BoundRows): Record<string, number> {
-  const now = Date.now();
+function givenUp(db: DatabaseSync, rows: BoundRows, now: number): Record<string, number> {
   skipAhead(db, rows, now);
-  const burned = burnAll(db);
+  const burned = burnAll(db, now);
   distrust(db, rows, now);
   return burned;
 }

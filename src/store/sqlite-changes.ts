@@ -3,6 +3,7 @@
  * out. Runs in the store thread, inside a transaction of the caller.
  */
 
+import type { OwnClock } from './own-clock.ts';
 import { type Range, type Segments, without } from './segments.ts';
 import type { Addresses } from './sqlite-addresses.ts';
 import type { HandOutBook } from './sqlite-hand-outs.ts';
@@ -15,6 +16,7 @@ export interface ChangesOptions {
   readonly handOuts: HandOutBook;
   readonly addresses: Addresses;
   readonly epoch: number;
+  readonly clock: OwnClock;
   /** Of a name. Error: POOL_NOT_FOUND. */
   readonly poolRow: (name: string) => PoolRow;
 }
@@ -30,7 +32,7 @@ export class Changes {
     const { statements, segments, addresses, poolRow } = this.#options;
     const { saveNextId, countGround, countImported } = statements;
     const count = origin === 'ground' ? countGround : countImported;
-    const createdAt = Date.now();
+    const createdAt = this.#options.clock.now;
     const ends = new Map<string, { pool: PoolRow; first: number; next: number }>();
     const firstId = metaOf(statements).next_id;
     let id = firstId;
@@ -59,8 +61,8 @@ export class Changes {
 
   /** The oldest leased addresses left; and who got some of them, or of those before. */
   record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
-    const { statements, segments, handOuts: book, epoch } = this.#options;
-    const at = Date.now();
+    const { statements, segments, handOuts: book, epoch, clock } = this.#options;
+    const at = clock.now;
     const held = book.heldBy(id, epoch, position, handOuts.records);
     for (const seq of held) {
       segments.change(id, { first: seq, last: seq }, 'leased', { to: 'reserved', epoch, at });
@@ -70,13 +72,14 @@ export class Changes {
       throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
     }
     if (dispensed > 0) statements.advance.run(dispensed, id);
-    book.record(id, epoch, position, handOuts);
+    const records = handOuts.records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
+    book.record(id, epoch, position, { ...handOuts, records });
   }
 
   /** What cannot be unsealed never comes into the queue. */
   lease({ id, position, leased }: PoolRow, ranges: readonly Range[], unsealable: number[]): void {
-    const { segments, handOuts, epoch } = this.#options;
-    const at = Date.now();
+    const { segments, handOuts, epoch, clock } = this.#options;
+    const at = clock.now;
     segments.lease(id, ranges, epoch, at);
     for (const seq of unsealable) {
       const burned = { to: 'burned', epoch, at, cause: 'unsealable' } as const;

@@ -5,6 +5,7 @@
 import type { Durability } from '../config.ts';
 import { placeName } from '../disk/place.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
+import type { OwnClock } from './own-clock.ts';
 import { type Segments, without } from './segments.ts';
 import { endOf, type HandOutBook } from './sqlite-hand-outs.ts';
 import {
@@ -13,6 +14,7 @@ import {
   type PoolRow,
   poolRows,
   type Statements,
+  saveTime,
 } from './sqlite-statements.ts';
 import type { HandOut, Recover, Recovered } from './store.ts';
 
@@ -34,12 +36,15 @@ interface Books {
 export function startEpoch(
   books: Books,
   key: SealingKey,
+  clock: OwnClock,
   begin: { readonly recover?: Recover; readonly durability?: Durability },
 ): Epoch {
   const { recover, durability = 'leased' } = begin;
   const { statements } = books;
   const meta = metaOf(statements);
-  const recovered = settleLast(books, recover);
+  const recovered = settleLast(books, recover, clock);
+  statements.limitReservations.run(clock.now, Number(clock.isInDoubt));
+  saveTime(statements, clock.now);
   statements.startEpoch.run(key.publicKey, durability);
   statements.startPositions.run();
   return {
@@ -51,12 +56,16 @@ export function startEpoch(
 }
 
 /** What the last epoch has left leased, by what its journals say: then they are of no use any more. */
-export function settleLast(books: Books, recover: Recover | undefined): Record<string, Recovered> {
+export function settleLast(
+  books: Books,
+  recover: Recover | undefined,
+  clock: OwnClock,
+): Record<string, Recovered> {
   const { statements } = books;
   const meta = metaOf(statements);
   const recovered: Record<string, Recovered> = {};
   for (const pool of poolRows(statements)) {
-    const left = settle(books, meta, pool, unrecorded(statements, meta, pool, recover));
+    const left = settle(books, meta, pool, clock, unrecorded(statements, meta, pool, recover));
     if (pool.leased > 0) recovered[pool.name] = left;
   }
   statements.removeJournals.run();
@@ -89,9 +98,10 @@ function settle(
   { segments, handOuts }: Books,
   { epoch }: MetaRow,
   { id, leased, position }: PoolRow,
+  clock: OwnClock,
   records: readonly HandOut[] | undefined,
 ): Recovered {
-  const at = Date.now();
+  const at = clock.now;
   const popped = endOf(records ?? [], position) - position;
   if (records === undefined || popped > leased) {
     const burned = segments.changeAll(id, 'leased', { to: 'burned', epoch, at, cause: 'crash' });
@@ -101,7 +111,8 @@ function settle(
   const left = without(segments.oldest(id, 'leased', popped), unseen);
   for (const range of left) segments.change(id, range, 'leased', { to: 'dispensed', epoch, at });
   const seen = records.filter(({ isUnseen }) => !isUnseen);
-  handOuts.record(id, epoch, position, { records: seen, journals: new Map() });
+  const told = seen.map((record) => ({ ...record, at: clock.recovered(record.at) }));
+  handOuts.record(id, epoch, position, { records: told, journals: new Map() });
   return {
     dispensed: popped - unseen.length,
     returned: segments.changeAll(id, 'leased', { to: 'available' }),

@@ -29,8 +29,8 @@ const SQL = {
     ORDER BY position`,
   add: `INSERT INTO hand_outs (pool_id, epoch, position, count, at, token_id, key_hash, body_hash)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-  reserve: `INSERT INTO reservations (id, hand_out_id, pool_id, seq, expires_at)
-    VALUES (?, ?, ?, ?, ?)`,
+  reserve: `INSERT INTO reservations (id, hand_out_id, pool_id, seq, expires_at, ttl)
+    VALUES (?, ?, ?, ?, ?, ?)`,
   /** The newest, since an address that was given back may have had several positions. */
   positionOf: `SELECT position + :seq - first AS position FROM leases
     WHERE pool_id = :pool AND epoch = :epoch AND first <= :seq AND last >= :seq
@@ -89,7 +89,7 @@ export class HandOutBook {
       if (reservation === undefined) continue;
       const { id, expiresAt } = reservation;
       const seq = this.seqAt(pool, epoch, from);
-      this.#statements.reserve.run(id, lastInsertRowid, pool, seq, expiresAt);
+      this.#statements.reserve.run(id, lastInsertRowid, pool, seq, expiresAt, expiresAt - at);
     }
     for (const [number, end] of journals) markJournal.run(end, number);
   }

@@ -75,7 +75,7 @@ export class Listed implements ListReader {
   readonly #counts = new Map<string, ListedCounts>();
   #run: Run | undefined;
 
-  constructor(db: DatabaseSync, path: string, rows: BoundRows) {
+  constructor(db: DatabaseSync, path: string, rows: BoundRows, now: number) {
     this.#db = db;
     this.#path = path;
     this.#rows = rows;
@@ -92,7 +92,7 @@ export class Listed implements ListReader {
     this.#knowsAll = db.prepare('DELETE FROM lost_signatures WHERE address_id = ?');
     this.#lacks = db.prepare('INSERT OR REPLACE INTO lost_signatures VALUES (?, ?)');
     this.#epoch = metaOf(prepareStatements(db)).epoch;
-    const leased = { to: 'leased', epoch: this.#epoch, lease: 1, at: Date.now() } as const;
+    const leased = { to: 'leased', epoch: this.#epoch, lease: 1, at: now } as const;
     changeAllIn(db, ['available'], leased);
   }
 

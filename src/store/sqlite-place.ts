@@ -3,18 +3,21 @@
  * made a store, a copy that is adopted. Runs in the thread that calls it, inside a transaction of
  * the caller.
  */
+import { randomInt } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import { type FileIdentity, formatIdentity } from '../disk/identity.ts';
+import { VanityError } from '../errors.ts';
 import { type Change, type Range, Segments, type State, sizeOf } from './segments.ts';
 import type { BoundRows } from './sqlite-bound.ts';
-import { metaOf, poolRows, prepareStatements } from './sqlite-statements.ts';
+import { metaOf, poolRows, prepareStatements, savedTime } from './sqlite-statements.ts';
 
 /**
  * New ids, epochs and ids of tokens begin at the time of day: the second since 1970, and this many
  * ids for each.
  * The lost state cannot have come so far, even if it was itself restored, and a second before: no
  * server inserts as many a second, or starts as often. A fixed step would give the same ids to two
- * stores that are restored from one backup, one after the other was lost.
+ * stores that are restored from one backup, one after the other was lost. A random number of them is
+ * skipped too, for a clock that shows the same second twice.
  */
 const IDS_PER_SECOND = 2 ** 18;
 /** What is skipped where the clock is behind the store. */
@@ -23,10 +26,24 @@ const EPOCHS_SKIPPED = 2 ** 20;
 /** Ids of tokens end at 2^32. */
 const TOKENS_SKIPPED = 2 ** 16;
 
+/**
+ * Ids and epochs go on by the clock, which is to be right for that. Error: CLOCK_BEHIND, unless it is
+ * ignored.
+ */
+export function assertClock(db: DatabaseSync, now: number, isIgnored = false): void {
+  const saved = savedTime(prepareStatements(db));
+  if (isIgnored || saved === undefined || now >= saved) return;
+  const [is, was] = [now, saved].map((at) => new Date(at).toISOString());
+  const detail =
+    `the clock says ${is}, and the store was served until ${was}: set it right, or the addresses of ` +
+    'two stores may have the same ids. If it is right, and was wrong then: --ignore-clock';
+  throw new VanityError('CLOCK_BEHIND', detail);
+}
+
 /** Every address that may still leave the store: any of them may have left another copy of it. */
-export function burnAll(db: DatabaseSync): Record<string, number> {
+export function burnAll(db: DatabaseSync, now: number): Record<string, number> {
   const { epoch } = metaOf(prepareStatements(db));
-  const change = { to: 'burned', epoch, at: Date.now(), cause: 'restored' } as const;
+  const change = { to: 'burned', epoch, at: now, cause: 'restored' } as const;
   return changeAllIn(db, ['available', 'leased', 'reserved'], change);
 }
 
@@ -100,19 +117,22 @@ export function skipAhead(
   const id = Math.max(meta.next_id, known.id + 1);
   const { lastId, hadTokens } = rows.history;
   const token = Math.max(lastId, known.token);
+  // Two stores that come out of one backup within a second, or by a clock that stands still.
+  const [moreIds, moreEpochs] = [randomInt(IDS_SKIPPED), randomInt(EPOCHS_SKIPPED)];
+  const moreTokens = randomInt(TOKENS_SKIPPED);
   db.exec('DELETE FROM journals');
   // What they held is burned, or another's by the time at which they would end.
   db.prepare(
     `UPDATE reservations SET ended_at = ?, outcome = 'expired' WHERE ended_at IS NULL`,
   ).run(now);
   db.prepare('UPDATE meta SET epoch = ?, next_id = ?').run(
-    seconds > epoch ? seconds : epoch + EPOCHS_SKIPPED,
-    seconds * IDS_PER_SECOND > id ? seconds * IDS_PER_SECOND : id + IDS_SKIPPED,
+    moreEpochs + (seconds > epoch ? seconds : epoch + EPOCHS_SKIPPED),
+    moreIds + (seconds * IDS_PER_SECOND > id ? seconds * IDS_PER_SECOND : id + IDS_SKIPPED),
   );
   // A list that has tokens is of a store that had some.
   const isKnown = hadTokens || known.token > 0;
   rows.history = {
-    lastId: seconds > token ? seconds : token + TOKENS_SKIPPED,
+    lastId: moreTokens + (seconds > token ? seconds : token + TOKENS_SKIPPED),
     hadTokens: isKnown,
   };
 }

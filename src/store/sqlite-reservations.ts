@@ -95,7 +95,7 @@ export class SqliteReservations implements ReservationStore {
         if (address !== undefined) return address;
         throw over('dispensed, and its secret is destroyed by now');
       }
-      const at = Date.now();
+      const at = this.#run.now;
       if (address === undefined) throw over('its address cannot be unsealed');
       if (row.expires_at <= at) throw over('expired');
       try {
@@ -137,7 +137,7 @@ export class SqliteReservations implements ReservationStore {
 
   /** What was burned with its pool or by a restore stays that. */
   #giveBack(row: Row, outcome: 'released' | 'expired', reuse: boolean): void {
-    const at = Date.now();
+    const at = this.#run.now;
     const burned = { to: 'burned', at, cause: outcome } as const;
     this.#change(row, reuse ? { to: 'available' } : burned);
     this.#statements.end.run(at, outcome, row.id);

@@ -21,11 +21,12 @@ import { assertBackup, copyBackup } from './backup-file.ts';
 import { checkFile } from './check.ts';
 import { holdWithoutStore } from './data-directory.ts';
 import { readList } from './dispensed-list.ts';
+import { OwnClock, type Time } from './own-clock.ts';
 import { type Binding, bindingOf } from './sqlite-bound.ts';
 import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
 import { storeError } from './sqlite-error.ts';
 import { assertListOf, Listed } from './sqlite-listed.ts';
-import { burnAll, distrust, skipAhead, takePlace, tokensOff } from './sqlite-place.ts';
+import { assertClock, burnAll, distrust, skipAhead, takePlace, tokensOff } from './sqlite-place.ts';
 import { sealingKeyOf } from './sqlite-sealing.ts';
 import { poolRows, prepareStatements } from './sqlite-statements.ts';
 
@@ -40,6 +41,10 @@ export interface RestoreOptions {
   readonly sealingKey: string;
   /** What left the lost store: a file of `vanitypool audit --json`. */
   readonly list?: string | undefined;
+  /** Also by a clock that is behind the backup. */
+  readonly ignoreClock?: boolean | undefined;
+  /** The system's if not given. */
+  readonly time?: Time;
   /** Ends it; then it rejects with the signal's reason, and no store is there. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -64,7 +69,7 @@ export interface Restored {
 
 /**
  * Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_CORRUPT for what `file` is;
- * SEALING_KEY_INVALID; FILE_EXISTS for a directory with a store; LIST_INVALID; those of taking a
+ * SEALING_KEY_INVALID; CLOCK_BEHIND; FILE_EXISTS for a directory with a store; LIST_INVALID; those of taking a
  * data directory.
  */
 export async function restoreStore(options: RestoreOptions): Promise<Restored> {
@@ -142,17 +147,19 @@ function assertNoStore(storeFile: string, directory: string): void {
 
 async function build(
   made: string,
-  { list, sealingKey, signal }: RestoreOptions,
+  { list, sealingKey, signal, ignoreClock, time }: RestoreOptions,
   meta: Meta,
 ): Promise<Omit<Restored, 'storeId'>> {
   const found = ownIdentityOf(made);
   using db = openDatabase(made);
   takePlace(db, found);
+  const { now } = new OwnClock(undefined, time);
+  assertClock(db, now, ignoreClock);
   const binding = await bindingOf(db, await sealingKeyOf(db, sealingKey));
   const pools =
     list === undefined
-      ? transaction(db, () => giveUp(db, binding))
-      : await apply(db, binding, list, meta, signal);
+      ? transaction(db, () => giveUp(db, binding, now))
+      : await apply(db, binding, { path: list, meta, now, signal });
   // Whole in one file: what stays in the log would be lost with the name.
   const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()!;
   if (busy !== 0) throw new VanityError('STORE_LOCKED', `${made}: another program holds it`);
@@ -160,11 +167,10 @@ async function build(
 }
 
 /** Without a list nobody knows which of them left. */
-function giveUp(db: DatabaseSync, binding: Binding): Record<string, RestoredPool> {
-  const now = Date.now();
+function giveUp(db: DatabaseSync, binding: Binding, now: number): Record<string, RestoredPool> {
   binding.apply();
   skipAhead(db, binding.rows, now);
-  const burned = Object.entries(burnAll(db));
+  const burned = Object.entries(burnAll(db, now));
   distrust(db, binding.rows, now);
   return Object.fromEntries(
     burned.map(([pool, count]) => [
@@ -178,15 +184,17 @@ function giveUp(db: DatabaseSync, binding: Binding): Record<string, RestoredPool
 async function apply(
   db: DatabaseSync,
   binding: Binding,
-  path: string,
-  meta: Meta,
-  signal: AbortSignal | undefined,
+  {
+    path,
+    meta,
+    now,
+    signal,
+  }: { path: string; meta: Meta; now: number; signal: AbortSignal | undefined },
 ): Promise<Record<string, RestoredPool>> {
-  const now = Date.now();
   db.exec('BEGIN IMMEDIATE');
   binding.apply();
   distrust(db, binding.rows, now);
-  const listed = new Listed(db, path, binding.rows);
+  const listed = new Listed(db, path, binding.rows, now);
   const list = await readList(path, listed, signal);
   assertListOf(path, list, meta);
   const changed = listed.end();

@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
+import type { OwnClock } from './own-clock.ts';
 import { transaction } from './sqlite-database.ts';
 import type { Effects } from './sqlite-effects.ts';
 import { storeError } from './sqlite-error.ts';
@@ -17,6 +18,7 @@ export interface RunOptions {
   readonly statements: Statements;
   readonly epoch: number;
   readonly effects: Effects;
+  readonly clock: OwnClock;
   readonly onCommit: ((ms: number) => void) | undefined;
 }
 
@@ -27,6 +29,10 @@ export class Run implements Runner {
   constructor(options: RunOptions) {
     this.#options = options;
     this.#inode = statSync(options.storeFile).ino;
+  }
+
+  get now(): number {
+    return this.#options.clock.now;
   }
 
   async call<T>(work: () => T | Promise<T>): Promise<T> {

@@ -66,7 +66,7 @@ export class SqliteSignatures implements SignatureStore {
       this.#run.effect(() => {
         const { address_id: id } = row;
         const token = order.token === 0 ? null : order.token;
-        this.#statements.add.run(id, token, Date.now(), order.messageHash, signature);
+        this.#statements.add.run(id, token, this.#run.now, order.messageHash, signature);
         if (remains === undefined) return;
         this.#books.addresses.overwrite(row, remains);
         this.#books.segments.markDestroyed(row.id, range);

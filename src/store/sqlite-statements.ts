@@ -48,6 +48,10 @@ const SQL = {
     ORDER BY changed_at LIMIT 256`,
   overwrite: 'UPDATE addresses SET sealed = ? WHERE pool_id = ? AND seq = ?',
   counters: 'SELECT name, value FROM counters ORDER BY name',
+  moveReservations: 'UPDATE reservations SET expires_at = expires_at + ? WHERE ended_at IS NULL',
+  /** After a start: ?1 is the time, ?2 whether that may be wrong. */
+  limitReservations: `UPDATE reservations SET expires_at = iif(?2, ?1 + ttl, min(expires_at, ?1 + ttl))
+    WHERE ended_at IS NULL`,
   saveCounter: `INSERT INTO counters (name, value) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
 } as const;
@@ -87,6 +91,24 @@ export function metaOf(statements: Statements): MetaRow {
 
 export function poolRows(statements: Statements): PoolRow[] {
   return statements.pools.all() as unknown as PoolRow[];
+}
+
+/** Beside the counters: no figure, and told to nobody. */
+const TIME = 'own_time';
+
+export function countersOf(statements: Statements): Record<string, number> {
+  const rows = statements.counters.all().filter(({ name }) => name !== TIME);
+  return Object.fromEntries(rows.map(({ name, value }) => [String(name), Number(value)]));
+}
+
+/** The time of the store's clock that was saved last, in ms since 1970. */
+export function savedTime(statements: Statements): number | undefined {
+  const row = statements.counters.all().find(({ name }) => name === TIME);
+  return row && Number(row.value);
+}
+
+export function saveTime(statements: Statements, now: number): void {
+  statements.saveCounter.run(TIME, now);
 }
 
 export function storedPool(row: PoolRow): StoredPool {

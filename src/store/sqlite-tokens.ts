@@ -18,11 +18,14 @@ const SQL = {
   revoke: 'UPDATE tokens SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL',
   restore: 'UPDATE tokens SET off_at = NULL WHERE name = ?',
   use: 'UPDATE tokens SET last_used_at = max(?, coalesce(last_used_at, 0)) WHERE id = ?',
-  used: 'SELECT coalesce(sum(count), 0) AS used FROM hand_outs WHERE token_id = ? AND at >= ?',
+  used: `SELECT coalesce(sum(count), 0) AS used FROM hand_outs
+    WHERE token_id = ? AND at >= ? AND at < ?`,
 } as const;
 
 /** How the store runs a call, and what in it is one transaction. */
 export interface Runner {
+  /** The time that the store goes by, in ms since 1970. */
+  readonly now: number;
   call<T>(work: () => T | Promise<T>): Promise<T>;
   /** The same for what gives again what an earlier call let leave. */
   afterEffects<T>(work: () => T | Promise<T>): Promise<T>;
@@ -63,7 +66,7 @@ export class SqliteTokens implements TokenStore {
         }
         const named = pools === undefined ? null : JSON.stringify(pools);
         const scoped = JSON.stringify(scopes);
-        add.run(id, name, hash, scoped, named, quota ?? null, Date.now(), expiresAt ?? null);
+        add.run(id, name, hash, scoped, named, quota ?? null, this.#run.now, expiresAt ?? null);
         this.#rows.history = { lastId: id, hadTokens: true };
         this.#rows.bind('token', id);
         return this.#stored(byName.get(name)!);
@@ -72,23 +75,23 @@ export class SqliteTokens implements TokenStore {
   }
 
   revoke(name: string): Promise<StoredToken> {
-    return this.#change(name, () => this.#statements.revoke.run(Date.now(), name));
+    return this.#change(name, () => this.#statements.revoke.run(this.#run.now, name));
   }
 
   restore(name: string): Promise<StoredToken> {
     return this.#change(name, () => this.#statements.restore.run(name));
   }
 
-  noteUse(ids: readonly number[], at: number): Promise<void> {
+  noteUse(ids: readonly number[]): Promise<void> {
     return this.#run.call(() =>
       this.#run.transaction(() => {
-        for (const id of ids) this.#statements.use.run(at, id);
+        for (const id of ids) this.#statements.use.run(this.#run.now, id);
       }),
     );
   }
 
-  used(id: number, since: number): Promise<number> {
-    return this.#run.call(() => Number(this.#statements.used.get(id, since)!.used));
+  used(id: number, from: number, before: number): Promise<number> {
+    return this.#run.call(() => Number(this.#statements.used.get(id, from, before)!.used));
   }
 
   #change(name: string, work: () => void): Promise<StoredToken> {

@@ -15,6 +15,7 @@ import { VanityError } from '../errors.ts';
 import { Sealer, Unsealer } from '../keypair/seal.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import { holdDataDirectory } from './data-directory.ts';
+import { OwnClock, type Time } from './own-clock.ts';
 import { Segments, sizeOf } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
 import { type BoundRows, bindingOf, type OnForged } from './sqlite-bound.ts';
@@ -32,12 +33,15 @@ import { sealingKeyOf } from './sqlite-sealing.ts';
 import { SqliteSignatures } from './sqlite-signatures.ts';
 import { assertStanding, type StandingOptions } from './sqlite-standing.ts';
 import {
+  countersOf,
   countsOf,
   definePool,
   type PoolRow,
   poolRows,
   prepareStatements,
   type Statements,
+  savedTime,
+  saveTime,
   storedPool,
 } from './sqlite-statements.ts';
 import { SqliteTokens } from './sqlite-tokens.ts';
@@ -77,6 +81,8 @@ export interface SqliteStoreOptions {
   readonly copies?: StandingOptions['copies'];
   /** Where a second witness of the store is kept; without it there is none. */
   readonly witness?: string | undefined;
+  /** What the store's clock goes by; the system's if not given. */
+  readonly time?: Time;
   /** Called once, when the witness cannot be written. */
   readonly onNoWitness?: (reason: string) => void;
   /** Called once for each token and pool that is refused because somebody else wrote its row. */
@@ -104,6 +110,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const db = resources.use(openDatabase(storeFile, { exclusiveProcess }));
     checkAtOpen(db, storeFile);
     const statements = prepareStatements(db);
+    const clock = new OwnClock(savedTime(statements), options.time);
     const key = await sealingKeyOf(db, sealingKey);
     const binding = await bindingOf(db, key, options.onForged);
     const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
@@ -111,12 +118,13 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const effects = resources.use(new Effects({ db, storeFile, standing, witness, onNoWitness }));
     const { epoch, bound } = transaction(db, () => {
       effects.stamp(true);
-      return { bound: binding.apply(), epoch: startEpoch(books, key, options) };
+      return { bound: binding.apply(), epoch: startEpoch(books, key, clock, options) };
     });
     effects.begun();
     if (bound.length > 0) options.onBound?.(bound);
-    const opened = { db, storeFile, ...books, key, rows: binding.rows, epoch, effects, onCommit };
-    return new SqliteStore(opened, resources.move());
+    const opened = { db, storeFile, ...books, key, rows: binding.rows, clock };
+    const run = { epoch, effects, onCommit };
+    return new SqliteStore({ ...opened, ...run }, resources.move());
   } catch (cause) {
     throw storeError(cause, storeFile, 'opening');
   }
@@ -130,6 +138,7 @@ interface Opened {
   readonly handOuts: HandOutBook;
   readonly key: SealingKey;
   readonly rows: BoundRows;
+  readonly clock: OwnClock;
   readonly epoch: Epoch;
   readonly effects: Effects;
   readonly onCommit: SqliteStoreOptions['onCommit'];
@@ -140,6 +149,7 @@ class SqliteStore implements Store {
   readonly place: string;
   readonly epoch: number;
   readonly recovered: Readonly<Record<string, Recovered>>;
+  readonly clock: OwnClock;
   readonly tokens: TokenStore;
   readonly reservations: ReservationStore;
   readonly signatures: SignatureStore;
@@ -165,6 +175,7 @@ class SqliteStore implements Store {
     this.place = epoch.place;
     this.epoch = epoch.number;
     this.recovered = epoch.recovered;
+    this.clock = opened.clock;
     this.#statements = statements;
     this.#rows = rows;
     this.#segments = segments;
@@ -177,13 +188,14 @@ class SqliteStore implements Store {
       publicKey: key.publicKey,
       save: (sealed) =>
         this.#run.transaction(() =>
-          Number(statements.addDataKey.run(sealed, Date.now()).lastInsertRowid),
+          Number(statements.addDataKey.run(sealed, this.clock.now).lastInsertRowid),
         ),
     });
     this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, key));
     const poolRow = (name: string) => this.#poolRow(name);
     const books = { segments, handOuts, addresses: this.#addresses };
-    this.#changes = new Changes({ ...books, statements, epoch: this.epoch, poolRow });
+    const { clock } = this;
+    this.#changes = new Changes({ ...books, statements, epoch: this.epoch, clock, poolRow });
     this.tokens = new SqliteTokens(db, this.#run, rows);
     this.reservations = new SqliteReservations(db, this.#run, books);
     this.signatures = new SqliteSignatures(db, this.#run, books);
@@ -229,7 +241,7 @@ class SqliteStore implements Store {
     const { epoch } = this;
     const pool = this.#poolRow(name);
     this.#changes.record(pool, popped, handOuts);
-    const at = Date.now();
+    const at = this.clock.now;
     this.#handOuts.takeBack(pool.id, epoch, pool.position + popped);
     const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
     const count = this.#segments.burnAll(pool.id, burned);
@@ -351,10 +363,7 @@ class SqliteStore implements Store {
   }
 
   counters(): Promise<Counters> {
-    return this.#run.call(() => {
-      const rows = this.#statements.counters.all();
-      return Object.fromEntries(rows.map(({ name, value }) => [String(name), Number(value)]));
-    });
+    return this.#run.call(() => countersOf(this.#statements));
   }
 
   saveCounters(counters: Counters): Promise<void> {
@@ -362,6 +371,17 @@ class SqliteStore implements Store {
       for (const [name, value] of Object.entries(counters)) {
         this.#statements.saveCounter.run(name, value);
       }
+      saveTime(this.#statements, this.clock.now);
+    });
+  }
+
+  takeStep(stepMs: number): Promise<void> {
+    return this.#run.call(() => {
+      this.#run.transaction(() => {
+        this.#statements.moveReservations.run(stepMs);
+        saveTime(this.#statements, this.clock.now + stepMs);
+      });
+      this.clock.take(stepMs);
     });
   }
 

@@ -22,6 +22,7 @@ import type { PoolConfig } from '../config.ts';
 import type { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import type { KnownToken } from '../token.ts';
+import type { OwnClock } from './own-clock.ts';
 
 export type Origin = 'ground' | 'imported';
 
@@ -249,9 +250,9 @@ export interface TokenStore {
   revoke(name: string): Promise<StoredToken>;
   /** Switches one on that is off since a restore. Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
   restore(name: string): Promise<StoredToken>;
-  noteUse(ids: readonly number[], at: number): Promise<void>;
-  /** Addresses handed out to the token since then, as far as turns recorded it. */
-  used(id: number, since: number): Promise<number>;
+  noteUse(ids: readonly number[]): Promise<void>;
+  /** Addresses handed out to the token in that time, as far as turns recorded it. */
+  used(id: number, from: number, before: number): Promise<number>;
 }
 
 /** Figures that outlive a run: totals since the store was made, by name. */
@@ -269,6 +270,8 @@ export interface Store extends AsyncDisposable {
    * journals name is dispensed; the rest is returned if they are trusted, and burned if not.
    */
   readonly recovered: Readonly<Record<string, Recovered>>;
+  /** What time it is for all that is stored here. */
+  readonly clock: OwnClock;
 
   readonly tokens: TokenStore;
   readonly reservations: ReservationStore;
@@ -341,7 +344,11 @@ export interface Store extends AsyncDisposable {
   destroySecrets(before: number): Promise<number>;
 
   counters(): Promise<Counters>;
+  /** With them the time of `clock`, by which the next start knows whether its own may be wrong. */
   saveCounters(counters: Counters): Promise<void>;
+
+  /** Takes a step of `clock`, and moves the ends of open reservations by as much. */
+  takeStep(stepMs: number): Promise<void>;
 
   /** Does not touch leases: `returnLease` first is what makes a stop a clean one. */
   close(): Promise<void>;

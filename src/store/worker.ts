@@ -11,6 +11,7 @@ import type { Durability, JournalSetting } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import type { Connection, ImportOrder, StoreThreadCalls } from '../pool/calls.ts';
+import { ClockWatch } from '../pool/clock-watch.ts';
 import { Dispenser } from '../pool/dispenser.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { JournalWatch } from '../pool/journal-watch.ts';
@@ -137,6 +138,7 @@ class ServedStore {
   readonly #log: Log;
   readonly #health: StoreHealth;
   readonly #journalWatch: JournalWatch;
+  readonly #clockWatch: ClockWatch;
   readonly #tally = { turns: 0, inserts: 0 };
   #destroyer: NodeJS.Timeout | undefined;
   #check: Check | undefined;
@@ -236,6 +238,7 @@ class ServedStore {
     });
     const { pools } = this;
     this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });
+    this.#clockWatch = new ClockWatch({ ...common, health: this.#health, log });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
     }
@@ -245,6 +248,7 @@ class ServedStore {
     this.refiller.start();
     this.reservations.start();
     this.#journalWatch.start();
+    this.#clockWatch.start();
     // What a start cannot wait for; damage that it finds stays until the next one.
     this.#check = startCheck(directory);
     this.#check.result.catch((error: VanityError) => {
@@ -307,6 +311,7 @@ class ServedStore {
   async stop(counters: Counters): Promise<void> {
     clearInterval(this.#destroyer);
     this.#journalWatch.stop();
+    this.#clockWatch.stop();
     this.reservations.stop();
     this.#check?.stop();
     await this.reader.stop();
@@ -323,7 +328,9 @@ class ServedStore {
 
   async #destroy(): Promise<void> {
     try {
-      const before = Date.now() - this.#retentionMs;
+      const { clock } = this.#store;
+      if (!clock.isSettled) return;
+      const before = clock.now - this.#retentionMs;
       // A bounded number each, with the turns of the pools in between.
       while ((await this.#exclusively(() => this.#store.destroySecrets(before))) > 0);
       this.#note('destroy', undefined);

@@ -18,11 +18,13 @@ import type { ReadyAddress } from '../../src/pool/ready-queue.ts';
 import { Refiller } from '../../src/pool/refill.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
+import { TestTime } from '../support/test-time.ts';
 
 const LIMIT = { timeout: 60_000 };
 const POOL = loadConfig({ cwd: '/' }).pools[0]!;
 const PLAIN = { pool: 'pet', count: 1, receiver: NOBODY, quota: undefined, until: 8.64e15 };
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 class Counter implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
@@ -30,6 +32,8 @@ class Counter implements AsyncDisposable {
   repeats = 0;
   readonly failures: unknown[] = [];
   windowMs = HOUR_MS;
+  /** Stands at the begin of a day, for days that are counted. */
+  readonly time = new TestTime();
   store!: Store;
   journals!: Journals;
   refiller!: Refiller;
@@ -45,7 +49,13 @@ class Counter implements AsyncDisposable {
     const make = { setting: 'auto', log: createLog('test', 'silent', false) } as const;
     this.journals = new Journals({ dataDirectory: directory, make });
     const { recover } = this.journals;
-    const store = await openSqliteStore({ directory, sealingKey, recover, durability });
+    const store = await openSqliteStore({
+      directory,
+      sealingKey,
+      recover,
+      durability,
+      time: this.time,
+    });
     this.store = store;
     let last: Promise<unknown> = Promise.resolve();
     const exclusively = <T>(work: () => Promise<T>): Promise<T> => {
@@ -250,6 +260,34 @@ test('a quota counts what the token had today, whatever else it is asked for', L
   await counter.crash();
   await assert.rejects(ask(1), { code: 'QUOTA_EXCEEDED' }, 'a restart forgets nothing');
   assert.equal((await counter.ask(randomBytes(32))).length, 1, 'others have their own');
+});
+
+test('a day that the clock comes to twice has one quota', LIMIT, async () => {
+  await using counter = await counterWith(30);
+  const { time, store, dispenser } = counter;
+  const token = { hash: randomBytes(32), scopes: [], pools: undefined, expiresAt: undefined };
+  const { id } = await store.tokens.create({ ...token, name: 'shop', quota: 3 });
+  const ask = () => dispenser.dispense({ ...PLAIN, quota: 3, receiver: { token: id } });
+  const isSpent = () => assert.rejects(ask(), { code: 'QUOTA_EXCEEDED' });
+  // The last 50 ms of it.
+  time.pass(DAY_MS - 50);
+  for (let count = 0; count < 3; count++) await ask();
+  await isSpent();
+  time.pass(100);
+  await ask();
+  time.set(-100);
+  store.clock.look();
+  await isSpent();
+  time.pass(100);
+  for (let count = 0; count < 2; count++) await ask();
+  await isSpent();
+  await counter.refiller.commit('pet');
+  await counter.crash();
+  await assert.rejects(
+    counter.dispenser.dispense({ ...PLAIN, quota: 3, receiver: { token: id } }),
+    { code: 'QUOTA_EXCEEDED' },
+    'each hand-out is one of the day that it was counted for',
+  );
 });
 
 test('what a pool could not give is not counted', LIMIT, async () => {

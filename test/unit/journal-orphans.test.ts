@@ -53,7 +53,7 @@ test('journals are removed of a data directory that is gone for a day, and of no
   {
     using owner = new JournalDirectory(kept['one that another server has']);
     assert.ok(owner.hold());
-    removeOrphans(base, data);
+    removeOrphans(base, data, Date.now());
     for (const [name, directory] of Object.entries(removed)) {
       assert.equal(existsSync(directory), false, name);
     }
@@ -61,12 +61,12 @@ test('journals are removed of a data directory that is gone for a day, and of no
       assert.ok(existsSync(join(directory, '5-1.journal')), name);
     }
   }
-  removeOrphans(base, data);
+  removeOrphans(base, data, Date.now());
   assert.equal(readdirSync(base).length, Object.keys(kept).length - 1, 'it has it no longer');
-  removeOrphans(join(base, 'missing'), data);
+  removeOrphans(join(base, 'missing'), data, Date.now());
   chmodSync(base, 0o755);
   chmodSync(kept['one that others may enter'], 0o700);
-  removeOrphans(base, data);
+  removeOrphans(base, data, Date.now());
   assert.ok(
     existsSync(kept['one that others may enter']),
     'a base that others may enter is not ours',

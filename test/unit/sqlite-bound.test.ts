@@ -225,7 +225,7 @@ suite('a store of an older version', () => {
       db.exec(`ALTER TABLE meta DROP COLUMN token_id; ALTER TABLE meta DROP COLUMN had_tokens;
         ALTER TABLE meta DROP COLUMN mac; ALTER TABLE pools DROP COLUMN mac;
         ALTER TABLE tokens DROP COLUMN mac; ALTER TABLE tokens DROP COLUMN off_at;
-        DROP TABLE lost_signatures; PRAGMA user_version = 2`);
+        ALTER TABLE reservations DROP COLUMN ttl; DROP TABLE lost_signatures; PRAGMA user_version = 2`);
     });
   }
 

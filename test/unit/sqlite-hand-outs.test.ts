@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { HandOut } from '../../src/store/store.ts';
-import {
-  openStoreIn,
-  removeDirectory,
-  temporaryDirectory,
-  withDatabase,
-} from '../support/sqlite-stores.ts';
+import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { TestTime } from '../support/test-time.ts';
 
-const AT = Date.parse('2026-11-20T12:00:00.500Z');
+const TIME = new TestTime();
+const AT = TIME.system();
 const LEASED = 16;
 
 /** The rows that are kept of these records: 'position count at token key'. */
 async function rowsOf(...records: HandOut[]): Promise<string[]> {
   const directory = temporaryDirectory();
   try {
-    await using store = await openStoreIn(directory);
+    const sealingKey = `file:${join(directory, 'sealing.key')}`;
+    await using store = await openSqliteStore({ directory, sealingKey, time: TIME });
     await store.definePool(poolNamed('pet'));
     await store.insert(hitsFor('pet', LEASED));
     withDatabase(directory, (db) =>

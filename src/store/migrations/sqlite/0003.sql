@@ -16,6 +16,11 @@ ALTER TABLE tokens ADD COLUMN mac BLOB;
 -- Since when it is off, as all tokens of a backup are; NULL if it is on.
 ALTER TABLE tokens ADD COLUMN off_at INTEGER;
 
+-- How long a reservation was made for, in ms: a start whose clock may be wrong goes by that.
+ALTER TABLE reservations ADD COLUMN ttl INTEGER NOT NULL DEFAULT 0;
+UPDATE reservations SET ttl = max(0,
+  expires_at - (SELECT at FROM hand_outs WHERE hand_outs.id = hand_out_id));
+
 -- Signatures of dispensed addresses that are not in this store: of a list, or as many as there can
 -- be (NULL) where nobody knows what the lost store signed.
 CREATE TABLE lost_signatures (
