@@ -5,12 +5,13 @@
  * this version lacks are known by name and take only the value that it serves.
  */
 import { resolve } from 'node:path';
-import { parse as parseToml, type TomlError } from 'smol-toml';
+import { isTable, readFile, type Settings } from './config-file.ts';
 import { decimal, flag, oneOf, only, type Rule, text, trustProxy, whole } from './config-rules.ts';
 import { readCpuLimits, serverThreads } from './cores.ts';
 import { VanityError } from './errors.ts';
-import { readText } from './files.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+export type { Settings };
 
 export type Durability = 'leased' | 'committed';
 
@@ -89,9 +90,6 @@ export interface Config {
   readonly pools: readonly PoolConfig[];
 }
 
-/** Values by key as in the file: `{ 'http.port': 5057 }`. Flags come in this form too. */
-export type Settings = Readonly<Record<string, unknown>>;
-
 /** Of one server: each takes memory for its ready queue and its journals. */
 export const POOLS_MAX = 256;
 
@@ -159,7 +157,10 @@ export interface ConfigSources {
   /** What their user calls them, for errors: `{ 'http.port': '--port' }`. */
   readonly names?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** `--config FILE`; without it `vanitypool.toml` in the working directory, if it is there. */
+  /**
+   * `--config FILE`, `/dev/null` for none; without it `vanitypool.toml` in the working directory, if it is
+   * there.
+   */
   readonly file?: string | undefined;
   readonly cwd?: string;
 }
@@ -243,39 +244,6 @@ function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFile
     throw new VanityError('CONFIG_INVALID', detail);
   }
   return Object.freeze({ cert: resolve(cwd, cert), key: resolve(cwd, key) });
-}
-
-function readFile(
-  file: string | undefined,
-  cwd: string,
-): { isThere: boolean; settings: Settings; pools: unknown } {
-  const path = resolve(cwd, file ?? 'vanitypool.toml');
-  let source: string;
-  try {
-    source = readText(path);
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    if (missing && file === undefined) return { isThere: false, settings: {}, pools: undefined };
-    const reason = missing ? 'there is no such file' : (cause as Error).message;
-    throw new VanityError('CONFIG_UNREADABLE', `${path}: ${reason}`, { cause });
-  }
-  let parsed: Record<string, unknown>;
-  try {
-    parsed = parseToml(source);
-  } catch (cause) {
-    // Its other lines repeat those of the file, and a secret may be among them.
-    const { message, line, column } = cause as TomlError;
-    const [reason = ''] = message.replace('Invalid TOML document: ', '').split('\n');
-    const detail = `${path}: line ${line}, column ${column}: ${reason}`;
-    throw new VanityError('CONFIG_UNREADABLE', detail, { cause });
-  }
-  const { pools, ...sections } = parsed;
-  const settings: Record<string, unknown> = {};
-  for (const [name, section] of Object.entries(sections)) {
-    if (!isTable(section)) settings[name] = section;
-    else for (const [key, value] of Object.entries(section)) settings[`${name}.${key}`] = value;
-  }
-  return { isThere: true, settings, pools };
 }
 
 /**
@@ -383,8 +351,4 @@ function check(
     }
   }
   return values;
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

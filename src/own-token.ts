@@ -9,11 +9,11 @@
  * where that can be told, and the server that takes the token is the one that serves the directory, and
  * no other does.
  */
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isHeld } from './disk/held.ts';
 import { VanityError } from './errors.ts';
-import { syncName, writeNewFile } from './files.ts';
+import { LINE_BYTES_MAX, readRegular, readText, syncName, writeNewFile } from './files.ts';
 import { newToken, tokenHash } from './token.ts';
 
 const TOKEN_FILE = 'admin.token';
@@ -73,7 +73,7 @@ export class OwnToken {
 /** The token of the server that holds the data directory, if it can be read. */
 export function readOwnToken(directory: string): string | undefined {
   try {
-    return readFileSync(join(directory, TOKEN_FILE), 'latin1').trim();
+    return readRegular(join(directory, TOKEN_FILE), LINE_BYTES_MAX).toString('latin1').trim();
   } catch {
     return undefined;
   }
@@ -86,7 +86,7 @@ export function readOwnToken(directory: string): string | undefined {
 export function readListensAt(directory: string): ListensAt | undefined {
   if (isHeld(directory) === false) return undefined;
   try {
-    const text = readFileSync(join(directory, SERVER_FILE), 'utf8');
+    const text = readText(join(directory, SERVER_FILE));
     const { directory: written, ...listensAt } = JSON.parse(text);
     return written === identityOf(directory) ? listensAt : undefined;
   } catch {

@@ -11,6 +11,7 @@
  */
 import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { assertRegular } from '../files.ts';
 
 /** Primary result codes of SQLite: another connection holds the lock. */
 const HELD: readonly number[] = [5, 6];
@@ -27,7 +28,7 @@ export interface LockFile extends Disposable {
  * it after finds that its name is gone or another file's, and begins anew. It tells files by their
  * inode numbers, so elsewhere the file has to stay: ext4 gives the number of a removed file to the
  * next one, and three processes that took turns held one lock two at a time within 400 rounds.
- * Errors are the system's and SQLite's.
+ * Errors are the system's and SQLite's, and of what is no regular file.
  */
 export function takeLockFile(path: string): LockFile | undefined {
   for (;;) {
@@ -59,9 +60,13 @@ export function takeLockFile(path: string): LockFile | undefined {
   }
 }
 
-/** One that exists is not even opened: see above. */
+/** One that exists is not even opened, see above, but looked at: SQLite would wait at a FIFO. */
 function makeFile(path: string): void {
-  if (inodeOf(path) !== undefined) return;
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats !== undefined) {
+    assertRegular(stats);
+    return;
+  }
   try {
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {

@@ -13,19 +13,11 @@
  *
  *   "<number, 16 digits> <'-', or 'm' for a store that was moved away> <crc32 of both, 8 hex>    \n"
  */
-import {
-  closeSync,
-  constants,
-  fdatasyncSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { makeDirectory, syncDirectory } from '../files.ts';
+import { LINE_BYTES_MAX, makeDirectory, readRegular, syncDirectory } from '../files.ts';
 
 const SLOT_BYTES = 32;
 const SLOT = /^(\d{16}) ([-m]) ([0-9a-f]{8}) {4}\n$/;
@@ -72,7 +64,7 @@ export function witnessPath(directory: string, storeId: string, place: string): 
 export function readWitness(path: string): Testimony | undefined {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = readRegular(path, LINE_BYTES_MAX);
   } catch {
     return undefined;
   }

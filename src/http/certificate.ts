@@ -9,10 +9,11 @@
  * The key is in no log line and no error.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createSecureContext, type TlsOptions } from 'node:tls';
 import type { TlsFiles } from '../config.ts';
 import { VanityError } from '../errors.ts';
+import { readRegular, TEXT_BYTES_MAX } from '../files.ts';
 import type { Log } from '../log.ts';
 
 /** In PEM; the certificate with those above it, if the file has them. */
@@ -140,7 +141,7 @@ function stateOf(files: TlsFiles): string {
 
 function readPem(name: string, path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegular(path, TEXT_BYTES_MAX).toString('utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw invalid(name, path, code === 'ENOENT' ? 'there is no such file' : message);

@@ -7,11 +7,12 @@
  * directory fails, and nothing is ever overwritten.
  */
 import { randomBytes } from 'node:crypto';
-import { rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { VanityError } from '../errors.ts';
 import {
   ifPossible,
+  LINE_BYTES_MAX,
   makeDirectory,
   readText,
   syncDirectory,
@@ -22,8 +23,6 @@ import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from '
 import { proveExpandedKey } from './expanded.ts';
 import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';
 
-/** Many times what one key takes, however it is written. */
-const FILE_BYTES_MAX = 4096;
 /** What a small file takes of most disks. */
 const FILE_BLOCK_BYTES = 4096;
 
@@ -140,9 +139,7 @@ function keypairIn(numbers: readonly unknown[], path: string): FiledKey {
 function readJson(path: string): unknown {
   let text: string;
   try {
-    const { size } = statSync(path);
-    if (size > FILE_BYTES_MAX) throw new Error(`${size} bytes are too many for a key`);
-    text = readText(path);
+    text = readText(path, LINE_BYTES_MAX);
   } catch (cause) {
     throw invalid(path, (cause as Error).message, cause);
   }

@@ -27,7 +27,14 @@ import {
   OpenError,
 } from 'hpke';
 import { VanityError } from '../errors.ts';
-import { ifPossible, readText, syncName, writeNewFile } from '../files.ts';
+import {
+  ifPossible,
+  isDangling,
+  LINE_BYTES_MAX,
+  readText,
+  syncName,
+  writeNewFile,
+} from '../files.ts';
 
 const SEALING_KEY_BYTES = 32;
 /** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */
@@ -171,18 +178,17 @@ function readVariable(name: string): string {
 
 function readFile(source: string): string | undefined {
   const path = nameOf(source);
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return undefined;
-  if (!stats.isFile()) throw invalid(`${path}: the sealing key must be a file`);
-  if (stats.size === 0) return undefined; // the power failed before the key was in it
-  if ((stats.mode & 0o077) !== 0) {
-    const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
-    throw invalid(`${path}: mode ${mode} lets other users read it; type: chmod 600 ${path}`);
-  }
   try {
-    return readText(path).trim();
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined && !isDangling(path)) return undefined;
+    if (stats?.isFile() === true) {
+      if (stats.size === 0) return undefined; // the power failed before the key was in it
+      assertOwn(path, stats.mode & 0o777);
+    }
+    return readText(path, LINE_BYTES_MAX).trim();
   } catch (cause) {
-    throw invalid(`${path}: ${(cause as Error).message}`, cause);
+    if (cause instanceof VanityError) throw cause;
+    throw invalid(`${path}: the sealing key cannot be read: ${(cause as Error).message}`, cause);
   }
 }
 
@@ -194,6 +200,12 @@ function derived(from: Uint8Array | KeyObject, label: string): KeyObject {
   } finally {
     bytes.fill(0);
   }
+}
+
+function assertOwn(path: string, mode: number): void {
+  if ((mode & 0o077) === 0) return;
+  const octal = mode.toString(8).padStart(4, '0');
+  throw invalid(`${path}: mode ${octal} lets other users read it; type: chmod 600 ${path}`);
 }
 
 function publicHalf(privateKey: Uint8Array): Uint8Array {

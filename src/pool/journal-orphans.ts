@@ -6,8 +6,9 @@
  * Promises: nothing is removed that another server has, that is younger than a day, or whose data
  * directory is there; nor what is in there and is not ours.
  */
-import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { readText } from '../files.ts';
 import { JournalDirectory, LOCK } from './journal-places.ts';
 
 /** Holds an absolute path and a line feed, without which it was cut off. */
@@ -47,7 +48,7 @@ function namesIn(base: string): string[] {
  * place that may not be looked at.
  */
 function isOrphan(path: string, dataDirectory: string, now: number): boolean {
-  const text = readFileSync(join(path, OWNER), 'utf8');
+  const text = readText(join(path, OWNER));
   const owner = text.slice(0, -1);
   if (!text.startsWith('/') || !text.endsWith('\n')) return false;
   if (isThere(owner) && owner !== dataDirectory) return false;

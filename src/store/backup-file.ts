@@ -12,6 +12,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { VanityError } from '../errors.ts';
+import { assertRegular, READ_AT_ONCE } from '../files.ts';
 
 const MARK = 'vanitypool-backup 1 ';
 const LINE_BYTES = MARK.length + 65;
@@ -27,9 +28,14 @@ export async function completeBackup(path: string, signal?: AbortSignal): Promis
   await file.sync();
 }
 
-/** Sees that a file has the last line of a backup. Error: STORE_FOREIGN. */
+/** Sees that a file that people name has the last line of a backup. Error: STORE_FOREIGN. */
 export async function assertBackup(path: string): Promise<void> {
-  await using file = await open(path, 'r');
+  await using file = await open(path, READ_AT_ONCE);
+  try {
+    assertRegular(await file.stat());
+  } catch (cause) {
+    throw new VanityError('STORE_FOREIGN', `${path}: ${(cause as Error).message}`, { cause });
+  }
   await readEnd(file, path);
 }
 

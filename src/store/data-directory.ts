@@ -13,24 +13,20 @@
  * A directory that others can enter is closed to them if it is empty or holds a store, and refused
  * if it holds anything else: nobody's home directory changes its mode because of a typing error.
  */
-import {
-  chmodSync,
-  closeSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, closeSync, openSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertOwnFile } from '../disk/file-guard.ts';
 import { type FileLock, lockFile } from '../disk/file-lock.ts';
 import { LOCK_FILE, STORE_FILE } from '../disk/held.ts';
 import { takeLockFile } from '../disk/lock-file.ts';
 import { VanityError } from '../errors.ts';
-import { makeDirectory, syncDirectory } from '../files.ts';
+import {
+  LINE_BYTES_MAX,
+  makeDirectory,
+  readRegular,
+  syncDirectory,
+  writeRegular,
+} from '../files.ts';
 import { isOfSqlite, storeError } from './sqlite-error.ts';
 
 /** Of the files that are one store together. */
@@ -96,7 +92,7 @@ function hold(directory: string, makesStore: boolean): DataDirectory {
   const storeLock = resources.use(takeStoreLock(directory, storeFile));
   // Only now: until here the file says who else holds the store.
   const holderFile = join(directory, HOLDER_FILE);
-  attempt(directory, () => writeFileSync(holderFile, `${process.pid}\n`, { mode: 0o600 }));
+  attempt(holderFile, () => writeRegular(holderFile, `${process.pid}\n`));
   resources.defer(() => removeHolder(holderFile));
   const held = resources.move();
   return { storeFile, storeLock, [Symbol.dispose]: () => held.dispose() };
@@ -133,7 +129,7 @@ function prepareDirectory(directory: string): void {
 
 function takeLock(directory: string): Disposable {
   const path = join(directory, LOCK_FILE);
-  const lock = attempt(directory, () => {
+  const lock = attempt(path, () => {
     try {
       return takeLockFile(path);
     } catch (cause) {
@@ -168,7 +164,7 @@ function inUse(directory: string): VanityError {
 
 function holderOf(directory: string): string {
   try {
-    return readFileSync(join(directory, HOLDER_FILE), 'latin1').trim();
+    return readRegular(join(directory, HOLDER_FILE), LINE_BYTES_MAX).toString('latin1').trim();
   } catch {
     return '(unknown)'; // it has only just begun
   }
@@ -186,19 +182,19 @@ function exists(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-function attempt<T>(directory: string, action: () => T): T {
+function attempt<T>(path: string, action: () => T): T {
   try {
     return action();
   } catch (cause) {
     if (cause instanceof VanityError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'ENOSPC' || code === 'EDQUOT') {
-      throw new VanityError('DISK_FULL', `${directory}: the disk is full`, { cause });
+      throw new VanityError('DISK_FULL', `${path}: the disk is full`, { cause });
     }
-    throw refused(directory, `cannot be used: ${message}`, cause);
+    throw refused(path, `cannot be used: ${message}`, cause);
   }
 }
 
-function refused(directory: string, reason: string, cause?: unknown): VanityError {
-  return new VanityError('DATA_NOT_WRITABLE', `${directory}: ${reason}`, { cause });
+function refused(path: string, reason: string, cause?: unknown): VanityError {
+  return new VanityError('DATA_NOT_WRITABLE', `${path}: ${reason}`, { cause });
 }

@@ -13,7 +13,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { VanityError } from '../errors.ts';
-import { withoutMark } from '../files.ts';
+import { openRegular, withoutMark } from '../files.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
 import { KEYPAIR_BYTES, SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHash } from '../keypair/seal.ts';
@@ -180,9 +180,10 @@ function isWhole(value: unknown): value is number {
 
 /** What is not ended by a line feed is a line too. */
 async function* linesOf(path: string, signal?: AbortSignal): AsyncGenerator<string> {
+  const fd = opened(path);
   let rest = '';
   try {
-    for await (const chunk of createReadStream(path, { encoding: 'utf8', signal })) {
+    for await (const chunk of createReadStream(path, { fd, encoding: 'utf8', signal })) {
       const lines = `${rest}${chunk}`.split('\n');
       rest = lines.pop()!;
       if (rest.length > LINE_MAX)
@@ -194,4 +195,12 @@ async function* linesOf(path: string, signal?: AbortSignal): AsyncGenerator<stri
     throw listError(path, `cannot be read: ${(cause as Error).message}`, cause);
   }
   if (rest !== '') yield rest;
+}
+
+function opened(path: string): number {
+  try {
+    return openRegular(path);
+  } catch (cause) {
+    throw listError(path, `cannot be read: ${(cause as Error).message}`, cause);
+  }
 }

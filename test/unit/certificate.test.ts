@@ -81,7 +81,7 @@ test('what cannot be used is named with its file, and no key is in the words', (
     rmSync(key);
     symlinkSync('.', key);
   };
-  refused(toDirectory, 'key', /EISDIR/);
+  refused(toDirectory, 'key', /a directory; allowed: a regular file/);
   refused(({ cert }) => writeFileSync(cert, made.key), 'cert', /holds no certificate in PEM/);
   refused(({ key }) => writeFileSync(key, made.cert), 'key', /no private key in PEM/);
   refused(({ key }) => writeFileSync(key, locked), 'key', /without a passphrase/);
