@@ -12,7 +12,7 @@ export interface CommandHelp {
 
 const PLACE_HELP = `  --url URL          ask the server at http[s]://HOST:PORT or unix:PATH. A certificate of your own
                      making is trusted by NODE_EXTRA_CA_CERTS=FILE
-  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data): without --url its server is asked,
                      wherever that listens`;
 
@@ -31,7 +31,7 @@ export const HELP = {
 Runs the server until Ctrl-C. Without a configuration there is one pool, "pet", of addresses that
 end in [a-z]Pet; it listens on http://127.0.0.1:5057 and keeps its data in ./data.
 
-  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --host HOST        listen on this address, or on unix:PATH (default: 127.0.0.1)
   --port PORT        listen on this port (default: 5057)
   --data DIR         keep the data here (default: ./data)
@@ -196,7 +196,7 @@ directory, also while a server runs; then what leaves meanwhile may be missing.
                      "vanitypool restore --dispensed" takes it
   --url URL          ask the server there, with a token of the scope admin (VANITYPOOL_TOKEN); its
                      list is never complete
-  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data)
 
 Without a server, what a crash left open is settled first, as the next start would.
@@ -212,7 +212,7 @@ that, kept in another place, a backup cannot be read.
 
   --url URL          of the server there, with a token of the scope admin (VANITYPOOL_TOKEN): it
                      makes and checks the backup, and its bytes are proved again here
-  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data)
 
 A backup does not know what leaves after it was made: see "vanitypool restore --help".
@@ -232,7 +232,7 @@ more. If the lost store can still be listed, all of that is known and stays as i
                      last server has stopped; what is not in it stays available, and tokens that are
                      valid in it stay on
   --ignore-clock     restore also by a clock that is behind the backup, if it was wrong then
-  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data); the sealing key has to be in its place
 
 The lost store must never be served again.
@@ -252,7 +252,7 @@ keys out twice. This says what it is. No server may hold it.
                      burn all that it has, and go on with new ids and new addresses; tokens are off,
                      and addresses that were dispensed sign no more, as after a restore
   --ignore-clock     with --restored: also by a clock that is behind the store, if it was wrong then
-  --config FILE      read this file (default: vanitypool.toml, if it is there)
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data)
 `,
   },

@@ -8,6 +8,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../own-token.ts';
 import { optionWords, usage } from './options.ts';
+import { OwnCertificate } from './own-certificate.ts';
 import {
   assertUrl,
   givenToken,
@@ -29,6 +30,8 @@ export interface Place {
   readonly config?: string | undefined;
   readonly data?: string | undefined;
 }
+
+type Warn = (warning: string) => void;
 
 /** As it was typed. */
 export function wordsOf({ url, config, data }: Place): string[] {
@@ -65,7 +68,7 @@ export async function askOrLook<T>(
   assertPlace(place);
   if (place.url !== undefined) return ask(new ServerClient(place.url));
   const config = configAt(place);
-  const server = await findServer(config);
+  const server = await findServer(config, warnPeople);
   try {
     if (server !== undefined) return await ask(server);
   } catch (nobody) {
@@ -80,30 +83,44 @@ export async function askOrLook<T>(
   }
 }
 
-/** Where there has to be a server. Errors: SERVER_UNREACHABLE, and those of the configuration. */
-export async function serverAt(place: Place): Promise<ServerClient> {
+/**
+ * Where there has to be a server; `warn` is for what is not right about it. Errors: SERVER_UNREACHABLE, and those
+ * of the configuration.
+ */
+export async function serverAt(place: Place, warn: Warn = warnPeople): Promise<ServerClient> {
   assertPlace(place);
   if (place.url !== undefined) return new ServerClient(place.url);
   const config = configAt(place);
-  const server = await findServer(config);
+  const server = await findServer(config, warn);
   if (server === undefined) throw notServed(config, '');
   return server;
 }
 
 /** The one that serves the data directory; the one at the default address where there is none. */
-async function findServer(config: Config): Promise<ServerClient | undefined> {
+async function findServer(config: Config, warn: Warn): Promise<ServerClient | undefined> {
   const { directory } = config.store;
   const [listensAt, token] = [readListensAt(directory), readOwnToken(directory)];
   if (listensAt !== undefined && token !== undefined) {
     const url = reachable(listensAt.url);
-    const certificate = listensAt.certificate ?? undefined;
+    const certificate = ownCertificate(listensAt.certificate ?? undefined);
     if (await takes(new ServerClient(url, { token, certificate }))) {
       const own = givenToken() ?? token;
+      if (certificate?.warning !== undefined) warn(certificate.warning);
       return new ServerClient(url, { token: own, certificate });
     }
   }
   if (await isPlaceOf(config)) return undefined;
-  return new ServerClient(configuredUrl(config), { certificate: config.http.tls?.cert });
+  const certificate = ownCertificate(config.http.tls?.cert);
+  if (certificate?.warning !== undefined) warn(certificate.warning);
+  return new ServerClient(configuredUrl(config), { certificate });
+}
+
+function warnPeople(warning: string): void {
+  process.stderr.write(`vanitypool: ${warning}\n`);
+}
+
+function ownCertificate(file: string | undefined): OwnCertificate | undefined {
+  return file === undefined ? undefined : new OwnCertificate(file);
 }
 
 /** Whether the directory is the one that is meant, served or not. */

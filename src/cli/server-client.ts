@@ -7,15 +7,15 @@
  * Errors: USAGE_INVALID for a URL or a token that is none, SERVER_UNREACHABLE when nobody answers in
  * time or what answers is another program; a problem of the server keeps its code and detail.
  */
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
-import { type RequestOptions as HttpsOptions, request as requestHttps } from 'node:https';
+import { request as requestHttps } from 'node:https';
+import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { urlToHttpOptions } from 'node:url';
 import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import type { StatusEvent } from '../http/schemas.ts';
 import { usage } from './options.ts';
+import { NOT_OWN, type OwnCertificate } from './own-certificate.ts';
 import { eventsIn } from './server-events.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -28,6 +28,7 @@ const BEFORE_SENDING = /^(connect|getaddrinfo)$/;
 /** How Node.js says that it does not trust a certificate, or hears no TLS: nothing was sent then. */
 const NO_TRUST = /CERT|^UNABLE_TO_/;
 const NO_TLS = /^(EPROTO|ERR_SSL_.*)$/;
+const HTTPS_PORT = 443;
 const START_HINT = 'start one with: vanitypool serve';
 /** What a header can hold. */
 const TOKEN = /^[\x21-\x7e]+$/;
@@ -90,19 +91,20 @@ export function isStranger(error: unknown): boolean {
 export interface ServerAccess {
   /** `VANITYPOOL_TOKEN` when it is not given. */
   readonly token?: string | undefined;
-  /** The file of the one certificate to trust; whatever this machine trusts when it is not given. */
-  readonly certificate?: string | undefined;
+  /** The one certificate to trust; whatever this machine trusts when it is not given. */
+  readonly certificate?: OwnCertificate | undefined;
 }
 
 export class ServerClient {
   readonly url: string;
-  readonly #options: HttpsOptions;
+  readonly #options: RequestOptions;
+  readonly #certificate: OwnCertificate | undefined;
   readonly #token: string | undefined;
 
   constructor(url: string, { token, certificate }: ServerAccess = {}) {
     this.url = url;
-    const trust = certificate === undefined ? {} : trustOnly(certificate);
-    this.#options = { ...connectionTo(url), ...trust };
+    this.#options = connectionTo(url);
+    this.#certificate = certificate;
     this.#token = token ?? givenToken();
   }
 
@@ -192,7 +194,7 @@ export class ServerClient {
   }
 
   /** Error: NotSent; what is none comes after the request was sent. */
-  #exchange(
+  async #exchange(
     method: string,
     path: string,
     {
@@ -203,6 +205,7 @@ export class ServerClient {
       idleMs = TIMEOUT_MS,
     }: Exchange,
   ): Promise<IncomingMessage> {
+    const own = await this.#ownConnection(signal, idleMs);
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const all = {
       ...headers,
@@ -210,10 +213,11 @@ export class ServerClient {
       ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
     };
     const isTls = this.#options.protocol === 'https:';
-    let isThere = false;
+    let isThere = own !== undefined;
     try {
       const sent = (isTls ? requestHttps : requestHttp)({
         ...this.#options,
+        ...(own !== undefined && { createConnection: () => own }),
         method,
         path,
         headers: { ...all, 'content-length': Buffer.byteLength(json) },
@@ -222,8 +226,8 @@ export class ServerClient {
       });
       sent
         .on('socket', (socket) => {
-          // One that is used again is there already.
-          isThere = sent.reusedSocket;
+          // One that is used again is there already, and our own.
+          isThere ||= sent.reusedSocket;
           socket.once(isTls ? 'secureConnect' : 'connect', () => {
             isThere = true;
           });
@@ -238,12 +242,27 @@ export class ServerClient {
     return promise;
   }
 
+  /** One that is trusted by its certificate alone; undefined where this machine's trust counts. Error: NotSent. */
+  async #ownConnection(signal: AbortSignal, idleMs: number): Promise<Duplex | undefined> {
+    const { protocol, hostname, port } = this.#options;
+    if (this.#certificate === undefined || protocol !== 'https:') return undefined;
+    const to = { host: String(hostname), port: Number(port ?? HTTPS_PORT) };
+    try {
+      return await this.#certificate.connect({ ...to, signal, idleMs });
+    } catch (cause) {
+      throw this.#notSent(cause);
+    }
+  }
+
   #notSent(cause: unknown): VanityError {
     const reason = reasonOf(cause);
     let what = `nothing was sent (${reason})`;
     if (BEFORE_SENDING.test(syscallOf(cause)))
       what = `no server answers (${reason}); ${START_HINT}`;
-    else if (NO_TRUST.test(reason)) {
+    else if (reason === NOT_OWN) {
+      const file = this.#certificate?.file;
+      what = `what answers has another certificate than ${file} (${reason}), and was told nothing`;
+    } else if (NO_TRUST.test(reason)) {
       const trust = 'NODE_EXTRA_CA_CERTS=FILE names one that is trusted';
       what = `its certificate is not trusted (${reason}); ${trust}`;
     } else if (NO_TLS.test(reason)) what = `no TLS there (${reason})`;
@@ -293,25 +312,6 @@ function parsed(source: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The certificate of our own server, whoever made it and whatever names are in it, and no other. */
-function trustOnly(cert: string): HttpsOptions {
-  let pem: string;
-  let own: X509Certificate;
-  try {
-    pem = readFileSync(cert, 'utf8');
-    own = new X509Certificate(pem);
-  } catch (cause) {
-    const detail = `http.tls_cert: ${cert}: cannot be read; give --url`;
-    throw new VanityError('CERTIFICATE_INVALID', detail, { cause });
-  }
-  const other = Object.assign(new Error('another certificate'), { code: 'CERT_NOT_OWN' });
-  return {
-    ca: pem,
-    allowPartialTrustChain: true,
-    checkServerIdentity: (_, { raw }) => (raw.equals(own.raw) ? undefined : other),
-  };
 }
 
 /** Error: USAGE_INVALID. */

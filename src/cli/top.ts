@@ -41,7 +41,7 @@ export async function top(args: string[]): Promise<number> {
     while (!signal.aborted) {
       try {
         // Anew each time: a server that is started again has another token of its own.
-        const server = await serverAt(values);
+        const server = await serverAt(values, view && (() => undefined));
         for await (const snapshot of server.follow(signal)) {
           view ??= json ? lines() : screen(() => end.abort());
           view.show(server.url, snapshot);

@@ -95,48 +95,52 @@ async function stored(t: TestContext): Promise<Workspace> {
   return workspace;
 }
 
-test('files of a data directory, of a backup and of a list are regular ones too', LIMIT, async (t) => {
-  const workspace = await stored(t);
-  const { path: cwd, data } = workspace;
-  const sealed = `file:${join(data, 'sealing.key')}`;
-  for (const [kind, [make, name]] of Object.entries(KINDS)) {
-    const tried = async (path: string, args: readonly string[], called: RegExp = name) => {
-      rmSync(path, { force: true, recursive: true });
-      make(path);
-      const env = { VANITYPOOL_STORE__SEALING_KEY: sealed };
-      const ended = await vanitypool(args, { cwd, env });
-      rmSync(path, { force: true, recursive: true });
-      const what = `${kind}, ${args.join(' ')}: ${ended.stderr}`;
-      assert.equal(ended.code, 1, what);
-      const line = lastLine(ended.stderr);
-      assert.ok(line.includes(path), what);
-      assert.match(line, called, what);
-    };
-    // There SQLite, or the server, makes the file that the link leads to.
-    if (kind !== 'a link to nothing') {
-      await tried(join(data, 'lock'), SERVE);
-      await tried(join(data, 'lock.pid'), SERVE);
+test(
+  'files of a data directory, of a backup and of a list are regular ones too',
+  LIMIT,
+  async (t) => {
+    const workspace = await stored(t);
+    const { path: cwd, data } = workspace;
+    const sealed = `file:${join(data, 'sealing.key')}`;
+    for (const [kind, [make, name]] of Object.entries(KINDS)) {
+      const tried = async (path: string, args: readonly string[], called: RegExp = name) => {
+        rmSync(path, { force: true, recursive: true });
+        make(path);
+        const env = { VANITYPOOL_STORE__SEALING_KEY: sealed };
+        const ended = await vanitypool(args, { cwd, env });
+        rmSync(path, { force: true, recursive: true });
+        const what = `${kind}, ${args.join(' ')}: ${ended.stderr}`;
+        assert.equal(ended.code, 1, what);
+        const line = lastLine(ended.stderr);
+        assert.ok(line.includes(path), what);
+        assert.match(line, called, what);
+      };
+      // There SQLite, or the server, makes the file that the link leads to.
+      if (kind !== 'a link to nothing') {
+        await tried(join(data, 'lock'), SERVE);
+        await tried(join(data, 'lock.pid'), SERVE);
+      }
+      const dangling = kind === 'a link to nothing';
+      const lost = join(cwd, 'lost.backup');
+      const called = dangling ? /there is no such file/ : name;
+      await tried(lost, ['restore', lost, '--data', join(cwd, 'new')], called);
+      const list = join(cwd, 'other.list');
+      const backup = join(cwd, 'pool.backup');
+      await tried(list, ['restore', backup, '--dispensed', list, '--data', join(cwd, 'new')]);
+      assert.ok(!existsSync(join(cwd, 'new', 'store.db')));
     }
-    const dangling = kind === 'a link to nothing';
-    const lost = join(cwd, 'lost.backup');
-    const called = dangling ? /there is no such file/ : name;
-    await tried(lost, ['restore', lost, '--data', join(cwd, 'new')], called);
-    const list = join(cwd, 'other.list');
-    const backup = join(cwd, 'pool.backup');
-    await tried(list, ['restore', backup, '--dispensed', list, '--data', join(cwd, 'new')]);
-    assert.ok(!existsSync(join(cwd, 'new', 'store.db')));
-  }
-  // Hints, which are passed over; the store is what counts.
-  for (const file of ['server.json', 'admin.token', 'lock.pid']) {
-    for (const [make] of Object.values(KINDS)) {
-      const path = join(data, file);
-      make(path);
-      const { code, stderr } = await vanitypool(['status'], { cwd });
-      assert.equal(code, 0, `${file}: ${stderr}`);
-      rmSync(path, { recursive: true });
+    // Hints, which are passed over; the store is what counts.
+    for (const file of ['server.json', 'admin.token', 'lock.pid']) {
+      for (const [make] of Object.values(KINDS)) {
+        const path = join(data, file);
+        make(path);
+        const { code, stderr } = await vanitypool(['status'], { cwd });
+        assert.equal(code, 0, `${file}: ${stderr}`);
+        rmSync(path, { recursive: true });
+      }
     }
-  }
-});
+  },
+);
 
 test('a link to a file is that file, and /dev/null is none', LIMIT, async () => {
   await using workspace = new Workspace();
@@ -154,6 +158,9 @@ test('a link to a file is that file, and /dev/null is none', LIMIT, async () => 
   // A configuration file would say which directory is meant.
   const env = { VANITYPOOL_HTTP__PORT: '1' };
   for (const args of [['status'], ['status', '--config', '/dev/null']]) {
-    assert.match((await vanitypool(args, { cwd, env })).stderr, /127\.0\.0\.1:1: no server answers/);
+    assert.match(
+      (await vanitypool(args, { cwd, env })).stderr,
+      /127\.0\.0\.1:1: no server answers/,
+    );
   }
 });

@@ -147,9 +147,45 @@ test(
     assert.equal(listensAt.certificate, setup.cert);
     writeFileSync(file, JSON.stringify({ ...listensAt, certificate: chain }));
     writeFileSync(chain, makeCertificate('two').cert);
-    assert.match((await setup.cli(['status'])).stderr, /not trusted \(DEPTH_ZERO_SELF/);
+    const other = /another certificate than .*chain\.pem \(CERT_NOT_OWN\), and was told nothing/;
+    assert.match((await setup.cli(['status'])).stderr, other);
     writeFileSync(chain, makeCertificate('two').cert + readFileSync(setup.cert, 'utf8'));
-    assert.match((await setup.cli(['status'])).stderr, /not trusted \(CERT_NOT_OWN\)/);
+    assert.match((await setup.cli(['status'])).stderr, other);
+  },
+);
+
+test(
+  'the command line knows its own server whatever the dates of its certificate',
+  LIMIT,
+  async () => {
+    const dayMs = 86_400_000;
+    await using setup = await Setup.begin(makeCertificate('one'));
+    for (const [validTo, warning] of [
+      [
+        new Date(Date.now() - dayMs),
+        /cert\.pem: is valid no longer, since \d{4}-.*: other clients/,
+      ],
+      // As the makers of these write it: from 7300 days before its end.
+      [
+        new Date(Date.now() + 7301 * dayMs),
+        /cert\.pem: is valid only from \d{4}-.*: other clients/,
+      ],
+    ] as const) {
+      const made = makeCertificate('two', { validTo });
+      const before = setup.logged('a new certificate is served');
+      setup.put(made);
+      while (setup.logged('a new certificate is served') === before) await sleep(50);
+      for (const args of [['status'], ['dispense', 'pet'], ['token', 'list'], ['pool', 'list']]) {
+        const { code, stdout, stderr } = await setup.cli(args);
+        assert.equal(code, 0, `${args}: ${stderr}`);
+        assert.notEqual(stdout, '');
+        assert.match(stderr, warning);
+        assert.equal(stderr.match(/tls_cert/g)!.length, 1, 'it is said once');
+      }
+    }
+    setup.put(makeCertificate('three'));
+    while (setup.logged('a new certificate is served') < 3) await sleep(50);
+    assert.equal((await setup.cli(['status'])).stderr, '');
   },
 );
 

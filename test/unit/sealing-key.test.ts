@@ -104,7 +104,10 @@ test('what is no key of 64 digits is refused without being told', async () => {
 test('a directory is refused', async () => {
   const path = newPath();
   mkdirSync(path, { mode: 0o700 });
-  await assert.rejects(loadSealingKey(`file:${path}`), refused(path, 'a directory; allowed: a regular file'));
+  await assert.rejects(
+    loadSealingKey(`file:${path}`),
+    refused(path, 'a directory; allowed: a regular file'),
+  );
 });
 
 test('a variable holds the same digits, and must be set', async () => {

@@ -1,0 +1,79 @@
+/**
+ * The certificate of our own server, by which the command line of the same machine knows it: whoever made
+ * it, whatever names are in it and whatever its dates say, that one and no other. Main thread.
+ *
+ * A connection is given to a request only when the server has proved that it has the key of this very
+ * certificate: before that no byte of the request leaves, and no token. OpenSSL would refuse one out of its
+ * time, which no list of trusted certificates helps against; so it is told to trust any, and what it was shown
+ * is compared here, byte by byte.
+ */
+import { X509Certificate } from 'node:crypto';
+import { addAbortSignal } from 'node:stream';
+import { connect, type TLSSocket } from 'node:tls';
+import { VanityError } from '../errors.ts';
+import { readRegular, TEXT_BYTES_MAX } from '../files.ts';
+
+/** Of an error: what was shown is another certificate. */
+export const NOT_OWN = 'CERT_NOT_OWN';
+
+export interface ConnectOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly signal: AbortSignal;
+  /** Without a byte. */
+  readonly idleMs: number;
+}
+
+export class OwnCertificate {
+  readonly file: string;
+  readonly #certificate: X509Certificate;
+
+  /** The first one of a file in PEM. Error: CERTIFICATE_INVALID. */
+  constructor(file: string) {
+    this.file = file;
+    try {
+      this.#certificate = new X509Certificate(readRegular(file, TEXT_BYTES_MAX));
+    } catch (cause) {
+      const reason = (cause as NodeJS.ErrnoException).message;
+      const detail = `http.tls_cert: ${file}: cannot be read: ${reason}; give --url`;
+      throw new VanityError('CERTIFICATE_INVALID', detail, { cause });
+    }
+  }
+
+  /** What is to be said of its dates, or undefined. */
+  get warning(): string | undefined {
+    const { validFromDate, validToDate } = this.#certificate;
+    const now = Date.now();
+    const isEarly = now < validFromDate.getTime();
+    if (!isEarly && now <= validToDate.getTime()) return undefined;
+    const date = isEarly ? validFromDate : validToDate;
+    const what = `is valid ${isEarly ? 'only from' : 'no longer, since'} ${date.toISOString()}`;
+    return `http.tls_cert: ${this.file}: ${what}: other clients refuse this server; renew it`;
+  }
+
+  /**
+   * A socket with `idleMs` as its time-out. Errors are the system's and OpenSSL's; with the code NOT_OWN for
+   * another certificate.
+   */
+  connect({ host, port, signal, idleMs }: ConnectOptions): Promise<TLSSocket> {
+    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+    const socket = connect({ host, port, rejectUnauthorized: false });
+    addAbortSignal(signal, socket);
+    const onTimeout = () => socket.destroy(new Error(`nothing came in ${idleMs} ms`));
+    const onClose = () => reject(new Error('the connection was closed'));
+    socket.setTimeout(idleMs, onTimeout);
+    socket.once('error', reject).once('close', onClose);
+    socket.once('secureConnect', () => {
+      const shown = socket.getPeerX509Certificate()?.raw;
+      if (shown === undefined || !this.#certificate.raw.equals(shown)) {
+        const other = new Error('another certificate');
+        socket.destroy(Object.assign(other, { code: NOT_OWN }));
+        return;
+      }
+      // The time-out itself stays, for the request to hear of.
+      socket.off('timeout', onTimeout).off('error', reject).off('close', onClose);
+      resolve(socket);
+    });
+    return promise;
+  }
+}
