@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { VanityError } from '../src/errors.ts';
 import { Access } from '../src/http/access.ts';
 import { type AppDeps, buildApp } from '../src/http/app.ts';
+import { EventIds } from '../src/http/event-ids.ts';
 import { createMetrics } from '../src/http/metrics.ts';
 import { addressJson } from '../src/http/routes/pools.ts';
 import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
@@ -39,6 +40,7 @@ if (import.meta.main) {
       tallies,
     }),
     tallies,
+    eventIds: new EventIds(),
     version: 'none',
     isCompat: true,
     isDraining: () => false,

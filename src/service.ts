@@ -20,6 +20,7 @@ import { VanityError } from './errors.ts';
 import { hardenProcess } from './grinder/kernel.ts';
 import type { AuthRequired } from './http/access.ts';
 import { WatchedCertificate } from './http/certificate.ts';
+import { EventIds } from './http/event-ids.ts';
 import { type ListenOn, listenError, requiredAuth } from './http/listen.ts';
 import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
@@ -59,6 +60,7 @@ export class Service implements AsyncDisposable {
   readonly #ownToken = new OwnToken();
   readonly #storeHealth = new StoreHealth();
   readonly #tallies = new Tallies();
+  readonly #eventIds = new EventIds();
   readonly #grinder: ServedGrinder;
   readonly #httpThreads = new Set<HttpThread>();
   readonly #fail: (error: VanityError) => void;
@@ -105,6 +107,7 @@ export class Service implements AsyncDisposable {
     // They load while the store opens.
     const threads = Array.from({ length: http.threads }, () => this.#startHttpThread());
     const opened = await store.call('open', undefined);
+    this.#eventIds.begin(opened.epoch);
     this.#grinder.setPools(opened.pools);
     for (const { shared, status } of this.#grinder.statusOf()) {
       for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
@@ -229,6 +232,7 @@ export class Service implements AsyncDisposable {
       {
         storeHealth: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,
+        eventIds: this.#eventIds.buffer,
         grinder: this.#grinder.buffers,
         version: this.#options.version,
         isCompat: compat,

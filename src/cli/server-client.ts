@@ -48,12 +48,6 @@ interface Exchange {
   readonly idleMs?: number;
 }
 
-/** A status of the server, at a time in ms since 1970. */
-export interface Snapshot {
-  readonly at: number;
-  readonly status: StatusEvent;
-}
-
 /** The server has seen nothing of the request: nothing was done. */
 export class NotSent extends VanityError {}
 
@@ -179,13 +173,13 @@ export class ServerClient {
   }
 
   /** The status at once and then each second, until `signal` aborts or the server ends it. */
-  async *follow(signal: AbortSignal): AsyncGenerator<Snapshot> {
+  async *follow(signal: AbortSignal): AsyncGenerator<StatusEvent> {
     try {
       const reply = await this.#exchange('GET', '/v1/events', { signal, idleMs: SILENCE_MS });
       if (reply.statusCode !== 200) throw this.#problem(this.#answer(reply, await text(reply)));
       if (reply.headers['content-type'] !== 'text/event-stream') throw this.#stranger();
-      for await (const { id, data } of eventsIn(reply.setEncoding('utf8'), 'status')) {
-        yield { at: Number(id), status: JSON.parse(data) as StatusEvent };
+      for await (const data of eventsIn(reply.setEncoding('utf8'), 'status')) {
+        yield JSON.parse(data) as StatusEvent;
       }
     } catch (cause) {
       if (cause instanceof VanityError) throw cause;

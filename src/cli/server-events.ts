@@ -3,16 +3,11 @@
  * that is wanted is passed over. Pure.
  */
 
-export interface ServerEvent {
-  readonly id: string;
-  readonly data: string;
-}
-
-/** Events of one type in a text that comes in pieces. */
+/** The data of events of one type in a text that comes in pieces. */
 export async function* eventsIn(
   pieces: AsyncIterable<string>,
   type: string,
-): AsyncGenerator<ServerEvent> {
+): AsyncGenerator<string> {
   let rest = '';
   for await (const piece of pieces) {
     const blocks = (rest + piece).split('\n\n');
@@ -25,9 +20,7 @@ export async function* eventsIn(
         }),
       );
       const data = fields.get('data');
-      if (fields.get('event') === type && data !== undefined) {
-        yield { id: fields.get('id') ?? '', data };
-      }
+      if (fields.get('event') === type && data !== undefined) yield data;
     }
   }
 }

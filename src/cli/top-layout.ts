@@ -6,14 +6,13 @@
  */
 import type { StatusEvent } from '../http/schemas.ts';
 import { formatCount, formatRate, formatSeconds, formatTable } from './format.ts';
-import type { Snapshot } from './server-client.ts';
 import { grinderLine } from './status.ts';
 
 export interface Shown {
   readonly url: string;
-  readonly latest: Snapshot;
+  readonly latest: StatusEvent;
   /** For what changes; undefined at the first. */
-  readonly before: Snapshot | undefined;
+  readonly before: StatusEvent | undefined;
   /** Why there is no newer one; undefined while they come. */
   readonly lost: string | undefined;
 }
@@ -61,7 +60,7 @@ const COLUMNS: readonly Column[] = [
 /** At most `rows` lines of at most `columns` characters: what it is, what is wrong, the pools. */
 export function linesOf(shown: Shown, columns: number, rows: number): Line[] {
   const { latest, lost } = shown;
-  const { grinder, readiness } = latest.status;
+  const { grinder, readiness } = latest;
   const grinding = grinder === undefined ? [] : [grinderLine(grinder)];
   const wrong = lost === undefined ? readiness.reasons.join('; ') : `${lost}; trying again`;
   const lines: Line[] = [
@@ -80,8 +79,8 @@ export function linesOf(shown: Shown, columns: number, rows: number): Line[] {
 
 /** As much of it as fits, whole; the URL is shortened last. */
 function title({ url, latest }: Shown, columns: number): string {
-  const state = latest.status.readiness.status;
-  const time = `${new Date(latest.at).toISOString().slice(11, 19)} UTC`;
+  const state = latest.readiness.status;
+  const time = `${latest.at.slice(11, 19)} UTC`;
   const texts = [
     `vanitypool at ${url}: ${state}  ${time}  (q ends)`,
     `vanitypool at ${url}: ${state}  ${time}`,
@@ -93,7 +92,7 @@ function title({ url, latest }: Shown, columns: number): string {
 }
 
 function table({ latest, before }: Shown, columns: number): string[] {
-  const { pools } = latest.status;
+  const { pools } = latest;
   const rates = ratesSince(before, latest);
   const cells = COLUMNS.map((column) => ({
     column,
@@ -124,12 +123,15 @@ function table({ latest, before }: Shown, columns: number): string[] {
 }
 
 /** Addresses dispensed a second since the status before, by pool. */
-function ratesSince(before: Snapshot | undefined, latest: Snapshot): ReadonlyMap<string, number> {
+function ratesSince(
+  before: StatusEvent | undefined,
+  latest: StatusEvent,
+): ReadonlyMap<string, number> {
   const rates = new Map<string, number>();
-  const seconds = before === undefined ? 0 : (latest.at - before.at) / 1000;
+  const seconds = before === undefined ? 0 : (latest.uptimeMs - before.uptimeMs) / 1000;
   if (seconds <= 0) return rates;
-  const earlier = new Map(before!.status.pools.map(({ name, dispensed }) => [name, dispensed]));
-  for (const { name, dispensed } of latest.status.pools) {
+  const earlier = new Map(before!.pools.map(({ name, dispensed }) => [name, dispensed]));
+  for (const { name, dispensed } of latest.pools) {
     const had = earlier.get(name);
     // Fewer than before: another server, or one with a restored store.
     if (had !== undefined && dispensed >= had) rates.set(name, (dispensed - had) / seconds);

@@ -5,11 +5,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
+import type { StatusEvent } from '../http/schemas.ts';
 import { readArguments } from './arguments.ts';
 import { endingSignals } from './hang-up.ts';
 import { interruptible, usage } from './options.ts';
 import { assertPlace, PLACE_OPTIONS, serverAt } from './or-store.ts';
-import type { Snapshot } from './server-client.ts';
 import { TopScreen } from './top-screen.ts';
 
 const RETRY_MS = 1000;
@@ -17,7 +17,7 @@ const RETRY_MS = 1000;
 const PASSING = new Set(['SERVER_UNREACHABLE', 'DRAINING', 'OVERLOADED']);
 
 interface View {
-  show(url: string, latest: Snapshot): void;
+  show(url: string, latest: StatusEvent): void;
   /** No more came, for this reason. */
   lose(reason: string): void;
   end(): void;
@@ -42,9 +42,9 @@ export async function top(args: string[]): Promise<number> {
       try {
         // Anew each time: a server that is started again has another token of its own.
         const server = await serverAt(values, view && (() => undefined));
-        for await (const snapshot of server.follow(signal)) {
+        for await (const status of server.follow(signal)) {
           view ??= json ? lines() : screen(() => end.abort());
-          view.show(server.url, snapshot);
+          view.show(server.url, status);
         }
         view?.lose('the server has ended the stream');
       } catch (error) {
@@ -63,10 +63,7 @@ export async function top(args: string[]): Promise<number> {
 
 function lines(): View {
   return {
-    show: (_, { at, status }) => {
-      const line = { at: new Date(at).toISOString(), ...status };
-      process.stdout.write(`${JSON.stringify(line)}\n`);
-    },
+    show: (_, status) => void process.stdout.write(`${JSON.stringify(status)}\n`),
     lose: (reason) => void process.stderr.write(`vanitypool: ${reason}; trying again\n`),
     end: () => undefined,
   };
@@ -77,12 +74,12 @@ function screen(onEnd: () => void): View {
   // Also when a second Ctrl-C ends the process where it stands.
   process.once('exit', () => terminal.end());
   let at = '';
-  let latest: Snapshot | undefined;
+  let latest: StatusEvent | undefined;
   return {
-    show: (url, snapshot) => {
+    show: (url, status) => {
       const before = latest;
       at = url;
-      latest = snapshot;
+      latest = status;
       terminal.show({ url, latest, before, lost: undefined });
     },
     lose: (lost) => {

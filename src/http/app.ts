@@ -29,6 +29,7 @@ import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { ConnectionRefusals } from './connection-refusals.ts';
 import { documentRoutes } from './document.ts';
+import type { EventIds } from './event-ids.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 import { InFlight } from './in-flight.ts';
 import { checkInputs } from './inputs.ts';
@@ -100,6 +101,7 @@ export interface AppDeps {
   readonly grinder: GrinderFigures;
   readonly metrics: Metrics;
   readonly tallies: Tallies;
+  readonly eventIds: EventIds;
   readonly version: string;
   /** Serve the ancestor's routes. */
   readonly isCompat: boolean;

@@ -9,6 +9,7 @@
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { VanityError } from '../errors.ts';
+import type { EventIds } from './event-ids.ts';
 
 /** Open ones of a thread: each costs a connection and a message in memory. */
 export const STREAMS_MAX = 64;
@@ -38,6 +39,7 @@ interface Stream {
 
 export class EventStreams {
   readonly #statusOf: (sight: Sight) => unknown;
+  readonly #ids: EventIds;
   readonly #beatMs: number;
   readonly #streams = new Map<ServerResponse, Stream>();
   #timer: NodeJS.Timeout | undefined;
@@ -45,8 +47,9 @@ export class EventStreams {
   #isClosed = false;
 
   /** `statusOf` gives the status of the pools that are seen, as it leaves in JSON. */
-  constructor(statusOf: (sight: Sight) => unknown, beatMs = BEAT_MS) {
+  constructor(statusOf: (sight: Sight) => unknown, ids: EventIds, beatMs = BEAT_MS) {
     this.#statusOf = statusOf;
+    this.#ids = ids;
     this.#beatMs = beatMs;
   }
 
@@ -104,7 +107,7 @@ export class EventStreams {
 
   #message(sight: Sight): string {
     const data = JSON.stringify(this.#statusOf(sight));
-    return `id: ${Date.now()}\nevent: status\ndata: ${data}\n\n`;
+    return `id: ${this.#ids.next()}\nevent: status\ndata: ${data}\n\n`;
   }
 
   #forget(reply: ServerResponse): void {

@@ -319,6 +319,10 @@ export type Readiness = FromSchema<typeof Readiness>;
 
 /** What `GET /v1/events` tells: an event of the type `status`. */
 export type StatusEvent = PoolList & {
+  /** When it was made, by the clock of the server: RFC 3339. */
+  readonly at: string;
+  /** Milliseconds since the start of the server, which a clock that is set does not change. */
+  readonly uptimeMs: number;
   readonly readiness: {
     readonly status: Readiness['status'] | 'unavailable';
     readonly reasons: string[];

@@ -13,6 +13,7 @@ import { createLog, type LogLevel } from '../log.ts';
 import {
   type Connection,
   ORDER_TIMEOUT_MS,
+  orderUntil,
   type ServedPool,
   type StoreNotices,
   type StoreThreadCalls,
@@ -27,6 +28,7 @@ import { Access, type AuthRequired } from './access.ts';
 import type { Limits } from './admission.ts';
 import { buildApp, type Dispense } from './app.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
+import { EventIds } from './event-ids.ts';
 import { type ListenOn, listenError } from './listen.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -50,6 +52,7 @@ const UNREAD_SUM_MS = 250;
 export interface HttpWorkerData {
   readonly storeHealth: SharedArrayBuffer;
   readonly tallies: SharedArrayBuffer;
+  readonly eventIds: SharedArrayBuffer;
   readonly grinder: { readonly board: SharedArrayBuffer; readonly threads: SharedArrayBuffer };
   readonly version: string;
   readonly isCompat: boolean;
@@ -121,7 +124,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     const isPlain = !isCommitted && receiver.key === undefined && quota === undefined;
     if (isPlain) return pool.dispense(count, receiver, isGone);
     // What is popped by then is given up, unless it has a key.
-    const until = Date.now() + ORDER_TIMEOUT_MS;
+    const until = orderUntil();
     const order = { pool: pool.shared.name, count, receiver, quota, until };
     return store().call('dispense', order);
   };
@@ -148,6 +151,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     grinder,
     metrics: createMetrics({ pools, grinder, storeHealth, tallies }),
     tallies,
+    eventIds: new EventIds(data.eventIds),
     version,
     isCompat,
     isDraining: () => isDraining,

@@ -1,12 +1,13 @@
 /**
  * What the HTTP threads and the store thread ask and tell each other, in messages. Types, but for one
- * limit.
+ * limit of time.
  */
 import type { PoolConfig } from '../config.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
 import type { InsertReport, NewToken, Reservation, StoredToken } from '../store/store.ts';
 import type { KnownToken } from '../token.ts';
 import type { SharedJournal } from './journal-parts.ts';
+import { monotonicMs } from './monotonic.ts';
 import type { PoolChange, Receiver, SharedPool } from './pool.ts';
 import type { ReadyAddress } from './ready-queue.ts';
 
@@ -48,6 +49,11 @@ export type StoreThreadCalls = ReadingCalls & {
 
 /** For an order to be answered, on a disk that is slow but alive. */
 export const ORDER_TIMEOUT_MS = 10_000;
+
+/** `until` of an order that is made now. */
+export function orderUntil(): number {
+  return monotonicMs() + ORDER_TIMEOUT_MS;
+}
 
 /** A request to hold one address. */
 export interface ReservationOrder {
@@ -126,6 +132,6 @@ export interface Order {
   readonly receiver: Receiver;
   /** Of the receiver's token, in addresses a UTC day. */
   readonly quota: number | undefined;
-  /** Milliseconds since 1970. Nobody waits for it any longer: nothing is popped for it then. */
+  /** By `monotonicMs`. Nobody waits for it any longer: nothing is popped for it then. */
   readonly until: number;
 }

@@ -15,6 +15,7 @@ import { VanityError } from '../errors.ts';
 import type { Reservation, Store } from '../store/store.ts';
 import type { Order, ReservationOrder } from './calls.ts';
 import { assertSame, expired, handedOutBefore } from './idempotency.ts';
+import { monotonicMs } from './monotonic.ts';
 import { type Hands, Pool, type SharedPool } from './pool.ts';
 import { Quotas } from './quotas.ts';
 import { isBefore, type ReadyAddress } from './ready-queue.ts';
@@ -177,7 +178,7 @@ export class Dispenser {
   async #pop({ pool: name, count, receiver, quota, until }: Order): Promise<ReadyAddress[]> {
     const pool = this.#poolOf(name);
     // Those that waited behind a disk that hung would otherwise take addresses for nobody.
-    const isGone = () => Date.now() > until;
+    const isGone = () => monotonicMs() > until;
     if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the order waited for too long');
     if (quota === undefined) return pool.dispense(count, receiver, isGone);
     const taken = await this.#quotas.take(receiver.token, count, quota);

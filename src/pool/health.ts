@@ -4,12 +4,13 @@
  */
 import type { ErrorCode } from '../errors.ts';
 import { Board, type Figures } from './board.ts';
+import { monotonicMs } from './monotonic.ts';
 
 const STORE_FIELDS = [
   'reason',
   'turns',
   'inserts',
-  /** When the store thread began what it is doing, in ms of `clock`; 0 when it does nothing. */
+  /** When the store thread began what it is doing, in ms of `monotonicMs`; 0 when it does nothing. */
   'since',
   'journalsLost',
   'journalsRenewed',
@@ -58,12 +59,12 @@ export class StoreHealth {
   get failure(): ErrorCode | undefined {
     const { reason, since } = this.#board.read();
     if (reason !== 0) return REASONS[reason - 1];
-    return since !== 0 && clock() - since > HANGS_MS ? 'STORE_UNAVAILABLE' : undefined;
+    return since !== 0 && monotonicMs() - since > HANGS_MS ? 'STORE_UNAVAILABLE' : undefined;
   }
 
   /** Store thread only. Runs what may hang, one thing at a time. */
   async watch<T>(work: () => Promise<T>): Promise<T> {
-    this.#board.write({ since: clock() });
+    this.#board.write({ since: monotonicMs() });
     try {
       return await work();
     } finally {
@@ -119,11 +120,6 @@ export class StoreHealth {
   > {
     return this.#board.read();
   }
-}
-
-/** Milliseconds, the same in all threads; setting the time of day changes nothing. */
-function clock(): number {
-  return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
 /** Attempts, hits, faults, restarts and changes are totals since the store was made. */

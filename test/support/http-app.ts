@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/config.ts';
 import { VanityError } from '../../src/errors.ts';
 import { Access } from '../../src/http/access.ts';
 import { type App, type AppDeps, buildApp } from '../../src/http/app.ts';
+import { EventIds } from '../../src/http/event-ids.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
@@ -83,6 +84,7 @@ export async function testApp(
       tallies,
     }),
     tallies,
+    eventIds: new EventIds(),
     version: '0.0.0-test',
     isCompat,
     isDraining: () => isDraining,

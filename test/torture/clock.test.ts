@@ -11,6 +11,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WallClock } from '../support/clock.ts';
+import { EventReader } from '../support/event-reader.ts';
+import { FaultyDisk } from '../support/faulty-disk.ts';
 import { type SealedKeypair, SecretSearch, unsealStore } from '../support/secrets.ts';
 import { assertIdentity, type Server, Workspace } from '../support/server.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
@@ -123,6 +125,63 @@ test(
     await assertGoesOn(third, client, clock, workspace.data);
     const figures = await third.pool();
     assert.deepEqual([figures.dispensed, figures.burned], [client.count, 0]);
+  },
+);
+
+test('ids of events only grow: over steps of the clock, restarts and kills', LIMIT, async () => {
+  using clock = new WallClock();
+  await using workspace = new Workspace();
+  workspace.environment = clock.environment;
+  workspace.configure([POOL], '[http]', 'threads = 2');
+  let last = 0n;
+  for (const end of ['SIGTERM', 'SIGKILL', 'SIGTERM'] as const) {
+    const server = await workspace.serve('--threads', '0');
+    // Each reader is one of either thread.
+    for (const hours of [0, -3, 2]) {
+      clock.jump(hours);
+      const reader = await EventReader.open(`${server.url}/v1/events`);
+      for (const { id, data } of await reader.until(2)) {
+        assert.match(id, /^[1-9]\d*$/);
+        assert.ok(BigInt(id) > last, `${id} after ${last}`);
+        last = BigInt(id);
+        assert.ok(Math.abs(Date.parse(JSON.parse(data).at) - clock.now) < HOUR_MS);
+      }
+      reader.leave();
+    }
+    clock.jump(-1);
+    await server.kill(end);
+  }
+});
+
+test(
+  'a request that waits for the disk is answered, whatever the clock does meanwhile',
+  LIMIT,
+  async () => {
+    using clock = new WallClock();
+    await using workspace = new Workspace();
+    const disk = new FaultyDisk(workspace.path, workspace.data);
+    workspace.environment = {
+      ...disk.environment,
+      ...clock.environment,
+      LD_PRELOAD: `${disk.environment.LD_PRELOAD} ${clock.environment.LD_PRELOAD}`,
+    };
+    workspace.configure([{ ...POOL, suffix: 'e' }], '[store]', 'durability = "committed"');
+    const server = await workspace.serve();
+    await server.until(({ ready }) => ready === POOL.ready);
+    for (const hours of [24 * 365, -24 * 365]) {
+      disk.hold();
+      const first = server.dispense();
+      while (!disk.isHeld) await sleep(5);
+      // Behind the one that hangs: a key is looked for in the store.
+      const path = '/v1/pools/pet/dispense';
+      const others = ['a', 'b'].map((key) => server.ask('POST', path, { key: `${key}${hours}` }));
+      await sleep(200);
+      clock.jump(hours);
+      disk.release();
+      assert.equal((await first).length, 1);
+      for (const { status, text } of await Promise.all(others)) assert.equal(status, 200, text);
+    }
+    disk[Symbol.dispose]();
   },
 );
 

@@ -9,10 +9,12 @@ import { test } from 'node:test';
 import { type Durability, loadConfig } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
+import { orderUntil } from '../../src/pool/calls.ts';
 import { Dispenser } from '../../src/pool/dispenser.ts';
 import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
 import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
 import { Journals } from '../../src/pool/journals.ts';
+import { monotonicMs } from '../../src/pool/monotonic.ts';
 import { NOBODY, sharePool } from '../../src/pool/pool.ts';
 import type { ReadyAddress } from '../../src/pool/ready-queue.ts';
 import { Refiller } from '../../src/pool/refill.ts';
@@ -22,7 +24,13 @@ import { TestTime } from '../support/test-time.ts';
 
 const LIMIT = { timeout: 60_000 };
 const POOL = loadConfig({ cwd: '/' }).pools[0]!;
-const PLAIN = { pool: 'pet', count: 1, receiver: NOBODY, quota: undefined, until: 8.64e15 };
+const PLAIN = {
+  pool: 'pet',
+  count: 1,
+  receiver: NOBODY,
+  quota: undefined,
+  until: Number.POSITIVE_INFINITY,
+};
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -38,6 +46,7 @@ class Counter implements AsyncDisposable {
   journals!: Journals;
   refiller!: Refiller;
   dispenser!: Dispenser;
+  exclusively!: <T>(work: () => Promise<T>) => Promise<T>;
 
   constructor(durability: Durability) {
     this.durability = durability;
@@ -63,6 +72,7 @@ class Counter implements AsyncDisposable {
       last = result.catch(() => undefined);
       return result;
     };
+    this.exclusively = exclusively;
     const onTurn = (pool: string, error: unknown): void => {
       this.dispenser.sweep(pool);
       if (error !== undefined) this.failures.push(error);
@@ -306,7 +316,7 @@ test('for an order that nobody waits for any longer nothing is popped', LIMIT, a
   await counter.insert(20);
   const token = { scopes: [], pools: undefined, expiresAt: undefined, hash: randomBytes(32) };
   const { id } = await counter.store.tokens.create({ ...token, name: 'shop', quota: 5 });
-  const late = { ...PLAIN, until: Date.now() - 1 };
+  const late = { ...PLAIN, until: monotonicMs() - 1 };
   const gone = { code: 'REQUEST_TIMEOUT' };
   await assert.rejects(counter.dispenser.dispense(late), gone);
   await assert.rejects(counter.dispenser.reserve({ ...late, ttlMs: 60_000 }), gone);
@@ -314,4 +324,35 @@ test('for an order that nobody waits for any longer nothing is popped', LIMIT, a
   await assert.rejects(counter.dispenser.dispense({ ...late, ...limited, count: 5 }), gone);
   assert.equal((await counter.dispenser.dispense({ ...PLAIN, ...limited, count: 5 })).length, 5);
   assert.equal((await counter.store.counts('pet')).dispensed, 5);
+});
+
+test('how long an order may wait is not told by a clock that can be set', LIMIT, async (t) => {
+  await using counter = await counterWith(20);
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  const begun = Date.now();
+  const waiting = async (until: number, meanwhile: () => Promise<void> | void) => {
+    const order = {
+      ...PLAIN,
+      until,
+      receiver: { token: 0, key: randomBytes(32), body: Buffer.alloc(32) },
+    };
+    const gate = Promise.withResolvers<void>();
+    const blocked = counter.exclusively(() => gate.promise);
+    const asked = counter.dispenser.dispense(order);
+    await meanwhile();
+    gate.resolve();
+    await blocked;
+    return asked;
+  };
+  // The clock of the machine goes ten years ahead: somebody waits still.
+  const ahead = () => t.mock.timers.setTime(begun + 10 * 365 * 24 * HOUR_MS);
+  assert.equal((await waiting(orderUntil(), ahead)).length, 1);
+  // It goes back: nobody waits any longer.
+  const back = async () => {
+    t.mock.timers.setTime(begun - HOUR_MS);
+    while (monotonicMs() <= soon) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const soon = monotonicMs() + 5;
+  await assert.rejects(waiting(soon, back), { code: 'REQUEST_TIMEOUT' });
+  assert.equal((await counter.ask(randomBytes(32)))[0]!.id, 2, 'nothing was popped for it');
 });

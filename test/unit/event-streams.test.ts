@@ -6,6 +6,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../src/errors.ts';
+import { EventIds } from '../../src/http/event-ids.ts';
 import { EventStreams, type Sight, STREAMS_MAX } from '../../src/http/event-streams.ts';
 import { EventReader } from '../support/event-reader.ts';
 
@@ -16,10 +17,13 @@ const BEAT_MS = 10;
 async function streaming(t: TestContext, status: (sight: Sight) => unknown = (sight) => sight) {
   const made: Sight[] = [];
   let look = (path: string): Sight => (path === '/' ? undefined : path.slice(1).split(','));
-  const streams = new EventStreams((sight) => {
+  const statusOf = (sight: Sight) => {
     made.push(sight);
     return { sees: status(sight) ?? 'all' };
-  }, BEAT_MS);
+  };
+  const ids = new EventIds();
+  ids.begin(7);
+  const streams = new EventStreams(statusOf, ids, BEAT_MS);
   const replies: ServerResponse[] = [];
   const server = createServer(({ url }, reply) => {
     replies.push(reply);
@@ -62,18 +66,16 @@ test(
     const events = await reader.until(20);
     assert.match(
       reader.text,
-      /^retry: 1000\n: status, once a second\n\nid: \d{13}\nevent: status\n/,
+      /^retry: 1000\n: status, once a second\n\nid: 7\d{12}\nevent: status\n/,
     );
     assert.match(reader.text, /\n\n: still here\n\nid: /, 'a comment between events');
     for (const { event, data } of events) {
       assert.equal(event, 'status');
       assert.deepEqual(JSON.parse(data), { sees: 'all' });
     }
-    const ids = events.map(({ id }) => Number(id));
-    assert.deepEqual(
-      ids,
-      ids.toSorted((one, other) => one - other),
-    );
+    const ids = events.map(({ id }) => BigInt(id));
+    for (const [at, id] of ids.slice(1).entries())
+      assert.ok(id > ids[at]!, `${id} after ${ids[at]}`);
   },
 );
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Snapshot } from '../../src/cli/server-client.ts';
 import { linesOf as laidOut, type Shown } from '../../src/cli/top-layout.ts';
+import type { StatusEvent } from '../../src/http/schemas.ts';
 
-type Pool = Snapshot['status']['pools'][number];
+type Pool = StatusEvent['pools'][number];
 
 function pool(figures: Partial<Pool> = {}): Pool {
   return {
@@ -35,12 +35,13 @@ function pool(figures: Partial<Pool> = {}): Pool {
   };
 }
 
-function snapshot(at: number, pools: Pool[], reasons: string[] = []): Snapshot {
+function snapshot(uptimeMs: number, pools: Pool[], reasons: string[] = []): StatusEvent {
   const status = reasons.length === 0 ? 'ready' : 'degraded';
-  return { at, status: { pools, readiness: { status, reasons } } };
+  const at = new Date(uptimeMs).toISOString();
+  return { at, uptimeMs, pools, readiness: { status, reasons } };
 }
 
-function shown(latest: Snapshot, more: Partial<Shown> = {}): Shown {
+function shown(latest: StatusEvent, more: Partial<Shown> = {}): Shown {
   return { url: 'http://127.0.0.1:5057', latest, before: undefined, lost: undefined, ...more };
 }
 
@@ -66,6 +67,15 @@ test('a pool has its figures in one line, and how fast it is dispensed', () => {
   );
 });
 
+test('a clock that was set meanwhile changes no rate', () => {
+  const before = snapshot(10_000, [pool({ dispensed: 12_345 - 250 })]);
+  const latest = snapshot(12_000, [pool()]);
+  const lines = linesOf(shown(latest, { before }), 200, 50);
+  for (const at of ['2036-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z']) {
+    assert.deepEqual(linesOf(shown(latest, { before: { ...before, at } }), 200, 50), lines);
+  }
+});
+
 test('what each grinder thread gets has a line of its own', () => {
   const latest = snapshot(0, [pool()]);
   const threads = [
@@ -74,8 +84,7 @@ test('what each grinder thread gets has a line of its own', () => {
   ] as const;
   const line = (...of: { priority: 'normal' | 'raised'; share: number | null }[]) => {
     const grinder = { priorityChanges: 1, threads: of };
-    const status = { ...latest.status, grinder };
-    return linesOf(shown({ ...latest, status }), 100, 50)[2];
+    return linesOf(shown({ ...latest, grinder }), 100, 50)[2];
   };
   const both = 'grinder: 2 threads at nice 0 and nice 3, got 97 %, 3 % of a core';
   assert.equal(line(...threads), both);

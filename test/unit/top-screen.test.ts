@@ -9,11 +9,13 @@ import type { StatusEvent } from '../../src/http/schemas.ts';
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 
-function shown(at: number, reasons: string[] = []): Shown {
-  const status: StatusEvent = { pools: [], readiness: { status: 'ready', reasons } };
+function shown(uptimeMs: number, reasons: string[] = []): Shown {
+  const at = new Date(uptimeMs).toISOString();
+  const readiness = { status: 'ready', reasons } as const;
+  const latest: StatusEvent = { at, uptimeMs, pools: [], readiness };
   return {
     url: 'http://127.0.0.1:5057',
-    latest: { at, status },
+    latest,
     before: undefined,
     lost: undefined,
   };

@@ -11,14 +11,19 @@ import { poolList } from './pools.ts';
 import { stateOf } from './service.ts';
 
 export function eventRoutes(app: App, deps: AppDeps): void {
-  const { pools, access, storeHealth } = deps;
+  const { pools, access, storeHealth, eventIds } = deps;
   const statusOf = (sight: Sight): StatusEvent => {
     const visible = [...pools.values()].filter(({ shared }) =>
       mayUse({ pools: sight }, shared.name),
     );
-    return { ...poolList(deps, sight), readiness: stateOf(visible, storeHealth) };
+    return {
+      at: new Date().toISOString(),
+      uptimeMs: Math.round(process.uptime() * 1000),
+      ...poolList(deps, sight),
+      readiness: stateOf(visible, storeHealth),
+    };
   };
-  const streams = new EventStreams(statusOf);
+  const streams = new EventStreams(statusOf, eventIds);
   // Before the server closes: it waits for what is in flight, and a stream always is.
   app.addHook('preClose', (done) => {
     streams.close();
@@ -36,7 +41,9 @@ export function eventRoutes(app: App, deps: AppDeps): void {
         summary: 'The status once a second, as server-sent events',
         description:
           'Events of the type `status`: the JSON of `GET /v1/pools` with `readiness`, whose ' +
-          '`status` is `ready`, `degraded` or `unavailable`. `id` is the time in ms since 1970.',
+          '`status` is `ready`, `degraded` or `unavailable`, with the time `at` and `uptimeMs`, ms ' +
+          'since the start, which a clock that is set does not change. `id` is a whole number that ' +
+          'only grows, over restarts too; one does not follow the other.',
         tags: ['service'],
         response: {
           200: EventsText,

@@ -2,7 +2,7 @@
  * Reservations: a client holds one address, sees it, and decides later. Runs in the HTTP threads;
  * all of it goes through the store thread, which makes each step durable before it is answered.
  */
-import { ORDER_TIMEOUT_MS } from '../../pool/calls.ts';
+import { orderUntil } from '../../pool/calls.ts';
 import type { App, AppDeps } from '../app.ts';
 import { LOCATION, NO_STORE } from '../fields.ts';
 import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
@@ -51,8 +51,13 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
       const pool = poolFor(token, pools, params.pool).shared.name;
       const { ttlSeconds = TTL_SECONDS } = body;
       const receiver = receiverOf(raw, token, `reserve\0${pool}`, String(ttlSeconds));
-      const until = Date.now() + ORDER_TIMEOUT_MS;
-      const order = { pool, ttlMs: ttlSeconds * 1000, receiver, quota: token?.quota, until };
+      const order = {
+        pool,
+        ttlMs: ttlSeconds * 1000,
+        receiver,
+        quota: token?.quota,
+        until: orderUntil(),
+      };
       const { id, address, expiresAt } = await store().call('reserve', order);
       reply.code(201).header('location', `/v1/reservations/${id}`);
       return { id, pool, address, expiresAt: new Date(expiresAt).toISOString() };
