@@ -100,30 +100,36 @@ export const LOW_HOURS_MAX = 8760;
 const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
 
+/** A shell that is not asked puts nothing in its place: a directory of this name would be made. */
+const NO_HOME = 'a "~" in front is no home directory here, "./~" is a name';
+
 const RULES: Readonly<Record<string, Rule>> = {
   role: only('all'),
   log_level: oneOf('info', ...LOG_LEVELS),
   'http.host': text(
     '127.0.0.1',
-    'an address ("127.0.0.1", "::1", "0.0.0.0"), a host name or "unix:PATH"',
-    /^(unix:.+|(?!unix:)\S+)$/,
+    `an address ("127.0.0.1", "::1", "0.0.0.0"), a host name or "unix:PATH"; ${NO_HOME}`,
+    /^(unix:(?!~).+|(?!unix:)\S+)$/,
   ),
   'http.port': whole(5057, 0, 65535),
   'http.threads': whole(1, 1, 64),
-  'http.tls_cert': text('', 'the path of a PEM file', /./),
-  'http.tls_key': { ...text('', 'the path of a PEM file', /^(?!-----)./), isSecret: true },
+  'http.tls_cert': text('', `the path of a PEM file; ${NO_HOME}`, /^(?!~)./),
+  'http.tls_key': {
+    ...text('', `the path of a PEM file; ${NO_HOME}`, /^(?!-----|~)./),
+    isSecret: true,
+  },
   'http.insecure': flag(false),
   'http.trust_proxy': trustProxy,
   'http.rate_limit': whole(0, 0, 1_000_000),
   'http.max_connections': whole(10_000, 1, 1_000_000),
   'http.compat': flag(true),
   'http.drain_seconds': whole(20, 0, 3600),
-  'store.url': text('file:./data', '"file:DIRECTORY" in this version', /^file:.+/),
+  'store.url': text('file:./data', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
   'store.durability': oneOf('leased', 'leased', 'committed'),
   'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
   'store.journal': oneOf('auto', 'auto', 'memory', 'data'),
   'store.sealing_key': {
-    ...text('', '"file:PATH" or "env:NAME"', /^(file:.+|env:[A-Za-z_]\w*)$/),
+    ...text('', `"file:PATH" or "env:NAME"; ${NO_HOME}`, /^(file:(?!~).+|env:[A-Za-z_]\w*)$/),
     isSecret: true,
   },
   'store.retention_hours': whole(24, 1, 24 * 365),

@@ -8,6 +8,9 @@ import type { VanityError } from '../errors.ts';
 import { placeholderOf, usageOf } from './help.ts';
 import { hint, usage } from './options.ts';
 
+/** As the help says it. */
+const IS_PATH = /^(DIR|FILE|LIST)$/;
+
 export type Options = NonNullable<ParseArgsConfig['options']>;
 
 interface Strict<O extends Options> {
@@ -122,6 +125,10 @@ function assertValue(command: string, token: OptionToken, type: 'string' | 'bool
   const allowed = `give ${rawName} ${placeholderOf(command, rawName)}`;
   if (value === undefined) throw usage(`${command}: ${rawName}: its value is missing; ${allowed}`);
   if (value === '') throw usage(`${command}: ${rawName}: "" is not allowed; ${allowed}`);
+  if (value.startsWith('~') && IS_PATH.test(placeholderOf(command, rawName))) {
+    const remedy = `it stands for no home directory here; write that out, or ./${value} for a name`;
+    throw usage(`${command}: ${rawName}: ${JSON.stringify(value)}: ${remedy}`);
+  }
   // A number below zero is no option either: what reads it says what is allowed.
   if (inlineValue || !/^-./.test(value) || /^-\d/.test(value)) return;
   const remedy = `${allowed} (or ${rawName}=${value}, if that is meant)`;

@@ -64,7 +64,17 @@ async function run(args: readonly string[]): Promise<number> {
   }
   if (!isCommand(first)) throw unknownCommand(first);
   if (rest.includes('--help') || rest.includes('-h')) return show(HELP[first].text);
+  assertWorkingDirectory();
   return RUN[first](rest);
+}
+
+/** Whatever is done asks for it, threads that start too, whether or not a path begins there. */
+function assertWorkingDirectory(): void {
+  try {
+    process.cwd();
+  } catch {
+    throw usage('the working directory was removed; go to one that is there first: cd /');
+  }
 }
 
 async function show(text: string): Promise<number> {

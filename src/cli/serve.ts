@@ -49,6 +49,8 @@ export async function serve(args: string[]): Promise<number> {
     env: process.env,
     file: values.config,
   });
+  // All paths are whole by now, and a thread cannot start where the working directory is removed meanwhile.
+  process.chdir('/');
   const isPretty = process.stderr.isTTY === true;
   const log = createLog('main', config.logLevel, isPretty);
   tellQuota(config.grinder.threads, log);

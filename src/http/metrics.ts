@@ -31,7 +31,7 @@ const POOL_GAUGES = {
   available: 'Addresses in the store that are free.',
   ready: 'Addresses in memory, to be handed out at once.',
   leased: 'Addresses claimed for hand-out; ready is part of them.',
-  reserved: 'Addresses held for clients.',
+  reserved: 'Addresses held for clients by reservations that have not ended.',
   target: 'Grinding runs while available + leased is below it.',
   paused: '1 while it is paused.',
 } as const;

@@ -236,7 +236,7 @@ export const PoolView = {
     available: figure('Addresses in the store, free.', 744),
     ready: figure('Addresses in memory, to be handed out at once; part of leased.', 256),
     leased: figure('Addresses claimed by the server for hand-out.', 256),
-    reserved: figure('Addresses held for a client.', 0),
+    reserved: figure('Addresses held for clients by reservations that have not ended.', 0),
     dispensed: figure('Addresses that may have left the server.', 17),
     burned: figure('Addresses given up for ever.', 0),
     ground: figure('Addresses found by grinding since the pool was made.', 1017),

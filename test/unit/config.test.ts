@@ -199,6 +199,7 @@ test('what may be a secret is not repeated', () => {
   );
 });
 
+const NO_HOME = 'a "~" in front is no home directory here, "./~" is a name';
 /** For each key what is refused and what the message says is allowed. */
 const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[]])[] = [
   ['role', '"all" in this version', 'api', 1],
@@ -206,8 +207,15 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['http.host', 'an address', '', 'a b', 'unix:', 5],
   ['http.port', 'a whole number from 0 to 65535', -1, 65_536, 1.5, '80', true],
   ['http.threads', 'a whole number from 1 to 64', 0, 65, '2'],
-  ['http.tls_cert', 'the path of a PEM file', '', 5],
-  ['http.tls_key', 'the path of a PEM file', '', 5, '-----BEGIN PRIVATE KEY-----'],
+  ['http.tls_cert', `the path of a PEM file; ${NO_HOME}`, '', 5, '~/cert.pem'],
+  [
+    'http.tls_key',
+    `the path of a PEM file; ${NO_HOME}`,
+    '',
+    5,
+    '-----BEGIN PRIVATE KEY-----',
+    '~/k',
+  ],
   ['http.insecure', 'true or false', 'false'],
   [
     'http.trust_proxy',
@@ -224,13 +232,18 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['http.max_connections', 'a whole number from 1 to 1000000', 0],
   ['http.compat', 'true or false', 'yes', 1],
   ['http.drain_seconds', 'a whole number from 0 to 3600', -1, 3601],
-  ['store.url', '"file:DIRECTORY" in this version', 'postgres://host/db', 'file:', './data', 1],
+  [
+    'store.url',
+    `"file:DIRECTORY" in this version; ${NO_HOME}`,
+    ...['postgres://host/db', 'file:', './data', 1, 'file:~', 'file:~/x', 'file:~ops/x'],
+  ],
   ['store.durability', '"leased" or "committed"', 'none', true],
   ['store.copies', '"guarded" or "unguarded"', 'none', false],
   ['store.journal', '"auto" or "memory" or "data"', 'disk', true],
   [
     'store.sealing_key',
-    '"file:PATH" or "env:NAME"',
+    `"file:PATH" or "env:NAME"; ${NO_HOME}`,
+    'file:~/key',
     'secret',
     'file:',
     'env:',
