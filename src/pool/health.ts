@@ -16,7 +16,7 @@ const STORE_FIELDS = [
   'journalsRenewed',
   'journalsStuck',
   'forgedRows',
-  /** What the time of the store's clock is ahead of `clock`, in ms. */
+  /** What the time of the store's clock is ahead of `monotonicMs`. */
   'ownTime',
   'clockSteps',
 ] as const;
@@ -106,13 +106,13 @@ export class StoreHealth {
 
   /** Store thread only, with each look at its clock: what time it has, and steps of the system's by now. */
   writeClock(now: number, clockSteps: number): void {
-    this.#board.write({ ownTime: now - clock(), clockSteps });
+    this.#board.write({ ownTime: now - monotonicMs(), clockSteps });
   }
 
   /** The time of the store's clock, in ms since 1970; 0 before its first look. Any thread. */
   get ownTime(): number {
     const ahead = this.#board.get('ownTime');
-    return ahead === 0 ? 0 : ahead + clock();
+    return ahead === 0 ? 0 : ahead + monotonicMs();
   }
 
   read(): Figures<
