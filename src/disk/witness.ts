@@ -18,6 +18,7 @@ import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { LINE_BYTES_MAX, makeDirectory, readRegular, syncDirectory } from '../files.ts';
+import { triedAgain } from './reads.ts';
 
 const SLOT_BYTES = 32;
 const SLOT = /^(\d{16}) ([-m]) ([0-9a-f]{8}) {4}\n$/;
@@ -64,7 +65,7 @@ export function witnessPath(directory: string, storeId: string, place: string): 
 export function readWitness(path: string): Testimony | undefined {
   let bytes: Buffer;
   try {
-    bytes = readRegular(path, LINE_BYTES_MAX);
+    bytes = triedAgain(() => readRegular(path, LINE_BYTES_MAX));
   } catch {
     return undefined;
   }

@@ -39,6 +39,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { isRefusal, triedAgain } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
 import type { HandOut } from '../store/store.ts';
 
@@ -278,7 +279,8 @@ export class PartReader {
 
 /**
  * The whole records of a part from `recorded` on, oldest first; the store has those before, and
- * counted `leases`. Undefined if the file is not that part, or lacks what must be in it.
+ * counted `leases`. Undefined if the file is not that part, or lacks what must be in it. Error:
+ * JOURNAL_UNAVAILABLE, where the disk refuses to read: that says nothing of what is in it.
  */
 export function readPart(
   path: string,
@@ -287,9 +289,11 @@ export function readPart(
 ): JournalRecord[] | undefined {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
-  } catch {
-    return undefined;
+    bytes = triedAgain(() => readFileSync(path));
+  } catch (cause) {
+    if (!isRefusal(cause)) return undefined;
+    const remedy = 'look at the disk; without this file the next start burns what was leased';
+    throw unavailable(`${path}: cannot be read: ${(cause as Error).message}; ${remedy}`, cause);
   }
   const slots = bytes.length / SLOT_BYTES - 1;
   if (slots < 1 || !Number.isInteger(slots)) return undefined;

@@ -6,13 +6,16 @@
  *     pages of SQLite ...   vanitypool-backup 1 <SHA-256 of all before it, 64 digits>\n
  *
  * What has no such line was never finished, was cut, or is no backup; what has another sum was
- * changed. SQLite itself would notice neither in a row.
+ * changed. SQLite itself would notice neither in a row. What a disk refuses to read is tried again, and is
+ * STORE_UNAVAILABLE when it refuses all the time.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { isRefusal, triedAgainLater } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
 import { assertRegular, READ_AT_ONCE } from '../files.ts';
+import { refused } from './sqlite-error.ts';
 
 const MARK = 'vanitypool-backup 1 ';
 const LINE_BYTES = MARK.length + 65;
@@ -23,7 +26,7 @@ export async function completeBackup(path: string, signal?: AbortSignal): Promis
   await using file = await open(path, constants.O_RDWR);
   const { size } = await file.stat();
   const sum = createHash('sha256');
-  await readPieces(file, size, sum, signal);
+  await readPieces(file, path, size, sum, signal);
   await file.write(`${MARK}${sum.digest('hex')}\n`, size);
   await file.sync();
 }
@@ -44,7 +47,7 @@ export async function assertWholeBackup(path: string, signal?: AbortSignal): Pro
   await using file = await open(path, constants.O_RDWR);
   const { size, digits } = await readEnd(file, path);
   const sum = createHash('sha256');
-  await readPieces(file, size, sum, signal);
+  await readPieces(file, path, size, sum, signal);
   assertSum(sum, digits, path);
   await file.sync();
 }
@@ -58,7 +61,7 @@ export async function copyBackup(path: string, to: string, signal?: AbortSignal)
   const { size, digits } = await readEnd(from, path);
   await using copy = await open(to, 'wx', 0o600);
   const sum = createHash('sha256');
-  await readPieces(from, size, sum, signal, copy);
+  await readPieces(from, path, size, sum, signal, copy);
   assertSum(sum, digits, path);
   await copy.sync();
 }
@@ -74,7 +77,7 @@ async function readEnd(file: FileHandle, path: string): Promise<{ size: number; 
   const { size: all } = await file.stat();
   const size = all - LINE_BYTES;
   const line = Buffer.alloc(LINE_BYTES);
-  if (size > 0) await file.read(line, 0, LINE_BYTES, size);
+  if (size > 0) await read(file, path, line, size);
   const [, digits] = /^vanitypool-backup 1 ([0-9a-f]{64})\n$/.exec(line.toString('latin1')) ?? [];
   if (digits !== undefined) return { size, digits };
   const message =
@@ -83,9 +86,27 @@ async function readEnd(file: FileHandle, path: string): Promise<{ size: number; 
   throw new VanityError('STORE_FOREIGN', message);
 }
 
+/** As much as there is of `bytes`, from `at` on. Error: STORE_UNAVAILABLE. */
+async function read(
+  file: FileHandle,
+  path: string,
+  bytes: Buffer,
+  at: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  try {
+    const piece = () => file.read(bytes, 0, bytes.length, at);
+    return (await triedAgainLater(piece, isRefusal, signal)).bytesRead;
+  } catch (cause) {
+    if (!isRefusal(cause)) throw cause;
+    throw refused(path, `cannot be read: ${(cause as Error).message}`, cause);
+  }
+}
+
 /** Reads the first `size` bytes of `file` into `sum`, and into `copy` if there is one. */
 async function readPieces(
   file: FileHandle,
+  path: string,
   size: number,
   sum: Hash,
   signal?: AbortSignal,
@@ -94,12 +115,12 @@ async function readPieces(
   const piece = Buffer.allocUnsafe(PIECE_BYTES);
   for (let at = 0; at < size; ) {
     signal?.throwIfAborted();
-    const { bytesRead } = await file.read(piece, 0, Math.min(PIECE_BYTES, size - at), at);
+    const bytesRead = await read(file, path, piece.subarray(0, size - at), at, signal);
     if (bytesRead === 0) throw new Error('the file became shorter while it was read');
-    const read = piece.subarray(0, bytesRead);
-    sum.update(read);
+    const found = piece.subarray(0, bytesRead);
+    sum.update(found);
     for (let done = 0; copy !== undefined && done < bytesRead; ) {
-      const { bytesWritten } = await copy.write(read, done, bytesRead - done, at + done);
+      const { bytesWritten } = await copy.write(found, done, bytesRead - done, at + done);
       done += bytesWritten;
     }
     at += bytesRead;

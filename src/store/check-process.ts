@@ -1,6 +1,6 @@
 /**
  * Entry of the process that checks a store as a whole: at nice 10, with a connection
- * of its own that only reads. Arguments: the file, and 'at-rest' or 'in-use'. What it finds it
+ * of its own that only reads. Arguments: the file, and `Use` of check.ts. What it finds it
  * writes as one object on standard output; then it exits with 1, else with 0.
  *
  * A process, because SQLite's check of all pages is one statement, which nothing but the end of
@@ -15,7 +15,8 @@ import { checkWhole } from './sqlite-check.ts';
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 const [path = '', use] = process.argv.slice(2);
 try {
-  checkWhole(path, use === 'at-rest');
+  if (use === 'in-doubt') checkWhole(path, undefined, true);
+  else checkWhole(path, use === 'at-rest');
 } catch (error) {
   if (!(error instanceof VanityError)) throw error;
   process.stdout.write(JSON.stringify({ code: error.code, message: error.message }));

@@ -6,27 +6,39 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { storeFileOf } from './data-directory.ts';
+import { isDoubtful, undoubted } from './sqlite-error.ts';
 
 const ENTRY = fileURLToPath(new URL('./check-process.ts', import.meta.url));
 
 export interface Check {
   /**
    * True: the store is whole; false: it was stopped. Rejects with what was found: STORE_CORRUPT
-   * with the steps to take, errors of opening a store; INTERNAL when the process itself failed.
+   * with the steps to take, STORE_UNAVAILABLE where the disk refuses to be read, errors of opening a
+   * store; INTERNAL when the process itself failed.
    */
   readonly result: Promise<boolean>;
   readonly stop: () => void;
 }
 
-/** Checks the store in `directory`, which a server may hold. Error: STORE_NOT_FOUND. */
-export function startCheck(directory: string): Check {
-  return start(storeFileOf(directory), 'in-use');
+/**
+ * 'at-rest': nobody writes the file; 'in-use': a server does; 'in-doubt': one may, and what was read
+ * looked damaged, so that all of it is compared.
+ */
+export type Use = 'at-rest' | 'in-use' | 'in-doubt';
+
+/** Checks the store in `directory`. Error: STORE_NOT_FOUND. */
+export function startCheck(directory: string, use: Use = 'in-use'): Check {
+  return start(storeFileOf(directory), use);
 }
 
-/** Checks the database in a file that nobody writes. Errors: what was found; the signal's reason. */
-export async function checkFile(path: string, signal?: AbortSignal): Promise<void> {
+/** Checks the database in a file. Errors: what was found; the signal's reason. */
+export async function checkFile(
+  path: string,
+  signal?: AbortSignal,
+  use: Use = 'at-rest',
+): Promise<void> {
   signal?.throwIfAborted();
-  const check = start(path, 'at-rest');
+  const check = start(path, use);
   signal?.addEventListener('abort', check.stop, { once: true });
   try {
     await check.result;
@@ -36,7 +48,25 @@ export async function checkFile(path: string, signal?: AbortSignal): Promise<voi
   signal?.throwIfAborted();
 }
 
-function start(path: string, use: 'in-use' | 'at-rest'): Check {
+/**
+ * What `error`, of a store that a server may hold, is when a process of its own reads all of that: beside
+ * other connections of this one.
+ */
+export async function judgedInUse(
+  error: unknown,
+  path: string,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  if (!isDoubtful(error)) return error;
+  try {
+    await checkFile(path, signal, 'in-doubt');
+    return undoubted(error);
+  } catch (found) {
+    return found;
+  }
+}
+
+function start(path: string, use: Use): Check {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   let isStopped = false;
   // It needs no secret, so it gets none that the environment may hold.

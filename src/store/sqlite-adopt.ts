@@ -41,7 +41,7 @@ import { type DataDirectory, holdDataDirectory } from './data-directory.ts';
 import { OwnClock, type Time } from './own-clock.ts';
 import { Segments } from './segments.ts';
 import { type BoundRows, bindingOf } from './sqlite-bound.ts';
-import { checkMixed } from './sqlite-check.ts';
+import { checkMixed, judged } from './sqlite-check.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
 import { settleLast } from './sqlite-epoch.ts';
 import { storeError } from './sqlite-error.ts';
@@ -138,7 +138,7 @@ export async function adoptStore(options: AdoptOptions): Promise<Adopted> {
     const { storeId } = recorded;
     return { storeId, oldPlace: old.name, place, burned, tokensOff: tokensOff(db) };
   } catch (cause) {
-    throw storeError(cause, storeFile, 'opening');
+    throw judged(storeError(cause, storeFile, 'opening'), storeFile);
   }
 }
 

@@ -14,6 +14,7 @@
  */
 import { hash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { triedAgain, triedAgainLater } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
 import { addressOf } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
@@ -27,12 +28,13 @@ import type {
   FoundAddress,
   Signed,
 } from './audit-store.ts';
+import { judgedInUse } from './check.ts';
 import { storeFileOf } from './data-directory.ts';
 import type { BurnCause } from './segments.ts';
 import { publicKeyLeft } from './sqlite-addresses.ts';
 import { BoundRows } from './sqlite-bound.ts';
 import { isNewest, openToRead } from './sqlite-database.ts';
-import { storeError } from './sqlite-error.ts';
+import { decided, type Moment, mayPass, storeError } from './sqlite-error.ts';
 import {
   type MetaRow,
   metaOf,
@@ -228,29 +230,28 @@ export class AuditReader implements Disposable {
 
   /**
    * Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT,
-   * SEALING_KEY_INVALID.
+   * STORE_UNAVAILABLE, SEALING_KEY_INVALID.
    */
   static async open(directory: string, sealingKey: string): Promise<AuditReader> {
     const path = storeFileOf(directory);
     const key = await loadSealingKey(sealingKey);
-    using resources = new DisposableStack();
     try {
-      const db = resources.use(openToRead(path));
-      const reader = new AuditReader(
-        db,
-        path,
-        keyOf(sealingKey, metaOf(prepareStatements(db)), key),
-      );
-      resources.move();
-      return reader;
-    } catch (cause) {
-      throw storeError(cause, path, 'opening');
+      return read(path, 'opening', () => {
+        using resources = new DisposableStack();
+        const db = resources.use(openToRead(path));
+        const itsKey = keyOf(sealingKey, metaOf(prepareStatements(db)), key);
+        const reader = new AuditReader(db, path, itsKey);
+        resources.move();
+        return reader;
+      });
+    } catch (error) {
+      throw await judgedInUse(error, path);
     }
   }
 
-  /** As it is at this moment. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE. */
+  /** As it is at this moment. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE, also in doubt. */
   get store(): AuditedStore {
-    return this.#read(() => {
+    return read(this.#path, 'running', () => {
       const { store_id: storeId, epoch } = metaOf(this.#statements);
       const pools = poolRows(this.#statements);
       const sum = (figure: (pool: (typeof pools)[number]) => number) =>
@@ -265,12 +266,16 @@ export class AuditReader implements Disposable {
     });
   }
 
-  /** Errors as of `store`. */
+  /** Errors as of `store`, none of them in doubt. */
   async page(query: AuditQuery): Promise<AuditPage> {
+    const look = () =>
+      this.#book.page(query).catch((cause: unknown) => {
+        throw storeError(cause, this.#path, 'running');
+      });
     try {
-      return await this.#book.page(query);
-    } catch (cause) {
-      throw storeError(cause, this.#path, 'running');
+      return await triedAgainLater(look, mayPass);
+    } catch (error) {
+      throw await judgedInUse(error, this.#path);
     }
   }
 
@@ -291,36 +296,37 @@ export class AuditReader implements Disposable {
 
   /** By its public key, 32 bytes. Errors as of `store`. */
   find(publicKey: Uint8Array): FoundAddress | undefined {
-    return this.#read(() => this.#book.find(publicKeyHashOf(publicKey)));
+    return read(this.#path, 'running', () => this.#book.find(publicKeyHashOf(publicKey)));
   }
 
   [Symbol.dispose](): void {
     this.#db.close();
   }
+}
 
-  #read<T>(look: () => T): T {
+/** Beside other connections of this process: what is in doubt stays so. */
+function read<T>(path: string, moment: Moment, look: () => T): T {
+  return triedAgain(() => {
     try {
       return look();
     } catch (cause) {
-      throw storeError(cause, this.#path, 'running');
+      throw storeError(cause, path, moment);
     }
-  }
+  }, mayPass);
 }
 
 /**
- * Whether the last run was one of this version, and said all that it had to say. Errors: those of
- * opening a store to read.
+ * Whether the last run was one of this version, and said all that it had to say. This process has no
+ * other connection to the store. Errors: those of opening a store to read.
  */
 export function isSettled(directory: string): boolean {
   const path = storeFileOf(directory);
-  try {
+  return decided(path, 'opening', () => {
     using db = openToRead(path);
     const open = db.prepare(`SELECT 1 FROM pools WHERE leased > 0
       UNION ALL SELECT 1 FROM journals LIMIT 1`);
     return isNewest(db, path) && open.get() === undefined;
-  } catch (cause) {
-    throw storeError(cause, path, 'opening');
-  }
+  });
 }
 
 function keyOf(source: string, meta: MetaRow, key: SealingKey | undefined): SealingKey {

@@ -15,13 +15,14 @@ import { closeSync, existsSync, linkSync, openSync, renameSync, rmSync } from 'n
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { backup } from 'node:sqlite';
+import { triedAgainLater } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
 import { assertWholeBackup, completeBackup } from './backup-file.ts';
-import { checkFile } from './check.ts';
+import { checkFile, judgedInUse } from './check.ts';
 import { storeFileOf } from './data-directory.ts';
 import { openDatabase, openToRead } from './sqlite-database.ts';
-import { storeError } from './sqlite-error.ts';
+import { isWriteError, mayPass, storeError } from './sqlite-error.ts';
 import { BACKUP } from './sqlite-standing.ts';
 
 /** 1 MiB: signals are heard in between. */
@@ -37,7 +38,7 @@ export interface BackupOptions {
 /**
  * Writes the store in `directory` to the new file `path`, on disk when this returns. Errors:
  * FILE_EXISTS, FILE_NOT_WRITABLE, DISK_FULL, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER,
- * STORE_LOCKED, STORE_CORRUPT.
+ * STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE where the disk refuses to be read for longer.
  */
 export async function backupStore(
   directory: string,
@@ -45,9 +46,15 @@ export async function backupStore(
   { signal, onProgress }: BackupOptions = {},
 ): Promise<void> {
   const storeFile = storeFileOf(directory);
-  await makeFile(path, storeFile, async (partial) => {
-    await copyStore(storeFile, partial, { signal, onProgress });
-    markAsBackup(partial);
+  await makeFile(path, async (partial) => {
+    try {
+      const copy = () => copyStore(storeFile, partial, { signal, onProgress });
+      await triedAgainLater(copy, mayPass, signal);
+      markAsBackup(partial);
+    } catch (cause) {
+      // Damage of the new file is that of the store.
+      throw await judgedInUse(storeError(cause, path, 'opening'), storeFile, signal);
+    }
     await checkFile(partial, signal);
     await completeBackup(partial, signal);
   });
@@ -64,7 +71,7 @@ export async function receiveBackup(
   path: string,
   { signal, onProgress }: BackupOptions = {},
 ): Promise<void> {
-  await makeFile(path, path, async (partial) => {
+  await makeFile(path, async (partial) => {
     await using file = await open(partial, 'r+');
     let done = 0;
     for await (const piece of source) {
@@ -78,11 +85,7 @@ export async function receiveBackup(
 }
 
 /** It gets its name when `write` is done with it. */
-async function makeFile(
-  path: string,
-  storeFile: string,
-  write: (partial: string) => Promise<void>,
-): Promise<void> {
+async function makeFile(path: string, write: (partial: string) => Promise<void>): Promise<void> {
   const partial = `${resolve(path)}.${randomBytes(4).toString('hex')}.partial`;
   if (existsSync(path)) throw fileExists(path);
   try {
@@ -92,10 +95,11 @@ async function makeFile(
     syncDirectory(dirname(partial));
   } catch (cause) {
     for (const end of ['', '-journal', '-wal', '-shm']) rmSync(partial + end, { force: true });
-    throw fileError(cause, path, storeFile);
+    throw fileError(cause, path);
   }
 }
 
+/** Errors as of `backupStore`, also in doubt. */
 async function copyStore(
   storeFile: string,
   to: string,
@@ -104,18 +108,22 @@ async function copyStore(
     onProgress,
   }: { signal: AbortSignal | undefined; onProgress: BackupOptions['onProgress'] },
 ): Promise<void> {
-  using db = openToRead(storeFile);
-  db.exec('BEGIN');
-  // The transaction begins with the first read.
-  db.prepare('SELECT 1 FROM meta').get();
-  const pages = await backup(db, to, {
-    rate: PAGES_PER_STEP,
-    progress({ totalPages, remainingPages }) {
-      signal?.throwIfAborted();
-      onProgress?.(totalPages - remainingPages, totalPages);
-    },
-  });
-  onProgress?.(pages, pages);
+  try {
+    using db = openToRead(storeFile);
+    db.exec('BEGIN');
+    // The transaction begins with the first read.
+    db.prepare('SELECT 1 FROM meta').get();
+    const pages = await backup(db, to, {
+      rate: PAGES_PER_STEP,
+      progress({ totalPages, remainingPages }) {
+        signal?.throwIfAborted();
+        onProgress?.(totalPages - remainingPages, totalPages);
+      },
+    });
+    onProgress?.(pages, pages);
+  } catch (cause) {
+    throw storeError(cause, isWriteError(cause) ? to : storeFile, 'opening');
+  }
 }
 
 /** Its place and its anchor are none that a file can have: only a restore makes a store of it. */
@@ -144,10 +152,10 @@ function fileExists(path: string): VanityError {
   return new VanityError('FILE_EXISTS', `${path}: the file exists and is kept; name a new one`);
 }
 
-/** SQLite only reads the store: what has no room is the new file. */
-function fileError(cause: unknown, path: string, storeFile: string): unknown {
+/** What SQLite says here it says of the new file. */
+function fileError(cause: unknown, path: string): unknown {
   const { code, message, syscall } = cause as NodeJS.ErrnoException;
-  const error = syscall === undefined ? storeError(cause, storeFile, 'opening') : undefined;
+  const error = syscall === undefined ? storeError(cause, path, 'opening') : undefined;
   const isFull = error instanceof VanityError && error.code === 'DISK_FULL';
   if (isFull || code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return new VanityError('DISK_FULL', `${path}: the disk is full`, { cause });

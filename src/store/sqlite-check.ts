@@ -13,8 +13,18 @@
  */
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
+import { triedAgain } from '../disk/reads.ts';
 import { openToRead, readAlone } from './sqlite-database.ts';
-import { damaged, storeError } from './sqlite-error.ts';
+import {
+  damaged,
+  decided,
+  isDoubtful,
+  mayPass,
+  refused,
+  storeError,
+  tellsRefusal,
+  undoubted,
+} from './sqlite-error.ts';
 
 /** `quick_check` takes some 50 ms for as much. */
 const SMALL_FILE_BYTES = 32 * 2 ** 20;
@@ -38,43 +48,56 @@ const SQL = {
 } as const;
 
 /**
- * The part that takes no longer for more addresses: about a tenth of a second at most. Error:
- * STORE_CORRUPT, with the steps to take.
+ * The part that takes no longer for more addresses: about a tenth of a second at most. Errors:
+ * STORE_CORRUPT, with the steps to take; STORE_UNAVAILABLE, also in doubt (`judged`).
  */
 export function checkAtOpen(db: DatabaseSync, path: string): void {
-  findIn(path, () => {
+  const look = () => {
     checkFigures(db, path);
     if (statSync(path).size <= SMALL_FILE_BYTES) checkPages(db, path);
     const { segments } = db.prepare(SQL.fewSegments).get()!;
     if (Number(segments) <= FEW_SEGMENTS) checkSegments(db, path);
-  });
+  };
+  triedAgain(() => findIn(path, look), mayPass);
 }
 
 /**
  * All of it, by a connection of its own that only reads, in one state of the store. `isAtRest`:
- * nobody writes the file, and no file appears beside it. Errors: STORE_CORRUPT, with the steps to
- * take; those of opening.
+ * nobody writes the file, and no file appears beside it; as it seems if not given. `isInDoubt`: each row is compared with each
+ * index, too. This process has no other connection to it. Errors: STORE_CORRUPT, with the steps to take;
+ * STORE_UNAVAILABLE where the disk refuses; those of opening.
  */
-export function checkWhole(path: string, isAtRest: boolean): void {
-  findIn(path, () => {
+export function checkWhole(path: string, isAtRest?: boolean, isInDoubt = false): void {
+  decided(path, 'running', () => {
     using db = openToRead(path, isAtRest);
     db.exec('BEGIN');
     checkAll(db, path);
+    if (isInDoubt) checkIndexes(db, path);
   });
 }
 
 /**
  * The same of files of which one was put back: each row is compared with each index, too. The caller
- * has the store to itself. Errors as of `checkWhole`.
+ * has the store to itself, and closed. Errors as of `checkWhole`.
  */
 export function checkMixed(path: string): void {
-  findIn(path, () =>
+  decided(path, 'running', () =>
     readAlone(path, (db) => {
       checkAll(db, path);
-      const { integrity_check: found } = db.prepare('PRAGMA integrity_check(1)').get()!;
-      if (found !== 'ok') throw damaged(path, String(found).replaceAll('\n', ' '));
+      checkIndexes(db, path);
     }),
   );
+}
+
+/** What `error`, of a store that the caller has to itself, and closed, is when all of that is read. */
+export function judged(error: unknown, path: string): unknown {
+  if (!isDoubtful(error)) return error;
+  try {
+    checkMixed(path);
+    return undoubted(error);
+  } catch (found) {
+    return found;
+  }
 }
 
 function checkAll(db: DatabaseSync, path: string): void {
@@ -109,9 +132,21 @@ function checkFigures(db: DatabaseSync, path: string): void {
 
 function checkPages(db: DatabaseSync, path: string): void {
   const { quick_check: found } = db.prepare('PRAGMA quick_check(1)').get()!;
-  if (found !== 'ok') throw damaged(path, String(found).replaceAll('\n', ' '));
+  assertOk(found, path);
   const [orphan] = db.prepare('PRAGMA foreign_key_check').all();
   if (orphan !== undefined) throw damaged(path, `${orphan.table}: rows that belong to nothing`);
+}
+
+function checkIndexes(db: DatabaseSync, path: string): void {
+  const { integrity_check: found } = db.prepare('PRAGMA integrity_check(1)').get()!;
+  assertOk(found, path);
+}
+
+/** A page that could not be read is told as a finding, too. */
+function assertOk(found: unknown, path: string): void {
+  if (found === 'ok') return;
+  const text = String(found).replaceAll('\n', ' ');
+  throw tellsRefusal(text) ? refused(path, text) : damaged(path, text);
 }
 
 /** A chain from the first address to the last, and no segment beside it: a partition. */

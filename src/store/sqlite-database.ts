@@ -14,8 +14,9 @@ import {
 } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
+import { triedAgain } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
-import { isOfSqlite } from './sqlite-error.ts';
+import { assertReadable, isOfSqlite, mayPass, storeError } from './sqlite-error.ts';
 
 /** 'VPOL', in the header of the file. */
 const APPLICATION_ID = 0x56504f4c;
@@ -60,9 +61,12 @@ export interface OpenOptions {
  */
 export function openDatabase(path: string, options: OpenOptions = {}): DatabaseSync {
   const file = options.exclusiveProcess ? exclusiveFile(path) : path;
-  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
+  const again = <T>(work: () => T): T =>
+    triedAgain(work, (error) => mayPass(storeError(error, path, 'opening')));
+  const db = again(() => new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS }));
   try {
-    const version = versionOf(db, path);
+    // On the same connection: to close it takes what is in the log into the file.
+    const version = again(() => versionOf(db, path));
     db.exec(SETTINGS);
     migrate(db, version);
     return db;
@@ -227,19 +231,24 @@ function copy(from: number, path: string): void {
 
 /**
  * The same without the log: what a checkpoint that was cut off has left in the file. Undefined if
- * SQLite makes nothing of it: the tables may be in the log as yet.
+ * SQLite makes nothing of it, though the disk reads it: the tables may be in the log as yet. Nobody has
+ * it open, as for `readAlone`. Error: STORE_UNAVAILABLE.
  */
 export function readWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): T | undefined {
   const file = pathToFileURL(path);
   file.searchParams.set('immutable', '1');
-  using db = new DatabaseSync(file, { readOnly: true, defensive: false });
-  try {
-    // A file that is shorter than it says is none of the pages that are looked at.
-    db.exec('PRAGMA writable_schema = ON');
-    return look(db);
-  } catch (cause) {
-    if (isOfSqlite(cause)) return undefined;
-    throw cause;
+  for (let isReadable = false; ; isReadable = true) {
+    try {
+      using db = new DatabaseSync(file, { readOnly: true, defensive: false });
+      // A file that is shorter than it says is none of the pages that are looked at. A schema that the
+      // disk refuses to read passes for an empty one then: no error alone tells which it is.
+      db.exec('PRAGMA writable_schema = ON');
+      return look(db);
+    } catch (cause) {
+      if (!isOfSqlite(cause)) throw cause;
+      if (isReadable) return undefined;
+      assertReadable(path);
+    }
   }
 }
 

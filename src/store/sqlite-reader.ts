@@ -1,22 +1,19 @@
 /**
  * Looking at a store without serving it: no epoch begins, nothing is written, and a server may
- * hold it meanwhile. Runs in the thread that calls it.
+ * hold it meanwhile, another one than this. Runs in the thread that calls it.
  */
+import type { DatabaseSync } from 'node:sqlite';
 import { storeFileOf } from './data-directory.ts';
 import { openToRead } from './sqlite-database.ts';
-import { storeError } from './sqlite-error.ts';
+import { decided } from './sqlite-error.ts';
 import { poolRows, prepareStatements, storedPool } from './sqlite-statements.ts';
 import type { StoredPool } from './store.ts';
 
-/** Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT. */
+/**
+ * Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ */
 export function readPools(directory: string): StoredPool[] {
-  const path = storeFileOf(directory);
-  try {
-    using db = openToRead(path);
-    return poolRows(prepareStatements(db)).map(storedPool);
-  } catch (cause) {
-    throw storeError(cause, path, 'opening');
-  }
+  return read(directory, (db) => poolRows(prepareStatements(db)).map(storedPool));
 }
 
 /**
@@ -24,9 +21,7 @@ export function readPools(directory: string): StoredPool[] {
  * a million segments. Errors as of `readPools`.
  */
 export function readBurned(directory: string): Record<string, Record<string, number>> {
-  const path = storeFileOf(directory);
-  try {
-    using db = openToRead(path);
+  return read(directory, (db) => {
     const rows = db.prepare(`SELECT name, cause, sum(last - first + 1) AS count
       FROM segments JOIN pools ON pools.id = pool_id
       WHERE state = 'burned' GROUP BY pools.id, cause ORDER BY pools.id, count DESC`);
@@ -36,7 +31,14 @@ export function readBurned(directory: string): Record<string, Record<string, num
       burned[String(name)]![String(cause)] = Number(count);
     }
     return burned;
-  } catch (cause) {
-    throw storeError(cause, path, 'opening');
-  }
+  });
+}
+
+/** On a connection of its own, the only one of this process. Errors as of `readPools`. */
+function read<T>(directory: string, look: (db: DatabaseSync) => T): T {
+  const path = storeFileOf(directory);
+  return decided(path, 'opening', () => {
+    using db = openToRead(path);
+    return look(db);
+  });
 }

@@ -14,6 +14,7 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { anchorNames, anchorPath } from '../disk/anchor.ts';
 import { ownIdentityOf } from '../disk/identity.ts';
+import { isRefusal } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
 import { loadSealingKey } from '../keypair/sealing-key.ts';
@@ -24,7 +25,7 @@ import { readList } from './dispensed-list.ts';
 import { OwnClock, type Time } from './own-clock.ts';
 import { type Binding, bindingOf } from './sqlite-bound.ts';
 import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
-import { storeError } from './sqlite-error.ts';
+import { decided, isDoubtful, refused, storeError, undoubted } from './sqlite-error.ts';
 import { assertListOf, Listed } from './sqlite-listed.ts';
 import { assertClock, burnAll, distrust, skipAhead, takePlace, tokensOff } from './sqlite-place.ts';
 import { sealingKeyOf } from './sqlite-sealing.ts';
@@ -69,7 +70,8 @@ export interface Restored {
 
 /**
  * Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_CORRUPT for what `file` is;
- * SEALING_KEY_INVALID; CLOCK_BEHIND; FILE_EXISTS for a directory with a store; LIST_INVALID; those of taking a
+ * STORE_UNAVAILABLE for a disk that refuses; SEALING_KEY_INVALID; CLOCK_BEHIND; FILE_EXISTS for a
+ * directory with a store; LIST_INVALID; those of taking a
  * data directory.
  */
 export async function restoreStore(options: RestoreOptions): Promise<Restored> {
@@ -91,7 +93,7 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
     return { storeId: meta.store_id, ...built };
   } catch (cause) {
     remove(made);
-    throw directoryError(cause, directory, storeFile);
+    throw directoryError(cause, directory, made);
   }
 }
 
@@ -107,16 +109,19 @@ interface Meta {
 async function lookAt(file: string): Promise<Meta> {
   try {
     await assertBackup(file);
-    using db = openToRead(file, true);
-    // Every schema has these.
-    const meta = db.prepare(`SELECT store_id, sealing_key, epoch,
-      EXISTS (SELECT 1 FROM data_keys) OR EXISTS (SELECT 1 FROM tokens) AS is_sealed FROM meta`);
-    return meta.get() as unknown as Meta;
+    return decided(file, 'opening', () => {
+      using db = openToRead(file, true);
+      // Every schema has these.
+      const meta = db.prepare(`SELECT store_id, sealing_key, epoch,
+        EXISTS (SELECT 1 FROM data_keys) OR EXISTS (SELECT 1 FROM tokens) AS is_sealed FROM meta`);
+      return meta.get() as unknown as Meta;
+    });
   } catch (cause) {
     const { code, message, syscall } = cause as NodeJS.ErrnoException;
     if (syscall === undefined) throw storeError(cause, file, 'opening');
     if (code === 'ENOENT')
       throw new VanityError('STORE_NOT_FOUND', `${file}: there is no such file`);
+    if (isRefusal(cause)) throw refused(file, `cannot be read: ${message}`, cause);
     throw new VanityError('STORE_FOREIGN', `${file}: cannot be read: ${message}`, { cause });
   }
 }
@@ -217,11 +222,15 @@ function remove(path: string): void {
   for (const ending of ENDINGS) rmSync(path + ending, { force: true });
 }
 
-function directoryError(cause: unknown, directory: string, storeFile: string): unknown {
+function directoryError(cause: unknown, directory: string, made: string): unknown {
   const { code, message, syscall } = cause as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return new VanityError('DISK_FULL', `${directory}: the disk is full`, { cause });
   }
-  if (syscall === undefined) return storeError(cause, storeFile, 'opening');
+  if (syscall === undefined) {
+    const error = storeError(cause, made, 'opening');
+    // It was the backup, byte for byte.
+    return isDoubtful(error) ? undoubted(error) : error;
+  }
   return new VanityError('DATA_NOT_WRITABLE', `${directory}: ${message}`, { cause });
 }

@@ -33,7 +33,7 @@ import { placeName } from '../disk/place.ts';
 import { readWitness, witnessPath } from '../disk/witness.ts';
 import { VanityError } from '../errors.ts';
 import { isHalfMade, readAlone, readWithoutLog, versionOf } from './sqlite-database.ts';
-import { changeError } from './sqlite-error.ts';
+import { changeError, decided } from './sqlite-error.ts';
 
 /** What a backup has for the name of its anchor, and for its place. */
 export const BACKUP = 'backup';
@@ -141,14 +141,19 @@ function cannotTell(storeFile: string): VanityError {
   return new VanityError('CONFIG_INVALID', `store.copies: ${storeFile}: ${why}; ${remedy}`);
 }
 
-/** Undefined for a file that is no store yet. Errors: those of opening to read. */
+/**
+ * Undefined for a file that is no store yet. Nobody may have it open. Errors: those of opening to read,
+ * STORE_CORRUPT, STORE_UNAVAILABLE.
+ */
 export function recordedIn(
   storeFile: string,
   view: 'with-log' | 'without-log',
 ): Recorded | undefined {
-  if (statSync(storeFile).size === 0 || isHalfMade(storeFile)) return undefined;
   const open = view === 'with-log' ? readAlone : readWithoutLog;
-  return open(storeFile, (db) => recordedOf(db, storeFile));
+  return decided(storeFile, 'opening', () => {
+    if (statSync(storeFile).size === 0 || isHalfMade(storeFile)) return undefined;
+    return open(storeFile, (db) => recordedOf(db, storeFile));
+  });
 }
 
 /** `db` as of any schema. Errors: STORE_FOREIGN, STORE_NEWER. */

@@ -14,13 +14,13 @@ import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { Sealer, Unsealer } from '../keypair/seal.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
-import { holdDataDirectory } from './data-directory.ts';
+import { type DataDirectory, holdDataDirectory } from './data-directory.ts';
 import { OwnClock, type Time } from './own-clock.ts';
 import { Segments, sizeOf } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
 import { type BoundRows, bindingOf, type OnForged } from './sqlite-bound.ts';
 import { Changes } from './sqlite-changes.ts';
-import { checkAtOpen } from './sqlite-check.ts';
+import { checkAtOpen, judged } from './sqlite-check.ts';
 import { openDatabase, transaction } from './sqlite-database.ts';
 import { Effects } from './sqlite-effects.ts';
 import { type Epoch, startEpoch } from './sqlite-epoch.ts';
@@ -97,37 +97,49 @@ export interface SqliteStoreOptions {
  * Opens the store in `directory` for service: a new epoch begins, and what the last one had leased
  * and did not return is burned. Errors: DATA_NOT_WRITABLE, DATA_IN_USE, DISK_FULL,
  * DATA_MOVED, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED,
- * STORE_CORRUPT.
+ * STORE_CORRUPT, STORE_UNAVAILABLE. What a disk refuses to read is tried again until something is written.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  const { directory, sealingKey, create = true, onCommit } = options;
-  using resources = new DisposableStack();
-  const { storeFile, storeLock } = resources.use(holdDataDirectory(directory, create));
+  const { directory, create = true } = options;
+  using held = new DisposableStack();
+  const dataDirectory = held.use(holdDataDirectory(directory, create));
   try {
-    const descriptor = storeLock?.file;
-    const standing = assertStanding(storeFile, { ...options, descriptor });
-    const exclusiveProcess = storeLock === undefined;
-    const db = resources.use(openDatabase(storeFile, { exclusiveProcess }));
-    checkAtOpen(db, storeFile);
-    const statements = prepareStatements(db);
-    const clock = new OwnClock(savedTime(statements), options.time);
-    const key = await sealingKeyOf(db, sealingKey);
-    const binding = await bindingOf(db, key, options.onForged);
-    const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
-    const { witness, onNoWitness } = options;
-    const effects = resources.use(new Effects({ db, storeFile, standing, witness, onNoWitness }));
-    const { epoch, bound } = transaction(db, () => {
-      effects.stamp(true);
-      return { bound: binding.apply(), epoch: startEpoch(books, key, clock, options) };
-    });
-    effects.begun();
-    if (bound.length > 0) options.onBound?.(bound);
-    const opened = { db, storeFile, ...books, key, rows: binding.rows, clock };
-    const run = { epoch, effects, onCommit };
-    return new SqliteStore({ ...opened, ...run }, resources.move());
+    return await openHeld(dataDirectory, held, options);
   } catch (cause) {
-    throw storeError(cause, storeFile, 'opening');
+    const { storeFile } = dataDirectory;
+    throw judged(storeError(cause, storeFile, 'opening'), storeFile);
   }
+}
+
+/** The store takes over what is `held`; an error leaves the database closed, and that held. */
+async function openHeld(
+  { storeFile, storeLock }: DataDirectory,
+  held: DisposableStack,
+  options: SqliteStoreOptions,
+): Promise<Store> {
+  const descriptor = storeLock?.file;
+  const standing = assertStanding(storeFile, { ...options, descriptor });
+  using resources = new DisposableStack();
+  const exclusiveProcess = storeLock === undefined;
+  const db = resources.use(openDatabase(storeFile, { exclusiveProcess }));
+  checkAtOpen(db, storeFile);
+  const statements = prepareStatements(db);
+  const clock = new OwnClock(savedTime(statements), options.time);
+  const key = await sealingKeyOf(db, options.sealingKey);
+  const { rows, apply } = await bindingOf(db, key, options.onForged);
+  const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
+  const { witness, onNoWitness, onCommit } = options;
+  const effects = resources.use(new Effects({ db, storeFile, standing, witness, onNoWitness }));
+  const { epoch, bound } = transaction(db, () => {
+    effects.stamp(true);
+    return { bound: apply(), epoch: startEpoch(books, key, clock, options) };
+  });
+  effects.begun();
+  if (bound.length > 0) options.onBound?.(bound);
+  const opened = { db, storeFile, ...books, key, rows, clock, epoch, effects, onCommit };
+  const all = held.move();
+  all.use(resources.move());
+  return new SqliteStore(opened, all);
 }
 
 interface Opened {

@@ -28,9 +28,11 @@ import { answer, notify } from '../port.ts';
 import { type Check, startCheck } from './check.ts';
 import { ServedReader } from './served-reader.ts';
 import { openSqliteStore } from './sqlite.ts';
+import { isDoubtful } from './sqlite-error.ts';
 import type { Counters, Hit, InsertReport, Origin, Store } from './store.ts';
 
 const DESTROY_EVERY_MS = 10_000;
+const CHECK_AGAIN_MS = 10_000;
 
 export interface StoreWorkerData {
   readonly directory: string;
@@ -141,7 +143,10 @@ class ServedStore {
   readonly #clockWatch: ClockWatch;
   readonly #tally = { turns: 0, inserts: 0 };
   #destroyer: NodeJS.Timeout | undefined;
+  #checker: NodeJS.Timeout | undefined;
   #check: Check | undefined;
+  /** Something that was read looked damaged, or could not be checked, since the last check began. */
+  #isInDoubt = false;
   readonly #failures = new Map<StoreWork, VanityError>();
   #failure: ErrorCode | undefined;
 
@@ -249,13 +254,34 @@ class ServedStore {
     this.reservations.start();
     this.#journalWatch.start();
     this.#clockWatch.start();
-    // What a start cannot wait for; damage that it finds stays until the next one.
+    // What a start cannot wait for.
     this.#check = startCheck(directory);
-    this.#check.result.catch((error: VanityError) => {
-      // No other process can look at it where only SQLite itself keeps others out.
-      if (error.code !== 'STORE_LOCKED') this.#note('check', error);
-    });
+    void this.#checked(this.#check);
+    this.#checker = setInterval(() => this.#checkAgain(directory), CHECK_AGAIN_MS);
     this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
+  }
+
+  /** What it finds. Damage stays until the next start; what it could not look at is looked at again. */
+  async #checked(check: Check): Promise<void> {
+    try {
+      await check.result;
+      this.#note('check', undefined);
+    } catch (error) {
+      // No other process can look at it where only SQLite itself keeps others out.
+      if ((error as VanityError).code === 'STORE_LOCKED') return;
+      this.#note('check', error as VanityError);
+      this.#isInDoubt = true;
+    } finally {
+      this.#check = undefined;
+    }
+  }
+
+  #checkAgain(directory: string): void {
+    const isDamaged = this.#failures.get('check')?.code === 'STORE_CORRUPT';
+    if (isDamaged || !this.#isInDoubt || this.#check !== undefined) return;
+    this.#isInDoubt = false;
+    this.#check = startCheck(directory, 'in-doubt');
+    void this.#checked(this.#check);
   }
 
   async report(): Promise<OpenReport> {
@@ -310,6 +336,7 @@ class ServedStore {
 
   async stop(counters: Counters): Promise<void> {
     clearInterval(this.#destroyer);
+    clearInterval(this.#checker);
     this.#journalWatch.stop();
     this.#clockWatch.stop();
     this.reservations.stop();
@@ -347,7 +374,10 @@ class ServedStore {
   #note(work: StoreWork, error: VanityError | undefined): void {
     if (error === undefined) this.#failures.delete(work);
     else this.#failures.set(work, error);
-    const [first] = this.#failures.values();
+    if (isDoubtful(error)) this.#isInDoubt = true;
+    const [found] = this.#failures.values();
+    const damage = this.#failures.get('check');
+    const first = damage?.code === 'STORE_CORRUPT' ? damage : found;
     if (first?.code !== this.#failure) {
       if (first === undefined) this.#log.info('the store works again');
       else this.#log.error({ code: first.code, reason: first.message }, 'the store fails');

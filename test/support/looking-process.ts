@@ -3,33 +3,49 @@
  * (faulty-disk.ts). Argument: the data directory. For each line that it reads, the name of a look, it
  * writes one: `ok`, or the error's code and message.
  */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { VanityError } from '../../src/errors.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { adoptStore } from '../../src/store/sqlite-adopt.ts';
+import { AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
 import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { checkAtOpen, checkWhole } from '../../src/store/sqlite-check.ts';
-import { openToRead } from '../../src/store/sqlite-database.ts';
+import { checkMixed, checkWhole } from '../../src/store/sqlite-check.ts';
+import { readBurned, readPools } from '../../src/store/sqlite-reader.ts';
+import { restoreStore } from '../../src/store/sqlite-restore.ts';
 import { openStoreIn } from './sqlite-stores.ts';
 
 const directory = process.argv[2]!;
 const path = join(directory, 'store.db');
-let backups = 0;
+const beside = (name: string) => join(directory, '..', name);
+const sealingKey = `file:${join(directory, 'sealing.key')}`;
+/** What one look leaves is no matter of the next. */
+const anew = (name: string) => {
+  rmSync(beside(name), { recursive: true, force: true });
+  return beside(name);
+};
 
 const LOOKS: Readonly<Record<string, () => unknown>> = {
   start: async () => (await openStoreIn(directory)).close(),
   /** With the sealing key in a directory of its own. */
   startWithKeys: async () => {
-    const sealingKey = `file:${join(directory, '..', 'keys', 'sealing.key')}`;
-    return (await openSqliteStore({ directory, sealingKey })).close();
+    const keys = `file:${join(beside('keys'), 'sealing.key')}`;
+    return (await openSqliteStore({ directory, sealingKey: keys })).close();
   },
-  /** Nothing is tried again. */
-  pages() {
-    using db = openToRead(path);
-    checkAtOpen(db, path);
+  check: () => checkWhole(path, false, true),
+  checkMixed: () => checkMixed(path),
+  adopt: () => adoptStore({ directory, as: 'moved' }),
+  backup: () => backupStore(directory, anew('made.backup')),
+  restore: () =>
+    restoreStore({ file: beside('kept.backup'), directory: anew('restored'), sealingKey }),
+  read: () => [readPools(directory), readBurned(directory), isSettled(directory)],
+  async audit() {
+    using reader = await AuditReader.open(directory, sealingKey);
+    const { listed } = reader.store;
+    const { addresses } = await reader.page({ after: 0, limit: 1000 });
+    if (addresses.length !== listed) throw new Error(`${addresses.length} of ${listed}`);
   },
-  check: () => checkWhole(path, false),
-  backup: () => backupStore(directory, join(directory, '..', `${backups++}.backup`)),
 };
 
 for await (const name of createInterface({ input: process.stdin })) {

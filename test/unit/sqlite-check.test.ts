@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { checkAtOpen, checkWhole } from '../../src/store/sqlite-check.ts';
+import { checkAtOpen, checkWhole, judged } from '../../src/store/sqlite-check.ts';
 import {
   openStoreIn,
   removeDirectory,
@@ -28,8 +28,15 @@ async function newStore(): Promise<string> {
   return directory;
 }
 
-const atOpen = (directory: string) =>
-  withDatabase(directory, (db) => checkAtOpen(db, join(directory, 'store.db')));
+/** As a start does it: what is in doubt is judged when the store is closed. */
+const atOpen = (directory: string) => {
+  const path = join(directory, 'store.db');
+  try {
+    withDatabase(directory, (db) => checkAtOpen(db, path));
+  } catch (error) {
+    throw judged(error, path);
+  }
+};
 const whole = (directory: string) => checkWhole(join(directory, 'store.db'), false);
 
 /** Changes what the schema does not allow, as a fault of the disk or of a program would. */

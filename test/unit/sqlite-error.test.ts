@@ -7,7 +7,13 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
-import { isOfSqlite, storeError } from '../../src/store/sqlite-error.ts';
+import {
+  decided,
+  isDoubtful,
+  isOfSqlite,
+  storeError,
+  tellsRefusal,
+} from '../../src/store/sqlite-error.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const root = temporaryDirectory();
@@ -50,13 +56,16 @@ function foreign(): unknown {
   return failureOf(() => newDatabase(path));
 }
 
-function corrupt(): unknown {
+function corrupted(): { path: string; look: () => unknown } {
   const path = newPath();
   newDatabase(path).close();
   const pages = readFileSync(path);
   writeFileSync(path, pages.fill(0xff, 4096));
-  const db = new DatabaseSync(path);
-  return failureOf(() => db.prepare('SELECT body FROM things').get());
+  const look = () => {
+    using db = new DatabaseSync(path);
+    return db.prepare('SELECT body FROM things').get();
+  };
+  return { path, look };
 }
 
 function readOnly(): unknown {
@@ -70,7 +79,7 @@ const CASES = {
   full: [full(), 'DISK_FULL', 'DISK_FULL'],
   locked: [locked(), 'STORE_LOCKED', 'STORE_LOCKED'],
   foreign: [foreign(), 'STORE_FOREIGN', 'STORE_CORRUPT'],
-  corrupt: [corrupt(), 'STORE_CORRUPT', 'STORE_CORRUPT'],
+  'in doubt': [failureOf(corrupted().look), 'STORE_UNAVAILABLE', 'STORE_UNAVAILABLE'],
   'read-only': [readOnly(), 'DATA_NOT_WRITABLE', 'DATA_NOT_WRITABLE'],
   unreachable: [
     failureOf(() => newDatabase(join(root, 'no', 'where'))),
@@ -106,9 +115,28 @@ for (const [name, [cause, opening, running]] of Object.entries(CASES)) {
   });
 }
 
-test('a damaged store is told with the steps to take', () => {
-  const { message } = storeError(corrupt(), '/data/store.db', 'running') as VanityError;
-  assert.match(message, /^\/data\/store\.db: damaged: .*malformed.*vanitypool restore FILE/);
+test('what looks damaged is in doubt, and damage with the steps to take once all is read', () => {
+  const { path, look } = corrupted();
+  const doubt = storeError(failureOf(look), path, 'running') as VanityError;
+  assert.equal(isDoubtful(doubt), true);
+  assert.doesNotMatch(doubt.message, /restore/);
+  const found = failureOf(() => decided(path, 'running', look)) as VanityError;
+  assert.equal(found.code, 'STORE_CORRUPT');
+  assert.equal(isDoubtful(found), false);
+  assert.match(found.message, /^.*\.db: damaged: .*malformed.*vanitypool restore FILE/);
+});
+
+test('a text of the check of pages tells a page that could not be read from one that is damaged', () => {
+  const page = '*** in database main *** Tree 8 page 9';
+  for (const text of [
+    `${page}: unable to get the page. error code=8458`,
+    `${page} error code=266`,
+  ]) {
+    assert.equal(tellsRefusal(text), true, text);
+  }
+  for (const text of [`${page}: btreeInitPage() returns error code 11`, `${page} error code=11`]) {
+    assert.equal(tellsRefusal(text), false, text);
+  }
 });
 
 test('an error of the system is one of the store, with its own words', () => {
