@@ -12,9 +12,12 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { assertRegular } from '../files.ts';
+import { triedAgain } from './reads.ts';
 
 /** Primary result codes of SQLite: another connection holds the lock. */
 const HELD: readonly number[] = [5, 6];
+/** The disk refuses to read; to SQLite that is damage, too, of a file that holds nothing. */
+const REFUSED: readonly number[] = [10, 11];
 
 /** Held until it is disposed of. */
 export interface LockFile extends Disposable {
@@ -28,9 +31,17 @@ export interface LockFile extends Disposable {
  * it after finds that its name is gone or another file's, and begins anew. It tells files by their
  * inode numbers, so elsewhere the file has to stay: ext4 gives the number of a removed file to the
  * next one, and three processes that took turns held one lock two at a time within 400 rounds.
- * Errors are the system's and SQLite's, and of what is no regular file.
+ * Errors are the system's and SQLite's, and of what is no regular file; what the disk refuses is tried
+ * again before.
  */
 export function takeLockFile(path: string): LockFile | undefined {
+  return triedAgain(
+    () => take(path),
+    (error) => isOneOf(REFUSED, error),
+  );
+}
+
+function take(path: string): LockFile | undefined {
   for (;;) {
     makeFile(path);
     const named = inodeOf(path);
@@ -40,7 +51,7 @@ export function takeLockFile(path: string): LockFile | undefined {
       lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     } catch (error) {
       lock.close();
-      if (isHeld(error)) return undefined;
+      if (isOneOf(HELD, error)) return undefined;
       throw error;
     }
     // The same before it was opened and after it was locked: what is locked has the name.
@@ -78,7 +89,7 @@ function inodeOf(path: string): bigint | undefined {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
-function isHeld(error: unknown): boolean {
+function isOneOf(codes: readonly number[], error: unknown): boolean {
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  return code === 'ERR_SQLITE_ERROR' && HELD.includes(Number(errcode) & 0xff);
+  return code === 'ERR_SQLITE_ERROR' && codes.includes(Number(errcode) & 0xff);
 }

@@ -19,7 +19,6 @@ import { assertOwnFile } from '../disk/file-guard.ts';
 import { type FileLock, lockFile } from '../disk/file-lock.ts';
 import { LOCK_FILE, STORE_FILE } from '../disk/held.ts';
 import { takeLockFile } from '../disk/lock-file.ts';
-import { triedAgain } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
 import {
   LINE_BYTES_MAX,
@@ -28,7 +27,7 @@ import {
   syncDirectory,
   writeRegular,
 } from '../files.ts';
-import { isOfSqlite, mayPass, storeError } from './sqlite-error.ts';
+import { isOfSqlite, storeError } from './sqlite-error.ts';
 
 /** Of the files that are one store together. */
 const STORE_ENDINGS = ['', '-wal', '-shm'];
@@ -130,14 +129,13 @@ function prepareDirectory(directory: string): void {
 
 function takeLock(directory: string): Disposable {
   const path = join(directory, LOCK_FILE);
-  const take = () => {
+  const lock = attempt(directory, () => {
     try {
       return takeLockFile(path);
     } catch (cause) {
       throw isOfSqlite(cause) ? storeError(cause, path, 'opening') : cause;
     }
-  };
-  const lock = attempt(path, () => triedAgain(take, mayPass));
+  });
   if (lock === undefined) throw inUse(directory);
   return lock;
 }

@@ -1,0 +1,147 @@
+/**
+ * A store on a disk that refuses to read, here or there: for a moment, and what was begun goes on; all
+ * the time, and it is told as what it is. To SQLite such a read is a damaged database, and the steps
+ * after damage give up every address: an error of the disk is never told as damage, and burns nothing.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { backupStore } from '../../src/store/sqlite-backup.ts';
+import { FaultyDisk } from '../support/faulty-disk.ts';
+import { Looker } from '../support/looker.ts';
+import { EASY_POOL, Server, Workspace } from '../support/server.ts';
+import {
+  openStoreIn,
+  removeDirectory,
+  temporaryDirectory,
+  withDatabase,
+} from '../support/sqlite-stores.ts';
+import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+
+const LIMIT = { timeout: 240_000 };
+const AVAILABLE = 350;
+const DISPENSED = 50;
+/** How many reads of a file one try passes more than the one before, until no read is left to fail. */
+const STEPS = { once: 5, forEver: 13 };
+const LASTING = /^STORE_UNAVAILABLE \S+: .*look at the disk and its connection/;
+/** Addresses are given up for nothing else: no word of it. */
+const BURNING = /damaged|restore|adopt|CORRUPT|MOVED/;
+const FILES = ['store.db', 'store.db-wal'];
+
+/** What is looked at, and what of it is read. */
+const LOOKS: Readonly<Record<string, readonly string[]>> = {
+  start: [...FILES, 'lock'],
+  check: FILES,
+  checkMixed: FILES,
+  adopt: [...FILES, 'lock'],
+  backup: FILES,
+  restore: ['../kept.backup'],
+  read: FILES,
+  audit: FILES,
+};
+/** It has begun to write before its last reads: those are refused, and nothing is changed. */
+const WRITES = ['adopt'];
+
+/** A store as a kill leaves it, with most of it in the log, and a backup beside its directory. */
+async function killedStore(root: string): Promise<{ directory: string; putBack: () => void }> {
+  const directory = join(root, 'data');
+  const store = await openStoreIn(directory);
+  await store.definePool(poolNamed('pet'));
+  await store.insert(hitsFor('pet', AVAILABLE + DISPENSED));
+  await store.turn('pet', 0, DISPENSED);
+  await store.turn('pet', DISPENSED, 0);
+  await backupStore(directory, join(root, 'kept.backup'));
+  const anchor = () => join(directory, readdirSync(directory).find((name) => /anchor/.test(name))!);
+  const name = anchor();
+  const bytes = FILES.map((file) => readFileSync(join(directory, file)));
+  await store.close();
+  return {
+    directory,
+    /** All of it, in its place: nobody could tell. */
+    putBack() {
+      rmSync(join(directory, 'store.db-shm'), { force: true });
+      for (const [index, file] of FILES.entries())
+        writeFileSync(join(directory, file), bytes[index]!);
+      renameSync(anchor(), name);
+    },
+  };
+}
+
+suite('a disk that refuses to read', { concurrency: true }, () => {
+  for (const [name, files] of Object.entries(LOOKS)) {
+    test(`${name}: goes on after one refusal, and tells a lasting one`, LIMIT, async (t) => {
+      const root = temporaryDirectory();
+      t.after(() => removeDirectory(root));
+      const { directory, putBack } = await killedStore(root);
+      using disk = new FaultyDisk(root, directory);
+      await using looker = new Looker(directory, disk.environment);
+      const place = disk.places[0]!;
+      /** What it says when `times` reads fail after `skipped`, all of them if it is 0; undefined if none did. */
+      const look = async (skipped: number, times: number) => {
+        putBack();
+        const before = disk.refused;
+        place.failAfter('EIO', 'read', skipped, times);
+        const said = await looker.look(name);
+        place.heal();
+        return disk.refused > before ? said : undefined;
+      };
+      for (const file of files) {
+        place.strikeAt(join(directory, file));
+        const at = (skipped: number) => `${name}, ${file}, after ${skipped}`;
+        for (let skipped = 0; ; skipped += STEPS.once) {
+          const said = await look(skipped, 1);
+          if (said === undefined) break;
+          if (said === 'ok' || !WRITES.includes(name)) assert.equal(said, 'ok', at(skipped));
+          else assert.match(said, LASTING, at(skipped));
+        }
+        assert.match(String(await look(0, 0)), LASTING, at(0));
+        for (let skipped = STEPS.forEver; ; skipped += STEPS.forEver) {
+          const said = await look(skipped, 0);
+          if (said === undefined) break;
+          // What it reads last may be of no matter any more.
+          if (said !== 'ok') assert.match(said, LASTING, at(skipped));
+          assert.doesNotMatch(said.replaceAll(root, ''), BURNING, at(skipped));
+        }
+      }
+      putBack();
+      assert.equal(await looker.look('start'), 'ok');
+      const left = withDatabase(
+        directory,
+        (db) => db.prepare('SELECT available, dispensed, burned FROM pools').get()!,
+      );
+      assert.deepEqual({ ...left }, { available: AVAILABLE, dispensed: DISPENSED, burned: 0 });
+    });
+  }
+
+  test('a server: refused in words that burn nothing, and starts when it can', LIMIT, async () => {
+    await using workspace = new Workspace();
+    using disk = new FaultyDisk(workspace.path, workspace.data);
+    workspace.environment = disk.environment;
+    workspace.configure([EASY_POOL], '[store]', 'journal = "data"');
+    const server = await workspace.serve();
+    await server.until(({ ready }) => ready > 0);
+    await server.dispense();
+    await server.kill('SIGKILL');
+    const place = disk.places[0]!;
+    for (const [path, code] of [
+      [join(workspace.data, 'store.db'), 'STORE_UNAVAILABLE'],
+      [join(workspace.data, 'journal/lock'), 'JOURNAL_UNAVAILABLE'],
+      [join(workspace.data, 'journal/1-'), 'JOURNAL_UNAVAILABLE'],
+    ] as const) {
+      place.strikeBelow(path);
+      place.fail('EIO', 'read');
+      const refused = new Server(workspace, []);
+      assert.equal(await refused.exited, 1, refused.output);
+      assert.match(refused.output, new RegExp(code));
+      assert.doesNotMatch(refused.output, /STORE_CORRUPT|vanitypool restore/);
+      place.heal();
+    }
+    const before = disk.refused;
+    place.failAfter('EIO', 'read', 0, 1);
+    const next = await workspace.serve();
+    assert.equal(disk.refused, before + 1);
+    assert.equal((await next.pool()).burned, 0);
+    assert.equal(await next.kill('SIGTERM'), 0, next.output);
+  });
+});
