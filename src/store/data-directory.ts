@@ -129,7 +129,7 @@ function prepareDirectory(directory: string): void {
 
 function takeLock(directory: string): Disposable {
   const path = join(directory, LOCK_FILE);
-  const lock = attempt(directory, () => {
+  const lock = attempt(path, () => {
     try {
       return takeLockFile(path);
     } catch (cause) {

@@ -281,7 +281,7 @@ export class AuditReader implements Disposable {
 
   /** Every token that was ever made, but for rows that somebody else wrote. Errors as of `store`. */
   get tokens(): AuditedToken[] {
-    return this.#read(() => {
+    return read(this.#path, 'running', () => {
       const rows = this.#db.prepare(SQL.tokens).all();
       const right = rows.filter((row) => this.#rows.isRight('token', row));
       return right.map(({ id, name, created_at, revoked_at, off_at }) => ({

@@ -31,8 +31,8 @@ const STEPS_AFTER_DAMAGE =
   'list saves what was available: vanitypool restore FILE --dispensed LIST';
 const STEPS_AT_REFUSAL = 'This is no damage: look at the disk and its connection';
 const STEPS_IN_DOUBT =
-  'It is not known to be damage: look at the disk and its connection; a start or a backup, which ' +
-  'read all of it, tell';
+  'It is not known to be damage: look at the disk and its connection. A start or a backup reads ' +
+  'all of it, and tells';
 
 /** What is no database was never a store when it is opened, and is damaged when it was one. */
 export type Moment = 'opening' | 'running';

@@ -3,21 +3,22 @@
  * (faulty-disk.ts). Argument: the data directory. For each line that it reads, the name of a look, it
  * writes one: `ok`, or the error's code and message.
  */
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { VanityError } from '../../src/errors.ts';
+import { type ErrorCode, VanityError } from '../../src/errors.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { adoptStore } from '../../src/store/sqlite-adopt.ts';
 import { AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
 import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { checkMixed, checkWhole } from '../../src/store/sqlite-check.ts';
+import { checkWhole } from '../../src/store/sqlite-check.ts';
 import { readBurned, readPools } from '../../src/store/sqlite-reader.ts';
 import { restoreStore } from '../../src/store/sqlite-restore.ts';
 import { openStoreIn } from './sqlite-stores.ts';
 
 const directory = process.argv[2]!;
 const path = join(directory, 'store.db');
+const CHECK = new URL('../../src/store/check-process.ts', import.meta.url).pathname;
 const beside = (name: string) => join(directory, '..', name);
 const sealingKey = `file:${join(directory, 'sealing.key')}`;
 /** What one look leaves is no matter of the next. */
@@ -34,8 +35,14 @@ const LOOKS: Readonly<Record<string, () => unknown>> = {
     return (await openSqliteStore({ directory, sealingKey: keys })).close();
   },
   check: () => checkWhole(path, false, true),
-  checkMixed: () => checkMixed(path),
-  adopt: () => adoptStore({ directory, as: 'moved' }),
+  /** With the disk of this process, which a server does not pass on. */
+  checkProcess() {
+    const { status, stdout } = spawnSync(process.execPath, [CHECK, path, 'in-use']);
+    if (status === 0) return;
+    const { code, message } = JSON.parse(String(stdout)) as { code: ErrorCode; message: string };
+    throw new VanityError(code, message);
+  },
+  adopt: () => adoptIn({ directory, as: 'moved' }),
   backup: () => backupStore(directory, anew('made.backup')),
   restore: () =>
     restoreStore({ file: beside('kept.backup'), directory: anew('restored'), sealingKey }),
