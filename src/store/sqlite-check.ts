@@ -63,9 +63,9 @@ export function checkAtOpen(db: DatabaseSync, path: string): void {
 
 /**
  * All of it, by a connection of its own that only reads, in one state of the store. `isAtRest`:
- * nobody writes the file, and no file appears beside it; as it seems if not given. `isInDoubt`: each row is compared with each
- * index, too. This process has no other connection to it. Errors: STORE_CORRUPT, with the steps to take;
- * STORE_UNAVAILABLE where the disk refuses; those of opening.
+ * nobody writes the file, and no file appears beside it; as it seems if not given. `isInDoubt`: each
+ * row is compared with each index, too. This process has no other connection to it. Errors:
+ * STORE_CORRUPT, with the steps to take; STORE_UNAVAILABLE where the disk refuses; those of opening.
  */
 export function checkWhole(path: string, isAtRest?: boolean, isInDoubt = false): void {
   decided(path, 'running', () => {

@@ -25,7 +25,7 @@ import { ServedTokens } from '../pool/served-tokens.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { ThreadNotices } from '../pool/thread-notices.ts';
 import { answer, notify } from '../port.ts';
-import { type Check, startCheck } from './check.ts';
+import { type Check, startCheck, type Use } from './check.ts';
 import { ServedReader } from './served-reader.ts';
 import { openSqliteStore } from './sqlite.ts';
 import { isDoubtful } from './sqlite-error.ts';
@@ -255,16 +255,17 @@ class ServedStore {
     this.#journalWatch.start();
     this.#clockWatch.start();
     // What a start cannot wait for.
-    this.#check = startCheck(directory);
-    void this.#checked(this.#check);
+    void this.#checkWhole(directory, 'in-use');
     this.#checker = setInterval(() => this.#checkAgain(directory), CHECK_AGAIN_MS);
     this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
   }
 
-  /** What it finds. Damage stays until the next start; what it could not look at is looked at again. */
-  async #checked(check: Check): Promise<void> {
+  /** Damage that it finds stays until the next start; what it could not look at is looked at again. */
+  async #checkWhole(directory: string, use: Use): Promise<void> {
+    this.#isInDoubt = false;
     try {
-      await check.result;
+      this.#check = startCheck(directory, use);
+      await this.#check.result;
       this.#note('check', undefined);
     } catch (error) {
       // No other process can look at it where only SQLite itself keeps others out.
@@ -279,9 +280,7 @@ class ServedStore {
   #checkAgain(directory: string): void {
     const isDamaged = this.#failures.get('check')?.code === 'STORE_CORRUPT';
     if (isDamaged || !this.#isInDoubt || this.#check !== undefined) return;
-    this.#isInDoubt = false;
-    this.#check = startCheck(directory, 'in-doubt');
-    void this.#checked(this.#check);
+    void this.#checkWhole(directory, 'in-doubt');
   }
 
   async report(): Promise<OpenReport> {

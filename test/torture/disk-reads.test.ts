@@ -23,7 +23,7 @@ const LIMIT = { timeout: 240_000 };
 const AVAILABLE = 350;
 const DISPENSED = 50;
 /** How many reads of a file one try passes more than the one before, until no read is left to fail. */
-const STEPS = { once: 7, forEver: 23 };
+const STEPS = { once: 5, forEver: 23 };
 const LASTING = /^STORE_UNAVAILABLE \S+: .*look at the disk and its connection/;
 /** Addresses are given up for nothing else: no word of it. */
 const BURNING = /damaged|restore|adopt|CORRUPT|MOVED/;
