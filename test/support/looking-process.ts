@@ -14,7 +14,7 @@ import { backupStore } from '../../src/store/sqlite-backup.ts';
 import { checkWhole } from '../../src/store/sqlite-check.ts';
 import { readBurned, readPools } from '../../src/store/sqlite-reader.ts';
 import { restoreStore } from '../../src/store/sqlite-restore.ts';
-import { openStoreIn } from './sqlite-stores.ts';
+import { adoptIn, openStoreIn } from './sqlite-stores.ts';
 
 const directory = process.argv[2]!;
 const path = join(directory, 'store.db');
