@@ -14,6 +14,7 @@ import { AuditReader } from '../../src/store/sqlite-audit.ts';
 import type { HandOut, Recover, Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { TestTime } from '../support/test-time.ts';
 
 const POOLS = ['pet', 'pump'] as const;
 const LATER = 8.64e15;
@@ -92,6 +93,11 @@ class Line {
   }
 }
 
+/** The store's clock stands; hand-outs of the model are of the half minute before. */
+const TIME = new TestTime();
+const NOW = TIME.system();
+const FIRST = NOW - 30_000;
+
 class Model implements AsyncDisposable {
   readonly directory = temporaryDirectory();
   readonly lines = POOLS.map((name) => new Line(name));
@@ -99,13 +105,14 @@ class Model implements AsyncDisposable {
   /** By id, what the audit has to say. */
   readonly #told = new Map<number, string>();
   #store!: Store;
-  #moments = 0;
+  #moments = FIRST;
 
   async open(recover?: Recover): Promise<void> {
     const sealingKey = `file:${join(this.directory, 'sealing.key')}`;
     this.#store = await openSqliteStore({
       directory: this.directory,
       sealingKey,
+      time: TIME,
       ...(recover && { recover }),
     });
     for (const [index, { name }] of this.lines.entries()) {
@@ -209,8 +216,8 @@ class Model implements AsyncDisposable {
       const page = await reader.page({ after, limit });
       for (const { id, address, state, at, keyHash, cause } of page.addresses) {
         assert.equal(address, this.#addresses[id]);
-        // Moments of the model are small numbers, those of a state are of today.
-        const moment = at <= this.#moments ? ` ${at}` : '';
+        assert.ok(at <= NOW);
+        const moment = at < NOW ? ` ${at}` : '';
         const key = keyHash === undefined ? '' : ` ${Buffer.from(keyHash).toString('hex')}`;
         found.set(id, `${state}${moment}${key}${cause === undefined ? '' : ` ${cause}`}`);
       }
