@@ -40,7 +40,8 @@ export async function top(args: string[]): Promise<number> {
   try {
     while (!signal.aborted) {
       try {
-        // Anew each time: a server that is started again has another token of its own.
+        // Anew each time: a server that is started again has another token of its own. What there is to warn
+        // of is said before the screen is.
         const server = await serverAt(values, view && (() => undefined));
         for await (const status of server.follow(signal)) {
           view ??= json ? lines() : screen(() => end.abort());

@@ -21,6 +21,7 @@ import { LOCK_FILE, STORE_FILE } from '../disk/held.ts';
 import { takeLockFile } from '../disk/lock-file.ts';
 import { VanityError } from '../errors.ts';
 import {
+  assertRegular,
   LINE_BYTES_MAX,
   makeDirectory,
   readRegular,
@@ -98,11 +99,23 @@ function hold(directory: string, makesStore: boolean): DataDirectory {
   return { storeFile, storeLock, [Symbol.dispose]: () => held.dispose() };
 }
 
-/** The database file in `directory`. Error: STORE_NOT_FOUND. */
+/**
+ * The database file in `directory`: it and what lies beside it are files, or links to some, at which SQLite does not
+ * wait. Errors: STORE_NOT_FOUND, DATA_NOT_WRITABLE.
+ */
 export function storeFileOf(directory: string): string {
   const storeFile = join(directory, STORE_FILE);
-  if (attempt(directory, () => exists(storeFile))) return storeFile;
-  throw new VanityError('STORE_NOT_FOUND', `${directory}: there is no store in this directory`);
+  if (!attempt(directory, () => exists(storeFile))) {
+    throw new VanityError('STORE_NOT_FOUND', `${directory}: there is no store in this directory`);
+  }
+  for (const ending of STORE_ENDINGS) {
+    const path = storeFile + ending;
+    attempt(path, () => {
+      const stats = statSync(path, { throwIfNoEntry: false });
+      if (stats !== undefined) assertRegular(stats);
+    });
+  }
+  return storeFile;
 }
 
 /** The name of a file system that may not be on a local disk, by its type of statfs(2). */

@@ -115,8 +115,14 @@ test(
         assert.ok(line.includes(path), what);
         assert.match(line, called, what);
       };
-      // There SQLite, or the server, makes the file that the link leads to.
+      // Of a lock, SQLite or the server makes the file that it leads to; of a store, none is there.
       if (kind !== 'a link to nothing') {
+        const odd = join(cwd, 'odd');
+        mkdirSync(odd, { recursive: true, mode: 0o700 });
+        for (const args of [['status'], ['audit'], ['backup', 'odd.backup'], ['pool', 'list']]) {
+          await tried(join(odd, 'store.db'), [...args, '--data', odd]);
+        }
+        await tried(join(data, 'store.db-wal'), ['audit']);
         await tried(join(data, 'lock'), SERVE);
         await tried(join(data, 'lock.pid'), SERVE);
       }
