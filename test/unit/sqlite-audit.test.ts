@@ -10,8 +10,12 @@ import { AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
 import type { HandOut, Recover, Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { TestTime } from '../support/test-time.ts';
 
-const AT = Date.parse('2026-11-20T12:00:00.500Z');
+/** Of hand-outs; the store's clock stands at some seconds later. */
+const TIME = new TestTime();
+const AT = TIME.system();
+TIME.pass(10_000);
 const KEY = randomBytes(32);
 const LATER = 8.64e15;
 
@@ -26,6 +30,7 @@ class Audited implements Disposable {
     await using store = await openSqliteStore({
       directory,
       sealingKey,
+      time: TIME,
       ...(recover !== undefined && { recover }),
     });
     for (const name of ['pet', 'pump']) await store.definePool(poolNamed(name));
