@@ -25,8 +25,10 @@ const FOLLOWED_MAX_MS = MINUTE_MS / 2;
 export interface Time {
   /** Since 1970, as the system has it. */
   system(): number;
-  /** Since any moment, also while the machine is suspended; never set. */
+  /** Since any moment, also while the machine is suspended; never set. It may lack a sleep of the last second. */
   elapsed(): number;
+  /** From now on no sleep is missing. */
+  wake(): void;
 }
 
 /** What a look has found. */
@@ -89,8 +91,11 @@ export class OwnClock {
 
   /** A time that another thread read off the system's clock, as it is recorded. */
   recorded(at: number): number {
+    if (Math.abs(at - this.now) <= MINUTE_MS) return at;
+    // The machine may have slept, and that thread was awake first.
+    this.#time.wake();
     const { now } = this;
-    return Math.abs(at - now) > MINUTE_MS ? now : at;
+    return Math.abs(at - now) <= MINUTE_MS ? at : now;
   }
 
   /** A time out of the journals of a run before: it lies between the last that was saved and now. */
@@ -149,12 +154,15 @@ class SystemTime implements Time {
 
   elapsed(): number {
     const now = performance.now();
-    if (now - this.#lookedAt >= SECOND_MS) {
-      this.#lookedAt = now;
-      const missingMs = uptime() * SECOND_MS - this.#uptimeMs - (now - this.#startedAt);
-      // The uptime has hundredths of a second at best.
-      if (missingMs - this.#suspendedMs > SECOND_MS) this.#suspendedMs = missingMs;
-    }
+    if (now - this.#lookedAt >= SECOND_MS) this.wake();
     return now + this.#suspendedMs;
+  }
+
+  wake(): void {
+    const now = performance.now();
+    this.#lookedAt = now;
+    const missingMs = uptime() * SECOND_MS - this.#uptimeMs - (now - this.#startedAt);
+    // The uptime has hundredths of a second at best.
+    if (missingMs - this.#suspendedMs > SECOND_MS) this.#suspendedMs = missingMs;
   }
 }

@@ -62,6 +62,7 @@ export class Changes {
   /** The oldest leased addresses left; and who got some of them, or of those before. */
   record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
     const { statements, segments, handOuts: book, epoch, clock } = this.#options;
+    const records = handOuts.records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
     const at = clock.now;
     const held = book.heldBy(id, epoch, position, handOuts.records);
     for (const seq of held) {
@@ -72,7 +73,6 @@ export class Changes {
       throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
     }
     if (dispensed > 0) statements.advance.run(dispensed, id);
-    const records = handOuts.records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
     book.record(id, epoch, position, { ...handOuts, records });
   }
 

@@ -1,6 +1,7 @@
 /**
  * The wall clock of a server, moved by a test while the server runs: a library that is built here
- * and preloaded into its process (clock-shim.c). Its monotonic clocks are the system's own.
+ * and preloaded into its process (clock-shim.c). Its monotonic clocks are the system's own, and so is
+ * its uptime, unless a test lets the machine sleep.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -20,6 +21,7 @@ export class WallClock implements Disposable {
   readonly #directory: string;
   readonly #file: number;
   #shiftMs = 0;
+  #suspendedMs = 0;
 
   constructor() {
     const compiler = findCompiler();
@@ -44,8 +46,20 @@ export class WallClock implements Disposable {
   /** Moves it, back if `hours` is negative. */
   jump(hours: number): void {
     this.#shiftMs += hours * HOUR_MS;
-    const bytes = Buffer.alloc(8);
+    this.#write();
+  }
+
+  /** The machine sleeps for so long, for all that the server can see. */
+  suspend(hours: number): void {
+    this.#suspendedMs += hours * HOUR_MS;
+    this.jump(hours);
+  }
+
+  /** Both in one write. */
+  #write(): void {
+    const bytes = Buffer.alloc(16);
     bytes.writeBigInt64LE(BigInt(this.#shiftMs));
+    bytes.writeBigInt64LE(BigInt(this.#suspendedMs), 8);
     writeSync(this.#file, bytes, 0, bytes.length, 0);
   }
 

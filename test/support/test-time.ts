@@ -4,14 +4,20 @@ import type { Time } from '../../src/store/own-clock.ts';
 export class TestTime implements Time {
   #elapsedMs = 12_345;
   #setMs = 0;
+  #sleptMs = 0;
   readonly #startedAt = Date.UTC(2026, 0, 1) - this.#elapsedMs;
 
   system(): number {
-    return this.right + this.#setMs;
+    return this.right + this.#setMs + this.#sleptMs;
   }
 
   elapsed(): number {
     return this.#elapsedMs;
+  }
+
+  wake(): void {
+    this.#elapsedMs += this.#sleptMs;
+    this.#sleptMs = 0;
   }
 
   /** Of a clock that was never set. */
@@ -21,6 +27,11 @@ export class TestTime implements Time {
 
   pass(ms: number): void {
     this.#elapsedMs += ms;
+  }
+
+  /** The machine sleeps; nobody has looked at its uptime since. */
+  sleep(ms: number): void {
+    this.#sleptMs += ms;
   }
 
   /** The clock is set ahead by as much, or back. */

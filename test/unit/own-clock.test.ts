@@ -164,6 +164,14 @@ test('times of other threads are recorded as they are, unless they are a minute 
   }
 });
 
+test('a time of a thread that was awake first is no step', () => {
+  const { clock, time } = new Subject();
+  const before = clock.now;
+  time.sleep(DAY);
+  assert.equal(clock.recorded(time.system()), before + DAY);
+  assert.equal(clock.now, before + DAY);
+});
+
 test('times of a run before lie between what it saved last and now', () => {
   const { clock } = new Subject(DAY);
   const { now } = clock;
