@@ -232,6 +232,7 @@ static const struct of_number IS_LOCKED = {disk_is_locked, "isLocked takes a des
 /* See output.h. */
 static const struct of_number OUTPUT_ERROR = {output_error, "outputError takes a descriptor"};
 static const struct of_number OUTPUT_UNSENT = {output_unsent, "outputUnsent takes a descriptor"};
+static const struct of_number OUTPUT_DISCARD = {output_discard, "outputDiscard takes a descriptor"};
 
 static napi_value call_of_number(napi_env env, napi_callback_info info) {
   napi_value argument;
@@ -294,6 +295,7 @@ NAPI_MODULE_INIT() {
       {"generation", generation, NULL},
       {"outputError", call_of_number, &OUTPUT_ERROR},
       {"outputUnsent", call_of_number, &OUTPUT_UNSENT},
+      {"outputDiscard", call_of_number, &OUTPUT_DISCARD},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

@@ -26,3 +26,8 @@ int output_unsent(int file) {
   return ioctl(file, TIOCOUTQ, &bytes) == 0 ? bytes : -errno;
 #endif
 }
+
+int output_discard(int file) {
+  const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+  return setsockopt(file, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0 ? 0 : -errno;
+}

@@ -1,4 +1,5 @@
-/* Whether what is written to a descriptor can arrive, and how much of it has. Any thread may ask; nothing is kept. */
+/* Whether what is written to a descriptor can arrive, how much of it has, and that the rest need not. Any thread may
+ * ask; nothing is kept. */
 #ifndef VANITY_OUTPUT_H
 #define VANITY_OUTPUT_H
 
@@ -11,5 +12,9 @@ int output_error(int file);
  * way. A negative error number where that is not known: -ENOTTY, -EINVAL or -ENOTSOCK for what is no
  * socket, -EBADF for a descriptor that is closed. */
 int output_unsent(int file);
+
+/* Makes the close of a socket drop what the other side has not taken and reset the connection; without it the system
+ * keeps that after the close, for as long as the other side takes a little. 0, or a negative error number. */
+int output_discard(int file);
 
 #endif

@@ -26,6 +26,7 @@ export interface Addon {
   // src/cli/output.ts and src/http/unsent.ts, by native/output.h
   outputError(file: number): number;
   outputUnsent(file: number): number;
+  outputDiscard(file: number): number;
 }
 
 const FUNCTIONS: readonly (keyof Addon)[] = [
@@ -43,6 +44,7 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'generation',
   'outputError',
   'outputUnsent',
+  'outputDiscard',
 ];
 
 /** A published package may bring the addon ready for its platform; a checkout builds its own. */

@@ -10,6 +10,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { VanityError } from '../errors.ts';
 import type { EventIds } from './event-ids.ts';
+import { cutReply } from './unsent.ts';
 
 /** Open ones of a thread: each costs a connection and a message in memory. */
 export const STREAMS_MAX = 64;
@@ -94,7 +95,7 @@ export class EventStreams {
       }
       if (reply.writableLength > 0) {
         stream.behind++;
-        if (stream.behind === BEHIND_MAX) reply.destroy();
+        if (stream.behind === BEHIND_MAX) cutReply(reply);
         continue;
       }
       stream.behind = 0;

@@ -9,10 +9,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { bytesTaken } from './unsent.ts';
+import { cut, Taking } from './unsent.ts';
 
-/** What has to be taken in the time that `cutUnread` gives, or all that waits. */
-const PROGRESS_MIN = 16_384;
+/** For a client to take 16 KiB: 20 s, and 5 s for each 16 KiB that it took before, 200 s at most (unsent.ts). */
+export const UNREAD_LOOK_MS = 5000;
+export const UNREAD_LOOKS = 4;
 
 export class Connection {
   /** No request that comes behind is served: the reply that said so is the last one. */
@@ -21,8 +22,8 @@ export class Connection {
   /** In the order of their requests; those that are finished are dropped late. */
   readonly #replies: ServerResponse[] = [];
   #document: ServerResponse | undefined;
-  /** What was taken when it was last enough, and how many looks ago that was. */
-  #mark: { readonly taken: number; looks: number } | undefined;
+  /** Since something waits in memory. */
+  #taking: Taking | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -67,18 +68,15 @@ export class Connection {
     return this.holdsDocument ? 0 : 1;
   }
 
-  /** Whether nothing worth speaking of has left for so many looks, though something waits. */
+  /** Whether something waits, and the client takes too little of it; asked at each look. */
   isStuck(looks: number): boolean {
     if (this.#socket.writableLength === 0) {
-      this.#mark = undefined;
+      this.#taking = undefined;
       return false;
     }
-    const taken = bytesTaken(this.#socket);
-    if (this.#mark === undefined || taken - this.#mark.taken >= PROGRESS_MIN) {
-      this.#mark = { taken, looks: 0 };
-      return false;
-    }
-    return ++this.#mark.looks >= looks;
+    if (this.#taking !== undefined) return !this.#taking.goesOn(looks);
+    this.#taking = new Taking(this.#socket, looks);
+    return false;
   }
 
   #trim(): void {
@@ -137,12 +135,12 @@ export class InFlight {
   }
 
   /**
-   * Cuts connections on which, from one look on and for so many more, something waited and less than
-   * 16 KiB was taken. A stream of events that is read leaves nothing to wait.
+   * Cuts connections on which, from one look on and for so many more, something waited and too little was
+   * taken (unsent.ts). A stream of events that is read leaves nothing to wait.
    */
   cutUnread(looks: number): void {
     for (const [socket, connection] of this.#connections) {
-      if (connection.isStuck(looks)) socket.destroy();
+      if (connection.isStuck(looks)) cut(socket);
     }
   }
 
@@ -164,7 +162,7 @@ export class InFlight {
     ranked.sort((one, other) => one.worth - other.worth || other.unread - one.unread);
     for (const { socket, unread } of ranked) {
       if (sum <= bytesMax) return;
-      socket.destroy();
+      cut(socket);
       sum -= unread;
     }
   }

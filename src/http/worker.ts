@@ -29,6 +29,7 @@ import type { Limits } from './admission.ts';
 import { buildApp, type Dispense } from './app.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { EventIds } from './event-ids.ts';
+import { UNREAD_LOOK_MS, UNREAD_LOOKS } from './in-flight.ts';
 import { type ListenOn, listenError } from './listen.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -39,12 +40,6 @@ const DRAIN_LOOK_MS = 10;
 const LAST_CALL_MS = 100;
 /** Requests of this thread that wait for the store; more would wait for longer than they are worth. */
 const WAITING_MAX = 1000;
-/**
- * For a client to take 16 KiB: 20 s. On a loopback address a client makes room for up to 200 kB at a time, so
- * that one that reads 10 kB/s is cut and one that reads 50 kB/s is not; over a network it is a packet or two.
- */
-const UNREAD_LOOK_MS = 5000;
-const UNREAD_LOOKS = 4;
 /** What clients may leave unread in the memory of this thread, all together. */
 const UNREAD_MAX = 64 * 1024 * 1024;
 const UNREAD_SUM_MS = 250;

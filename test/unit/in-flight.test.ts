@@ -181,6 +181,65 @@ test('who takes 16 KiB between looks is not cut, however much still waits', LIMI
   await until(0);
 });
 
+test('4 kB/s are enough, though a system makes room for much at a time', LIMIT, async (t) => {
+  const { inFlight, replies, ask, until } = await held(t);
+  const reader = await ask(REQUEST, 1);
+  reader.pause();
+  const piece = Buffer.alloc(16_384);
+  let isMore = true;
+  const write = (): void => {
+    while (isMore && replies[0]!.write(piece));
+    if (!isMore) replies[0]!.end();
+  };
+  replies[0]!.on('drain', write);
+  write();
+  const near = replies[0]!.socket!;
+  let [taken, without, longest] = [0, 0, 0];
+  // Five minutes, looked at every 5 s.
+  for (let look = 0; look < 60; look++) {
+    for (let due = 20_000; due > 0; ) {
+      const got: Buffer | null = reader.read(Math.min(due, reader.readableLength));
+      if (got === null) await sleep(1);
+      else due -= got.length;
+    }
+    await sleep(2);
+    const now = bytesTaken(near);
+    without = now > taken ? 0 : without + 1;
+    longest = Math.max(longest, without);
+    taken = now;
+    inFlight.cutUnread(4);
+    assert.ok(!replies[0]!.destroyed, `look ${look}`);
+  }
+  assert.ok(longest >= 4, 'for longer than the looks that are given nothing seemed to be taken');
+  isMore = false;
+  reader.resume();
+  await until(0);
+});
+
+for (const perLook of [0, 200]) {
+  const title = `who takes ${perLook} bytes between looks is cut, however much it took before`;
+  test(title, LIMIT, async (t) => {
+    const { inFlight, replies, ask, until } = await held(t);
+    const reader = await ask(REQUEST, 1);
+    let read = 0;
+    reader.on('data', ({ length }) => {
+      read += length;
+      if (read >= 4e6) reader.pause();
+    });
+    replies[0]!.end(Buffer.alloc(64e6));
+    while (!reader.isPaused()) await sleep(1);
+    let looks = 0;
+    for (; !replies[0]!.destroyed; looks++) {
+      if (perLook > 0) reader.read(Math.min(perLook, reader.readableLength));
+      await sleep(1);
+      inFlight.cutUnread(4);
+    }
+    // The system of the client goes on taking some for it, until it holds enough: a few looks more than 40.
+    assert.ok(looks >= 4 && looks < 80, `${looks} looks`);
+    await until(0);
+  });
+}
+
 test(
   'what waits in memory is bounded: documents go first, what was handed out last',
   LIMIT,

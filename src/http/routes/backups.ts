@@ -13,12 +13,13 @@ import { VanityError } from '../../errors.ts';
 import { BackupFile } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app.ts';
 import { PIECE_BYTES } from '../pages.ts';
+import { cutReply } from '../unsent.ts';
 
 export function backupRoutes(app: App, { store }: AppDeps): void {
   const running = new Set<ServerResponse>();
   // Before the server closes: it would wait for what is in flight.
   app.addHook('preClose', (done) => {
-    for (const reply of running) reply.destroy();
+    for (const reply of running) cutReply(reply);
     done();
   });
 
@@ -58,8 +59,8 @@ export function backupRoutes(app: App, { store }: AppDeps): void {
         await file.close();
         return reply;
       }
-      const cut = () => raw.destroy();
-      storeThread.call('backupEnded', id, forEver).then(cut, cut);
+      const ended = () => cutReply(raw);
+      storeThread.call('backupEnded', id, forEver).then(ended, ended);
       const plain = reply as FastifyReply;
       plain.header('cache-control', 'no-store').header('content-length', size);
       return plain
