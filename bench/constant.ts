@@ -12,6 +12,7 @@ import { createMetrics } from '../src/http/metrics.ts';
 import { addressJson } from '../src/http/routes/pools.ts';
 import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
 import { createLog } from '../src/log.ts';
+import { FileBudget } from '../src/pool/file-budget.ts';
 import { GrinderThreads } from '../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../src/pool/health.ts';
 import { Tallies } from '../src/pool/tallies.ts';
@@ -34,6 +35,7 @@ if (import.meta.main) {
     storeHealth,
     grinder,
     metrics: createMetrics({
+      files: FileBudget.of({ limit: 20_000, ofServer: 0, threads: 1, wanted: 10_000 }),
       pools,
       grinder,
       storeHealth,

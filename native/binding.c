@@ -1,4 +1,4 @@
-/* Node-API glue: check, call, return. The callers are src/grinder/kernel.ts, src/disk and
+/* Node-API glue: check, call, return. The callers are src/grinder/kernel.ts, src/disk, src/store and
  * src/cli/output.ts, which check what people pass; here only what could make C read wrong memory is
  * checked. Nothing is kept per thread: several worker threads load this module, and each search
  * belongs to the one that opened it. */
@@ -226,6 +226,8 @@ static int exit_now(int code) {
 
 static const struct of_number LOWER = {grind_lower, "lower takes a nice value"};
 static const struct of_number EXIT = {exit_now, "exit takes a code"};
+static const struct of_number END_WITH_PARENT = {grind_end_with_parent,
+                                                 "endWithParent takes a process"};
 /* See disk.h. */
 static const struct of_number LOCK = {disk_lock, "lock takes a descriptor"};
 static const struct of_number IS_LOCKED = {disk_is_locked, "isLocked takes a descriptor"};
@@ -289,6 +291,7 @@ NAPI_MODULE_INIT() {
       {"tableBytes", table_bytes, NULL},
       {"lower", call_of_number, &LOWER},
       {"exit", call_of_number, &EXIT},
+      {"endWithParent", call_of_number, &END_WITH_PARENT},
       {"harden", harden, NULL},
       {"lock", call_of_number, &LOCK},
       {"isLocked", call_of_number, &IS_LOCKED},

@@ -102,6 +102,11 @@ int grind_lower(int nice);
  * 0.7 s at nice 15. Without that wait they would free the memory of the process: 63 s and 5.2 s. */
 void grind_exit(int code);
 
+/* The calling process is killed when the thread that started it ends, which is one of the process
+ * `parent`; at once if that is over by now. Only the calling thread may not end before its process.
+ * 0 or -errno: -ENOSYS where the system has no such thing. */
+int grind_end_with_parent(int parent);
+
 /* No core dumps and no reading of the process's memory by others of the same user. 0 or -errno. */
 int grind_harden(void);
 

@@ -142,6 +142,18 @@ void grind_exit(int code) {
   _exit(code);
 }
 
+int grind_end_with_parent(int parent) {
+#if defined(__linux__)
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -errno;
+  /* It may have ended before. */
+  if (getppid() != (pid_t)parent) raise(SIGKILL);
+  return 0;
+#else
+  (void)parent;
+  return -ENOSYS;
+#endif
+}
+
 int grind_harden(void) {
   struct rlimit none = {0, 0};
   if (setrlimit(RLIMIT_CORE, &none) != 0) return -errno;

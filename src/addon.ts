@@ -19,6 +19,8 @@ export interface Addon {
   lower(nice: number): number;
   harden(): number;
   exit(code: number): void;
+  // src/store/end-with-parent.ts
+  endWithParent(parent: number): number;
   // src/disk, by native/disk.h
   lock(file: number): number;
   isLocked(file: number): number;
@@ -39,6 +41,7 @@ const FUNCTIONS: readonly (keyof Addon)[] = [
   'lower',
   'harden',
   'exit',
+  'endWithParent',
   'lock',
   'isLocked',
   'generation',

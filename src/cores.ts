@@ -7,13 +7,10 @@
  * idle threads as it counts others, and when it is used up the whole process stands still until
  * the period (100 ms) ends, requests with it. So a server grinds with one core less than the quota.
  * `os.availableParallelism()` is not enough: it misses some quotas and rounds others down.
- *
- * Quotas hold for whole trees of groups: the smallest counts of those of the process's own group
- * and all above it, as far as they can be seen; those outside of a container cannot.
+ * The smallest quota counts of all groups that the process is in.
  */
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { controlGroups, textsBelow } from './control-groups.ts';
 
 export interface CpuLimits {
   /** That this process may run on. */
@@ -25,31 +22,14 @@ export interface CpuLimits {
   readonly quota: number | undefined;
 }
 
-/** Where a file system of control groups is mounted, and which group is its root. */
-interface Mount {
-  readonly version: 1 | 2;
-  readonly root: string;
-  readonly directory: string;
-}
-
 /** `root` is where /proc and /sys are looked for. */
 export function readCpuLimits(root = '/'): CpuLimits {
-  const text = (...path: string[]): string => {
-    try {
-      return readFileSync(join(root, ...path), 'utf8');
-    } catch {
-      return '';
-    }
-  };
+  const text = textsBelow(root);
   const cores = coresIn(text('proc/self/status')) ?? availableParallelism();
-  const mounts = cpuMounts(text('proc/self/mountinfo'));
-  const groups = text('proc/self/cgroup');
-  const quotas = mounts.flatMap((mount) =>
-    groupDirectories(mount, groups).map((directory) =>
-      mount.version === 2
-        ? quotaOf(text(directory, 'cpu.max'))
-        : quotaOf(`${text(directory, 'cpu.cfs_quota_us')} ${text(directory, 'cpu.cfs_period_us')}`),
-    ),
+  const quotas = controlGroups(text, 'cpu').map(({ version, directory }) =>
+    version === 2
+      ? quotaOf(text(directory, 'cpu.max'))
+      : quotaOf(`${text(directory, 'cpu.cfs_quota_us')} ${text(directory, 'cpu.cfs_period_us')}`),
   );
   const quota = Math.min(...quotas.filter((one) => one !== undefined));
   return { cores, quota: quota < cores ? quota : undefined };
@@ -85,40 +65,4 @@ export function quotaOf(text: string): number | undefined {
   const [, quota, period] = /^\s*(\d+)\s+(\d+)\s*$/.exec(text) ?? [];
   const cores = Number(quota) / Number(period);
   return cores > 0 && Number.isFinite(cores) ? cores : undefined;
-}
-
-/** The mounts that may tell quotas: version 2, and the controller `cpu` of version 1 (proc(5)). */
-export function cpuMounts(mountinfo: string): Mount[] {
-  return mountinfo.split('\n').flatMap((line): Mount[] => {
-    const [mounted = '', system = ''] = line.split(' - ');
-    const [, , , root, directory] = mounted.split(' ').map(unescaped);
-    const [type, , options = ''] = system.split(' ');
-    if (root === undefined || directory === undefined) return [];
-    if (type === 'cgroup2') return [{ version: 2, root, directory }];
-    const isCpu = type === 'cgroup' && options.split(',').includes('cpu');
-    return isCpu ? [{ version: 1, root, directory }] : [];
-  });
-}
-
-/**
- * The directories of the process's own group and of all above it that a mount shows, by
- * /proc/self/cgroup. Of a group that lies outside of the mount, the mount's root alone.
- */
-export function groupDirectories({ version, root, directory }: Mount, groups: string): string[] {
-  const lines = groups.split('\n').map((line) => /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []);
-  // Version 2 has one line, without a controller.
-  const controller = version === 2 ? '' : 'cpu';
-  const own = lines.find(([, controllers]) => controllers?.split(',').includes(controller));
-  const group = own?.[2];
-  if (group === undefined) return [];
-  const base = root === '/' ? '' : root;
-  const isInside = group === base || group.startsWith(`${base}/`);
-  const names = isInside ? group.slice(base.length).split('/').filter(Boolean) : [];
-  if (names.includes('..')) return [directory];
-  return [directory, ...names.map((_, index) => join(directory, ...names.slice(0, index + 1)))];
-}
-
-/** Spaces and the like are written as three octal digits in /proc/self/mountinfo. */
-function unescaped(field: string): string {
-  return field.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8)));
 }

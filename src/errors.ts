@@ -63,6 +63,7 @@ export const ERRORS = {
   POOL_PAUSED: kind(503, 'The pool is paused', true),
   STORE_UNAVAILABLE: kind(503, 'The store cannot be written now', true),
   JOURNAL_UNAVAILABLE: kind(503, 'The dispense journal cannot be written now', true),
+  SYSTEM_LIMIT_REACHED: kind(503, 'A limit of the system leaves no room for this', true),
   OVERLOADED: kind(503, 'The server has more to do than it can', true),
   DRAINING: kind(503, 'The server is shutting down', true),
 

@@ -30,11 +30,14 @@ interface Notice {
   readonly arg: unknown;
 }
 
-interface CallOptions {
+export interface CallOptions {
   /** `Number.POSITIVE_INFINITY` waits for ever. */
   readonly timeoutMs?: number | undefined;
   readonly transfer?: Transferable[];
 }
+
+/** What is done with what the answering side says of itself, by its name. */
+export type Notices = Readonly<Record<string, (arg: never) => void>>;
 
 interface Waiting {
   readonly resolve: (value: never) => void;
@@ -67,7 +70,7 @@ export class Caller<T extends Calls<T>> {
   constructor(
     port: MessagePort,
     unavailable: ErrorCode,
-    notices: Readonly<Record<string, (arg: never) => void>> = {},
+    notices: Notices = {},
     timeoutMs?: number,
   ) {
     this.#port = port;
@@ -105,6 +108,11 @@ export class Caller<T extends Calls<T>> {
   /** Calls that are not answered yet. */
   get waiting(): number {
     return this.#waiting.size;
+  }
+
+  /** The other thread is gone, or `close` was called. */
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   close(): void {

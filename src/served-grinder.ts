@@ -19,6 +19,7 @@ import {
   type PoolStatus,
   type SharedPool,
 } from './pool/pool.ts';
+import type { Tallies } from './pool/tallies.ts';
 import { ownNice } from './priority.ts';
 
 const STEER_MS = 200;
@@ -37,6 +38,7 @@ export class ServedGrinder {
   /** What HTTP threads join by. */
   readonly buffers: { readonly board: SharedArrayBuffer; readonly threads: SharedArrayBuffer };
   readonly #options: Config['grinder'];
+  readonly #tallies: Tallies;
   readonly #log: Log;
   readonly #board = grinderBoard();
   readonly #threads: GrinderThreads;
@@ -49,7 +51,8 @@ export class ServedGrinder {
   #before: Readonly<Record<string, number>> = {};
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: Config['grinder'], log: Log) {
+  constructor(options: Config['grinder'], tallies: Tallies, log: Log) {
+    this.#tallies = tallies;
     this.#options = options;
     this.#log = log;
     this.#firstAddresses = new FirstAddresses(log);
@@ -66,7 +69,8 @@ export class ServedGrinder {
     const nice = ownNice();
     if (nice > 0)
       this.#log.warn({ nice }, 'the server was started at a low priority, and stays there');
-    this.#grinder = new Grinder({ ...this.#options, log: this.#log, onHits });
+    const onUnstarted = (): void => this.#tallies.countUnstarted('grinder');
+    this.#grinder = new Grinder({ ...this.#options, log: this.#log, onHits, onUnstarted });
     this.#timer = setInterval(() => this.#steer(this.#grinder!), STEER_MS);
     this.#steer(this.#grinder);
   }

@@ -13,40 +13,35 @@
  */
 import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
+import { CalledThread } from './called-thread.ts';
 import type { Config, TlsFiles } from './config.ts';
 import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
+import { fileLimit, filesOfServer } from './file-limits.ts';
 import { hardenProcess } from './grinder/kernel.ts';
 import type { AuthRequired } from './http/access.ts';
 import { WatchedCertificate } from './http/certificate.ts';
 import { EventIds } from './http/event-ids.ts';
 import { type ListenOn, listenError, requiredAuth } from './http/listen.ts';
-import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
+import type { HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
+import { assertMemory } from './memory-limits.ts';
 import { OwnToken } from './own-token.ts';
+import { FileBudget } from './pool/file-budget.ts';
 import { StoreHealth } from './pool/health.ts';
-import { type SharedPool, sharePool } from './pool/pool.ts';
+import { queueBytes, type SharedPool, sharePool } from './pool/pool.ts';
 import { Tallies } from './pool/tallies.ts';
-import { Caller } from './port.ts';
 import { ServedGrinder } from './served-grinder.ts';
+import { ServedHttp } from './served-http.ts';
 import type { MainNotices, StoreCalls, StoreWorkerData } from './store/worker.ts';
+import { assertThreads, NODE_THREADS, threadRoom } from './thread-limits.ts';
+import { isLimit } from './threads.ts';
 
 const SAVE_COUNTERS_MS = 10_000;
-/** For an HTTP thread to cut what it could not drain; one that hangs is ended. */
-const DRAIN_GRACE_MS = 2000;
-/** One that lives no longer would be replaced for ever. */
-const HTTP_LIFE_MIN_MS = 1000;
-
 export interface ServiceOptions {
   readonly log: Log;
   readonly isPretty: boolean;
   readonly version: string;
-}
-
-interface HttpThread {
-  readonly worker: Worker;
-  readonly calls: Caller<HttpCalls>;
 }
 
 export class Service implements AsyncDisposable {
@@ -61,13 +56,13 @@ export class Service implements AsyncDisposable {
   readonly #storeHealth = new StoreHealth();
   readonly #tallies = new Tallies();
   readonly #eventIds = new EventIds();
+  readonly #files: FileBudget;
   readonly #grinder: ServedGrinder;
-  readonly #httpThreads = new Set<HttpThread>();
+  readonly #http: ServedHttp;
   readonly #fail: (error: VanityError) => void;
   #authRequired: AuthRequired = true;
   #certificate: WatchedCertificate | undefined;
-  #storeThread: Worker | undefined;
-  #store: Caller<StoreCalls> | undefined;
+  #store: CalledThread<StoreCalls> | undefined;
   #saver: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -86,7 +81,20 @@ export class Service implements AsyncDisposable {
   private constructor(config: Config, options: ServiceOptions) {
     this.#config = config;
     this.#options = options;
-    this.#grinder = new ServedGrinder(config.grinder, options.log);
+    this.#grinder = new ServedGrinder(config.grinder, this.#tallies, options.log);
+    const { threads: httpThreads, maxConnections: wanted } = config.http;
+    const { threads: grinderThreads } = config.grinder;
+    const ofServer = filesOfServer({ httpThreads, grinderThreads });
+    const limit = fileLimit();
+    this.#files = FileBudget.of({ limit, ofServer, threads: httpThreads, wanted });
+    this.#http = new ServedHttp({
+      data: () => this.#httpData(),
+      ownToken: this.#ownToken.hash,
+      connect: (port) => this.#store!.call('connect', port, { transfer: [port] }),
+      onFailed: (error) => this.#fail(error),
+      onUnstarted: () => this.#tallies.countUnstarted('http'),
+      log: options.log,
+    });
     const { promise, reject } = Promise.withResolvers<never>();
     promise.catch(() => undefined);
     this.failed = promise;
@@ -97,6 +105,7 @@ export class Service implements AsyncDisposable {
     const { http } = this.#config;
     const { log } = this.#options;
     process.umask(0o077);
+    this.#assertLimits();
     if (!hardenProcess()) log.warn('this system cannot be told to make no core dumps');
     const configured = this.#config.pools.map((pool) => sharePool(pool));
     this.#authRequired = requiredAuth(this.#config);
@@ -105,7 +114,7 @@ export class Service implements AsyncDisposable {
     const store = this.#startStoreThread(configured);
     this.#store = store;
     // They load while the store opens.
-    const threads = Array.from({ length: http.threads }, () => this.#startHttpThread());
+    this.#http.load(http.threads);
     const opened = await store.call('open', undefined);
     this.#eventIds.begin(opened.epoch);
     this.#grinder.setPools(opened.pools);
@@ -114,9 +123,10 @@ export class Service implements AsyncDisposable {
       if (status.paused) log.warn({ pool: shared.name }, 'the pool is paused');
     }
     log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
-    const ports = await Promise.all(threads.map((thread) => this.#listen(thread, on)));
+    const port = await this.#http.listen(on);
+    this.#tellConnections();
     const scheme = http.tls === undefined ? 'http' : 'https';
-    this.url = 'path' in on ? `unix:${on.path}` : `${scheme}://${bracketed(on.host)}:${ports[0]}`;
+    this.url = 'path' in on ? `unix:${on.path}` : `${scheme}://${bracketed(on.host)}:${port}`;
     this.#ownToken.write(this.#config.store.directory, {
       url: this.url,
       certificate: http.tls?.cert ?? null,
@@ -140,30 +150,55 @@ export class Service implements AsyncDisposable {
   async #stop(): Promise<void> {
     clearInterval(this.#saver);
     this.#certificate?.[Symbol.dispose]();
-    const seconds = this.#config.http.drainSeconds;
-    await Promise.all([
-      this.#grinder.close(),
-      ...[...this.#httpThreads].map(async ({ worker, calls }) => {
-        const timeoutMs = seconds * 1000 + DRAIN_GRACE_MS;
-        await calls.call('drain', seconds, { timeoutMs }).catch(() => undefined);
-        await worker.terminate();
-      }),
-    ]);
+    await Promise.all([this.#grinder.close(), this.#http.drain(this.#config.http.drainSeconds)]);
     try {
       this.#ownToken.remove();
       await this.#store?.call('stop', this.#grinder.totals());
     } finally {
-      await this.#storeThread?.terminate();
+      await this.#store?.worker.terminate();
     }
   }
 
   #watchCertificate(files: TlsFiles): void {
     this.#certificate = new WatchedCertificate(files, this.#options.log, (pair) => {
-      // One that has just died is replaced by one that begins with the new pair.
-      for (const { calls } of this.#httpThreads) {
-        calls.call('useCertificate', pair).catch(() => undefined);
-      }
+      this.#http.useCertificate(pair);
     });
+  }
+
+  /**
+   * Before any thread is started: what it takes is compared with the limits of the process. What could be
+   * had without is said: grinder threads, the reader of audits and backups, and the check of the store are
+   * tried again. Error: SYSTEM_LIMIT_REACHED.
+   */
+  #assertLimits(): void {
+    const { http, grinder, pools, store } = this.#config;
+    const whose = `the server with http.threads = ${http.threads}`;
+    const needed = 1 + http.threads;
+    const room = threadRoom();
+    assertThreads(needed, whose, room);
+    this.#files.assertPools(pools.length, store.durability !== 'committed');
+    // The reader, too: V8 ends the process where a thread that has begun gets no memory.
+    const threads = needed + grinder.threads + 1;
+    const bytes = pools.reduce((sum, pool) => sum + queueBytes(pool), 0);
+    const both = `${whose} and grinder.threads = ${grinder.threads}`;
+    assertMemory({ threads, hasTable: grinder.threads > 0, bytes }, both);
+    const wanted = threads + NODE_THREADS;
+    if (wanted <= room.threads) return;
+    const { limit } = room;
+    this.#options.log.warn(
+      { limit, room: room.threads, wanted },
+      'too few threads can be had for all',
+    );
+  }
+
+  #tellConnections(): void {
+    const { connections } = this.#files;
+    const { maxConnections } = this.#config.http;
+    if (connections >= maxConnections) return;
+    this.#options.log.warn(
+      { connections, maxConnections, openFiles: fileLimit() },
+      'fewer connections are served than http.max_connections: the limit of open files leaves no more',
+    );
   }
 
   /**
@@ -186,14 +221,14 @@ export class Service implements AsyncDisposable {
     return { ...on, port: found };
   }
 
-  #startStoreThread(pools: readonly SharedPool[]): Caller<StoreCalls> {
-    const { port1, port2 } = new MessageChannel();
+  #startStoreThread(pools: readonly SharedPool[]): CalledThread<StoreCalls> {
     const { directory, sealingKey, retentionHours, durability } = this.#config.store;
     const { copies, journal } = this.#config.store;
-    const worker = startThread(
-      'store',
-      new URL('./store/worker.ts', import.meta.url),
-      {
+    const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
+    return CalledThread.start<StoreCalls, StoreWorkerData>({
+      name: 'store',
+      entry: new URL('./store/worker.ts', import.meta.url),
+      data: {
         directory,
         sealingKey,
         retentionHours,
@@ -204,94 +239,50 @@ export class Service implements AsyncDisposable {
         pools,
         health: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,
-        port: port2,
+        files: this.#files.buffer,
         logLevel: this.#config.logLevel,
         isPretty: this.#options.isPretty,
-      } satisfies StoreWorkerData,
-      [port2],
-    );
-    this.#storeThread = worker;
-    worker.on('error', (error) => {
-      this.#options.log.fatal({ reason: error.message }, 'the store thread failed');
-      this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread failed; the log says why'));
+      },
+      unavailable: 'STORE_UNAVAILABLE',
+      notices,
+      onEnd: (reason) => this.#storeEnded(reason),
     });
-    worker.on('exit', () => {
-      if (this.#stopping !== undefined) return;
-      this.#fail(new VanityError('STORE_UNAVAILABLE', 'the store thread ended'));
-    });
-    const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
-    return new Caller<StoreCalls>(port1, 'STORE_UNAVAILABLE', notices);
   }
 
-  #startHttpThread(): HttpThread {
-    const { port1, port2 } = new MessageChannel();
-    const { threads, compat, trustProxy, rateLimit, maxConnections } = this.#config.http;
-    const worker = startThread(
-      'http',
-      new URL('./http/worker.ts', import.meta.url),
-      {
-        storeHealth: this.#storeHealth.buffer,
-        tallies: this.#tallies.buffer,
-        eventIds: this.#eventIds.buffer,
-        grinder: this.#grinder.buffers,
-        version: this.#options.version,
-        isCompat: compat,
-        authRequired: this.#authRequired,
-        certificate: this.#certificate?.current,
-        trustProxy,
-        limits: {
-          requestsPerSecond: Math.ceil(rateLimit / threads),
-          connections: Math.ceil(maxConnections / threads),
-        },
-        durability: this.#config.store.durability,
-        port: port2,
-        logLevel: this.#config.logLevel,
-        isPretty: this.#options.isPretty,
-      } satisfies HttpWorkerData,
-      [port2],
-    );
-    const thread = { worker, calls: new Caller<HttpCalls>(port1, 'INTERNAL') };
-    this.#httpThreads.add(thread);
-    worker.on('error', (error) => {
-      this.#options.log.error({ reason: error.message }, 'an HTTP thread failed');
-    });
-    return thread;
+  #storeEnded(reason: Error | undefined): void {
+    // What could not be started is told by the call that opens the store.
+    if (isLimit(reason) || (this.#stopping !== undefined && reason === undefined)) return;
+    if (reason !== undefined) {
+      this.#options.log.fatal({ reason: reason.message }, 'the store thread failed');
+    }
+    const what = reason === undefined ? 'ended' : 'failed; the log says why';
+    this.#fail(new VanityError('STORE_UNAVAILABLE', `the store thread ${what}`));
   }
 
-  async #listen(thread: HttpThread, on: ListenOn): Promise<number> {
-    const { port1, port2 } = new MessageChannel();
-    const connection = await this.#store!.call('connect', port1, { transfer: [port1] });
-    const what = { on, store: port2, connection, ownToken: this.#ownToken.hash };
-    const port = await thread.calls.call('listen', what, { transfer: [port2] });
-    const since = performance.now();
-    thread.worker.once('exit', () => {
-      this.#httpThreads.delete(thread);
-      if (this.#stopping !== undefined) return;
-      if (performance.now() - since < HTTP_LIFE_MIN_MS) {
-        this.#fail(new VanityError('INTERNAL', 'an HTTP thread ended as soon as it listened'));
-        return;
-      }
-      this.#options.log.error('an HTTP thread ended; it is replaced');
-      const again = 'path' in on ? on : { ...on, port };
-      this.#listen(this.#startHttpThread(), again).catch((error: unknown) => {
-        const cause = error instanceof VanityError ? error.message : 'it failed to start';
-        this.#fail(new VanityError('INTERNAL', `an HTTP thread cannot be replaced: ${cause}`));
-      });
-    });
-    return port;
+  #httpData(): Omit<HttpWorkerData, 'port'> {
+    const { threads, compat, trustProxy, rateLimit } = this.#config.http;
+    return {
+      storeHealth: this.#storeHealth.buffer,
+      tallies: this.#tallies.buffer,
+      eventIds: this.#eventIds.buffer,
+      grinder: this.#grinder.buffers,
+      version: this.#options.version,
+      isCompat: compat,
+      authRequired: this.#authRequired,
+      certificate: this.#certificate?.current,
+      trustProxy,
+      requestsPerSecond: Math.ceil(rateLimit / threads),
+      files: this.#files.buffer,
+      durability: this.#config.store.durability,
+      logLevel: this.#config.logLevel,
+      isPretty: this.#options.isPretty,
+    };
   }
 
   /** A store that fails says so in its own log; these figures are saved the next time. */
   async #saveCounters(): Promise<void> {
     await this.#store?.call('saveCounters', this.#grinder.totals()).catch(() => undefined);
   }
-}
-
-function startThread(name: string, entry: URL, data: object, transfer: Transferable[]): Worker {
-  const transferList = transfer as NonNullable<
-    ConstructorParameters<typeof Worker>[1]
-  >['transferList'];
-  return new Worker(entry, { name, workerData: data, ...(transferList && { transferList }) });
 }
 
 /** A socket that nobody listens on is left of a server that was killed: it is removed. */

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { VanityError } from '../errors.ts';
+import { assertThreads, NODE_THREADS } from '../thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { hint, usage } from './options.ts';
 
@@ -50,6 +51,7 @@ export async function bench(args: string[], directory = DIRECTORY): Promise<numb
   }
   const { index } = tokens.find(({ kind }) => kind === 'positional')!;
   const rest = args.toSpliced(index, 1);
+  assertThreads(NODE_THREADS, 'the benchmark');
   const child = spawn(process.execPath, [program, ...rest], { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];

@@ -6,6 +6,7 @@
  */
 import { flushCompileCache } from 'node:module';
 import { VanityError } from '../errors.ts';
+import { startPool } from '../threads.ts';
 import { keepHangUpIgnored } from './hang-up.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { adviceOf, hint, usage } from './options.ts';
@@ -65,6 +66,7 @@ async function run(args: readonly string[]): Promise<number> {
   if (!isCommand(first)) throw unknownCommand(first);
   if (rest.includes('--help') || rest.includes('-h')) return show(HELP[first].text);
   assertWorkingDirectory();
+  await startPool();
   return RUN[first](rest);
 }
 

@@ -9,6 +9,8 @@ import { loadKernel } from '../grinder/kernel.ts';
 import { attemptsFor, shownDifficulty } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
+import { assertMemory } from '../memory-limits.ts';
+import { assertThreads } from '../thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
 import { PATTERN_OPTIONS, readPattern, readThreads } from './options.ts';
@@ -40,6 +42,8 @@ export async function estimate(args: string[]): Promise<number> {
 
 /** The rate over about a second, counted from the first report, when all tables are built. */
 async function measure(pattern: Pattern, threads: number): Promise<Rate> {
+  assertThreads(threads, 'the grinder');
+  assertMemory({ threads, hasTable: true }, 'the grinder');
   await using grinder = new Grinder({
     threads,
     batch: 256,

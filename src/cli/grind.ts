@@ -17,6 +17,8 @@ import { writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
+import { assertMemory } from '../memory-limits.ts';
+import { assertThreads } from '../thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';
@@ -66,6 +68,8 @@ export async function grind(args: string[]): Promise<number> {
   const threads = readThreads(values.threads);
   // Here first, because what fails in the grinder's threads is tried again for ever.
   loadKernel().kernel.open([pattern], keys).close();
+  assertThreads(threads, 'the grinder');
+  assertMemory({ threads, hasTable: true }, 'the grinder');
   if (!secrets) prepareDirectory(out, Math.min(count, BATCH_MAX));
   const keep = keeper(keys, out, json, secrets);
   return search(pattern, keys, count, threads, keep);

@@ -51,6 +51,8 @@ export interface GrinderOptions {
    * same hits come again. Never called twice at once.
    */
   readonly onHits: (hits: FoundHit[]) => Promise<void>;
+  /** The system gave no thread; it is tried again. */
+  readonly onUnstarted?: () => void;
   readonly log: Log;
 }
 
@@ -109,7 +111,7 @@ export class Grinder implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   constructor(options: GrinderOptions) {
-    const { threads, batch, sliceMs, priority, onHits, log } = options;
+    const { threads, batch, sliceMs, priority, onHits, onUnstarted, log } = options;
     const { maxUnstored = 4 * batch } = options;
     this.#log = log;
     this.#isAuto = priority === 'auto';
@@ -124,6 +126,7 @@ export class Grinder implements AsyncDisposable {
         onLoaded: (loaded) => this.#loaded(loaded),
         onOpened: (opened) => this.#opened(opened),
         onProgress: (thread, progress) => this.#progress(thread, progress),
+        onUnstarted: () => onUnstarted?.(),
         log,
       });
     });

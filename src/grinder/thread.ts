@@ -4,15 +4,18 @@
  * arrives before its end is told, so the account of unstored hits goes on with its successor.
  *
  * A worker that dies is replaced after 100 ms; the wait doubles with each death, up to 10 s, until
- * a worker's hits have proved. Another priority is another worker too (priority.ts): it starts at the
+ * a worker's hits have proved. One that the system has no thread for is tried again in the same way.
+ * Another priority is another worker too (priority.ts): it starts at the
  * priority of the main thread, which is never lowered, while the one before ends after its slice.
  *
  * A close waits for nothing: a worker that gets no core would hold up the stop of the server. What
  * it finds from then on is dropped.
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { BackOff } from '../back-off.ts';
 import type { Log } from '../log.ts';
 import type { Priority } from '../priority.ts';
+import { isLimit, startThread } from '../threads.ts';
 import type { Sender } from './delivery.ts';
 import type { GrindJob } from './grinder.ts';
 import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './worker.ts';
@@ -26,11 +29,12 @@ export interface GrinderThreadOptions {
   readonly onLoaded: (loaded: Loaded) => void;
   readonly onOpened: (opened: Opened) => void;
   readonly onProgress: (thread: GrinderThread, progress: Progress) => void;
+  /** The system gave no thread. */
+  readonly onUnstarted: () => void;
   readonly log: Log;
 }
 
-const BACK_OFF_MIN_MS = 100;
-const BACK_OFF_MAX_MS = 10_000;
+const ENTRY = new URL('./worker.ts', import.meta.url);
 /** The share of a core is one of about this time. */
 const SHARE_WINDOW_MS = 10_000;
 
@@ -41,8 +45,8 @@ export class GrinderThread implements Sender {
   #worker: Worker | undefined;
   #unstored = 0;
   #restarts = 0;
-  #backOffMs = BACK_OFF_MIN_MS;
-  #backOff: NodeJS.Timeout | undefined;
+  readonly #backOff = new BackOff();
+  #nextStart: NodeJS.Timeout | undefined;
   #isClosed = false;
   /** What it got of the time in which it had work. */
   #got = { cpuMs: 0, elapsedMs: 0, reportedAt: 0 };
@@ -84,7 +88,7 @@ export class GrinderThread implements Sender {
     if (!this.isActive) this.#beginShare();
     this.#jobs = jobs;
     if (this.#worker !== undefined) this.#order({ kind: 'grind', jobs });
-    else if (this.#backOff === undefined) this.#start();
+    else if (this.#nextStart === undefined) this.#start();
   }
 
   /** Whether it had another one. */
@@ -107,7 +111,7 @@ export class GrinderThread implements Sender {
   close(): void {
     this.#isClosed = true;
     this.#jobs = [];
-    clearTimeout(this.#backOff);
+    clearTimeout(this.#nextStart);
     this.#order({ kind: 'stop' });
   }
 
@@ -121,41 +125,49 @@ export class GrinderThread implements Sender {
 
   #start(): void {
     if (this.#jobs.length === 0) return;
-    const { batch, sliceMs, unstoredMax, log } = this.#options;
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      name: 'grinder',
-      workerData: {
-        batch,
-        sliceMs,
-        priority: this.#priority,
-        unstoredMax,
-        unstored: this.#unstored,
-      } satisfies GrinderWorkerData,
-    });
-    this.#worker = worker;
-    let reason: string | undefined;
-    worker.on('message', (report: Report) => this.#take(worker, report));
-    worker.on('error', (error) => {
-      reason = error.message;
-    });
-    worker.on('exit', () => {
-      // One that was told to end, for another priority.
-      if (worker !== this.#worker) return;
-      this.#worker = undefined;
-      if (this.#isClosed) return;
-      log.error({ reason, waitMs: this.#backOffMs }, 'a grinder thread ended; it is replaced');
-      this.#replace();
-    });
+    const { batch, sliceMs, unstoredMax } = this.#options;
+    const data: GrinderWorkerData = {
+      batch,
+      sliceMs,
+      priority: this.#priority,
+      unstoredMax,
+      unstored: this.#unstored,
+    };
+    try {
+      const onEnd = (reason: Error | undefined) => this.#ended(worker, reason);
+      const worker = startThread({ name: 'grinder', entry: ENTRY, data, onEnd });
+      worker.on('message', (report: Report) => this.#take(worker, report));
+      this.#worker = worker;
+    } catch (error) {
+      if (!isLimit(error)) throw error;
+      this.#replace(error);
+      return;
+    }
     this.#order({ kind: 'grind', jobs: this.#jobs });
   }
 
-  #replace(): void {
-    this.#restarts++;
-    this.#backOff = setTimeout(() => {
-      this.#backOff = undefined;
+  #ended(worker: Worker, reason: Error | undefined): void {
+    // One that was told to end, for another priority.
+    if (worker !== this.#worker) return;
+    this.#worker = undefined;
+    if (!this.#isClosed) this.#replace(reason);
+  }
+
+  #replace(error: Error | undefined): void {
+    const { log, onUnstarted } = this.#options;
+    const waitMs = this.#backOff.next();
+    const told = { reason: error?.message, waitMs };
+    if (isLimit(error)) {
+      onUnstarted();
+      log.error(told, 'a grinder thread cannot be started; it is tried again');
+    } else {
+      this.#restarts++;
+      log.error(told, 'a grinder thread ended; it is replaced');
+    }
+    this.#nextStart = setTimeout(() => {
+      this.#nextStart = undefined;
       this.#start();
-    }, this.#backOffMs);
-    this.#backOffMs = Math.min(2 * this.#backOffMs, BACK_OFF_MAX_MS);
+    }, waitMs);
   }
 
   #take(worker: Worker, report: Report): void {
@@ -172,7 +184,7 @@ export class GrinderThread implements Sender {
       for (const { keypair } of hits) keypair.fill(0);
       return;
     }
-    if (hits.length > 0 && faults === 0) this.#backOffMs = BACK_OFF_MIN_MS;
+    if (hits.length > 0 && faults === 0) this.#backOff.succeeded();
     this.#unstored += hits.length;
     if (worker === this.#worker) this.#addShare(report);
     // The account of the worker in its place began before these.

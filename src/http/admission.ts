@@ -13,6 +13,8 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { REFUSED_MAX } from '../pool/file-budget.ts';
+import type { Tallies } from '../pool/tallies.ts';
 import type { Token } from '../token.ts';
 import type { Access } from './access.ts';
 import type { Connection, InFlight } from './in-flight.ts';
@@ -21,15 +23,16 @@ import { networkOf, RateLimit } from './rate-limit.ts';
 export interface Limits {
   /** Requests a second of one token, or of one address without; 0 for any number. */
   readonly requestsPerSecond: number;
-  /** Open at once. */
+  /** Open at once. It may change. */
   readonly connections: number;
+  /** Beyond those, which are told so; those beyond are closed without a word. 256 if not given. */
+  readonly refused?: number;
 }
 
 /** Of one address, over which its requests without a valid token get 429 instead of 401. */
 export const FAILURES_MAX = 60;
 const FAILURES_MS = 60_000;
-/** Connections beyond the limit that are told so; those beyond are closed without a word. */
-const REFUSED_MAX = 256;
+const TELL_REFUSED_MS = 60_000;
 /** Requests a second of one address to routes that ask for no token: a page with its files is ten. */
 export const OPEN_MAX = 100;
 /** Requests on one connection that wait for the replies before them: a reply can have 330 kB. */
@@ -39,6 +42,7 @@ interface Options {
   readonly access: Access;
   readonly limits: Limits;
   readonly inFlight: InFlight;
+  readonly tallies: Tallies;
   readonly log: Log;
 }
 
@@ -49,6 +53,7 @@ export class Admission {
   readonly #failures = new RateLimit(FAILURES_MS);
   readonly #surplus = new Set<Socket>();
   #connections = 0;
+  #toldRefusedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: Options) {
     this.#options = options;
@@ -56,15 +61,38 @@ export class Admission {
 
   /** From before it listens; `event` is that of a connection that can carry requests. */
   watch(server: Server, event: 'connection' | 'secureConnection'): void {
-    const { connections } = this.#options.limits;
-    server.maxConnections = connections + REFUSED_MAX;
+    const { limits, tallies } = this.#options;
+    const bound = (): number => {
+      const { connections, refused = REFUSED_MAX } = limits;
+      server.maxConnections = connections + refused;
+      return connections;
+    };
+    bound();
     server.on(event, (socket: Socket) => {
-      if (++this.#connections > connections) this.#surplus.add(socket);
+      const connections = bound();
+      if (++this.#connections > connections) {
+        this.#surplus.add(socket);
+        this.#tellRefused(connections);
+      }
       socket.once('close', () => {
         this.#connections--;
         this.#surplus.delete(socket);
       });
     });
+    server.on('drop', () => {
+      tallies.countError('OVERLOADED');
+      this.#tellRefused(bound());
+    });
+  }
+
+  #tellRefused(connections: number): void {
+    const now = performance.now();
+    if (now - this.#toldRefusedAt < TELL_REFUSED_MS) return;
+    this.#toldRefusedAt = now;
+    this.#options.log.warn(
+      { connections },
+      'connections are refused: there are as many as are served',
+    );
   }
 
   /** Errors: OVERLOADED, RATE_LIMITED, and those of `Access.check`. */

@@ -159,8 +159,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   const refusals = new ConnectionRefusals(app.server, { inFlight, tallies: deps.tallies, lines });
   app.decorate('inFlight', inFlight);
   app.decorate('tallies', deps.tallies);
-  const { access, limits, log } = deps;
-  const admission = new Admission({ access, limits, inFlight, log });
+  const { access, limits, tallies, log } = deps;
+  const admission = new Admission({ access, limits, inFlight, tallies, log });
   admission.watch(app.server, isEncrypted ? 'secureConnection' : 'connection');
   app.decorateRequest('token', undefined);
   app.addHook('onRequest', (request, reply, done) => {

@@ -7,9 +7,10 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { ERRORS } from '../errors.ts';
+import type { FileBudget } from '../pool/file-budget.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { Tallies, Times } from '../pool/tallies.ts';
+import { STARTED, type Tallies, type Times } from '../pool/tallies.ts';
 import { NICE, ownNice } from '../priority.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 
@@ -18,6 +19,7 @@ interface Sources {
   readonly grinder: GrinderFigures;
   readonly storeHealth: StoreHealth;
   readonly tallies: Tallies;
+  readonly files: FileBudget;
 }
 
 const POOL_TOTALS = {
@@ -55,12 +57,18 @@ const GAUGES = {
   store_up: '1 while the store works.',
   store_forged_rows: 'Rows of tokens and pools that are refused: somebody else wrote them.',
   journals_lost: 'Dispense journals whose files were removed: a kill burns addresses.',
+  connections_max:
+    'Connections that are served at once: http.max_connections, or what the limit of open files leaves.',
 } as const;
 
 const THREAD_GAUGES = {
   grinder_thread_share:
     'Share of a core that it got, over about 10 s; absent while it has no work.',
   grinder_thread_nice: 'Its nice value; 20 at idle priority.',
+} as const;
+
+const UNSTARTED_TOTALS = {
+  unstarted: 'Threads, and processes that check the store, which the system refused to start.',
 } as const;
 
 const ERROR_TOTALS = { http_errors: 'Requests that were refused or failed, by code.' } as const;
@@ -81,12 +89,13 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources): Metrics {
+export function createMetrics({ pools, grinder, storeHealth, tallies, files }: Sources): Metrics {
   const registry = new Registry();
   const totalsOfPools = make(Counter, '_total', POOL_TOTALS, registry, ['pool']);
   const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
   const totals = make(Counter, '_total', TOTALS, registry);
   const { http_errors } = make(Counter, '_total', ERROR_TOTALS, registry, ['code']);
+  const { unstarted } = make(Counter, '_total', UNSTARTED_TOTALS, registry, ['what']);
   const gauges = make(Gauge, '', GAUGES, registry);
   const gaugesOfThreads = make(Gauge, '', THREAD_GAUGES, registry, ['thread']);
   const { store_failure } = make(Gauge, '', FAILURES, registry, ['code']);
@@ -116,10 +125,12 @@ export function createMetrics({ pools, grinder, storeHealth, tallies }: Sources)
     totals.idempotent_replays.inc(tallies.repeats);
     const { errors } = tallies;
     for (const code of ANSWERED) http_errors.inc({ code }, errors[code]);
+    for (const what of STARTED) unstarted.inc({ what }, tallies.unstarted(what));
     gauges.grinder_threads.set(grinding.threads);
     gauges.grinder_attempts_per_second.set(grinding.attemptsPerSecond);
     gauges.journals_lost.set(journalsLost);
     gauges.store_forged_rows.set(forgedRows);
+    gauges.connections_max.set(files.connections);
     for (const [index, { priority, share }] of grinder.threads.read().entries()) {
       const labels = { thread: String(index) };
       gaugesOfThreads.grinder_thread_nice.set(labels, Math.max(NICE[priority], least));

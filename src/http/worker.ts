@@ -18,6 +18,7 @@ import {
   type StoreNotices,
   type StoreThreadCalls,
 } from '../pool/calls.ts';
+import { FileBudget } from '../pool/file-budget.ts';
 import { GrinderThreads } from '../pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
 import { JournalWriter } from '../pool/journal-parts.ts';
@@ -54,7 +55,8 @@ export interface HttpWorkerData {
   readonly authRequired: AuthRequired;
   readonly certificate: CertificateAndKey | undefined;
   readonly trustProxy: TrustProxy;
-  readonly limits: Limits;
+  readonly requestsPerSecond: number;
+  readonly files: SharedArrayBuffer;
   readonly durability: Durability;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
@@ -123,7 +125,17 @@ async function run(data: HttpWorkerData): Promise<void> {
     const order = { pool: pool.shared.name, count, receiver, quota, until };
     return store().call('dispense', order);
   };
-  const { version, isCompat, certificate, trustProxy, limits } = data;
+  const { version, isCompat, certificate, trustProxy, requestsPerSecond } = data;
+  const files = new FileBudget(data.files);
+  const limits: Limits = {
+    requestsPerSecond,
+    get connections() {
+      return files.ofThread.connections;
+    },
+    get refused() {
+      return files.ofThread.refused;
+    },
+  };
   const storeHealth = new StoreHealth(data.storeHealth);
   const storeTime = () => storeHealth.ownTime;
   const access = new Access(data.authRequired, certificate !== undefined, storeTime);
@@ -144,7 +156,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     dispense,
     storeHealth,
     grinder,
-    metrics: createMetrics({ pools, grinder, storeHealth, tallies }),
+    metrics: createMetrics({ pools, grinder, storeHealth, tallies, files }),
     tallies,
     eventIds: new EventIds(data.eventIds),
     version,

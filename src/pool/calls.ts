@@ -27,7 +27,10 @@ export type StoreThreadCalls = ReadingCalls & {
   sign(what: SigningOrder): Promise<Uint8Array>;
   /** Proved by the caller. Durable when it resolves. */
   import(order: ImportOrder): Promise<InsertReport>;
-  /** Errors: POOL_EXISTS, POOL_MISMATCH, POOL_LIMIT_REACHED, JOURNAL_UNAVAILABLE, of the pattern. */
+  /**
+   * Errors: POOL_EXISTS, POOL_MISMATCH, POOL_LIMIT_REACHED, JOURNAL_UNAVAILABLE, SYSTEM_LIMIT_REACHED, of
+   * the pattern.
+   */
   createPool(config: PoolConfig): Promise<void>;
   /** Errors: POOL_NOT_FOUND, POOL_CONFIGURED, CONFIG_INVALID. */
   changePool(what: { pool: string; change: PoolChange }): Promise<void>;

@@ -18,6 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
+import type { FileBudget } from './file-budget.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
 import { unavailable } from './journal.ts';
 import { GrowingJournal, SLOTS_MIN, slotsFor, slotsOfNext } from './journal-parts.ts';
@@ -34,6 +35,7 @@ export interface PoolJournalsOptions {
   readonly journals: Journals;
   /** Not if all replies wait for the disk. */
   readonly areNeeded: boolean;
+  readonly files: FileBudget;
   readonly log: Pick<Log, 'warn'>;
 }
 
@@ -50,6 +52,8 @@ export class PoolJournals {
   /** The store counts on them, though nobody writes them. */
   readonly #dropping = new Set<FollowedJournal>();
   #count = 0;
+  /** That the store counts on. */
+  #parts = 0;
   #isStopping = false;
   #hasWarned = false;
   #growNotBefore = 0;
@@ -66,6 +70,11 @@ export class PoolJournals {
     );
     this.#growing.set(handOuts, new Set());
     return handOuts;
+  }
+
+  /** Before so many more pools are served. Error: SYSTEM_LIMIT_REACHED. */
+  assertFit(pools: number): void {
+    this.#options.files.assertPools(pools, this.#options.areNeeded);
   }
 
   /**
@@ -162,6 +171,7 @@ export class PoolJournals {
       handOuts.unfollow(part);
       journals.removePart(part);
     }
+    this.#countParts(-parts.length);
     for (const followed of gone) this.#dropping.delete(followed);
     return true;
   }
@@ -196,6 +206,7 @@ export class PoolJournals {
     const { capacity } = journal;
     const slots = slotsOfNext(capacity, records);
     try {
+      if (!this.#options.files.fits(1)) throw unavailable('no file descriptors are left for it');
       await this.#append(pool, journal, handOuts, this.#makePart(slots));
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
@@ -238,6 +249,12 @@ export class PoolJournals {
       throw error;
     }
     journal.publish(part, made.directory, made.records);
+    this.#countParts(1);
+  }
+
+  #countParts(more: number): void {
+    this.#parts += more;
+    this.#options.files.setParts(this.#parts);
   }
 
   #makePart(slots: number): MadePart {

@@ -86,10 +86,19 @@ export function sharePool(config: PoolConfig, position = 0): SharedPool {
     acceptsImports,
     readyMax,
     settings: settings.buffer,
-    queue: ReadyQueue.create(Math.max(readyMax, COUNT_MAX), position).buffer,
+    queue: ReadyQueue.create(capacityOf(config), position).buffer,
     counts: new Board(COUNT_FIELDS).buffer,
     grinding: new Board(GRINDING_FIELDS).buffer,
   };
+}
+
+/** What its ready queue takes of memory. */
+export function queueBytes(config: PoolConfig): number {
+  return ReadyQueue.bytesFor(capacityOf(config));
+}
+
+function capacityOf({ readyMax }: PoolConfig): number {
+  return Math.max(readyMax, COUNT_MAX);
 }
 
 /** For the board of settings: those that are given. */

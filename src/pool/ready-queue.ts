@@ -112,7 +112,7 @@ export class ReadyQueue {
       throw new RangeError(`capacity: ${capacity} is not from 1 to ${CAPACITY_MAX}`);
     }
     const rounded = 2 ** Math.ceil(Math.log2(capacity));
-    const buffer = new SharedArrayBuffer(CELLS_BYTE + rounded * CELL_BYTES);
+    const buffer = new SharedArrayBuffer(ReadyQueue.bytesFor(capacity));
     const words = new Int32Array(buffer);
     words[LAYOUT_WORD] = LAYOUT;
     words[CAPACITY_WORD] = rounded;
@@ -120,6 +120,11 @@ export class ReadyQueue {
     words[TAIL_WORD] = position;
     words[WIPED_WORD] = position;
     return new ReadyQueue(buffer);
+  }
+
+  /** What one of this capacity takes. */
+  static bytesFor(capacity: number): number {
+    return CELLS_BYTE + 2 ** Math.ceil(Math.log2(capacity)) * CELL_BYTES;
   }
 
   /** Joins the queue in `buffer` from any thread. */

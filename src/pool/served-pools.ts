@@ -80,7 +80,10 @@ export class ServedPools {
     return this.#entries.has(pool);
   }
 
-  /** Those of the configuration, then those that the store remembers. Errors: POOL_MISMATCH, as of `create`. */
+  /**
+   * Those of the configuration, then those that the store remembers. Errors: POOL_MISMATCH,
+   * SYSTEM_LIMIT_REACHED, as of `create`.
+   */
   async open(configured: readonly SharedPool[]): Promise<void> {
     const { store } = this.#options;
     const stored = new Map<string, StoredPool>();
@@ -88,11 +91,13 @@ export class ServedPools {
       const { prefix, suffix, ignoreCase } = pattern;
       stored.set(name, await store.definePool({ name, prefix, suffix, ignoreCase, keys, handout }));
     }
-    for (const shared of configured) await this.#serve(shared, stored.get(shared.name)!);
-    for (const pool of await store.pools()) {
+    const known = (await store.pools()).flatMap((pool) => {
       const config = pool.isForged ? undefined : configOf(pool);
-      if (config !== undefined) await this.#serve(sharePool(config), pool, config);
-    }
+      return config === undefined ? [] : [{ pool, config }];
+    });
+    this.#options.journals.assertFit(configured.length + known.length);
+    for (const shared of configured) await this.#serve(shared, stored.get(shared.name)!);
+    for (const { pool, config } of known) await this.#serve(sharePool(config), pool, config);
   }
 
   /** Before this thread pops. Errors: JOURNAL_UNAVAILABLE, STORE_UNAVAILABLE. */
@@ -129,20 +134,21 @@ export class ServedPools {
 
   create(config: PoolConfig): Promise<void> {
     return this.#oneAtATime(async () => {
-      const { store, exclusively } = this.#options;
+      const { store, exclusively, journals } = this.#options;
       const { name } = config;
       if (this.has(name)) throw poolExists(name);
       if (this.#entries.size >= POOLS_MAX) throw poolLimit(name);
       parsePattern(config);
       const { identity, settings } = parts(config);
-      const made = this.#options.journals.make(1 + this.#threads.size);
+      journals.assertFit(1);
+      const made = journals.make(1 + this.#threads.size);
       try {
         const stored = await exclusively(() => store.definePool(identity, settings));
         // From here on it comes with the next start; asked again, this goes on.
         await this.#serve(sharePool(config, stored.position), stored, config, made);
       } finally {
         // Those that were not needed: it failed, or a thread has ended meanwhile.
-        this.#options.journals.discard(made);
+        journals.discard(made);
       }
       this.#options.onChange(this.all);
     });

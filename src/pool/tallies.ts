@@ -1,6 +1,6 @@
 /**
  * What several threads count together, in one shared memory: how long hand-outs and commits took,
- * errors by their code, repeated replies. Any thread adds, with atomic additions, and any thread
+ * errors by their code, repeated replies, what the system refused. Any thread adds, with atomic additions, and any thread
  * reads the sums of all: those of a thread that has died are kept. They begin at 0 with the server.
  *
  * Where one thread writes alone a board is simpler (board.ts). An addition is 50 ns. A reader sees
@@ -9,7 +9,7 @@
  * Words of 64 bits; each part begins 128 bytes or a multiple behind the one before, because
  * different threads write them:
  *
- *     dispense times | commit times | errors, one word for each code | repeats
+ *     dispense times | commit times | errors, one word for each code | repeats | unstarted, one for each
  *
  * Times: one word for each bound, one for what took longer, and one with the sum in ns.
  */
@@ -23,6 +23,9 @@ const COMMIT_BOUNDS = [
   2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ] as const;
 const CODES = Object.keys(ERRORS) as ErrorCode[];
+/** What the system may refuse to start: threads, and the process that checks the store. */
+export const STARTED = ['http', 'grinder', 'reader', 'check'] as const;
+export type Started = (typeof STARTED)[number];
 const PART_WORDS = 16;
 const NS_PER_MS = 1e6;
 
@@ -35,15 +38,17 @@ export class Tallies {
   readonly buffer: SharedArrayBuffer;
   readonly #errors: BigInt64Array;
   readonly #repeats: BigInt64Array;
+  readonly #unstarted: BigInt64Array;
 
   /** New ones, all 0, or those in `buffer`. */
   constructor(buffer?: SharedArrayBuffer) {
-    const sizes = [DISPENSE_BOUNDS.length + 2, COMMIT_BOUNDS.length + 2, CODES.length, 1];
+    const times = [DISPENSE_BOUNDS, COMMIT_BOUNDS].map((bounds) => bounds.length + 2);
+    const sizes = [...times, CODES.length, 1, STARTED.length];
     const parts = sizes.map((words) => Math.ceil(words / PART_WORDS) * PART_WORDS);
     const words = parts.reduce((sum, part) => sum + part, 0);
     this.buffer = buffer ?? new SharedArrayBuffer(words * BigInt64Array.BYTES_PER_ELEMENT);
     let offset = 0;
-    const [dispense, commit, errors, repeats] = parts.map((part, index) => {
+    const [dispense, commit, errors, repeats, unstarted] = parts.map((part, index) => {
       const view = new BigInt64Array(this.buffer, offset, sizes[index]);
       offset += part * BigInt64Array.BYTES_PER_ELEMENT;
       return view;
@@ -52,6 +57,7 @@ export class Tallies {
     this.commitTimes = new Times(COMMIT_BOUNDS, commit!);
     this.#errors = errors!;
     this.#repeats = repeats!;
+    this.#unstarted = unstarted!;
   }
 
   countError(code: ErrorCode): void {
@@ -74,6 +80,15 @@ export class Tallies {
 
   get repeats(): number {
     return Number(Atomics.load(this.#repeats, 0));
+  }
+
+  /** The system gave no thread, process or descriptors for it. */
+  countUnstarted(what: Started): void {
+    Atomics.add(this.#unstarted, STARTED.indexOf(what), 1n);
+  }
+
+  unstarted(what: Started): number {
+    return Number(Atomics.load(this.#unstarted, STARTED.indexOf(what)));
   }
 }
 

@@ -1,20 +1,27 @@
 /**
  * The check of a whole store, behind the thread that asks for it: a process of its own does it
- * (check-process.ts), and a stop ends that at once. Any thread may use it.
+ * (check-process.ts), and a stop ends that at once. Any thread may use it; the process ends with the
+ * thread that started it.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type ErrorCode, VanityError } from '../errors.ts';
+import { assertThreads, NODE_THREADS } from '../thread-limits.ts';
+import { isLimitCode } from '../threads.ts';
 import { storeFileOf } from './data-directory.ts';
 import { isDoubtful, undoubted } from './sqlite-error.ts';
 
 const ENTRY = fileURLToPath(new URL('./check-process.ts', import.meta.url));
+/** A process without threads of V8 waits for them for ever; one that has begun says so by a line. */
+const BEGUN = 'begun\n';
+const BEGIN_MAX_MS = 300_000;
 
 export interface Check {
   /**
    * True: the store is whole; false: it was stopped. Rejects with what was found: STORE_CORRUPT
    * with the steps to take, STORE_UNAVAILABLE where the disk refuses to be read, errors of opening a
-   * store; INTERNAL when the process itself failed.
+   * store; or with SYSTEM_LIMIT_REACHED or INTERNAL when it could not run, or not to its end: then
+   * nothing is known of the store.
    */
   readonly result: Promise<boolean>;
   readonly stop: () => void;
@@ -66,15 +73,35 @@ export async function judgedInUse(
   }
 }
 
+/** Whether such an error says nothing of the store: the check did not run to its end. */
+export function isUnchecked({ code }: VanityError): boolean {
+  return code === 'SYSTEM_LIMIT_REACHED' || code === 'INTERNAL';
+}
+
 function start(path: string, use: Use): Check {
+  try {
+    assertThreads(NODE_THREADS, `${path}: the check`);
+    return run(path, use);
+  } catch (error) {
+    // Most errors of the system come by the callback.
+    const found = error instanceof VanityError ? error : foundBy('', path, error as Error);
+    return { result: Promise.reject(found), stop: () => undefined };
+  }
+}
+
+function run(path: string, use: Use): Check {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   let isStopped = false;
   // It needs no secret, so it gets none that the environment may hold.
-  const child = execFile(process.execPath, [ENTRY, path, use], { env: {} }, (error, stdout) => {
+  const args = [ENTRY, path, use, String(process.pid)];
+  const child = execFile(process.execPath, args, { env: {} }, (error, stdout) => {
+    clearTimeout(late);
     if (error === null) resolve(true);
     else if (isStopped) resolve(false);
     else reject(foundBy(stdout, path, error));
   });
+  const late = setTimeout(() => child.kill('SIGKILL'), BEGIN_MAX_MS).unref();
+  child.stdout?.once('data', () => clearTimeout(late));
   return {
     result: promise,
     stop: () => {
@@ -84,13 +111,17 @@ function start(path: string, use: Use): Check {
   };
 }
 
-function foundBy(stdout: string, path: string, error: Error): VanityError {
+function foundBy(stdout: string, path: string, cause: Error): VanityError {
+  const { code, signal } = cause as { code?: unknown; signal?: unknown };
+  const end = signal ?? code ?? cause.message;
+  if (isLimitCode(code) || (signal != null && stdout === '')) {
+    const detail = `${path}: the system lets no process check it (${end}): a limit of it is reached`;
+    return new VanityError('SYSTEM_LIMIT_REACHED', detail, { cause, retryAfterSeconds: 1 });
+  }
   try {
-    const { code, message } = JSON.parse(stdout) as { code: ErrorCode; message: string };
-    return new VanityError(code, message);
+    const found = JSON.parse(stdout.replace(BEGUN, '')) as { code: ErrorCode; message: string };
+    return new VanityError(found.code, found.message);
   } catch {
-    const { code, signal } = error as { code?: unknown; signal?: unknown };
-    const end = signal ?? code ?? error.message;
-    return new VanityError('INTERNAL', `${path}: the check ended with ${end}`, { cause: error });
+    return new VanityError('INTERNAL', `${path}: the check ended with ${end}`, { cause });
   }
 }

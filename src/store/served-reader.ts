@@ -6,13 +6,18 @@
  * A backup is a file of the data directory, mode 0600, for as long as it is sent; one at a time. It
  * ends when its receiver says so or is gone, when the same token asks for a newer one, and after the
  * retention, as it holds secrets that are destroyed by then. What a crash leaves is removed at the next start.
+ *
+ * Where the system gives no thread, requests are refused, and none is asked for again until the back-off
+ * is over.
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { BackOff } from '../back-off.ts';
+import { CalledThread } from '../called-thread.ts';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { Caller } from '../port.ts';
+import { isLimit } from '../threads.ts';
 import type { AskedBackup, ReadingCalls } from './audit-store.ts';
 import type { ReaderCalls, ReaderData } from './reader.ts';
 
@@ -25,11 +30,8 @@ const BACKUP = /^sent-backup-[0-9a-f]{32}/;
 export interface ServedReaderOptions extends Omit<ReaderData, 'port'> {
   readonly log: Log;
   readonly retentionHours: number;
-}
-
-interface ReaderThread {
-  readonly worker: Worker;
-  readonly calls: Caller<ReaderCalls>;
+  /** The system gave no thread. */
+  readonly onUnstarted: () => void;
 }
 
 interface RunningBackup extends AskedBackup {
@@ -43,11 +45,13 @@ interface RunningBackup extends AskedBackup {
 
 export class ServedReader {
   readonly #options: ServedReaderOptions;
-  #thread: ReaderThread | undefined;
+  #thread: CalledThread<ReaderCalls> | undefined;
   /** Calls that are not answered. */
   #asked = 0;
   #idle: NodeJS.Timeout | undefined;
   #backup: RunningBackup | undefined;
+  readonly #backOff = new BackOff();
+  #notBefore = 0;
 
   constructor(options: ServedReaderOptions) {
     this.#options = options;
@@ -120,7 +124,7 @@ export class ServedReader {
     if (backup?.id !== id) return;
     clearTimeout(backup.timer);
     backup.ended.resolve();
-    this.#thread?.calls.call('stopBackup', undefined).catch(() => undefined);
+    this.#thread?.call('stopBackup', undefined).catch(() => undefined);
     await backup.made.catch(() => undefined);
     rmSync(backup.path, { force: true });
     // Another may have ended it at the same time, and the next one may have begun.
@@ -134,11 +138,13 @@ export class ServedReader {
   ): Promise<Awaited<ReturnType<ReaderCalls[K]>>> {
     clearTimeout(this.#idle);
     this.#asked++;
-    this.#thread ??= this.#start();
     try {
-      return await this.#thread.calls.call(name, arg);
+      this.#thread ??= this.#start();
+      const answer = await this.#thread.call(name, arg);
+      this.#backOff.succeeded();
+      return answer;
     } catch (error) {
-      if (!(error instanceof VanityError) || error.status !== 500) throw error;
+      if (!(error instanceof VanityError) || (error.status !== 500 && !isLimit(error))) throw error;
       const extras = { cause: error, retryAfterSeconds: 1 };
       throw new VanityError('STORE_UNAVAILABLE', `${what}: ${error.message}`, extras);
     } finally {
@@ -147,30 +153,47 @@ export class ServedReader {
     }
   }
 
-  #start(): ReaderThread {
-    const { log, retentionHours: _, ...options } = this.#options;
-    const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(ENTRY, {
-      name: 'reader',
-      workerData: { ...options, port: port2 } satisfies ReaderData,
-      transferList: [port2],
-    });
-    const thread = { worker, calls: new Caller<ReaderCalls>(port1, 'STORE_UNAVAILABLE') };
-    worker.on('error', (error) => {
-      log.error({ reason: error.message }, 'a reader of the store failed');
-    });
-    worker.once('exit', () => {
-      if (this.#thread === thread) this.#thread = undefined;
-    });
-    return thread;
+  /** Error: SYSTEM_LIMIT_REACHED. */
+  #start(): CalledThread<ReaderCalls> {
+    if (performance.now() < this.#notBefore) {
+      const detail = 'the system gave no reader thread a moment ago';
+      throw new VanityError('SYSTEM_LIMIT_REACHED', detail);
+    }
+    const { log, retentionHours: _, onUnstarted: __, ...data } = this.#options;
+    try {
+      const thread = CalledThread.start<ReaderCalls, ReaderData>({
+        name: 'reader',
+        entry: ENTRY,
+        data,
+        unavailable: 'STORE_UNAVAILABLE',
+        onEnd: (reason) => {
+          if (this.#thread === thread) this.#thread = undefined;
+          if (isLimit(reason)) this.#unstarted(reason);
+          else if (reason !== undefined) {
+            log.error({ reason: reason.message }, 'a reader of the store failed');
+          }
+        },
+      });
+      return thread;
+    } catch (error) {
+      if (isLimit(error)) this.#unstarted(error);
+      throw error;
+    }
+  }
+
+  #unstarted({ message: reason }: VanityError): void {
+    const { log, onUnstarted } = this.#options;
+    const waitMs = this.#backOff.next();
+    this.#notBefore = performance.now() + waitMs;
+    onUnstarted();
+    log.error({ reason, waitMs }, 'a reader of the store cannot be started');
   }
 
   async #end(): Promise<void> {
     clearTimeout(this.#idle);
     const thread = this.#thread;
     this.#thread = undefined;
-    thread?.calls.close();
-    await thread?.worker.terminate();
+    await thread?.terminate();
   }
 }
 

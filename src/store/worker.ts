@@ -13,6 +13,7 @@ import { createLog, type Log, type LogLevel } from '../log.ts';
 import type { Connection, ImportOrder, StoreThreadCalls } from '../pool/calls.ts';
 import { ClockWatch } from '../pool/clock-watch.ts';
 import { Dispenser } from '../pool/dispenser.ts';
+import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { JournalWatch } from '../pool/journal-watch.ts';
 import { Journals } from '../pool/journals.ts';
@@ -25,14 +26,13 @@ import { ServedTokens } from '../pool/served-tokens.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { ThreadNotices } from '../pool/thread-notices.ts';
 import { answer, notify } from '../port.ts';
-import { type Check, startCheck, type Use } from './check.ts';
+import { ServedCheck } from './served-check.ts';
 import { ServedReader } from './served-reader.ts';
 import { openSqliteStore } from './sqlite.ts';
 import { isDoubtful } from './sqlite-error.ts';
 import type { Counters, Hit, InsertReport, Origin, Store } from './store.ts';
 
 const DESTROY_EVERY_MS = 10_000;
-const CHECK_AGAIN_MS = 10_000;
 
 export interface StoreWorkerData {
   readonly directory: string;
@@ -47,6 +47,7 @@ export interface StoreWorkerData {
   readonly pools: readonly SharedPool[];
   readonly health: SharedArrayBuffer;
   readonly tallies: SharedArrayBuffer;
+  readonly files: SharedArrayBuffer;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
@@ -141,12 +142,10 @@ class ServedStore {
   readonly #health: StoreHealth;
   readonly #journalWatch: JournalWatch;
   readonly #clockWatch: ClockWatch;
+  readonly #tallies: Tallies;
   readonly #tally = { turns: 0, inserts: 0 };
   #destroyer: NodeJS.Timeout | undefined;
-  #checker: NodeJS.Timeout | undefined;
-  #check: Check | undefined;
-  /** Something that was read looked damaged, or could not be checked, since the last check began. */
-  #isInDoubt = false;
+  #check: ServedCheck | undefined;
   readonly #failures = new Map<StoreWork, VanityError>();
   #failure: ErrorCode | undefined;
 
@@ -202,7 +201,7 @@ class ServedStore {
     this.#health = health;
     const inOrder = inTurn();
     this.#exclusively = (work) => inOrder(() => this.#health.watch(work));
-    const tallies = new Tallies(data.tallies);
+    this.#tallies = new Tallies(data.tallies);
     this.refiller = new Refiller({
       store,
       exclusively: this.#exclusively,
@@ -213,7 +212,8 @@ class ServedStore {
         if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
       },
     });
-    this.reader = new ServedReader({ ...data, log: this.#log });
+    const onUnstarted = (): void => this.#tallies.countUnstarted('reader');
+    this.reader = new ServedReader({ ...data, log: this.#log, onUnstarted });
     this.tokens = new ServedTokens(store.tokens, this.#exclusively);
     this.reservations = new ServedReservations({
       store,
@@ -230,13 +230,14 @@ class ServedStore {
       windowMs: this.#retentionMs,
       prepare: (pool) => this.pools.prepare(pool),
       record: (pool, handOut) => this.pools.record(pool, handOut),
-      onRepeat: () => tallies.countRepeat(),
+      onRepeat: () => this.#tallies.countRepeat(),
     });
     const common = { store, exclusively: this.#exclusively };
     const areNeeded = data.durability !== 'committed';
+    const files = new FileBudget(data.files);
     this.pools = new ServedPools({
       ...common,
-      journals: new PoolJournals({ ...common, journals, areNeeded, log }),
+      journals: new PoolJournals({ ...common, journals, areNeeded, files, log }),
       refiller: this.refiller,
       parts: [this.dispenser, this.reservations],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
@@ -255,32 +256,13 @@ class ServedStore {
     this.#journalWatch.start();
     this.#clockWatch.start();
     // What a start cannot wait for.
-    void this.#checkWhole(directory, 'in-use');
-    this.#checker = setInterval(() => this.#checkAgain(directory), CHECK_AGAIN_MS);
+    this.#check = new ServedCheck({
+      directory,
+      onFound: (error) => this.#note('check', error),
+      onUnstarted: () => this.#tallies.countUnstarted('check'),
+      log: this.#log,
+    });
     this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
-  }
-
-  /** Damage that it finds stays until the next start; what it could not look at is looked at again. */
-  async #checkWhole(directory: string, use: Use): Promise<void> {
-    this.#isInDoubt = false;
-    try {
-      this.#check = startCheck(directory, use);
-      await this.#check.result;
-      this.#note('check', undefined);
-    } catch (error) {
-      // No other process can look at it where only SQLite itself keeps others out.
-      if ((error as VanityError).code === 'STORE_LOCKED') return;
-      this.#note('check', error as VanityError);
-      this.#isInDoubt = true;
-    } finally {
-      this.#check = undefined;
-    }
-  }
-
-  #checkAgain(directory: string): void {
-    const isDamaged = this.#failures.get('check')?.code === 'STORE_CORRUPT';
-    if (isDamaged || !this.#isInDoubt || this.#check !== undefined) return;
-    void this.#checkWhole(directory, 'in-doubt');
   }
 
   async report(): Promise<OpenReport> {
@@ -335,7 +317,6 @@ class ServedStore {
 
   async stop(counters: Counters): Promise<void> {
     clearInterval(this.#destroyer);
-    clearInterval(this.#checker);
     this.#journalWatch.stop();
     this.#clockWatch.stop();
     this.reservations.stop();
@@ -373,7 +354,7 @@ class ServedStore {
   #note(work: StoreWork, error: VanityError | undefined): void {
     if (error === undefined) this.#failures.delete(work);
     else this.#failures.set(work, error);
-    if (isDoubtful(error)) this.#isInDoubt = true;
+    if (isDoubtful(error)) this.#check?.doubt();
     const [found] = this.#failures.values();
     const damage = this.#failures.get('check');
     const first = damage?.code === 'STORE_CORRUPT' ? damage : found;

@@ -18,6 +18,7 @@ import { countsBoard, type Hands, Pool, type SharedPool, sharePool } from '../..
 import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
 import { judgeReplies } from './documented.ts';
+import { unlimitedFiles } from './unlimited-files.ts';
 
 export function readyAddress(id: number): ReadyAddress {
   const keypair = keypairOf(randomBytes(32));
@@ -78,6 +79,7 @@ export async function testApp(
     storeHealth,
     grinder,
     metrics: createMetrics({
+      files: unlimitedFiles(),
       pools,
       grinder,
       storeHealth,

@@ -23,6 +23,7 @@ import { collectedLog } from './collected-log.ts';
 import { Thread } from './handing-thread.ts';
 import { testMachine } from './journal-machine.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from './sqlite-stores.ts';
+import { unlimitedFiles } from './unlimited-files.ts';
 
 const STORED = 500;
 const NAME = 'pet';
@@ -68,7 +69,13 @@ export class WatchedStore implements AsyncDisposable {
     journals.begin(store);
     const common = { store, exclusively: inTurn() };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
-    this.poolJournals = new PoolJournals({ ...common, journals, areNeeded: true, log });
+    this.poolJournals = new PoolJournals({
+      ...common,
+      journals,
+      areNeeded: true,
+      files: unlimitedFiles(),
+      log,
+    });
     this.pools = new ServedPools({
       ...common,
       journals: this.poolJournals,

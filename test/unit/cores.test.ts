@@ -4,15 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import {
-  commandThreads,
-  coresIn,
-  cpuMounts,
-  groupDirectories,
-  quotaOf,
-  readCpuLimits,
-  serverThreads,
-} from '../../src/cores.ts';
+import { commandThreads, coresIn, quotaOf, readCpuLimits, serverThreads } from '../../src/cores.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'vanitypool-'));
 after(() => rmSync(base, { recursive: true }));
@@ -146,17 +138,6 @@ test('cores are those of the affinity', () => {
   assert.equal(cores('0-3,8,10-11'), 7);
   for (const list of ['', 'x', '3-', '5-1', '1,,2']) assert.equal(cores(list), undefined, list);
   assert.equal(limitsOf({}).cores, 16);
-});
-
-test('a place with a space is found, and a group has all above it', () => {
-  const line = '30 24 0:27 / /my\\040groups rw - cgroup2 cgroup2 rw\n';
-  const [mount, ...none] = cpuMounts(line);
-  assert.deepEqual([mount, none], [{ version: 2, root: '/', directory: '/my groups' }, []]);
-  assert.deepEqual(groupDirectories(mount!, '1:cpu:/no\n0::/a/b\n'), [
-    '/my groups',
-    '/my groups/a',
-    '/my groups/a/b',
-  ]);
 });
 
 test('a server leaves a core of a quota to requests; a command uses all', () => {

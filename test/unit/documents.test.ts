@@ -13,6 +13,7 @@ import { createMetrics } from '../../src/http/metrics.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
+import { unlimitedFiles } from '../support/unlimited-files.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -119,6 +120,7 @@ test('the variables of the environment work as told', () => {
 
 test('every metric is told', async () => {
   const metrics = createMetrics({
+    files: unlimitedFiles(),
     pools: new Map(),
     grinder: { board: grinderBoard(), threads: GrinderThreads.of(1) },
     storeHealth: new StoreHealth(),

@@ -14,13 +14,20 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 /** Any room may import these: they know nothing of the others. */
 const GROUND = [
   'addon',
+  'back-off',
+  'called-thread',
+  'control-groups',
   'disk',
   'errors',
+  'file-limits',
   'config',
   'config-rules',
   'cores',
   'log',
+  'memory-limits',
   'port',
+  'thread-limits',
+  'threads',
   'version',
   'files',
   'token',
@@ -31,7 +38,14 @@ const GROUND = [
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   addon: [],
-  cores: [],
+  'back-off': [],
+  'control-groups': [],
+  cores: ['control-groups'],
+  'file-limits': ['control-groups'],
+  'memory-limits': ['control-groups', 'errors'],
+  'thread-limits': ['control-groups', 'errors'],
+  threads: ['errors', 'thread-limits'],
+  'called-thread': ['errors', 'port', 'threads'],
   log: [],
   priority: [],
   version: [],
@@ -50,7 +64,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
   'served-grinder': [...GROUND, 'grinder', 'pool'],
-  service: [...GROUND, 'grinder', 'store', 'pool', 'http', 'served-grinder'],
+  'served-http': [...GROUND, 'http', 'pool'],
+  service: [...GROUND, 'grinder', 'store', 'pool', 'http', 'served-grinder', 'served-http'],
   offline: [...GROUND, 'keypair', 'store', 'pool'],
   'offline-audit': [...GROUND, 'store', 'pool', 'offline'],
   cli: [
@@ -150,6 +165,13 @@ test('no Solana library is in the program: it is for tests', () => {
     found.map(({ file, target }) => `${file} -> ${target}`),
     [],
   );
+});
+
+test('threads are started in one place, which knows what the system may refuse', () => {
+  const starting = files.filter((path) => {
+    return /\bnew Worker\(/.test(readFileSync(join(SRC, path), 'utf8'));
+  });
+  assert.deepEqual(starting, ['threads.ts']);
 });
 
 test('no file is a drawer or a barrel', () => {

@@ -17,6 +17,7 @@ import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readPool } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
+import { FileBudget } from '../../src/pool/file-budget.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
@@ -29,6 +30,7 @@ import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { testMachine, WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+import { unlimitedFiles } from '../support/unlimited-files.ts';
 
 const LIMIT = { timeout: 60_000 };
 const FIRST_PART = 1152 * 96;
@@ -39,6 +41,7 @@ class Bench implements AsyncDisposable {
   readonly directory = temporaryDirectory();
   readonly log = collectedLog();
   readonly machine: Machine;
+  budget = unlimitedFiles();
   store!: Store;
   journals!: Journals;
   refiller!: Refiller;
@@ -60,7 +63,13 @@ class Bench implements AsyncDisposable {
     this.journals.begin(this.store);
     const common = { store: this.store, exclusively: inTurn() };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
-    const options = { ...common, journals: this.journals, areNeeded: true, log };
+    const options = {
+      ...common,
+      journals: this.journals,
+      areNeeded: true,
+      files: this.budget,
+      log,
+    };
     this.poolJournals = new PoolJournals(options);
     this.served = new ServedPools({
       ...common,
@@ -277,6 +286,21 @@ suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
       assert.deepEqual(await pool.counts(), [2150, 3850, 0]);
     },
   );
+
+  test('where no file descriptors are left, less is leased too', LIMIT, async () => {
+    const bench = new Bench();
+    await using _ = bench;
+    // For the first parts of two journals and the fewest connections.
+    bench.budget = FileBudget.of({ limit: 2 * 2 + 16, ofServer: 0, threads: 1, wanted: 1000 });
+    await bench.open();
+    const pool = await bench.serve('pet', 6000, 2, { ready: 4000 });
+    assert.deepEqual(bench.budget.ofThread, { connections: 12, refused: 4 });
+    for (let turn = 0; turn < 5; turn++) await bench.refiller.refill('pet', 1000);
+    assert.equal(pool.ready, 1150);
+    const [stuck, ...others] = bench.warnings();
+    assert.match(stuck!, /^journals cannot grow/);
+    assert.deepEqual(others, []);
+  });
 
   test('a thread that comes later has room for all that is leased by then', LIMIT, async () => {
     await using bench = await new Bench().open();

@@ -29,6 +29,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
+import { unlimitedFiles } from '../support/unlimited-files.ts';
 
 const LIMIT = { timeout: 60_000 };
 const log = createLog('test', 'silent', false);
@@ -71,7 +72,13 @@ class Bench implements AsyncDisposable {
     const areNeeded = durability === 'leased';
     this.pools = new ServedPools({
       ...common,
-      journals: new PoolJournals({ ...common, journals: this.journals, areNeeded, log }),
+      journals: new PoolJournals({
+        ...common,
+        journals: this.journals,
+        areNeeded,
+        files: unlimitedFiles(),
+        log,
+      }),
       refiller: this.refiller,
       parts: [],
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),

@@ -44,7 +44,8 @@ class Subject implements AsyncDisposable {
     const sealingKey = `file:${join(directory, 'sealing.key')}`;
     const log = createLog('test', 'silent', false);
     const settings = { logLevel: 'silent', isPretty: false, retentionHours: 24 } as const;
-    return new ServedReader({ directory, sealingKey, log, ...settings });
+    const onUnstarted = () => undefined;
+    return new ServedReader({ directory, sealingKey, log, onUnstarted, ...settings });
   }
 
   /** As one HTTP thread has them, and how it ends. */

@@ -28,6 +28,7 @@ export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
           'POOL_LIMIT_REACHED',
           'STORE_UNAVAILABLE',
           'JOURNAL_UNAVAILABLE',
+          'SYSTEM_LIMIT_REACHED',
         ],
       },
       schema: {
