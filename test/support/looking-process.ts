@@ -37,9 +37,17 @@ const LOOKS: Readonly<Record<string, () => unknown>> = {
   check: () => checkWhole(path, false, true),
   /** With the disk of this process, which a server does not pass on. */
   checkProcess() {
-    const { status, stdout } = spawnSync(process.execPath, [CHECK, path, 'in-use']);
+    const { status, stdout } = spawnSync(process.execPath, [
+      CHECK,
+      path,
+      'in-use',
+      String(process.pid),
+    ]);
     if (status === 0) return;
-    const { code, message } = JSON.parse(String(stdout)) as { code: ErrorCode; message: string };
+    const { code, message } = JSON.parse(String(stdout).replace('begun\n', '')) as {
+      code: ErrorCode;
+      message: string;
+    };
     throw new VanityError(code, message);
   },
   adopt: () => adoptIn({ directory, as: 'moved' }),
