@@ -21,6 +21,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   journal: 'journal.ts',
   start: 'start.ts',
   busy: 'busy.ts',
+  flood: 'flood.ts',
   memory: 'memory.ts',
 };
 const FAILED = 1;

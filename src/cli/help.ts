@@ -329,12 +329,13 @@ of yours are not touched. Each takes about a minute, "start" and "memory" two.
   journal     the record that is written before a reply leaves (--directory)
   start       from the command to the first address (--stored)
   busy        what the grinder gets, and a stop, beside ten busy programs a core (--seconds)
+  flood       a dispense beside 300 connections that ask for documents and read nothing (--seconds)
   memory      resident memory of a server, and bytes per address (--stored)
 
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: of N rounds the median counts
   --trials N         grind, ring: of N processes for each row the median counts
-  --seconds N        api, durability, busy: each load lasts N seconds (default: 2; busy: 4)
+  --seconds N        api, durability, busy, flood: each load lasts N seconds (default: 2; busy: 4)
   --stored N         the large one of two stores holds N addresses (default: 1000000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)
   --directory DIR    store, journal: on this disk (default: where temporary files are)

@@ -99,6 +99,16 @@ test('bench durability --json measures three ways to dispense on real servers', 
   for (const { median } of rows) assert.ok(median > 0);
 });
 
+test('bench flood --json answers every dispense beside the flood', LIMIT, async () => {
+  const args = ['bench', 'flood', '--json', '--rounds', '1', '--seconds', '1'];
+  const { code, stdout, stderr } = await vanitypool(args);
+  assert.equal(code, 0, stderr);
+  const { rows } = JSON.parse(stdout);
+  const times = rows.filter(({ unit }: { unit: string }) => unit === 'times');
+  assert.equal(times.length, 2);
+  for (const { median } of times) assert.ok(median > 0);
+});
+
 test('a number that a benchmark does not take is wrong usage', LIMIT, async () => {
   const { code, stderr } = await vanitypool(['bench', 'memory', '--rounds', '0']);
   assert.equal(stderr, 'bench: --rounds: 0 is not a whole number from 1\n');
@@ -109,6 +119,7 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
     ['grind', '--trials'],
     ['journal', '--rounds'],
     ['durability', '--rounds'],
+    ['flood', '--rounds'],
   ]) {
     const refused = await vanitypool(['bench', ...args, '0']);
     assert.match(refused.stderr, /^bench: --\w+: 0 is not a whole number.*\n$/);

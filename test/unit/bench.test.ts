@@ -7,7 +7,18 @@ import { type TestContext, test } from 'node:test';
 import { bench } from '../../src/cli/bench.ts';
 import { flagsOf } from '../../src/cli/help.ts';
 
-const NAMES = ['grind', 'api', 'durability', 'store', 'ring', 'journal', 'start', 'busy', 'memory'];
+const NAMES = [
+  'grind',
+  'api',
+  'durability',
+  'store',
+  'ring',
+  'journal',
+  'start',
+  'busy',
+  'flood',
+  'memory',
+];
 
 /** A directory of programs that keep their arguments in `args.json` and exit with 7. */
 function programs(t: TestContext): string {
