@@ -75,6 +75,8 @@ interface DataKey {
 export interface SealerOptions {
   /** 32 hexadecimal digits. */
   readonly storeId: string;
+  /** Of the rows of the store (store/sqlite-bound.ts): 32 hexadecimal digits. */
+  readonly binding: string;
   /** Of the sealing key: 32 bytes. */
   readonly publicKey: Uint8Array;
   /** Stores a sealed data key durably and returns its id. */
@@ -101,12 +103,12 @@ export class Sealer {
     if (rows > ROWS_PER_DATA_KEY) {
       throw new RangeError(`${rows} rows; a data key seals at most ${ROWS_PER_DATA_KEY}`);
     }
-    const { storeId, publicKey, save, now } = this.#options;
+    const { storeId, binding, publicKey, save, now } = this.#options;
     const current = this.#current;
     const isUsable = current !== undefined && now() < current.expiresAt;
     if (isUsable && current.used + rows <= ROWS_PER_DATA_KEY) return;
     const bytes = randomBytes(DATA_KEY_BYTES);
-    const sealed = await sealTo(publicKey, bytes, infoOf(storeId));
+    const sealed = await sealTo(publicKey, bytes, infoOf(storeId, binding));
     const key = createSecretKey(bytes);
     bytes.fill(0);
     this.#current = { id: save(sealed), key, expiresAt: now() + DATA_KEY_MS, used: 0 };
@@ -141,10 +143,10 @@ export class Unsealer {
   readonly #info: Uint8Array;
   readonly #remembered = new Map<number, KeyObject>();
 
-  constructor(storeId: string, sealingKey: SealingKey) {
+  constructor(storeId: string, binding: string, sealingKey: SealingKey) {
     this.#sealingKey = sealingKey;
     this.#associated = new AssociatedData(storeId);
-    this.#info = infoOf(storeId);
+    this.#info = infoOf(storeId, binding);
   }
 
   /**
@@ -205,9 +207,10 @@ function nonceOf(associated: Uint8Array, keypair: Uint8Array): Uint8Array {
 export async function isDataKey(
   key: SealingKey,
   storeId: string,
+  binding: string,
   sealed: Uint8Array,
 ): Promise<boolean> {
-  const bytes = await key.open(sealed, infoOf(storeId));
+  const bytes = await key.open(sealed, infoOf(storeId, binding));
   bytes?.fill(0);
   return bytes !== undefined;
 }
@@ -216,20 +219,22 @@ export async function isDataKey(
 export async function resealDataKey(
   key: SealingKey,
   storeId: string,
+  binding: string,
   sealed: Uint8Array,
 ): Promise<Uint8Array | undefined> {
-  const bytes = await key.open(sealed, infoOf(storeId, 1));
+  const bytes = await key.open(sealed, infoOf(storeId));
   if (bytes === undefined) return undefined;
   try {
-    return await sealTo(key.publicKey, bytes, infoOf(storeId));
+    return await sealTo(key.publicKey, bytes, infoOf(storeId, binding));
   } finally {
     bytes.fill(0);
   }
 }
 
-/** Binds a sealed data key to its purpose and its store. 1: of a store without bound rows. */
-function infoOf(storeId: string, purpose: 1 | 2 = 2): Uint8Array {
-  return Buffer.from(`vanitypool data key ${purpose} ${storeId}`);
+/** Binds a sealed data key to its purpose and its store; without a binding to one whose rows have none. */
+function infoOf(storeId: string, binding?: string): Uint8Array {
+  const purpose = binding === undefined ? `1 ${storeId}` : `2 ${storeId} ${binding}`;
+  return Buffer.from(`vanitypool data key ${purpose}`);
 }
 
 /**

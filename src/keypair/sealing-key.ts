@@ -85,9 +85,9 @@ export class SealingKey {
     return new SealingKey(publicKey, pair, rows);
   }
 
-  /** For the MACs of the rows of one store, by its id. */
-  rowKey(storeId: string): KeyObject {
-    return derived(this.#rows, `${ROWS_LABEL} ${storeId}`);
+  /** For the MACs of the rows of one store, by its id and what it was bound with. */
+  rowKey(storeId: string, binding: string): KeyObject {
+    return derived(this.#rows, `${ROWS_LABEL} ${storeId} ${binding}`);
   }
 
   /** The message that was sealed to this key with this `info`, or undefined for anything else. */

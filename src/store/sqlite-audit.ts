@@ -223,9 +223,11 @@ export class AuditReader implements Disposable {
     this.#db = db;
     this.#path = path;
     this.#statements = prepareStatements(db);
-    const { store_id: storeId } = metaOf(this.#statements);
-    this.#book = new AuditBook(db, this.#statements, new Unsealer(storeId, key));
-    this.#rows = new BoundRows(db, key.rowKey(storeId));
+    const { store_id: storeId, binding } = metaOf(this.#statements);
+    // Without one nothing in it is right.
+    const bound = binding ?? '';
+    this.#book = new AuditBook(db, this.#statements, new Unsealer(storeId, bound, key));
+    this.#rows = new BoundRows(db, key.rowKey(storeId, bound));
   }
 
   /**

@@ -10,8 +10,12 @@
  * Rows of a store that comes from before there were MACs get theirs with its first start, which
  * seals its data keys anew, for a purpose of their own (keypair/seal.ts). So a store that lacks the
  * MACs and has data keys of that purpose was tampered with.
+ *
+ * Such a store can be made by who has no key, for its public half seals. So rows are bound with a
+ * random number of that moment, the binding, and so are the data keys: what is bound anew has none of
+ * the keypairs that were there before, also when their data keys are put back afterwards.
  */
-import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { isDataKey, resealDataKey } from '../keypair/seal.ts';
@@ -32,8 +36,9 @@ const SAID = {
 } as const;
 
 const SQL = {
-  meta: 'SELECT store_id, sealing_key, token_id, had_tokens, mac FROM meta',
+  meta: 'SELECT store_id, sealing_key, token_id, had_tokens, mac, binding FROM meta',
   setMeta: 'UPDATE meta SET token_id = ?, had_tokens = ?, mac = ?',
+  setBinding: 'UPDATE meta SET binding = ?',
   tokens: 'SELECT * FROM tokens ORDER BY id',
   token: 'SELECT * FROM tokens WHERE id = ?',
   setToken: 'UPDATE tokens SET mac = ? WHERE id = ?',
@@ -43,6 +48,8 @@ const SQL = {
   dataKeys: 'SELECT id, sealed FROM data_keys ORDER BY id',
   setDataKey: 'UPDATE data_keys SET sealed = ? WHERE id = ?',
 } as const;
+
+const BINDING_BYTES = 16;
 
 /** A row as SQLite gives it. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -83,11 +90,16 @@ export class BoundRows {
     if (!this.isRight(kind, row)) throw forged(`${kind} ${row.name}`);
   }
 
-  /** After a change of the row with this id. */
-  bind(kind: 'token' | 'pool', id: number): void {
+  /** After a change, by which the row says this. Error: STORE_FORGED where it does not, by a trigger. */
+  bind(kind: 'token' | 'pool', row: Row): void {
     const { token, pool, setToken, setPool } = this.#statements;
     const [look, set] = kind === 'token' ? [token, setToken] : [pool, setPool];
-    set.run(this.#macOf(kind, look.get(id)!), id);
+    const id = Number(row.id);
+    const found = look.get(id);
+    if (found === undefined || saidBy(kind, found) !== saidBy(kind, row)) {
+      throw forged(`${kind} ${row.name}`);
+    }
+    set.run(this.#macOf(kind, row), id);
   }
 
   /** What was ever made of tokens, whatever rows there are. Error: STORE_FORGED. */
@@ -112,9 +124,9 @@ export class BoundRows {
       ['token', tokens.all()],
       ['pool', pools.all()],
     ] as const) {
-      for (const { id, name } of rows) {
-        this.bind(kind, Number(id));
-        names.push(`${kind} ${name}`);
+      for (const row of rows) {
+        this.bind(kind, row);
+        names.push(`${kind} ${row.name}`);
       }
     }
     return names;
@@ -127,18 +139,22 @@ export class BoundRows {
   }
 
   #macOf(kind: Kind, row: Row): Buffer {
-    const said = SAID[kind].map((column) => {
-      const value = row[column];
-      return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
-    });
-    return createHmac('sha256', this.#key)
-      .update(JSON.stringify([kind, ...said]))
-      .digest();
+    return createHmac('sha256', this.#key).update(saidBy(kind, row)).digest();
   }
+}
+
+function saidBy(kind: Kind, row: Row): string {
+  const said = SAID[kind].map((column) => {
+    const value = row[column];
+    return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
+  });
+  return JSON.stringify([kind, ...said]);
 }
 
 export interface Binding {
   readonly rows: BoundRows;
+  /** What data keys are sealed with: 32 hexadecimal digits. */
+  readonly id: string;
   /**
    * Inside the transaction that begins the use of the store: binds what is not bound yet. The names
    * of the rows that were made before there were MACs.
@@ -155,33 +171,43 @@ export async function bindingOf(
   key: SealingKey,
   onForged?: OnForged,
 ): Promise<Binding> {
-  const { meta, dataKeys, setDataKey } = prepareAll(db, SQL);
-  const { store_id, sealing_key, mac } = meta.get()!;
+  const { meta, setBinding, dataKeys, setDataKey } = prepareAll(db, SQL);
+  const { store_id, sealing_key, mac, binding } = meta.get()!;
   const storeId = String(store_id);
-  const rows = new BoundRows(db, key.rowKey(storeId), onForged);
   // As long as nothing is sealed and no token was made, a store takes another key.
   const isOther =
     sealing_key !== null && Buffer.compare(sealing_key as Uint8Array, key.publicKey) !== 0;
+  const bound = String(binding ?? '');
   if (mac !== null && !isOther) {
+    const rows = new BoundRows(db, key.rowKey(storeId, bound), onForged);
     // Reading it is the check.
     void rows.history;
-    return { rows, apply: () => [] };
+    return { rows, id: bound, apply: () => [] };
   }
+  const next = randomBytes(BINDING_BYTES).toString('hex');
+  const rows = new BoundRows(db, key.rowKey(storeId, next), onForged);
+  const sealedKeys = dataKeys.all();
   const resealed = new Map<number, Uint8Array>();
-  for (const { id, sealed } of dataKeys.all()) {
-    if (await isDataKey(key, storeId, sealed as Uint8Array)) {
-      throw forged('what says that its rows are bound to the sealing key');
-    }
-    const again = await resealDataKey(key, storeId, sealed as Uint8Array);
+  for (const { id, sealed } of sealedKeys) {
+    if (await isDataKey(key, storeId, bound, sealed as Uint8Array)) throw unbound();
+    const again = await resealDataKey(key, storeId, next, sealed as Uint8Array);
     if (again !== undefined) resealed.set(Number(id), again);
   }
+  // They are of another binding, and lost with it.
+  if (sealedKeys.length > 0 && resealed.size === 0) throw unbound();
   return {
     rows,
+    id: next,
     apply() {
+      setBinding.run(next);
       for (const [id, sealed] of resealed) setDataKey.run(sealed, id);
       return rows.bindAll();
     },
   };
+}
+
+function unbound(): VanityError {
+  return forged('what says that its rows are bound to the sealing key');
 }
 
 function forged(what: string): VanityError {

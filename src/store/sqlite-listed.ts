@@ -132,7 +132,7 @@ export class Listed implements ListReader {
     if (row === undefined || !isValid || !this.#rows.isRight('token', row)) return;
     if (row.name !== name || row.created_at !== createdAt) return;
     this.#switchOn.run(id);
-    this.#rows.bind('token', id);
+    this.#rows.bind('token', { ...row, off_at: null });
   }
 
   #allowToSign({ id, signatures }: ListedAddress): void {

@@ -78,7 +78,7 @@ export function distrust(db: DatabaseSync, rows: BoundRows, now: number): void {
     const isOn = token.revoked_at === null && token.off_at === null;
     if (!isOn || !rows.isRight('token', token)) continue;
     off.run(now, token.id!);
-    rows.bind('token', Number(token.id));
+    rows.bind('token', { ...token, off_at: now });
   }
   db.exec(`INSERT OR REPLACE INTO lost_signatures (address_id, count)
     SELECT addresses.id, NULL FROM pools

@@ -11,7 +11,7 @@ import { prepareAll } from './sqlite-database.ts';
 import type { PoolCounts, PoolIdentity, PoolSettings, StoredPool } from './store.ts';
 
 const SQL = {
-  meta: 'SELECT store_id, sealing_key, next_id, epoch, durability, place FROM meta',
+  meta: 'SELECT store_id, binding, sealing_key, next_id, epoch, durability, place FROM meta',
   startEpoch: 'UPDATE meta SET epoch = epoch + 1, sealing_key = ?, durability = ?',
   startPositions: 'UPDATE pools SET position = 0',
   journals: 'SELECT number, recorded, leases FROM journals WHERE pool_id = ? ORDER BY number',
@@ -64,6 +64,8 @@ export function prepareStatements(db: DatabaseSync): Statements {
 
 export interface MetaRow {
   readonly store_id: string;
+  /** NULL until its rows are bound (sqlite-bound.ts). */
+  readonly binding: string | null;
   readonly sealing_key: Uint8Array | null;
   readonly next_id: number;
   readonly epoch: number;
@@ -152,9 +154,18 @@ export function definePool(
     const message = `pool ${name}: made with ${field} ${was}, not ${is}; give the other its own name`;
     throw new VanityError('POOL_MISMATCH', message);
   }
-  setPool.run(row.id, settings === undefined ? null : JSON.stringify(settings), row.is_paused);
-  rows.bind('pool', row.id);
+  const changed = {
+    settings: settings === undefined ? null : JSON.stringify(settings),
+    is_paused: known === undefined ? 0 : row.is_paused,
+    removed_at: null,
+  };
+  setPool.run(row.id, changed.settings, changed.is_paused);
+  rows.bind('pool', { ...row, ...identityRow(identity), ...changed });
   return storedPool(anyPool.get(name) as unknown as PoolRow);
+}
+
+function identityRow({ ignoreCase, ...identity }: PoolIdentity) {
+  return { ...identity, ignore_case: Number(ignoreCase) };
 }
 
 /** As JSON. A pool that was made before there was `low_hours` has the default. */

@@ -58,6 +58,8 @@ export interface Opened {
   readonly handOuts: HandOutBook;
   readonly key: SealingKey;
   readonly rows: BoundRows;
+  /** Of the rows. */
+  readonly binding: string;
   readonly clock: OwnClock;
   readonly epoch: Epoch;
   readonly effects: Effects;
@@ -91,7 +93,7 @@ export class SqliteStore implements Store {
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: Opened, resources: DisposableStack) {
-    const { db, statements, segments, handOuts, key, rows, epoch, effects } = opened;
+    const { db, statements, segments, handOuts, key, rows, binding, epoch, effects } = opened;
     this.id = epoch.storeId;
     this.place = epoch.place;
     this.epoch = epoch.number;
@@ -106,13 +108,14 @@ export class SqliteStore implements Store {
     this.#resources = resources;
     const sealer = new Sealer({
       storeId: this.id,
+      binding,
       publicKey: key.publicKey,
       save: (sealed) =>
         this.#run.transaction(() =>
           Number(statements.addDataKey.run(sealed, this.clock.now).lastInsertRowid),
         ),
     });
-    this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, key));
+    this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, binding, key));
     const poolRow = (name: string) => this.#poolRow(name);
     const books = { segments, handOuts, addresses: this.#addresses };
     const { clock } = this;
@@ -137,10 +140,12 @@ export class SqliteStore implements Store {
 
   changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
     return this.#run.write(() => {
-      const { id, settings, is_paused } = this.#poolRow(name);
-      const changed = change.settings && JSON.stringify(change.settings);
-      this.#statements.setPool.run(id, changed ?? settings, Number(change.isPaused ?? is_paused));
-      this.#rows.bind('pool', id);
+      const pool = this.#poolRow(name);
+      const settings =
+        change.settings === undefined ? pool.settings : JSON.stringify(change.settings);
+      const is_paused = Number(change.isPaused ?? pool.is_paused);
+      this.#statements.setPool.run(pool.id, settings, is_paused);
+      this.#rows.bind('pool', { ...pool, settings, is_paused });
     });
   }
 
@@ -168,7 +173,7 @@ export class SqliteStore implements Store {
     const count = this.#segments.burnAll(pool.id, burned);
     this.#statements.endReservations.run(at, pool.id);
     this.#statements.removePool.run(at, pool.id);
-    this.#rows.bind('pool', pool.id);
+    this.#rows.bind('pool', { ...pool, settings: null, is_paused: 0, removed_at: at });
     return count;
   }
 

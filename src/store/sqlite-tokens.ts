@@ -14,7 +14,7 @@ const SQL = {
   byId: 'SELECT 1 FROM tokens WHERE id = ?',
   byName: 'SELECT * FROM tokens WHERE name = ?',
   add: `INSERT INTO tokens (id, name, hash, scopes, pools, quota, created_at, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    VALUES (:id, :name, :hash, :scopes, :pools, :quota, :created_at, :expires_at)`,
   revoke: 'UPDATE tokens SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL',
   restore: 'UPDATE tokens SET off_at = NULL WHERE name = ?',
   use: 'UPDATE tokens SET last_used_at = max(?, coalesce(last_used_at, 0)) WHERE id = ?',
@@ -64,22 +64,32 @@ export class SqliteTokens implements TokenStore {
           const detail = `token ${name}: there is one of this name, revoked or not; take another`;
           throw new VanityError('TOKEN_EXISTS', detail);
         }
-        const named = pools === undefined ? null : JSON.stringify(pools);
-        const scoped = JSON.stringify(scopes);
-        add.run(id, name, hash, scoped, named, quota ?? null, this.#run.now, expiresAt ?? null);
+        const row = {
+          ...{ id, name, hash, scopes: JSON.stringify(scopes) },
+          ...{ pools: pools === undefined ? null : JSON.stringify(pools), quota: quota ?? null },
+          ...{ created_at: this.#run.now, expires_at: expiresAt ?? null },
+        };
+        add.run(row);
         this.#rows.history = { lastId: id, hadTokens: true };
-        this.#rows.bind('token', id);
+        this.#rows.bind('token', { ...row, revoked_at: null, off_at: null });
         return this.#stored(byName.get(name)!);
       }),
     );
   }
 
   revoke(name: string): Promise<StoredToken> {
-    return this.#change(name, () => this.#statements.revoke.run(this.#run.now, name));
+    return this.#change(name, ({ revoked_at }) => {
+      const now = this.#run.now;
+      this.#statements.revoke.run(now, name);
+      return { revoked_at: revoked_at ?? now };
+    });
   }
 
   restore(name: string): Promise<StoredToken> {
-    return this.#change(name, () => this.#statements.restore.run(name));
+    return this.#change(name, () => {
+      this.#statements.restore.run(name);
+      return { off_at: null };
+    });
   }
 
   noteUse(ids: readonly number[]): Promise<void> {
@@ -94,7 +104,8 @@ export class SqliteTokens implements TokenStore {
     return this.#run.call(() => Number(this.#statements.used.get(id, from, before)!.used));
   }
 
-  #change(name: string, work: () => void): Promise<StoredToken> {
+  /** `work` returns what its row says otherwise by then. */
+  #change(name: string, work: (row: Row) => Row): Promise<StoredToken> {
     const { byName } = this.#statements;
     return this.#run.call(() =>
       this.#run.effect(() => {
@@ -103,8 +114,7 @@ export class SqliteTokens implements TokenStore {
           throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
         }
         this.#rows.assertRight('token', row);
-        work();
-        this.#rows.bind('token', Number(row.id));
+        this.#rows.bind('token', { ...row, ...work(row) });
         return this.#stored(byName.get(name)!);
       }),
     );

@@ -85,7 +85,7 @@ async function openHeld(
   const statements = prepareStatements(db);
   const clock = new OwnClock(savedTime(statements), options.time);
   const key = await sealingKeyOf(db, options.sealingKey);
-  const { rows, apply } = await bindingOf(db, key, options.onForged);
+  const { rows, id: binding, apply } = await bindingOf(db, key, options.onForged);
   const books = { statements, segments: new Segments(db), handOuts: new HandOutBook(db) };
   const { witness, onNoWitness, onCommit } = options;
   const effects = resources.use(new Effects({ db, storeFile, standing, witness, onNoWitness }));
@@ -95,7 +95,7 @@ async function openHeld(
   });
   effects.begun();
   if (bound.length > 0) options.onBound?.(bound);
-  const opened = { db, storeFile, ...books, key, rows, clock, epoch, effects, onCommit };
+  const opened = { db, storeFile, ...books, key, rows, binding, clock, epoch, effects, onCommit };
   const all = held.move();
   all.use(resources.move());
   return new SqliteStore(opened, all);

@@ -143,7 +143,8 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
   const key = await loadSealingKey(`file:${join(directory, 'sealing.key')}`);
   assert.ok(key);
   db.exec('BEGIN');
-  const unsealer = new Unsealer(storeIdOf(directory), key);
+  const { binding } = db.prepare('SELECT binding FROM meta').get()!;
+  const unsealer = new Unsealer(storeIdOf(directory), String(binding), key);
   const sealedKeys = db.prepare('SELECT id, sealed FROM data_keys').all();
   const sealedKeyOf = new Map(sealedKeys.map(({ id, sealed }) => [Number(id), sealed]));
   const dataKeys = await unsealer.dataKeys(

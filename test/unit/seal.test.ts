@@ -13,6 +13,7 @@ import {
 import { SealingKey } from '../../src/keypair/sealing-key.ts';
 
 const STORE_ID = 'ab'.repeat(16);
+const BINDING = 'b'.repeat(32);
 const HOUR_MS = 3_600_000;
 
 /** A sealer, an unsealer of the same sealing key, and the data keys between them. */
@@ -31,8 +32,8 @@ class Envelope {
       return this.sealedDataKeys.size;
     };
     const { publicKey } = key;
-    this.sealer = new Sealer({ storeId, publicKey, save, now: () => this.now });
-    this.unsealer = new Unsealer(storeId, key);
+    this.sealer = new Sealer({ storeId, binding: BINDING, publicKey, save, now: () => this.now });
+    this.unsealer = new Unsealer(storeId, BINDING, key);
   }
 
   static async make(storeId = STORE_ID): Promise<Envelope> {

@@ -211,19 +211,20 @@ suite('a store of an older version', () => {
     const { directory, store } = victim;
     const key = (await loadSealingKey(`file:${join(directory, 'sealing.key')}`))!;
     await store.close();
-    const info = (purpose: number) => Buffer.from(`vanitypool data key ${purpose} ${store.id}`);
+    const { binding } = withDatabase(directory, (db) => db.prepare('SELECT binding FROM meta').get()!);
+    const info = (purpose: string) => Buffer.from(`vanitypool data key ${purpose}`);
     const resealed: [number, Uint8Array][] = [];
     const rows = withDatabase(directory, (db) => db.prepare('SELECT * FROM data_keys').all());
     for (const { id, sealed } of isGenuine ? rows : []) {
-      const bytes = (await key.open(sealed as Uint8Array, info(2)))!;
-      resealed.push([Number(id), await sealTo(key.publicKey, bytes, info(1))]);
+      const bytes = (await key.open(sealed as Uint8Array, info(`2 ${store.id} ${binding}`)))!;
+      resealed.push([Number(id), await sealTo(key.publicKey, bytes, info(`1 ${store.id}`))]);
     }
     withDatabase(directory, (db) => {
       for (const [id, sealed] of resealed) {
         db.prepare('UPDATE data_keys SET sealed = ? WHERE id = ?').run(sealed, id);
       }
       db.exec(`ALTER TABLE meta DROP COLUMN token_id; ALTER TABLE meta DROP COLUMN had_tokens;
-        ALTER TABLE meta DROP COLUMN mac; ALTER TABLE pools DROP COLUMN mac;
+        ALTER TABLE meta DROP COLUMN mac; ALTER TABLE meta DROP COLUMN binding; ALTER TABLE pools DROP COLUMN mac;
         ALTER TABLE tokens DROP COLUMN mac; ALTER TABLE tokens DROP COLUMN off_at;
         ALTER TABLE reservations DROP COLUMN ttl; DROP TABLE lost_signatures; PRAGMA user_version = 2`);
     });
@@ -253,6 +254,90 @@ suite('a store of an older version', () => {
   test('nor is one that lost only what says that it is bound', async () => {
     await using victim = await Victim.make();
     await assert.rejects(victim.attack('UPDATE meta SET mac = NULL'), FORGED);
+  });
+});
+
+suite('a store that is made to look like one of an older version', () => {
+  /** As who has no key leaves it for one start: its own rows, and nothing that says that others were. */
+  const MASKED = `UPDATE meta SET mac = NULL, binding = NULL;
+    UPDATE pools SET handout = 'secret', mac = NULL;
+    INSERT INTO tokens (name, hash, scopes, created_at) VALUES ('mine', zeroblob(32), '["admin"]', 1)`;
+
+  test('is refused while its data keys are those of another binding', async () => {
+    await using victim = await Victim.make();
+    await assert.rejects(victim.attack(MASKED), FORGED);
+    await assert.rejects(victim.attack('UPDATE data_keys SET sealed = randomblob(80)'), FORGED);
+  });
+
+  test('gives nothing of what was in it, also when its data keys are put back', async () => {
+    await using victim = await Victim.make();
+    const { id } = victim.store;
+    const kept = withDatabase(victim.directory, (db) => db.prepare('SELECT * FROM data_keys').all());
+    const source = `file:${join(victim.directory, 'sealing.key')}`;
+    const { publicKey } = (await loadSealingKey(source))!;
+    // The public half lies in the database.
+    const own = await sealTo(publicKey, Buffer.alloc(32), Buffer.from(`vanitypool data key 1 ${id}`));
+    const meta = withDatabase(victim.directory, (db) => db.prepare('SELECT * FROM meta').get()!);
+    await victim.attack((db) => {
+      db.exec(MASKED);
+      db.prepare('UPDATE data_keys SET sealed = ?').run(own);
+    });
+    assert.deepEqual(victim.bound, ['token shop', 'token mine', 'pool pet', 'pool vault']);
+    const putBack = (db: DatabaseSync) => {
+      for (const { id, sealed } of kept) {
+        db.prepare('UPDATE data_keys SET sealed = ? WHERE id = ?').run(sealed!, id!);
+      }
+    };
+    await victim.attack(putBack);
+    const { leased, burned } = await victim.store.turn('pet', 0, 3);
+    assert.deepEqual([leased.length, burned], [0, 3]);
+    await victim.attack((db) => {
+      db.prepare('UPDATE meta SET mac = ?, binding = ?, token_id = ?, had_tokens = ?').run(
+        ...[meta.mac!, meta.binding!, meta.token_id!, meta.had_tokens!],
+      );
+    });
+    assert.deepEqual(await victim.tokens(), { shop: false, mine: false });
+    await assert.rejects(victim.store.turn('vault', 0, 3), FORGED);
+  });
+});
+
+suite('a trigger that changes rows after the program did', () => {
+  const hash = `x'${'07'.repeat(32)}'`;
+  const on = (change: string, set: string) => {
+    const [table] = / ON (\w+)/.exec(change)!.slice(1);
+    return `CREATE TRIGGER theirs AFTER ${change} BEGIN UPDATE ${table} SET ${set} WHERE id = NEW.id; END`;
+  };
+
+  test('of a token that is made', async () => {
+    await using victim = await Victim.make();
+    await victim.attack(on('INSERT ON tokens', `hash = ${hash}, scopes = '["admin"]'`));
+    await assert.rejects(victim.token('next'), FORGED);
+    assert.deepEqual(await victim.tokens(), { shop: true });
+  });
+
+  test('of one that is revoked, or switched on', async () => {
+    await using victim = await Victim.make();
+    await victim.attack(on('UPDATE OF revoked_at ON tokens', 'revoked_at = NULL'));
+    await assert.rejects(victim.store.tokens.revoke('shop'), FORGED);
+    withDatabase(victim.directory, (db) => {
+      db.exec(`DROP TRIGGER theirs; ${on('UPDATE OF off_at ON tokens', `hash = ${hash}`)}`);
+    });
+    await assert.rejects(victim.store.tokens.restore('shop'), FORGED);
+    assert.deepEqual(await victim.tokens(), { shop: true });
+  });
+
+  test('of a pool that is made, changed, or deleted', async () => {
+    await using victim = await Victim.make();
+    await victim.attack(on('UPDATE OF is_paused ON pools', `handout = 'secret'`));
+    await assert.rejects(victim.store.changePool('vault', { isPaused: true }), FORGED);
+    await assert.rejects(victim.store.removePool('vault'), FORGED);
+    withDatabase(victim.directory, (db) => {
+      db.exec(`DROP TRIGGER theirs; ${on('INSERT ON pools', `handout = 'secret'`)}`);
+    });
+    await assert.rejects(victim.store.definePool({ ...VAULT, name: 'next' }), {
+      code: /STORE_FORGED|POOL_MISMATCH/,
+    });
+    assert.equal((await victim.store.turn('vault', 0, 1)).leased.length, 1);
   });
 });
 

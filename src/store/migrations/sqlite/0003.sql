@@ -9,6 +9,8 @@ UPDATE meta SET token_id = coalesce((SELECT max(id) FROM tokens), 0),
   had_tokens = EXISTS (SELECT 1 FROM tokens);
 -- NULL until rows have theirs.
 ALTER TABLE meta ADD COLUMN mac BLOB;
+-- Drawn when rows get theirs: neither MACs nor data keys of another such moment are of any use.
+ALTER TABLE meta ADD COLUMN binding TEXT CHECK (length(binding) = 32);
 
 ALTER TABLE pools ADD COLUMN mac BLOB;
 
