@@ -57,7 +57,7 @@ export async function dispenseOffline(
     throw new VanityError('HANDOUT_MISMATCH', detail);
   }
   const receiver = repeatable && (await receiverOf(store.tokens, pool, count, repeatable));
-  const earlier = receiver && (await store.handOut(receiver.key));
+  const earlier = receiver && (await store.handOut(receiver.key, pool));
   if (earlier !== undefined) {
     const windowMs = config.store.retentionHours * 3_600_000;
     return handedOutBefore(earlier, receiver!.body, (at) => store.clock.isOver(at, windowMs));

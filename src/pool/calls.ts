@@ -21,7 +21,7 @@ export type StoreThreadCalls = ReadingCalls & {
   /** Errors: RESERVATION_NOT_FOUND. */
   reservation(which: ReservationOf): Promise<Reservation>;
   /** Errors: RESERVATION_NOT_FOUND, RESERVATION_OVER. */
-  dispenseReservation(which: ReservationOf): Promise<ReadyAddress>;
+  dispenseReservation(which: ReservationOf & { readonly pool: string }): Promise<ReadyAddress>;
   releaseReservation(which: ReservationOf): Promise<void>;
   /** The signature, 64 bytes. Errors: see sqlite-signatures.ts and keypair/sign.ts. */
   sign(what: SigningOrder): Promise<Uint8Array>;

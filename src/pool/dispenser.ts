@@ -88,7 +88,7 @@ export class Dispenser {
     const pop = () => this.#pop(order);
     const addresses = await (key === undefined
       ? pop()
-      : this.#once(order.pool, key, body!, () => this.#repeat(key, body!), pop));
+      : this.#once(order.pool, key, body!, () => this.#repeat(order.pool, key, body!), pop));
     if (durability === 'committed') await refiller.commit(order.pool);
     return addresses;
   }
@@ -190,9 +190,13 @@ export class Dispenser {
     }
   }
 
-  async #repeat(key: Uint8Array, body: Uint8Array): Promise<ReadyAddress[] | undefined> {
+  async #repeat(
+    pool: string,
+    key: Uint8Array,
+    body: Uint8Array,
+  ): Promise<ReadyAddress[] | undefined> {
     const { store, exclusively, windowMs } = this.#options;
-    const earlier = await exclusively(() => store.handOut(key));
+    const earlier = await exclusively(() => store.handOut(key, pool));
     const isOver = (at: number) => store.clock.isOver(at, windowMs);
     return earlier && handedOutBefore(earlier, body, isOver);
   }

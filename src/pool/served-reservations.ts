@@ -59,11 +59,11 @@ export class ServedReservations {
     return exclusively(() => store.reservations.get(id, token));
   }
 
-  dispense({ id, token }: ReservationOf): Promise<ReadyAddress> {
+  /** `pool` is the one by which the caller knows whether its secret may leave. */
+  dispense({ id, token, pool }: ReservationOf & { readonly pool: string }): Promise<ReadyAddress> {
     const { store, exclusively, onChange } = this.#options;
     return exclusively(async () => {
-      const { pool } = await store.reservations.get(id, token);
-      const leased = await store.reservations.dispense(id, token);
+      const leased = await store.reservations.dispense(id, token, pool);
       const ready = readyAddress(leased);
       leased.keypair.fill(0);
       await onChange(pool);

@@ -210,7 +210,8 @@ function unbound(): VanityError {
   return forged('what says that its rows are bound to the sealing key');
 }
 
-function forged(what: string): VanityError {
+/** STORE_FORGED, for `what` is not as this program writes it. */
+export function forged(what: string): VanityError {
   const detail =
     `${what}: was not written by vanitypool, or under another sealing key: somebody else has ` +
     'changed the database. Restore it from a backup, and find out who can write the data directory';

@@ -86,9 +86,10 @@ export class SqliteReservations implements ReservationStore {
     });
   }
 
-  dispense(id: string, token: number): Promise<LeasedAddress> {
+  dispense(id: string, token: number, pool: string): Promise<LeasedAddress> {
     return this.#run.afterEffects(async () => {
       const row = this.#rowOf(id, token);
+      if (row.name !== pool) throw notFound(id);
       if (row.outcome !== null && row.outcome !== 'dispensed') throw over(row.outcome);
       const address = await this.#open(row);
       if (row.outcome === 'dispensed') {
@@ -158,7 +159,7 @@ export class SqliteReservations implements ReservationStore {
   #rowOf(id: string, token: number): Row {
     const row = this.#statements.get.get(id) as unknown as Row | undefined;
     if (row !== undefined && row.token === token) return row;
-    throw new VanityError('RESERVATION_NOT_FOUND', `reservation ${id}: there is none`);
+    throw notFound(id);
   }
 
   async #open({ pool_id, name, keys, handout, seq }: Row): Promise<LeasedAddress | undefined> {
@@ -176,6 +177,10 @@ export class SqliteReservations implements ReservationStore {
     const { id, name: pool, token, expires_at: expiresAt, outcome } = row;
     return { id, pool, address, token, expiresAt, state: outcome ?? 'reserved' };
   }
+}
+
+function notFound(id: string): VanityError {
+  return new VanityError('RESERVATION_NOT_FOUND', `reservation ${id}: there is none`);
 }
 
 function over(why: string): VanityError {

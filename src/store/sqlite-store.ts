@@ -9,7 +9,7 @@ import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { OwnClock } from './own-clock.ts';
 import { type Segments, sizeOf } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
-import type { BoundRows } from './sqlite-bound.ts';
+import { type BoundRows, forged } from './sqlite-bound.ts';
 import { Changes } from './sqlite-changes.ts';
 import type { Effects } from './sqlite-effects.ts';
 import type { Epoch } from './sqlite-epoch.ts';
@@ -224,10 +224,12 @@ export class SqliteStore implements Store {
     return isReserved || (dispensed > 0 && !this.#journaled.has(id));
   }
 
-  handOut(key: Uint8Array): Promise<EarlierHandOut | undefined> {
+  handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined> {
     return this.#run.afterEffects(async () => {
       const found = this.#handOuts.find(key);
       if (found === undefined) return undefined;
+      // A key is one of its pool's. How that one hands out says nothing of another.
+      if (found.name !== pool) throw forged(`the hand-out of an idempotency key of pool ${pool}`);
       const { at, body_hash: body } = found;
       const ranges = this.#handOuts.rangesOf(found);
       const addresses = await this.#addresses.again(this.#poolRow(found.name), ranges);

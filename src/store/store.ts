@@ -151,9 +151,10 @@ export interface ReservationStore {
   madeWith(key: Uint8Array): Promise<EarlierReservation | undefined>;
   /**
    * Hands the held address out, once: a second call gets the same until its secret is destroyed.
-   * The caller wipes the keypair. Errors: RESERVATION_NOT_FOUND, RESERVATION_OVER.
+   * `pool` is the one that it is taken to be of, which says whether secrets leave. The caller wipes the
+   * keypair. Errors: RESERVATION_NOT_FOUND, also for one of another pool, RESERVATION_OVER.
    */
-  dispense(id: string, token: number): Promise<LeasedAddress>;
+  dispense(id: string, token: number, pool: string): Promise<LeasedAddress>;
   /** Gives it back; what a client has seen is burned unless `reuse`. Errors as of `dispense`. */
   release(id: string, token: number, reuse: boolean): Promise<void>;
   /** Ends those whose time is over; by pool, how many. `reuse` says which pools take them back. */
@@ -317,7 +318,7 @@ export interface Store extends AsyncDisposable {
   turn(pool: string, dispensed: number, wanted: number, handOuts?: HandOuts): Promise<LeaseReport>;
 
   /** What left for an idempotency key, by its `HandOut.key`, as far as turns recorded it. */
-  handOut(key: Uint8Array): Promise<EarlierHandOut | undefined>;
+  handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined>;
 
   /**
    * Counts one more dispense journal of the pool in, which exists by now under that number. From

@@ -217,7 +217,7 @@ export class CopiedStore implements Disposable {
   async dispenseReservation(): Promise<void> {
     for (const id of this.out.reservations.keys()) {
       if (this.out.dispensedReservations.has(id)) continue;
-      await this.life.store.reservations.dispense(id, 0);
+      await this.life.store.reservations.dispense(id, 0, 'pet');
       this.out.dispensedReservations.add(id);
       this.clock++;
       return;

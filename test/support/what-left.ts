@@ -57,7 +57,7 @@ export class WhatLeft {
     wrong: string[],
   ): Promise<void> {
     for (const [key, addresses] of this.keys) {
-      const found = await store.handOut(Buffer.from(key, 'hex'));
+      const found = await store.handOut(Buffer.from(key, 'hex'), 'pet');
       const now = found?.addresses?.map(({ keypair }) => addressIn(keypair));
       if (now !== undefined && now.join() !== addresses.join()) {
         wrong.push('a key has another address than before');

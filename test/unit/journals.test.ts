@@ -89,11 +89,11 @@ test('what a journal says of an idempotency key is known after the crash', async
   await crashed.journal([4, 1, late], [5, 4]);
   await crashed.restart();
   const idsOf = async (key: Uint8Array) =>
-    (await crashed.store.handOut(key))!.addresses!.map(({ id }) => id);
+    (await crashed.store.handOut(key, 'pet'))!.addresses!.map(({ id }) => id);
   assert.deepEqual(await idsOf(recorded), [2, 3]);
   assert.deepEqual(await idsOf(late), [5]);
   assert.deepEqual(await idsOf(last), [10]);
-  assert.equal(await crashed.store.handOut(randomBytes(32)), undefined);
+  assert.equal(await crashed.store.handOut(randomBytes(32), 'pet'), undefined);
 });
 
 test('records that the store has are not read again', async () => {
@@ -105,7 +105,7 @@ test('records that the store has are not read again', async () => {
   await crashed.record(2, 1, { position: 0, count: 2, at, token: 0, key, body: key });
   const { dispensed } = await crashed.restart();
   assert.equal(dispensed, 1);
-  assert.equal((await crashed.store.handOut(key))!.at, at, 'as it was recorded first');
+  assert.equal((await crashed.store.handOut(key, 'pet'))!.at, at, 'as it was recorded first');
 });
 
 test('positions start again with each epoch', async () => {

@@ -244,7 +244,7 @@ test(
     await bench.open();
     const { counts } = await bench.stored('new');
     assert.deepEqual([counts.dispensed, counts.burned, counts.leased], [9, 16, 0]);
-    const handOut = await bench.store.handOut(key);
+    const handOut = await bench.store.handOut(key, 'new');
     assert.equal(handOut!.addresses!.length, 2, 'with its addresses');
     using reader = await AuditReader.open(bench.directory, `file:${bench.directory}/sealing.key`);
     const { addresses } = await reader.page({ after: 0, limit: 100, pool: 'new' });
@@ -283,7 +283,7 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   await bench.open(sharePool(config('new')));
   const { counts } = await bench.stored('new');
   assert.deepEqual([counts.reserved, counts.dispensed, counts.burned], [1, 4, 0]);
-  const [keyed] = (await bench.store.handOut(key))!.addresses!;
+  const [keyed] = (await bench.store.handOut(key, 'new'))!.addresses!;
   assert.equal(addressOf(keyed!.keypair.subarray(32)), addresses[6]);
   assert.equal(await bench.store.reservations.madeWith(hash('b')), undefined);
   await bench.refiller.refill('new', 5);

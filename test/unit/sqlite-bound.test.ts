@@ -301,6 +301,37 @@ suite('a store that is made to look like one of an older version', () => {
   });
 });
 
+suite('a row that names an address of a sign-only pool', () => {
+  /** What `pet` handed out by this key is said to have been of `vault`, which has one leased. */
+  const key = Buffer.alloc(32, 7);
+  const at = 1_800_000_000_000;
+  const handOut = { position: 0, count: 1, at, token: 0, key, body: key };
+
+  test('that of an idempotency key of another pool', async () => {
+    await using victim = await Victim.make();
+    const { store, directory } = victim;
+    await store.turn('pet', 0, 1);
+    await store.turn('pet', 1, 0, { records: [handOut], journals: new Map() });
+    await store.turn('vault', 0, 1);
+    assert.equal((await store.handOut(key, 'pet'))!.addresses!.length, 1);
+    withDatabase(directory, (db) => db.exec('UPDATE hand_outs SET pool_id = 2'));
+    await assert.rejects(store.handOut(key, 'pet'), FORGED);
+  });
+
+  test('that of a reservation of another pool', async () => {
+    await using victim = await Victim.make();
+    const { store, directory } = victim;
+    const reservation = { id: 'a'.repeat(32), expiresAt: Date.now() + 60_000 };
+    const { key: _, body: __, ...held } = handOut;
+    await store.turn('pet', 0, 1);
+    await store.turn('pet', 1, 0, { records: [{ ...held, reservation }], journals: new Map() });
+    withDatabase(directory, (db) => db.exec('UPDATE reservations SET pool_id = 2'));
+    await assert.rejects(store.reservations.dispense(reservation.id, 0, 'pet'), {
+      code: 'RESERVATION_NOT_FOUND',
+    });
+  });
+});
+
 suite('a trigger that changes rows after the program did', () => {
   const hash = `x'${'07'.repeat(32)}'`;
   const on = (change: string, set: string) => {

@@ -73,7 +73,7 @@ test('what is held in the middle of what is dispensed is the address of its posi
   assert.equal((await reservations.get(idOf(3), 0)).address, subject.address(3));
   await subject.pop(5, 2, [5, 6]);
   assert.equal((await reservations.get(idOf(6), 0)).address, subject.address(6));
-  const leased = await reservations.dispense(idOf(3), 0);
+  const leased = await reservations.dispense(idOf(3), 0, 'pet');
   assert.deepEqual(Buffer.from(leased.keypair), Buffer.from(subject.hits[3]!.keypair));
   assert.equal(leased.id, 4);
   assert.equal(await subject.figures(), '12 1 3 4 0');
@@ -83,7 +83,7 @@ test('what is held in the middle of what is dispensed is the address of its posi
     '12 0 3 4 1',
     'a crash burns what was leased, nothing held',
   );
-  const again = await subject.store.reservations.dispense(idOf(3), 0);
+  const again = await subject.store.reservations.dispense(idOf(3), 0, 'pet');
   assert.deepEqual(Buffer.from(again.keypair), Buffer.from(subject.hits[3]!.keypair));
 });
 
@@ -97,7 +97,7 @@ test('a reservation is its own token’s; any other finds none', async () => {
   for (const other of [0, id + 1]) {
     const none = { code: 'RESERVATION_NOT_FOUND' };
     await assert.rejects(reservations.get(idOf(0), other), none);
-    await assert.rejects(reservations.dispense(idOf(0), other), none);
+    await assert.rejects(reservations.dispense(idOf(0), other, 'pet'), none);
     await assert.rejects(reservations.release(idOf(0), other, false), none);
   }
   assert.equal(await subject.figures(), '12 7 1 0 0');
@@ -107,7 +107,7 @@ test('it ends once: dispensed, released or expired, and stays that', async () =>
   await using subject = await Subject.open();
   await subject.pop(0, 3, [0, 1, 2]);
   const { reservations } = subject.store;
-  await reservations.dispense(idOf(0), 0);
+  await reservations.dispense(idOf(0), 0, 'pet');
   await reservations.release(idOf(1), 0, false);
   await reservations.release(idOf(1), 0, false);
   const soon = Date.now() + 2 * MINUTE_MS;
@@ -117,7 +117,7 @@ test('it ends once: dispensed, released or expired, and stays that', async () =>
   assert.equal(await subject.figures(), '12 5 0 1 2');
   const over = { code: 'RESERVATION_OVER' };
   await assert.rejects(reservations.release(idOf(0), 0, true), over);
-  for (const ended of [1, 2]) await assert.rejects(reservations.dispense(idOf(ended), 0), over);
+  for (const ended of [1, 2]) await assert.rejects(reservations.dispense(idOf(ended), 0, 'pet'), over);
   const states = [0, 1, 2].map(async (at) => (await reservations.get(idOf(at), 0)).state);
   assert.deepEqual(await Promise.all(states), ['dispensed', 'released', 'expired']);
   const causes = withDatabase(subject.directory, (db) =>
@@ -132,7 +132,7 @@ test('it ends once: dispensed, released or expired, and stays that', async () =>
 test('one whose time is over is not handed out, even before it is ended', async () => {
   await using subject = await Subject.open();
   await subject.pop(0, 1, [0], -1);
-  await assert.rejects(subject.store.reservations.dispense(idOf(0), 0), {
+  await assert.rejects(subject.store.reservations.dispense(idOf(0), 0, 'pet'), {
     code: 'RESERVATION_OVER',
   });
   assert.equal(await subject.figures(), '12 7 1 0 0');
@@ -151,7 +151,7 @@ test('what a pool takes back is leased again, to the one who gets it then', asyn
   const key = randomBytes(32);
   const record = { position: 8, count: 2, at: Date.now(), ...NOBODY, key, body: key };
   await subject.store.turn('pet', 2, 0, { records: [record], journals: new Map() });
-  const again = await subject.store.handOut(key);
+  const again = await subject.store.handOut(key, 'pet');
   assert.deepEqual(
     again!.addresses!.map(({ id }) => id),
     [3, 9],
@@ -161,9 +161,9 @@ test('what a pool takes back is leased again, to the one who gets it then', asyn
 test('after its retention it gives no secret, and still its address', async () => {
   await using subject = await Subject.open();
   await subject.pop(0, 1, [0]);
-  await subject.store.reservations.dispense(idOf(0), 0);
+  await subject.store.reservations.dispense(idOf(0), 0, 'pet');
   await subject.store.destroySecrets(LATER);
-  await assert.rejects(subject.store.reservations.dispense(idOf(0), 0), {
+  await assert.rejects(subject.store.reservations.dispense(idOf(0), 0, 'pet'), {
     code: 'RESERVATION_OVER',
   });
   const { address } = await subject.store.reservations.get(idOf(0), 0);
@@ -177,7 +177,7 @@ test('a restored store gives nothing that was held before', async () => {
   await subject.store.close();
   await adoptIn({ directory, as: 'restored' });
   await subject.reopen();
-  await assert.rejects(subject.store.reservations.dispense(idOf(0), 0), {
+  await assert.rejects(subject.store.reservations.dispense(idOf(0), 0, 'pet'), {
     code: 'RESERVATION_OVER',
   });
   await subject.store.reservations.expire(LATER, () => true);
@@ -252,7 +252,7 @@ test('what was held through a restart is its token’s afterwards, too', async (
   const { id } = await subject.store.tokens.create({ ...any, name: 'a', hash: randomBytes(32) });
   await subject.pop(0, 2, [0, 1], MINUTE_MS, id);
   await subject.reopen();
-  await subject.store.reservations.dispense(idOf(0), id);
+  await subject.store.reservations.dispense(idOf(0), id, 'pet');
   await subject.store.reservations.release(idOf(1), id, false);
   await assert.rejects(signing(subject, 0), { code: 'ADDRESS_NOT_FOUND' });
   assert.equal((await signing(subject, 0, { token: id })).length, 64);

@@ -235,6 +235,6 @@ test('what was held at the backup is held no more, also when others hold it afte
   await restored.turn('pet', 0, 1);
   await restored.turn('pet', 1, 0, { records: [held('b')], journals: new Map() });
   const over = { code: 'RESERVATION_OVER' };
-  await assert.rejects(restored.reservations.dispense('a'.repeat(32), 0), over);
-  assert.equal((await restored.reservations.dispense('b'.repeat(32), 0)).id, 1);
+  await assert.rejects(restored.reservations.dispense('a'.repeat(32), 0, 'pet'), over);
+  assert.equal((await restored.reservations.dispense('b'.repeat(32), 0, 'pet')).id, 1);
 });

@@ -188,9 +188,9 @@ suite('while the anchor is stuck', () => {
     const letGo = subject.stick();
     const handOuts = { records: [handOut({ key, body })], journals: new Map() };
     assert.equal((await store.turn('pet', 1, 0, handOuts)).failure?.code, 'STORE_UNAVAILABLE');
-    await assert.rejects(store.handOut(key), UNAVAILABLE);
+    await assert.rejects(store.handOut(key, 'pet'), UNAVAILABLE);
     letGo();
-    const found = await store.handOut(key);
+    const found = await store.handOut(key, 'pet');
     assert.deepEqual(idsOf(found!.addresses!), [1]);
     assert.deepEqual(Buffer.from(found!.body!), body);
   });

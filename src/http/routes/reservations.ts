@@ -109,7 +109,7 @@ export function reservationRoutes(app: App, { pools, store }: AppDeps): void {
       const { pool } = await store().call('reservation', which);
       // One that is not served here says nothing of how it hands out: then nothing is.
       const from = poolFor(token, pools, pool);
-      const address = await store().call('dispenseReservation', which);
+      const address = await store().call('dispenseReservation', { ...which, pool });
       return sendAddresses(reply, from, [address]);
     },
   );
