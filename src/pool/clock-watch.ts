@@ -44,7 +44,15 @@ export class ClockWatch {
   }
 
   async look(): Promise<void> {
-    const { store, exclusively, log } = this.#options;
+    const { exclusively } = this.#options;
+    // While the store is busy there are more looks, each of which finds it.
+    if (this.#due() !== undefined) await exclusively(() => this.#take());
+    this.#publish();
+  }
+
+  /** The step that is to be taken now, by a look. */
+  #due(): number | undefined {
+    const { store, log } = this.#options;
     const { began, isOver, due } = store.clock.look();
     if (began !== undefined) {
       this.#steps++;
@@ -54,13 +62,14 @@ export class ClockWatch {
       );
     }
     if (isOver) log.info('the clock is right again');
-    if (due !== undefined) await exclusively(() => this.#take(due));
-    this.#publish();
+    return due;
   }
 
   /** Where the store fails the next look finds the step again. */
-  async #take(stepMs: number): Promise<void> {
+  async #take(): Promise<void> {
     const { store, log } = this.#options;
+    const stepMs = this.#due();
+    if (stepMs === undefined) return;
     try {
       await store.takeStep(stepMs);
       log.warn(

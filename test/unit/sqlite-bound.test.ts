@@ -211,7 +211,10 @@ suite('a store of an older version', () => {
     const { directory, store } = victim;
     const key = (await loadSealingKey(`file:${join(directory, 'sealing.key')}`))!;
     await store.close();
-    const { binding } = withDatabase(directory, (db) => db.prepare('SELECT binding FROM meta').get()!);
+    const { binding } = withDatabase(
+      directory,
+      (db) => db.prepare('SELECT binding FROM meta').get()!,
+    );
     const info = (purpose: string) => Buffer.from(`vanitypool data key ${purpose}`);
     const resealed: [number, Uint8Array][] = [];
     const rows = withDatabase(directory, (db) => db.prepare('SELECT * FROM data_keys').all());
@@ -272,11 +275,17 @@ suite('a store that is made to look like one of an older version', () => {
   test('gives nothing of what was in it, also when its data keys are put back', async () => {
     await using victim = await Victim.make();
     const { id } = victim.store;
-    const kept = withDatabase(victim.directory, (db) => db.prepare('SELECT * FROM data_keys').all());
+    const kept = withDatabase(victim.directory, (db) =>
+      db.prepare('SELECT * FROM data_keys').all(),
+    );
     const source = `file:${join(victim.directory, 'sealing.key')}`;
     const { publicKey } = (await loadSealingKey(source))!;
     // The public half lies in the database.
-    const own = await sealTo(publicKey, Buffer.alloc(32), Buffer.from(`vanitypool data key 1 ${id}`));
+    const own = await sealTo(
+      publicKey,
+      Buffer.alloc(32),
+      Buffer.from(`vanitypool data key 1 ${id}`),
+    );
     const meta = withDatabase(victim.directory, (db) => db.prepare('SELECT * FROM meta').get()!);
     await victim.attack((db) => {
       db.exec(MASKED);

@@ -117,7 +117,8 @@ test('it ends once: dispensed, released or expired, and stays that', async () =>
   assert.equal(await subject.figures(), '12 5 0 1 2');
   const over = { code: 'RESERVATION_OVER' };
   await assert.rejects(reservations.release(idOf(0), 0, true), over);
-  for (const ended of [1, 2]) await assert.rejects(reservations.dispense(idOf(ended), 0, 'pet'), over);
+  for (const ended of [1, 2])
+    await assert.rejects(reservations.dispense(idOf(ended), 0, 'pet'), over);
   const states = [0, 1, 2].map(async (at) => (await reservations.get(idOf(at), 0)).state);
   assert.deepEqual(await Promise.all(states), ['dispensed', 'released', 'expired']);
   const causes = withDatabase(subject.directory, (db) =>
