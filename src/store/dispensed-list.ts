@@ -22,6 +22,9 @@ const LINE_MAX = 4096;
 const STATES = ['dispensed', 'reserved', 'burned'] as const;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const STORE_ID = /^[0-9a-f]{32}$/;
+/** No store gives any behind it, and behind it there is room to skip (sqlite-place.ts). */
+const ID_MAX = 2 ** 52;
+export const TOKEN_ID_MAX = 2 ** 32 - 2 ** 24;
 const CAUSE = /^[a-z-]{1,32}$/;
 
 export interface ListedAddress {
@@ -120,7 +123,7 @@ function checked(
     );
   }
   const { storeId, epoch, isComplete } = summary;
-  if (typeof storeId !== 'string' || !STORE_ID.test(storeId) || !isWhole(epoch)) {
+  if (typeof storeId !== 'string' || !STORE_ID.test(storeId) || !isWhole(epoch) || epoch > ID_MAX) {
     throw listError(path, 'the last line names no store, or no epoch of it');
   }
   // One without tokens is of an older version.
@@ -151,7 +154,8 @@ function addressIn(row: Record<string, unknown>): ListedAddress | undefined {
   const state = STATES.find((one) => one === row.state);
   const keyHash = typeof address === 'string' ? keyHashOf(address) : undefined;
   const time = typeof at === 'string' && TIME.test(at) ? Date.parse(at) : Number.NaN;
-  if (!isWhole(id) || id < 1 || typeof pool !== 'string' || state === undefined) return undefined;
+  if (!isWhole(id) || id < 1 || id > ID_MAX || typeof pool !== 'string' || state === undefined)
+    return undefined;
   if ((keyHash === undefined && address !== null) || Number.isNaN(time)) return undefined;
   if (cause !== null && (typeof cause !== 'string' || !CAUSE.test(cause))) return undefined;
   const signed = isWhole(signatures) && isExhausted === false ? signatures : undefined;
@@ -160,7 +164,8 @@ function addressIn(row: Record<string, unknown>): ListedAddress | undefined {
 
 function tokenIn({ tokenId, name, createdAt, isValid }: Record<string, unknown>) {
   const time = typeof createdAt === 'string' && TIME.test(createdAt) ? Date.parse(createdAt) : -1;
-  const isOne = isWhole(tokenId) && tokenId >= 1 && typeof name === 'string' && time >= 0;
+  const isId = isWhole(tokenId) && tokenId >= 1 && tokenId <= TOKEN_ID_MAX;
+  const isOne = isId && typeof name === 'string' && time >= 0;
   if (!isOne || typeof isValid !== 'boolean') return undefined;
   return { id: tokenId, name, createdAt: time, isValid };
 }

@@ -8,7 +8,8 @@
  *   step    a larger one is taken only when it has stood, to a minute, through an hour in which the
  *           clock was looked at each minute; the ends of open reservations move by as much
  *   doubt   a start whose clock is behind the time that was saved last, or over an hour ahead of it,
- *           is in doubt for its first hour, and takes steps at once
+ *           is in doubt for its first hour, and takes steps at once. It saves no time meanwhile: a second
+ *           start by the same clock is in doubt, too
  *
  * While a step stands or a start is in doubt nothing comes to its end for good: no secret is
  * destroyed, and no idempotency key is forgotten.

@@ -44,7 +44,7 @@ export function startEpoch(
   const meta = metaOf(statements);
   const recovered = settleLast(books, recover, clock);
   statements.limitReservations.run(clock.now, Number(clock.isInDoubt));
-  saveTime(statements, clock.now);
+  saveTime(statements, clock);
   statements.startEpoch.run(key.publicKey, durability);
   statements.startPositions.run();
   return {

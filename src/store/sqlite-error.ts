@@ -44,6 +44,7 @@ export type Moment = 'opening' | 'running';
 export function storeError(cause: unknown, path: string, moment: Moment): unknown {
   const primary = primaryCode(cause);
   if (primary === undefined) {
+    if (isTooLarge(cause)) return damaged(path, cause.message, cause);
     if (!isOfTheSystem(cause)) return cause;
     return new VanityError('STORE_UNAVAILABLE', `${path}: ${cause.message}`, { cause });
   }
@@ -182,6 +183,12 @@ function isReadOnly(path: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EROFS';
   }
+}
+
+/** A whole number that no number here is: nothing that this program writes comes near. */
+function isTooLarge(cause: unknown): cause is Error {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return code === 'ERR_OUT_OF_RANGE' && message.startsWith('Value is too large to be represented');
 }
 
 function isOfTheSystem(cause: unknown): cause is NodeJS.ErrnoException {

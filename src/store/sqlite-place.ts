@@ -7,6 +7,7 @@ import { randomInt } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import { type FileIdentity, formatIdentity } from '../disk/identity.ts';
 import { VanityError } from '../errors.ts';
+import { TOKEN_ID_MAX } from './dispensed-list.ts';
 import { type Change, type Range, Segments, type State, sizeOf } from './segments.ts';
 import type { BoundRows } from './sqlite-bound.ts';
 import { metaOf, poolRows, prepareStatements, savedTime } from './sqlite-statements.ts';
@@ -23,7 +24,7 @@ const IDS_PER_SECOND = 2 ** 18;
 /** What is skipped where the clock is behind the store. */
 const IDS_SKIPPED = 2 ** 32;
 const EPOCHS_SKIPPED = 2 ** 20;
-/** Ids of tokens end at 2^32. */
+/** Ids of tokens end at 2^32, and have to last: a clock that is past 2105 is not followed. */
 const TOKENS_SKIPPED = 2 ** 16;
 
 /**
@@ -129,10 +130,11 @@ export function skipAhead(
     moreEpochs + (seconds > epoch ? seconds : epoch + EPOCHS_SKIPPED),
     moreIds + (seconds * IDS_PER_SECOND > id ? seconds * IDS_PER_SECOND : id + IDS_SKIPPED),
   );
+  const isNewer = seconds > token && seconds < TOKEN_ID_MAX;
   // A list that has tokens is of a store that had some.
   const isKnown = hadTokens || known.token > 0;
   rows.history = {
-    lastId: moreTokens + (seconds > token ? seconds : token + TOKENS_SKIPPED),
+    lastId: moreTokens + (isNewer ? seconds : token + TOKENS_SKIPPED),
     hadTokens: isKnown,
   };
 }

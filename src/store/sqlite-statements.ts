@@ -6,6 +6,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { DEFAULT_LOW_HOURS, type Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
+import type { OwnClock } from './own-clock.ts';
 import type { BoundRows } from './sqlite-bound.ts';
 import { prepareAll } from './sqlite-database.ts';
 import type { PoolCounts, PoolIdentity, PoolSettings, StoredPool } from './store.ts';
@@ -97,20 +98,25 @@ export function poolRows(statements: Statements): PoolRow[] {
 
 /** Beside the counters: no figure, and told to nobody. */
 const TIME = 'own_time';
+/** That a `Date` has. */
+const LAST_TIME = 8.64e15;
 
 export function countersOf(statements: Statements): Record<string, number> {
   const rows = statements.counters.all().filter(({ name }) => name !== TIME);
   return Object.fromEntries(rows.map(({ name, value }) => [String(name), Number(value)]));
 }
 
+type SavedClock = Pick<OwnClock, 'now' | 'isInDoubt'>;
+
 /** The time of the store's clock that was saved last, in ms since 1970. */
 export function savedTime(statements: Statements): number | undefined {
   const row = statements.counters.all().find(({ name }) => name === TIME);
-  return row && Number(row.value);
+  return row && Math.min(Number(row.value), LAST_TIME);
 }
 
-export function saveTime(statements: Statements, now: number): void {
-  statements.saveCounter.run(TIME, now);
+/** While a start is in doubt what was saved stays: the next start would believe a wrong time. */
+export function saveTime(statements: Statements, { now, isInDoubt }: SavedClock): void {
+  if (!isInDoubt) statements.saveCounter.run(TIME, now);
 }
 
 export function storedPool(row: PoolRow): StoredPool {
@@ -168,8 +174,18 @@ function identityRow({ ignoreCase, ...identity }: PoolIdentity) {
   return { ...identity, ignore_case: Number(ignoreCase) };
 }
 
-/** As JSON. A pool that was made before there was `low_hours` has the default. */
-function settingsIn(text: string): PoolSettings {
-  const { lowHours = DEFAULT_LOW_HOURS, ...settings } = JSON.parse(text) as PoolSettings;
+/**
+ * As JSON. A pool that was made before there was `low_hours` has the default. Undefined for what this
+ * program did not write: whoever serves the pool is told that by its MAC.
+ */
+function settingsIn(text: string): PoolSettings | undefined {
+  let parsed: PoolSettings | null;
+  try {
+    parsed = JSON.parse(text) as PoolSettings | null;
+  } catch {
+    return undefined;
+  }
+  if (typeof parsed !== 'object' || parsed === null) return undefined;
+  const { lowHours = DEFAULT_LOW_HOURS, ...settings } = parsed;
   return { ...settings, lowHours };
 }

@@ -299,7 +299,7 @@ export class SqliteStore implements Store {
       for (const [name, value] of Object.entries(counters)) {
         this.#statements.saveCounter.run(name, value);
       }
-      saveTime(this.#statements, this.clock.now);
+      saveTime(this.#statements, this.clock);
     });
   }
 
@@ -307,7 +307,8 @@ export class SqliteStore implements Store {
     return this.#run.call(() => {
       this.#run.transaction(() => {
         this.#statements.moveReservations.run(stepMs);
-        saveTime(this.#statements, this.clock.now + stepMs);
+        const { now, isInDoubt } = this.clock;
+        saveTime(this.#statements, { now: now + stepMs, isInDoubt });
       });
       this.clock.take(stepMs);
     });

@@ -92,7 +92,13 @@ test('tokens have lines of their own, which the last line counts', async () => {
     const said = refused(/2 tokens are listed, and its last line counts/);
     await assert.rejects(read(LINE, token, revoked, { ...END, ...counted }), said);
   }
-  for (const wrong of [{ tokenId: 0 }, { name: 7 }, { createdAt: 'today' }, { isValid: 'yes' }]) {
+  for (const wrong of [
+    { tokenId: 0 },
+    { tokenId: 2 ** 32 },
+    { name: 7 },
+    { createdAt: 'today' },
+    { isValid: 'yes' },
+  ]) {
     const line = { ...token, ...wrong };
     await assert.rejects(read(line, { ...END, addresses: 0, tokens: 1 }), refused(/of a token$/));
   }
@@ -121,13 +127,16 @@ test('a list without its end, of a store that was served, or with another count 
   await assert.rejects(read(LINE, END, LINE), refused(/line 3 comes after the last line/));
   await assert.rejects(read(LINE, END, END), refused(/line 3 comes after the last line/));
   await assert.rejects(read(LINE, { ...END, storeId: 'x' }), refused(/names no store/));
-  await assert.rejects(read(LINE, { ...END, epoch: -1 }), refused(/no epoch/));
+  for (const epoch of [-1, Number.MAX_SAFE_INTEGER]) {
+    await assert.rejects(read(LINE, { ...END, epoch }), refused(/no epoch/));
+  }
 });
 
 test('a line that is no address is refused by its number, and not repeated', async () => {
   const wrong: Record<string, unknown>[] = [
     { id: 0 },
     { id: 1.5 },
+    { id: Number.MAX_SAFE_INTEGER },
     { id: '7' },
     { address: `${ADDRESS.slice(1)}0` },
     { address: '1'.repeat(44) },

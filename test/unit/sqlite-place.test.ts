@@ -68,3 +68,10 @@ test('what is known of the lost state counts, where it is ahead of the store', (
   assert.ok(epoch > known.epoch && id > known.id && token > known.token);
   assert.ok(rows.history.hadTokens, 'there were tokens');
 });
+
+test('ids of tokens stay below 2^32, also by a clock that is past that', () => {
+  for (const year of ['2106', '2200']) {
+    const { token } = skipped(12, 1001, Date.parse(`${year}-12-01T00:00:00Z`));
+    assert.ok(token > 3 && token < 2 ** 20, `${year}: ${token}`);
+  }
+});
