@@ -325,9 +325,11 @@ export function isSettled(directory: string): boolean {
   const path = storeFileOf(directory);
   return decided(path, 'opening', () => {
     using db = openToRead(path);
+    if (!isNewest(db, path)) return false;
+    // A start that was cut off, or refused, may have left its rows without what they are known by.
     const open = db.prepare(`SELECT 1 FROM pools WHERE leased > 0
-      UNION ALL SELECT 1 FROM journals LIMIT 1`);
-    return isNewest(db, path) && open.get() === undefined;
+      UNION ALL SELECT 1 FROM journals UNION ALL SELECT 1 FROM meta WHERE mac IS NULL LIMIT 1`);
+    return open.get() === undefined;
   });
 }
 

@@ -9,6 +9,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { loadSealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { isSettled } from '../../src/store/sqlite-audit.ts';
+import { openDatabase } from '../../src/store/sqlite-database.ts';
 import type { PoolIdentity, Store } from '../../src/store/store.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import {
@@ -245,6 +247,21 @@ suite('a store of an older version', () => {
     await victim.attack(`UPDATE pools SET handout = 'secret'`);
     assert.deepEqual(victim.bound.length, 3, 'not again');
     await assert.rejects(victim.store.turn('vault', 0, 1), FORGED);
+  });
+
+  test('whose first start was refused is not taken for one that was bound', async () => {
+    await using victim = await Victim.make();
+    await makeOlder(victim, true);
+    openDatabase(join(victim.directory, 'store.db')).close();
+    assert.equal(
+      isSettled(victim.directory),
+      false,
+      'its list would have no tokens and no addresses',
+    );
+    await victim.open();
+    await victim.store.close();
+    assert.equal(isSettled(victim.directory), true);
+    await victim.open();
   });
 
   test('that is none, but a newer one that was made to look like it, is refused', async () => {
