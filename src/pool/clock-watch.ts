@@ -83,6 +83,6 @@ export class ClockWatch {
 
   #publish(): void {
     const { store, health } = this.#options;
-    health.writeClock(store.clock.now, this.#steps);
+    health.writeClock(store.clock.latest, this.#steps);
   }
 }

@@ -104,12 +104,12 @@ export class StoreHealth {
     this.#board.write({ forgedRows: this.#board.get('forgedRows') + 1 });
   }
 
-  /** Store thread only, with each look at its clock: what time it has, and steps of the system's by now. */
+  /** Store thread only, with each look at its clock: what time it may have at the latest, and steps of the system's by now. */
   writeClock(now: number, clockSteps: number): void {
     this.#board.write({ ownTime: now - monotonicMs(), clockSteps });
   }
 
-  /** The time of the store's clock, in ms since 1970; 0 before its first look. Any thread. */
+  /** By which tokens expire: the time of the store's clock, in ms since 1970; 0 before its first look. Any thread. */
   get ownTime(): number {
     const ahead = this.#board.get('ownTime');
     return ahead === 0 ? 0 : ahead + monotonicMs();

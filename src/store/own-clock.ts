@@ -75,6 +75,12 @@ export class OwnClock {
     return Math.round(this.#time.elapsed() + this.#offset);
   }
 
+  /** As late as it may be: what was valid until a time that the run before had come to is over. */
+  get latest(): number {
+    const saved = this.isInDoubt ? (this.#saved ?? 0) : 0;
+    return Math.max(this.now, saved + this.#time.elapsed() - this.#startedAt);
+  }
+
   /** Whether this start is in doubt, in its first hour. */
   get isInDoubt(): boolean {
     return this.#isDoubtful && this.#time.elapsed() - this.#startedAt < HOUR_MS;

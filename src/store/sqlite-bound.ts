@@ -38,7 +38,7 @@ const SAID = {
 const SQL = {
   meta: 'SELECT store_id, sealing_key, token_id, had_tokens, mac, binding FROM meta',
   setMeta: 'UPDATE meta SET token_id = ?, had_tokens = ?, mac = ?',
-  setBinding: 'UPDATE meta SET binding = ?',
+  setBinding: 'UPDATE meta SET binding = ?, sealing_key = ?',
   tokens: 'SELECT * FROM tokens ORDER BY id',
   token: 'SELECT * FROM tokens WHERE id = ?',
   setToken: 'UPDATE tokens SET mac = ? WHERE id = ?',
@@ -199,7 +199,7 @@ export async function bindingOf(
     rows,
     id: next,
     apply() {
-      setBinding.run(next);
+      setBinding.run(next, key.publicKey);
       for (const [id, sealed] of resealed) setDataKey.run(sealed, id);
       return rows.bindAll();
     },

@@ -127,6 +127,16 @@ test('what cannot be taken is due again', () => {
   assert.equal(subject.aheadMs, 0);
 });
 
+test('a start behind the last is in doubt, and by its latest time what was over is over', () => {
+  const { clock, time } = new Subject(-DAY);
+  const saved = time.right + DAY;
+  time.pass(MINUTE);
+  assert.deepEqual([clock.now, clock.latest], [time.right, saved + MINUTE]);
+  time.pass(HOUR);
+  assert.equal(clock.latest, clock.now, 'until it is believed');
+  assert.equal(new Subject(DAY).clock.latest, new Subject().clock.now);
+});
+
 suite('a start', () => {
   for (const [name, savedAgo, isInDoubt] of [
     ['that is the first', undefined, false],

@@ -3,14 +3,16 @@
  * pools that are written, changed and taken away by SQL, in a real store.
  */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
-import { loadSealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
+import { createSealingKey, loadSealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { isSettled } from '../../src/store/sqlite-audit.ts';
+import { backupStore } from '../../src/store/sqlite-backup.ts';
 import { openDatabase } from '../../src/store/sqlite-database.ts';
+import { restoreStore } from '../../src/store/sqlite-restore.ts';
 import type { PoolIdentity, Store } from '../../src/store/store.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import {
@@ -396,6 +398,28 @@ suite('a trigger that changes rows after the program did', () => {
     });
     assert.equal((await victim.store.turn('vault', 0, 1)).leased.length, 1);
   });
+});
+
+test('a new key for a backup in which nothing is sealed is its own from the restore on', async () => {
+  await using victim = new Victim();
+  await victim.open();
+  const { id } = victim.store;
+  const [file, list] = ['backup', 'list'].map((name) => join(victim.directory, name)) as [
+    string,
+    string,
+  ];
+  await backupStore(victim.directory, file, {});
+  const directory = temporaryDirectory();
+  const sealingKey = `file:${join(directory, 'sealing.key')}`;
+  await createSealingKey(sealingKey);
+  const token = { tokenId: 3, name: 'shop', createdAt: '2026-11-02T08:00:00Z', isValid: true };
+  const end = { storeId: id, epoch: 5, addresses: 0, tokens: 1, isComplete: true };
+  writeFileSync(list, `${JSON.stringify(token)}\n${JSON.stringify(end)}\n`);
+  await restoreStore({ file, list, directory, sealingKey });
+  const store = await openSqliteStore({ directory, sealingKey });
+  assert.ok(await store.tokens.wereMade());
+  await store.close();
+  removeDirectory(directory);
 });
 
 test('a new key for a store in which nothing is sealed takes its pools along', async () => {
