@@ -9,7 +9,8 @@
  *           clock was looked at each minute; the ends of open reservations move by as much
  *   doubt   a start whose clock is behind the time that was saved last, or over an hour ahead of it,
  *           is in doubt for its first hour, and takes steps at once. It saves no time meanwhile: a second
- *           start by the same clock is in doubt, too
+ *           start by the same clock is in doubt, too; what left by then moves with a step, for only this
+ *           start told its time
  *
  * While a step stands or a start is in doubt nothing comes to its end for good: no secret is
  * destroyed, and no idempotency key is forgotten.
@@ -79,6 +80,11 @@ export class OwnClock {
   get latest(): number {
     const saved = this.isInDoubt ? (this.#saved ?? 0) : 0;
     return Math.max(this.now, saved + this.#time.elapsed() - this.#startedAt);
+  }
+
+  /** When this start was, by what it goes by now. At most: a drift may have been followed since. */
+  get began(): number {
+    return Math.floor(this.#startedAt + this.#offset) - MINUTE_MS;
   }
 
   /** Whether this start is in doubt, in its first hour. */

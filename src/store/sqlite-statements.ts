@@ -50,6 +50,10 @@ const SQL = {
   overwrite: 'UPDATE addresses SET sealed = ? WHERE pool_id = ? AND seq = ?',
   counters: 'SELECT name, value FROM counters ORDER BY name',
   moveReservations: 'UPDATE reservations SET expires_at = expires_at + ? WHERE ended_at IS NULL',
+  moveHandOuts: 'UPDATE hand_outs SET at = at + ? WHERE pool_id = ? AND epoch = ?',
+  /** In whole seconds, which neighbours are told apart by. */
+  moveSecrets: `UPDATE segments SET changed_at = changed_at + ?
+    WHERE state IN ('dispensed', 'burned') AND is_destroyed = 0 AND changed_at BETWEEN ? AND ?`,
   /** After a start: ?1 is the time, ?2 whether that may be wrong. */
   limitReservations: `UPDATE reservations SET expires_at = iif(?2, ?1 + ttl, min(expires_at, ?1 + ttl))
     WHERE ended_at IS NULL`,

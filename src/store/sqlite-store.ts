@@ -306,12 +306,21 @@ export class SqliteStore implements Store {
   takeStep(stepMs: number): Promise<void> {
     return this.#run.call(() => {
       this.#run.transaction(() => {
-        this.#statements.moveReservations.run(stepMs);
         const { now, isInDoubt } = this.clock;
+        this.#statements.moveReservations.run(stepMs);
+        if (isInDoubt) this.#moveLeft(stepMs);
         saveTime(this.#statements, { now: now + stepMs, isInDoubt });
       });
       this.clock.take(stepMs);
     });
+  }
+
+  /** What has left since this start had its time from the clock that was wrong. */
+  #moveLeft(stepMs: number): void {
+    const { moveHandOuts, moveSecrets } = this.#statements;
+    for (const { id } of poolRows(this.#statements)) moveHandOuts.run(stepMs, id, this.epoch);
+    const { began, now } = this.clock;
+    moveSecrets.run(Math.ceil(stepMs / 1000) * 1000, began, now);
   }
 
   async close(): Promise<void> {

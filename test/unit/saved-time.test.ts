@@ -5,8 +5,13 @@ import { suite, test } from 'node:test';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { readPools } from '../../src/store/sqlite-reader.ts';
 import type { Store } from '../../src/store/store.ts';
-import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
-import { poolNamed } from '../support/store-conformance.ts';
+import {
+  checkStore,
+  removeDirectory,
+  temporaryDirectory,
+  withDatabase,
+} from '../support/sqlite-stores.ts';
+import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 import { TestTime } from '../support/test-time.ts';
 
 const HOUR = 3_600_000;
@@ -48,6 +53,39 @@ for (const hours of [30, -30]) {
     await store.saveCounters({});
     await store.close();
     assert.ok((await subject.open()).clock.isSettled, 'and from then on');
+  });
+}
+
+for (const hours of [30, -500_000]) {
+  test(`what left while a start was ${hours} h off is kept as long as ever`, async () => {
+    using subject = new Subject();
+    const { time } = subject;
+    const first = await subject.open();
+    await first.definePool(poolNamed('pet'));
+    await first.insert(hitsFor('pet', 3));
+    await first.close();
+    time.set(hours * HOUR);
+    const store = await subject.open();
+    await store.turn('pet', 0, 2);
+    const key = Buffer.alloc(32, 5);
+    const handOut = { position: 0, count: 2, at: store.clock.now, token: 0, key, body: key };
+    await store.turn('pet', 2, 0, { records: [handOut], journals: new Map() });
+    time.pass(60_001);
+    time.set(-hours * HOUR);
+    await store.takeStep(store.clock.look().due!);
+    for (const [passed, isOver] of [
+      [22, false],
+      [3, true],
+    ] as const) {
+      time.pass(passed * HOUR);
+      assert.equal(store.clock.isSettled, true);
+      const { at, addresses } = (await store.handOut(key, 'pet'))!;
+      assert.deepEqual([store.clock.isOver(at, 24 * HOUR), addresses!.length], [isOver, 2]);
+      const destroyed = await store.destroySecrets(store.clock.now - 24 * HOUR);
+      assert.equal(destroyed, isOver ? 2 : 0);
+    }
+    await store.close();
+    checkStore(subject.directory);
   });
 }
 
