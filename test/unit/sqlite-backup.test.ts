@@ -56,7 +56,9 @@ test('a backup is one moment of a store to which others commit after each step',
   );
   const place = await storeIn(path);
   checkStore(place);
-  const counters = withDatabase(place, (db) => db.prepare('SELECT * FROM counters').all());
+  const counters = withDatabase(place, (db) =>
+    db.prepare(`SELECT * FROM counters WHERE name <> 'own_time'`).all(),
+  );
   assert.deepEqual(counters, []);
 });
 
