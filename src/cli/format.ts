@@ -24,6 +24,7 @@ export function formatRate(perSecond: number): string {
   return `${(rounded / size).toPrecision(3)} ${prefix}/s`;
 }
 
+const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const YEAR_SECONDS = 365 * 86_400;
 const UNITS = [
   ['year', YEAR_SECONDS],
@@ -59,8 +60,12 @@ export function formatChance(chance: number): string {
   return `${Number(percent.toPrecision(2))}%`;
 }
 
-/** Columns as wide as their widest cell; the first `left` of them start at the left. */
-export function formatTable(rows: readonly (readonly string[])[], left: number): string {
+/**
+ * Columns as wide as their widest cell; the first `left` of them start at the left. A cell says nothing
+ * to the terminal and ends no line: who writes the database may have named what is in it.
+ */
+export function formatTable(given: readonly (readonly string[])[], left: number): string {
+  const rows = given.map((row) => row.map((cell) => cell.replaceAll(CONTROL, '?')));
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) =>
     row

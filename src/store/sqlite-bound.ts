@@ -212,8 +212,9 @@ function unbound(): VanityError {
 
 /** STORE_FORGED, for `what` is not as this program writes it. */
 export function forged(what: string): VanityError {
+  const shown = what.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?');
   const detail =
-    `${what}: was not written by vanitypool, or under another sealing key: somebody else has ` +
+    `${shown}: was not written by vanitypool, or under another sealing key: somebody else has ` +
     'changed the database. Restore it from a backup, and find out who can write the data directory';
   return new VanityError('STORE_FORGED', detail);
 }

@@ -110,3 +110,16 @@ test('columns are as wide as their widest cell; figures end at the right', () =>
     ].join('\n'),
   );
 });
+
+test('a cell of a table neither ends its line nor says anything to the terminal', () => {
+  assert.equal(
+    formatTable(
+      [
+        ['name', 'n'],
+        ['a\u001b[2J\nshop\u0007\u202e', '1'],
+      ],
+      1,
+    ),
+    `name          n\na?[2J?shop??  1\n`,
+  );
+});
