@@ -9,7 +9,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { VanityError } from '../errors.ts';
-import type { TokenList } from '../pool/calls.ts';
+import type { TokenList, TokenNotice } from '../pool/calls.ts';
 import { isToken, type KnownToken, SCOPES, type Scope, type Token, tokenHash } from '../token.ts';
 
 const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
@@ -27,8 +27,9 @@ export class Access {
   readonly #scheme: string;
   readonly #storeTime: () => number;
   #own: KnownToken | undefined;
-  #list: TokenList = { tokens: [], areAny: false };
-  #byHash: ReadonlyMap<string, KnownToken> = new Map();
+  /** Whether a token was ever made. */
+  #areAny = false;
+  readonly #byHash = new Map<string, KnownToken>();
   readonly #used = new Set<number>();
 
   /**
@@ -46,13 +47,22 @@ export class Access {
     const name = 'command line';
     const all = { pools: undefined, quota: undefined, expiresAt: undefined };
     this.#own = { id: 0, name, hash, scopes: SCOPES, ...all };
-    this.setTokens(this.#list);
+    this.#add(this.#own);
   }
 
-  setTokens(list: TokenList): void {
-    this.#list = list;
-    const known = this.#own === undefined ? list.tokens : [this.#own, ...list.tokens];
-    this.#byHash = new Map(known.map((token) => [keyOf(token.hash), token]));
+  /** These and no others, but for the command line's own. */
+  setTokens({ tokens, areAny }: TokenList): void {
+    this.#areAny = areAny;
+    this.#byHash.clear();
+    if (this.#own !== undefined) this.#add(this.#own);
+    for (const token of tokens) this.#add(token);
+  }
+
+  /** One that was made or changed; the others stay as they are. */
+  setToken({ token, isValid }: Pick<TokenNotice, 'token' | 'isValid'>): void {
+    if (!isValid) return void this.#byHash.delete(keyOf(token.hash));
+    this.#areAny = true;
+    this.#add(token);
   }
 
   /**
@@ -97,7 +107,11 @@ export class Access {
 
   /** Whether who is no local program without a token is refused. */
   get isRequired(): boolean {
-    return this.#required === 'auto' ? this.#list.areAny : this.#required;
+    return this.#required === 'auto' ? this.#areAny : this.#required;
+  }
+
+  #add(token: KnownToken): void {
+    this.#byHash.set(keyOf(token.hash), token);
   }
 
   #find(authorization: string | undefined): KnownToken | undefined {

@@ -180,8 +180,8 @@ async function run(data: HttpWorkerData): Promise<void> {
         opened?.call('heard', notice).catch(() => undefined);
       };
       const notices: StoreNotices = {
-        tokens({ notice, list }) {
-          access.setTokens(list);
+        token({ notice, ...change }) {
+          access.setToken(change);
           sayHeard(notice);
         },
         pools({ notice, added, removed }) {

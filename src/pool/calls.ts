@@ -90,15 +90,18 @@ export interface ImportOrder {
 }
 
 /** What the store thread tells an HTTP thread by itself. */
-export type StoreNotices = { tokens(change: TokenNotice): void; pools(change: PoolNotice): void };
+export type StoreNotices = { token(change: TokenNotice): void; pools(change: PoolNotice): void };
 
 /** Of a change that the store thread waits for every HTTP thread to act on, and to say `heard`. */
 interface Notice {
   readonly notice: number;
 }
 
+/** One token as it is now, whatever was known of it. */
 export interface TokenNotice extends Notice {
-  readonly list: TokenList;
+  readonly token: KnownToken;
+  /** False once it is revoked. */
+  readonly isValid: boolean;
 }
 
 export interface PoolNotice extends Notice {

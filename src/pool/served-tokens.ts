@@ -2,9 +2,15 @@
  * The tokens of a running server: every HTTP thread acts on a change before the call that made it is
  * answered, so that no request that is begun after the answer is served by a revoked token. Runs in
  * the store thread; one change at a time, and no turn waits for a thread.
+ *
+ * A thread begins with the list of all, and is told of one token with each change, as that token is
+ * then: so a change costs the same however many tokens there are, and one that the list has
+ * already changes nothing.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { VanityError } from '../errors.ts';
 import type { NewToken, StoredToken, TokenStore } from '../store/store.ts';
+import type { KnownToken } from '../token.ts';
 import type { TokenList } from './calls.ts';
 import { type Exclusively, inTurn } from './refill.ts';
 import type { ThreadNotices } from './thread-notices.ts';
@@ -33,17 +39,17 @@ export class ServedTokens {
 
   /** Error: TOKEN_EXISTS. */
   create(token: NewToken): Promise<StoredToken> {
-    return this.#change(() => this.#store.create(token));
+    return this.#change(token.name, () => this.#store.create(token));
   }
 
   /** Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
   revoke(name: string): Promise<StoredToken> {
-    return this.#change(() => this.#store.revoke(name));
+    return this.#change(name, () => this.#store.revoke(name));
   }
 
   /** Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
   restore(name: string): Promise<StoredToken> {
-    return this.#change(() => this.#store.restore(name));
+    return this.#change(name, () => this.#store.restore(name));
   }
 
   noteUse(ids: readonly number[]): Promise<void> {
@@ -52,22 +58,25 @@ export class ServedTokens {
 
   #list(): Promise<TokenList> {
     return this.#exclusively(async () => ({
-      tokens: (await this.#store.all()).filter(isValid),
+      tokens: (await this.#store.all()).filter(isValid).map(known),
       areAny: await this.#store.wereMade(),
     }));
   }
 
-  #change(work: () => Promise<StoredToken>): Promise<StoredToken> {
+  #change(name: string, work: () => Promise<StoredToken>): Promise<StoredToken> {
     return this.#oneAtATime(async () => {
-      const { changed, before, tokens } = await this.#exclusively(async () => {
-        const before = await this.#store.all();
+      const { changed, now } = await this.#exclusively(async () => {
         const [changed] = await Promise.allSettled([work()]);
-        return { changed, before, tokens: await this.#store.all() };
+        if (changed.status === 'fulfilled') return { changed, now: changed.value };
+        // A revocation may be in the store, and fail all the same: it is acted on before anybody knows.
+        return {
+          changed,
+          now: isRefused(changed.reason) ? undefined : await this.#store.find(name),
+        };
       });
-      // A revocation may be in the store, and fail all the same: it is acted on before anybody knows.
-      if (statesOf(tokens) !== statesOf(before)) {
-        const list = await this.#list();
-        await Promise.all([...this.#threads].map((thread) => thread.tell('tokens', { list })));
+      if (now !== undefined) {
+        const change = { token: known(now), isValid: isValid(now) };
+        await Promise.all([...this.#threads].map((thread) => thread.tell('token', change)));
       }
       if (changed.status === 'rejected') throw changed.reason;
       return changed.value;
@@ -75,11 +84,18 @@ export class ServedTokens {
   }
 }
 
+/** Whether the token of that name was not to be changed, and is as it was. */
+function isRefused(error: unknown): boolean {
+  const { code } = error as VanityError;
+  return code === 'TOKEN_EXISTS' || code === 'STORE_FORGED';
+}
+
+/** What a thread needs of it, and no more. */
+function known({ id, name, hash, scopes, pools, quota, expiresAt }: StoredToken): KnownToken {
+  return { id, name, hash, scopes, pools, quota, expiresAt };
+}
+
 /** Whether requests with it are served, as far as it has not expired. */
 function isValid({ revokedAt, offAt, isForged }: StoredToken): boolean {
   return revokedAt === undefined && offAt === undefined && !isForged;
-}
-
-function statesOf(tokens: readonly StoredToken[]): string {
-  return tokens.map(({ id, revokedAt, offAt }) => `${id}:${revokedAt}:${offAt}`).join();
 }

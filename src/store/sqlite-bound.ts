@@ -90,8 +90,8 @@ export class BoundRows {
     if (!this.isRight(kind, row)) throw forged(`${kind} ${row.name}`);
   }
 
-  /** After a change, by which the row says this. Error: STORE_FORGED where it does not, by a trigger. */
-  bind(kind: 'token' | 'pool', row: Row): void {
+  /** After a change, by which the row says this: the row. Error: STORE_FORGED where it does not, by a trigger. */
+  bind(kind: 'token' | 'pool', row: Row): Row {
     const { token, pool, setToken, setPool } = this.#statements;
     const [look, set] = kind === 'token' ? [token, setToken] : [pool, setPool];
     const id = Number(row.id);
@@ -100,6 +100,7 @@ export class BoundRows {
       throw forged(`${kind} ${row.name}`);
     }
     set.run(this.#macOf(kind, row), id);
+    return found;
   }
 
   /** What was ever made of tokens, whatever rows there are. Error: STORE_FORGED. */

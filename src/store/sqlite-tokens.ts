@@ -49,6 +49,13 @@ export class SqliteTokens implements TokenStore {
     return this.#run.call(() => this.#statements.all.all().map((row) => this.#stored(row)));
   }
 
+  find(name: string): Promise<StoredToken | undefined> {
+    return this.#run.call(() => {
+      const row = this.#statements.byName.get(name);
+      return row && this.#stored(row);
+    });
+  }
+
   wereMade(): Promise<boolean> {
     return this.#run.call(() => this.#rows.history.hadTokens);
   }
@@ -71,8 +78,7 @@ export class SqliteTokens implements TokenStore {
         };
         add.run(row);
         this.#rows.history = { lastId: id, hadTokens: true };
-        this.#rows.bind('token', { ...row, revoked_at: null, off_at: null });
-        return this.#stored(byName.get(name)!);
+        return storedToken(this.#rows.bind('token', { ...row, revoked_at: null, off_at: null }));
       }),
     );
   }
@@ -114,8 +120,7 @@ export class SqliteTokens implements TokenStore {
           throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
         }
         this.#rows.assertRight('token', row);
-        this.#rows.bind('token', { ...row, ...work(row) });
-        return this.#stored(byName.get(name)!);
+        return storedToken(this.#rows.bind('token', { ...row, ...work(row) }));
       }),
     );
   }

@@ -243,6 +243,8 @@ export interface StoredToken extends KnownToken {
 export interface TokenStore {
   /** Revoked, expired and forged ones, too. */
   all(): Promise<StoredToken[]>;
+  /** The one of this name, whatever became of it. */
+  find(name: string): Promise<StoredToken | undefined>;
   /** Whether any was ever made, also if its row is gone. Error: STORE_FORGED. */
   wereMade(): Promise<boolean>;
   /** Errors: TOKEN_EXISTS, STORE_FORGED. */

@@ -132,6 +132,25 @@ test("the command line's own token may do everything, before and after others ar
   assert.equal(access.check(bearing(text), 'admin')!.id, 0);
 });
 
+test('a change is of one token alone, and what was known of it before does not matter', () => {
+  const access = new Access('auto');
+  const own = newToken();
+  access.setOwn(tokenHash(own));
+  const [first, second] = [made(['read']), made(['read'])];
+  const known = () =>
+    [own, first.text, second.text].map((text) => access.check(bearing(text), undefined)?.id);
+  access.setToken({ token: first.token, isValid: false });
+  assert.ok(!access.isRequired, 'a token that is none does not make others be asked for');
+  for (let times = 0; times < 2; times++) access.setToken({ token: first.token, isValid: true });
+  assert.ok(access.isRequired, 'it is the first that was made');
+  access.setToken({ token: second.token, isValid: true });
+  assert.deepEqual(known(), [0, first.token.id, second.token.id]);
+  for (let times = 0; times < 2; times++) access.setToken({ token: first.token, isValid: false });
+  assert.deepEqual(known(), [0, undefined, second.token.id]);
+  access.setToken({ token: second.token, isValid: false });
+  assert.ok(access.isRequired, 'also when all are revoked');
+});
+
 test('which tokens were used is told once', () => {
   const access = new Access('auto');
   const own = newToken();
