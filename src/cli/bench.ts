@@ -23,6 +23,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   busy: 'busy.ts',
   flood: 'flood.ts',
   memory: 'memory.ts',
+  destroy: 'destroy.ts',
 };
 const FAILED = 1;
 const INTERRUPTED = 130;

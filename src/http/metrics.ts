@@ -56,6 +56,7 @@ const GAUGES = {
   grinder_attempts_per_second: 'Candidates tried a second, all threads.',
   store_up: '1 while the store works.',
   store_forged_rows: 'Rows of tokens and pools that are refused: somebody else wrote them.',
+  secrets_due: 'Secrets whose retention is over, and that are yet to be destroyed.',
   journals_lost: 'Dispense journals whose files were removed: a kill burns addresses.',
   connections_max:
     'Connections that are served at once: http.max_connections, or what the limit of open files leaves.',
@@ -111,7 +112,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies, files }: S
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }
     const { attempts, hits, faults, restarts, ...grinding } = grinder.board.read();
-    const { turns, inserts, journalsLost, journalsRenewed, forgedRows, clockSteps } =
+    const { turns, inserts, journalsLost, journalsRenewed, forgedRows, clockSteps, dueSecrets } =
       storeHealth.read();
     totals.attempts.inc(attempts);
     totals.hits.inc(hits);
@@ -129,6 +130,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies, files }: S
     gauges.grinder_threads.set(grinding.threads);
     gauges.grinder_attempts_per_second.set(grinding.attemptsPerSecond);
     gauges.journals_lost.set(journalsLost);
+    gauges.secrets_due.set(dueSecrets);
     gauges.store_forged_rows.set(forgedRows);
     gauges.connections_max.set(files.connections);
     for (const [index, { priority, share }] of grinder.threads.read().entries()) {

@@ -19,6 +19,7 @@ const STORE_FIELDS = [
   /** What the time of the store's clock is ahead of `monotonicMs`. */
   'ownTime',
   'clockSteps',
+  'dueSecrets',
 ] as const;
 /** As long as a request waits for a refill. */
 const HANGS_MS = 2000;
@@ -115,8 +116,19 @@ export class StoreHealth {
     return ahead === 0 ? 0 : ahead + monotonicMs();
   }
 
+  /** Store thread only. Secrets whose retention is over, and that are not destroyed yet. */
+  writeDueSecrets(dueSecrets: number): void {
+    this.#board.write({ dueSecrets });
+  }
+
   read(): Figures<
-    'turns' | 'inserts' | 'journalsLost' | 'journalsRenewed' | 'forgedRows' | 'clockSteps'
+    | 'turns'
+    | 'inserts'
+    | 'journalsLost'
+    | 'journalsRenewed'
+    | 'forgedRows'
+    | 'clockSteps'
+    | 'dueSecrets'
   > {
     return this.#board.read();
   }

@@ -29,6 +29,8 @@ const BUSY_TIMEOUT_MS = 250;
  * gathers, the more often a page that it writes has changed several times.
  */
 const CHECKPOINT_PAGES = 4000;
+/** The same for work that is to write the disk in short steps. */
+const STEP_PAGES = 256;
 
 /** A rollback journal, as sqlite.org/fileformat2.html has it. A store has one only while it is made. */
 const JOURNAL_MAGIC = 'd9d505f920a163d7';
@@ -125,14 +127,22 @@ export class Log {
    * disk there by now: the next transaction may begin a new log.
    */
   checkpointIfDue(): boolean {
-    return this.#pages >= CHECKPOINT_PAGES && this.checkpoint();
+    return this.#look().log >= CHECKPOINT_PAGES && this.checkpoint();
   }
 
-  get #pages(): number {
+  /** Whether a step's worth of pages is not in the database yet. */
+  get isLong(): boolean {
+    const { log, checkpointed } = this.#look();
+    return log - checkpointed >= STEP_PAGES;
+  }
+
+  /** Pages of it, and those of them that are in the database. */
+  #look(): { log: number; checkpointed: number } {
     try {
-      return Number(this.#length.get()?.log);
+      const { log, checkpointed } = this.#length.get()!;
+      return { log: Number(log), checkpointed: Number(checkpointed) };
     } catch {
-      return 0;
+      return { log: 0, checkpointed: 0 };
     }
   }
 

@@ -128,8 +128,17 @@ export class Effects implements Disposable {
    */
   begun(): void {
     this.committed();
-    if (this.#isFirst && this.#log.checkpoint()) this.#logged = this.#number;
+    if (this.#isFirst) this.checkpointLog();
     this.take();
+  }
+
+  get isLogLong(): boolean {
+    return this.#log.isLong;
+  }
+
+  /** What of it cannot be taken into the database now is tried again with the next. */
+  checkpointLog(): void {
+    if (this.#log.checkpoint()) this.#logged = this.#number;
   }
 
   /** Returns whether what stood in the log before is out of it. */

@@ -46,7 +46,11 @@ const SQL = {
     FROM addresses WHERE pool_id = ? AND seq BETWEEN ? AND ? ORDER BY seq`,
   oldestSecrets: `SELECT pool_id, first, last FROM segments
     WHERE state IN ('dispensed', 'burned') AND is_destroyed = 0 AND changed_at < ?
-    ORDER BY changed_at LIMIT 256`,
+    ORDER BY changed_at LIMIT ?`,
+  countSecrets: `SELECT coalesce(sum(count), 0) AS count FROM (
+    SELECT last - first + 1 AS count FROM segments
+    WHERE state IN ('dispensed', 'burned') AND is_destroyed = 0 AND changed_at < ?
+    LIMIT ?)`,
   overwrite: 'UPDATE addresses SET sealed = ? WHERE pool_id = ? AND seq = ?',
   counters: 'SELECT name, value FROM counters ORDER BY name',
   moveReservations: 'UPDATE reservations SET expires_at = expires_at + ? WHERE ended_at IS NULL',

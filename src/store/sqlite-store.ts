@@ -7,7 +7,7 @@ import { VanityError } from '../errors.ts';
 import { Sealer, Unsealer } from '../keypair/seal.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { OwnClock } from './own-clock.ts';
-import { type Segments, sizeOf } from './segments.ts';
+import type { Segments } from './segments.ts';
 import { Addresses } from './sqlite-addresses.ts';
 import { type BoundRows, forged } from './sqlite-bound.ts';
 import { Changes } from './sqlite-changes.ts';
@@ -15,7 +15,7 @@ import type { Effects } from './sqlite-effects.ts';
 import type { Epoch } from './sqlite-epoch.ts';
 import type { HandOutBook } from './sqlite-hand-outs.ts';
 import { SqliteReservations } from './sqlite-reservations.ts';
-import { destroy, dueSecrets } from './sqlite-retention.ts';
+import { countDue, destroy, nextPiece } from './sqlite-retention.ts';
 import { Run } from './sqlite-run.ts';
 import { SqliteSignatures } from './sqlite-signatures.ts';
 import {
@@ -282,12 +282,26 @@ export class SqliteStore implements Store {
 
   destroySecrets(before: number): Promise<number> {
     return this.#run.call(async () => {
-      const due = await dueSecrets(this.#statements, this.#addresses, before);
-      if (due.length > 0)
+      const { due, count, isLast } = await nextPiece(this.#statements, this.#addresses, before);
+      if (count > 0) {
         this.#run.transaction(() => destroy(due, this.#addresses, this.#segments));
-      if (due.length > 0 || this.#isLogStale) this.#isLogStale = !this.#effects.truncateLog();
-      return due.reduce((sum, { range }) => sum + sizeOf(range), 0);
+        this.#isLogStale = true;
+      }
+      if (isLast && this.#isLogStale) this.#isLogStale = !this.#effects.truncateLog();
+      return count;
     });
+  }
+
+  dueSecrets(before: number): Promise<number> {
+    return this.#run.call(() => countDue(this.#statements, before));
+  }
+
+  get isLogLong(): boolean {
+    return this.#effects.isLogLong;
+  }
+
+  checkpointLog(): Promise<void> {
+    return this.#run.call(() => this.#effects.checkpointLog());
   }
 
   counters(): Promise<Counters> {

@@ -342,9 +342,22 @@ export interface Store extends AsyncDisposable {
   /**
    * Overwrites the sealed secrets of what was dispensed or burned before `before` (milliseconds),
    * the oldest first; what stays is the public key. One call takes a bounded number of them, so
-   * that others need not wait long; it is done when a call returns 0.
+   * that others need not wait long; how many. The call that leaves none also takes what they were
+   * out of the log: it is done when a call returns 0.
    */
   destroySecrets(before: number): Promise<number>;
+
+  /** How many there are; where they are scattered widely, at least so many. */
+  dueSecrets(before: number): Promise<number>;
+
+  /** Whether `checkpointLog` has something to do. */
+  readonly isLogLong: boolean;
+
+  /**
+   * Takes the log into the database, for the secrets' sake not out of the file: a step of some
+   * hundred pages if it is called between the calls of `destroySecrets`.
+   */
+  checkpointLog(): Promise<void>;
 
   counters(): Promise<Counters>;
   /** With them the time of `clock`, by which the next start knows whether its own may be wrong. */

@@ -12,6 +12,7 @@ import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import type { Connection, ImportOrder, StoreThreadCalls } from '../pool/calls.ts';
 import { ClockWatch } from '../pool/clock-watch.ts';
+import { Destroyer } from '../pool/destroyer.ts';
 import { Dispenser } from '../pool/dispenser.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
@@ -19,20 +20,19 @@ import { JournalWatch } from '../pool/journal-watch.ts';
 import { Journals } from '../pool/journals.ts';
 import type { SharedPool } from '../pool/pool.ts';
 import { PoolJournals } from '../pool/pool-journals.ts';
-import { type Exclusively, inTurn, Refiller } from '../pool/refill.ts';
+import { type Exclusively, Refiller } from '../pool/refill.ts';
 import { ServedPools } from '../pool/served-pools.ts';
 import { ServedReservations } from '../pool/served-reservations.ts';
 import { ServedTokens } from '../pool/served-tokens.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { ThreadNotices } from '../pool/thread-notices.ts';
+import { WorkQueue } from '../pool/work-queue.ts';
 import { answer, notify } from '../port.ts';
 import { ServedCheck } from './served-check.ts';
 import { ServedReader } from './served-reader.ts';
 import { openSqliteStore } from './sqlite.ts';
 import { isDoubtful } from './sqlite-error.ts';
 import type { Counters, Hit, InsertReport, Origin, Store } from './store.ts';
-
-const DESTROY_EVERY_MS = 10_000;
 
 export interface StoreWorkerData {
   readonly directory: string;
@@ -136,7 +136,6 @@ class ServedStore {
   readonly #store: Store;
   /** The store and its journals. */
   #resources = new AsyncDisposableStack();
-  readonly #retentionMs: number;
   readonly #exclusively: Exclusively;
   readonly #log: Log;
   readonly #health: StoreHealth;
@@ -144,7 +143,7 @@ class ServedStore {
   readonly #clockWatch: ClockWatch;
   readonly #tallies: Tallies;
   readonly #tally = { turns: 0, inserts: 0 };
-  #destroyer: NodeJS.Timeout | undefined;
+  readonly #destroyer: Destroyer;
   #check: ServedCheck | undefined;
   readonly #failures = new Map<StoreWork, VanityError>();
   #failure: ErrorCode | undefined;
@@ -196,11 +195,15 @@ class ServedStore {
     data: StoreWorkerData,
   ) {
     this.#store = store;
-    this.#retentionMs = data.retentionHours * 3_600_000;
+    const retentionMs = data.retentionHours * 3_600_000;
     this.#log = log;
     this.#health = health;
-    const inOrder = inTurn();
-    this.#exclusively = (work) => inOrder(() => this.#health.watch(work));
+    const queue = new WorkQueue();
+    const watched =
+      <T>(work: () => Promise<T>) =>
+      () =>
+        health.watch(work);
+    this.#exclusively = (work) => queue.exclusively(watched(work));
     this.#tallies = new Tallies(data.tallies);
     this.refiller = new Refiller({
       store,
@@ -227,7 +230,7 @@ class ServedStore {
       exclusively: this.#exclusively,
       refiller: this.refiller,
       durability: data.durability,
-      windowMs: this.#retentionMs,
+      windowMs: retentionMs,
       prepare: (pool) => this.pools.prepare(pool),
       record: (pool, handOut) => this.pools.record(pool, handOut),
       onRepeat: () => this.#tallies.countRepeat(),
@@ -245,6 +248,11 @@ class ServedStore {
     const { pools } = this;
     this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });
     this.#clockWatch = new ClockWatch({ ...common, health: this.#health, log });
+    this.#destroyer = new Destroyer({
+      ...{ store, health, retentionMs },
+      behind: (work) => queue.behind(watched(work)),
+      onEnd: (error) => this.#note('destroy', error),
+    });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
     }
@@ -262,7 +270,7 @@ class ServedStore {
       onUnstarted: () => this.#tallies.countUnstarted('check'),
       log: this.#log,
     });
-    this.#destroyer = setInterval(() => void this.#destroy(), DESTROY_EVERY_MS);
+    this.#destroyer.start();
   }
 
   async report(): Promise<OpenReport> {
@@ -316,12 +324,12 @@ class ServedStore {
   }
 
   async stop(counters: Counters): Promise<void> {
-    clearInterval(this.#destroyer);
     this.#journalWatch.stop();
     this.#clockWatch.stop();
     this.reservations.stop();
     this.#check?.stop();
     await this.reader.stop();
+    await this.#destroyer.stop();
     try {
       await this.pools.stop();
       await this.refiller.stop();
@@ -330,20 +338,6 @@ class ServedStore {
       this.pools.close();
     } finally {
       await this.#exclusively(() => this.#resources.disposeAsync());
-    }
-  }
-
-  async #destroy(): Promise<void> {
-    try {
-      const { clock } = this.#store;
-      if (!clock.isSettled) return;
-      const before = clock.now - this.#retentionMs;
-      // A bounded number each, with the turns of the pools in between.
-      while ((await this.#exclusively(() => this.#store.destroySecrets(before))) > 0);
-      this.#note('destroy', undefined);
-    } catch (error) {
-      if (!(error instanceof VanityError)) throw error;
-      this.#note('destroy', error);
     }
   }
 

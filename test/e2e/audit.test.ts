@@ -146,7 +146,8 @@ test(
     // The retention passes: what was sealed is destroyed, and the list stays what it is.
     {
       await using store = await openStoreIn(workspace.data);
-      assert.equal(await store.destroySecrets(8.64e15), lines.length);
+      assert.equal(await store.dueSecrets(8.64e15), lines.length);
+      while ((await store.destroySecrets(8.64e15)) > 0);
     }
     const last = await run('audit', '--json');
     const after = listIn(last);

@@ -1,0 +1,72 @@
+/**
+ * The work of the store, which takes one call at a time, in two lanes. What requests wait for runs in
+ * the order in which it came. What nobody waits for runs when nothing of that is left, also none
+ * that lies here as a message yet; but one piece of it begins within 100 ms, however many wait, as
+ * else a busy server would never come to it. Runs in the store thread.
+ */
+import { setImmediate as afterMessages } from 'node:timers/promises';
+import { monotonicMs } from './monotonic.ts';
+import type { Exclusively } from './refill.ts';
+
+const LATE_MS = 100;
+
+interface LatePiece {
+  readonly run: () => Promise<void>;
+  /** By the clock of the queue: it goes first from then on. */
+  readonly dueAt: number;
+}
+
+export class WorkQueue {
+  readonly #now: () => number;
+  readonly #waiting: (() => Promise<void>)[] = [];
+  readonly #late: LatePiece[] = [];
+  #isRunning = false;
+
+  /** `now`: milliseconds of a clock that nobody sets. */
+  constructor(now: () => number = monotonicMs) {
+    this.#now = now;
+  }
+
+  /** In its turn. */
+  readonly exclusively: Exclusively = (work) => {
+    const { run, result } = piece(work);
+    this.#waiting.push(run);
+    void this.#run();
+    return result;
+  };
+
+  /** Behind all that waits, also what comes meanwhile, for 100 ms at most. */
+  readonly behind: Exclusively = (work) => {
+    const { run, result } = piece(work);
+    this.#late.push({ run, dueAt: this.#now() + LATE_MS });
+    void this.#run();
+    return result;
+  };
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    // Never in the call that brings the work.
+    await undefined;
+    while (this.#waiting.length + this.#late.length > 0) {
+      if (this.#waiting.length === 0) await afterMessages();
+      const isLate = this.#late.length > 0 && this.#now() >= this.#late[0]!.dueAt;
+      const next = isLate ? undefined : this.#waiting.shift();
+      await (next ?? this.#late.shift()!.run)();
+    }
+    this.#isRunning = false;
+  }
+}
+
+/** What runs the work, and never fails itself; and what comes of the work. */
+function piece<T>(work: () => Promise<T>): { run: () => Promise<void>; result: Promise<T> } {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const run = async (): Promise<void> => {
+    try {
+      resolve(await work());
+    } catch (error) {
+      reject(error);
+    }
+  };
+  return { run, result: promise };
+}
