@@ -110,7 +110,10 @@ export async function adoptOffline(
   using journals = new Journals({ dataDirectory: directory });
   const witness = witnessDirectory(directory);
   const { recover } = journals;
-  const adopted = await adoptStore({ directory, sealingKey, ...how, witness, recover });
+  const adopted = await adoptStore({
+    ...{ directory, sealingKey, ...how },
+    ...{ witness, recover, onBound },
+  });
   // Those of the old place are settled, or those of a state that is given up.
   journals.remove();
   return adopted;
@@ -140,7 +143,7 @@ export async function restoreOffline(
   { store: { directory, sealingKey } }: Config,
   from: Pick<RestoreOptions, 'file' | 'list' | 'signal' | 'ignoreClock'>,
 ): Promise<Restored> {
-  const restored = await restoreStore({ directory, sealingKey, ...from });
+  const restored = await restoreStore({ directory, sealingKey, ...from, onBound });
   removeJournalsIn(directory);
   return restored;
 }

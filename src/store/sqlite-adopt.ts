@@ -76,6 +76,8 @@ export interface AdoptOptions {
   readonly ignoreClock?: boolean | undefined;
   /** The system's if not given. */
   readonly time?: Time;
+  /** Called with the tokens and pools of an older version's store, which are taken as they are. */
+  readonly onBound?: (rows: readonly string[]) => void;
 }
 
 export interface Adopted {
@@ -121,8 +123,8 @@ export async function adoptStore(options: AdoptOptions): Promise<Adopted> {
     const { rows, apply } = await bindingOf(db, await sealingKeyOf(db, options.sealingKey));
     using anchor = new Anchor(storeFile, anchorFor(storeFile, as));
     const name = newAnchorName();
-    const { burned, number } = transaction(db, () => {
-      apply();
+    const { burned, number, bound } = transaction(db, () => {
+      const bound = apply();
       const given =
         as === 'moved' ? settled(db, options.recover, clock) : givenUp(db, rows, clock.now);
       takePlace(db, found);
@@ -131,9 +133,10 @@ export async function adoptStore(options: AdoptOptions): Promise<Adopted> {
       // All that may refuse has had its say: from here on the old place is closed.
       original?.retire();
       if (isElsewhere) old.markAsMoved(recorded);
-      return { burned: given, number: next };
+      return { burned: given, number: next, bound };
     });
     anchor.rename(name);
+    if (bound.length > 0) options.onBound?.(bound);
     if (witness !== undefined) write(witnessPath(witness, recorded.storeId, place), number, false);
     const { storeId } = recorded;
     return { storeId, oldPlace: old.name, place, burned, tokensOff: tokensOff(db) };

@@ -23,7 +23,7 @@ import { checkFile } from './check.ts';
 import { holdWithoutStore } from './data-directory.ts';
 import { readList } from './dispensed-list.ts';
 import { OwnClock, type Time } from './own-clock.ts';
-import { type Binding, bindingOf } from './sqlite-bound.ts';
+import { type BoundRows, bindingOf } from './sqlite-bound.ts';
 import { openDatabase, openToRead, transaction } from './sqlite-database.ts';
 import { decided, isDoubtful, refused, storeError, undoubted } from './sqlite-error.ts';
 import { assertListOf, Listed } from './sqlite-listed.ts';
@@ -46,6 +46,8 @@ export interface RestoreOptions {
   readonly ignoreClock?: boolean | undefined;
   /** The system's if not given. */
   readonly time?: Time;
+  /** Called with the tokens and pools of an older version's store, which are taken as they are. */
+  readonly onBound?: (rows: readonly string[]) => void;
   /** Ends it; then it rejects with the signal's reason, and no store is there. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -152,15 +154,22 @@ function assertNoStore(storeFile: string, directory: string): void {
 
 async function build(
   made: string,
-  { list, sealingKey, signal, ignoreClock, time }: RestoreOptions,
+  { list, sealingKey, signal, ignoreClock, time, onBound }: RestoreOptions,
   meta: Meta,
 ): Promise<Omit<Restored, 'storeId'>> {
-  const found = ownIdentityOf(made);
+  const identity = ownIdentityOf(made);
   using db = openDatabase(made);
-  takePlace(db, found);
+  takePlace(db, identity);
   const { now } = new OwnClock(undefined, time);
   assertClock(db, now, ignoreClock);
-  const binding = await bindingOf(db, await sealingKeyOf(db, sealingKey));
+  const found = await bindingOf(db, await sealingKeyOf(db, sealingKey));
+  let bound: readonly string[] = [];
+  const binding = {
+    ...found,
+    apply() {
+      bound = found.apply();
+    },
+  };
   const pools =
     list === undefined
       ? transaction(db, () => giveUp(db, binding, now))
@@ -168,11 +177,17 @@ async function build(
   // Whole in one file: what stays in the log would be lost with the name.
   const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()!;
   if (busy !== 0) throw new VanityError('STORE_LOCKED', `${made}: another program holds it`);
+  if (bound.length > 0) onBound?.(bound);
   return { pools, tokensOff: tokensOff(db) };
 }
 
+interface Bound {
+  readonly rows: BoundRows;
+  apply(): void;
+}
+
 /** Without a list nobody knows which of them left. */
-function giveUp(db: DatabaseSync, binding: Binding, now: number): Record<string, RestoredPool> {
+function giveUp(db: DatabaseSync, binding: Bound, now: number): Record<string, RestoredPool> {
   binding.apply();
   skipAhead(db, binding.rows, now);
   const burned = Object.entries(burnAll(db, now));
@@ -188,7 +203,7 @@ function giveUp(db: DatabaseSync, binding: Binding, now: number): Record<string,
 /** In one transaction, which an error leaves open: the file is removed then. */
 async function apply(
   db: DatabaseSync,
-  binding: Binding,
+  binding: Bound,
   {
     path,
     meta,

@@ -16,6 +16,7 @@ import { restoreStore } from '../../src/store/sqlite-restore.ts';
 import type { PoolIdentity, Store } from '../../src/store/store.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import {
+  adoptIn,
   checkStore,
   removeDirectory,
   temporaryDirectory,
@@ -264,6 +265,24 @@ suite('a store of an older version', () => {
     await victim.store.close();
     assert.equal(isSettled(victim.directory), true);
     await victim.open();
+  });
+
+  test('that is restored or adopted names them, too', async () => {
+    await using victim = await Victim.make();
+    await makeOlder(victim, true);
+    const file = join(victim.directory, 'backup');
+    await backupStore(victim.directory, file, {});
+    const directory = temporaryDirectory();
+    const sealingKey = `file:${join(victim.directory, 'sealing.key')}`;
+    const bound: string[] = [];
+    const onBound = (rows: readonly string[]) => bound.push(...rows);
+    await restoreStore({ file, directory, sealingKey, onBound });
+    removeDirectory(directory);
+    await adoptIn({ directory: victim.directory, as: 'restored', onBound });
+    const all = ['token shop', 'pool pet', 'pool vault'];
+    assert.deepEqual(bound, [...all, ...all]);
+    await victim.open();
+    assert.deepEqual(victim.bound, []);
   });
 
   test('that is none, but a newer one that was made to look like it, is refused', async () => {
