@@ -4,6 +4,7 @@
  * ready queue; the leases say which addresses those were. Both are kept for ever.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { VanityError } from '../errors.ts';
 import { type Range, sizeOf } from './segments.ts';
 import { prepareAll } from './sqlite-database.ts';
 import type { HandOut, HandOuts } from './store.ts';
@@ -94,9 +95,13 @@ export class HandOutBook {
     for (const [number, end] of journals) markJournal.run(end, number);
   }
 
-  /** The address that had this position. */
+  /** The address that had this position. Error: STORE_CORRUPT. */
   seqAt(pool: number, epoch: number, position: number): number {
-    return this.#ranges(pool, epoch, position, 1)[0]!.first;
+    const [range] = this.#ranges(pool, epoch, position, 1);
+    if (range !== undefined) return range.first;
+    const remedy = 'go on from the newest backup: vanitypool restore FILE';
+    const detail = `leases: none has position ${position} of epoch ${epoch}, and it was popped`;
+    throw new VanityError('STORE_CORRUPT', `${detail}; ${remedy}`);
   }
 
   /** Of records of reservations, the addresses that they hold. */

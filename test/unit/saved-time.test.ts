@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { readPools } from '../../src/store/sqlite-reader.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { HandOut, Store } from '../../src/store/store.ts';
 import {
   checkStore,
   removeDirectory,
@@ -20,12 +20,13 @@ class Subject implements Disposable {
   readonly directory = temporaryDirectory();
   readonly time = new TestTime();
 
-  open(): Promise<Store> {
+  open(recover?: () => HandOut[]): Promise<Store> {
     const { directory, time } = this;
     return openSqliteStore({
       directory,
       time,
       sealingKey: `file:${join(directory, 'sealing.key')}`,
+      ...(recover && { recover }),
     });
   }
 
@@ -105,6 +106,26 @@ suite('what this program does not write', () => {
       await assert.rejects(subject.open(), { code: 'STORE_CORRUPT', message: /too large/ });
     });
   }
+
+  test('a queue without its leases, of which a journal says that one is held', async () => {
+    using subject = new Subject();
+    const store = await subject.open();
+    await store.definePool(poolNamed('pet'));
+    await store.insert(hitsFor('pet', 3));
+    await store.addJournal('pet', 1);
+    await store.turn('pet', 0, 2);
+    await store.close();
+    withDatabase(subject.directory, (db) => db.exec('DELETE FROM leases'));
+    const held = {
+      position: 0,
+      count: 1,
+      at: subject.time.system(),
+      token: 0,
+      isUnseen: true as const,
+    };
+    const recover = () => [held];
+    await assert.rejects(subject.open(recover), { code: 'STORE_CORRUPT', message: /position 0/ });
+  });
 
   for (const settings of ['{', 'null', '7']) {
     test(`${settings} as the settings of a pool`, async () => {
