@@ -79,7 +79,7 @@ export class OwnClock {
   /** As late as it may be: what was valid until a time that the run before had come to is over. */
   get latest(): number {
     const saved = this.isInDoubt ? (this.#saved ?? 0) : 0;
-    return Math.max(this.now, saved + this.#time.elapsed() - this.#startedAt);
+    return Math.max(this.now, Math.round(saved + this.#time.elapsed() - this.#startedAt));
   }
 
   /** When this start was, by what it goes by now. At most: a drift may have been followed since. */

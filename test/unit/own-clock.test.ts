@@ -132,6 +132,8 @@ test('a start behind the last is in doubt, and by its latest time what was over 
   const saved = time.right + DAY;
   time.pass(MINUTE);
   assert.deepEqual([clock.now, clock.latest], [time.right, saved + MINUTE]);
+  time.pass(0.3);
+  assert.ok(Number.isInteger(clock.latest), 'a whole number, as it is shared');
   time.pass(HOUR);
   assert.equal(clock.latest, clock.now, 'until it is believed');
   assert.equal(new Subject(DAY).clock.latest, new Subject().clock.now);

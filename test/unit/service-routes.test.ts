@@ -100,6 +100,7 @@ test('the OpenAPI document names every route of version 1, and /docs reads it', 
     '/v1/reservations/{reservation}/dispense',
     '/v1/tokens',
     '/v1/tokens/{token}',
+    '/v1/tokens/{token}/restore',
   ]);
   const page = await app.inject({ url: '/docs', headers: LOCAL });
   assert.equal(page.statusCode, 200);
