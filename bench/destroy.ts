@@ -5,7 +5,7 @@
  *
  *     node bench/destroy.ts [--json] [--rounds N] [--seconds N] [--stored N]
  *
- * N secrets (1,000,000) are due; N rounds (3) of loads of N seconds (3) each. The servers take turns,
+ * N secrets (1,000,000) are due; N rounds (3) of loads of N seconds (2) each. The servers take turns,
  * and the one that waits is stopped by signal, so that a noisy minute hits both. Any answer but 200
  * ends the benchmark: so none is refused. The backlog has to outlast all rounds.
  */
@@ -62,7 +62,7 @@ async function untilBegun(server: BenchServer): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const options = readOptions({ rounds: 3, seconds: 3, stored: 1_000_000 });
+  const options = readOptions({ rounds: 3, seconds: 2, stored: 1_000_000 });
   const { json, rounds, seconds, stored } = options;
   const loadBefore = currentLoad();
   buildLoad();

@@ -11,7 +11,7 @@ import type { PoolRow, Statements } from './sqlite-statements.ts';
  * Of one piece: each row is at worst on a page of its own, and each range changes a few pages of the
  * table of segments and of its indexes. All that a piece writes are so some hundred pages of the log.
  */
-export const PIECE_ROWS = 256;
+export const PIECE_ROWS = 128;
 const PIECE_RANGES = 32;
 /** Counted with one look: some milliseconds. */
 const COUNTED_RANGES = 20_000;

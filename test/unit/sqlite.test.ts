@@ -116,20 +116,20 @@ test('a destroyed secret is in no file any more, not even sealed', () =>
     assert.deepEqual(found(), [false, false, true]);
   }));
 
-test('one call destroys 256 secrets at most, the oldest first', () =>
+test('one call destroys 128 secrets at most, the oldest first', () =>
   withPlace(async (place) => {
     await using store = await place.open();
-    const count = 256 + 10;
+    const count = 128 + 10;
     await store.insert(hitsFor('pet', count));
     await store.turn('pet', 0, count);
     await store.turn('pet', count, 0);
-    assert.equal(await store.destroySecrets(LATER), 256);
+    assert.equal(await store.destroySecrets(LATER), 128);
     const left = withDatabase(place.directory, (db) =>
       db
         .prepare('SELECT min(seq) AS seq FROM addresses WHERE substr(sealed, 33) <> zeroblob(60)')
         .get(),
     );
-    assert.equal(left?.seq, 257);
+    assert.equal(left?.seq, 129);
     assert.equal(await store.destroySecrets(LATER), 10);
     assert.equal(await store.destroySecrets(LATER), 0);
   }));

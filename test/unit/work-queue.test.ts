@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { WorkQueue } from '../../src/pool/work-queue.ts';
 
 /** A queue whose clock goes on by as much as its work says, and what has run in it, in order. */
-function timed() {
+function timed(wait?: ConstructorParameters<typeof WorkQueue>[1]) {
   let now = 0;
   const ran: string[] = [];
-  const queue = new WorkQueue(() => now);
+  const queue = new WorkQueue(() => now, wait);
   const work = (name: string, ms: number) => async () => {
     ran.push(name);
     now += ms;
@@ -69,6 +70,30 @@ test('a request that lies here as a message is taken first', async () => {
   await Promise.all([late, next]);
   port1.close();
   assert.deepEqual(ran, ['opening', 'late', 'request', 'next']);
+});
+
+test('where requests come one soon after the other, no piece comes between them', async () => {
+  const waits = new Set<{ ms: number; call: () => void }>();
+  const { queue, ran, work } = timed((ms, call) => {
+    const wait = { ms, call };
+    waits.add(wait);
+    return () => waits.delete(wait);
+  });
+  const requests = Array(20).fill('request');
+  let pieces: Promise<unknown> = Promise.resolve();
+  for (const name of requests) {
+    await queue.exclusively(work(name, 1));
+    if (ran.length === 1) {
+      pieces = Promise.all(['first', 'second'].map((piece) => queue.behind(work(piece, 1))));
+    }
+    while (waits.size === 0) await nextTurn();
+  }
+  assert.deepEqual(ran, requests);
+  const [wait, ...others] = waits;
+  assert.deepEqual([wait!.ms, others], [5, []]);
+  wait!.call();
+  await pieces;
+  assert.deepEqual(ran, [...requests, 'first', 'second'], 'the second waits for nothing any more');
 });
 
 test('one piece begins within 100 ms, however many requests wait', async () => {
