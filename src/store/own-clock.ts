@@ -120,6 +120,8 @@ export class OwnClock {
 
   /** Once a second. What is `due` is taken by `take`, or comes again with the next look. */
   look(): Look {
+    // What looks like a step may be a sleep that nobody has looked at.
+    if (Math.abs(this.#time.system() - this.now) > MINUTE_MS) this.#time.wake();
     const elapsed = this.#time.elapsed();
     const sizeMs = Math.round(this.#time.system() - elapsed - this.#offset);
     if (Math.abs(sizeMs) <= MINUTE_MS) {

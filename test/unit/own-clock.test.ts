@@ -176,6 +176,13 @@ test('times of other threads are recorded as they are, unless they are a minute 
   }
 });
 
+test('a sleep is no step', () => {
+  const subject = new Subject();
+  subject.time.sleep(DAY);
+  subject.pass(SECOND);
+  assert.deepEqual([subject.found, subject.clock.isSettled], [[], true]);
+});
+
 test('a time of a thread that was awake first is no step', () => {
   const { clock, time } = new Subject();
   const before = clock.now;
