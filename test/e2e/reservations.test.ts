@@ -125,7 +125,7 @@ test('what expires is burned, and one key reserves once', LIMIT, async () => {
 });
 
 test('a pool with reuse_released hands a released address to others', LIMIT, async () => {
-  await using setup = new Setup({ target: 50, reuse_released: true });
+  await using setup = new Setup({ target: 250, reuse_released: true });
   await setup.serve();
   const { id, address } = await setup.reserve();
   await setup.ask('DELETE', `/v1/reservations/${id}`);
