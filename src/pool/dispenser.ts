@@ -158,7 +158,7 @@ export class Dispenser {
   async #popReserved(order: ReservationOrder): Promise<Reservation> {
     this.#options.refiller.assertWorks();
     const { pool, ttlMs, receiver, quota, until } = order;
-    const at = this.#options.store.clock.now;
+    const at = this.#options.store.clock.exact;
     const reservation = { id: randomBytes(16).toString('hex'), expiresAt: at + ttlMs };
     const held = { ...receiver, at, reservation };
     const [popped] = await this.#pop({ pool, count: 1, receiver: held, quota, until });

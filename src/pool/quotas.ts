@@ -45,7 +45,7 @@ export class Quotas {
 
   /** Counts addresses that are about to be handed out; `giveBack` if they are not. Error: QUOTA_EXCEEDED. */
   async take(token: number, count: number, quota: number): Promise<Taken> {
-    const at = this.#options.store.clock.now;
+    const at = this.#options.store.clock.exact;
     const today = await this.#dayOf(token, Math.floor(at / DAY_MS));
     if (today.used + count > quota) {
       const left = Math.max(quota - today.used, 0);

@@ -71,9 +71,15 @@ export class OwnClock {
     this.#isDoubtful = saved !== undefined && (now < saved || now > saved + HOUR_MS);
   }
 
-  /** Milliseconds since 1970, a whole number. */
+  /** Milliseconds since 1970, a whole number. A sleep of the last second may be missing. */
   get now(): number {
     return Math.round(this.#time.elapsed() + this.#offset);
+  }
+
+  /** The same, for what begins now: no sleep of the last second is missing. Costs some 15 us. */
+  get exact(): number {
+    this.#time.wake();
+    return this.now;
   }
 
   /** As late as it may be: what was valid until a time that the run before had come to is over. */

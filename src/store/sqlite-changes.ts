@@ -62,8 +62,8 @@ export class Changes {
   /** The oldest leased addresses left; and who got some of them, or of those before. */
   record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
     const { statements, segments, handOuts: book, epoch, clock } = this.#options;
+    const at = clock.exact;
     const records = handOuts.records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
-    const at = clock.now;
     const held = book.heldBy(id, epoch, position, handOuts.records);
     for (const seq of held) {
       segments.change(id, { first: seq, last: seq }, 'leased', { to: 'reserved', epoch, at });
