@@ -22,7 +22,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { stateHome } from './cli.ts';
+import { SMALL_MACHINE, stateHome } from './cli.ts';
 import { journalsOf } from './journal-machine.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -58,6 +58,7 @@ export class FreshClone implements AsyncDisposable {
     this.#env = {
       ...process.env,
       XDG_STATE_HOME: stateHome(this.#home),
+      NODE_OPTIONS: SMALL_MACHINE,
       VANITYPOOL_HTTP__PORT: `${port}`,
       BENCH_URL: `http://127.0.0.1:${port}`,
       VANITYPOOL_URL: `http://127.0.0.1:${port}`,

@@ -10,18 +10,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PROGRAM, stateHome } from './cli.ts';
+import { PROGRAM, SMALL_MACHINE, stateHome } from './cli.ts';
 import { type Judge, judgeOf, type OpenApi, toldPath } from './documented.ts';
 import { journalsOf } from './journal-machine.ts';
 
 /** Whatever a test does: no server is left behind. */
 const LIFE_MAX_MS = 120_000;
 
-/**
- * A server is told that little memory is free: to build the largest table of the grind kernel takes as
- * long as all the rest of its start, and patterns of tests are easy.
- */
-const SMALL_MACHINE = '--import=data:text/javascript,process.availableMemory=()=>300e6';
 /** About 58 attempts a hit: even the slowest kernel fills it in seconds. */
 export const EASY_POOL = { name: 'pet', suffix: 't', target: 1000 };
 /** For tests that wait for many addresses: a low grinder finds few while others take all processors. */

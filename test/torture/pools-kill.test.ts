@@ -21,7 +21,7 @@ import {
 } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
-const CYCLES = Number(process.env.TORTURE_CYCLES ?? 4);
+const CYCLES = Number(process.env.TORTURE_CYCLES ?? 3);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
 const NAMES = ['a', 'b', 'c', 'd'];
 const CLIENTS = 3;
