@@ -80,6 +80,7 @@ test('threads that sleep take another priority when they wake', LIMIT, async () 
   grinder.prioritize('low');
   assert.equal(workers.length, 1);
   grinder.steer([A]);
+  await until(() => workers.length === 2);
   await grinds(grinding, 1);
   assert.equal(workers.length, 2);
 });
