@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -37,11 +37,14 @@ type What = 'the directory' | 'the anchor';
 
 /** Until it is let go. */
 function hold({ data }: Tampering, what: What): { letGo: () => void } {
-  const [anchor] = anchorsIn(copyOf(data).keys());
-  assert.ok(anchor !== undefined || what === 'the directory', 'a store has an anchor');
-  const path = what === 'the anchor' ? join(data, anchor!) : data;
-  execFileSync('chattr', ['+i', path]);
-  return { letGo: () => execFileSync('chattr', ['-i', path]) };
+  for (;;) {
+    const [anchor] = anchorsIn(copyOf(data).keys());
+    assert.ok(anchor !== undefined || what === 'the directory', 'a store has an anchor');
+    const path = what === 'the anchor' ? join(data, anchor!) : data;
+    const { status } = spawnSync('chattr', ['+i', path], { stdio: 'ignore' });
+    if (status === 0) return { letGo: () => execFileSync('chattr', ['-i', path]) };
+    assert.ok(!existsSync(path), 'it got another name meanwhile, or it is held');
+  }
 }
 
 /** One by one, until nothing comes any more. */
