@@ -235,7 +235,7 @@ class Model implements AsyncDisposable {
 }
 
 test('an audit says of every address what became of it', { timeout: 300_000 }, async () => {
-  const numRuns = Number(process.env.FC_RUNS ?? 25);
+  const numRuns = Number(process.env.FC_RUNS ?? 18);
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { minLength: 1, maxLength: 30, size: 'max' }),

@@ -36,7 +36,7 @@ import {
   unfinishedRequests,
 } from '../support/unfinished-requests.ts';
 
-const numRuns = Number(process.env.FC_RUNS ?? 150);
+const numRuns = Number(process.env.FC_RUNS ?? 100);
 const DISPENSE = '/v1/pools/pet/dispense';
 const COUNT_MAX = 3;
 

@@ -11,7 +11,7 @@ import type { Hit, PoolCounts, Store } from '../../src/store/store.ts';
 import { SqliteStores } from '../support/sqlite-stores.ts';
 import { poolNamed } from '../support/store-conformance.ts';
 
-const RUNS = Number(process.env.FC_RUNS ?? 25);
+const RUNS = Number(process.env.FC_RUNS ?? 18);
 const LATER = 8.64e15;
 const POOLS = ['pet', 'pump'] as const;
 

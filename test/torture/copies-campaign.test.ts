@@ -36,7 +36,7 @@ import {
 import { randomOf } from '../support/sequence.ts';
 import { type Left, SIGN_LIMIT } from '../support/what-left.ts';
 
-const SECONDS = Number(process.env.COPIES_SECONDS ?? 5);
+const SECONDS = Number(process.env.COPIES_SECONDS ?? 4);
 const SEED = Number(process.env.COPIES_SEED ?? Date.now() % 2 ** 31);
 const MEMORY = '/dev/shm';
 const PLACE = process.env.COPIES_DIRECTORY ?? (existsSync(MEMORY) ? MEMORY : tmpdir());

@@ -43,7 +43,7 @@ import { assertIdentity, Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 import { settledBy } from '../support/tampering.ts';
 
-const SECONDS = Number(process.env.FAULTS_SECONDS ?? 6);
+const SECONDS = Number(process.env.FAULTS_SECONDS ?? 5);
 const SEED = Number(process.env.FAULTS_SEED ?? Date.now() % 2 ** 31);
 const LIMIT_MS = (SECONDS + 120) * 1000;
 const POOL = { name: 'pet', suffix: 't', target: 4000, ready: 64, ready_max: 256 };

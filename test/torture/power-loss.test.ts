@@ -59,7 +59,7 @@ import { hitsFor } from '../support/store-conformance.ts';
 
 /** Where disks are opened: in memory, where a sync costs nothing. */
 const MEMORY = '/dev/shm';
-const CUTS = Number(process.env.POWER_CUTS ?? 60);
+const CUTS = Number(process.env.POWER_CUTS ?? 45);
 const SEED = Number(process.env.POWER_SEED ?? randomInt(1, 2 ** 31));
 /** For every disk that there is, on a busy machine. */
 const LIMIT = { timeout: 7_200_000 };
