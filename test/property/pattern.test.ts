@@ -10,7 +10,7 @@ import { BASE58_ALPHABET, encodeBase58 } from '../../src/keypair/address.ts';
 import { matches, type PatternSource, parsePattern } from '../../src/keypair/pattern.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 3000);
-const keys = Number(process.env.PATTERN_KEYS ?? 200_000);
+const keys = Number(process.env.PATTERN_KEYS ?? 400_000);
 
 const letter = fc.constantFrom(...BASE58_ALPHABET);
 const anyLetter = fc.constantFrom(...BASE58_ALPHABET, '0', 'O', 'I', 'l');
