@@ -4,7 +4,10 @@
  * could not run, or not to its end, is no damage: it is made again after a second, and later after up
  * to ten minutes, since each reads the whole store. What it could not read is read again.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { BackOff } from '../back-off.ts';
+import { STORE_FILE } from '../disk/held.ts';
 import type { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Check, isUnchecked, startCheck, type Use } from './check.ts';
@@ -76,13 +79,18 @@ export class ServedCheck {
   #ended(error: VanityError | undefined, use: Use): void {
     // No other process can look at it where only SQLite itself keeps others out.
     if (error?.code === 'STORE_LOCKED') return;
-    if (error !== undefined && isUnchecked(error)) {
+    if (error !== undefined && (isUnchecked(error) || this.#isGone)) {
       this.#startLater(error, use);
       return;
     }
     this.#isOver = error?.code === 'STORE_CORRUPT';
     this.#isInDoubt ||= error !== undefined;
     this.#options.onFound(error);
+  }
+
+  /** Its file was removed: whoever writes to it says so, and a check knows nothing of it. */
+  get #isGone(): boolean {
+    return !existsSync(join(this.#options.directory, STORE_FILE));
   }
 
   #startLater({ message: reason }: VanityError, use: Use): void {
