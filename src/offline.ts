@@ -8,6 +8,7 @@ import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
 import { assertImportable } from './keypair/importable.ts';
 import { parsePattern } from './keypair/pattern.ts';
+import { loadSealingKey } from './keypair/sealing-key.ts';
 import { dispenseScope, handedOutBefore, keyedReceiver } from './pool/idempotency.ts';
 import { Journals } from './pool/journals.ts';
 import { readyAddress } from './pool/line.ts';
@@ -159,9 +160,13 @@ export function hasStore({ store: { directory } }: Config): boolean {
   }
 }
 
-/** The pools as the store has them; changes nothing. Errors: those of opening a store. */
-export function poolsOffline({ store: { directory } }: Config): StoredPool[] {
-  return readPools(directory).filter(({ isRemoved }) => !isRemoved);
+/**
+ * The pools as the store has them; changes nothing. Without the sealing key nothing tells who wrote
+ * them. Errors: those of opening a store to read, STORE_FORGED.
+ */
+export async function poolsOffline({ store }: Config): Promise<StoredPool[]> {
+  const key = await loadSealingKey(store.sealingKey).catch(() => undefined);
+  return readPools(store.directory, key).filter(({ isRemoved }) => !isRemoved);
 }
 
 /**
@@ -304,7 +309,7 @@ export async function importOffline<T>(
   work: (take: Import) => Promise<T>,
 ): Promise<T> {
   const configured = config.pools.find((known) => known.name === name);
-  const made = poolsOffline(config).flatMap((one) => configOf(one) ?? []);
+  const made = (await poolsOffline(config)).flatMap((one) => configOf(one) ?? []);
   const pool = configured ?? made.find((one) => one.name === name);
   if (pool === undefined) throw poolNotFound(name, [...config.pools, ...made]);
   if (!pool.acceptsImports) {

@@ -125,7 +125,7 @@ async function list(args: string[]): Promise<number> {
     (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
     async (config): Promise<PoolList> => {
       const { poolsOffline } = await import('../offline.ts');
-      const stored = poolsOffline(config);
+      const stored = await poolsOffline(config);
       const views = await Promise.all(stored.map((one) => viewOf(config, one)));
       killed = views.flatMap(leftByKill);
       return { pools: views };

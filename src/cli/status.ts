@@ -88,7 +88,7 @@ async function reportOfServer(server: ServerClient): Promise<Report> {
 async function reportOfStore(config: Config): Promise<Report> {
   const { poolsOffline } = await import('../offline.ts');
   const { storedPoolView } = await import('../http/views.ts');
-  const pools = poolsOffline(config).map((stored) => {
+  const pools = (await poolsOffline(config)).map((stored) => {
     const configured = config.pools.find(({ name }) => name === stored.name);
     return storedPoolView(stored, configured);
   });

@@ -152,6 +152,15 @@ function saidBy(kind: Kind, row: Row): string {
   return JSON.stringify([kind, ...said]);
 }
 
+/** To look at them; undefined where they are not bound yet, or to another key. */
+export function boundRowsOf(db: DatabaseSync, key: SealingKey): BoundRows | undefined {
+  const { store_id, sealing_key, binding } = db.prepare('SELECT * FROM meta').get()!;
+  const isIts =
+    sealing_key instanceof Uint8Array && Buffer.compare(sealing_key, key.publicKey) === 0;
+  if (!isIts || typeof binding !== 'string') return undefined;
+  return new BoundRows(db, key.rowKey(String(store_id), binding));
+}
+
 export interface Binding {
   readonly rows: BoundRows;
   /** What data keys are sealed with: 32 hexadecimal digits. */

@@ -3,17 +3,26 @@
  * hold it meanwhile, another one than this. Runs in the thread that calls it.
  */
 import type { DatabaseSync } from 'node:sqlite';
+import type { SealingKey } from '../keypair/sealing-key.ts';
 import { storeFileOf } from './data-directory.ts';
+import { boundRowsOf } from './sqlite-bound.ts';
 import { openToRead } from './sqlite-database.ts';
 import { decided } from './sqlite-error.ts';
 import { poolRows, prepareStatements, storedPool } from './sqlite-statements.ts';
 import type { StoredPool } from './store.ts';
 
 /**
- * Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * Rows that are bound to `key` are checked by it, if it is that of the store. Errors: STORE_NOT_FOUND,
+ * STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE, STORE_FORGED.
  */
-export function readPools(directory: string): StoredPool[] {
-  return read(directory, (db) => poolRows(prepareStatements(db)).map(storedPool));
+export function readPools(directory: string, key?: SealingKey): StoredPool[] {
+  return read(directory, (db) => {
+    const rows = key && boundRowsOf(db, key);
+    return poolRows(prepareStatements(db)).map((row) => {
+      rows?.assertRight('pool', { ...row });
+      return storedPool(row);
+    });
+  });
 }
 
 /**

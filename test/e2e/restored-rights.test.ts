@@ -196,5 +196,10 @@ test(
     assert.equal(offline.code, 1);
     assert.match(offline.stderr, /pool vault: was not written by vanitypool/);
     assert.equal(offline.stdout, '');
+    for (const looking of [['status'], ['pool', 'list'], ['pool', 'pause', 'vault']]) {
+      const { code, stderr } = await shop.run(...looking);
+      assert.equal(code, 1, looking.join(' '));
+      assert.match(stderr, /pool vault: was not written by vanitypool/);
+    }
   },
 );

@@ -52,7 +52,7 @@ test('addresses come out of a store that no server holds, each once, all or none
   });
   const rest = await dispenseOffline(made.config, 'pet', 2);
   assert.equal(new Set([...first, ...rest].map(({ id }) => id)).size, 5);
-  const [pool] = poolsOffline(made.config);
+  const [pool] = await poolsOffline(made.config);
   assert.equal(pool!.counts.dispensed, 5);
   assert.equal(pool!.counts.burned, 0);
 });
@@ -84,14 +84,14 @@ test('a key gets the same addresses, for its token, pool and count, within its t
     db.exec(`UPDATE hand_outs SET at = at - ${retentionHours * 3_600_000 + 1}`),
   );
   await assert.rejects(ask(2, 'k'), { code: 'IDEMPOTENCY_EXPIRED' });
-  assert.equal(poolsOffline(made.config)[0]!.counts.dispensed, 6);
+  assert.equal((await poolsOffline(made.config))[0]!.counts.dispensed, 6);
 });
 
 test('a store in use is looked at and not dispensed from', async () => {
   using made = await storeOf(2);
   const { directory, sealingKey } = made.config.store;
   await using _ = await openSqliteStore({ directory, sealingKey });
-  assert.equal(poolsOffline(made.config)[0]!.counts.available, 2);
+  assert.equal((await poolsOffline(made.config))[0]!.counts.available, 2);
   await assert.rejects(dispenseOffline(made.config, 'pet', 1), { code: 'DATA_IN_USE' });
 });
 
@@ -150,7 +150,7 @@ test('a store of another user is listed and not settled: that user has the journ
   t.mock.method(process as { getuid(): number }, 'getuid', () => uid + 1);
   await using audit = await OfflineAudit.open(made.config);
   assert.match(audit.gap!, /the store is that of user \d+; run this as that user/);
-  const { leased, burned } = poolsOffline(made.config)[0]!.counts;
+  const { leased, burned } = await (await poolsOffline(made.config))[0]!.counts;
   assert.deepEqual([leased, burned], [2, 0]);
 });
 
