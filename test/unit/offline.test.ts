@@ -98,7 +98,7 @@ test('a store in use is looked at and not dispensed from', async () => {
 test('nothing is made where there is no store', async () => {
   const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   const config = loadConfig({ cwd: base });
-  assert.throws(() => poolsOffline(config), { code: 'STORE_NOT_FOUND' });
+  await assert.rejects(poolsOffline(config), { code: 'STORE_NOT_FOUND' });
   await assert.rejects(dispenseOffline(config, 'pet', 1), { code: 'STORE_NOT_FOUND' });
   assert.deepEqual(readdirSync(base), []);
   rmSync(base, { recursive: true });
