@@ -120,9 +120,10 @@ export class Access {
     const hash = tokenHash(text);
     const token = this.#byHash.get(keyOf(hash));
     if (token === undefined || !timingSafeEqual(token.hash, hash)) return undefined;
-    const { expiresAt = Number.POSITIVE_INFINITY } = token;
+    const { expiresAt } = token;
     // Either clock may be the wrong one.
-    return Math.max(Date.now(), this.#storeTime()) < expiresAt ? token : undefined;
+    const isOver = expiresAt !== undefined && Math.max(Date.now(), this.#storeTime()) >= expiresAt;
+    return isOver ? undefined : token;
   }
 }
 

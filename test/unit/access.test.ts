@@ -94,6 +94,21 @@ test('a token does what its scopes say, and nothing more', () => {
   assert.ok(!access.mayRead(made(['read'], { pools: ['pet'] }).token), 'it would name other pools');
 });
 
+test('a token has expired when either clock says so', () => {
+  const soon = made(['read'], { expiresAt: Date.now() + 3_600_000 });
+  for (const [aheadMs, isValid] of [
+    [-86_400_000, true],
+    [0, true],
+    [3_600_000, false],
+  ] as const) {
+    const access = new Access('auto', false, () => Date.now() + aheadMs);
+    access.setTokens({ tokens: [soon.token], areAny: true });
+    const check = () => access.check(bearing(soon.text), 'read');
+    if (isValid) assert.equal(check(), soon.token);
+    else assert.throws(check, { code: 'TOKEN_REQUIRED' });
+  }
+});
+
 test('what is not a valid token is refused, however it is not', () => {
   const access = new Access('auto');
   const { text, token } = made(['read']);
