@@ -83,6 +83,7 @@ export class ServedCheck {
       this.#startLater(error, use);
       return;
     }
+    this.#backOff.succeeded();
     this.#isOver = error?.code === 'STORE_CORRUPT';
     this.#isInDoubt ||= error !== undefined;
     this.#options.onFound(error);

@@ -9,60 +9,53 @@ import { TestTime } from '../support/test-time.ts';
 const YEAR = 365 * 86_400_000;
 const NO_LOG = { info: () => undefined, warn: () => undefined };
 
-test('a step is taken once, however often it is seen while the store is busy', async () => {
-  const time = new TestTime();
-  // In doubt: it takes steps at once.
-  const clock = new OwnClock(time.system() + 1, time);
-  const taken: number[] = [];
-  const store = {
-    clock,
-    takeStep: async (stepMs: number) => {
-      taken.push(stepMs);
-      clock.take(stepMs);
-    },
-  };
-  const exclusively = inTurn();
-  const watch = new ClockWatch({
-    store,
-    exclusively,
-    health: { writeClock: () => undefined },
-    log: NO_LOG,
-  });
-  const busy = Promise.withResolvers<void>();
-  void exclusively(() => busy.promise);
-  time.set(YEAR);
-  const looks: Promise<void>[] = [];
-  for (let seconds = 0; seconds < 3; seconds++) {
-    time.pass(1000);
-    looks.push(watch.look());
+/** A watch of a start in doubt whose store is busy until it is let go; what it has taken. */
+class Busy {
+  readonly time = new TestTime();
+  readonly clock = new OwnClock(this.time.system() + 1, this.time);
+  readonly taken: number[] = [];
+  readonly #work = Promise.withResolvers<void>();
+  readonly #looks: Promise<void>[] = [];
+  readonly #watch: ClockWatch;
+
+  constructor() {
+    const exclusively = inTurn();
+    void exclusively(() => this.#work.promise);
+    const takeStep = async (stepMs: number) => {
+      this.taken.push(stepMs);
+      this.clock.take(stepMs);
+    };
+    const health = { writeClock: () => undefined };
+    const store = { clock: this.clock, takeStep };
+    this.#watch = new ClockWatch({ store, exclusively, health, log: NO_LOG });
   }
-  busy.resolve();
-  await Promise.all(looks);
-  assert.deepEqual(taken, [YEAR]);
-  assert.equal(clock.now, time.system());
+
+  look(): void {
+    this.time.pass(1000);
+    this.#looks.push(this.#watch.look());
+  }
+
+  async letGo(): Promise<void> {
+    this.#work.resolve();
+    await Promise.all(this.#looks);
+  }
+}
+
+test('a step that several looks find while the store is busy is taken once', async () => {
+  const busy = new Busy();
+  busy.time.set(YEAR);
+  for (let seconds = 0; seconds < 3; seconds++) busy.look();
+  await busy.letGo();
+  assert.deepEqual(busy.taken, [YEAR]);
+  assert.equal(busy.clock.now, busy.time.system());
 });
 
 test('one that is over by then is not taken', async () => {
-  const time = new TestTime();
-  const clock = new OwnClock(time.system() + 1, time);
-  const taken: number[] = [];
-  const store = { clock, takeStep: async (stepMs: number) => void taken.push(stepMs) };
-  const exclusively = inTurn();
-  const watch = new ClockWatch({
-    store,
-    exclusively,
-    health: { writeClock: () => undefined },
-    log: NO_LOG,
-  });
-  const busy = Promise.withResolvers<void>();
-  void exclusively(() => busy.promise);
-  time.set(YEAR);
-  time.pass(1000);
-  const first = watch.look();
-  time.set(-YEAR);
-  time.pass(1000);
-  const second = watch.look();
-  busy.resolve();
-  await Promise.all([first, second]);
-  assert.deepEqual(taken, []);
+  const busy = new Busy();
+  busy.time.set(YEAR);
+  busy.look();
+  busy.time.set(-YEAR);
+  busy.look();
+  await busy.letGo();
+  assert.deepEqual(busy.taken, []);
 });
