@@ -236,6 +236,7 @@ export class Service implements AsyncDisposable {
         copies,
         witness: witnessDirectory(directory),
         journal,
+        httpThreads: this.#config.http.threads,
         pools,
         health: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,

@@ -19,6 +19,7 @@ import type { JournalSetting } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { makeDirectory } from '../files.ts';
 import type { Log } from '../log.ts';
+import { type Room, roomOn } from '../memory-room.ts';
 import type { LastJournal, Recover, Store } from '../store/store.ts';
 import { createPart, type PartIdentity, readPart, unavailable } from './journal.ts';
 import { OWNER, removeOrphans } from './journal-orphans.ts';
@@ -59,7 +60,8 @@ export class Journals implements Disposable {
   readonly #machine: Machine;
   readonly #bootId: string | undefined;
   readonly #log: Pick<Log, 'info' | 'warn'> | undefined;
-  readonly #choice: Choice | undefined;
+  readonly #setting: JournalSetting | undefined;
+  #choice: Choice | undefined;
   readonly #disk: JournalDirectory;
   /** Those in memory that were looked into, by path: of this store, and of the place it had before. */
   readonly #memories = new Map<string, JournalDirectory>();
@@ -73,6 +75,7 @@ export class Journals implements Disposable {
     this.#machine = machine;
     this.#bootId = machine.bootId();
     this.#log = make?.log;
+    this.#setting = make?.setting;
     this.#choice = make && choosePlace(make.setting, machine);
     this.#disk = new JournalDirectory(join(this.#dataDirectory, 'journal'));
   }
@@ -118,6 +121,27 @@ export class Journals implements Disposable {
   get directories(): readonly [string, string] {
     const { id, place } = this.#run!;
     return [memoryPath(this.#machine, id, place), this.#disk.path];
+  }
+
+  /** Whether those that are made now lie in memory. */
+  get areInMemory(): boolean {
+    return this.#choice?.isMemory === true;
+  }
+
+  /**
+   * Before journals of so many bytes are made: where memory has no room for all of them, they go to the
+   * disk. With `store.journal = "memory"` that is an error: what is missing, for people.
+   */
+  place(bytes: number): Room | undefined {
+    const { memory: of } = this.#machine;
+    const room = { bytes: roomOn(of), of };
+    if (!this.areInMemory || bytes <= room.bytes) return undefined;
+    if (this.#setting === 'memory') return room;
+    const [needed, left] = [bytes, room.bytes].map((size) => Math.ceil(size / 2 ** 20));
+    const reason = `${needed} MiB are needed, and ${of} leaves ${left} MiB`;
+    this.#choice = { isMemory: false, reason };
+    this.#warn(reason);
+    return undefined;
   }
 
   /**

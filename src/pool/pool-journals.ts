@@ -20,9 +20,10 @@ import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
 import type { FileBudget } from './file-budget.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
-import { unavailable } from './journal.ts';
+import { type JournalPart, unavailable } from './journal.ts';
 import { GrowingJournal, SLOTS_MIN, slotsFor, slotsOfNext } from './journal-parts.ts';
 import type { Journals, MadePart } from './journals.ts';
+import { assertReadyMemory, journalBytes, type ReadyFigures, tooLittle } from './ready-memory.ts';
 import type { Exclusively } from './refill.ts';
 
 const DROP_EVERY_MS = 200;
@@ -39,8 +40,24 @@ export interface PoolJournalsOptions {
   readonly log: Pick<Log, 'warn'>;
 }
 
+/** A journal that one more thread is to hand out of a pool with. */
+export interface JournalOrder {
+  readonly pool: string;
+  /** Read it from the moment on at which it is there, and have room in it for all that is leased. */
+  readonly handOuts: UnrecordedHandOuts;
+  /** Its first part, if that was made before; one whose file is gone by now is made anew. */
+  readonly made?: MadePart | undefined;
+}
+
+/** A file that is to be the next part of a journal. */
+interface NewPart extends JournalOrder {
+  readonly journal: GrowingJournal;
+  readonly made: MadePart;
+}
+
 /** A journal, and who reads it. */
 export interface FollowedJournal {
+  readonly pool: string;
   readonly journal: GrowingJournal;
   readonly handOuts: UnrecordedHandOuts;
 }
@@ -62,6 +79,11 @@ export class PoolJournals {
     this.#options = options;
   }
 
+  /** Not if all replies wait for the disk. */
+  get areNeeded(): boolean {
+    return this.#options.areNeeded;
+  }
+
   /** What leaves the pool and has yet to be recorded; its journals grow with what is leased. */
   handOutsOf(pool: string): UnrecordedHandOuts {
     if (!this.#options.areNeeded) return new UnrecordedHandOuts();
@@ -72,9 +94,16 @@ export class PoolJournals {
     return handOuts;
   }
 
-  /** Before so many more pools are served. Error: SYSTEM_LIMIT_REACHED. */
-  assertFit(pools: number): void {
-    this.#options.files.assertPools(pools, this.#options.areNeeded);
+  /** Before more pools are served, each with so many journals. Error: SYSTEM_LIMIT_REACHED. */
+  assertFit(pools: readonly ReadyFigures[], count: number): void {
+    const { files, areNeeded, journals, log } = this.#options;
+    files.assertPools(pools.length, areNeeded);
+    if (areNeeded) {
+      const bytes = journalBytes(pools, count);
+      const room = journals.place(bytes);
+      if (room !== undefined) throw tooLittle(pools.length, bytes, room);
+    }
+    assertReadyMemory(pools, journals.areInMemory ? count : 0, log);
   }
 
   /**
@@ -99,34 +128,43 @@ export class PoolJournals {
   }
 
   /**
-   * For one more thread that hands out of the pool; undefined if none is needed. `handOuts` read it
-   * from now on, and have room in it for all that is leased. `made` is its first part, if that was
-   * made before; one whose file is gone by now is made anew. It is removed if this fails. Errors:
-   * JOURNAL_UNAVAILABLE, those of the store.
+   * All that are ordered, in their order, with one commit for all of them; none if none is needed. If
+   * this fails there is none, and no file of them. Errors: JOURNAL_UNAVAILABLE, those of the store.
    */
-  async add(
-    pool: string,
-    handOuts: UnrecordedHandOuts,
-    made?: MadePart,
-  ): Promise<FollowedJournal | undefined> {
+  async add(orders: readonly JournalOrder[]): Promise<FollowedJournal[]> {
     const { exclusively, areNeeded } = this.#options;
-    return areNeeded ? exclusively(() => this.#add(pool, handOuts, made)) : undefined;
+    if (!areNeeded || orders.length === 0) return [];
+    try {
+      return await exclusively(() => this.#add(orders));
+    } catch (error) {
+      this.discard(orders.flatMap(({ made }) => made ?? []));
+      throw error;
+    }
   }
 
-  async #add(
-    pool: string,
-    handOuts: UnrecordedHandOuts,
-    made: MadePart | undefined,
-  ): Promise<FollowedJournal> {
+  async #add(orders: readonly JournalOrder[]): Promise<FollowedJournal[]> {
     const { store, journals } = this.#options;
+    const parts: NewPart[] = [];
+    try {
+      for (const { made, ...order } of orders) {
+        const isThere = made !== undefined && existsSync(made.path);
+        const journal = new GrowingJournal(store.epoch, journals.directories);
+        const first = isThere ? made : this.#makePart(this.#slotsFor(order.handOuts));
+        parts.push({ ...order, journal, made: first });
+      }
+    } catch (error) {
+      this.discard(parts.map(({ made }) => made));
+      throw error;
+    }
+    await this.#append(parts);
+    for (const { journal, handOuts } of parts) this.#growing.get(handOuts)!.add(journal);
+    return parts.map(({ pool, journal, handOuts }) => ({ pool, journal, handOuts }));
+  }
+
+  /** Of the first part of one more journal. */
+  #slotsFor(handOuts: UnrecordedHandOuts): number {
     const growing = this.#growing.get(handOuts)!;
-    const journal = new GrowingJournal(store.epoch, journals.directories);
-    const most = Math.max(...growing.values().map(({ capacity }) => capacity), 0);
-    const isThere = made !== undefined && existsSync(made.path);
-    const first = isThere ? made : this.#makePart(slotsFor(most));
-    await this.#append(pool, journal, handOuts, first);
-    growing.add(journal);
-    return { journal, handOuts };
+    return slotsFor(Math.max(...growing.values().map(({ capacity }) => capacity), 0));
   }
 
   /** The path of a part of it that no start would find; undefined if there is none. */
@@ -207,7 +245,7 @@ export class PoolJournals {
     const slots = slotsOfNext(capacity, records);
     try {
       if (!this.#options.files.fits(1)) throw unavailable('no file descriptors are left for it');
-      await this.#append(pool, journal, handOuts, this.#makePart(slots));
+      await this.#append([{ pool, journal, handOuts, made: this.#makePart(slots) }]);
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
       // A store that fails says so itself, and has its own times to be tried again.
@@ -224,32 +262,34 @@ export class PoolJournals {
   }
 
   /**
-   * Makes a file the next part of a journal, or removes it again. Errors: JOURNAL_UNAVAILABLE, those
-   * of the store.
+   * Makes each file the next part of its journal, or removes all of them. Errors: JOURNAL_UNAVAILABLE,
+   * those of the store.
    */
-  async #append(
-    pool: string,
-    journal: GrowingJournal,
-    handOuts: UnrecordedHandOuts,
-    made: MadePart,
-  ): Promise<void> {
-    const { store, journals } = this.#options;
-    const part = journal.next(made.number, made.path);
+  async #append(parts: readonly NewPart[]): Promise<void> {
+    const followed: { readonly part: JournalPart; readonly to: NewPart }[] = [];
     try {
-      handOuts.follow(part);
-    } catch (cause) {
-      journals.removePart(made);
-      throw unavailable(`${made.path}: ${(cause as Error).message}`, cause);
-    }
-    try {
-      await store.addJournal(pool, part.number);
+      for (const to of parts) {
+        const { journal, made, handOuts } = to;
+        const part = journal.next(made.number, made.path);
+        try {
+          handOuts.follow(part);
+        } catch (cause) {
+          throw unavailable(`${made.path}: ${(cause as Error).message}`, cause);
+        }
+        followed.push({ part, to });
+      }
+      await this.#options.store.addJournals(
+        parts.map(({ pool, made: { number } }) => ({ pool, number })),
+      );
     } catch (error) {
-      handOuts.unfollow(part);
-      journals.removePart(made);
+      for (const { part, to } of followed) to.handOuts.unfollow(part);
+      this.discard(parts.map(({ made }) => made));
       throw error;
     }
-    journal.publish(part, made.directory, made.records);
-    this.#countParts(1);
+    for (const { part, to } of followed) {
+      to.journal.publish(part, to.made.directory, to.made.records);
+    }
+    this.#countParts(parts.length);
   }
 
   #countParts(more: number): void {

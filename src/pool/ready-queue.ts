@@ -67,7 +67,7 @@ const TAIL_WORD = 256 / 4;
 const WIPED_WORD = TAIL_WORD + 1;
 const CELLS_BYTE = 384;
 
-const CELL_BYTES = 152;
+export const CELL_BYTES = 152;
 const ADDRESS = 0; // text
 const SECRET = 44; // text
 const SHAPE = 132; // int32: length of the address, of the secret, key type, origin; a byte each

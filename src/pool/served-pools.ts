@@ -19,7 +19,15 @@ import type { MessagePort } from 'node:worker_threads';
 import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import type { HandOut, PoolIdentity, PoolSettings, Store, StoredPool } from '../store/store.ts';
+import type { Log } from '../log.ts';
+import type {
+  HandOut,
+  PoolCounts,
+  PoolIdentity,
+  PoolSettings,
+  Store,
+  StoredPool,
+} from '../store/store.ts';
 import type { PoolNotice, ServedPool } from './calls.ts';
 import type { UnrecordedHandOuts } from './hand-outs.ts';
 import { JournalWriter } from './journal-parts.ts';
@@ -32,7 +40,8 @@ import {
   settingsBoard,
   sharePool,
 } from './pool.ts';
-import type { FollowedJournal, PoolJournals } from './pool-journals.ts';
+import type { FollowedJournal, JournalOrder, PoolJournals } from './pool-journals.ts';
+import type { ReadyFigures } from './ready-memory.ts';
 import { type Exclusively, inTurn, type Refiller } from './refill.ts';
 import type { ThreadNotices } from './thread-notices.ts';
 
@@ -48,24 +57,25 @@ export interface ServedPoolsOptions {
   readonly journals: PoolJournals;
   readonly refiller: Refiller;
   readonly parts: readonly Part[];
+  readonly log: Pick<Log, 'info'>;
   /** After a pool came or went. */
   readonly onChange: (pools: readonly SharedPool[]) => void;
 }
 
-interface Entry {
+/** A pool that the store knows, and that is to be served. */
+interface NewPool {
   readonly shared: SharedPool;
+  readonly stored: StoredPool;
   /** Undefined for one that stands in the configuration. */
-  config: PoolConfig | undefined;
-  readonly handOuts: UnrecordedHandOuts;
-  /** Of this thread. */
-  journal: FollowedJournal | undefined;
-  writer: JournalWriter | undefined;
+  readonly config?: PoolConfig;
 }
 
 export class ServedPools {
   readonly #options: ServedPoolsOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #threads = new Set<HttpThread>();
+  /** Threads that are to come: what they need is made with the pools. */
+  readonly #expected: HttpThread[] = [];
   readonly #oneAtATime = inTurn();
 
   constructor(options: ServedPoolsOptions) {
@@ -81,23 +91,26 @@ export class ServedPools {
   }
 
   /**
-   * Those of the configuration, then those that the store remembers. Errors: POOL_MISMATCH,
-   * SYSTEM_LIMIT_REACHED, as of `create`.
+   * Those of the configuration, then those that the store remembers, for `threads` HTTP threads that
+   * connect later: two commits, however many there are. Errors: POOL_MISMATCH, SYSTEM_LIMIT_REACHED,
+   * as of `create`.
    */
-  async open(configured: readonly SharedPool[]): Promise<void> {
-    const { store } = this.#options;
-    const stored = new Map<string, StoredPool>();
-    for (const { name, keys, handout, pattern } of configured) {
-      const { prefix, suffix, ignoreCase } = pattern;
-      stored.set(name, await store.definePool({ name, prefix, suffix, ignoreCase, keys, handout }));
-    }
-    const known = (await store.pools()).flatMap((pool) => {
+  async open(configured: readonly SharedPool[], threads = 0): Promise<void> {
+    const { store, journals, log } = this.#options;
+    const stored = await store.definePools(configured.map(identityOf));
+    const pools: NewPool[] = configured.map((shared, index) => ({
+      shared,
+      stored: stored[index]!,
+    }));
+    for (const pool of await store.pools()) {
       const config = pool.isForged ? undefined : configOf(pool);
-      return config === undefined ? [] : [{ pool, config }];
-    });
-    this.#options.journals.assertFit(configured.length + known.length);
-    for (const shared of configured) await this.#serve(shared, stored.get(shared.name)!);
-    for (const { pool, config } of known) await this.#serve(sharePool(config), pool, config);
+      if (config !== undefined) pools.push({ shared: sharePool(config), stored: pool, config });
+    }
+    while (this.#expected.length < threads) this.#expected.push(new HttpThread());
+    journals.assertFit(pools.map(figuresOf), 1 + threads);
+    const count = this.#options.journals.areNeeded ? pools.length * (1 + threads) : 0;
+    log.info({ pools: pools.length, journals: count }, 'making ready queues and dispense journals');
+    await this.#serve(pools);
   }
 
   /** Before this thread pops. Errors: JOURNAL_UNAVAILABLE, STORE_UNAVAILABLE. */
@@ -116,17 +129,24 @@ export class ServedPools {
 
   /** For one more HTTP thread. Error: JOURNAL_UNAVAILABLE. */
   connect(port: MessagePort, notices: ThreadNotices): Promise<ServedPool[]> {
-    const thread = new HttpThread(notices);
+    let thread = new HttpThread();
     const pools = this.#oneAtATime(async () => {
-      const served: ServedPool[] = [];
-      for (const entry of this.#entries.values()) served.push(await this.#give(thread, entry));
+      if (this.#expected[0] !== undefined) thread = this.#expected[0];
+      const lacking = [...this.#entries.values()].filter(
+        ({ shared }) => thread.journalOf(shared.name) === undefined,
+      );
+      for (const journal of await this.#options.journals.add(lacking.map(orderOf))) {
+        thread.take(journal);
+      }
+      this.#expected.shift();
+      thread.notices = notices;
       if (!notices.isGone) this.#threads.add(thread);
-      return served;
+      return this.all.map((shared) => thread.served(shared));
     });
     // The thread has ended, or closes its journals in the same breath.
     port.once('close', () => {
       this.#threads.delete(thread);
-      const dropped = this.#oneAtATime(async () => [...thread.journals.values()]);
+      const dropped = this.#oneAtATime(async () => thread.journals);
       void dropped.then((journals) => this.#options.journals.drop(journals));
     });
     return pools;
@@ -140,16 +160,18 @@ export class ServedPools {
       if (this.#entries.size >= POOLS_MAX) throw poolLimit(name);
       parsePattern(config);
       const { identity, settings } = parts(config);
-      journals.assertFit(1);
-      const made = journals.make(1 + this.#threads.size);
+      journals.assertFit([config], 1 + this.#allThreads.length);
+      const made = journals.make(1 + this.#allThreads.length);
       try {
         const stored = await exclusively(() => store.definePool(identity, settings));
         // From here on it comes with the next start; asked again, this goes on.
-        await this.#serve(sharePool(config, stored.position), stored, config, made);
+        await this.#serve([{ shared: sharePool(config, stored.position), stored, config }], made);
       } finally {
         // Those that were not needed: it failed, or a thread has ended meanwhile.
         journals.discard(made);
       }
+      const shared = this.#entryOf(name).shared;
+      await this.#tell((thread) => ({ added: thread.served(shared) }));
       this.#options.onChange(this.all);
     });
   }
@@ -201,8 +223,7 @@ export class ServedPools {
       for (const part of others) part.remove(name);
       this.#options.onChange(this.all);
       await this.#tell(() => ({ removed: name }));
-      entry.writer?.close();
-      const gone = [entry.journal, ...[...this.#threads].map((thread) => thread.take(name))];
+      const gone = [entry, ...this.#allThreads].map((owner) => owner.leave(name));
       void journals.drop(gone.filter((journal) => journal !== undefined));
       return burned;
     });
@@ -211,42 +232,36 @@ export class ServedPools {
   /** Journals of which the store counts on a file that no start would find: one path of each. */
   get lostJournals(): string[] {
     const { journals } = this.#options;
-    const ofPools = [...this.#entries].flatMap(([name, { journal }]) => [
-      journal,
-      ...[...this.#threads].map((thread) => thread.journals.get(name)),
-    ]);
+    const ofPools = [...this.#entries].flatMap(([name, entry]) =>
+      [entry, ...this.#allThreads].map((owner) => owner.journalOf(name)),
+    );
     const paths = ofPools.map((journal) => journal && journals.lostPath(journal));
     return [...paths.filter((path) => path !== undefined), ...journals.lostDropping];
   }
 
   /**
    * Gives each thread another journal for one that is lost, which is dropped when nobody writes it any
-   * more. How many there were. Errors: JOURNAL_UNAVAILABLE, those of the store; those that were
-   * given by then stay.
+   * more. How many there were. Errors: JOURNAL_UNAVAILABLE, those of the store; then none was given.
    */
   renewJournals(): Promise<number> {
     return this.#oneAtATime(async () => {
       const { journals } = this.#options;
-      let renewed = 0;
-      for (const [name, entry] of this.#entries) {
-        const { journal, writer, shared, handOuts } = entry;
-        if (journal !== undefined && journals.lostPath(journal) !== undefined) {
-          entry.journal = await journals.add(name, handOuts);
-          entry.writer = entry.journal && new JournalWriter(entry.journal.journal.shared);
-          writer?.close();
+      const lost = [...this.#entries.values()].flatMap((entry) =>
+        [entry, ...this.#allThreads].flatMap((owner) => {
+          const journal = owner.journalOf(entry.shared.name);
+          const isLost = journal !== undefined && journals.lostPath(journal) !== undefined;
+          return isLost ? [{ entry, owner, journal }] : [];
+        }),
+      );
+      const added = await journals.add(lost.map(({ entry }) => orderOf(entry)));
+      await Promise.all(
+        lost.map(async ({ entry, owner, journal }, index) => {
+          owner.take(added[index]!);
+          if (owner instanceof HttpThread) await owner.tell({ added: owner.served(entry.shared) });
           void journals.drop([journal]);
-          renewed++;
-        }
-        for (const thread of this.#threads) {
-          const lost = thread.journals.get(name);
-          if (lost === undefined || journals.lostPath(lost) === undefined) continue;
-          const renewal = await this.#give(thread, { shared, handOuts });
-          await thread.notices.tell('pools', { added: renewal });
-          void journals.drop([lost]);
-          renewed++;
-        }
-      }
-      return renewed;
+        }),
+      );
+      return lost.length;
     });
   }
 
@@ -258,61 +273,51 @@ export class ServedPools {
 
   /** After the last turn. */
   close(): void {
-    for (const { writer, handOuts } of this.#entries.values()) {
-      writer?.close();
-      handOuts.close();
+    for (const [name, entry] of this.#entries) {
+      entry.leave(name);
+      entry.handOuts.close();
     }
     this.#options.journals.remove();
   }
 
-  /** Takes what it needs of `made`, the first parts of journals. */
-  async #serve(
-    shared: SharedPool,
-    { isPaused }: StoredPool,
-    config?: PoolConfig,
-    made: MadePart[] = [],
-  ): Promise<void> {
+  /** Takes what it needs of `made`, the first parts of journals. Each thread is yet to be told. */
+  async #serve(pools: readonly NewPool[], made: MadePart[] = []): Promise<void> {
     const { store, exclusively, journals, refiller, parts: others } = this.#options;
-    const { name } = shared;
-    const handOuts = journals.handOutsOf(name);
-    const given = new Map<HttpThread, ServedPool>();
-    let journal: FollowedJournal | undefined;
+    const served = pools.map(({ shared, stored, config }) => ({
+      entry: new Entry(shared, config, journals.handOutsOf(shared.name)),
+      isPaused: stored.isPaused,
+    }));
+    const owners = served.flatMap(({ entry }) =>
+      [entry, ...this.#allThreads].map((owner) => ({ entry, owner })),
+    );
+    const orders = owners.map(({ entry }) => ({ ...orderOf(entry), made: made.shift() }));
+    const added = await journals.add(orders);
+    let counts: PoolCounts[];
     try {
-      journal = await journals.add(name, handOuts, made.shift());
-      for (const thread of this.#threads) {
-        given.set(thread, await this.#give(thread, { shared, handOuts }, made.shift()));
-      }
-      const counts = await exclusively(() => store.counts(name));
-      settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
-      const writer = journal && new JournalWriter(journal.journal.shared);
-      refiller.add(shared, counts, handOuts);
-      this.#entries.set(name, { shared, config, handOuts, journal, writer });
+      counts = await exclusively(() =>
+        Promise.all(pools.map(({ shared }) => store.counts(shared.name))),
+      );
     } catch (error) {
-      const made = [journal, ...[...given.keys()].map((thread) => thread.take(name))];
-      void journals.drop(made.filter((one) => one !== undefined));
+      void journals.drop(added);
       throw error;
     }
-    for (const part of others) part.add(shared);
-    await this.#tell((thread) => {
-      const added = given.get(thread);
-      return added === undefined ? {} : { added };
-    });
+    for (const [index, journal] of added.entries()) owners[index]!.owner.take(journal);
+    for (const [index, { entry, isPaused }] of served.entries()) {
+      const { shared, handOuts } = entry;
+      settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
+      refiller.add(shared, counts[index]!, handOuts);
+      this.#entries.set(shared.name, entry);
+      for (const part of others) part.add(shared);
+    }
   }
 
-  async #give(
-    thread: HttpThread,
-    { shared, handOuts }: Pick<Entry, 'shared' | 'handOuts'>,
-    made?: MadePart,
-  ): Promise<ServedPool> {
-    const followed = await this.#options.journals.add(shared.name, handOuts, made);
-    if (followed !== undefined) thread.journals.set(shared.name, followed);
-    return { shared, journal: followed?.journal.shared };
+  get #allThreads(): HttpThread[] {
+    return [...this.#expected, ...this.#threads];
   }
 
+  /** Resolves when each HTTP thread has acted on it. */
   async #tell(say: (thread: HttpThread) => Omit<PoolNotice, 'notice'>): Promise<void> {
-    await Promise.all(
-      [...this.#threads].map((thread) => thread.notices.tell('pools', say(thread))),
-    );
+    await Promise.all([...this.#threads].map((thread) => thread.tell(say(thread))));
   }
 
   #entryOf(name: string): Entry {
@@ -322,22 +327,87 @@ export class ServedPools {
   }
 }
 
+/** A pool that is served, and what this thread hands it out with. */
+class Entry {
+  readonly shared: SharedPool;
+  /** As of `NewPool`. */
+  config: PoolConfig | undefined;
+  readonly handOuts: UnrecordedHandOuts;
+  writer: JournalWriter | undefined;
+  #journal: FollowedJournal | undefined;
+
+  constructor(shared: SharedPool, config: PoolConfig | undefined, handOuts: UnrecordedHandOuts) {
+    this.shared = shared;
+    this.config = config;
+    this.handOuts = handOuts;
+  }
+
+  journalOf(_pool: string): FollowedJournal | undefined {
+    return this.#journal;
+  }
+
+  /** From now on it is written. */
+  take(journal: FollowedJournal): void {
+    this.writer?.close();
+    this.#journal = journal;
+    this.writer = new JournalWriter(journal.journal.shared);
+  }
+
+  /** The journal, which is written no more. */
+  leave(_pool: string): FollowedJournal | undefined {
+    this.writer?.close();
+    return this.#journal;
+  }
+}
+
 /** As far as this thread knows it. */
 class HttpThread {
+  /** Undefined until it is connected. */
+  notices: ThreadNotices | undefined;
   /** By pool. */
-  readonly journals = new Map<string, FollowedJournal>();
-  readonly notices: ThreadNotices;
+  readonly #journals = new Map<string, FollowedJournal>();
 
-  constructor(notices: ThreadNotices) {
-    this.notices = notices;
+  get journals(): FollowedJournal[] {
+    return [...this.#journals.values()];
+  }
+
+  journalOf(pool: string): FollowedJournal | undefined {
+    return this.#journals.get(pool);
+  }
+
+  /** Which it writes when it is told. */
+  take(journal: FollowedJournal): void {
+    this.#journals.set(journal.pool, journal);
   }
 
   /** Its journal of a pool, which it writes no more. */
-  take(pool: string): FollowedJournal | undefined {
-    const journal = this.journals.get(pool);
-    this.journals.delete(pool);
+  leave(pool: string): FollowedJournal | undefined {
+    const journal = this.#journals.get(pool);
+    this.#journals.delete(pool);
     return journal;
   }
+
+  served(shared: SharedPool): ServedPool {
+    return { shared, journal: this.#journals.get(shared.name)?.journal.shared };
+  }
+
+  /** Resolves when it has acted on it; at once before it is connected. */
+  async tell(what: Omit<PoolNotice, 'notice'>): Promise<void> {
+    await this.notices?.tell('pools', what);
+  }
+}
+
+function figuresOf({ shared, config }: NewPool): ReadyFigures {
+  return config ?? { ready: settingsBoard(shared).get('ready'), readyMax: shared.readyMax };
+}
+
+function orderOf({ shared, handOuts }: Entry): JournalOrder {
+  return { pool: shared.name, handOuts };
+}
+
+function identityOf({ name, keys, handout, pattern }: SharedPool): PoolIdentity {
+  const { prefix, suffix, ignoreCase } = pattern;
+  return { name, prefix, suffix, ignoreCase, keys, handout };
 }
 
 /** The settings of a pool that was made at run time, and is not deleted. */

@@ -36,6 +36,7 @@ import {
   type Hit,
   type InsertReport,
   type LeaseReport,
+  type NewJournal,
   NO_HAND_OUTS,
   type Origin,
   type PoolCounts,
@@ -138,6 +139,12 @@ export class SqliteStore implements Store {
     return this.#run.write(() => definePool(this.#statements, this.#rows, identity, settings));
   }
 
+  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]> {
+    return this.#run.write(() =>
+      identities.map((identity) => definePool(this.#statements, this.#rows, identity, undefined)),
+    );
+  }
+
   changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
     return this.#run.write(() => {
       const pool = this.#poolRow(name);
@@ -237,19 +244,24 @@ export class SqliteStore implements Store {
     });
   }
 
-  addJournal(pool: string, number: number): Promise<void> {
+  addJournals(journals: readonly NewJournal[]): Promise<void> {
     return this.#run.call(() => {
-      const { id } = this.#poolRow(pool);
+      const names = new Set(journals.map(({ pool }) => pool));
+      const ids = new Map([...names].map((name) => [name, this.#poolRow(name).id]));
       const { addJournal, removeJournal } = this.#statements;
-      this.#run.transaction(() => void addJournal.run(number, id), true);
+      this.#run.transaction(() => {
+        for (const { pool, number } of journals) addJournal.run(number, ids.get(pool)!);
+      }, true);
       try {
         this.#run.take();
       } catch (error) {
-        // Nobody writes it: a start that misses it would believe none of the pool.
-        this.#run.transaction(() => void removeJournal.run(number));
+        // Nobody writes them: a start that misses one would believe none of its pool.
+        this.#run.transaction(() => {
+          for (const { number } of journals) removeJournal.run(number);
+        });
         throw error;
       }
-      this.#journaled.add(id);
+      for (const id of ids.values()) this.#journaled.add(id);
     });
   }
 

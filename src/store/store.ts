@@ -202,6 +202,13 @@ export interface EarlierHandOut {
   readonly addresses: readonly LeasedAddress[] | undefined;
 }
 
+/** A dispense journal that the store is to count on. */
+export interface NewJournal {
+  readonly pool: string;
+  /** Of the journal in its epoch, from 1. */
+  readonly number: number;
+}
+
 /** A dispense journal of an epoch that has ended, cleanly or not. */
 export interface LastJournal {
   readonly storeId: string;
@@ -290,6 +297,9 @@ export interface Store extends AsyncDisposable {
    */
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool>;
 
+  /** Those of the configuration, as by `definePool`, in one transaction: all of them or none. */
+  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]>;
+
   /** What is given changes. Error: POOL_NOT_FOUND. */
   changePool(
     name: string,
@@ -323,10 +333,10 @@ export interface Store extends AsyncDisposable {
   handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined>;
 
   /**
-   * Counts one more dispense journal of the pool in, which exists by now under that number. From
-   * then on a start without that journal trusts none of the pool.
+   * Counts more dispense journals in, which exist by now under their numbers, in one transaction. From
+   * then on a start without one of them trusts none of its pool.
    */
-  addJournal(pool: string, number: number): Promise<void>;
+  addJournals(journals: readonly NewJournal[]): Promise<void>;
 
   /**
    * Counts journals out whose threads are gone, and of which turns have recorded every record; all

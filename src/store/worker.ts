@@ -43,6 +43,7 @@ export interface StoreWorkerData {
   /** The directory of witnesses; undefined where there is no place for it. */
   readonly witness: string | undefined;
   readonly journal: JournalSetting;
+  readonly httpThreads: number;
   /** Of the configuration. */
   readonly pools: readonly SharedPool[];
   readonly health: SharedArrayBuffer;
@@ -153,6 +154,7 @@ class ServedStore {
     const log = createLog('store', data.logLevel, data.isPretty);
     const { commitTimes } = new Tallies(data.tallies);
     const health = new StoreHealth(data.health);
+    log.info({ directory }, 'opening the store');
     const unwitnessed = (reason: string) =>
       log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised');
     if (data.witness === undefined)
@@ -181,7 +183,7 @@ class ServedStore {
     );
     journals.begin(store);
     const served = new ServedStore(store, journals, log, health, data);
-    await served.pools.open(data.pools);
+    await served.pools.open(data.pools, data.httpThreads);
     served.#start(directory);
     served.#resources = resources.move();
     return served;
@@ -241,6 +243,7 @@ class ServedStore {
     this.pools = new ServedPools({
       ...common,
       journals: new PoolJournals({ ...common, journals, areNeeded, files, log }),
+      log,
       refiller: this.refiller,
       parts: [this.dispenser, this.reservations],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),

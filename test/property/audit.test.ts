@@ -117,7 +117,7 @@ class Model implements AsyncDisposable {
     });
     for (const [index, { name }] of this.lines.entries()) {
       await this.#store.definePool(poolNamed(name));
-      await this.#store.addJournal(name, index + 1);
+      await this.#store.addJournals([{ pool: name, number: index + 1 }]);
     }
   }
 

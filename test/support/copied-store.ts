@@ -145,7 +145,7 @@ export class CopiedStore implements Disposable {
     createPart(path, identity(store.id, store.epoch, number), CELLS);
     const progress = new Int32Array(new SharedArrayBuffer(4 * PROGRESS_WORDS));
     const file = { number, path, progress };
-    await store.addJournal(pool, number);
+    await store.addJournals([{ pool, number }]);
     const queue = queues.get(pool)!;
     queue.handOuts.follow(file);
     queue.writer?.close();

@@ -73,7 +73,7 @@ export class Crashed implements AsyncDisposable {
     const { path, number, directory } = this.journals.create(this.#next++, 100);
     const journal = new GrowingJournal(this.store.epoch, this.journals.directories);
     journal.publish(journal.next(number, path), directory, 100);
-    await this.store.addJournal('pet', number);
+    await this.store.addJournals([{ pool: 'pet', number }]);
     const writer = new JournalWriter(journal.shared);
     for (const [position, count, key] of pops) {
       const receiver = key === undefined ? { token: 0 } : { token: 0, key, body: key };

@@ -79,6 +79,7 @@ export class WatchedStore implements AsyncDisposable {
     this.pools = new ServedPools({
       ...common,
       journals: this.poolJournals,
+      log: log,
       refiller: this.refiller,
       parts: [],
       onChange: () => undefined,

@@ -79,7 +79,7 @@ test('what a crash left is settled before it is listed, as a start settles it', 
     // As one that is killed: nothing is returned, and a journal is missing.
     await using open = await openStoreIn(store.directory);
     await open.turn('pet', 0, 2);
-    await open.addJournal('pet', 1);
+    await open.addJournals([{ pool: 'pet', number: 1 }]);
   }
   const { stderr, summary, rows } = await listOf(store);
   const states = rows.map(({ id, state, cause }) => `${id} ${state} ${cause}`);

@@ -85,7 +85,7 @@ class Counter implements AsyncDisposable {
     const made = this.journals.create(1, 64);
     const journal = new GrowingJournal(store.epoch, this.journals.directories);
     const part = journal.next(made.number, made.path);
-    await store.addJournal('pet', 1);
+    await store.addJournals([{ pool: 'pet', number: 1 }]);
     handOuts.follow(part);
     journal.publish(part, made.directory, made.records);
     const writer = new JournalWriter(journal.shared);

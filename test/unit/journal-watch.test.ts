@@ -60,7 +60,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     'their files': (watched) => {
       for (const name of watched.partsIn()) rmSync(join(watched.memory, name));
     },
-    'one file': (watched) => rmSync(join(watched.memory, watched.partsIn()[0]!)),
+    'one file': (watched) => rmSync(join(watched.memory, watched.partsIn().toSorted().at(-1)!)),
     'their directory, for a copy of it': ({ memory }) => {
       cpSync(memory, `${memory}.copy`, { recursive: true });
       chmodSync(`${memory}.copy`, 0o700);

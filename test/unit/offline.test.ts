@@ -162,7 +162,7 @@ test('a store that is damaged is listed, and complete if nothing in it can leave
   {
     await using store = await open();
     // A clean stop leaves its note of a journal.
-    await store.addJournal('pet', 1);
+    await store.addJournals([{ pool: 'pet', number: 1 }]);
     // Ids would be given twice.
     withDatabase(directory, (db) => db.exec('UPDATE meta SET next_id = 2'));
   }

@@ -13,9 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { suite, test } from 'node:test';
+import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readPool } from '../../src/config.ts';
+import { type JournalSetting, readPool } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { FileBudget } from '../../src/pool/file-budget.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
@@ -42,6 +42,7 @@ class Bench implements AsyncDisposable {
   readonly log = collectedLog();
   readonly machine: Machine;
   budget = unlimitedFiles();
+  setting: JournalSetting = 'auto';
   store!: Store;
   journals!: Journals;
   refiller!: Refiller;
@@ -55,7 +56,7 @@ class Bench implements AsyncDisposable {
 
   async open(): Promise<this> {
     const { directory, machine, log } = this;
-    const make = { setting: 'auto', log } as const;
+    const make = { setting: this.setting, log } as const;
     this.journals = new Journals({ dataDirectory: directory, make, machine });
     const sealingKey = `file:${directory}/sealing.key`;
     const { recover } = this.journals;
@@ -74,6 +75,7 @@ class Bench implements AsyncDisposable {
     this.served = new ServedPools({
       ...common,
       journals: this.poolJournals,
+      log: this.log,
       refiller: this.refiller,
       parts: [],
       onChange: () => undefined,
@@ -90,7 +92,7 @@ class Bench implements AsyncDisposable {
     const handOuts = this.poolJournals.handOutsOf(name);
     const followed: FollowedJournal[] = [];
     for (let thread = 0; thread < threads; thread++) {
-      followed.push((await this.poolJournals.add(name, handOuts))!);
+      followed.push(...(await this.poolJournals.add([{ pool: name, handOuts }])));
     }
     this.refiller.add(shared, counts, handOuts);
     for (let left = stored; left > 0; left -= 4096) {
@@ -307,13 +309,13 @@ suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
     const pool = await bench.serve('pet', 5000, 1);
     await pool.fill(4000);
     const handOuts = bench.poolJournals.handOutsOf('pet');
-    const first = (await bench.poolJournals.add('pet', handOuts))!;
+    const [first] = await bench.poolJournals.add([{ pool: 'pet', handOuts }]);
     await handOuts.roomFor(4000);
-    const late = (await bench.poolJournals.add('pet', handOuts))!;
-    assert.ok(late.journal.capacity >= first.journal.capacity && late.journal.capacity > 4000);
-    await bench.poolJournals.drop([late]);
-    assert.equal(existsSync(late.journal.parts[0]!.path), false);
-    assert.ok(first.journal.parts.every(({ path }) => existsSync(path)));
+    const [late] = await bench.poolJournals.add([{ pool: 'pet', handOuts }]);
+    assert.ok(late!.journal.capacity >= first!.journal.capacity && late!.journal.capacity > 4000);
+    await bench.poolJournals.drop([late!]);
+    assert.equal(existsSync(late!.journal.parts[0]!.path), false);
+    assert.ok(first!.journal.parts.every(({ path }) => existsSync(path)));
   });
 
   test('16 pools as configured by default take far less than 64 MB', LIMIT, async () => {
@@ -367,31 +369,70 @@ suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
   });
 });
 
+/** A machine whose memory-backed storage has room for that many bytes. */
+function smallMachine(t: TestContext, size: string): Machine | undefined {
+  const memory = temporaryDirectory();
+  t.after(() => {
+    spawnSync('umount', ['-l', memory]);
+    removeDirectory(memory);
+  });
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', memory]);
+  if (mounted.status !== 0) {
+    t.skip('only root may mount');
+    return undefined;
+  }
+  mkdirSync(join(memory, 'shm'));
+  const machine = testMachine();
+  t.after(() => machine[Symbol.dispose]());
+  return { ...machine, memory: join(memory, 'shm') };
+}
+
 test(
   'a memory of 1 MB: what does not fit goes to the disk, whole, with one warning',
   LIMIT,
   async (t) => {
-    const memory = temporaryDirectory();
-    t.after(() => {
-      spawnSync('umount', ['-l', memory]);
-      removeDirectory(memory);
-    });
-    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', memory]);
-    if (mounted.status !== 0) return t.skip('only root may mount');
-    mkdirSync(join(memory, 'shm'));
-    using machine = testMachine();
-    await using bench = await new Bench({ ...machine, memory: join(memory, 'shm') }).open();
+    const machine = smallMachine(t, '1m');
+    if (machine === undefined) return;
+    await using bench = await new Bench(machine).open();
     await bench.served.open([]);
     for (let index = 0; index < 12; index++) await bench.served.create(config(`pool-${index}`));
     const [inMemory, onDisk] = [bench.files(0), bench.files(1)];
     assert.ok(inMemory.length >= 8 && onDisk.length >= 3);
     assert.equal(inMemory.length + onDisk.length, 12);
     for (const { size } of [...inMemory, ...onDisk]) assert.equal(size, FIRST_PART);
-    const { bavail, bsize } = statfsSync(memory);
+    const { bavail, bsize } = statfsSync(machine.memory);
     assert.ok(bavail * bsize > 0, 'what did not fit takes no room');
     assert.equal(bench.warnings().length, 1);
     await bench.restart();
     await bench.served.open([]);
     assert.equal(bench.served.all.length, 12);
+  },
+);
+
+test(
+  'what the first leases would take is known before a file is made: to the disk, or refused',
+  LIMIT,
+  async (t) => {
+    const machine = smallMachine(t, '4m');
+    if (machine === undefined) return;
+    await using bench = await new Bench(machine).open();
+    const large = ['one', 'two'].map((name) => sharePool(config(name, { ready: 20_000 })));
+    const needed = Math.ceil((2 * 2 * 20_000 * 96) / 2 ** 20);
+    await bench.served.open(large, 1);
+    assert.deepEqual([bench.files(0).length, bench.files(1).length], [0, 4]);
+    const warned = bench.log.lines.filter(({ level }) => level === 'warn');
+    assert.equal(
+      warned[0]!.fields.reason,
+      `${needed} MiB are needed, and ${machine.memory} leaves 4 MiB`,
+    );
+    bench.setting = 'memory';
+    await bench.restart();
+    await assert.rejects(bench.served.open(large, 1), {
+      code: 'SYSTEM_LIMIT_REACHED',
+      message: new RegExp(
+        `^2 pools: ${needed} MiB are needed .*, and ${machine.memory} leaves 4 MiB`,
+      ),
+    });
+    assert.deepEqual([bench.files(0), bench.files(1)], [[], []]);
   },
 );

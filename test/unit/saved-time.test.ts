@@ -112,7 +112,7 @@ suite('what this program does not write', () => {
     const store = await subject.open();
     await store.definePool(poolNamed('pet'));
     await store.insert(hitsFor('pet', 3));
-    await store.addJournal('pet', 1);
+    await store.addJournals([{ pool: 'pet', number: 1 }]);
     await store.turn('pet', 0, 2);
     await store.close();
     withDatabase(subject.directory, (db) => db.exec('DELETE FROM leases'));

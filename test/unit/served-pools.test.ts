@@ -51,19 +51,25 @@ class Bench implements AsyncDisposable {
   pools!: ServedPools;
   journals!: Journals;
   readonly changes: string[] = [];
+  commits = 0;
   readonly #threads: Thread[] = [];
 
   constructor(durability: Durability = 'leased') {
     this.durability = durability;
   }
 
-  async open(...configured: SharedPool[]): Promise<this> {
+  open(...configured: SharedPool[]): Promise<this> {
+    return this.openFor(0, configured);
+  }
+
+  async openFor(threads: number, configured: readonly SharedPool[]): Promise<this> {
     const { directory, durability } = this;
     const sealingKey = `file:${directory}/sealing.key`;
     const make = { setting: 'auto', log } as const;
     this.journals = new Journals({ dataDirectory: directory, make });
     const { recover } = this.journals;
-    const store = await openSqliteStore({ directory, sealingKey, recover, durability });
+    const onCommit = () => this.commits++;
+    const store = await openSqliteStore({ directory, sealingKey, recover, durability, onCommit });
     this.journals.begin(store);
     const exclusively = inTurn();
     this.store = store;
@@ -79,11 +85,12 @@ class Bench implements AsyncDisposable {
         files: unlimitedFiles(),
         log,
       }),
+      log: log,
       refiller: this.refiller,
       parts: [],
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
     });
-    await this.pools.open(configured);
+    await this.pools.open(configured, threads);
     return this;
   }
 
@@ -155,6 +162,37 @@ test('a pool is made when every thread has it, with a journal of its own', LIMIT
   assert.equal(numbers.length, 3, 'one for each thread, this one included');
   const late = await bench.connect();
   assert.deepEqual([...late.pools.keys()], ['new'], 'a thread that comes later begins with it');
+});
+
+test('a start makes as many commits for a hundred pools as for one', LIMIT, async () => {
+  const configured = Array.from({ length: 100 }, (_, index) => sharePool(config(`pool-${index}`)));
+  await using bench = await new Bench().openFor(3, configured);
+  assert.equal(bench.commits, 2, 'the pools, and their journals');
+  const threads = [await bench.connect(), await bench.connect(), await bench.connect()];
+  assert.equal(bench.commits, 2, 'what the threads need was made before');
+  await bench.fill('pool-7', 30);
+  for (const thread of threads) assert.equal(thread.pools.get('pool-7')!.pop(2)!.length, 2);
+  const before = bench.commits;
+  const late = await bench.connect();
+  assert.equal(bench.commits, before + 1);
+  assert.equal(late.pools.size, 100);
+  await bench.crash();
+  await bench.openFor(3, configured);
+  assert.deepEqual(bench.store.recovered['pool-7'], { dispensed: 6, returned: 4, burned: 0 });
+});
+
+test('a pool that is made before a thread has come is its own, too', LIMIT, async () => {
+  await using bench = await new Bench().openFor(2, [sharePool(config('file'))]);
+  const first = await bench.connect();
+  await bench.pools.create(config('new'));
+  await bench.pools.create(config('gone'));
+  await bench.pools.remove('gone');
+  await bench.fill('new', 10);
+  const second = await bench.connect();
+  for (const { pools } of [first, second]) {
+    assert.deepEqual([...pools.keys()], ['file', 'new']);
+    assert.equal(pools.get('new')!.pop(1)!.length, 1);
+  }
 });
 
 test('a thread that dies is not waited for, and its journals go', LIMIT, async () => {

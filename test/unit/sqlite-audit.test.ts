@@ -173,7 +173,7 @@ test('an address that came back and left in a later epoch is told with who got i
   const nothingLeft: Recover = () => [];
   await audited.epoch(async (store) => {
     await audited.insert(store, ...many(4));
-    await store.addJournal('pet', 1);
+    await store.addJournals([{ pool: 'pet', number: 1 }]);
     await store.turn('pet', 0, 4);
     const first = handOut(0, 1, { key: KEY, body: randomBytes(32) });
     await store.turn('pet', 1, 0, told(first));
@@ -264,7 +264,7 @@ test('settled is a store that a crash left nothing to say for', async () => {
   assert.equal(isSettled(audited.directory), true);
   await audited.epoch((store) => store.turn('pet', 0, 1));
   assert.equal(isSettled(audited.directory), false, 'one is leased');
-  await audited.epoch((store) => store.addJournal('pet', 1));
+  await audited.epoch((store) => store.addJournals([{ pool: 'pet', number: 1 }]));
   assert.equal(isSettled(audited.directory), false, 'a journal may have more to say');
   await audited.epoch(async () => {});
   assert.equal(isSettled(audited.directory), true);

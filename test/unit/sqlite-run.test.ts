@@ -107,7 +107,7 @@ suite('while the anchor is stuck', () => {
   test('what lets nothing leave goes on', async () => {
     await using subject = await Subject.open();
     const { store } = subject;
-    await store.addJournal('pet', 1);
+    await store.addJournals([{ pool: 'pet', number: 1 }]);
     await store.turn('pet', 0, 3);
     const letGo = subject.stick();
     await store.insert(hitsFor('pet', 1));
@@ -128,7 +128,7 @@ suite('while the anchor is stuck', () => {
     await using subject = await Subject.open();
     const { store } = subject;
     const letGo = subject.stick();
-    await assert.rejects(store.addJournal('pet', 1), UNAVAILABLE);
+    await assert.rejects(store.addJournals([{ pool: 'pet', number: 1 }]), UNAVAILABLE);
     await store.turn('pet', 0, 2);
     await assert.rejects(store.returnLease('pet'), UNAVAILABLE);
     assert.equal(await subject.figures(), '6 0 0 0');
@@ -144,10 +144,10 @@ suite('while the anchor is stuck', () => {
     const counted = () =>
       withDatabase(directory, (db) => db.prepare('SELECT number FROM journals').all().length);
     const letGo = subject.stick();
-    await assert.rejects(store.addJournal('pet', 1), UNAVAILABLE);
+    await assert.rejects(store.addJournals([{ pool: 'pet', number: 1 }]), UNAVAILABLE);
     assert.equal(counted(), 0, 'a start would miss it, and burn all that is leased');
     letGo();
-    await store.addJournal('pet', 1);
+    await store.addJournals([{ pool: 'pet', number: 1 }]);
     assert.equal(counted(), 1);
   });
 
