@@ -92,9 +92,10 @@ function start(path: string, use: Use): Check {
 function run(path: string, use: Use): Check {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   let isStopped = false;
-  // It needs no secret, so it gets none that the environment may hold.
+  // It needs no secret, so it gets none that the environment may hold; only where compiled code is kept.
+  const env = { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE };
   const args = [ENTRY, path, use, String(process.pid)];
-  const child = execFile(process.execPath, args, { env: {} }, (error, stdout) => {
+  const child = execFile(process.execPath, args, { env }, (error, stdout) => {
     clearTimeout(late);
     if (error === null) resolve(true);
     else if (isStopped) resolve(false);
