@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { findCompiler } from '../../tools/build-native.mjs';
 import { buildKernel, C_TESTS, type CTests, runCTest } from '../support/c-tests.ts';
 
-const SANITIZE = ['-g1', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+const SANITIZE = ['-g1', '-Og', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
 let built: CTests;
 

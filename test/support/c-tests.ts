@@ -30,7 +30,7 @@ export interface Machine {
 }
 
 export interface CTests {
-  /** Builds one test; the path of the program. */
+  /** Builds one test, once; the path of the program. */
   program(name: string): string;
   /** Removes all that was built. */
   [Symbol.dispose](): void;
@@ -53,12 +53,17 @@ export function buildKernel({ compiler, arch, flags = [] }: Machine): CTests {
         join(work, `${basename(file, '.c')}.o`),
       ),
     );
+  const programs = new Map<string, string>();
   return {
     program(name) {
+      const built = programs.get(name);
+      if (built !== undefined) return built;
       // A test of one level's own parts is named after it and is built with its flags.
       const own = flagsOf(`${name.replace('_test', '')}.c`, arch);
       const args = [...own, ...flags, '-pthread', '-I', native, join(tests, `${name}.c`)];
-      return compile([...args, ...objects], join(work, name));
+      const program = compile([...args, ...objects], join(work, name));
+      programs.set(name, program);
+      return program;
     },
     [Symbol.dispose]() {
       rmSync(work, { recursive: true, force: true });

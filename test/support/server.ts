@@ -116,13 +116,21 @@ export class Workspace implements AsyncDisposable {
   }
 }
 
+/** What replies are held to. */
+interface Told {
+  readonly document: OpenApi;
+  readonly judge: Judge;
+}
+
 export class Server {
   readonly process: ChildProcess;
   readonly log: LogEntry[] = [];
   /** Everything that the process wrote. */
   output = '';
   url = '';
-  #told: Promise<{ readonly document: OpenApi; readonly judge: Judge }> | undefined;
+  /** By the text of the document, which is the same for most servers. */
+  static readonly #judges = new Map<string, Told>();
+  #told: Promise<Told> | undefined;
   readonly listening: Promise<void>;
   readonly exited: Promise<number | null>;
 
@@ -139,6 +147,9 @@ export class Server {
         NODE_OPTIONS: SMALL_MACHINE,
         // Other tests run beside this one: a pool that runs dry would take their cores.
         ...(saysPriority ? {} : { VANITYPOOL_GRINDER__PRIORITY: 'low' }),
+        // Faster levels have tests of their own, and make a table of 288 MB at each start, which takes the
+        // processor longer than the search here.
+        VANITYPOOL_ISA: 'portable',
         ...environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -205,9 +216,14 @@ export class Server {
   }
 
   /** The server's own, which replies are held to. */
-  async #document(): Promise<{ document: OpenApi; judge: Judge }> {
-    const document = (await (await fetch(`${this.url}/openapi.json`)).json()) as OpenApi;
-    return { document, judge: judgeOf(document) };
+  async #document(): Promise<Told> {
+    const text = await (await fetch(`${this.url}/openapi.json`)).text();
+    const known = Server.#judges.get(text);
+    if (known !== undefined) return known;
+    const document = JSON.parse(text) as OpenApi;
+    const told = { document, judge: judgeOf(document) };
+    Server.#judges.set(text, told);
+    return told;
   }
 
   pool(name = 'pet'): Promise<PoolFigures> {

@@ -185,8 +185,15 @@ for (const kind of KINDS) {
   });
 }
 
+let bare: string | undefined;
+
 /** A checkout in which the addon is not built. */
 function withoutAddon(): string {
+  bare ??= makeWithoutAddon();
+  return bare;
+}
+
+function makeWithoutAddon(): string {
   const checkout = mkdtempSync(join(root, 'checkout-'));
   for (const part of ['src', 'test/support', USER, 'package.json', 'tools']) {
     cpSync(join(ROOT, part), join(checkout, part), { recursive: true });

@@ -30,9 +30,10 @@ class Attack implements AsyncDisposable {
   #server: Server | undefined;
   #lock: DatabaseSync | undefined;
 
-  static async begin(ready: number, httpThreads: number): Promise<Attack> {
+  /** `target`: more than is taken at once; what is taken later is ground meanwhile. */
+  static async begin(ready: number, httpThreads: number, target: number): Promise<Attack> {
     const attack = new Attack();
-    const pool = { name: 'pet', suffix: 't', target: 8 * RECORDS, ready, ready_max: ready };
+    const pool = { name: 'pet', suffix: 't', target, ready, ready_max: ready };
     attack.workspace.configure([pool], '[http]', `threads = ${httpThreads}`);
     await attack.serve();
     await attack.server.until(
@@ -225,7 +226,7 @@ function recordsIn(file: string): number {
 
 for (const [name, { before, strike }] of Object.entries(BLOWS)) {
   test(`${name}: what was leased is burned`, LIMIT, async () => {
-    await using attack = await Attack.begin(64, 2);
+    await using attack = await Attack.begin(64, 2, 300);
     await attack.dispense(20);
     await attack.untilRecorded();
     const kept = (await before?.(attack)) ?? [];
@@ -239,7 +240,7 @@ for (const [name, { before, strike }] of Object.entries(BLOWS)) {
 }
 
 test('the ring of a journal goes round many times, and is exact after a kill', LIMIT, async () => {
-  await using attack = await Attack.begin(64, 1);
+  await using attack = await Attack.begin(64, 1, RECORDS);
   await attack.dispense(3 * RECORDS + 100);
   await attack.untilRecorded();
   await attack.die();
@@ -252,7 +253,7 @@ test('the ring of a journal goes round many times, and is exact after a kill', L
 });
 
 test('a journal has room for all that is ready while the store is locked', LIMIT, async () => {
-  await using attack = await Attack.begin(RECORDS, 1);
+  await using attack = await Attack.begin(RECORDS, 1, 4 * RECORDS);
   await attack.dispense(RECORDS / 2);
   await attack.untilRecorded();
   const { ready } = await attack.server.until((figures) => figures.ready === RECORDS);
