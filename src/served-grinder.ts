@@ -9,6 +9,7 @@ import { type FoundHit, Grinder } from './grinder/grinder.ts';
 import { type PoolFigures, Steering } from './grinder/steering.ts';
 import { hoursOfStock, type StockFigures, UrgencyWatch } from './grinder/urgency.ts';
 import type { Log } from './log.ts';
+import type { ChangedPools } from './pool/changed-pools.ts';
 import { FirstAddresses } from './pool/first-addresses.ts';
 import { GrinderThreads } from './pool/grinder-threads.ts';
 import { grinderBoard } from './pool/health.ts';
@@ -28,6 +29,8 @@ const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as 
 type Totals = Record<(typeof TOTALS)[number], number>;
 
 interface GroundPool {
+  /** Among all that are steered. */
+  readonly index: number;
   readonly shared: SharedPool;
   readonly status: Pool;
   readonly grinding: GrindingBoard;
@@ -44,15 +47,21 @@ export class ServedGrinder {
   readonly #threads: GrinderThreads;
   readonly #urgency = new UrgencyWatch();
   readonly #firstAddresses: FirstAddresses;
+  readonly #changes: ChangedPools;
   #pools: readonly GroundPool[] = [];
+  #byPlace: ReadonlyMap<number, GroundPool> = new Map();
+  /** Those that are ground for, and those that changed: all others are as they were. */
+  readonly #awake = new Set<GroundPool>();
+  #lookedAt = performance.now();
   #steering = new Steering([]);
   #grinder: Grinder | undefined;
   /** Of all runs before this one. */
   #before: Readonly<Record<string, number>> = {};
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: Config['grinder'], tallies: Tallies, log: Log) {
+  constructor(options: Config['grinder'], tallies: Tallies, changes: ChangedPools, log: Log) {
     this.#tallies = tallies;
+    this.#changes = changes;
     this.#options = options;
     this.#log = log;
     this.#firstAddresses = new FirstAddresses(log);
@@ -87,7 +96,11 @@ export class ServedGrinder {
    */
   setPools(pools: readonly SharedPool[]): void {
     const known = new Map(this.#pools.map((pool) => [pool.shared.name, pool]));
-    this.#pools = pools.map((shared) => known.get(shared.name) ?? groundPool(shared));
+    this.#pools = pools.map((shared, index) => groundPool(shared, index, known.get(shared.name)));
+    this.#byPlace = new Map(this.#pools.map((pool) => [pool.shared.place, pool]));
+    this.#awake.clear();
+    for (const pool of this.#pools) this.#wake(pool);
+    this.#firstAddresses.keep(new Set(pools.map(({ name }) => name)));
     this.#steering = new Steering(
       pools.map(({ name, pattern }) => ({ job: { pool: name, pattern } })),
     );
@@ -108,7 +121,9 @@ export class ServedGrinder {
   /** Grinds for the pools that are short, and tells all threads how it goes. */
   #steer(grinder: Grinder): void {
     const nowMs = performance.now();
-    const pools = this.#pools.map((pool) => ({ ...pool, now: pool.status.status() }));
+    for (const place of this.#changes.take('steering')) this.#wake(this.#byPlace.get(place));
+    this.#lookedAt = nowMs;
+    const pools = [...this.#awake].map((pool) => ({ ...pool, now: pool.status.status() }));
     if (this.#options.threads > 0) {
       const named = pools.map(({ shared, now }) => ({ name: shared.name, status: now }));
       this.#firstAddresses.look(named, nowMs);
@@ -119,16 +134,24 @@ export class ServedGrinder {
     grinder.steer(this.#steering.next(figures, nowMs));
     const { active, attemptsPerSecond, perThread } = grinder.stats();
     const rate = Math.round(attemptsPerSecond);
-    for (const [index, { grinding }] of this.#pools.entries()) {
-      const isGround = figures[index]!.isShort && active > 0;
-      grinding.write({
+    for (const { index, isShort } of figures) {
+      const isGround = isShort && active > 0;
+      const pool = this.#pools[index]!;
+      pool.grinding.write({
         active: isGround ? 1 : 0,
         threads: isGround ? active : 0,
         attemptsPerSecond: isGround ? rate : 0,
       });
+      if (!isShort) this.#awake.delete(pool);
     }
     this.#threads.write(perThread);
     this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
+  }
+
+  #wake(pool: GroundPool | undefined): void {
+    if (pool === undefined || this.#awake.has(pool)) return;
+    pool.consumption.rested(this.#lookedAt);
+    this.#awake.add(pool);
   }
 
   #prioritize(grinder: Grinder, figures: readonly StockFigures[], nowMs: number): void {
@@ -151,7 +174,7 @@ export class ServedGrinder {
 }
 
 function figuresOf(
-  { shared, now, consumption }: GroundPool & { readonly now: PoolStatus },
+  { index, shared, now, consumption }: GroundPool & { readonly now: PoolStatus },
   nowMs: number,
 ): StockFigures & PoolFigures {
   const { available, leased, reserved, dispensed, burned, ...pool } = now;
@@ -159,6 +182,7 @@ function figuresOf(
   const held = available + leased;
   consumption.note(reserved + dispensed + burned, nowMs);
   return {
+    index,
     pool: shared.name,
     held,
     // Not the stock of the status, which lacks what a turn is leasing: a thread would be made for it.
@@ -171,10 +195,12 @@ function figuresOf(
   };
 }
 
-function groundPool(shared: SharedPool): GroundPool {
+function groundPool(shared: SharedPool, index: number, known: GroundPool | undefined): GroundPool {
+  if (known !== undefined) return { ...known, index };
   const none = (): never => {
     throw new Error('the main thread dispenses nothing');
   };
   const status = new Pool(shared, { refill: none, prepare: none, record: none });
-  return { shared, status, grinding: grindingBoard(shared), consumption: new Consumption() };
+  const grinding = grindingBoard(shared);
+  return { index, shared, status, grinding, consumption: new Consumption() };
 }

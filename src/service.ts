@@ -27,6 +27,7 @@ import type { HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
 import { assertMemory } from './memory-limits.ts';
 import { OwnToken } from './own-token.ts';
+import { ChangedPools } from './pool/changed-pools.ts';
 import { FileBudget } from './pool/file-budget.ts';
 import { StoreHealth } from './pool/health.ts';
 import { queueBytes, type SharedPool, sharePool } from './pool/pool.ts';
@@ -55,6 +56,7 @@ export class Service implements AsyncDisposable {
   readonly #ownToken = new OwnToken();
   readonly #storeHealth = new StoreHealth();
   readonly #tallies = new Tallies();
+  readonly #changes = new ChangedPools();
   readonly #eventIds = new EventIds();
   readonly #files: FileBudget;
   readonly #grinder: ServedGrinder;
@@ -81,7 +83,8 @@ export class Service implements AsyncDisposable {
   private constructor(config: Config, options: ServiceOptions) {
     this.#config = config;
     this.#options = options;
-    this.#grinder = new ServedGrinder(config.grinder, this.#tallies, options.log);
+    const { log } = options;
+    this.#grinder = new ServedGrinder(config.grinder, this.#tallies, this.#changes, log);
     const { threads: httpThreads, maxConnections: wanted } = config.http;
     const { threads: grinderThreads } = config.grinder;
     const ofServer = filesOfServer({ httpThreads, grinderThreads });
@@ -107,7 +110,8 @@ export class Service implements AsyncDisposable {
     process.umask(0o077);
     this.#assertLimits();
     if (!hardenProcess()) log.warn('this system cannot be told to make no core dumps');
-    const configured = this.#config.pools.map((pool) => sharePool(pool));
+    const changes = this.#changes;
+    const configured = this.#config.pools.map((pool, place) => sharePool(pool, { changes, place }));
     this.#authRequired = requiredAuth(this.#config);
     if (http.tls !== undefined) this.#watchCertificate(http.tls);
     const on = await this.#listenOn();
@@ -241,6 +245,7 @@ export class Service implements AsyncDisposable {
         health: this.#storeHealth.buffer,
         tallies: this.#tallies.buffer,
         files: this.#files.buffer,
+        changes: this.#changes.buffer,
         logLevel: this.#config.logLevel,
         isPretty: this.#options.isPretty,
       },

@@ -19,12 +19,23 @@ export interface SteeredPool {
 
 /** Of one pool, now. */
 export interface PoolFigures {
+  /** Of the pool among those that are steered. */
+  readonly index: number;
   /** Addresses that it has left: available and leased. */
   readonly held: number;
   /** Ground for while it holds fewer. */
   readonly target: number;
   /** All that ever left it. */
   readonly dispensed: number;
+}
+
+/** Of one pool, at the last look. */
+interface Seen {
+  readonly held: number;
+  readonly dispensed: number;
+  /** An average. */
+  readonly perSecond: number;
+  readonly atMs: number;
 }
 
 const TURN_MS = 1000;
@@ -46,12 +57,12 @@ export class Steering {
   readonly #pools: readonly SteeredPool[];
   /** Pools share candidates, or time that is scarce, or a search that has not room for all. */
   readonly #hasTurns: boolean;
-  /** Addresses a second, by pool. */
-  readonly #consumption: number[];
+  /** By pool; undefined for one that was never looked at. */
+  readonly #seen: (Seen | undefined)[];
+  readonly #short = new Set<number>();
   /** All pools, by their place in `#pools`. */
   #order: readonly number[];
-  #dispensed: readonly number[] | undefined;
-  #measuredAt = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #turnAt = Number.NEGATIVE_INFINITY;
   #isByNeed = false;
 
@@ -62,40 +73,48 @@ export class Steering {
       pools.length > PATTERNS_MAX ||
       this.#sparse(this.#order) < pools.length ||
       isContested(pools.map(({ job }) => job));
-    this.#consumption = pools.map(() => 0);
+    this.#seen = pools.map(() => undefined);
   }
 
   /**
    * The jobs of the pools that are below their target, first the one that gets what fits several.
-   * `figures`: of all pools, in their order; `nowMs`: of a clock that never goes back.
+   * `figures`: of those pools whose figures are other ones than at the last call; `nowMs`: of a clock
+   * that never goes back.
    */
   next(figures: readonly PoolFigures[], nowMs: number): GrindJob[] {
-    this.#measure(figures, nowMs);
-    if (nowMs - this.#turnAt >= TURN_MS) this.#turn(figures, nowMs);
-    const short = this.#order.filter((index) => figures[index]!.held < figures[index]!.target);
+    for (const one of figures) this.#look(one, nowMs);
+    this.#lookedAt = nowMs;
+    if (this.#short.size === 0) return [];
+    if (nowMs - this.#turnAt >= TURN_MS) this.#turn(nowMs);
+    const short = this.#order.filter((index) => this.#short.has(index));
     const count = this.#isByNeed ? short.length : this.#sparse(short);
     return short.slice(0, count).map((index) => this.#pools[index]!.job);
   }
 
-  #measure(figures: readonly PoolFigures[], nowMs: number): void {
-    const elapsedMs = nowMs - this.#measuredAt;
-    if (this.#dispensed !== undefined && elapsedMs > 0) {
-      const weight = -Math.expm1(-elapsedMs / CONSUMPTION_MS);
-      for (const [index, { dispensed }] of figures.entries()) {
-        const perSecond = ((dispensed - this.#dispensed[index]!) * 1000) / elapsedMs;
-        this.#consumption[index]! += (perSecond - this.#consumption[index]!) * weight;
+  #look({ index, held, target, dispensed }: PoolFigures, nowMs: number): void {
+    if (held < target) this.#short.add(index);
+    else this.#short.delete(index);
+    const before = this.#seen[index];
+    let perSecond = 0;
+    if (before !== undefined) {
+      // What left has left since the last look, as the pool's figures were the same until then.
+      const sinceMs = Math.max(before.atMs, this.#lookedAt);
+      const elapsedMs = nowMs - sinceMs;
+      perSecond = consumptionAt(before, sinceMs);
+      if (elapsedMs > 0) {
+        const now = ((dispensed - before.dispensed) * 1000) / elapsedMs;
+        perSecond += (now - perSecond) * -Math.expm1(-elapsedMs / CONSUMPTION_MS);
       }
     }
-    this.#dispensed = figures.map(({ dispensed }) => dispensed);
-    this.#measuredAt = nowMs;
+    this.#seen[index] = { held, dispensed, perSecond, atMs: nowMs };
   }
 
-  #turn(figures: readonly PoolFigures[], nowMs: number): void {
+  #turn(nowMs: number): void {
     this.#turnAt = nowMs;
     this.#isByNeed = !this.#isByNeed;
     if (!this.#hasTurns) return;
-    const lasts = figures.map(({ held }, index) =>
-      held === 0 ? 0 : held / this.#consumption[index]!,
+    const lasts = this.#seen.map((seen) =>
+      seen === undefined || seen.held === 0 ? 0 : seen.held / consumptionAt(seen, nowMs),
     );
     // Those that last as long keep the order of the turn before, by difficulty: two empty ones, or
     // two that last for ever, whose difference is NaN, which a sort takes for 0.
@@ -121,6 +140,11 @@ export class Steering {
   #difficulty(index: number): number {
     return this.#pools[index]!.job.pattern.difficulty;
   }
+}
+
+/** As if nothing had left since. */
+function consumptionAt({ perSecond, atMs }: Seen, nowMs: number): number {
+  return perSecond * Math.exp((atMs - nowMs) / CONSUMPTION_MS);
 }
 
 function isContested(jobs: readonly GrindJob[]): boolean {

@@ -37,10 +37,13 @@ export class FirstAddresses {
     this.#log = log;
   }
 
-  /** At `now`, in milliseconds, of all pools that there are. */
-  look(pools: readonly PoolInWant[], now: number): void {
-    const names = new Set(pools.map(({ name }) => name));
+  /** These alone are there. */
+  keep(names: ReadonlySet<string>): void {
     for (const name of this.#waits.keys()) if (!names.has(name)) this.#waits.delete(name);
+  }
+
+  /** At `now`, in milliseconds, of pools that lack addresses or that changed. */
+  look(pools: readonly PoolInWant[], now: number): void {
     for (const { name, status } of pools) this.#lookAt(name, status, now);
   }
 

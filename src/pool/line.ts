@@ -6,6 +6,7 @@ import type { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
 import type { LeasedAddress, PoolCounts } from '../store/store.ts';
+import { ChangedPools } from './changed-pools.ts';
 import type { UnrecordedHandOuts } from './hand-outs.ts';
 import {
   type CountsBoard,
@@ -44,6 +45,7 @@ export class Line {
   wanted = 0;
   readonly #settings: SettingsBoard;
   readonly #counts: CountsBoard;
+  readonly #changes: ChangedPools;
   /** Of what is ready, told to requests since the last turn. */
   #promised = 0;
   #lastTurn = Number.NEGATIVE_INFINITY;
@@ -58,6 +60,7 @@ export class Line {
     this.queue = new ReadyQueue(shared.queue);
     this.#settings = settingsBoard(shared);
     this.#counts = countsBoard(shared);
+    this.#changes = new ChangedPools(shared.changes);
     this.position = this.queue.head;
     this.#measuredHead = this.position;
   }
@@ -65,7 +68,23 @@ export class Line {
   get goal(): number {
     const { readyMax } = this.shared;
     const ready = this.#settings.get('ready');
-    return Math.min(Math.max(Math.ceil(this.#demand * DEMAND_SECONDS), ready), readyMax);
+    const demand = this.#demandAt(performance.now());
+    return Math.min(Math.max(Math.ceil(demand * DEMAND_SECONDS), ready), readyMax);
+  }
+
+  /** Whether nothing is to be done for it until something happens to it. */
+  get isAtRest(): boolean {
+    const { head, size } = this.queue;
+    const isKnown = head === this.position && head === this.#measuredHead;
+    const isFilled = size >= this.goal || this.available === 0;
+    return isKnown && isFilled && !this.isHeldUp && !this.handOuts.isPending;
+  }
+
+  /** It was at rest until then: what has left since is a matter of moments, and no slow rate. */
+  wake(restedUntil: number): void {
+    if (restedUntil <= this.#measuredAt) return;
+    this.#demand = this.#demandAt(restedUntil);
+    this.#measuredAt = restedUntil;
   }
 
   mayLease(now: number): boolean {
@@ -107,9 +126,14 @@ export class Line {
     if (elapsedMs < MEASURE_MS) return;
     const head = this.queue.head;
     const perSecond = (((head - this.#measuredHead) >>> 0) * 1000) / elapsedMs;
-    this.#demand = Math.max(perSecond, this.#demand * 0.5 ** (elapsedMs / DEMAND_HALF_LIFE_MS));
+    this.#demand = Math.max(perSecond, this.#demandAt(now));
     this.#measuredAt = now;
     this.#measuredHead = head;
+  }
+
+  #demandAt(now: number): number {
+    const elapsedMs = Math.max(now - this.#measuredAt, 0);
+    return this.#demand * 0.5 ** (elapsedMs / DEMAND_HALF_LIFE_MS);
   }
 
   isDue(now: number): boolean {
@@ -125,6 +149,7 @@ export class Line {
   publish(counts: PoolCounts): void {
     this.available = counts.available;
     this.#counts.write({ ...counts, position: this.position });
+    this.#changes.mark(this.shared.place);
   }
 
   push(leased: readonly LeasedAddress[]): void {

@@ -18,6 +18,7 @@ import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 import type { HandOut, PoolCounts } from '../store/store.ts';
 import { Board } from './board.ts';
+import { ChangedPools } from './changed-pools.ts';
 import { expectation } from './expectation.ts';
 import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
@@ -56,6 +57,9 @@ export interface SharedPool {
   readonly queue: SharedArrayBuffer;
   readonly counts: SharedArrayBuffer;
   readonly grinding: SharedArrayBuffer;
+  /** Where a change of it is marked: see changed-pools.ts. */
+  readonly changes: SharedArrayBuffer;
+  readonly place: number;
 }
 
 /** Written by the store thread. */
@@ -67,11 +71,23 @@ const HOUR_MS = 3_600_000;
 /** Room for the largest request that is allowed, however small `ready_max` is. */
 export const COUNT_MAX = 1000;
 
-/**
- * `position` is where the counters of the ready queue start: behind what the store has recorded of
- * the pool in this epoch. Errors: those of `parsePattern`.
- */
-export function sharePool(config: PoolConfig, position = 0): SharedPool {
+export interface SharingOptions {
+  /** Of all pools of a server. */
+  readonly changes?: ChangedPools;
+  /** Of this pool among them; no other has the same. */
+  readonly place?: number;
+  /**
+   * Where the counters of the ready queue start: behind what the store has recorded of the pool in this
+   * epoch.
+   */
+  readonly position?: number;
+}
+
+/** Errors: those of `parsePattern`. */
+export function sharePool(
+  config: PoolConfig,
+  { changes = new ChangedPools(), place = 0, position = 0 }: SharingOptions = {},
+): SharedPool {
   const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
   const { readyMax } = config;
   const settings = new Board(SETTINGS_FIELDS);
@@ -89,6 +105,8 @@ export function sharePool(config: PoolConfig, position = 0): SharedPool {
     queue: ReadyQueue.create(capacityOf(config), position).buffer,
     counts: new Board(COUNT_FIELDS).buffer,
     grinding: new Board(GRINDING_FIELDS).buffer,
+    changes: changes.buffer,
+    place,
   };
 }
 
@@ -174,6 +192,7 @@ export class Pool {
   readonly #settings: SettingsBoard;
   readonly #counts: CountsBoard;
   readonly #grinding: GrindingBoard;
+  readonly #changes: ChangedPools;
   readonly #hands: Hands;
 
   constructor(shared: SharedPool, hands: Hands) {
@@ -182,6 +201,7 @@ export class Pool {
     this.#settings = settingsBoard(shared);
     this.#counts = countsBoard(shared);
     this.#grinding = grindingBoard(shared);
+    this.#changes = new ChangedPools(shared.changes);
     this.#hands = hands;
   }
 
@@ -195,9 +215,12 @@ export class Pool {
     if (gate !== GATE.open) throw shut(this.shared.name, gate);
     this.#hands.prepare(this.shared.name);
     const addresses = this.#queue.pop(count);
-    if (addresses !== undefined) {
-      const position = this.#queue.poppedFrom;
+    if (addresses === undefined) return undefined;
+    const position = this.#queue.poppedFrom;
+    try {
       this.#hands.record(this.shared.name, { position, count, at: Date.now(), ...receiver });
+    } finally {
+      this.#changes.mark(this.shared.place);
     }
     return addresses;
   }

@@ -21,6 +21,7 @@
 import { setImmediate as afterMessages, setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { PoolCounts, Store } from '../store/store.ts';
+import type { ChangedPools } from './changed-pools.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
 import { Line } from './line.ts';
 import type { SharedPool } from './pool.ts';
@@ -48,6 +49,8 @@ export function inTurn(): Exclusively {
 export interface RefillerOptions {
   readonly store: Store;
   readonly exclusively: Exclusively;
+  /** Those of all pools that are served. */
+  readonly changes: ChangedPools;
   /** Called after every attempt at a turn, with what made it fail. */
   readonly onTurn: (pool: string, error: VanityError | undefined, burned: number) => void;
 }
@@ -55,6 +58,10 @@ export interface RefillerOptions {
 export class Refiller {
   readonly #options: RefillerOptions;
   readonly #lines = new Map<string, Line>();
+  readonly #byPlace = new Map<number, Line>();
+  /** Those that are not at rest. */
+  readonly #awake = new Set<Line>();
+  #lookedAt = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #backOffMs = 0;
   #notBefore = 0;
@@ -71,6 +78,7 @@ export class Refiller {
     const line = new Line(shared, handOuts);
     line.publish(counts);
     this.#lines.set(shared.name, line);
+    this.#byPlace.set(shared.place, line);
   }
 
   /** The counts of a pool after the store was changed by another call. */
@@ -80,13 +88,27 @@ export class Refiller {
 
   start(): void {
     const tick = async () => {
-      for (const line of this.#lines.values()) {
-        line.measure(performance.now());
-        if (line.isDue(performance.now()) && !this.#isBackingOff) await this.#turn(line, 0);
-      }
+      await this.look();
       if (this.#timer !== undefined) this.#timer = setTimeout(tick, TICK_MS);
     };
     this.#timer = setTimeout(tick, TICK_MS);
+  }
+
+  /** At the pools to which something happened, until they are at rest again. */
+  async look(): Promise<void> {
+    const restedUntil = this.#lookedAt;
+    this.#lookedAt = performance.now();
+    for (const place of this.#options.changes.take('refill')) {
+      const line = this.#byPlace.get(place);
+      if (line === undefined || this.#awake.has(line)) continue;
+      line.wake(restedUntil);
+      this.#awake.add(line);
+    }
+    for (const line of this.#awake) {
+      line.measure(performance.now());
+      if (line.isDue(performance.now()) && !this.#isBackingOff) await this.#turn(line, 0);
+      if (line.isAtRest) this.#awake.delete(line);
+    }
   }
 
   /**
@@ -149,6 +171,8 @@ export class Refiller {
       line.available = 0;
       line.handOuts.confirm();
       this.#lines.delete(pool);
+      this.#byPlace.delete(line.shared.place);
+      this.#awake.delete(line);
       line.empty();
       return burned;
     });

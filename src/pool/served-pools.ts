@@ -29,6 +29,7 @@ import type {
   StoredPool,
 } from '../store/store.ts';
 import type { PoolNotice, ServedPool } from './calls.ts';
+import type { ChangedPools } from './changed-pools.ts';
 import type { UnrecordedHandOuts } from './hand-outs.ts';
 import { JournalWriter } from './journal-parts.ts';
 import type { MadePart } from './journals.ts';
@@ -56,6 +57,8 @@ export interface ServedPoolsOptions {
   readonly exclusively: Exclusively;
   readonly journals: PoolJournals;
   readonly refiller: Refiller;
+  /** Those of the configured pools, too. */
+  readonly changes: ChangedPools;
   readonly parts: readonly Part[];
   readonly log: Pick<Log, 'info'>;
   /** After a pool came or went. */
@@ -96,7 +99,7 @@ export class ServedPools {
    * as of `create`.
    */
   async open(configured: readonly SharedPool[], threads = 0): Promise<void> {
-    const { store, journals, log } = this.#options;
+    const { store, journals, changes, log } = this.#options;
     const stored = await store.definePools(configured.map(identityOf));
     const pools: NewPool[] = configured.map((shared, index) => ({
       shared,
@@ -104,7 +107,12 @@ export class ServedPools {
     }));
     for (const pool of await store.pools()) {
       const config = pool.isForged ? undefined : configOf(pool);
-      if (config !== undefined) pools.push({ shared: sharePool(config), stored: pool, config });
+      if (config === undefined) continue;
+      pools.push({
+        shared: sharePool(config, { changes, place: pools.length }),
+        stored: pool,
+        config,
+      });
     }
     while (this.#expected.length < threads) this.#expected.push(new HttpThread());
     journals.assertFit(pools.map(figuresOf), 1 + threads);
@@ -146,6 +154,8 @@ export class ServedPools {
     // The thread has ended, or closes its journals in the same breath.
     port.once('close', () => {
       this.#threads.delete(thread);
+      // It may have ended between a pop and its mark.
+      for (const { place } of this.all) this.#options.changes.mark(place);
       const dropped = this.#oneAtATime(async () => thread.journals);
       void dropped.then((journals) => this.#options.journals.drop(journals));
     });
@@ -154,7 +164,7 @@ export class ServedPools {
 
   create(config: PoolConfig): Promise<void> {
     return this.#oneAtATime(async () => {
-      const { store, exclusively, journals } = this.#options;
+      const { store, exclusively, journals, changes } = this.#options;
       const { name } = config;
       if (this.has(name)) throw poolExists(name);
       if (this.#entries.size >= POOLS_MAX) throw poolLimit(name);
@@ -165,7 +175,9 @@ export class ServedPools {
       try {
         const stored = await exclusively(() => store.definePool(identity, settings));
         // From here on it comes with the next start; asked again, this goes on.
-        await this.#serve([{ shared: sharePool(config, stored.position), stored, config }], made);
+        const { position } = stored;
+        const shared = sharePool(config, { changes, place: this.#freePlace, position });
+        await this.#serve([{ shared, stored, config }], made);
       } finally {
         // Those that were not needed: it failed, or a thread has ended meanwhile.
         journals.discard(made);
@@ -187,6 +199,7 @@ export class ServedPools {
       await exclusively(() => store.changePool(name, { settings }));
       entry.config = config;
       settingsBoard(entry.shared).write(changeableOf(change));
+      this.#options.changes.mark(entry.shared.place);
     });
   }
 
@@ -196,6 +209,7 @@ export class ServedPools {
       const { shared } = this.#entryOf(name);
       await exclusively(() => store.changePool(name, { isPaused }));
       settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
+      this.#options.changes.mark(shared.place);
       await this.#tell(() => ({}));
     });
   }
@@ -309,6 +323,13 @@ export class ServedPools {
       this.#entries.set(shared.name, entry);
       for (const part of others) part.add(shared);
     }
+  }
+
+  get #freePlace(): number {
+    const taken = new Set(this.all.map(({ place }) => place));
+    let place = 0;
+    while (taken.has(place)) place++;
+    return place;
   }
 
   get #allThreads(): HttpThread[] {

@@ -11,6 +11,7 @@ import type { Durability, JournalSetting } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
 import { createLog, type Log, type LogLevel } from '../log.ts';
 import type { Connection, ImportOrder, StoreThreadCalls } from '../pool/calls.ts';
+import { ChangedPools } from '../pool/changed-pools.ts';
 import { ClockWatch } from '../pool/clock-watch.ts';
 import { Destroyer } from '../pool/destroyer.ts';
 import { Dispenser } from '../pool/dispenser.ts';
@@ -49,6 +50,8 @@ export interface StoreWorkerData {
   readonly health: SharedArrayBuffer;
   readonly tallies: SharedArrayBuffer;
   readonly files: SharedArrayBuffer;
+  /** Of pools. */
+  readonly changes: SharedArrayBuffer;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
@@ -207,8 +210,10 @@ class ServedStore {
         health.watch(work);
     this.#exclusively = (work) => queue.exclusively(watched(work));
     this.#tallies = new Tallies(data.tallies);
+    const changes = new ChangedPools(data.changes);
     this.refiller = new Refiller({
       store,
+      changes,
       exclusively: this.#exclusively,
       onTurn: (pool, error, burned) => {
         this.#tally.turns++;
@@ -245,6 +250,7 @@ class ServedStore {
       journals: new PoolJournals({ ...common, journals, areNeeded, files, log }),
       log,
       refiller: this.refiller,
+      changes,
       parts: [this.dispenser, this.reservations],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
     });

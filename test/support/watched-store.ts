@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type JournalSetting, readPool } from '../../src/config.ts';
 import type { VanityError } from '../../src/errors.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
+import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { StoreHealth } from '../../src/pool/health.ts';
 import { JournalWatch } from '../../src/pool/journal-watch.ts';
 import { Journals } from '../../src/pool/journals.ts';
@@ -67,7 +68,7 @@ export class WatchedStore implements AsyncDisposable {
     const { recover } = journals;
     const store = await openSqliteStore({ directory, sealingKey, recover });
     journals.begin(store);
-    const common = { store, exclusively: inTurn() };
+    const common = { store, exclusively: inTurn(), changes: new ChangedPools() };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
     this.poolJournals = new PoolJournals({
       ...common,

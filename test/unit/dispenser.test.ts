@@ -10,6 +10,7 @@ import { type Durability, loadConfig } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import { orderUntil } from '../../src/pool/calls.ts';
+import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Dispenser } from '../../src/pool/dispenser.ts';
 import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
 import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
@@ -77,7 +78,7 @@ class Counter implements AsyncDisposable {
       this.dispenser.sweep(pool);
       if (error !== undefined) this.failures.push(error);
     };
-    this.refiller = new Refiller({ store, exclusively, onTurn });
+    this.refiller = new Refiller({ store, exclusively, changes: new ChangedPools(), onTurn });
     const shared = sharePool({ ...POOL, ready: 10 });
     const { counts } = await store.definePool(POOL);
     const handOuts = new UnrecordedHandOuts();

@@ -33,6 +33,7 @@ class Run {
   #ms = 5_000_000;
 
   go(seconds: number, now: Now, name = 'pet'): void {
+    this.#firsts.keep(new Set([name]));
     for (const end = this.#ms + seconds * 1000; this.#ms < end; this.#ms += 200) {
       this.#firsts.look([{ name, status: statusOf(now) }], this.#ms);
     }

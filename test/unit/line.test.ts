@@ -191,3 +191,34 @@ test('a queue that overruns is an error, and one that is emptied has no secret',
   const cells = Buffer.from(line.shared.queue).subarray(384);
   assert.ok(cells.every((byte) => byte === 0));
 });
+
+test('what leaves a pool that was at rest is a rush, not a rate over its rest', () => {
+  const { line } = newLine(undefined, 10_000);
+  line.push(leased(64));
+  const now = performance.now();
+  line.measure(now + 200);
+  line.queue.pop(50);
+  line.wake(now + 3_600_000);
+  line.measure(now + 3_600_000 + 200);
+  assert.equal(line.goal, 2 * 250, 'two seconds of 50 in 200 ms');
+});
+
+test('it is at rest when all that left is recorded and measured, and it is full or cannot be', () => {
+  const { line } = newLine();
+  line.publish(counts(100));
+  assert.ok(!line.isAtRest, 'it can be filled');
+  line.publish(counts(0));
+  assert.ok(line.isAtRest, 'there is nothing to fill it with');
+  line.publish(counts(100));
+  line.push(leased(READY));
+  assert.ok(line.isAtRest);
+  line.queue.pop(1);
+  assert.ok(!line.isAtRest);
+  line.publish(counts(0));
+  line.position = line.queue.head;
+  assert.ok(!line.isAtRest, 'its demand is not known yet');
+  line.measure(performance.now() + 200);
+  assert.ok(line.isAtRest);
+  line.isHeldUp = true;
+  assert.ok(!line.isAtRest);
+});

@@ -17,6 +17,7 @@ import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type JournalSetting, readPool } from '../../src/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
+import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { FileBudget } from '../../src/pool/file-budget.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
@@ -41,6 +42,8 @@ class Bench implements AsyncDisposable {
   readonly directory = temporaryDirectory();
   readonly log = collectedLog();
   readonly machine: Machine;
+  readonly changes = new ChangedPools();
+  places = 0;
   budget = unlimitedFiles();
   setting: JournalSetting = 'auto';
   store!: Store;
@@ -62,7 +65,7 @@ class Bench implements AsyncDisposable {
     const { recover } = this.journals;
     this.store = await openSqliteStore({ directory, sealingKey, recover });
     this.journals.begin(this.store);
-    const common = { store: this.store, exclusively: inTurn() };
+    const common = { store: this.store, exclusively: inTurn(), changes: this.changes };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
     const options = {
       ...common,
@@ -88,7 +91,7 @@ class Bench implements AsyncDisposable {
     const pool = config(name, { ready_max: 65_536, ...more });
     const { identity, settings } = parts(pool);
     const { counts, position } = await this.store.definePool(identity, settings);
-    const shared = sharePool(pool, position);
+    const shared = sharePool(pool, { position, changes: this.changes, place: this.places++ });
     const handOuts = this.poolJournals.handOutsOf(name);
     const followed: FollowedJournal[] = [];
     for (let thread = 0; thread < threads; thread++) {

@@ -12,6 +12,7 @@ import { loadConfig } from '../../src/config.ts';
 import type { VanityError } from '../../src/errors.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
+import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { Refiller } from '../../src/pool/refill.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -22,6 +23,7 @@ const LIMIT = { timeout: 60_000 };
 /** A store with `stored` addresses, its refiller, and one pool as an HTTP thread sees it. */
 class Bench implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  readonly changes = new ChangedPools();
   readonly shared: SharedPool;
   readonly pool: Pool;
   readonly errors: (VanityError | undefined)[] = [];
@@ -30,7 +32,7 @@ class Bench implements AsyncDisposable {
 
   constructor(ready: number) {
     const [pool] = loadConfig({ cwd: '/' }).pools;
-    this.shared = sharePool({ ...pool!, ready });
+    this.shared = sharePool({ ...pool!, ready }, { changes: this.changes });
     this.pool = new Pool(this.shared, {
       refill: (name, count) => this.refiller.refill(name, count),
       prepare: () => undefined,
@@ -44,6 +46,7 @@ class Bench implements AsyncDisposable {
     let last: Promise<unknown> = Promise.resolve();
     this.refiller = new Refiller({
       store: this.store,
+      changes: this.changes,
       exclusively: (work) => {
         const result = last.then(work);
         last = result.catch(() => undefined);

@@ -14,8 +14,9 @@ import { addressOf } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import type { PoolNotice } from '../../src/pool/calls.ts';
+import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Journals } from '../../src/pool/journals.ts';
-import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
+import { Pool, sharePool } from '../../src/pool/pool.ts';
 import { PoolJournals } from '../../src/pool/pool-journals.ts';
 import { inTurn, Refiller } from '../../src/pool/refill.ts';
 import { ServedPools } from '../../src/pool/served-pools.ts';
@@ -58,11 +59,13 @@ class Bench implements AsyncDisposable {
     this.durability = durability;
   }
 
-  open(...configured: SharedPool[]): Promise<this> {
+  open(...configured: PoolConfig[]): Promise<this> {
     return this.openFor(0, configured);
   }
 
-  async openFor(threads: number, configured: readonly SharedPool[]): Promise<this> {
+  async openFor(threads: number, configured: readonly PoolConfig[]): Promise<this> {
+    const changes = new ChangedPools();
+    const shared = configured.map((pool, place) => sharePool(pool, { changes, place }));
     const { directory, durability } = this;
     const sealingKey = `file:${directory}/sealing.key`;
     const make = { setting: 'auto', log } as const;
@@ -73,7 +76,7 @@ class Bench implements AsyncDisposable {
     this.journals.begin(store);
     const exclusively = inTurn();
     this.store = store;
-    const common = { store, exclusively };
+    const common = { store, exclusively, changes };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
     const areNeeded = durability === 'leased';
     this.pools = new ServedPools({
@@ -90,7 +93,7 @@ class Bench implements AsyncDisposable {
       parts: [],
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
     });
-    await this.pools.open(configured, threads);
+    await this.pools.open(shared, threads);
     return this;
   }
 
@@ -165,7 +168,7 @@ test('a pool is made when every thread has it, with a journal of its own', LIMIT
 });
 
 test('a start makes as many commits for a hundred pools as for one', LIMIT, async () => {
-  const configured = Array.from({ length: 100 }, (_, index) => sharePool(config(`pool-${index}`)));
+  const configured = Array.from({ length: 100 }, (_, index) => config(`pool-${index}`));
   await using bench = await new Bench().openFor(3, configured);
   assert.equal(bench.commits, 2, 'the pools, and their journals');
   const threads = [await bench.connect(), await bench.connect(), await bench.connect()];
@@ -182,7 +185,7 @@ test('a start makes as many commits for a hundred pools as for one', LIMIT, asyn
 });
 
 test('a pool that is made before a thread has come is its own, too', LIMIT, async () => {
-  await using bench = await new Bench().openFor(2, [sharePool(config('file'))]);
+  await using bench = await new Bench().openFor(2, [config('file')]);
   const first = await bench.connect();
   await bench.pools.create(config('new'));
   await bench.pools.create(config('gone'));
@@ -296,7 +299,7 @@ test(
 );
 
 test('a reservation that no turn has recorded was shown to nobody: a crash gives it back', async () => {
-  await using bench = await new Bench().open(sharePool(config('new')));
+  await using bench = await new Bench().open(config('new'));
   const thread = await bench.connect();
   const addresses = await bench.fill('new', 10);
   const shop = thread.pools.get('new')!;
@@ -318,7 +321,7 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   reserve('c');
   shop.pop(1, { token: 0, key, body: key });
   await bench.crash();
-  await bench.open(sharePool(config('new')));
+  await bench.open(config('new'));
   const { counts } = await bench.stored('new');
   assert.deepEqual([counts.reserved, counts.dispensed, counts.burned], [1, 4, 0]);
   const [keyed] = (await bench.store.handOut(key, 'new'))!.addresses!;
@@ -347,7 +350,7 @@ test('a deletion that the disk refuses leaves the pool as it was', LIMIT, async 
 });
 
 test('settings and pauses come back; those of the configuration are its own', LIMIT, async () => {
-  await using bench = await new Bench('committed').open(sharePool(config('file')));
+  await using bench = await new Bench('committed').open(config('file'));
   const thread = await bench.connect();
   await bench.pools.create(config('new'));
   await bench.pools.change('new', { target: 77 });
@@ -359,7 +362,7 @@ test('settings and pauses come back; those of the configuration are its own', LI
   await assert.rejects(bench.pools.change('file', { target: 1 }), { code: 'POOL_CONFIGURED' });
   await assert.rejects(bench.pools.remove('file'), { code: 'POOL_CONFIGURED' });
   await bench.crash();
-  const file = sharePool(config('file'));
+  const file = config('file');
   await bench.open(file);
   const [first, second] = bench.pools.all.map((shared) => {
     const hands = { refill: async () => undefined, prepare: () => undefined };
@@ -369,7 +372,7 @@ test('settings and pauses come back; those of the configuration are its own', LI
   assert.deepEqual([second!.paused, second!.target], [true, 77]);
   await bench.pools.pause('new', false);
   await bench.crash();
-  await bench.open(file, sharePool(config('new', { target: 5 })));
+  await bench.open(file, config('new', { target: 5 }));
   assert.equal((await bench.stored('new')).settings, undefined, 'the file has it now');
 });
 

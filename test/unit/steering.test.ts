@@ -32,7 +32,10 @@ class Trial {
   }
 
   next(): GrindJob[] {
-    return this.#steering.next(this.pools satisfies readonly PoolFigures[], this.#nowMs);
+    return this.#steering.next(
+      this.pools.map((one, index): PoolFigures => ({ ...one, index })),
+      this.#nowMs,
+    );
   }
 
   names(): string {

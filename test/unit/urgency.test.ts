@@ -94,6 +94,22 @@ test('by hours of stock: low below low_hours, dry below a tenth', () => {
   assert.equal(hoursOfStock({ stock: 500, perHour: 1000 }), 0.5);
 });
 
+test('a pool that was at rest is consumed as fast as one that was looked at all the time', () => {
+  const [looked, woken] = [new Consumption(), new Consumption()];
+  let left = 0;
+  let isAwake = true;
+  for (let nowMs = 0; nowMs < 300 * MINUTE; nowMs += 10 * SECOND) {
+    // Rushes of a minute, with longer and longer rests.
+    const isBusy = Math.sqrt(nowMs / MINUTE) % 1 < 0.1;
+    if (isBusy) left += 7;
+    looked.note(left, nowMs);
+    if (isBusy && !isAwake) woken.rested(nowMs - 10 * SECOND);
+    if (isBusy) woken.note(left, nowMs);
+    isAwake = isBusy;
+    if (isBusy) assert.ok(Math.abs(woken.perHour - looked.perHour) <= 0.1 * looked.perHour);
+  }
+});
+
 test('without consumption: low below a tenth of the target, dry below a hundredth', () => {
   for (const [stock, urgency] of [
     [0, 'dry'],

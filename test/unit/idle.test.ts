@@ -1,0 +1,110 @@
+/** While nothing happens no pool is looked at, however many there are; counted, not timed. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { readPool } from '../../src/config.ts';
+import { keypairOf } from '../../src/keypair/keypair.ts';
+import { Board } from '../../src/pool/board.ts';
+import { ChangedPools } from '../../src/pool/changed-pools.ts';
+import { countsBoard, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
+import { inTurn, Refiller } from '../../src/pool/refill.ts';
+import { Tallies } from '../../src/pool/tallies.ts';
+import { ServedGrinder } from '../../src/served-grinder.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { collectedLog } from '../support/collected-log.ts';
+import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
+
+const POOLS = 20;
+const LOOKS = 100;
+const hands = { refill: async () => undefined, prepare: () => undefined, record: () => undefined };
+
+function sharedPools(changes: ChangedPools): SharedPool[] {
+  return Array.from({ length: POOLS }, (_, place) => {
+    const pool = { name: `pool-${place}`, suffix: 'x', ready: 10, ready_max: 20, target: 30 };
+    return sharePool(
+      readPool(pool, (key) => key),
+      { changes, place },
+    );
+  });
+}
+
+/** Each access to a queue or a board of a pool, from now on. */
+function accesses(t: TestContext): { count: number } {
+  const found = { count: 0 };
+  const counted = <T extends object>(prototype: T, name: keyof T & string): void => {
+    const { get, value } = Object.getOwnPropertyDescriptor(prototype, name)!;
+    const counting = function (this: T, ...args: unknown[]): unknown {
+      found.count++;
+      return Reflect.apply(get ?? value, this, args);
+    };
+    if (get === undefined) t.mock.method(prototype, name as never, counting as never);
+    else t.mock.getter(prototype, name, counting as never);
+  };
+  for (const name of ['head', 'tail', 'size'] as const) counted(ReadyQueue.prototype, name);
+  for (const name of ['get', 'readWith', 'write'] as const) counted(Board.prototype, name);
+  return found;
+}
+
+test('100 looks of the refill touch no pool that is at rest, and a pop wakes its own', async (t) => {
+  const directory = temporaryDirectory();
+  t.after(() => removeDirectory(directory));
+  await using store = await openSqliteStore({
+    directory,
+    sealingKey: `file:${directory}/sealing.key`,
+  });
+  const changes = new ChangedPools();
+  const pools = sharedPools(changes);
+  const turned: string[] = [];
+  const onTurn = (pool: string): void => void turned.push(pool);
+  const refiller = new Refiller({ store, exclusively: inTurn(), changes, onTurn });
+  for (const shared of pools) {
+    const { name, pattern, keys, handout } = shared;
+    const { prefix, suffix, ignoreCase } = pattern;
+    await store.definePool({ name, prefix, suffix, ignoreCase, keys, handout });
+    const keypairs = Array.from({ length: 15 }, () => keypairOf(randomBytes(32)));
+    await store.insert(keypairs.map((keypair) => ({ pool: name, keypair })));
+    refiller.add(shared, await store.counts(name));
+  }
+  await refiller.look();
+  assert.equal(turned.length, POOLS, 'each is filled');
+  await refiller.look();
+  const found = accesses(t);
+  for (let looks = 0; looks < LOOKS; looks++) await refiller.look();
+  assert.equal(found.count, 0);
+  const popping = new Pool(pools[7]!, hands);
+  for (let pops = 0; pops < 3; pops++) {
+    turned.length = 0;
+    popping.pop(1);
+    while (refiller.recordedBefore('pool-7') !== popping.head) await refiller.look();
+    assert.deepEqual([...new Set(turned)], ['pool-7']);
+  }
+  await refiller.stop();
+});
+
+test('100 steps of the steering touch no full pool, and what leaves one is seen', async (t) => {
+  const changes = new ChangedPools();
+  const pools = sharedPools(changes);
+  const options = { threads: 0, batch: 1, sliceMs: 25, priority: 'low' } as const;
+  const log = collectedLog();
+  const grinder = new ServedGrinder(options, new Tallies(), changes, log as never);
+  for (const shared of pools) {
+    ReadyQueue.prototype.push.call(new ReadyQueue(shared.queue), [
+      { id: 1, address: 'a', secret: 's', keyType: 'seed', origin: 'ground', createdAt: 1 },
+    ]);
+    countsBoard(shared).write({ available: 29, leased: 1 });
+  }
+  const status = t.mock.method(Pool.prototype, 'status');
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  grinder.setPools(pools);
+  grinder.start({}, async () => undefined);
+  assert.equal(status.mock.callCount(), POOLS, 'each is looked at once');
+  t.mock.timers.tick(200 * LOOKS);
+  assert.equal(status.mock.callCount(), POOLS);
+  new Pool(pools[7]!, hands).pop(1);
+  t.mock.timers.tick(200);
+  assert.equal(status.mock.callCount(), POOLS + 1);
+  t.mock.timers.tick(200);
+  assert.equal(status.mock.callCount(), POOLS + 2, 'while it is short it is looked at');
+  await grinder.close();
+});
