@@ -19,6 +19,8 @@ import { openSqliteStore } from '../src/store/sqlite.ts';
 
 const PROGRAM = fileURLToPath(new URL('../bin/vanitypool', import.meta.url));
 const FILL_BATCH = 4096;
+/** Threads that are called by what they do; the others are the main thread and those of Node.js. */
+const NAMED: readonly string[] = ['http', 'grinder', 'store'];
 
 export interface BenchPool {
   readonly name: string;
@@ -166,12 +168,15 @@ export class BenchServer implements AsyncDisposable {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
   }
 
-  /** Processor time that its threads of this name have taken, in milliseconds. */
-  cpuMsOf(name: 'http' | 'grinder'): number {
+  /** Processor time that its threads of this name have taken, in milliseconds; 'main': all but ours. */
+  cpuMsOf(name: 'http' | 'grinder' | 'store' | 'main'): number {
     const tasks = `/proc/${this.#process.pid}/task`;
     const read = (thread: string, file: string) =>
       readFileSync(join(tasks, thread, file), 'latin1');
-    const threads = readdirSync(tasks).filter((thread) => read(thread, 'comm').trim() === name);
+    const threads = readdirSync(tasks).filter((thread) => {
+      const comm = read(thread, 'comm').trim();
+      return name === 'main' ? !NAMED.includes(comm) : comm === name;
+    });
     const ns = threads.map((thread) => Number(read(thread, 'schedstat').split(' ')[0]));
     return ns.reduce((sum, one) => sum + one, 0) / 1e6;
   }

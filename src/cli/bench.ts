@@ -24,6 +24,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   flood: 'flood.ts',
   memory: 'memory.ts',
   destroy: 'destroy.ts',
+  idle: 'idle.ts',
 };
 const FAILED = 1;
 const INTERRUPTED = 130;

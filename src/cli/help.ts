@@ -319,7 +319,7 @@ Example:  vanitypool token create --name shop --scope dispense --pool pet --quot
     text: `usage: vanitypool bench NAME [options]
 
 Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
-of yours are not touched. Each takes about a minute, "start", "memory" and "destroy" two.
+of yours are not touched. Each takes about a minute, "start", "memory" and "destroy" two, "idle" three.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
@@ -332,12 +332,13 @@ of yours are not touched. Each takes about a minute, "start", "memory" and "dest
   flood       a dispense beside 300 connections that ask for documents and read nothing (--seconds)
   memory      resident memory of a server, and bytes per address (--stored)
   destroy     what requests feel of secrets that are destroyed beside them (--seconds, --stored)
+  idle        processor time of a server with 256 full pools that nobody asks (--seconds)
 
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: of N rounds the median counts
   --trials N         grind, ring: of N processes for each row the median counts
   --seconds N        api, durability, busy, flood, destroy: each load lasts N seconds (default: 2;
-                     busy: 4)
+                     busy: 4); idle: a measurement (default: 20)
   --stored N         the large one of two stores holds N addresses; destroy: N are due
                      (default: 1000000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)

@@ -132,6 +132,15 @@ export function makePrivate(path: string): void {
   if (!isPrivate(path)) throw new Error(`${path} is not of this user alone`);
 }
 
+function stampOf(path: string, withTime: boolean): string {
+  try {
+    const { dev, ino, mode, uid, mtimeNs, ctimeNs } = lstatSync(path, { bigint: true });
+    return [dev, ino, mode, uid, ...(withTime ? [mtimeNs, ctimeNs] : [])].join('-');
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
+}
+
 /** Why this user can have no directory in memory; undefined if he can. */
 function faultOfMemory(machine: Machine): string | undefined {
   if (!hasMemory(machine)) return `${machine.memory} is no memory-backed storage (tmpfs)`;
@@ -159,6 +168,13 @@ export class JournalDirectory implements Disposable {
   get exists(): boolean {
     if (this.#base !== undefined) return isPrivate(this.#base) && isPrivate(this.path);
     return statSync(this.path, { throwIfNoEntry: false })?.isDirectory() === true;
+  }
+
+  /** Another one than before if a file in it was removed or replaced, or the directory was. */
+  get stamp(): string {
+    // Other stores come and go in the base: its time says nothing of this one.
+    const base = this.#base === undefined ? '' : stampOf(this.#base, false);
+    return `${base} ${stampOf(this.path, true)}`;
   }
 
   /**

@@ -170,6 +170,11 @@ export class Journals implements Disposable {
     );
   }
 
+  /** Another one than before if a part was removed or replaced: see `JournalDirectory.stamp`. */
+  get stamp(): string {
+    return [...this.#memories.values(), this.#disk].map(({ stamp }) => stamp).join(' ');
+  }
+
   /**
    * Takes directories anew whose locks were removed: their paths. One that is gone itself is made with
    * the next part. Errors: DATA_IN_USE, JOURNAL_UNAVAILABLE.

@@ -28,6 +28,8 @@ import type { SharedPool } from './pool.ts';
 import { isBefore } from './ready-queue.ts';
 
 const TICK_MS = 25;
+/** While all pools are at rest. */
+const RESTING_TICK_MS = 50;
 const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 5000;
 const STOP_TRIES = 10;
@@ -89,7 +91,8 @@ export class Refiller {
   start(): void {
     const tick = async () => {
       await this.look();
-      if (this.#timer !== undefined) this.#timer = setTimeout(tick, TICK_MS);
+      const waitMs = this.#awake.size > 0 ? TICK_MS : RESTING_TICK_MS;
+      if (this.#timer !== undefined) this.#timer = setTimeout(tick, waitMs);
     };
     this.#timer = setTimeout(tick, TICK_MS);
   }

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { readPool } from '../../src/config.ts';
 import { JournalDirectory } from '../../src/pool/journal-places.ts';
+import { ServedPools } from '../../src/pool/served-pools.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { WatchedStore } from '../support/watched-store.ts';
@@ -163,6 +164,28 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
       await watched.repair();
       assert.equal(watched.pop(0, 1), 1);
       assert.deepEqual(watched.said(), [REMOVED, WHOLE], 'one line for each change of state');
+    },
+  );
+
+  test(
+    'files are looked at when their directory changed, and else once a minute',
+    LIMIT,
+    async (t) => {
+      await using watched = await WatchedStore.create();
+      const looks = t.mock.getter(
+        ServedPools.prototype,
+        'lostJournals',
+        Object.getOwnPropertyDescriptor(ServedPools.prototype, 'lostJournals')!.get,
+      );
+      for (let look = 0; look < 2; look++) await watched.watch.look();
+      assert.equal(looks.mock.callCount(), 2, 'the first look, and one more');
+      for (let look = 0; look < 59; look++) await watched.watch.look();
+      assert.equal(looks.mock.callCount(), 2);
+      await watched.watch.look();
+      assert.equal(looks.mock.callCount(), 3, 'a minute is over');
+      rmSync(join(watched.memory, watched.partsIn()[0]!));
+      await watched.watch.look();
+      assert.equal(watched.said().length, 1, 'at once');
     },
   );
 
