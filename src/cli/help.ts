@@ -319,7 +319,8 @@ Example:  vanitypool token create --name shop --scope dispense --pool pet --quot
     text: `usage: vanitypool bench NAME [options]
 
 Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
-of yours are not touched. Each takes about a minute, "start", "memory" and "destroy" two, "idle" three.
+of yours are not touched. Each takes about a minute, "start", "memory" and "destroy" two, "idle"
+three.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
