@@ -6,10 +6,11 @@
 import type { AddressInfo } from 'node:net';
 import { VanityError } from '../src/errors.ts';
 import { Access } from '../src/http/access.ts';
-import { type AppDeps, buildApp } from '../src/http/app.ts';
+import { addressJson } from '../src/http/address-json.ts';
+import { buildApp } from '../src/http/app.ts';
+import type { AppDeps } from '../src/http/app-deps.ts';
 import { EventIds } from '../src/http/event-ids.ts';
 import { createMetrics } from '../src/http/metrics.ts';
-import { addressJson } from '../src/http/routes/pools.ts';
 import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
 import { createLog } from '../src/log.ts';
 import { FileBudget } from '../src/pool/file-budget.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readPool } from '../../src/config.ts';
 import { NewPoolBody, PoolChangeBody } from '../../src/http/admin-schemas.ts';
-import type { AppDeps } from '../../src/http/app.ts';
+import type { AppDeps } from '../../src/http/app-deps.ts';
 import { newToken, type Scope, tokenHash } from '../../src/token.ts';
 import { testApp } from '../support/http-app.ts';
 

@@ -12,7 +12,7 @@ import {
   AuditQueryString,
   OneAddressParams,
 } from '../admin-schemas.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { moment } from '../problems.ts';
 import { addressView, auditEntry } from '../views.ts';
 

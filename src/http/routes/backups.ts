@@ -11,7 +11,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { VanityError } from '../../errors.ts';
 import { BackupFile } from '../admin-schemas.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { PIECE_BYTES } from '../pages.ts';
 import { cutReply } from '../unsent.ts';
 

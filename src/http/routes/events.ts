@@ -4,11 +4,11 @@
  */
 import type { OutgoingHttpHeaders } from 'node:http';
 import { mayUse } from '../access.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { EventStreams, type Sight } from '../event-streams.ts';
+import { stateOf } from '../readiness.ts';
 import { EventsText, type StatusEvent } from '../schemas.ts';
-import { poolList } from './pools.ts';
-import { stateOf } from './service.ts';
+import { poolList } from '../visible-pools.ts';
 
 export function eventRoutes(app: App, deps: AppDeps): void {
   const { pools, access, storeHealth, eventIds } = deps;

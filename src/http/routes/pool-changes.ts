@@ -6,10 +6,10 @@ import { type PoolConfig, readPool } from '../../config.ts';
 import { VanityError } from '../../errors.ts';
 import { mayUse } from '../access.ts';
 import { NewPoolBody, PoolChangeBody, PoolRemovalBody, PoolRemoved } from '../admin-schemas.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { LOCATION } from '../fields.ts';
 import { PoolParams, PoolView } from '../schemas.ts';
-import { poolFor, poolView } from './pools.ts';
+import { poolFor, poolView } from '../visible-pools.ts';
 
 export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(

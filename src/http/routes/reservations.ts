@@ -3,7 +3,8 @@
  * all of it goes through the store thread, which makes each step durable before it is answered.
  */
 import { orderUntil } from '../../pool/calls.ts';
-import type { App, AppDeps } from '../app.ts';
+import { sendAddresses } from '../address-json.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { LOCATION, NO_STORE } from '../fields.ts';
 import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
 import {
@@ -15,7 +16,7 @@ import {
   ReservationParams,
   ReservationView,
 } from '../schemas.ts';
-import { poolFor, sendAddresses } from './pools.ts';
+import { poolFor } from '../visible-pools.ts';
 
 const TTL_SECONDS = 300;
 

@@ -5,9 +5,9 @@
 import { VanityError } from '../../errors.ts';
 import { decodeBase58, encodeBase58, isAddress } from '../../keypair/address.ts';
 import { MESSAGE_BYTES_MAX } from '../../keypair/message.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { AddressParams, SignatureBody, SignatureView } from '../schemas.ts';
-import { poolFor } from './pools.ts';
+import { poolFor } from '../visible-pools.ts';
 
 export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(

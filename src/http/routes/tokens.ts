@@ -6,7 +6,7 @@
  */
 import { VanityError } from '../../errors.ts';
 import { assertPoolsExist, newToken, type Token, tokenHash } from '../../token.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { NO_STORE } from '../fields.ts';
 import { moment } from '../problems.ts';
 import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../token-schemas.ts';
