@@ -3,7 +3,7 @@
  * complete: what a restore takes is made where the store is, when nothing serves it.
  */
 import type { AddressView, AuditPageView } from '../http/admin-schemas.ts';
-import type { AuditSource } from './audit.ts';
+import type { AuditSource } from './audit-source.ts';
 import { ServerClient } from './server-client.ts';
 
 /** The most that it looks at for one request. */

@@ -6,7 +6,7 @@
  */
 import type { Log } from '../log.ts';
 import { duration, expectation } from './expectation.ts';
-import type { PoolStatus } from './pool.ts';
+import type { PoolStatus } from './pool-status.ts';
 
 /** One search in twenty takes three times its mean. */
 const LATE_TIMES = 3;

@@ -16,9 +16,10 @@ import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
-import type { HandOut, PoolCounts } from '../store/store.ts';
+import type { HandOut } from '../store/store.ts';
 import { Board } from './board.ts';
 import { expectation } from './expectation.ts';
+import type { PoolStatus } from './pool-status.ts';
 import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
 
 const COUNT_FIELDS = [
@@ -132,23 +133,6 @@ export const NOBODY: Receiver = { token: 0 };
 
 /** What can be changed of a pool while it is served. */
 export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready' | 'lowHours'>>;
-
-export interface PoolStatus extends PoolCounts {
-  readonly target: number;
-  readonly lowHours: number;
-  readonly paused: boolean;
-  readonly ready: number;
-  /** What can be taken now: available and ready. */
-  readonly stock: number;
-  readonly grinding: {
-    readonly active: boolean;
-    readonly threads: number;
-    readonly attemptsPerSecond: number;
-    readonly hitsPerSecond: number;
-    /** Until the target is reached; 0 when it is, null when nothing is grinding for it. */
-    readonly etaSeconds: number | null;
-  };
-}
 
 /** What a pool needs of its thread to hand addresses out. */
 export interface Hands {

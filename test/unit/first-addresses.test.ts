@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FirstAddresses } from '../../src/pool/first-addresses.ts';
-import type { PoolStatus } from '../../src/pool/pool.ts';
+import type { PoolStatus } from '../../src/pool/pool-status.ts';
 import { collectedLog } from '../support/collected-log.ts';
 
 const DIFFICULTY = 1000;
