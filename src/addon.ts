@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 /** What native/binding.c exports. Calls that return numbers give errors of the system negative. */
 export interface Addon {
-  // src/grinder/kernel.ts
+  // src/grinder/native-kernel.ts, src/process.ts
   levelName(isa: string | undefined): string | undefined;
   open(isa: string, patterns: BigUint64Array, memoryBytes: number, isExpanded: boolean): unknown;
   slice(search: unknown, budgetUs: number, hits: Uint8Array): [number, number, number];

@@ -5,20 +5,16 @@
  */
 import type { Config } from './config.ts';
 import { Consumption } from './grinder/consumption.ts';
-import { type FoundHit, Grinder } from './grinder/grinder.ts';
+import { Grinder } from './grinder/grinder.ts';
+import type { FoundHit } from './grinder/job.ts';
 import { type PoolFigures, Steering } from './grinder/steering.ts';
 import { hoursOfStock, type StockFigures, UrgencyWatch } from './grinder/urgency.ts';
 import type { Log } from './log.ts';
 import { FirstAddresses } from './pool/first-addresses.ts';
 import { GrinderThreads } from './pool/grinder-threads.ts';
 import { grinderBoard } from './pool/health.ts';
-import {
-  type GrindingBoard,
-  grindingBoard,
-  Pool,
-  type PoolStatus,
-  type SharedPool,
-} from './pool/pool.ts';
+import { type GrindingBoard, grindingBoard, Pool, type SharedPool } from './pool/pool.ts';
+import type { PoolStatus } from './pool/pool-status.ts';
 import type { Tallies } from './pool/tallies.ts';
 import { ownNice } from './priority.ts';
 

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Grinder, type GrinderStats } from '../grinder/grinder.ts';
-import { loadKernel } from '../grinder/kernel.ts';
+import { loadKernel } from '../grinder/load-kernel.ts';
 import { attemptsFor, shownDifficulty } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';

@@ -10,8 +10,9 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
-import { type FoundHit, Grinder } from '../grinder/grinder.ts';
-import { loadKernel } from '../grinder/kernel.ts';
+import { Grinder } from '../grinder/grinder.ts';
+import type { FoundHit } from '../grinder/job.ts';
+import { loadKernel } from '../grinder/load-kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
 import { writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { type KeyType, SEED_BYTES } from '../keypair/keypair.ts';

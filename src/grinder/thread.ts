@@ -17,8 +17,8 @@ import type { Log } from '../log.ts';
 import type { Priority } from '../priority.ts';
 import { isLimit, startThread } from '../threads.ts';
 import type { Sender } from './delivery.ts';
-import type { GrindJob } from './grinder.ts';
-import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './worker.ts';
+import type { GrindJob } from './job.ts';
+import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './messages.ts';
 
 export interface GrinderThreadOptions {
   readonly batch: number;

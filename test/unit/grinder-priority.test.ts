@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
-import { kernelLevels } from '../../src/grinder/kernel.ts';
+import { kernelLevels } from '../../src/grinder/load-kernel.ts';
 import { NICE, PRIORITIES } from '../../src/priority.ts';
 import { Grinding, job, loweredThreads, until } from '../support/grinding.ts';
 
