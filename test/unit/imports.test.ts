@@ -26,6 +26,7 @@ const GROUND = [
   'log',
   'memory-limits',
   'port',
+  'process',
   'thread-limits',
   'threads',
   'version',
@@ -54,6 +55,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   token: ['errors'],
   'own-token': ['disk', 'errors', 'files', 'token'],
   port: ['errors'],
+  process: ['addon'],
   'config-rules': [],
   'config-file': ['errors', 'files'],
   config: ['errors', 'config-file', 'config-rules', 'cores', 'log'],
@@ -124,6 +126,38 @@ function importsOf(file: string, source: string): Import[] {
   });
 }
 
+/** By file, what it imports of ours: values, types, and the threads that it starts. */
+function edgesOf(found: readonly Import[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const edges = new Map<string, Set<string>>();
+  for (const { file, target, isOurs } of found) {
+    if (isOurs) edges.set(file, (edges.get(file) ?? new Set()).add(target));
+  }
+  return edges;
+}
+
+function reachedFrom(file: string, edges: ReturnType<typeof edgesOf>): ReadonlySet<string> {
+  const reached = new Set<string>(edges.get(file));
+  for (const one of reached) for (const next of edges.get(one) ?? []) reached.add(next);
+  return reached;
+}
+
+/** Files that reach each other, with what they import of each other. */
+function circlesOf(found: readonly Import[]): string[][] {
+  const edges = edgesOf(found);
+  const reached = new Map([...edges.keys()].map((file) => [file, reachedFrom(file, edges)]));
+  const circles = new Map<string, string[]>();
+  for (const [file, others] of reached) {
+    const circle = [...others].filter((other) => reached.get(other)?.has(file)).sort();
+    if (circle.length === 0) continue;
+    const lines = circle.map((one) => {
+      const within = [...edges.get(one)!].filter((target) => circle.includes(target));
+      return `${one} -> ${within.join(', ')}`;
+    });
+    circles.set(circle.join(), lines);
+  }
+  return [...circles.values()];
+}
+
 const roomOf = (path: string) => path.split('/')[0]!;
 const isIn = (path: string, places: readonly string[] = []) =>
   places.some((place) => path === place || path.startsWith(`${place}/`));
@@ -157,6 +191,10 @@ test('no import points upward', () => {
     return reason === undefined ? [] : [`src/${one.file}.ts: ${reason}`];
   });
   assert.deepEqual(faults, []);
+});
+
+test('no import closes a circle, not even of types', () => {
+  assert.deepEqual(circlesOf(imports), []);
 });
 
 test('no Solana library is in the program: it is for tests', () => {
@@ -221,4 +259,20 @@ test('the rule itself sees what it must see', () => {
   assert.equal(reasonFor('cli/status', 'http/schemas', true), undefined);
   assert.equal(reasonFor('cli/status', 'http/schemas'), 'cli may not import http/schemas');
   assert.equal(reasonFor('http/worker', 'service'), 'http may not import service');
+});
+
+test('a circle is seen, whatever it is made of', () => {
+  const sources = {
+    'http/a': `import type { B } from './b.ts';`,
+    'http/b': `export { c } from './c.ts'; new URL('./d.ts', import.meta.url);`,
+    'http/d': `import { a } from './a.ts';`,
+    'http/c': '',
+    'http/e': `import { a } from './a.ts';`,
+  };
+  const found = Object.entries(sources).flatMap(([file, source]) => importsOf(file, source));
+  assert.deepEqual(circlesOf(found), [
+    ['http/a -> http/b', 'http/b -> http/d', 'http/d -> http/a'],
+  ]);
+  const itself = importsOf('http/a', `import { b } from './a.ts';`);
+  assert.deepEqual(circlesOf(itself), [['http/a -> http/a']]);
 });
