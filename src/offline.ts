@@ -15,21 +15,16 @@ import { readyAddress } from './pool/line.ts';
 import { NOBODY, type PoolChange } from './pool/pool.ts';
 import type { ReadyAddress } from './pool/ready-queue.ts';
 import { configOf, parts, poolConfigured, poolExists, poolLimit } from './pool/served-pools.ts';
+import type { LeasedAddress } from './store/address.ts';
 import { storeFileOf } from './store/data-directory.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { type Adopted, type AdoptOptions, adoptStore } from './store/sqlite-adopt.ts';
 import { type BackupOptions, backupStore, receiveBackup } from './store/sqlite-backup.ts';
 import { readBurned, readPools } from './store/sqlite-reader.ts';
 import { type Restored, type RestoreOptions, restoreStore } from './store/sqlite-restore.ts';
-import type {
-  InsertReport,
-  LeasedAddress,
-  NewToken,
-  Store,
-  StoredPool,
-  StoredToken,
-  TokenStore,
-} from './store/store.ts';
+import type { InsertReport, Store } from './store/store.ts';
+import type { StoredPool } from './store/stored-pool.ts';
+import type { NewToken, StoredToken, TokenStore } from './store/token-store.ts';
 import { assertPoolsExist, tokenHash } from './token.ts';
 
 /** What makes a hand-out the same one when it is asked for again, as by the API. */

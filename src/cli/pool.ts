@@ -5,7 +5,7 @@
 import { type Config, LOW_HOURS_MAX, readPool, type Settings } from '../config.ts';
 import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
 import type { PoolList, PoolView } from '../http/schemas.ts';
-import type { StoredPool } from '../store/store.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
 import { readPattern, readWhole, usage } from './options.ts';

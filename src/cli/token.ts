@@ -5,7 +5,7 @@
  */
 import { VanityError } from '../errors.ts';
 import type { TokenList, TokenMade, TokenView } from '../http/token-schemas.ts';
-import type { NewToken, StoredToken } from '../store/store.ts';
+import type { NewToken, StoredToken } from '../store/token-store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatTable } from './format.ts';

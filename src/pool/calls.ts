@@ -4,7 +4,9 @@
  */
 import type { PoolConfig } from '../config.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
-import type { InsertReport, NewToken, Reservation, StoredToken } from '../store/store.ts';
+import type { Reservation } from '../store/reservation-store.ts';
+import type { InsertReport } from '../store/store.ts';
+import type { NewToken, StoredToken } from '../store/token-store.ts';
 import type { KnownToken } from '../token.ts';
 import type { SharedJournal } from './journal-parts.ts';
 import { monotonicMs } from './monotonic.ts';

@@ -3,7 +3,7 @@
  * journals of all threads, or, where every reply waits for the disk, noted in memory. Runs in the
  * store thread; a turn takes what there is, and confirms it when it is durable.
  */
-import type { HandOut, HandOuts } from '../store/store.ts';
+import type { HandOut, HandOuts } from '../store/hand-out.ts';
 import { type JournalPart, PartReader, unavailable } from './journal.ts';
 
 /**

@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
-import type { EarlierHandOut } from '../store/store.ts';
+import type { EarlierHandOut } from '../store/hand-out.ts';
 import { readyAddress } from './line.ts';
 import type { Receiver } from './pool.ts';
 import type { ReadyAddress } from './ready-queue.ts';

@@ -18,7 +18,7 @@
  * pool is gone.
  */
 import { join } from 'node:path';
-import type { HandOut } from '../store/store.ts';
+import type { HandOut } from '../store/hand-out.ts';
 import {
   type JournalPart,
   PartWriter,

@@ -41,7 +41,7 @@ import {
 import { crc32 } from 'node:zlib';
 import { isRefusal, triedAgain } from '../disk/reads.ts';
 import { VanityError } from '../errors.ts';
-import type { HandOut } from '../store/store.ts';
+import type { HandOut } from '../store/hand-out.ts';
 
 export const SLOT_BYTES = 96;
 const LAYOUT = 4;

@@ -5,7 +5,7 @@
 import type { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
-import type { LeasedAddress, PoolCounts } from '../store/store.ts';
+import type { LeasedAddress, PoolCounts } from '../store/address.ts';
 import type { UnrecordedHandOuts } from './hand-outs.ts';
 import {
   type CountsBoard,

@@ -1,5 +1,5 @@
 /** What can be said of a pool at any moment, without asking anybody. */
-import type { PoolCounts } from '../store/store.ts';
+import type { PoolCounts } from '../store/address.ts';
 
 export interface PoolStatus extends PoolCounts {
   readonly target: number;

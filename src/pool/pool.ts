@@ -16,7 +16,7 @@ import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
-import type { HandOut } from '../store/store.ts';
+import type { HandOut } from '../store/hand-out.ts';
 import { Board } from './board.ts';
 import { expectation } from './expectation.ts';
 import type { PoolStatus } from './pool-status.ts';

@@ -44,7 +44,7 @@
  * 115 ns), Buffer's `fill` (wipe: 45 ns).
  */
 import type { KeyType } from '../keypair/keypair.ts';
-import type { Origin } from '../store/store.ts';
+import type { Origin } from '../store/address.ts';
 
 /** An address ready to be handed out, in the texts in which it leaves. */
 export interface ReadyAddress {

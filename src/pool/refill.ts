@@ -20,7 +20,8 @@
  */
 import { setImmediate as afterMessages, setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
-import type { PoolCounts, Store } from '../store/store.ts';
+import type { PoolCounts } from '../store/address.ts';
+import type { Store } from '../store/store.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
 import { Line } from './line.ts';
 import type { SharedPool } from './pool.ts';

@@ -9,7 +9,8 @@
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { signMessage } from '../keypair/sign.ts';
-import type { Reservation, Store } from '../store/store.ts';
+import type { Reservation } from '../store/reservation-store.ts';
+import type { Store } from '../store/store.ts';
 import type { ReservationOf, SigningOrder } from './calls.ts';
 import { readyAddress } from './line.ts';
 import type { SharedPool } from './pool.ts';

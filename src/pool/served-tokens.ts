@@ -9,7 +9,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { VanityError } from '../errors.ts';
-import type { NewToken, StoredToken, TokenStore } from '../store/store.ts';
+import type { NewToken, StoredToken, TokenStore } from '../store/token-store.ts';
 import type { KnownToken } from '../token.ts';
 import type { TokenList } from './calls.ts';
 import { type Exclusively, inTurn } from './refill.ts';

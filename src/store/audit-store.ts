@@ -2,7 +2,7 @@
  * What may be asked of a store about what left it, in the words of the product and not of SQL: by a
  * command beside a server, and by the reader of a running one (served-reader.ts).
  */
-import type { Origin } from './store.ts';
+import type { Origin } from './address.ts';
 
 export interface AuditedAddress {
   readonly id: number;

@@ -12,9 +12,10 @@ import {
   type Sealer,
   type Unsealer,
 } from '../keypair/seal.ts';
+import type { LeasedAddress, Origin } from './address.ts';
 import { type Range, sizeOf } from './segments.ts';
 import type { Statements } from './sqlite-statements.ts';
-import type { LeasedAddress, Origin, PoolIdentity } from './store.ts';
+import type { PoolIdentity } from './stored-pool.ts';
 
 /** An array: as objects, which node:sqlite makes without a prototype, rows cost 3 us more each. */
 type AddressRow = readonly [

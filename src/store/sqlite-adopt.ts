@@ -39,6 +39,7 @@ import { VanityError } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
 import { type DataDirectory, holdDataDirectory } from './data-directory.ts';
 import { OwnClock, type Time } from './own-clock.ts';
+import type { Recover } from './recovery.ts';
 import { Segments } from './segments.ts';
 import { type BoundRows, bindingOf } from './sqlite-bound.ts';
 import { checkMixed, judged } from './sqlite-check.ts';
@@ -57,7 +58,6 @@ import {
   recordedIn,
 } from './sqlite-standing.ts';
 import { prepareStatements, savedTime } from './sqlite-statements.ts';
-import type { Recover } from './store.ts';
 
 export type Adoption = 'moved' | 'restored';
 

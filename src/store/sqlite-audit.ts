@@ -20,6 +20,7 @@ import { addressOf } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHashOf, Unsealer } from '../keypair/seal.ts';
 import { loadSealingKey, type SealingKey } from '../keypair/sealing-key.ts';
+import type { Origin } from './address.ts';
 import type {
   AuditedAddress,
   AuditedToken,
@@ -42,7 +43,6 @@ import {
   prepareStatements,
   type Statements,
 } from './sqlite-statements.ts';
-import type { Origin } from './store.ts';
 
 const STATE = `pools.name AS pool, state, is_destroyed, nullif(cause, '') AS cause,
   coalesce(hand_outs.at, nullif(changed_at, 0)) AS at, tokens.name AS token, hand_outs.key_hash`;

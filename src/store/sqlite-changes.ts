@@ -3,12 +3,14 @@
  * out. Runs in the store thread, inside a transaction of the caller.
  */
 
+import type { Hit, Origin } from './address.ts';
+import type { HandOuts } from './hand-out.ts';
 import type { OwnClock } from './own-clock.ts';
 import { type Range, type Segments, without } from './segments.ts';
 import type { Addresses } from './sqlite-addresses.ts';
 import type { HandOutBook } from './sqlite-hand-outs.ts';
 import { metaOf, type PoolRow, type Statements } from './sqlite-statements.ts';
-import type { HandOuts, Hit, InsertReport, Origin } from './store.ts';
+import type { InsertReport } from './store.ts';
 
 export interface ChangesOptions {
   readonly statements: Statements;

@@ -5,7 +5,9 @@
 import type { Durability } from '../config.ts';
 import { placeName } from '../disk/place.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
+import type { HandOut } from './hand-out.ts';
 import type { OwnClock } from './own-clock.ts';
+import type { Recover, Recovered } from './recovery.ts';
 import { type Segments, without } from './segments.ts';
 import { endOf, type HandOutBook } from './sqlite-hand-outs.ts';
 import {
@@ -16,7 +18,6 @@ import {
   type Statements,
   saveTime,
 } from './sqlite-statements.ts';
-import type { HandOut, Recover, Recovered } from './store.ts';
 
 export interface Epoch {
   readonly storeId: string;

@@ -5,9 +5,9 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
+import type { HandOut, HandOuts } from './hand-out.ts';
 import { type Range, sizeOf } from './segments.ts';
 import { prepareAll } from './sqlite-database.ts';
-import type { HandOut, HandOuts } from './store.ts';
 
 const SQL = {
   /** The newest lease, if what comes is its continuation in the pool and in the queue. */

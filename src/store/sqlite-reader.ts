@@ -9,7 +9,7 @@ import { boundRowsOf } from './sqlite-bound.ts';
 import { openToRead } from './sqlite-database.ts';
 import { decided } from './sqlite-error.ts';
 import { poolRows, prepareStatements, storedPool } from './sqlite-statements.ts';
-import type { StoredPool } from './store.ts';
+import type { StoredPool } from './stored-pool.ts';
 
 /**
  * Rows that are bound to `key` are checked by it, if it is that of the store. Errors: STORE_NOT_FOUND,

@@ -7,18 +7,18 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { SEED_BYTES } from '../keypair/keypair.ts';
+import type { LeasedAddress } from './address.ts';
+import type {
+  EarlierReservation,
+  Reservation,
+  ReservationState,
+  ReservationStore,
+} from './reservation-store.ts';
 import type { Segments } from './segments.ts';
 import { type Addresses, type PoolOfRows, publicKeyLeft } from './sqlite-addresses.ts';
 import { prepareAll } from './sqlite-database.ts';
 import type { HandOutBook } from './sqlite-hand-outs.ts';
 import type { Runner } from './sqlite-tokens.ts';
-import type {
-  EarlierReservation,
-  LeasedAddress,
-  Reservation,
-  ReservationState,
-  ReservationStore,
-} from './store.ts';
 
 const COLUMNS = `r.id, r.pool_id, r.seq, r.expires_at, r.ended_at, r.outcome, p.name, p.keys, p.handout,
     coalesce(h.token_id, 0) AS token, h.at, h.body_hash, a.sealed

@@ -7,11 +7,11 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { publicKeyHashOf } from '../keypair/seal.ts';
+import type { SignatureOrder, SignatureStore } from './signature-store.ts';
 import type { PoolOfRows } from './sqlite-addresses.ts';
 import { prepareAll } from './sqlite-database.ts';
 import type { Books } from './sqlite-reservations.ts';
 import type { Runner } from './sqlite-tokens.ts';
-import type { SignatureOrder, SignatureStore } from './store.ts';
 
 const SQL = {
   address: `SELECT a.id AS address_id, a.seq, p.id, p.name, p.keys, p.handout

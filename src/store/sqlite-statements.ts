@@ -6,10 +6,11 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { DEFAULT_LOW_HOURS, type Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import type { KeyType } from '../keypair/keypair.ts';
+import type { PoolCounts } from './address.ts';
 import type { OwnClock } from './own-clock.ts';
 import type { BoundRows } from './sqlite-bound.ts';
 import { prepareAll } from './sqlite-database.ts';
-import type { PoolCounts, PoolIdentity, PoolSettings, StoredPool } from './store.ts';
+import type { PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
 
 const SQL = {
   meta: 'SELECT store_id, binding, sealing_key, next_id, epoch, durability, place FROM meta',

@@ -6,8 +6,13 @@ import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../errors.ts';
 import { Sealer, Unsealer } from '../keypair/seal.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
+import type { Hit, Origin, PoolCounts } from './address.ts';
+import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from './hand-out.ts';
 import type { OwnClock } from './own-clock.ts';
+import type { Recovered } from './recovery.ts';
+import type { ReservationStore } from './reservation-store.ts';
 import type { Segments } from './segments.ts';
+import type { SignatureStore } from './signature-store.ts';
 import { Addresses } from './sqlite-addresses.ts';
 import { type BoundRows, forged } from './sqlite-bound.ts';
 import { Changes } from './sqlite-changes.ts';
@@ -29,25 +34,9 @@ import {
   storedPool,
 } from './sqlite-statements.ts';
 import { SqliteTokens } from './sqlite-tokens.ts';
-import {
-  type Counters,
-  type EarlierHandOut,
-  type HandOuts,
-  type Hit,
-  type InsertReport,
-  type LeaseReport,
-  NO_HAND_OUTS,
-  type Origin,
-  type PoolCounts,
-  type PoolIdentity,
-  type PoolSettings,
-  type Recovered,
-  type ReservationStore,
-  type SignatureStore,
-  type Store,
-  type StoredPool,
-  type TokenStore,
-} from './store.ts';
+import type { Counters, InsertReport, LeaseReport, Store } from './store.ts';
+import type { PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
+import type { TokenStore } from './token-store.ts';
 import { WaitingLeases } from './waiting-leases.ts';
 
 export interface Opened {

@@ -7,7 +7,7 @@ import { VanityError } from '../errors.ts';
 import type { Scope } from '../token.ts';
 import type { BoundRows, Row } from './sqlite-bound.ts';
 import { prepareAll } from './sqlite-database.ts';
-import type { NewToken, StoredToken, TokenStore } from './store.ts';
+import type { NewToken, StoredToken, TokenStore } from './token-store.ts';
 
 const SQL = {
   all: 'SELECT * FROM tokens ORDER BY id',

@@ -12,6 +12,7 @@
 import type { Durability } from '../config.ts';
 import { type DataDirectory, holdDataDirectory } from './data-directory.ts';
 import { OwnClock, type Time } from './own-clock.ts';
+import type { Recover } from './recovery.ts';
 import { Segments } from './segments.ts';
 import { bindingOf, type OnForged } from './sqlite-bound.ts';
 import { checkAtOpen, judged } from './sqlite-check.ts';
@@ -24,7 +25,7 @@ import { sealingKeyOf } from './sqlite-sealing.ts';
 import { assertStanding, type StandingOptions } from './sqlite-standing.ts';
 import { prepareStatements, savedTime } from './sqlite-statements.ts';
 import { SqliteStore } from './sqlite-store.ts';
-import type { Recover, Store } from './store.ts';
+import type { Store } from './store.ts';
 
 export interface SqliteStoreOptions {
   readonly directory: string;

@@ -2,7 +2,7 @@
  * Addresses that are leased on disk, but may not be handed out before that has taken effect
  * (sqlite-effects.ts). Runs in the store thread. By pool, oldest first.
  */
-import type { LeasedAddress } from './store.ts';
+import type { LeasedAddress } from './address.ts';
 
 export class WaitingLeases {
   readonly #leased = new Map<string, LeasedAddress[]>();

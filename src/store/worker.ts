@@ -28,11 +28,12 @@ import { Tallies } from '../pool/tallies.ts';
 import { ThreadNotices } from '../pool/thread-notices.ts';
 import { WorkQueue } from '../pool/work-queue.ts';
 import { answer, notify } from '../port.ts';
+import type { Hit, Origin } from './address.ts';
 import { ServedCheck } from './served-check.ts';
 import { ServedReader } from './served-reader.ts';
 import { openSqliteStore } from './sqlite.ts';
 import { isDoubtful } from './sqlite-error.ts';
-import type { Counters, Hit, InsertReport, Origin, Store } from './store.ts';
+import type { Counters, InsertReport, Store } from './store.ts';
 
 export interface StoreWorkerData {
   readonly directory: string;

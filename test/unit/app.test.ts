@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.ts';
 import { VanityError } from '../../src/errors.ts';
 import { grindingBoard, sharePool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
-import type { HandOut } from '../../src/store/store.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 import { assertProblem } from '../support/problems.ts';
 

@@ -36,6 +36,19 @@ const GROUND = [
   'priority',
 ];
 
+/** Of the store what any thread may know: its contract, not its databases. */
+const CONTRACT = [
+  'store/address',
+  'store/audit-store',
+  'store/hand-out',
+  'store/recovery',
+  'store/reservation-store',
+  'store/signature-store',
+  'store/store',
+  'store/stored-pool',
+  'store/token-store',
+];
+
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   addon: [],
@@ -62,7 +75,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   keypair: ['errors', 'files'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],
-  pool: [...GROUND, 'keypair', 'store/store', 'store/audit-store'],
+  pool: [...GROUND, 'keypair', ...CONTRACT],
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
   'served-grinder': [...GROUND, 'grinder', 'pool'],
@@ -89,7 +102,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
 
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
-  http: ['store/store', 'store/audit-store'],
+  http: CONTRACT,
   client: ['http/schemas', 'http/admin-schemas', 'http/token-schemas', 'errors'],
   cli: [
     'http/schemas',
@@ -97,8 +110,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
     'http/admin-schemas',
     'http/token-schemas',
     'pool/ready-queue',
-    'store/store',
-    'store/audit-store',
+    ...CONTRACT,
   ],
 };
 

@@ -13,7 +13,7 @@ import {
   readPart,
 } from '../../src/pool/journal.ts';
 import { isBefore } from '../../src/pool/ready-queue.ts';
-import type { HandOut } from '../../src/store/store.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
 
 const IDENTITY = { storeId: '0f'.repeat(16), epoch: 7, number: 2, bootId: 'this-start' };
 const SLOT = 96;

@@ -8,7 +8,7 @@ import { keypairOf } from '../../src/keypair/keypair.ts';
 import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
 import { Line, readyAddress } from '../../src/pool/line.ts';
 import { sharePool } from '../../src/pool/pool.ts';
-import type { LeasedAddress, PoolCounts } from '../../src/store/store.ts';
+import type { LeasedAddress, PoolCounts } from '../../src/store/address.ts';
 
 const READY = 20;
 const LEASE_MS = 1000;

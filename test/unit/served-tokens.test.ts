@@ -15,7 +15,7 @@ import { inTurn } from '../../src/pool/refill.ts';
 import { ServedTokens } from '../../src/pool/served-tokens.ts';
 import { ThreadNotices } from '../../src/pool/thread-notices.ts';
 import { answer, Caller } from '../../src/port.ts';
-import type { NewToken } from '../../src/store/store.ts';
+import type { NewToken } from '../../src/store/token-store.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import type { TokenThreadCalls, TokenThreadData } from '../support/token-thread.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LeasedAddress } from '../../src/store/store.ts';
+import type { LeasedAddress } from '../../src/store/address.ts';
 import { WaitingLeases } from '../../src/store/waiting-leases.ts';
 
 function leased(id: number): LeasedAddress {
