@@ -15,7 +15,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Durability } from '../src/config.ts';
 import { memoryPath, THIS_MACHINE } from '../src/pool/journal-places.ts';
-import { openSqliteStore } from '../src/store/sqlite.ts';
+import { openSqliteStore } from '../src/store/sqlite/open.ts';
 
 const PROGRAM = fileURLToPath(new URL('../bin/vanitypool', import.meta.url));
 const FILL_BATCH = 4096;

@@ -9,9 +9,9 @@ import { VanityError } from './errors.ts';
 import { assertOwner, openWith } from './offline.ts';
 import { Journals } from './pool/journals.ts';
 import type { AuditedAddress, FoundAddress } from './store/audit-store.ts';
-import { holdDataDirectory } from './store/data-directory.ts';
-import { AuditReader, isSettled } from './store/sqlite-audit.ts';
-import { assertStanding } from './store/sqlite-standing.ts';
+import { AuditReader, isSettled } from './store/sqlite/audit.ts';
+import { holdDataDirectory } from './store/sqlite/data-directory.ts';
+import { assertStanding } from './store/sqlite/standing.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;

@@ -25,7 +25,7 @@ export type StoreThreadCalls = ReadingCalls & {
   /** Errors: RESERVATION_NOT_FOUND, RESERVATION_OVER. */
   dispenseReservation(which: ReservationOf & { readonly pool: string }): Promise<ReadyAddress>;
   releaseReservation(which: ReservationOf): Promise<void>;
-  /** The signature, 64 bytes. Errors: see sqlite-signatures.ts and keypair/sign.ts. */
+  /** The signature, 64 bytes. Errors: see store/sqlite/signatures.ts and keypair/sign.ts. */
   sign(what: SigningOrder): Promise<Uint8Array>;
   /** Proved by the caller. Durable when it resolves. */
   import(order: ImportOrder): Promise<InsertReport>;

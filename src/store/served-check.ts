@@ -1,5 +1,5 @@
 /**
- * The check behind the start of a server, which cannot wait for it (check.ts), and behind reads that look
+ * The check behind the start of a server, which cannot wait for it (sqlite/check-runner.ts), and behind reads that look
  * damaged. Runs in the store thread. Damage that it finds stays until the next start. A check that
  * could not run, or not to its end, is no damage: it is made again after a second, and later after up
  * to ten minutes, since each reads the whole store. What it could not read is read again.
@@ -10,7 +10,7 @@ import { BackOff } from '../back-off.ts';
 import { STORE_FILE } from '../disk/held.ts';
 import type { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type Check, isUnchecked, startCheck, type Use } from './check.ts';
+import { type Check, isUnchecked, startCheck, type Use } from './sqlite/check-runner.ts';
 
 const FIRST_MS = 1000;
 const LONGEST_MS = 600_000;

@@ -31,8 +31,8 @@ import { answer, notify } from '../port.ts';
 import type { Hit, Origin } from './address.ts';
 import { ServedCheck } from './served-check.ts';
 import { ServedReader } from './served-reader.ts';
-import { openSqliteStore } from './sqlite.ts';
-import { isDoubtful } from './sqlite-error.ts';
+import { isDoubtful } from './sqlite/error.ts';
+import { openSqliteStore } from './sqlite/open.ts';
 import type { Counters, InsertReport, Store } from './store.ts';
 
 export interface StoreWorkerData {

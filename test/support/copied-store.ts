@@ -14,7 +14,7 @@ import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
 import { createPart, PartWriter, PROGRESS_WORDS, readPart } from '../../src/pool/journal.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { Recover } from '../../src/store/recovery.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type Copy, copyOf, revert } from './copies.ts';
 import { hitsFor, poolNamed } from './store-conformance.ts';

@@ -13,7 +13,7 @@ import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from './collected-log.ts';
 import { testMachine } from './journal-machine.ts';

@@ -17,7 +17,7 @@ import { Journals } from '../../src/pool/journals.ts';
 import { PoolJournals } from '../../src/pool/pool-journals.ts';
 import { inTurn, Refiller } from '../../src/pool/refill.ts';
 import { ServedPools } from '../../src/pool/served-pools.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from './collected-log.ts';
 import { Thread } from './handing-thread.ts';

@@ -33,13 +33,13 @@ import { anchorNames } from '../../src/disk/anchor.ts';
 import { encodeBase58 } from '../../src/keypair/address.ts';
 import { THIS_MACHINE } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import {
   assertStanding,
   mixOf,
   numberInFile,
   recordedIn,
-} from '../../src/store/sqlite-standing.ts';
+} from '../../src/store/sqlite/standing.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DurableState } from '../support/durable-state.ts';
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { checkFile, startCheck } from '../../src/store/check.ts';
+import { checkFile, startCheck } from '../../src/store/sqlite/check-runner.ts';
 import {
   openStoreIn,
   removeDirectory,

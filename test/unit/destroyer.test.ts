@@ -9,7 +9,7 @@ import { VanityError } from '../../src/errors.ts';
 import { Destroyer, type DestroyerOptions } from '../../src/pool/destroyer.ts';
 import { StoreHealth } from '../../src/pool/health.ts';
 import { WorkQueue } from '../../src/pool/work-queue.ts';
-import { PIECE_ROWS } from '../../src/store/sqlite-retention.ts';
+import { PIECE_ROWS } from '../../src/store/sqlite/retention.ts';
 import type { Store } from '../../src/store/store.ts';
 import {
   checkStore,

@@ -18,7 +18,7 @@ import { monotonicMs } from '../../src/pool/monotonic.ts';
 import { NOBODY, sharePool } from '../../src/pool/pool.ts';
 import type { ReadyAddress } from '../../src/pool/ready-queue.ts';
 import { Refiller } from '../../src/pool/refill.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { TestTime } from '../support/test-time.ts';
 

@@ -36,19 +36,6 @@ const GROUND = [
   'priority',
 ];
 
-/** Of the store what any thread may know: its contract, not its databases. */
-const CONTRACT = [
-  'store/address',
-  'store/audit-store',
-  'store/hand-out',
-  'store/recovery',
-  'store/reservation-store',
-  'store/signature-store',
-  'store/store',
-  'store/stored-pool',
-  'store/token-store',
-];
-
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   addon: [],
@@ -75,14 +62,24 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   keypair: ['errors', 'files'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],
-  pool: [...GROUND, 'keypair', ...CONTRACT],
+  'store/sqlite': [...GROUND, 'keypair', 'store'],
+  pool: [...GROUND, 'keypair', 'store'],
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
   'served-grinder': [...GROUND, 'grinder', 'pool'],
   'served-http': [...GROUND, 'http', 'pool'],
-  service: [...GROUND, 'grinder', 'store', 'pool', 'http', 'served-grinder', 'served-http'],
-  offline: [...GROUND, 'keypair', 'store', 'pool'],
-  'offline-audit': [...GROUND, 'store', 'pool', 'offline'],
+  service: [
+    ...GROUND,
+    'grinder',
+    'store',
+    'store/sqlite',
+    'pool',
+    'http',
+    'served-grinder',
+    'served-http',
+  ],
+  offline: [...GROUND, 'keypair', 'store', 'store/sqlite', 'pool'],
+  'offline-audit': [...GROUND, 'store', 'store/sqlite', 'pool', 'offline'],
   cli: [
     ...GROUND,
     'keypair',
@@ -97,12 +94,14 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 
 /** Threads are put together here, beyond their room: by file. */
 const ROOTS: Readonly<Record<string, readonly string[]>> = {
-  'store/worker': ['pool'],
+  'store/worker': ['pool', 'store/sqlite'],
+  'store/reader': ['store/sqlite'],
+  'store/served-check': ['store/sqlite'],
 };
 
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
-  http: CONTRACT,
+  http: ['store'],
   client: ['http/schemas', 'http/admin-schemas', 'http/token-schemas', 'errors'],
   cli: [
     'http/schemas',
@@ -110,12 +109,12 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
     'http/admin-schemas',
     'http/token-schemas',
     'pool/ready-queue',
-    ...CONTRACT,
+    'store',
   ],
 };
 
 /** A database is named only where a thread or the program is put together. */
-const DATABASES = /^store\/(sqlite|postgres)/;
+const DATABASES = /^store\/(sqlite|postgres)\//;
 const MAY_NAME_DATABASE = /^(store\/|service$|offline(-audit)?$)/;
 
 interface Import {
@@ -170,9 +169,14 @@ function circlesOf(found: readonly Import[]): string[][] {
   return [...circles.values()];
 }
 
-const roomOf = (path: string) => path.split('/')[0]!;
+/** The innermost room of the table that a file stands in, or its first folder. */
+function roomOf(path: string): string {
+  const places = path.split('/').map((_, index, parts) => parts.slice(0, index + 1).join('/'));
+  return places.findLast((place) => Object.hasOwn(BELOW, place)) ?? places[0]!;
+}
+
 const isIn = (path: string, places: readonly string[] = []) =>
-  places.some((place) => path === place || path.startsWith(`${place}/`));
+  places.some((place) => path === place || roomOf(path) === place);
 
 /** What is wrong with an import, or undefined. */
 function wrong({ file, target, isType }: Import): string | undefined {
@@ -264,10 +268,13 @@ test('the rule itself sees what it must see', () => {
   assert.equal(reasonFor('keypair/pattern', 'log'), 'keypair may not import log');
   assert.equal(reasonFor('grinder/worker', 'store/store'), 'grinder may not import store/store');
   assert.equal(reasonFor('pool/pool', 'store/store'), undefined);
-  assert.equal(reasonFor('pool/pool', 'store/worker'), 'pool may not import store/worker');
-  assert.equal(reasonFor('http/app', 'store/sqlite'), 'names a database');
+  assert.equal(reasonFor('pool/pool', 'service'), 'pool may not import service');
+  assert.equal(reasonFor('http/app', 'store/sqlite/store'), 'names a database');
   assert.equal(reasonFor('store/worker', 'pool/refill'), undefined);
-  assert.equal(reasonFor('store/sqlite', 'pool/refill'), 'store may not import pool/refill');
+  assert.equal(
+    reasonFor('store/sqlite/open', 'pool/refill'),
+    'store/sqlite may not import pool/refill',
+  );
   assert.equal(reasonFor('cli/status', 'http/schemas', true), undefined);
   assert.equal(reasonFor('cli/status', 'http/schemas'), 'cli may not import http/schemas');
   assert.equal(reasonFor('http/worker', 'service'), 'http may not import service');

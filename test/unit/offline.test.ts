@@ -9,8 +9,8 @@ import { decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
 import { dispenseOffline, poolsOffline } from '../../src/offline.ts';
 import { OfflineAudit } from '../../src/offline-audit.ts';
-import { Segments } from '../../src/store/segments.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { Segments } from '../../src/store/sqlite/segments.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 

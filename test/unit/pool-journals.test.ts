@@ -25,7 +25,7 @@ import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { type FollowedJournal, PoolJournals } from '../../src/pool/pool-journals.ts';
 import { inTurn, Refiller } from '../../src/pool/refill.ts';
 import { parts, ServedPools } from '../../src/pool/served-pools.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { testMachine, WITHOUT_MEMORY } from '../support/journal-machine.ts';

@@ -14,7 +14,7 @@ import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
 import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { Refiller } from '../../src/pool/refill.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 
 const LIMIT = { timeout: 60_000 };

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { HandOut } from '../../src/store/hand-out.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { readPools } from '../../src/store/sqlite-reader.ts';
+import { readPools } from '../../src/store/sqlite/look.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import {
   checkStore,

@@ -19,8 +19,8 @@ import { Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
 import { PoolJournals } from '../../src/pool/pool-journals.ts';
 import { inTurn, Refiller } from '../../src/pool/refill.ts';
 import { ServedPools } from '../../src/pool/served-pools.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { AuditReader } from '../../src/store/sqlite-audit.ts';
+import { AuditReader } from '../../src/store/sqlite/audit.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { Thread } from '../support/handing-thread.ts';
 import {

@@ -6,9 +6,9 @@ import { anchorNames, anchorPath, isRetired } from '../../src/disk/anchor.ts';
 import { placeName } from '../../src/disk/place.ts';
 import { readWitness, witnessPath } from '../../src/disk/witness.ts';
 import type { Recover } from '../../src/store/recovery.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { recordedIn } from '../../src/store/sqlite-standing.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { recordedIn } from '../../src/store/sqlite/standing.ts';
 import type { Store } from '../../src/store/store.ts';
 import { copyOf, lossesSince, only, putBack, revert } from '../support/copies.ts';
 import {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-conformance.ts';
 import { FORGED, VAULT, Victim } from '../support/victim.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { HandOut } from '../../src/store/hand-out.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 import { TestTime } from '../support/test-time.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBurned, readPools } from '../../src/store/sqlite-reader.ts';
+import { readBurned, readPools } from '../../src/store/sqlite/look.ts';
 import {
   openStoreIn,
   removeDirectory,
