@@ -13,8 +13,9 @@ import type { Log } from './log.ts';
 import { FirstAddresses } from './pool/first-addresses.ts';
 import { GrinderThreads } from './pool/grinder-threads.ts';
 import { grinderBoard } from './pool/health.ts';
-import { type GrindingBoard, grindingBoard, Pool, type SharedPool } from './pool/pool.ts';
+import { Pool } from './pool/pool.ts';
 import type { PoolStatus } from './pool/pool-status.ts';
+import { type GrindingBoard, grindingBoard, type SharedPool } from './pool/shared-pool.ts';
 import type { Tallies } from './pool/tallies.ts';
 import { ownNice } from './priority.ts';
 

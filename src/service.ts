@@ -28,7 +28,7 @@ import { assertMemory } from './memory-limits.ts';
 import { OwnToken } from './own-token.ts';
 import { FileBudget } from './pool/file-budget.ts';
 import { StoreHealth } from './pool/health.ts';
-import { queueBytes, type SharedPool, sharePool } from './pool/pool.ts';
+import { queueBytes, type SharedPool, sharePool } from './pool/shared-pool.ts';
 import { Tallies } from './pool/tallies.ts';
 import { hardenProcess } from './process.ts';
 import { ServedGrinder } from './served-grinder.ts';

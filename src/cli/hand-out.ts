@@ -13,7 +13,7 @@ import type { Dispensed, DispensedAddress, PoolView, SignatureView } from '../ht
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
-import type { ReadyAddress } from '../pool/ready-queue.ts';
+import type { ReadyAddress } from '../pool/ready-address.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import { print, syncOutput } from './output.ts';

@@ -1,7 +1,7 @@
 /** Addresses as replies carry them, with their secrets or without. Runs in the HTTP threads. */
 import type { FastifyReply } from 'fastify';
 import type { Pool } from '../pool/pool.ts';
-import type { ReadyAddress } from '../pool/ready-queue.ts';
+import type { ReadyAddress } from '../pool/ready-address.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 

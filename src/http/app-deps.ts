@@ -16,7 +16,7 @@ import type { Log } from '../log.ts';
 import type { StoreThreadCalls } from '../pool/calls.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool, Receiver } from '../pool/pool.ts';
-import type { ReadyAddress } from '../pool/ready-queue.ts';
+import type { ReadyAddress } from '../pool/ready-address.ts';
 import type { Tallies } from '../pool/tallies.ts';
 import type { Caller } from '../port.ts';
 import type { Scope, Token } from '../token.ts';

@@ -9,7 +9,7 @@
 import type { FastifyReply } from 'fastify';
 import { VanityError } from '../errors.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { ReadyAddress } from '../pool/ready-queue.ts';
+import type { ReadyAddress } from '../pool/ready-address.ts';
 import type { App, AppDeps } from './app-deps.ts';
 import { toVanityError, withErrorHeaders } from './problems.ts';
 import { readiness, uptimeSeconds } from './readiness.ts';

@@ -10,8 +10,9 @@ import type { NewToken, StoredToken } from '../store/token-store.ts';
 import type { KnownToken } from '../token.ts';
 import type { SharedJournal } from './journal-parts.ts';
 import { monotonicMs } from './monotonic.ts';
-import type { PoolChange, Receiver, SharedPool } from './pool.ts';
-import type { ReadyAddress } from './ready-queue.ts';
+import type { Receiver } from './pool.ts';
+import type { ReadyAddress } from './ready-address.ts';
+import type { PoolChange, SharedPool } from './shared-pool.ts';
 
 /** What an HTTP thread may ask of the store thread. */
 export type StoreThreadCalls = ReadingCalls & {

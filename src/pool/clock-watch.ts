@@ -6,7 +6,7 @@ import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
 import type { StoreHealth } from './health.ts';
-import type { Exclusively } from './refill.ts';
+import type { Exclusively } from './in-turn.ts';
 
 const LOOK_EVERY_MS = 1000;
 

@@ -6,7 +6,7 @@
 import { VanityError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import type { StoreHealth } from './health.ts';
-import type { Exclusively } from './refill.ts';
+import type { Exclusively } from './in-turn.ts';
 
 const DESTROY_EVERY_MS = 10_000;
 

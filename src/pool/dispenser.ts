@@ -16,11 +16,14 @@ import type { Reservation } from '../store/reservation-store.ts';
 import type { Store } from '../store/store.ts';
 import type { Order, ReservationOrder } from './calls.ts';
 import { assertSame, expired, handedOutBefore } from './idempotency.ts';
+import type { Exclusively } from './in-turn.ts';
 import { monotonicMs } from './monotonic.ts';
-import { type Hands, Pool, type SharedPool } from './pool.ts';
+import { type Hands, Pool } from './pool.ts';
 import { Quotas } from './quotas.ts';
-import { isBefore, type ReadyAddress } from './ready-queue.ts';
-import type { Exclusively, Refiller } from './refill.ts';
+import type { ReadyAddress } from './ready-address.ts';
+import { isBefore } from './ready-queue.ts';
+import type { Refiller } from './refill.ts';
+import type { SharedPool } from './shared-pool.ts';
 
 /** For the first of two requests with one key to be served. */
 const IN_FLIGHT_MS = 5000;

@@ -3,18 +3,17 @@
  * what has left it that the store has yet to record. Runs in the store thread.
  */
 import type { VanityError } from '../errors.ts';
-import { encodeBase58 } from '../keypair/address.ts';
-import { KEYPAIR_BYTES } from '../keypair/keypair.ts';
 import type { LeasedAddress, PoolCounts } from '../store/address.ts';
 import type { UnrecordedHandOuts } from './hand-outs.ts';
+import { readyAddress } from './ready-address.ts';
+import { ReadyQueue } from './ready-queue.ts';
 import {
   type CountsBoard,
   countsBoard,
   type SettingsBoard,
   type SharedPool,
   settingsBoard,
-} from './pool.ts';
-import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
+} from './shared-pool.ts';
 
 /** Shorter spans would take a burst for a rate. */
 const MEASURE_MS = 100;
@@ -27,7 +26,6 @@ const LEASE_MS = 1000;
 const DEMAND_SECONDS = 2;
 const DEMAND_HALF_LIFE_MS = 10_000;
 const EMPTY_MAX = 1024;
-const SEED_BYTES = 32;
 
 /** One pool's queue and what its producer knows of it. */
 export class Line {
@@ -141,16 +139,4 @@ export class Line {
     while (this.queue.size > 0) this.queue.pop(Math.min(this.queue.size, EMPTY_MAX));
     this.queue.wipe();
   }
-}
-
-/** A leased address in the texts in which it leaves. The caller wipes the keypair. */
-export function readyAddress({
-  id,
-  keypair,
-  keyType,
-  origin,
-  createdAt,
-}: LeasedAddress): ReadyAddress {
-  const address = encodeBase58(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
-  return { id, address, secret: encodeBase58(keypair), keyType, origin, createdAt };
 }

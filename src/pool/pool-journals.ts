@@ -20,10 +20,10 @@ import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
 import type { FileBudget } from './file-budget.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
+import type { Exclusively } from './in-turn.ts';
 import { unavailable } from './journal.ts';
 import { GrowingJournal, SLOTS_MIN, slotsFor, slotsOfNext } from './journal-parts.ts';
 import type { Journals, MadePart } from './journals.ts';
-import type { Exclusively } from './refill.ts';
 
 const DROP_EVERY_MS = 200;
 /** A disk that is full is not filled to its last byte again with each turn. */

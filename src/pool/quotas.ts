@@ -8,7 +8,7 @@
  */
 import { VanityError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
-import type { Exclusively } from './refill.ts';
+import type { Exclusively } from './in-turn.ts';
 
 /** A UTC day has no leap second here, as in `Date`. */
 const DAY_MS = 86_400_000;

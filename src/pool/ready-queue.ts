@@ -45,19 +45,7 @@
  */
 import type { KeyType } from '../keypair/keypair.ts';
 import type { Origin } from '../store/address.ts';
-
-/** An address ready to be handed out, in the texts in which it leaves. */
-export interface ReadyAddress {
-  readonly id: number;
-  /** Base58 of 32 bytes. */
-  readonly address: string;
-  /** Base58 of 64 bytes: the keypair, or the expanded key. */
-  readonly secret: string;
-  readonly keyType: KeyType;
-  readonly origin: Origin;
-  /** Milliseconds since 1970. */
-  readonly createdAt: number;
-}
+import type { ReadyAddress } from './ready-address.ts';
 
 const LAYOUT = 1;
 const LAYOUT_WORD = 0;

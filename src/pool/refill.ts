@@ -23,28 +23,16 @@ import { VanityError } from '../errors.ts';
 import type { PoolCounts } from '../store/address.ts';
 import type { Store } from '../store/store.ts';
 import { UnrecordedHandOuts } from './hand-outs.ts';
+import type { Exclusively } from './in-turn.ts';
 import { Line } from './line.ts';
-import type { SharedPool } from './pool.ts';
 import { isBefore } from './ready-queue.ts';
+import type { SharedPool } from './shared-pool.ts';
 
 const TICK_MS = 25;
 const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 5000;
 const STOP_TRIES = 10;
 const STOP_WAIT_MS = 500;
-
-/** Runs one piece of work after the other: the store takes one call at a time. */
-export type Exclusively = <T>(work: () => Promise<T>) => Promise<T>;
-
-/** Runs each piece of work after the one before it has ended, whatever came of that one. */
-export function inTurn(): Exclusively {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const result = last.then(work);
-    last = result.catch(() => undefined);
-    return result;
-  };
-}
 
 export interface RefillerOptions {
   readonly store: Store;

@@ -21,11 +21,15 @@ import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { HandOut } from '../store/hand-out.ts';
 import type { Store } from '../store/store.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from '../store/stored-pool.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
 import type { PoolNotice, ServedPool } from './calls.ts';
 import type { UnrecordedHandOuts } from './hand-outs.ts';
+import { type Exclusively, inTurn } from './in-turn.ts';
 import { JournalWriter } from './journal-parts.ts';
 import type { MadePart } from './journals.ts';
+import { configOf, parts, poolConfigured, poolExists, poolLimit } from './pool-definition.ts';
+import type { FollowedJournal, PoolJournals } from './pool-journals.ts';
+import type { Refiller } from './refill.ts';
 import {
   changeableOf,
   GATE,
@@ -33,9 +37,7 @@ import {
   type SharedPool,
   settingsBoard,
   sharePool,
-} from './pool.ts';
-import type { FollowedJournal, PoolJournals } from './pool-journals.ts';
-import { type Exclusively, inTurn, type Refiller } from './refill.ts';
+} from './shared-pool.ts';
 import type { ThreadNotices } from './thread-notices.ts';
 
 /** What hands out of pools in this thread. */
@@ -340,40 +342,4 @@ class HttpThread {
     this.journals.delete(pool);
     return journal;
   }
-}
-
-/** The settings of a pool that was made at run time, and is not deleted. */
-export function configOf(stored: StoredPool): PoolConfig | undefined {
-  const { name, prefix, suffix, ignoreCase, handout, settings, isRemoved } = stored;
-  if (settings === undefined || isRemoved) return undefined;
-  return {
-    name,
-    prefix,
-    suffix,
-    ignoreCase,
-    keys: 'seed',
-    handout,
-    ...settings,
-  };
-}
-
-/** What never changes of a pool, and what may. */
-export function parts(config: PoolConfig): { identity: PoolIdentity; settings: PoolSettings } {
-  const { name, prefix, suffix, ignoreCase, keys, handout, ...settings } = config;
-  return { identity: { name, prefix, suffix, ignoreCase, keys, handout }, settings };
-}
-
-export function poolExists(name: string): VanityError {
-  return new VanityError('POOL_EXISTS', `pool ${name}: there is one of this name`);
-}
-
-export function poolLimit(name: string): VanityError {
-  const detail = `pool ${name}: a server has at most ${POOLS_MAX} pools; delete one first`;
-  return new VanityError('POOL_LIMIT_REACHED', detail);
-}
-
-export function poolConfigured(name: string): VanityError {
-  const table = `[[pools]] with name = "${name}" in vanitypool.toml`;
-  const detail = `pool ${name}: is set by the configuration or by default, and changed there: edit or`;
-  return new VanityError('POOL_CONFIGURED', `${detail} make ${table}, and start the server anew`);
 }

@@ -12,10 +12,9 @@ import { signMessage } from '../keypair/sign.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { Store } from '../store/store.ts';
 import type { ReservationOf, SigningOrder } from './calls.ts';
-import { readyAddress } from './line.ts';
-import type { SharedPool } from './pool.ts';
-import type { ReadyAddress } from './ready-queue.ts';
-import type { Exclusively } from './refill.ts';
+import type { Exclusively } from './in-turn.ts';
+import { type ReadyAddress, readyAddress } from './ready-address.ts';
+import type { SharedPool } from './shared-pool.ts';
 
 const EXPIRE_EVERY_MS = 1000;
 

@@ -12,7 +12,7 @@ import type { VanityError } from '../errors.ts';
 import type { NewToken, StoredToken, TokenStore } from '../store/token-store.ts';
 import type { KnownToken } from '../token.ts';
 import type { TokenList } from './calls.ts';
-import { type Exclusively, inTurn } from './refill.ts';
+import { type Exclusively, inTurn } from './in-turn.ts';
 import type { ThreadNotices } from './thread-notices.ts';
 
 export class ServedTokens {

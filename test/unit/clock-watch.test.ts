@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClockWatch } from '../../src/pool/clock-watch.ts';
-import { inTurn } from '../../src/pool/refill.ts';
+import { inTurn } from '../../src/pool/in-turn.ts';
 import { OwnClock } from '../../src/store/own-clock.ts';
 import { TestTime } from '../support/test-time.ts';
 

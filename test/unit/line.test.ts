@@ -6,8 +6,9 @@ import { loadConfig } from '../../src/config.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
-import { Line, readyAddress } from '../../src/pool/line.ts';
-import { sharePool } from '../../src/pool/pool.ts';
+import { Line } from '../../src/pool/line.ts';
+import { readyAddress } from '../../src/pool/ready-address.ts';
+import { sharePool } from '../../src/pool/shared-pool.ts';
 import type { LeasedAddress, PoolCounts } from '../../src/store/address.ts';
 
 const READY = 20;

@@ -11,7 +11,7 @@ import { MessageChannel, MessagePort, Worker } from 'node:worker_threads';
 import { anchorNames, anchorPath } from '../../src/disk/anchor.ts';
 import { Access } from '../../src/http/access.ts';
 import type { TokenNotice } from '../../src/pool/calls.ts';
-import { inTurn } from '../../src/pool/refill.ts';
+import { inTurn } from '../../src/pool/in-turn.ts';
 import { ServedTokens } from '../../src/pool/served-tokens.ts';
 import { ThreadNotices } from '../../src/pool/thread-notices.ts';
 import { answer, Caller } from '../../src/port.ts';

@@ -3,7 +3,7 @@
  * dispense that the ready queue can serve waits for nothing and asks nobody.
  */
 import { dispenseScope } from '../../pool/idempotency.ts';
-import type { ReadyAddress } from '../../pool/ready-queue.ts';
+import type { ReadyAddress } from '../../pool/ready-address.ts';
 import { sendAddresses } from '../address-json.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { NO_STORE } from '../fields.ts';
