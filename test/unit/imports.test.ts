@@ -108,7 +108,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
     'http/grinder-schema',
     'http/admin-schemas',
     'http/token-schemas',
-    'pool/ready-queue',
+    'pool/ready-address',
     'store',
   ],
 };
