@@ -33,7 +33,7 @@ import { Tallies } from './pool/tallies.ts';
 import { hardenProcess } from './process.ts';
 import { ServedGrinder } from './served-grinder.ts';
 import { ServedHttp } from './served-http.ts';
-import type { MainNotices, StoreCalls, StoreWorkerData } from './store/worker.ts';
+import type { MainNotices, StoreCalls, StoreWorkerData } from './store-thread/store-calls.ts';
 import { assertThreads, NODE_THREADS, threadRoom } from './thread-limits.ts';
 import { isLimit } from './threads.ts';
 
@@ -227,7 +227,7 @@ export class Service implements AsyncDisposable {
     const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
     return CalledThread.start<StoreCalls, StoreWorkerData>({
       name: 'store',
-      entry: new URL('./store/worker.ts', import.meta.url),
+      entry: new URL('./store-thread/worker.ts', import.meta.url),
       data: {
         directory,
         sealingKey,

@@ -18,7 +18,7 @@ import type { PoolChange, SharedPool } from './shared-pool.ts';
 export type StoreThreadCalls = ReadingCalls & {
   /** Resolves when `count` are ready or the store has no more. Errors: STORE_UNAVAILABLE. */
   refill(what: { pool: string; count: number }): Promise<void>;
-  /** A dispense that has to wait for the store. Errors: see dispenser.ts. */
+  /** A dispense that has to wait for the store. Errors: see store-thread/dispenser.ts. */
   dispense(order: Order): Promise<ReadyAddress[]>;
   reserve(order: ReservationOrder): Promise<Reservation>;
   /** Errors: RESERVATION_NOT_FOUND. */

@@ -1,7 +1,7 @@
 /**
  * Imports point down only: each room may import the rooms below it, so that any part can be read
- * without those above. `worker.ts` files are the composition roots of their threads and may import
- * what runs there; a type costs nothing at run time, and some rooms may import no more than that.
+ * without those above. A type costs nothing at run time, and some rooms may import no more than that.
+ * The file of a thread counts as imported by whoever starts it.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
@@ -64,6 +64,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   store: [...GROUND, 'keypair'],
   'store/sqlite': [...GROUND, 'keypair', 'store'],
   pool: [...GROUND, 'keypair', 'store'],
+  'store-thread': [...GROUND, 'keypair', 'store', 'store/sqlite', 'pool'],
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
   'served-grinder': [...GROUND, 'grinder', 'pool'],
@@ -72,7 +73,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     ...GROUND,
     'grinder',
     'store',
-    'store/sqlite',
+    'store-thread',
     'pool',
     'http',
     'served-grinder',
@@ -92,13 +93,6 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Threads are put together here, beyond their room: by file. */
-const ROOTS: Readonly<Record<string, readonly string[]>> = {
-  'store/worker': ['pool', 'store/sqlite'],
-  'store/reader': ['store/sqlite'],
-  'store/served-check': ['store/sqlite'],
-};
-
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
   http: ['store'],
@@ -115,7 +109,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 
 /** A database is named only where a thread or the program is put together. */
 const DATABASES = /^store\/(sqlite|postgres)\//;
-const MAY_NAME_DATABASE = /^(store\/|service$|offline(-audit)?$)/;
+const MAY_NAME_DATABASE = /^(store\/sqlite\/|store-thread\/|offline(-audit)?$)/;
 
 interface Import {
   readonly file: string;
@@ -182,7 +176,7 @@ const isIn = (path: string, places: readonly string[] = []) =>
 function wrong({ file, target, isType }: Import): string | undefined {
   const [from, to] = [roomOf(file), roomOf(target)];
   if (DATABASES.test(target) && !MAY_NAME_DATABASE.test(file)) return 'names a database';
-  if (from === to || isIn(target, BELOW[from]) || isIn(target, ROOTS[file])) return undefined;
+  if (from === to || isIn(target, BELOW[from])) return undefined;
   if (isType && isIn(target, TYPES[from])) return undefined;
   return `${from} may not import ${target}`;
 }
@@ -270,7 +264,7 @@ test('the rule itself sees what it must see', () => {
   assert.equal(reasonFor('pool/pool', 'store/store'), undefined);
   assert.equal(reasonFor('pool/pool', 'service'), 'pool may not import service');
   assert.equal(reasonFor('http/app', 'store/sqlite/store'), 'names a database');
-  assert.equal(reasonFor('store/worker', 'pool/refill'), undefined);
+  assert.equal(reasonFor('store-thread/worker', 'pool/pool'), undefined);
   assert.equal(
     reasonFor('store/sqlite/open', 'pool/refill'),
     'store/sqlite may not import pool/refill',

@@ -5,11 +5,11 @@ import { test } from 'node:test';
 import { loadConfig } from '../../src/config.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
-import { Line } from '../../src/pool/line.ts';
 import { readyAddress } from '../../src/pool/ready-address.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';
 import type { LeasedAddress, PoolCounts } from '../../src/store/address.ts';
+import { Line } from '../../src/store-thread/line.ts';
+import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
 
 const READY = 20;
 const LEASE_MS = 1000;

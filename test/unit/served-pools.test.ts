@@ -14,16 +14,16 @@ import { addressOf } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import type { PoolNotice } from '../../src/pool/calls.ts';
-import { inTurn } from '../../src/pool/in-turn.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import { PoolJournals } from '../../src/pool/pool-journals.ts';
-import { Refiller } from '../../src/pool/refill.ts';
-import { ServedPools } from '../../src/pool/served-pools.ts';
 import { type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
 import { AuditReader } from '../../src/store/sqlite/audit.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
+import { inTurn } from '../../src/store-thread/in-turn.ts';
+import { PoolJournals } from '../../src/store-thread/pool-journals.ts';
+import { Refiller } from '../../src/store-thread/refiller.ts';
+import { ServedPools } from '../../src/store-thread/served-pools.ts';
 import { Thread } from '../support/handing-thread.ts';
 import {
   checkStore,

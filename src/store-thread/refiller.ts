@@ -20,13 +20,13 @@
  */
 import { setImmediate as afterMessages, setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
+import { isBefore } from '../pool/ready-queue.ts';
+import type { SharedPool } from '../pool/shared-pool.ts';
 import type { PoolCounts } from '../store/address.ts';
 import type { Store } from '../store/store.ts';
-import { UnrecordedHandOuts } from './hand-outs.ts';
 import type { Exclusively } from './in-turn.ts';
 import { Line } from './line.ts';
-import { isBefore } from './ready-queue.ts';
-import type { SharedPool } from './shared-pool.ts';
+import { UnrecordedHandOuts } from './unrecorded-hand-outs.ts';
 
 const TICK_MS = 25;
 const BACK_OFF_MIN_MS = 100;

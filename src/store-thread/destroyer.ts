@@ -4,8 +4,8 @@
  * for, with steps of the log between them. Runs in the store thread.
  */
 import { VanityError } from '../errors.ts';
+import type { StoreHealth } from '../pool/health.ts';
 import type { Store } from '../store/store.ts';
-import type { StoreHealth } from './health.ts';
 import type { Exclusively } from './in-turn.ts';
 
 const DESTROY_EVERY_MS = 10_000;

@@ -6,8 +6,8 @@
  * would never come to it. Runs in the store thread.
  */
 import { setImmediate as afterMessages } from 'node:timers/promises';
+import { monotonicMs } from '../pool/monotonic.ts';
 import type { Exclusively } from './in-turn.ts';
-import { monotonicMs } from './monotonic.ts';
 
 const LATE_MS = 100;
 const QUIET_MS = 5;

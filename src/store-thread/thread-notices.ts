@@ -3,8 +3,8 @@
  * on it: a change is answered when every thread has. Runs in the store thread.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { StoreNotices } from '../pool/calls.ts';
 import { notify } from '../port.ts';
-import type { StoreNotices } from './calls.ts';
 
 type Told<K extends keyof StoreNotices> = Omit<Parameters<StoreNotices[K]>[0], 'notice'>;
 

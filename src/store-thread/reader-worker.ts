@@ -8,9 +8,9 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { answer } from '../port.ts';
-import type { AuditPage, AuditQuery, FoundAddress } from './audit-store.ts';
-import { AuditReader } from './sqlite/audit.ts';
-import { backupStore } from './sqlite/backup.ts';
+import type { AuditPage, AuditQuery, FoundAddress } from '../store/audit-store.ts';
+import { AuditReader } from '../store/sqlite/audit.ts';
+import { backupStore } from '../store/sqlite/backup.ts';
 
 export interface ReaderData {
   readonly directory: string;

@@ -19,17 +19,10 @@ import type { MessagePort } from 'node:worker_threads';
 import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import type { HandOut } from '../store/hand-out.ts';
-import type { Store } from '../store/store.ts';
-import type { StoredPool } from '../store/stored-pool.ts';
-import type { PoolNotice, ServedPool } from './calls.ts';
-import type { UnrecordedHandOuts } from './hand-outs.ts';
-import { type Exclusively, inTurn } from './in-turn.ts';
-import { JournalWriter } from './journal-parts.ts';
-import type { MadePart } from './journals.ts';
-import { configOf, parts, poolConfigured, poolExists, poolLimit } from './pool-definition.ts';
-import type { FollowedJournal, PoolJournals } from './pool-journals.ts';
-import type { Refiller } from './refill.ts';
+import type { PoolNotice, ServedPool } from '../pool/calls.ts';
+import { JournalWriter } from '../pool/journal-parts.ts';
+import type { MadePart } from '../pool/journals.ts';
+import { configOf, parts, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
 import {
   changeableOf,
   GATE,
@@ -37,8 +30,15 @@ import {
   type SharedPool,
   settingsBoard,
   sharePool,
-} from './shared-pool.ts';
+} from '../pool/shared-pool.ts';
+import type { HandOut } from '../store/hand-out.ts';
+import type { Store } from '../store/store.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
+import { type Exclusively, inTurn } from './in-turn.ts';
+import type { FollowedJournal, PoolJournals } from './pool-journals.ts';
+import type { Refiller } from './refiller.ts';
 import type { ThreadNotices } from './thread-notices.ts';
+import type { UnrecordedHandOuts } from './unrecorded-hand-outs.ts';
 
 /** What hands out of pools in this thread. */
 interface Part {

@@ -9,12 +9,12 @@
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { signMessage } from '../keypair/sign.ts';
+import type { ReservationOf, SigningOrder } from '../pool/calls.ts';
+import { type ReadyAddress, readyAddress } from '../pool/ready-address.ts';
+import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { Store } from '../store/store.ts';
-import type { ReservationOf, SigningOrder } from './calls.ts';
 import type { Exclusively } from './in-turn.ts';
-import { type ReadyAddress, readyAddress } from './ready-address.ts';
-import type { SharedPool } from './shared-pool.ts';
 
 const EXPIRE_EVERY_MS = 1000;
 

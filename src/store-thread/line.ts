@@ -3,17 +3,17 @@
  * what has left it that the store has yet to record. Runs in the store thread.
  */
 import type { VanityError } from '../errors.ts';
-import type { LeasedAddress, PoolCounts } from '../store/address.ts';
-import type { UnrecordedHandOuts } from './hand-outs.ts';
-import { readyAddress } from './ready-address.ts';
-import { ReadyQueue } from './ready-queue.ts';
+import { readyAddress } from '../pool/ready-address.ts';
+import { ReadyQueue } from '../pool/ready-queue.ts';
 import {
   type CountsBoard,
   countsBoard,
   type SettingsBoard,
   type SharedPool,
   settingsBoard,
-} from './shared-pool.ts';
+} from '../pool/shared-pool.ts';
+import type { LeasedAddress, PoolCounts } from '../store/address.ts';
+import type { UnrecordedHandOuts } from './unrecorded-hand-outs.ts';
 
 /** Shorter spans would take a burst for a rate. */
 const MEASURE_MS = 100;

@@ -17,13 +17,13 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { FileBudget } from '../pool/file-budget.ts';
+import { unavailable } from '../pool/journal.ts';
+import { GrowingJournal, SLOTS_MIN, slotsFor, slotsOfNext } from '../pool/journal-parts.ts';
+import type { Journals, MadePart } from '../pool/journals.ts';
 import type { Store } from '../store/store.ts';
-import type { FileBudget } from './file-budget.ts';
-import { UnrecordedHandOuts } from './hand-outs.ts';
 import type { Exclusively } from './in-turn.ts';
-import { unavailable } from './journal.ts';
-import { GrowingJournal, SLOTS_MIN, slotsFor, slotsOfNext } from './journal-parts.ts';
-import type { Journals, MadePart } from './journals.ts';
+import { UnrecordedHandOuts } from './unrecorded-hand-outs.ts';
 
 const DROP_EVERY_MS = 200;
 /** A disk that is full is not filled to its last byte again with each turn. */

@@ -13,10 +13,10 @@ import type { VanityError } from '../../src/errors.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import { Refiller } from '../../src/pool/refill.ts';
 import { type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
+import { Refiller } from '../../src/store-thread/refiller.ts';
 
 const LIMIT = { timeout: 60_000 };
 

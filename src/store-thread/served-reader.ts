@@ -1,6 +1,6 @@
 /**
  * What those who manage a running server read of its store: the audit, single addresses, backups.
- * Runs in the store thread, and does nothing there but pass on: a reader thread (reader.ts) that is
+ * Runs in the store thread, and does nothing there but pass on: a reader thread (reader-worker.ts) that is
  * started when it is first asked, and ended when it was not asked for half a minute, does it.
  *
  * A backup is a file of the data directory, mode 0600, for as long as it is sent; one at a time. It
@@ -17,11 +17,11 @@ import { BackOff } from '../back-off.ts';
 import { CalledThread } from '../called-thread.ts';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { AskedBackup, ReadingCalls } from '../store/audit-store.ts';
 import { isLimit } from '../threads.ts';
-import type { AskedBackup, ReadingCalls } from './audit-store.ts';
-import type { ReaderCalls, ReaderData } from './reader.ts';
+import type { ReaderCalls, ReaderData } from './reader-worker.ts';
 
-const ENTRY = new URL('./reader.ts', import.meta.url);
+const ENTRY = new URL('./reader-worker.ts', import.meta.url);
 const IDLE_MS = 30_000;
 const HOUR_MS = 3_600_000;
 /** Names in the data directory; `backupStore` adds to them while it writes. */

@@ -4,8 +4,8 @@
  */
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { StoreHealth } from '../pool/health.ts';
 import type { Store } from '../store/store.ts';
-import type { StoreHealth } from './health.ts';
 import type { Exclusively } from './in-turn.ts';
 
 const LOOK_EVERY_MS = 1000;

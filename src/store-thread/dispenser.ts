@@ -12,18 +12,18 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../config.ts';
 import { VanityError } from '../errors.ts';
+import type { Order, ReservationOrder } from '../pool/calls.ts';
+import { assertSame, expired, handedOutBefore } from '../pool/idempotency.ts';
+import { monotonicMs } from '../pool/monotonic.ts';
+import { type Hands, Pool } from '../pool/pool.ts';
+import type { ReadyAddress } from '../pool/ready-address.ts';
+import { isBefore } from '../pool/ready-queue.ts';
+import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { Store } from '../store/store.ts';
-import type { Order, ReservationOrder } from './calls.ts';
-import { assertSame, expired, handedOutBefore } from './idempotency.ts';
 import type { Exclusively } from './in-turn.ts';
-import { monotonicMs } from './monotonic.ts';
-import { type Hands, Pool } from './pool.ts';
 import { Quotas } from './quotas.ts';
-import type { ReadyAddress } from './ready-address.ts';
-import { isBefore } from './ready-queue.ts';
-import type { Refiller } from './refill.ts';
-import type { SharedPool } from './shared-pool.ts';
+import type { Refiller } from './refiller.ts';
 
 /** For the first of two requests with one key to be served. */
 const IN_FLIGHT_MS = 5000;

@@ -3,8 +3,9 @@
  * journals of all threads, or, where every reply waits for the disk, noted in memory. Runs in the
  * store thread; a turn takes what there is, and confirms it when it is durable.
  */
+
+import { type JournalPart, PartReader, unavailable } from '../pool/journal.ts';
 import type { HandOut, HandOuts } from '../store/hand-out.ts';
-import { type JournalPart, PartReader, unavailable } from './journal.ts';
 
 /**
  * Makes room in the journals of all threads, as far as it can be had: for how many records each of

@@ -10,8 +10,8 @@
  */
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { StoreHealth } from './health.ts';
-import type { Journals } from './journals.ts';
+import type { StoreHealth } from '../pool/health.ts';
+import type { Journals } from '../pool/journals.ts';
 import type { ServedPools } from './served-pools.ts';
 
 const LOOK_MS = 1000;

@@ -9,9 +9,9 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { VanityError } from '../errors.ts';
+import type { TokenList } from '../pool/calls.ts';
 import type { NewToken, StoredToken, TokenStore } from '../store/token-store.ts';
 import type { KnownToken } from '../token.ts';
-import type { TokenList } from './calls.ts';
 import { type Exclusively, inTurn } from './in-turn.ts';
 import type { ThreadNotices } from './thread-notices.ts';
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
 import { createPart, PartWriter } from '../../src/pool/journal.ts';
 import { GrowingJournal, partPath } from '../../src/pool/journal-parts.ts';
+import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const IDENTITY = { storeId: '0f'.repeat(16), epoch: 1, number: 1, bootId: '' };

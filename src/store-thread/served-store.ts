@@ -1,134 +1,39 @@
 /**
- * Entry of the store thread, and the composition root of what runs in it: the store and the
- * refiller of the ready queues. The only thread that touches the database.
- *
- * Calls come by message, from the main thread and from each HTTP thread, and are made one after
- * the other. An error without a code ends the thread and with it the server: what the store and
- * the queues then hold cannot be trusted, and the next start burns what may have left.
+ * The composition root of the store thread: opens the store, and wires together all that works on it,
+ * the refiller of the ready queues first of all.
  */
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Durability, JournalSetting } from '../config.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
-import { createLog, type Log, type LogLevel } from '../log.ts';
-import type { Connection, ImportOrder, StoreThreadCalls } from '../pool/calls.ts';
-import { ClockWatch } from '../pool/clock-watch.ts';
-import { Destroyer } from '../pool/destroyer.ts';
-import { Dispenser } from '../pool/dispenser.ts';
+import { createLog, type Log } from '../log.ts';
+import type { ImportOrder } from '../pool/calls.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
-import type { Exclusively } from '../pool/in-turn.ts';
-import { JournalWatch } from '../pool/journal-watch.ts';
 import { Journals } from '../pool/journals.ts';
-import { PoolJournals } from '../pool/pool-journals.ts';
-import { Refiller } from '../pool/refill.ts';
-import { ServedPools } from '../pool/served-pools.ts';
-import { ServedReservations } from '../pool/served-reservations.ts';
-import { ServedTokens } from '../pool/served-tokens.ts';
-import type { SharedPool } from '../pool/shared-pool.ts';
 import { Tallies } from '../pool/tallies.ts';
-import { ThreadNotices } from '../pool/thread-notices.ts';
-import { WorkQueue } from '../pool/work-queue.ts';
-import { answer, notify } from '../port.ts';
-import type { Hit, Origin } from './address.ts';
+import { notify } from '../port.ts';
+import type { Hit, Origin } from '../store/address.ts';
+import { isDoubtful } from '../store/sqlite/error.ts';
+import { openSqliteStore } from '../store/sqlite/open.ts';
+import type { Counters, InsertReport, Store } from '../store/store.ts';
+import { ClockWatch } from './clock-watch.ts';
+import { Destroyer } from './destroyer.ts';
+import { Dispenser } from './dispenser.ts';
+import type { Exclusively } from './in-turn.ts';
+import { JournalWatch } from './journal-watch.ts';
+import { PoolJournals } from './pool-journals.ts';
+import { Refiller } from './refiller.ts';
 import { ServedCheck } from './served-check.ts';
+import { ServedPools } from './served-pools.ts';
 import { ServedReader } from './served-reader.ts';
-import { isDoubtful } from './sqlite/error.ts';
-import { openSqliteStore } from './sqlite/open.ts';
-import type { Counters, InsertReport, Store } from './store.ts';
-
-export interface StoreWorkerData {
-  readonly directory: string;
-  readonly sealingKey: string;
-  readonly retentionHours: number;
-  readonly durability: Durability;
-  readonly copies: 'guarded' | 'unguarded';
-  /** The directory of witnesses; undefined where there is no place for it. */
-  readonly witness: string | undefined;
-  readonly journal: JournalSetting;
-  /** Of the configuration. */
-  readonly pools: readonly SharedPool[];
-  readonly health: SharedArrayBuffer;
-  readonly tallies: SharedArrayBuffer;
-  readonly files: SharedArrayBuffer;
-  readonly port: MessagePort;
-  readonly logLevel: LogLevel;
-  readonly isPretty: boolean;
-}
-
-export interface OpenReport {
-  readonly id: string;
-  readonly epoch: number;
-  readonly counters: Counters;
-  readonly pools: readonly SharedPool[];
-}
-
-/** What the main thread may ask. */
-export type StoreCalls = {
-  /** Errors: those of opening a store, POOL_MISMATCH. */
-  open(): Promise<OpenReport>;
-  insert(hits: readonly Hit[]): Promise<InsertReport>;
-  saveCounters(counters: Counters): Promise<void>;
-  /** Serves an HTTP thread's `StoreThreadCalls` on a port of its own. Error: JOURNAL_UNAVAILABLE. */
-  connect(port: MessagePort): Promise<Connection>;
-  /** After the last request is answered. */
-  stop(counters: Counters): Promise<void>;
-};
-
-/** What the main thread is told: every pool there is, after one came or went. */
-export type MainNotices = { pools(pools: readonly SharedPool[]): void };
-
-if (parentPort !== null) {
-  const data = workerData as StoreWorkerData;
-  let served: ServedStore | undefined;
-  const opened = (): ServedStore => {
-    if (served === undefined) throw new VanityError('STORE_UNAVAILABLE', 'the store is not open');
-    return served;
-  };
-  const calls: StoreCalls = {
-    async open() {
-      served = await ServedStore.open(data);
-      return served.report();
-    },
-    insert: (hits) => opened().insert(hits),
-    saveCounters: (counters) => opened().saveCounters(counters),
-    async connect(port) {
-      const { refiller, dispenser, reservations, pools, tokens, reader } = opened();
-      const notices = new ThreadNotices(port);
-      const given = pools.connect(port, notices);
-      const threadCalls: StoreThreadCalls = {
-        refill: ({ pool, count }) => refiller.refill(pool, count),
-        dispense: (order) => dispenser.dispense(order).catch(refuse),
-        reserve: (order) => dispenser.reserve(order).catch(refuse),
-        reservation: (which) => reservations.get(which).catch(refuse),
-        dispenseReservation: (which) => reservations.dispense(which).catch(refuse),
-        releaseReservation: (which) => reservations.release(which).catch(refuse),
-        sign: (order) => reservations.sign(order).catch(refuse),
-        createPool: (config) => pools.create(config).catch(refuse),
-        changePool: ({ pool, change }) => pools.change(pool, change).catch(refuse),
-        pausePool: ({ pool, isPaused }) => pools.pause(pool, isPaused).catch(refuse),
-        removePool: (pool) => pools.remove(pool).catch(refuse),
-        heard: (notice) => notices.heard(notice),
-        tokens: () => tokens.all().catch(refuse),
-        createToken: (token) => tokens.create(token).catch(refuse),
-        revokeToken: (name) => tokens.revoke(name).catch(refuse),
-        restoreToken: (name) => tokens.restore(name).catch(refuse),
-        import: (order) => opened().import(order).catch(refuse),
-        ...reader.callsOf(port),
-        noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),
-      };
-      answer(port, threadCalls, die);
-      return { pools: await given, tokens: await tokens.connect(port, notices) };
-    },
-    stop: async (counters) => served?.stop(counters),
-  };
-  answer(data.port, calls, die);
-}
+import { ServedReservations } from './served-reservations.ts';
+import { ServedTokens } from './served-tokens.ts';
+import type { MainNotices, OpenReport, StoreWorkerData } from './store-calls.ts';
+import { WorkQueue } from './work-queue.ts';
 
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
 type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'expire' | 'check';
 
 /** The open store of this thread, its refiller, and what is told of their health. */
-class ServedStore {
+export class ServedStore {
   readonly refiller: Refiller;
   readonly dispenser: Dispenser;
   readonly tokens: ServedTokens;
@@ -361,15 +266,4 @@ class ServedStore {
     }
     this.#health.write(this.#failure, this.#tally);
   }
-}
-
-/** To a request a store that is full, locked or damaged is one that is not to be had now. */
-function refuse(error: unknown): never {
-  if (!(error instanceof VanityError) || error.status !== 500) throw error;
-  const extras = { cause: error, retryAfterSeconds: 1 };
-  throw new VanityError('STORE_UNAVAILABLE', 'the store cannot be read or written now', extras);
-}
-
-function die(error: unknown): never {
-  throw error;
 }

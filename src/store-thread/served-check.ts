@@ -10,7 +10,7 @@ import { BackOff } from '../back-off.ts';
 import { STORE_FILE } from '../disk/held.ts';
 import type { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type Check, isUnchecked, startCheck, type Use } from './sqlite/check-runner.ts';
+import { type Check, isUnchecked, startCheck, type Use } from '../store/sqlite/check-runner.ts';
 
 const FIRST_MS = 1000;
 const LONGEST_MS = 600_000;
