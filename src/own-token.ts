@@ -12,8 +12,9 @@
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isHeld } from './disk/held.ts';
+import { LINE_BYTES_MAX, readRegular, readText } from './disk/regular-files.ts';
+import { syncName, writeNewFile } from './disk/synced-writes.ts';
 import { VanityError } from './errors.ts';
-import { LINE_BYTES_MAX, readRegular, readText, syncName, writeNewFile } from './files.ts';
 import { newToken, tokenHash } from './token.ts';
 
 const TOKEN_FILE = 'admin.token';

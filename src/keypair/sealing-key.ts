@@ -26,15 +26,9 @@ import {
   type KeyPair,
   OpenError,
 } from 'hpke';
+import { isDangling, LINE_BYTES_MAX, readText } from '../disk/regular-files.ts';
+import { ifPossible, syncName, writeNewFile } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import {
-  ifPossible,
-  isDangling,
-  LINE_BYTES_MAX,
-  readText,
-  syncName,
-  writeNewFile,
-} from '../files.ts';
 
 const SEALING_KEY_BYTES = 32;
 /** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */

@@ -16,8 +16,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { JournalSetting } from '../config.ts';
+import { makeDirectory } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { makeDirectory } from '../files.ts';
 import type { Log } from '../log.ts';
 import type { LastJournal, Recover } from '../store/recovery.ts';
 import type { Store } from '../store/store.ts';

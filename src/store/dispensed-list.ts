@@ -12,8 +12,8 @@
  * its id tells which one it is. Messages name lines, never addresses.
  */
 import { createReadStream } from 'node:fs';
+import { openRegular, withoutMark } from '../disk/regular-files.ts';
 import { VanityError } from '../errors.ts';
-import { openRegular, withoutMark } from '../files.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
 import { KEYPAIR_BYTES, SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHash } from '../keypair/seal.ts';

@@ -17,12 +17,9 @@ import {
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { networkFileSystem } from '../../src/disk/network.ts';
 import { VanityError } from '../../src/errors.ts';
-import {
-  holdDataDirectory,
-  holdWithoutStore,
-  networkFileSystem,
-} from '../../src/store/sqlite/data-directory.ts';
+import { holdDataDirectory, holdWithoutStore } from '../../src/store/sqlite/data-directory.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const MODULE = new URL('../../src/store/sqlite/data-directory.ts', import.meta.url).href;

@@ -34,9 +34,9 @@ import {
   parseIdentity,
 } from '../../disk/identity.ts';
 import { placeName } from '../../disk/place.ts';
+import { syncDirectory } from '../../disk/synced-writes.ts';
 import { readWitness, replaceWitness, witnessPath } from '../../disk/witness.ts';
 import { VanityError } from '../../errors.ts';
-import { syncDirectory } from '../../files.ts';
 import { OwnClock, type Time } from '../own-clock.ts';
 import type { Recover } from '../recovery.ts';
 import { type BoundRows, bindingOf } from './bound-rows.ts';

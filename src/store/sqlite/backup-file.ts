@@ -13,8 +13,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { isRefusal, triedAgainLater } from '../../disk/reads.ts';
+import { assertRegular, READ_AT_ONCE } from '../../disk/regular-files.ts';
 import { VanityError } from '../../errors.ts';
-import { assertRegular, READ_AT_ONCE } from '../../files.ts';
 import { refused } from './error.ts';
 
 const MARK = 'vanitypool-backup 1 ';

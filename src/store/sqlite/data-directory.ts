@@ -19,37 +19,20 @@ import { assertOwnFile } from '../../disk/file-guard.ts';
 import { type FileLock, lockFile } from '../../disk/file-lock.ts';
 import { LOCK_FILE, STORE_FILE } from '../../disk/held.ts';
 import { takeLockFile } from '../../disk/lock-file.ts';
-import { VanityError } from '../../errors.ts';
+import { networkFileSystem } from '../../disk/network.ts';
 import {
   assertRegular,
   LINE_BYTES_MAX,
-  makeDirectory,
   readRegular,
-  syncDirectory,
   writeRegular,
-} from '../../files.ts';
+} from '../../disk/regular-files.ts';
+import { makeDirectory, syncDirectory } from '../../disk/synced-writes.ts';
+import { VanityError } from '../../errors.ts';
 import { isOfSqlite, storeError } from './error.ts';
 
 /** Of the files that are one store together. */
 const STORE_ENDINGS = ['', '-wal', '-shm'];
 const HOLDER_FILE = 'lock.pid';
-
-/** Types of statfs(2). On these a lock or a memory map of SQLite may silently not hold. */
-const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
-  [0x6969, 'NFS'],
-  [0x517b, 'SMB'],
-  [0xfe534d42, 'SMB'],
-  [0xff534d42, 'CIFS'],
-  [0x5346414f, 'AFS'],
-  [0x6b414653, 'AFS'],
-  [0x73757245, 'Coda'],
-  [0x564c, 'NCP'],
-  [0x01021997, '9P'],
-  [0x00c36400, 'Ceph'],
-  [0x0bd00bd0, 'Lustre'],
-  [0x47504653, 'GPFS'],
-  [0x65735546, 'FUSE'],
-]);
 
 export interface DataDirectory extends Disposable {
   /** Of the database file, which exists: empty if the store is new. */
@@ -116,11 +99,6 @@ export function storeFileOf(directory: string): string {
     });
   }
   return storeFile;
-}
-
-/** The name of a file system that may not be on a local disk, by its type of statfs(2). */
-export function networkFileSystem(type: number): string | undefined {
-  return NETWORK_FILE_SYSTEMS.get(type);
 }
 
 function prepareDirectory(directory: string): void {

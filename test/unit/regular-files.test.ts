@@ -19,14 +19,13 @@ import { type TestContext, test } from 'node:test';
 import {
   isDangling,
   isNull,
-  makeDirectory,
   openRegular,
   readRegular,
   readText,
   withoutMark,
-  writeNewFile,
   writeRegular,
-} from '../../src/files.ts';
+} from '../../src/disk/regular-files.ts';
+import { makeDirectory, writeNewFile } from '../../src/disk/synced-writes.ts';
 
 test('every missing directory is made, for its owner alone', (t) => {
   const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
