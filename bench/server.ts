@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Durability } from '../src/config.ts';
+import type { Durability } from '../src/config/config.ts';
 import { memoryPath, THIS_MACHINE } from '../src/pool/journal-places.ts';
 import { openSqliteStore } from '../src/store/sqlite/open.ts';
 

@@ -3,7 +3,7 @@
  * thread.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
 import { assertOwner, openWith } from './offline.ts';

@@ -3,7 +3,8 @@
  * line where there is no server to ask. Runs in the main thread.
  */
 import { statSync } from 'node:fs';
-import { assertReadyFits, type Config, POOLS_MAX, type PoolConfig } from './config.ts';
+import type { Config } from './config/config.ts';
+import { assertReadyFits, POOLS_MAX, type PoolConfig } from './config/pool-config.ts';
 import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
 import { assertImportable } from './keypair/importable.ts';

@@ -3,7 +3,7 @@
  * it. Runs in the main thread. Five times a second it reads the figures of each pool from shared
  * memory; it asks nobody.
  */
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import { Consumption } from './grinder/consumption.ts';
 import { Grinder } from './grinder/grinder.ts';
 import type { FoundHit } from './grinder/job.ts';
@@ -17,7 +17,7 @@ import { Pool } from './pool/pool.ts';
 import type { PoolStatus } from './pool/pool-status.ts';
 import { type GrindingBoard, grindingBoard, type SharedPool } from './pool/shared-pool.ts';
 import type { Tallies } from './pool/tallies.ts';
-import { ownNice } from './priority.ts';
+import { ownNice } from './system/priority.ts';
 
 const STEER_MS = 200;
 const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as const;

@@ -12,7 +12,7 @@ import type { ListenOn } from './http/listen.ts';
 import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
 import type { Connection } from './pool/calls.ts';
-import { isLimit } from './threads.ts';
+import { isLimit } from './system/threads.ts';
 
 const ENTRY = new URL('./http/worker.ts', import.meta.url);
 /** For a thread to cut what it could not drain; one that hangs is ended. */

@@ -14,28 +14,28 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { CalledThread } from './called-thread.ts';
-import type { Config, TlsFiles } from './config.ts';
+import type { Config, TlsFiles } from './config/config.ts';
 import { witnessDirectory } from './disk/witness.ts';
 import { VanityError } from './errors.ts';
-import { fileLimit, filesOfServer } from './file-limits.ts';
 import type { AuthRequired } from './http/access.ts';
 import { WatchedCertificate } from './http/certificate.ts';
 import { EventIds } from './http/event-ids.ts';
 import { type ListenOn, listenError, requiredAuth } from './http/listen.ts';
 import type { HttpWorkerData } from './http/worker.ts';
 import type { Log } from './log.ts';
-import { assertMemory } from './memory-limits.ts';
 import { OwnToken } from './own-token.ts';
 import { FileBudget } from './pool/file-budget.ts';
 import { StoreHealth } from './pool/health.ts';
 import { queueBytes, type SharedPool, sharePool } from './pool/shared-pool.ts';
 import { Tallies } from './pool/tallies.ts';
-import { hardenProcess } from './process.ts';
 import { ServedGrinder } from './served-grinder.ts';
 import { ServedHttp } from './served-http.ts';
 import type { MainNotices, StoreCalls, StoreWorkerData } from './store-thread/store-calls.ts';
-import { assertThreads, NODE_THREADS, threadRoom } from './thread-limits.ts';
-import { isLimit } from './threads.ts';
+import { fileLimit, filesOfServer } from './system/file-limits.ts';
+import { assertMemory } from './system/memory-limits.ts';
+import { hardenProcess } from './system/process.ts';
+import { assertThreads, NODE_THREADS, threadRoom } from './system/thread-limits.ts';
+import { isLimit } from './system/threads.ts';
 
 const SAVE_COUNTERS_MS = 10_000;
 export interface ServiceOptions {

@@ -4,7 +4,7 @@
  * directory is never taken for it: only one that takes the directory's own token is. Where there is
  * neither a configuration nor a store, the server at the default address is asked.
  */
-import { type Config, loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../own-token.ts';
 import { optionWords, usage } from './options.ts';

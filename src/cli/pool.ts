@@ -2,7 +2,9 @@
  * `vanitypool pool create | list | set | pause | resume | delete`: by the running server, or in the
  * store when none runs; then the next server takes it up.
  */
-import { type Config, LOW_HOURS_MAX, readPool, type Settings } from '../config.ts';
+import type { Config } from '../config/config.ts';
+import type { Settings } from '../config/file.ts';
+import { LOW_HOURS_MAX, readPool } from '../config/pool-config.ts';
 import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
 import type { PoolList, PoolView } from '../http/schemas.ts';
 import type { StoredPool } from '../store/stored-pool.ts';

@@ -3,7 +3,7 @@
  * or as one JSON object. Why addresses are burned stands in the store alone: it is told where that
  * is in the data directory that is configured here, and adds up to what the server says.
  */
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import type { GrinderView } from '../http/grinder-schema.ts';
 import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';

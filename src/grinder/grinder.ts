@@ -10,7 +10,7 @@
  * died is gone; nobody ever saw it.
  */
 import type { Log } from '../log.ts';
-import type { Priority } from '../priority.ts';
+import type { Priority } from '../system/priority.ts';
 import { Delivery } from './delivery.ts';
 import type { FoundHit, GrindJob } from './job.ts';
 import type { Loaded, Opened, Progress } from './messages.ts';

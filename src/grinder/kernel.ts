@@ -5,7 +5,7 @@
  */
 import type { KeyType } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
-import type { Priority } from '../priority.ts';
+import type { Priority } from '../system/priority.ts';
 
 export interface KernelHit {
   /** 64 bytes: a keypair, or an expanded key. */

@@ -2,8 +2,9 @@
  * Which kernel a thread gets: native code where there is some, else the portable path. Any thread may
  * load it.
  */
-import { loadAddon } from '../addon.ts';
+
 import { VanityError } from '../errors.ts';
+import { loadAddon } from '../system/addon.ts';
 import type { Kernel } from './kernel.ts';
 import { nativeKernel } from './native-kernel.ts';
 import { portableKernel } from './portable-kernel.ts';

@@ -1,5 +1,5 @@
 /** What the main thread and a grinder thread tell each other: orders one way, reports the other. */
-import type { Priority } from '../priority.ts';
+import type { Priority } from '../system/priority.ts';
 import type { FoundHit, GrindJob } from './job.ts';
 
 export interface GrinderWorkerData {

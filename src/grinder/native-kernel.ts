@@ -6,11 +6,12 @@
  * `open` builds it, in well under a second at normal priority: open first, then `lower`.
  * Hits are derived twice by different arithmetic in C; who stores them proves them once more.
  */
-import { type Addon, loadAddon } from '../addon.ts';
+
 import { VanityError } from '../errors.ts';
 import { KEYPAIR_BYTES, type KeyType } from '../keypair/keypair.ts';
 import { type Pattern, SIDE_MAX } from '../keypair/pattern.ts';
-import { NICE } from '../priority.ts';
+import { type Addon, loadAddon } from '../system/addon.ts';
+import { NICE } from '../system/priority.ts';
 import { type Kernel, PATTERNS_MAX, type Search } from './kernel.ts';
 
 /** Where C writes the pattern's index of a hit: behind the keypair, or the expanded key and its

@@ -5,7 +5,7 @@
  *
  * A worker that dies is replaced after 100 ms; the wait doubles with each death, up to 10 s, until
  * a worker's hits have proved. One that the system has no thread for is tried again in the same way.
- * Another priority is another worker too (priority.ts): it starts at the
+ * Another priority is another worker too (system/priority.ts): it starts at the
  * priority of the main thread, which is never lowered, while the one before ends after its slice.
  *
  * A close waits for nothing: a worker that gets no core would hold up the stop of the server. What
@@ -14,8 +14,8 @@
 import type { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.ts';
 import type { Log } from '../log.ts';
-import type { Priority } from '../priority.ts';
-import { isLimit, startThread } from '../threads.ts';
+import type { Priority } from '../system/priority.ts';
+import { isLimit, startThread } from '../system/threads.ts';
 import type { Sender } from './delivery.ts';
 import type { GrindJob } from './job.ts';
 import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './messages.ts';

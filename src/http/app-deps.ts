@@ -10,7 +10,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
-import type { TrustProxy } from '../config.ts';
+import type { TrustProxy } from '../config/config.ts';
 import type { HttpErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreThreadCalls } from '../pool/calls.ts';

@@ -11,7 +11,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createSecureContext, type TlsOptions } from 'node:tls';
-import type { TlsFiles } from '../config.ts';
+import type { TlsFiles } from '../config/config.ts';
 import { readRegular, TEXT_BYTES_MAX } from '../disk/regular-files.ts';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';

@@ -2,7 +2,7 @@
  * What the program knows, in the shapes that leave over HTTP. Pure; also the command line shows
  * these when it reads the store itself, so that both say the same.
  */
-import { DEFAULT_LOW_HOURS } from '../config.ts';
+import { DEFAULT_LOW_HOURS } from '../config/pool-config.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import { parsePattern } from '../keypair/pattern.ts';

@@ -7,7 +7,7 @@ import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Durability, TrustProxy } from '../config.ts';
+import type { Durability, TrustProxy } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import {

@@ -2,7 +2,7 @@
  * What the HTTP threads and the store thread ask and tell each other, in messages. Types, but for one
  * limit of time.
  */
-import type { PoolConfig } from '../config.ts';
+import type { PoolConfig } from '../config/pool-config.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { InsertReport } from '../store/store.ts';

@@ -15,7 +15,7 @@
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { JournalSetting } from '../config.ts';
+import type { JournalSetting } from '../config/config.ts';
 import { makeDirectory } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';

@@ -2,7 +2,7 @@
  * How a pool that was made at run time is written into the store and read out of it, and what may not be
  * done to it: the same in a running server and for the command line without one.
  */
-import { POOLS_MAX, type PoolConfig } from '../config.ts';
+import { POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
 import type { PoolIdentity, PoolSettings, StoredPool } from '../store/stored-pool.ts';
 

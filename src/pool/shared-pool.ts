@@ -2,7 +2,7 @@
  * What all threads have of one pool in common: what never changes of it, and the memory that they share.
  * `sharePool` makes it; it can be sent to a thread as it is.
  */
-import type { PoolConfig } from '../config.ts';
+import type { PoolConfig } from '../config/pool-config.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 import { Board } from './board.ts';

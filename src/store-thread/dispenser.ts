@@ -10,7 +10,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Durability } from '../config.ts';
+import type { Durability } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import type { Order, ReservationOrder } from '../pool/calls.ts';
 import { assertSame, expired, handedOutBefore } from '../pool/idempotency.ts';

@@ -16,7 +16,7 @@
  * not made: it could not be served, neither now nor after a start.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config.ts';
+import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { PoolNotice, ServedPool } from '../pool/calls.ts';

@@ -18,7 +18,7 @@ import { CalledThread } from '../called-thread.ts';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { AskedBackup, ReadingCalls } from '../store/audit-store.ts';
-import { isLimit } from '../threads.ts';
+import { isLimit } from '../system/threads.ts';
 import type { ReaderCalls, ReaderData } from './reader-worker.ts';
 
 const ENTRY = new URL('./reader-worker.ts', import.meta.url);

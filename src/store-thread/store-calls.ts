@@ -2,7 +2,7 @@
  * What the main thread and the store thread ask and tell each other, in messages. Types alone.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { Durability, JournalSetting } from '../config.ts';
+import type { Durability, JournalSetting } from '../config/config.ts';
 import type { LogLevel } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';

@@ -1,5 +1,5 @@
 /** A pool as the store knows it: what never changes of it, what may, and what it holds. */
-import type { PoolConfig } from '../config.ts';
+import type { PoolConfig } from '../config/pool-config.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import type { PoolCounts } from './address.ts';
 

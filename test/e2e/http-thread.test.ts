@@ -9,7 +9,7 @@ import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { Service } from '../../src/service.ts';
 import { keptLog } from '../support/grinding.ts';
 import { assertIdentity, type Handed, type PoolFigures, Workspace } from '../support/server.ts';

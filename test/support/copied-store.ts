@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Durability } from '../../src/config.ts';
+import type { Durability } from '../../src/config/config.ts';
 import { VanityError } from '../../src/errors.ts';
 import { createPart, PartWriter, PROGRESS_WORDS, readPart } from '../../src/pool/journal.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';

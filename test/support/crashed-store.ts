@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Durability, JournalSetting } from '../../src/config.ts';
+import type { Durability, JournalSetting } from '../../src/config/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';

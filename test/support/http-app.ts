@@ -3,7 +3,7 @@
  * would have done. Addresses are real keypairs.
  */
 import { randomBytes } from 'node:crypto';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { VanityError } from '../../src/errors.ts';
 import { Access } from '../../src/http/access.ts';
 import { buildApp } from '../../src/http/app.ts';

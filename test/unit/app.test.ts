@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { VanityError } from '../../src/errors.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { grindingBoard, sharePool } from '../../src/pool/shared-pool.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { type Durability, loadConfig } from '../../src/config.ts';
+import { type Durability, loadConfig } from '../../src/config/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import { orderUntil } from '../../src/pool/calls.ts';

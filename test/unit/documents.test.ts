@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';

@@ -1,7 +1,7 @@
 /** When addresses are to be expected, in words and in seconds that say the same. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import type { VanityError } from '../../src/errors.ts';
 import { duration, expectation } from '../../src/pool/expectation.ts';
 import { Pool } from '../../src/pool/pool.ts';

@@ -13,53 +13,31 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Any room may import these: they know nothing of the others. */
 const GROUND = [
-  'addon',
   'back-off',
   'called-thread',
-  'control-groups',
+  'config',
   'disk',
   'errors',
-  'file-limits',
-  'config',
-  'config-rules',
-  'cores',
   'log',
-  'memory-limits',
   'port',
-  'process',
-  'thread-limits',
-  'threads',
-  'version',
-  'files',
+  'system',
   'token',
-  'own-token',
-  'priority',
+  'version',
 ];
 
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   errors: [],
-  addon: [],
-  'back-off': [],
-  'control-groups': [],
-  cores: ['control-groups'],
-  'file-limits': ['control-groups'],
-  'memory-limits': ['control-groups', 'errors'],
-  'thread-limits': ['control-groups', 'errors'],
-  threads: ['errors', 'thread-limits'],
-  'called-thread': ['errors', 'port', 'threads'],
   log: [],
-  priority: [],
   version: [],
-  files: [],
-  disk: ['addon', 'errors', 'files'],
+  'back-off': [],
   token: ['errors'],
-  'own-token': ['disk', 'errors', 'files', 'token'],
   port: ['errors'],
-  process: ['addon'],
-  'config-rules': [],
-  'config-file': ['errors', 'files'],
-  config: ['errors', 'config-file', 'config-rules', 'cores', 'log'],
-  keypair: ['errors', 'files'],
+  system: ['errors'],
+  'called-thread': ['errors', 'port', 'system'],
+  disk: ['errors', 'system'],
+  config: ['disk', 'errors', 'log', 'system'],
+  'own-token': ['disk', 'errors', 'token'],
+  keypair: ['disk', 'errors'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],
   'store/sqlite': [...GROUND, 'keypair', 'store'],
@@ -71,8 +49,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'served-http': [...GROUND, 'http', 'pool'],
   service: [
     ...GROUND,
+    'own-token',
     'grinder',
-    'store',
     'store-thread',
     'pool',
     'http',
@@ -83,6 +61,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'offline-audit': [...GROUND, 'store', 'store/sqlite', 'pool', 'offline'],
   cli: [
     ...GROUND,
+    'own-token',
     'keypair',
     'grinder',
     'client',
@@ -219,7 +198,7 @@ test('threads are started in one place, which knows what the system may refuse',
   const starting = files.filter((path) => {
     return /\bnew Worker\(/.test(readFileSync(join(SRC, path), 'utf8'));
   });
-  assert.deepEqual(starting, ['threads.ts']);
+  assert.deepEqual(starting, ['system/threads.ts']);
 });
 
 test('no file is a drawer or a barrel', () => {

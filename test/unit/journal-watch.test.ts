@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { readPool } from '../../src/config.ts';
+import { readPool } from '../../src/config/pool-config.ts';
 import { JournalDirectory } from '../../src/pool/journal-places.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';

@@ -14,7 +14,7 @@ import { findCompiler } from '../../tools/build-native.mjs';
 
 const source = fileURLToPath(new URL('../../src/', import.meta.url));
 const kernelUrl = new URL('../../src/grinder/load-kernel.ts', import.meta.url).href;
-const processUrl = new URL('../../src/process.ts', import.meta.url).href;
+const processUrl = new URL('../../src/system/process.ts', import.meta.url).href;
 const pattern = parsePattern({ prefix: '', suffix: 'a', ignoreCase: false });
 
 /** A copy of the sources where no addon is built, or something else than an addon. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { readyAddress } from '../../src/pool/ready-address.ts';

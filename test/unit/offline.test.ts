@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
 import { dispenseOffline, poolsOffline } from '../../src/offline.ts';

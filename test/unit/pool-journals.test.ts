@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readPool } from '../../src/config.ts';
+import { readPool } from '../../src/config/pool-config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { FileBudget } from '../../src/pool/file-budget.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';

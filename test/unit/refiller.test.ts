@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import type { VanityError } from '../../src/errors.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';

@@ -2,7 +2,7 @@
  * Pools at run time, for the command line and for programs that manage the server. Runs in the HTTP
  * threads; the store thread makes each change, and answers when every HTTP thread has seen it.
  */
-import { type PoolConfig, readPool } from '../../config.ts';
+import { type PoolConfig, readPool } from '../../config/pool-config.ts';
 import { VanityError } from '../../errors.ts';
 import { mayUse } from '../access.ts';
 import { NewPoolBody, PoolChangeBody, PoolRemovalBody, PoolRemoved } from '../admin-schemas.ts';

@@ -11,7 +11,7 @@
 import { writeSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { VanityError } from '../../errors.ts';
-import { endWithParent } from '../end-with-parent.ts';
+import { endWithParent } from '../../system/end-with-parent.ts';
 import { checkWhole } from './check.ts';
 
 const STDOUT = 1;

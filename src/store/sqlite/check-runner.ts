@@ -6,8 +6,8 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type ErrorCode, VanityError } from '../../errors.ts';
-import { assertThreads, NODE_THREADS } from '../../thread-limits.ts';
-import { isLimitCode } from '../../threads.ts';
+import { assertThreads, NODE_THREADS } from '../../system/thread-limits.ts';
+import { isLimitCode } from '../../system/threads.ts';
 import { storeFileOf } from './data-directory.ts';
 import { isDoubtful, undoubted } from './error.ts';
 

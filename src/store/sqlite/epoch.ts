@@ -2,7 +2,7 @@
  * The beginning of an epoch: what the last one had leased and did not return is settled, by what
  * its dispense journals say. Runs in the store thread, inside the transaction of opening.
  */
-import type { Durability } from '../../config.ts';
+import type { Durability } from '../../config/config.ts';
 import { placeName } from '../../disk/place.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
 import type { HandOut } from '../hand-out.ts';

@@ -9,7 +9,7 @@
  * What needs an await (making or opening a data key) comes before the transaction. Nothing else
  * happens between the two: calls are made one after the other, and the data directory is held.
  */
-import type { Durability } from '../../config.ts';
+import type { Durability } from '../../config/config.ts';
 import { OwnClock, type Time } from '../own-clock.ts';
 import type { Recover } from '../recovery.ts';
 import type { Store } from '../store.ts';

@@ -17,7 +17,7 @@
  */
 import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { anchorNames, anchorPath, FIRST_ANCHOR, isRetired } from '../../disk/anchor.ts';
 import { assertOwnFile } from '../../disk/file-guard.ts';
 import {

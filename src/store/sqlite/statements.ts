@@ -3,7 +3,8 @@
  * they give. Runs in the store thread. Columns are described in migrations.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { DEFAULT_LOW_HOURS, type Durability } from '../../config.ts';
+import type { Durability } from '../../config/config.ts';
+import { DEFAULT_LOW_HOURS } from '../../config/pool-config.ts';
 import { VanityError } from '../../errors.ts';
 import type { KeyType } from '../../keypair/keypair.ts';
 import type { PoolCounts } from '../address.ts';

@@ -5,13 +5,12 @@
  * this version lacks are known by name and take only the value that it serves.
  */
 import { resolve } from 'node:path';
-import { isTable, readFile, type Settings } from './config-file.ts';
-import { decimal, flag, oneOf, only, type Rule, text, trustProxy, whole } from './config-rules.ts';
-import { readCpuLimits, serverThreads } from './cores.ts';
-import { VanityError } from './errors.ts';
-import { LOG_LEVELS, type LogLevel } from './log.ts';
-
-export type { Settings };
+import { VanityError } from '../errors.ts';
+import { LOG_LEVELS, type LogLevel } from '../log.ts';
+import { readCpuLimits, serverThreads } from '../system/cores.ts';
+import { readFile, type Settings } from './file.ts';
+import { type PoolConfig, readPools } from './pool-config.ts';
+import { check, flag, oneOf, only, type Rule, text, trustProxy, whole } from './rules.ts';
 
 export type Durability = 'leased' | 'committed';
 
@@ -24,25 +23,6 @@ export type TrustProxy = boolean | string;
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
-}
-
-export interface PoolConfig {
-  readonly name: string;
-  readonly suffix: string;
-  readonly prefix: string;
-  readonly ignoreCase: boolean;
-  readonly keys: 'seed';
-  /** 'sign-only': the secret never leaves, the server signs with it. */
-  readonly handout: 'secret' | 'sign-only';
-  readonly signLimit: number;
-  readonly reuseReleased: boolean;
-  /** Whether keypairs that were not ground here may come in. */
-  readonly acceptsImports: boolean;
-  readonly target: number;
-  readonly ready: number;
-  readonly readyMax: number;
-  /** Hours of stock below which the grinder gets a higher priority for it. */
-  readonly lowHours: number;
 }
 
 export interface Config {
@@ -90,16 +70,6 @@ export interface Config {
   readonly pools: readonly PoolConfig[];
 }
 
-/** Of one server: each takes memory for its ready queue and its journals. */
-export const POOLS_MAX = 256;
-
-/** Also of pools in a store that was made before there was such a setting. */
-export const DEFAULT_LOW_HOURS = 1;
-export const LOW_HOURS_MAX = 8760;
-
-const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
-
 /** A shell that is not asked puts nothing in its place: a directory of this name would be made. */
 const NO_HOME = 'a "~" in front is no home directory here, "./~" is a name';
 
@@ -139,22 +109,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   'grinder.slice_ms': whole(25, 1, 50),
   'grinder.priority': oneOf('auto', 'auto', 'idle', 'low', 'normal'),
   'auth.required': oneOf('auto', 'auto', true, false),
-};
-
-const POOL_RULES: Readonly<Record<string, Rule>> = {
-  name: text('', 'lower-case letters, digits, "-" and "_", at most 63', POOL_NAME),
-  suffix: text('', 'a pattern such as "[a-z]Pet"'),
-  prefix: text('', 'a pattern such as "abc"'),
-  ignore_case: flag(false),
-  target: whole(1000, 1, 100_000_000),
-  ready: whole(256, 1, 1_048_576),
-  ready_max: whole(65_536, 1, 1_048_576),
-  keys: only('seed'),
-  handout: oneOf('secret', 'secret', 'sign-only'),
-  sign_limit: whole(1, 1, 1000),
-  low_hours: decimal(DEFAULT_LOW_HOURS, 0, LOW_HOURS_MAX),
-  reuse_released: flag(false),
-  accepts_imports: flag(false),
 };
 
 export interface ConfigSources {
@@ -278,83 +232,4 @@ function literal(value: string): unknown {
   if (value === 'true') return true;
   if (value === 'false') return false;
   return /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
-}
-
-function readPools(pools: unknown): readonly PoolConfig[] {
-  if (pools === undefined) return readPools([DEFAULT_POOL]);
-  if (!Array.isArray(pools) || pools.length === 0 || !pools.every(isTable)) {
-    throw new VanityError('CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
-  }
-  if (pools.length > POOLS_MAX) {
-    throw new VanityError('CONFIG_INVALID', `pools: ${pools.length}; allowed: ${POOLS_MAX}`);
-  }
-  const names = new Set<string>();
-  return pools.map((pool, index) => {
-    const label = typeof pool.name === 'string' ? pool.name : String(index + 1);
-    const config = readPool(pool, (key) => `pools.${label}.${key}`);
-    const { name } = config;
-    if (names.has(name)) {
-      throw new VanityError('CONFIG_INVALID', `pools.${name}.name: two pools have this name`);
-    }
-    names.add(name);
-    return config;
-  });
-}
-
-/** One pool by its keys as in the file, which errors call `nameOf` them. Errors as of `loadConfig`. */
-export function readPool(pool: Settings, nameOf: (key: string) => string): PoolConfig {
-  const value = check(pool, POOL_RULES, nameOf);
-  if (value.name === '') {
-    throw new VanityError('CONFIG_INVALID', `${nameOf('name')}: a pool needs a name`);
-  }
-  const config = {
-    name: value.name,
-    suffix: value.suffix,
-    prefix: value.prefix,
-    ignoreCase: value.ignore_case,
-    keys: value.keys,
-    handout: value.handout,
-    signLimit: value.sign_limit,
-    reuseReleased: value.reuse_released,
-    acceptsImports: value.accepts_imports,
-    target: value.target,
-    ready: value.ready,
-    readyMax: value.ready_max,
-    lowHours: value.low_hours,
-  } as PoolConfig;
-  assertReadyFits(config, nameOf('ready'));
-  return Object.freeze(config);
-}
-
-/** Error: CONFIG_INVALID, in which `ready` is called `name`. */
-export function assertReadyFits({ ready, readyMax }: PoolConfig, name: string): void {
-  if (ready <= readyMax) return;
-  const message = `${name}: ${ready} is more than ready_max (${readyMax})`;
-  throw new VanityError('CONFIG_INVALID', message);
-}
-
-/** Every rule's value: the given one if it is allowed, else the default. */
-function check(
-  given: Settings,
-  rules: Readonly<Record<string, Rule>>,
-  nameOf: (key: string) => string,
-): Settings {
-  for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(rules, key)) {
-      const known = Object.keys(rules).join(', ');
-      const detail = `${nameOf(key)}: no such key; there are: ${known}`;
-      throw new VanityError('CONFIG_UNKNOWN_KEY', detail);
-    }
-  }
-  const values: Record<string, unknown> = {};
-  for (const [key, rule] of Object.entries(rules)) {
-    const value = given[key];
-    values[key] = value === undefined ? rule.fallback : rule.read(value);
-    if (value !== undefined && values[key] === undefined) {
-      const shown = rule.isSecret ? 'this value' : JSON.stringify(value);
-      const detail = `${nameOf(key)}: ${shown} is not allowed; allowed: ${rule.allowed}`;
-      throw new VanityError('CONFIG_INVALID', detail);
-    }
-  }
-  return values;
 }

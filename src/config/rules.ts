@@ -4,6 +4,8 @@
  * allowed.
  */
 import { isIP } from 'node:net';
+import { VanityError } from '../errors.ts';
+import type { Settings } from './file.ts';
 
 export interface Rule {
   readonly fallback: unknown;
@@ -74,4 +76,30 @@ function isNetwork(part: string): boolean {
   const max = version === 4 ? 32 : 128;
   const areBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= max);
   return version !== 0 && areBits && more.length === 0;
+}
+
+/** Every rule's value: the given one if it is allowed, else the default. */
+export function check(
+  given: Settings,
+  rules: Readonly<Record<string, Rule>>,
+  nameOf: (key: string) => string,
+): Settings {
+  for (const key of Object.keys(given)) {
+    if (!Object.hasOwn(rules, key)) {
+      const known = Object.keys(rules).join(', ');
+      const detail = `${nameOf(key)}: no such key; there are: ${known}`;
+      throw new VanityError('CONFIG_UNKNOWN_KEY', detail);
+    }
+  }
+  const values: Record<string, unknown> = {};
+  for (const [key, rule] of Object.entries(rules)) {
+    const value = given[key];
+    values[key] = value === undefined ? rule.fallback : rule.read(value);
+    if (value !== undefined && values[key] === undefined) {
+      const shown = rule.isSecret ? 'this value' : JSON.stringify(value);
+      const detail = `${nameOf(key)}: ${shown} is not allowed; allowed: ${rule.allowed}`;
+      throw new VanityError('CONFIG_INVALID', detail);
+    }
+  }
+  return values;
 }

@@ -4,8 +4,8 @@
  */
 import { resolve } from 'node:path';
 import { parse as parseToml, type TomlError } from 'smol-toml';
-import { isNull, readText } from './disk/regular-files.ts';
-import { VanityError } from './errors.ts';
+import { isNull, readText } from '../disk/regular-files.ts';
+import { VanityError } from '../errors.ts';
 
 /** Values by key as in the file: `{ 'http.port': 5057 }`. Flags come in this form too. */
 export type Settings = Readonly<Record<string, unknown>>;

@@ -7,8 +7,8 @@
  * Never fails: what cannot be read is no limit.
  */
 import { readdirSync } from 'node:fs';
+import { VanityError } from '../errors.ts';
 import { controlGroups, type ReadText, textsBelow } from './control-groups.ts';
-import { VanityError } from './errors.ts';
 
 /** What is left of the limit that leaves the least. */
 export interface ThreadRoom {

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 /** What native/binding.c exports. Calls that return numbers give errors of the system negative. */
 export interface Addon {
-  // src/grinder/native-kernel.ts, src/process.ts
+  // src/grinder/native-kernel.ts, src/system/process.ts
   levelName(isa: string | undefined): string | undefined;
   open(isa: string, patterns: BigUint64Array, memoryBytes: number, isExpanded: boolean): unknown;
   slice(search: unknown, budgetUs: number, hits: Uint8Array): [number, number, number];
@@ -19,7 +19,7 @@ export interface Addon {
   lower(nice: number): number;
   harden(): number;
   exit(code: number): void;
-  // src/store/end-with-parent.ts
+  // src/system/end-with-parent.ts
   endWithParent(parent: number): number;
   // src/disk, by native/disk.h
   lock(file: number): number;
@@ -55,8 +55,8 @@ export function loadAddon():
   | { addon: Addon; problem?: never }
   | { addon?: never; problem: string } {
   const paths = [
-    '../build/vanitypool.node',
-    `../prebuilds/${process.platform}-${process.arch}/vanitypool.node`,
+    '../../build/vanitypool.node',
+    `../../prebuilds/${process.platform}-${process.arch}/vanitypool.node`,
   ].map((path) => fileURLToPath(new URL(path, import.meta.url)));
   const path = paths.find((candidate) => existsSync(candidate));
   if (path === undefined) return { problem: 'the native grind kernel is not built' };

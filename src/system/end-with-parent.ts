@@ -7,8 +7,8 @@
  * watches standard input (parent-watch.ts), a pipe whose other end the parent holds.
  */
 import { once } from 'node:events';
-import { type Addon, loadAddon } from '../addon.ts';
-import { startThread } from '../threads.ts';
+import { type Addon, loadAddon } from './addon.ts';
+import { startThread } from './threads.ts';
 
 const WATCH = new URL('./parent-watch.ts', import.meta.url);
 

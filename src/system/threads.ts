@@ -7,7 +7,7 @@
  */
 import { access } from 'node:fs';
 import { type Transferable, Worker, type WorkerOptions } from 'node:worker_threads';
-import { VanityError } from './errors.ts';
+import { VanityError } from '../errors.ts';
 import { assertThreads, poolThreads } from './thread-limits.ts';
 
 export interface ThreadOptions {

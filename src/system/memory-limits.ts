@@ -7,8 +7,9 @@
  * What the process has by then is read, and the launcher (bin/vanitypool) has looked whether Node.js
  * itself can start.
  */
+
+import { VanityError } from '../errors.ts';
 import { textsBelow } from './control-groups.ts';
-import { VanityError } from './errors.ts';
 
 export interface Reserving {
   /** Of Node.js. */
