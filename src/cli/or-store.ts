@@ -6,7 +6,7 @@
  */
 import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
-import { readListensAt, readOwnToken } from '../own-token.ts';
+import { readListensAt, readOwnToken } from '../service/own-token.ts';
 import { optionWords, usage } from './options.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import {

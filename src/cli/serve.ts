@@ -5,7 +5,7 @@
  */
 import { loadConfig } from '../config/config.ts';
 import { createLog, type Log } from '../log.ts';
-import { Service } from '../service.ts';
+import { Service } from '../service/service.ts';
 import { readCpuLimits, serverThreads } from '../system/cores.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';

@@ -10,7 +10,7 @@ import {
   VanitypoolClient,
   type VanitypoolError,
 } from '../../src/client/client.ts';
-import { readOwnToken } from '../../src/own-token.ts';
+import { readOwnToken } from '../../src/service/own-token.ts';
 import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import { FlakyProxy } from '../support/flaky-proxy.ts';
 import { readyAddress } from '../support/http-app.ts';

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { loadConfig } from '../../src/config/config.ts';
-import { Service } from '../../src/service.ts';
+import { Service } from '../../src/service/service.ts';
 import { keptLog } from '../support/grinding.ts';
 import { assertIdentity, type Handed, type PoolFigures, Workspace } from '../support/server.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';

@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { loadConfig } from '../../src/config/config.ts';
-import { Service } from '../../src/service.ts';
+import { Service } from '../../src/service/service.ts';
 import { PROGRAM } from '../support/cli.ts';
 import { keptLog } from '../support/grinding.ts';
 import { noProcessLimit, ProcessLimit } from '../support/process-limit.ts';

@@ -36,7 +36,6 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'called-thread': ['errors', 'port', 'system'],
   disk: ['errors', 'system'],
   config: ['disk', 'errors', 'log', 'system'],
-  'own-token': ['disk', 'errors', 'token'],
   keypair: ['disk', 'errors'],
   grinder: [...GROUND, 'keypair'],
   store: [...GROUND, 'keypair'],
@@ -45,23 +44,11 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'store-thread': [...GROUND, 'keypair', 'store', 'store/sqlite', 'pool'],
   http: [...GROUND, 'keypair', 'pool'],
   client: [],
-  'served-grinder': [...GROUND, 'grinder', 'pool'],
-  'served-http': [...GROUND, 'http', 'pool'],
-  service: [
-    ...GROUND,
-    'own-token',
-    'grinder',
-    'store-thread',
-    'pool',
-    'http',
-    'served-grinder',
-    'served-http',
-  ],
+  service: [...GROUND, 'grinder', 'store-thread', 'pool', 'http'],
   offline: [...GROUND, 'keypair', 'store', 'store/sqlite', 'pool'],
   'offline-audit': [...GROUND, 'store', 'store/sqlite', 'pool', 'offline'],
   cli: [
     ...GROUND,
-    'own-token',
     'keypair',
     'grinder',
     'client',
@@ -241,7 +228,7 @@ test('the rule itself sees what it must see', () => {
   assert.equal(reasonFor('keypair/pattern', 'log'), 'keypair may not import log');
   assert.equal(reasonFor('grinder/worker', 'store/store'), 'grinder may not import store/store');
   assert.equal(reasonFor('pool/pool', 'store/store'), undefined);
-  assert.equal(reasonFor('pool/pool', 'service'), 'pool may not import service');
+  assert.equal(reasonFor('pool/pool', 'service/service'), 'pool may not import service/service');
   assert.equal(reasonFor('http/app', 'store/sqlite/store'), 'names a database');
   assert.equal(reasonFor('store-thread/worker', 'pool/pool'), undefined);
   assert.equal(
@@ -250,7 +237,7 @@ test('the rule itself sees what it must see', () => {
   );
   assert.equal(reasonFor('cli/status', 'http/schemas', true), undefined);
   assert.equal(reasonFor('cli/status', 'http/schemas'), 'cli may not import http/schemas');
-  assert.equal(reasonFor('http/worker', 'service'), 'http may not import service');
+  assert.equal(reasonFor('http/worker', 'service/service'), 'http may not import service/service');
 });
 
 test('a circle is seen, whatever it is made of', () => {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { askOrLook, type Place, serverAt } from '../../src/cli/or-store.ts';
 import type { PoolList } from '../../src/http/schemas.ts';
-import { OwnToken } from '../../src/own-token.ts';
+import { OwnToken } from '../../src/service/own-token.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { testApp } from '../support/http-app.ts';
 

@@ -11,11 +11,11 @@
  */
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { isHeld } from './disk/held.ts';
-import { LINE_BYTES_MAX, readRegular, readText } from './disk/regular-files.ts';
-import { syncName, writeNewFile } from './disk/synced-writes.ts';
-import { VanityError } from './errors.ts';
-import { newToken, tokenHash } from './token.ts';
+import { isHeld } from '../disk/held.ts';
+import { LINE_BYTES_MAX, readRegular, readText } from '../disk/regular-files.ts';
+import { syncName, writeNewFile } from '../disk/synced-writes.ts';
+import { VanityError } from '../errors.ts';
+import { newToken, tokenHash } from '../token.ts';
 
 const TOKEN_FILE = 'admin.token';
 const SERVER_FILE = 'server.json';

@@ -11,31 +11,31 @@
  * A grinder thread or an HTTP thread that dies is replaced. When the store thread dies the server
  * stops: what is in the ready queues is then burned at the next start, never handed out again.
  */
-import { lstatSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
-import { CalledThread } from './called-thread.ts';
-import type { Config, TlsFiles } from './config/config.ts';
-import { witnessDirectory } from './disk/witness.ts';
-import { VanityError } from './errors.ts';
-import type { AuthRequired } from './http/access.ts';
-import { WatchedCertificate } from './http/certificate.ts';
-import { EventIds } from './http/event-ids.ts';
-import { type ListenOn, listenError, requiredAuth } from './http/listen.ts';
-import type { HttpWorkerData } from './http/worker.ts';
-import type { Log } from './log.ts';
+import { createServer } from 'node:net';
+import { CalledThread } from '../called-thread.ts';
+import type { Config, TlsFiles } from '../config/config.ts';
+import { witnessDirectory } from '../disk/witness.ts';
+import { VanityError } from '../errors.ts';
+import type { AuthRequired } from '../http/access.ts';
+import { WatchedCertificate } from '../http/certificate.ts';
+import { EventIds } from '../http/event-ids.ts';
+import { type ListenOn, listenError, requiredAuth } from '../http/listen.ts';
+import type { HttpWorkerData } from '../http/worker.ts';
+import type { Log } from '../log.ts';
+import { FileBudget } from '../pool/file-budget.ts';
+import { StoreHealth } from '../pool/health.ts';
+import { queueBytes, type SharedPool, sharePool } from '../pool/shared-pool.ts';
+import { Tallies } from '../pool/tallies.ts';
+import type { MainNotices, StoreCalls, StoreWorkerData } from '../store-thread/store-calls.ts';
+import { fileLimit, filesOfServer } from '../system/file-limits.ts';
+import { assertMemory } from '../system/memory-limits.ts';
+import { hardenProcess } from '../system/process.ts';
+import { assertThreads, NODE_THREADS, threadRoom } from '../system/thread-limits.ts';
+import { isLimit } from '../system/threads.ts';
 import { OwnToken } from './own-token.ts';
-import { FileBudget } from './pool/file-budget.ts';
-import { StoreHealth } from './pool/health.ts';
-import { queueBytes, type SharedPool, sharePool } from './pool/shared-pool.ts';
-import { Tallies } from './pool/tallies.ts';
 import { ServedGrinder } from './served-grinder.ts';
 import { ServedHttp } from './served-http.ts';
-import type { MainNotices, StoreCalls, StoreWorkerData } from './store-thread/store-calls.ts';
-import { fileLimit, filesOfServer } from './system/file-limits.ts';
-import { assertMemory } from './system/memory-limits.ts';
-import { hardenProcess } from './system/process.ts';
-import { assertThreads, NODE_THREADS, threadRoom } from './system/thread-limits.ts';
-import { isLimit } from './system/threads.ts';
+import { freeSocket } from './socket.ts';
 
 const SAVE_COUNTERS_MS = 10_000;
 export interface ServiceOptions {
@@ -227,7 +227,7 @@ export class Service implements AsyncDisposable {
     const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
     return CalledThread.start<StoreCalls, StoreWorkerData>({
       name: 'store',
-      entry: new URL('./store-thread/worker.ts', import.meta.url),
+      entry: new URL('../store-thread/worker.ts', import.meta.url),
       data: {
         directory,
         sealingKey,
@@ -283,24 +283,6 @@ export class Service implements AsyncDisposable {
   async #saveCounters(): Promise<void> {
     await this.#store?.call('saveCounters', this.#grinder.totals()).catch(() => undefined);
   }
-}
-
-/** A socket that nobody listens on is left of a server that was killed: it is removed. */
-async function freeSocket(path: string): Promise<string> {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return path;
-  if (!stats.isSocket()) throw new VanityError('BIND_REFUSED', `unix:${path}: a file is there`);
-  const socket = connect(path);
-  const isTaken = await new Promise<boolean>((resolve) => {
-    socket.once('connect', () => resolve(true));
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED') rmSync(path, { force: true });
-      resolve(false);
-    });
-  });
-  socket.destroy();
-  if (isTaken) throw new VanityError('PORT_IN_USE', `unix:${path}: another server listens there`);
-  return path;
 }
 
 function bracketed(host: string): string {

@@ -3,21 +3,21 @@
  * it. Runs in the main thread. Five times a second it reads the figures of each pool from shared
  * memory; it asks nobody.
  */
-import type { Config } from './config/config.ts';
-import { Consumption } from './grinder/consumption.ts';
-import { Grinder } from './grinder/grinder.ts';
-import type { FoundHit } from './grinder/job.ts';
-import { type PoolFigures, Steering } from './grinder/steering.ts';
-import { hoursOfStock, type StockFigures, UrgencyWatch } from './grinder/urgency.ts';
-import type { Log } from './log.ts';
-import { FirstAddresses } from './pool/first-addresses.ts';
-import { GrinderThreads } from './pool/grinder-threads.ts';
-import { grinderBoard } from './pool/health.ts';
-import { Pool } from './pool/pool.ts';
-import type { PoolStatus } from './pool/pool-status.ts';
-import { type GrindingBoard, grindingBoard, type SharedPool } from './pool/shared-pool.ts';
-import type { Tallies } from './pool/tallies.ts';
-import { ownNice } from './system/priority.ts';
+import type { Config } from '../config/config.ts';
+import { Consumption } from '../grinder/consumption.ts';
+import { Grinder } from '../grinder/grinder.ts';
+import type { FoundHit } from '../grinder/job.ts';
+import { type PoolFigures, Steering } from '../grinder/steering.ts';
+import { hoursOfStock, type StockFigures, UrgencyWatch } from '../grinder/urgency.ts';
+import type { Log } from '../log.ts';
+import { GrinderThreads } from '../pool/grinder-threads.ts';
+import { grinderBoard } from '../pool/health.ts';
+import { Pool } from '../pool/pool.ts';
+import type { PoolStatus } from '../pool/pool-status.ts';
+import { type GrindingBoard, grindingBoard, type SharedPool } from '../pool/shared-pool.ts';
+import type { Tallies } from '../pool/tallies.ts';
+import { ownNice } from '../system/priority.ts';
+import { FirstAddresses } from './first-addresses.ts';
 
 const STEER_MS = 200;
 const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as const;

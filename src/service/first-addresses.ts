@@ -5,8 +5,8 @@
  * Runs in the main thread.
  */
 import type { Log } from '../log.ts';
-import { duration, expectation } from './expectation.ts';
-import type { PoolStatus } from './pool-status.ts';
+import { duration, expectation } from '../pool/expectation.ts';
+import type { PoolStatus } from '../pool/pool-status.ts';
 
 /** One search in twenty takes three times its mean. */
 const LATE_TIMES = 3;

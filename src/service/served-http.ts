@@ -4,17 +4,17 @@
  * as long as it takes; where none serves any more the server cannot go on.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { BackOff } from './back-off.ts';
-import { CalledThread } from './called-thread.ts';
-import { VanityError } from './errors.ts';
-import type { CertificateAndKey } from './http/certificate.ts';
-import type { ListenOn } from './http/listen.ts';
-import type { HttpCalls, HttpWorkerData } from './http/worker.ts';
-import type { Log } from './log.ts';
-import type { Connection } from './pool/calls.ts';
-import { isLimit } from './system/threads.ts';
+import { BackOff } from '../back-off.ts';
+import { CalledThread } from '../called-thread.ts';
+import { VanityError } from '../errors.ts';
+import type { CertificateAndKey } from '../http/certificate.ts';
+import type { ListenOn } from '../http/listen.ts';
+import type { HttpCalls, HttpWorkerData } from '../http/worker.ts';
+import type { Log } from '../log.ts';
+import type { Connection } from '../pool/calls.ts';
+import { isLimit } from '../system/threads.ts';
 
-const ENTRY = new URL('./http/worker.ts', import.meta.url);
+const ENTRY = new URL('../http/worker.ts', import.meta.url);
 /** For a thread to cut what it could not drain; one that hangs is ended. */
 const DRAIN_GRACE_MS = 2000;
 /** One that lives no longer would be replaced for ever. */
