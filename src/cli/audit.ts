@@ -8,7 +8,7 @@ import { VanityError } from '../errors.ts';
 import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
 import { addressView, auditEntry } from '../http/views.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
-import { type AuditFilter, OfflineAudit } from '../offline-audit.ts';
+import { type AuditFilter, OfflineAudit } from '../offline/audit.ts';
 import type { AuditedToken } from '../store/audit-store.ts';
 import { readArguments } from './arguments.ts';
 import type { AuditSource } from './audit-source.ts';

@@ -81,7 +81,7 @@ export async function take(
         return taken;
       },
       async (config) => {
-        const { dispenseOffline } = await import('../offline.ts');
+        const { dispenseOffline } = await import('../offline/dispense.ts');
         const repeatable = { key, token: givenToken() };
         isAsked = true;
         const ready = await dispenseOffline(config, pool, count, repeatable);

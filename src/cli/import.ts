@@ -40,7 +40,7 @@ export async function importKeys(args: string[]): Promise<number> {
           return server.ask('POST', '/v1/imports', 'imported', body);
         }),
       async (config) => {
-        const { importOffline } = await import('../offline.ts');
+        const { importOffline } = await import('../offline/import.ts');
         await importOffline(config, pool, (take) =>
           batches.bring(async (keypairs) => {
             const { inserted, duplicates } = await take(keypairs);

@@ -126,7 +126,7 @@ function ownCertificate(file: string | undefined): OwnCertificate | undefined {
 /** Whether the directory is the one that is meant, served or not. */
 async function isPlaceOf(config: Config): Promise<boolean> {
   if (!config.isDefault) return true;
-  const { hasStore } = await import('../offline.ts');
+  const { hasStore } = await import('../offline/open.ts');
   return hasStore(config);
 }
 

@@ -108,7 +108,7 @@ async function create(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolView>('POST', '/v1/pools', 'pattern', given),
     async (configuration) => {
-      const { createPoolOffline } = await import('../offline.ts');
+      const { createPoolOffline } = await import('../offline/pools.ts');
       return viewOf(configuration, await createPoolOffline(configuration, config));
     },
   );
@@ -126,7 +126,7 @@ async function list(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
     async (config): Promise<PoolList> => {
-      const { poolsOffline } = await import('../offline.ts');
+      const { poolsOffline } = await import('../offline/pools.ts');
       const stored = await poolsOffline(config);
       const views = await Promise.all(stored.map((one) => viewOf(config, one)));
       killed = views.flatMap(leftByKill);
@@ -156,7 +156,7 @@ async function set(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolView>('PATCH', pathOf(name), 'pattern', change),
     async (config) => {
-      const { changePoolOffline } = await import('../offline.ts');
+      const { changePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await changePoolOffline(config, name, change));
     },
   );
@@ -170,7 +170,7 @@ async function pause(args: string[], isPaused: boolean): Promise<number> {
     values,
     (server) => server.ask<PoolView>('POST', `${pathOf(name)}/${verb}`, 'pattern'),
     async (config) => {
-      const { pausePoolOffline } = await import('../offline.ts');
+      const { pausePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await pausePoolOffline(config, name, isPaused));
     },
   );
@@ -186,7 +186,7 @@ async function remove(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolRemoved>('DELETE', pathOf(name), 'burned', { burn: name }),
     async (config): Promise<PoolRemoved> => {
-      const { removePoolOffline } = await import('../offline.ts');
+      const { removePoolOffline } = await import('../offline/pools.ts');
       return { name, burned: await removePoolOffline(config, name) };
     },
   );

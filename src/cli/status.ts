@@ -86,7 +86,7 @@ async function reportOfServer(server: ServerClient): Promise<Report> {
 
 /** As a server would tell them that has not begun to serve. */
 async function reportOfStore(config: Config): Promise<Report> {
-  const { poolsOffline } = await import('../offline.ts');
+  const { poolsOffline } = await import('../offline/pools.ts');
   const { storedPoolView } = await import('../http/views.ts');
   const pools = (await poolsOffline(config)).map((stored) => {
     const configured = config.pools.find(({ name }) => name === stored.name);
@@ -99,7 +99,7 @@ async function reportOfStore(config: Config): Promise<Report> {
 /** The store that is configured here has nothing to say of the pools of another server. */
 async function withCauses(report: Report, config: Config): Promise<Report> {
   if (report.pools.every(({ burned }) => burned === 0)) return report;
-  const { burnedOffline } = await import('../offline.ts');
+  const { burnedOffline } = await import('../offline/pools.ts');
   let causes: Readonly<Record<string, BurnedBy>>;
   try {
     causes = burnedOffline(config);

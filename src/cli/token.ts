@@ -66,7 +66,7 @@ async function create(args: string[]): Promise<number> {
       return server.ask<TokenMade>('POST', '/v1/tokens', 'token', { ...wanted, ...time });
     },
     async (config): Promise<TokenMade> => {
-      const { createTokenOffline } = await import('../offline.ts');
+      const { createTokenOffline } = await import('../offline/tokens.ts');
       const { tokenMade } = await import('../http/views.ts');
       const text = newToken();
       const stored: NewToken = { ...wanted, hash: tokenHash(text) };
@@ -126,7 +126,7 @@ function tokensAt(place: Place): Promise<TokenList> {
     place,
     (server) => server.ask<TokenList>('GET', '/v1/tokens', 'tokens'),
     async (config): Promise<TokenList> => {
-      const { withTokensOffline } = await import('../offline.ts');
+      const { withTokensOffline } = await import('../offline/tokens.ts');
       const stored = await withTokensOffline(config, (all) => all.all());
       return { tokens: await Promise.all(stored.map(viewOf)) };
     },
@@ -153,7 +153,7 @@ function revokeToken(name: string, place: Place): Promise<TokenView> {
     (server) =>
       server.ask<TokenView>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`, 'revokedAt'),
     async (config) => {
-      const { withTokensOffline } = await import('../offline.ts');
+      const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.revoke(name)));
     },
   );
@@ -191,7 +191,7 @@ function restoreToken(name: string, place: Place): Promise<TokenView> {
     (server) =>
       server.ask<TokenView>('POST', `/v1/tokens/${encodeURIComponent(name)}/restore`, 'name'),
     async (config) => {
-      const { withTokensOffline } = await import('../offline.ts');
+      const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.restore(name)));
     },
   );

@@ -46,17 +46,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   client: [],
   service: [...GROUND, 'grinder', 'store-thread', 'pool', 'http'],
   offline: [...GROUND, 'keypair', 'store', 'store/sqlite', 'pool'],
-  'offline-audit': [...GROUND, 'store', 'store/sqlite', 'pool', 'offline'],
-  cli: [
-    ...GROUND,
-    'keypair',
-    'grinder',
-    'client',
-    'service',
-    'offline',
-    'offline-audit',
-    'http/views',
-  ],
+  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline', 'http/views'],
 };
 
 /** Types alone, by room. */
@@ -75,7 +65,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 
 /** A database is named only where a thread or the program is put together. */
 const DATABASES = /^store\/(sqlite|postgres)\//;
-const MAY_NAME_DATABASE = /^(store\/sqlite\/|store-thread\/|offline(-audit)?$)/;
+const MAY_NAME_DATABASE = /^(store\/sqlite\/|store-thread\/|offline\/)/;
 
 interface Import {
   readonly file: string;

@@ -147,7 +147,8 @@ test('a store or a configuration says where it is: no other server is asked', as
 
 test('without a store the error names the directory, and what can be done', async (t) => {
   const { cwd } = workingDirectory(t);
-  const { hasStore, poolsOffline } = await import('../../src/offline.ts');
+  const { hasStore } = await import('../../src/offline/open.ts');
+  const { poolsOffline } = await import('../../src/offline/pools.ts');
   const look = () =>
     askOrLook(
       { data: 'new' },

@@ -3,15 +3,15 @@
  * thread.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Config } from './config/config.ts';
-import { witnessDirectory } from './disk/witness.ts';
-import { VanityError } from './errors.ts';
-import { assertOwner, openWith } from './offline.ts';
-import { Journals } from './pool/journals.ts';
-import type { AuditedAddress, FoundAddress } from './store/audit-store.ts';
-import { AuditReader, isSettled } from './store/sqlite/audit.ts';
-import { holdDataDirectory } from './store/sqlite/data-directory.ts';
-import { assertStanding } from './store/sqlite/standing.ts';
+import type { Config } from '../config/config.ts';
+import { witnessDirectory } from '../disk/witness.ts';
+import { VanityError } from '../errors.ts';
+import { Journals } from '../pool/journals.ts';
+import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
+import { AuditReader, isSettled } from '../store/sqlite/audit.ts';
+import { holdDataDirectory } from '../store/sqlite/data-directory.ts';
+import { assertStanding } from '../store/sqlite/standing.ts';
+import { assertOwner, openWith } from './open.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
