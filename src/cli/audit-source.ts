@@ -1,5 +1,5 @@
 /** Where `vanitypool audit` takes its list from: the data directory, or a server elsewhere. */
-import type { AuditEntry } from '../http/admin-schemas.ts';
+import type { AuditEntry } from '../api/audit.ts';
 import type { AuditFilter, OfflineAudit } from '../offline/audit.ts';
 
 /** Where a list comes from. */

@@ -4,9 +4,10 @@
  * Standard output gets a table, or the list that `restore --dispensed` reads; written as it is read, so its memory does not grow with the store. SIGINT, SIGTERM and SIGHUP end it with 130, and
  * the list without its last line, which no restore takes. A second one exits at once.
  */
+
+import type { AddressView, AuditEntry } from '../api/audit.ts';
+import { addressView, auditEntry } from '../api/views.ts';
 import { VanityError } from '../errors.ts';
-import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
-import { addressView, auditEntry } from '../http/views.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
 import { type AuditFilter, OfflineAudit } from '../offline/audit.ts';
 import type { AuditedToken } from '../store/audit-store.ts';

@@ -8,8 +8,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { Dispensed, DispensedAddress } from '../api/dispense.ts';
+import type { PoolView } from '../api/pools.ts';
+import type { SignatureView } from '../api/signatures.ts';
 import { VanityError } from '../errors.ts';
-import type { Dispensed, DispensedAddress, PoolView, SignatureView } from '../http/schemas.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';

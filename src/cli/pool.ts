@@ -2,11 +2,11 @@
  * `vanitypool pool create | list | set | pause | resume | delete`: by the running server, or in the
  * store when none runs; then the next server takes it up.
  */
+
+import type { NewPoolBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
 import type { Config } from '../config/config.ts';
 import type { Settings } from '../config/file.ts';
 import { LOW_HOURS_MAX, readPool } from '../config/pool-config.ts';
-import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
-import type { PoolList, PoolView } from '../http/schemas.ts';
 import type { StoredPool } from '../store/stored-pool.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
@@ -203,7 +203,7 @@ async function tell(
 }
 
 async function viewOf(config: Config, stored: StoredPool): Promise<PoolView> {
-  const { storedPoolView } = await import('../http/views.ts');
+  const { storedPoolView } = await import('../api/views.ts');
   return storedPoolView(
     stored,
     config.pools.find(({ name }) => name === stored.name),

@@ -3,10 +3,12 @@
  * or as one JSON object. Why addresses are burned stands in the store alone: it is told where that
  * is in the data directory that is configured here, and adds up to what the server says.
  */
+
+import type { GrinderView } from '../api/grinder.ts';
+import type { PoolList, PoolView } from '../api/pools.ts';
+import type { Health, Readiness } from '../api/service.ts';
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
-import type { GrinderView } from '../http/grinder-schema.ts';
-import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
 import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
@@ -87,7 +89,7 @@ async function reportOfServer(server: ServerClient): Promise<Report> {
 /** As a server would tell them that has not begun to serve. */
 async function reportOfStore(config: Config): Promise<Report> {
   const { poolsOffline } = await import('../offline/pools.ts');
-  const { storedPoolView } = await import('../http/views.ts');
+  const { storedPoolView } = await import('../api/views.ts');
   const pools = (await poolsOffline(config)).map((stored) => {
     const configured = config.pools.find(({ name }) => name === stored.name);
     return storedPoolView(stored, configured);

@@ -3,8 +3,9 @@
  * The text of a token is printed once, alone on standard output, and kept nowhere: one that could not
  * be printed is revoked.
  */
+
+import type { TokenList, TokenMade, TokenView } from '../api/tokens.ts';
 import { VanityError } from '../errors.ts';
-import type { TokenList, TokenMade, TokenView } from '../http/token-schemas.ts';
 import type { NewToken, StoredToken } from '../store/token-store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
@@ -67,7 +68,7 @@ async function create(args: string[]): Promise<number> {
     },
     async (config): Promise<TokenMade> => {
       const { createTokenOffline } = await import('../offline/tokens.ts');
-      const { tokenMade } = await import('../http/views.ts');
+      const { tokenMade } = await import('../api/views.ts');
       const text = newToken();
       const stored: NewToken = { ...wanted, hash: tokenHash(text) };
       const { made, isFirst } = await createTokenOffline(config, stored);
@@ -198,7 +199,7 @@ function restoreToken(name: string, place: Place): Promise<TokenView> {
 }
 
 async function viewOf(token: StoredToken): Promise<TokenView> {
-  const { tokenView } = await import('../http/views.ts');
+  const { tokenView } = await import('../api/views.ts');
   return tokenView(token);
 }
 

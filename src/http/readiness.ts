@@ -1,9 +1,10 @@
 /** Whether addresses can be handed out now, and what is not well. Runs in the HTTP threads. */
+
+import type { Readiness, StatusEvent } from '../api/service.ts';
 import { VanityError } from '../errors.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { AppDeps } from './app-deps.ts';
-import type { Readiness, StatusEvent } from './schemas.ts';
 
 /** Errors: DRAINING, STORE_UNAVAILABLE, POOL_EMPTY. */
 export function readiness(

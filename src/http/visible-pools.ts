@@ -1,4 +1,6 @@
 /** The pools as far as they exist for a token, and what is said of them. Runs in the HTTP threads. */
+
+import type { PoolList, PoolView } from '../api/pools.ts';
 import { VanityError } from '../errors.ts';
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import type { Pool } from '../pool/pool.ts';
@@ -7,7 +9,6 @@ import { mayUse } from './access.ts';
 import type { AppDeps } from './app-deps.ts';
 import type { Sight } from './event-streams.ts';
 import { grinderView } from './grinder-view.ts';
-import type { PoolList, PoolView } from './schemas.ts';
 
 /** What those see who may see these pools; undefined: all of them. */
 export function poolList({ pools, grinder }: AppDeps, sight: Sight): PoolList {

@@ -42,25 +42,20 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'store/sqlite': [...GROUND, 'keypair', 'store'],
   pool: [...GROUND, 'keypair', 'store'],
   'store-thread': [...GROUND, 'keypair', 'store', 'store/sqlite', 'pool'],
-  http: [...GROUND, 'keypair', 'pool'],
+  api: ['config', 'keypair'],
+  http: [...GROUND, 'keypair', 'pool', 'api'],
   client: [],
   service: [...GROUND, 'grinder', 'store-thread', 'pool', 'http'],
   offline: [...GROUND, 'keypair', 'store', 'store/sqlite', 'pool'],
-  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline', 'http/views'],
+  cli: [...GROUND, 'keypair', 'grinder', 'client', 'service', 'offline', 'api'],
 };
 
 /** Types alone, by room. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
+  api: ['store'],
   http: ['store'],
-  client: ['http/schemas', 'http/admin-schemas', 'http/token-schemas', 'errors'],
-  cli: [
-    'http/schemas',
-    'http/grinder-schema',
-    'http/admin-schemas',
-    'http/token-schemas',
-    'pool/ready-address',
-    'store',
-  ],
+  client: ['api', 'errors'],
+  cli: ['pool', 'store'],
 };
 
 /** A database is named only where a thread or the program is put together. */
@@ -225,8 +220,8 @@ test('the rule itself sees what it must see', () => {
     reasonFor('store/sqlite/open', 'pool/refill'),
     'store/sqlite may not import pool/refill',
   );
-  assert.equal(reasonFor('cli/status', 'http/schemas', true), undefined);
-  assert.equal(reasonFor('cli/status', 'http/schemas'), 'cli may not import http/schemas');
+  assert.equal(reasonFor('client/client', 'api/pools', true), undefined);
+  assert.equal(reasonFor('client/client', 'api/pools'), 'client may not import api/pools');
   assert.equal(reasonFor('http/worker', 'service/service'), 'http may not import service/service');
 });
 

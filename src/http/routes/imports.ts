@@ -4,11 +4,11 @@
  * acknowledged is on disk. A request that was cut off can be repeated: what the store has is counted.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ImportBody, ImportReport } from '../../api/imports.ts';
 import { VanityError } from '../../errors.ts';
 import { decodeBase58 } from '../../keypair/address.ts';
 import { assertImportable, refusedAt } from '../../keypair/importable.ts';
 import type { Pattern } from '../../keypair/pattern.ts';
-import { ImportBody, ImportReport } from '../admin-schemas.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { poolFor } from '../visible-pools.ts';
 

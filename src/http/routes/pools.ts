@@ -2,20 +2,15 @@
  * Pools: their status, and the dispense that the product is about. Runs in the HTTP threads. A
  * dispense that the ready queue can serve waits for nothing and asks nobody.
  */
+
+import { DispenseBody, Dispensed, IdempotencyHeaders } from '../../api/dispense.ts';
+import { NO_STORE } from '../../api/fields.ts';
+import { PoolList, PoolParams, PoolView } from '../../api/pools.ts';
 import { dispenseScope } from '../../pool/idempotency.ts';
 import type { ReadyAddress } from '../../pool/ready-address.ts';
 import { sendAddresses } from '../address-json.ts';
 import type { App, AppDeps } from '../app-deps.ts';
-import { NO_STORE } from '../fields.ts';
 import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
-import {
-  DispenseBody,
-  Dispensed,
-  IdempotencyHeaders,
-  PoolList,
-  PoolParams,
-  PoolView,
-} from '../schemas.ts';
 import { poolFor, poolList, poolView } from '../visible-pools.ts';
 
 export function poolRoutes(app: App, deps: AppDeps): void {

@@ -2,10 +2,11 @@
  * What operators and their machines ask of the server as a whole. Runs in the HTTP threads.
  * `/healthz` says that the process answers; `/readyz` whether it can hand out addresses.
  */
+
+import { Health, MetricsText, Readiness } from '../../api/service.ts';
 import { VanityError } from '../../errors.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { readiness, uptimeSeconds } from '../readiness.ts';
-import { Health, MetricsText, Readiness } from '../schemas.ts';
 
 export function serviceRoutes(app: App, deps: AppDeps): void {
   const { version, metrics } = deps;

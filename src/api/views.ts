@@ -9,9 +9,9 @@ import { parsePattern } from '../keypair/pattern.ts';
 import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
 import type { StoredPool } from '../store/stored-pool.ts';
 import type { StoredToken } from '../store/token-store.ts';
-import type { AddressView, AuditEntry } from './admin-schemas.ts';
-import type { PoolView } from './schemas.ts';
-import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './token-schemas.ts';
+import type { AddressView, AuditEntry } from './audit.ts';
+import type { PoolView } from './pools.ts';
+import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './tokens.ts';
 
 /**
  * A pool as a server would tell it that has not begun to serve; what a run that was killed had leased is

@@ -1,6 +1,10 @@
 /**
- * What many shapes of the HTTP API have: fields with their description and an example, as pure data in
- * JSON Schema. The description is part of the type, so that it stays in the types of the client.
+ * What many shapes of the HTTP API have: fields with their description and an example. The description is
+ * part of the type, so that it stays in the types of the client.
+ *
+ * The shapes, by resource in the files beside this one, are JSON Schema: what requests are checked
+ * against, what the OpenAPI document shows, and, as types only, what clients are written against. Pure
+ * data, written out as it is: a library that builds it would add 0.1 s to every start.
  */
 
 /** The first key of the tests in RFC 8032: everybody has it, and nothing is worth it. */

@@ -1,6 +1,5 @@
 /**
- * The shapes of the routes for tokens: who may ask for what. As schemas.ts: pure data, whose types
- * clients are written against.
+ * The shapes of the routes for tokens: who may ask for what. Pure data.
  */
 import type { FromSchema } from 'json-schema-to-ts';
 import { nullableText, nullableTime, ownText, TOKEN_NAME, text, time } from './fields.ts';
