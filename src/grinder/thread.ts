@@ -11,8 +11,10 @@
  * A close waits for nothing: a worker that gets no core would hold up the stop of the server. What
  * it finds from then on is dropped.
  */
+
 import type { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.ts';
+import { entry } from '../entry.ts';
 import type { Log } from '../log.ts';
 import type { Priority } from '../system/priority.ts';
 import { isLimit, startThread } from '../system/threads.ts';
@@ -34,7 +36,7 @@ export interface GrinderThreadOptions {
   readonly log: Log;
 }
 
-const ENTRY = new URL('./worker.ts', import.meta.url);
+const ENTRY = entry(import.meta.url, './worker');
 /** The share of a core is one of about this time. */
 const SHARE_WINDOW_MS = 10_000;
 

@@ -3,9 +3,11 @@
  * dies, drained at the end. While another serves, a replacement that cannot be had is tried again for
  * as long as it takes; where none serves any more the server cannot go on.
  */
+
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { BackOff } from '../back-off.ts';
 import { CalledThread } from '../called-thread.ts';
+import { entry } from '../entry.ts';
 import { VanityError } from '../errors.ts';
 import type { CertificateAndKey } from '../http/certificate.ts';
 import type { ListenOn } from '../http/listen.ts';
@@ -14,7 +16,7 @@ import type { Log } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
 import { isLimit } from '../system/threads.ts';
 
-const ENTRY = new URL('../http/worker.ts', import.meta.url);
+const ENTRY = entry(import.meta.url, '../http/worker');
 /** For a thread to cut what it could not drain; one that hangs is ended. */
 const DRAIN_GRACE_MS = 2000;
 /** One that lives no longer would be replaced for ever. */

@@ -11,10 +11,12 @@
  * A grinder thread or an HTTP thread that dies is replaced. When the store thread dies the server
  * stops: what is in the ready queues is then burned at the next start, never handed out again.
  */
+
 import { createServer } from 'node:net';
 import { CalledThread } from '../called-thread.ts';
 import type { Config, TlsFiles } from '../config/config.ts';
 import { witnessDirectory } from '../disk/witness.ts';
+import { entry } from '../entry.ts';
 import { VanityError } from '../errors.ts';
 import type { AuthRequired } from '../http/access.ts';
 import { WatchedCertificate } from '../http/certificate.ts';
@@ -227,7 +229,7 @@ export class Service implements AsyncDisposable {
     const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
     return CalledThread.start<StoreCalls, StoreWorkerData>({
       name: 'store',
-      entry: new URL('../store-thread/worker.ts', import.meta.url),
+      entry: entry(import.meta.url, '../store-thread/worker'),
       data: {
         directory,
         sealingKey,

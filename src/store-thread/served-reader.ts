@@ -10,18 +10,20 @@
  * Where the system gives no thread, requests are refused, and none is asked for again until the back-off
  * is over.
  */
+
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { BackOff } from '../back-off.ts';
 import { CalledThread } from '../called-thread.ts';
+import { entry } from '../entry.ts';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { AskedBackup, ReadingCalls } from '../store/audit-store.ts';
 import { isLimit } from '../system/threads.ts';
 import type { ReaderCalls, ReaderData } from './reader-worker.ts';
 
-const ENTRY = new URL('./reader-worker.ts', import.meta.url);
+const ENTRY = entry(import.meta.url, './reader-worker');
 const IDLE_MS = 30_000;
 const HOUR_MS = 3_600_000;
 /** Names in the data directory; `backupStore` adds to them while it writes. */

@@ -6,11 +6,13 @@
  * On Linux the system does it, for the thread that started the process, too. Elsewhere a thread
  * watches standard input (parent-watch.ts), a pipe whose other end the parent holds.
  */
+
 import { once } from 'node:events';
+import { entry } from '../entry.ts';
 import { type Addon, loadAddon } from './addon.ts';
 import { startThread } from './threads.ts';
 
-const WATCH = new URL('./parent-watch.ts', import.meta.url);
+const WATCH = entry(import.meta.url, './parent-watch');
 
 /** `parent` is the process that started this one. Error: SYSTEM_LIMIT_REACHED. */
 export async function endWithParent(

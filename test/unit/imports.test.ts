@@ -17,6 +17,7 @@ const GROUND = [
   'called-thread',
   'config',
   'disk',
+  'entry',
   'errors',
   'log',
   'port',
@@ -30,9 +31,10 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   log: [],
   version: [],
   'back-off': [],
+  entry: [],
   token: ['errors'],
   port: ['errors'],
-  system: ['errors'],
+  system: ['entry', 'errors'],
   'called-thread': ['errors', 'port', 'system'],
   disk: ['errors', 'system'],
   config: ['disk', 'errors', 'log', 'system'],
@@ -68,17 +70,19 @@ interface Import {
   readonly target: string;
   readonly isOurs: boolean;
   readonly isType: boolean;
+  /** The file of a thread or a process that this one starts. */
+  readonly isThread: boolean;
 }
 
 const IMPORT =
-  /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'"();]*?from\s+['"]([^'"]+)['"]|(?:^|[^.\w])import\(\s*['"]([^'"]+)['"]\s*\)|\n\s*import\s+['"]([^'"]+)['"]|new URL\(\s*['"](\.[^'"]+\.ts)['"]/g;
+  /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'"();]*?from\s+['"]([^'"]+)['"]|(?:^|[^.\w])import\(\s*['"]([^'"]+)['"]\s*\)|\n\s*import\s+['"]([^'"]+)['"]|\bentry\(\s*import\.meta\.url,\s*['"](\.[^'"]+)['"]/g;
 
 function importsOf(file: string, source: string): Import[] {
-  return [...source.matchAll(IMPORT)].map(([, type, from, dynamic, bare, url]) => {
-    const name = from ?? dynamic ?? bare ?? url ?? '';
+  return [...source.matchAll(IMPORT)].map(([, type, from, dynamic, bare, thread]) => {
+    const name = from ?? dynamic ?? bare ?? thread ?? '';
     const isOurs = name.startsWith('.');
     const target = isOurs ? normalize(join(dirname(file), name)).replace(/\.ts$/, '') : name;
-    return { file, target, isOurs, isType: type !== undefined };
+    return { file, target, isOurs, isType: type !== undefined, isThread: thread !== undefined };
   });
 }
 
@@ -173,6 +177,20 @@ test('threads are started in one place, which knows what the system may refuse',
   assert.deepEqual(starting, ['system/threads.ts']);
 });
 
+test('the file of a thread or a process is named in one way, whatever its ending is', () => {
+  const naming = files.filter((path) => {
+    const source = readFileSync(join(SRC, path), 'utf8');
+    return /(URL|resolve)\([^)]*\.ts['"`]/.test(source);
+  });
+  assert.deepEqual(naming, []);
+  const threads = ours.filter(({ isThread }) => isThread).map(({ target }) => `${target}.ts`);
+  assert.deepEqual(
+    threads.filter((path) => !files.includes(path)),
+    [],
+  );
+  assert.ok(threads.length >= 6, `only ${threads.length} were found`);
+});
+
 test('no file is a drawer or a barrel', () => {
   for (const path of files) {
     assert.doesNotMatch(path, /(^|\/)(utils?|helpers?|lib|common|types|index)\.ts$/);
@@ -191,7 +209,7 @@ test('the rule itself sees what it must see', () => {
     export { f } from '../pool/pool.ts';
     const g = await import('../grinder/grinder.ts');
     import '../store/sqlite.ts';
-    new Worker(new URL('./worker.ts', import.meta.url));
+    new Worker(entry(import.meta.url, './worker'));
     import { h } from 'node:fs';`;
   const found = importsOf('store/x', source);
   assert.deepEqual(
@@ -208,7 +226,7 @@ test('the rule itself sees what it must see', () => {
     ],
   );
   const reasonFor = (file: string, target: string, isType = false) =>
-    wrong({ file, target, isType, isOurs: true });
+    wrong({ file, target, isType, isThread: false, isOurs: true });
   assert.equal(reasonFor('keypair/pattern', 'errors'), undefined);
   assert.equal(reasonFor('keypair/pattern', 'log'), 'keypair may not import log');
   assert.equal(reasonFor('grinder/worker', 'store/store'), 'grinder may not import store/store');
@@ -228,7 +246,7 @@ test('the rule itself sees what it must see', () => {
 test('a circle is seen, whatever it is made of', () => {
   const sources = {
     'http/a': `import type { B } from './b.ts';`,
-    'http/b': `export { c } from './c.ts'; new URL('./d.ts', import.meta.url);`,
+    'http/b': `export { c } from './c.ts'; entry(import.meta.url, './d');`,
     'http/d': `import { a } from './a.ts';`,
     'http/c': '',
     'http/e': `import { a } from './a.ts';`,

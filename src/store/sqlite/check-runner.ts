@@ -3,15 +3,17 @@
  * (check-process.ts), and a stop ends that at once. Any thread may use it; the process ends with the
  * thread that started it.
  */
+
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { entry } from '../../entry.ts';
 import { type ErrorCode, VanityError } from '../../errors.ts';
 import { assertThreads, NODE_THREADS } from '../../system/thread-limits.ts';
 import { isLimitCode } from '../../system/threads.ts';
 import { storeFileOf } from './data-directory.ts';
 import { isDoubtful, undoubted } from './error.ts';
 
-const ENTRY = fileURLToPath(new URL('./check-process.ts', import.meta.url));
+const ENTRY = fileURLToPath(entry(import.meta.url, './check-process'));
 /** A process without threads of V8 waits for them for ever; one that has begun says so by a line. */
 const BEGUN = 'begun\n';
 const BEGIN_MAX_MS = 300_000;
