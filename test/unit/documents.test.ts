@@ -54,6 +54,19 @@ test('every file and folder that ARCHITECTURE.md and CONTRIBUTING.md name in cod
   }
 });
 
+test('each answer of "Where is what" is there: the file, and what it is called in it', () => {
+  const [, section = ''] = read('ARCHITECTURE.md').split('\n## Where is what\n');
+  const rows = [...section.split('\n## ')[0]!.matchAll(/^\| (.+\?) \| (.+) \| (.+) \|$/gm)];
+  assert.ok(rows.length >= 12, `only ${rows.length} rows`);
+  for (const [, question, answer, names] of rows) {
+    const [, path = ''] = /\]\(([^)]+)\)/.exec(answer!) ?? [];
+    const source = read(path);
+    for (const [, name] of names!.matchAll(/`(\w+)`/g)) {
+      assert.match(source, new RegExp(`\\b${name}\\b(?! from)`), `${question} ${path}: ${name}`);
+    }
+  }
+});
+
 /** The error of an unknown key lists those that there are. */
 function keysKnown(load: () => unknown): string[] {
   try {
