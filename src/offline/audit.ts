@@ -8,7 +8,7 @@ import { witnessDirectory } from '../disk/witness.ts';
 import { VanityError } from '../errors.ts';
 import { Journals } from '../pool/journals.ts';
 import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
-import { AuditReader, isSettled } from '../store/sqlite/audit.ts';
+import { AuditReader, isSettled } from '../store/sqlite/audit-reader.ts';
 import { holdDataDirectory } from '../store/sqlite/data-directory.ts';
 import { assertStanding } from '../store/sqlite/standing.ts';
 import { assertOwner, openWith } from './open.ts';

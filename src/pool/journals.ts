@@ -21,7 +21,8 @@ import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { LastJournal, Recover } from '../store/recovery.ts';
 import type { Store } from '../store/store.ts';
-import { createPart, type PartIdentity, readPart, unavailable } from './journal.ts';
+import { createPart, readPart, unavailable } from './journal.ts';
+import type { PartIdentity } from './journal-layout.ts';
 import { OWNER, removeOrphans } from './journal-orphans.ts';
 import { partPath } from './journal-parts.ts';
 import {

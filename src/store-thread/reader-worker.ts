@@ -9,7 +9,7 @@ import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { answer } from '../port.ts';
 import type { AuditPage, AuditQuery, FoundAddress } from '../store/audit-store.ts';
-import { AuditReader } from '../store/sqlite/audit.ts';
+import { AuditReader } from '../store/sqlite/audit-reader.ts';
 import { backupStore } from '../store/sqlite/backup.ts';
 
 export interface ReaderData {

@@ -11,7 +11,7 @@ import fc from 'fast-check';
 import { addressOf } from '../../src/keypair/address.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { Recover } from '../../src/store/recovery.ts';
-import { AuditReader } from '../../src/store/sqlite/audit.ts';
+import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';

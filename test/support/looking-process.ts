@@ -8,7 +8,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ErrorCode, VanityError } from '../../src/errors.ts';
-import { AuditReader, isSettled } from '../../src/store/sqlite/audit.ts';
+import { AuditReader, isSettled } from '../../src/store/sqlite/audit-reader.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { checkWhole } from '../../src/store/sqlite/check.ts';
 import { readBurned, readPools } from '../../src/store/sqlite/look.ts';

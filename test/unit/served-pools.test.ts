@@ -18,7 +18,7 @@ import type { PoolNotice } from '../../src/pool/calls.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
-import { AuditReader } from '../../src/store/sqlite/audit.ts';
+import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { inTurn } from '../../src/store-thread/in-turn.ts';

@@ -7,7 +7,7 @@ import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import type { AuditedAddress } from '../../src/store/audit-store.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { Recover } from '../../src/store/recovery.ts';
-import { AuditReader, isSettled } from '../../src/store/sqlite/audit.ts';
+import { AuditReader, isSettled } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';

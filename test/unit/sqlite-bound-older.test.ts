@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { createSealingKey, loadSealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
-import { isSettled } from '../../src/store/sqlite/audit.ts';
+import { isSettled } from '../../src/store/sqlite/audit-reader.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { openDatabase } from '../../src/store/sqlite/database.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';

@@ -14,7 +14,7 @@
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { triedAgain } from '../../disk/reads.ts';
-import { openToRead, readAlone } from './database.ts';
+import { openToRead } from './database.ts';
 import {
   damaged,
   decided,
@@ -25,6 +25,7 @@ import {
   tellsRefusal,
   undoubted,
 } from './error.ts';
+import { readAlone } from './read-alone.ts';
 
 /** `quick_check` takes some 50 ms for as much. */
 const SMALL_FILE_BYTES = 32 * 2 ** 20;

@@ -3,34 +3,20 @@
  * what it is by its application id, and how new it is by its user version: the number of the last
  * migration that it went through. Runs in the store thread, while the data directory is held.
  */
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { triedAgain } from '../../disk/reads.ts';
 import { VanityError } from '../../errors.ts';
-import { assertReadable, isOfSqlite, mayPass, storeError } from './error.ts';
+import { mayPass, storeError } from './error.ts';
+import { CHECKPOINT_PAGES } from './write-ahead-log.ts';
 
 /** 'VPOL', in the header of the file. */
 const APPLICATION_ID = 0x56504f4c;
 const MIGRATIONS = new URL('./migrations/', import.meta.url);
 
 /** For a program that looks at the file for a moment; the store thread stands still meanwhile. */
-const BUSY_TIMEOUT_MS = 250;
-/**
- * Pages of 4 KiB. The index of hashes is written at random places: the more commits a checkpoint
- * gathers, the more often a page that it writes has changed several times.
- */
-const CHECKPOINT_PAGES = 4000;
-/** The same for work that is to write the disk in short steps. */
-const STEP_PAGES = 256;
+export const BUSY_TIMEOUT_MS = 250;
 
 /** A rollback journal, as sqlite.org/fileformat2.html has it. A store has one only while it is made. */
 const JOURNAL_MAGIC = 'd9d505f920a163d7';
@@ -110,66 +96,6 @@ export function prepareAll<T extends Readonly<Record<string, string>>>(
   return Object.fromEntries(prepared);
 }
 
-/** The write-ahead log of an open store, which nothing but this takes into the database. */
-export class Log {
-  readonly #length: StatementSync;
-  readonly #passive: StatementSync;
-  readonly #truncate: StatementSync;
-
-  constructor(db: DatabaseSync) {
-    this.#length = db.prepare('PRAGMA wal_checkpoint(NOOP)');
-    this.#passive = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
-    this.#truncate = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
-  }
-
-  /**
-   * Takes its pages into the database when there are enough of them. True when all of them are on
-   * disk there by now: the next transaction may begin a new log.
-   */
-  checkpointIfDue(): boolean {
-    return this.#look().log >= CHECKPOINT_PAGES && this.checkpoint();
-  }
-
-  /** Whether a step's worth of pages is not in the database yet. */
-  get isLong(): boolean {
-    const { log, checkpointed } = this.#look();
-    return log - checkpointed >= STEP_PAGES;
-  }
-
-  /** Pages of it, and those of them that are in the database. */
-  #look(): { log: number; checkpointed: number } {
-    try {
-      const { log, checkpointed } = this.#length.get()!;
-      return { log: Number(log), checkpointed: Number(checkpointed) };
-    } catch {
-      return { log: 0, checkpointed: 0 };
-    }
-  }
-
-  /** The same, however few they are. */
-  checkpoint(): boolean {
-    return isComplete(this.#passive);
-  }
-
-  /**
-   * Takes changed pages into the database, and what they were before out of it and of the log. False
-   * when another program still reads that: what is committed is durable all the same.
-   */
-  truncate(): boolean {
-    return isComplete(this.#truncate);
-  }
-}
-
-/** What fails here is no matter of the transaction before it, and is tried again. */
-function isComplete(checkpoint: StatementSync): boolean {
-  try {
-    const { busy, log, checkpointed } = checkpoint.get()!;
-    return busy === 0 && log === checkpointed;
-  } catch {
-    return false;
-  }
-}
-
 /**
  * Opens a store that is only looked at. One `isAtRest` is written by nobody: it is taken as the
  * file has it, and no file appears beside it. Errors as of `openDatabase`; an empty file is foreign.
@@ -185,80 +111,6 @@ export function openToRead(path: string, isAtRest = !existsSync(`${path}-wal`)):
   } catch (error) {
     db.close();
     throw error;
-  }
-}
-
-/**
- * Reads a store, its log included, that nobody else has open or opens meanwhile; what this process
- * holds of it by locks of POSIX would be lost. No file appears, and none changes. Errors as of
- * `openDatabase`.
- */
-export function readAlone<T>(path: string, look: (db: DatabaseSync) => T): T {
-  const file = pathToFileURL(path);
-  // Without locks of any kind, and with the index of the log in this thread's own memory.
-  if (process.platform !== 'win32') file.searchParams.set('vfs', 'unix-none');
-  using _ = keptLog(`${path}-wal`);
-  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
-  try {
-    if (process.platform !== 'win32') db.exec('PRAGMA locking_mode = EXCLUSIVE');
-    return look(db);
-  } finally {
-    db.close();
-  }
-}
-
-/**
- * SQLite removes a log in which nothing is valid, also one that is only looked at: then it is written
- * again. It is read only then, because a log may be larger than the memory.
- */
-function keptLog(log: string): Disposable {
-  const from = existsSync(log) ? openSync(log, 'r') : undefined;
-  return {
-    [Symbol.dispose]() {
-      if (from === undefined) return;
-      try {
-        if (!existsSync(log)) copy(from, log);
-      } finally {
-        closeSync(from);
-      }
-    },
-  };
-}
-
-function copy(from: number, path: string): void {
-  const to = openSync(path, 'wx', 0o600);
-  try {
-    const piece = Buffer.allocUnsafe(2 ** 20);
-    for (let at = 0, read = 0; ; at += read) {
-      read = readSync(from, piece, 0, piece.length, at);
-      if (read === 0) return;
-      for (let done = 0; done < read; ) done += writeSync(to, piece, done, read - done, at + done);
-    }
-  } finally {
-    closeSync(to);
-  }
-}
-
-/**
- * The same without the log: what a checkpoint that was cut off has left in the file. Undefined if
- * SQLite makes nothing of it, though the disk reads it: the tables may be in the log as yet. Nobody has
- * it open, as for `readAlone`. Error: STORE_UNAVAILABLE.
- */
-export function readWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): T | undefined {
-  const file = pathToFileURL(path);
-  file.searchParams.set('immutable', '1');
-  for (let isReadable = false; ; isReadable = true) {
-    try {
-      using db = new DatabaseSync(file, { readOnly: true, defensive: false });
-      // A file that is shorter than it says is none of the pages that are looked at. A schema that the
-      // disk refuses to read passes for an empty one then: no error alone tells which it is.
-      db.exec('PRAGMA writable_schema = ON');
-      return look(db);
-    } catch (cause) {
-      if (!isOfSqlite(cause)) throw cause;
-      if (isReadable) return undefined;
-      assertReadable(path);
-    }
   }
 }
 

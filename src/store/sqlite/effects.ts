@@ -25,9 +25,10 @@ import {
 import { formatIdentity, ownIdentityOf } from '../../disk/identity.ts';
 import { placeName } from '../../disk/place.ts';
 import { readWitness, Witness, witnessPath } from '../../disk/witness.ts';
-import { Log, prepareAll, transaction } from './database.ts';
+import { prepareAll, transaction } from './database.ts';
 import { changeError } from './error.ts';
 import { recordedOf, type Standing } from './standing.ts';
+import { Log } from './write-ahead-log.ts';
 
 const SQL = {
   stamp: 'UPDATE meta SET number = number + 1, logged = ? RETURNING number',

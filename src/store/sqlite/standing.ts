@@ -32,8 +32,9 @@ import {
 import { placeName } from '../../disk/place.ts';
 import { readWitness, witnessPath } from '../../disk/witness.ts';
 import { VanityError } from '../../errors.ts';
-import { isHalfMade, readAlone, readWithoutLog, versionOf } from './database.ts';
+import { isHalfMade, versionOf } from './database.ts';
 import { changeError, decided } from './error.ts';
+import { readAlone, readWithoutLog } from './read-alone.ts';
 
 /** What a backup has for the name of its anchor, and for its place. */
 export const BACKUP = 'backup';
