@@ -4,13 +4,15 @@
  * its own with nothing else in it; tells its parent the port. It ends with its parent.
  */
 import type { AddressInfo } from 'node:net';
+import { DispenseBody } from '../src/api/dispense.ts';
+import { PoolParams } from '../src/api/pools.ts';
 import { VanityError } from '../src/errors.ts';
 import { Access } from '../src/http/access.ts';
-import { type AppDeps, buildApp } from '../src/http/app.ts';
+import { addressJson } from '../src/http/address-json.ts';
+import { buildApp } from '../src/http/app.ts';
+import type { AppDeps } from '../src/http/app-deps.ts';
 import { EventIds } from '../src/http/event-ids.ts';
 import { createMetrics } from '../src/http/metrics.ts';
-import { addressJson } from '../src/http/routes/pools.ts';
-import { DispenseBody, PoolParams } from '../src/http/schemas.ts';
 import { createLog } from '../src/log.ts';
 import { FileBudget } from '../src/pool/file-budget.ts';
 import { GrinderThreads } from '../src/pool/grinder-threads.ts';

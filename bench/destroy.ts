@@ -12,7 +12,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openSqliteStore } from '../src/store/sqlite.ts';
+import { openSqliteStore } from '../src/store/sqlite/open.ts';
 import { buildLoad, type Loaded, run } from './load.ts';
 import { atLeast, atMost, currentLoad, Figures, readOptions, report } from './report.ts';
 import { BenchServer, BenchStore } from './server.ts';

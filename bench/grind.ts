@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { kernelLevels, loadKernel } from '../src/grinder/kernel.ts';
+import { kernelLevels, loadKernel } from '../src/grinder/load-kernel.ts';
 import type { KeyType } from '../src/keypair/keypair.ts';
 import { parsePattern } from '../src/keypair/pattern.ts';
 import { findCompiler } from '../tools/build-native.mjs';

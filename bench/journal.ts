@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createPart, PartReader } from '../src/pool/journal.ts';
 import { GrowingJournal, JournalWriter, partPath } from '../src/pool/journal-parts.ts';
-import type { HandOut } from '../src/store/store.ts';
+import type { HandOut } from '../src/store/hand-out.ts';
 import { atMost, currentLoad, Figures, report, runBench } from './report.ts';
 
 const MEMORY = '/dev/shm';

@@ -12,7 +12,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeBase58 } from '../src/keypair/address.ts';
-import { type ReadyAddress, ReadyQueue } from '../src/pool/ready-queue.ts';
+import type { ReadyAddress } from '../src/pool/ready-address.ts';
+import { ReadyQueue } from '../src/pool/ready-queue.ts';
 import { atMost, currentLoad, Figures, readOptions, report } from './report.ts';
 import { BenchServer, BenchStore } from './server.ts';
 

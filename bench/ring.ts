@@ -17,9 +17,10 @@ import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { addressJson } from '../src/http/routes/pools.ts';
+import { addressJson } from '../src/http/address-json.ts';
 import { encodeBase58 } from '../src/keypair/address.ts';
-import { type ReadyAddress, ReadyQueue } from '../src/pool/ready-queue.ts';
+import type { ReadyAddress } from '../src/pool/ready-address.ts';
+import { ReadyQueue } from '../src/pool/ready-queue.ts';
 import { commit, median, runBench } from './report.ts';
 
 const ROUNDS = 5;

@@ -13,9 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Durability } from '../src/config.ts';
+import type { Durability } from '../src/config/config.ts';
 import { memoryPath, THIS_MACHINE } from '../src/pool/journal-places.ts';
-import { openSqliteStore } from '../src/store/sqlite.ts';
+import { openSqliteStore } from '../src/store/sqlite/open.ts';
 
 const PROGRAM = fileURLToPath(new URL('../bin/vanitypool', import.meta.url));
 const FILL_BATCH = 4096;

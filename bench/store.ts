@@ -17,8 +17,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { openSqliteStore } from '../src/store/sqlite.ts';
-import type { Hit, Store } from '../src/store/store.ts';
+import type { Hit } from '../src/store/address.ts';
+import { openSqliteStore } from '../src/store/sqlite/open.ts';
+import type { Store } from '../src/store/store.ts';
 import { commit, median, runBench } from './report.ts';
 
 const SMALL = 1000;

@@ -1,5 +1,5 @@
-/* Node-API glue: check, call, return. The callers are src/grinder/kernel.ts, src/disk, src/store and
- * src/cli/output.ts, which check what people pass; here only what could make C read wrong memory is
+/* Node-API glue: check, call, return. The callers are src/grinder/native-kernel.ts, src/disk, src/store
+ * and src/cli/output.ts, which check what people pass; here only what could make C read wrong memory is
  * checked. Nothing is kept per thread: several worker threads load this module, and each search
  * belongs to the one that opened it. */
 #define NAPI_VERSION 8

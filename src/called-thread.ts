@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { ErrorCode } from './errors.ts';
 import { Caller, type CallOptions, type Calls, type Notices } from './port.ts';
-import { isLimit, startThread, type ThreadOptions } from './threads.ts';
+import { isLimit, startThread, type ThreadOptions } from './system/threads.ts';
 
 export interface CalledThreadOptions<D> extends Omit<ThreadOptions, 'data' | 'transfer'> {
   /** Beside the port at which it answers. */

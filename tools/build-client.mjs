@@ -86,12 +86,10 @@ async function typesInFull(path) {
 
 /** Everything that the client is made from, by its path in the checkout. */
 export function clientSources() {
-  const isOfTypes = (name) => /(^|-)schemas?\.ts$/.test(name) || name === 'fields.ts';
   return [
-    ...readdirSync(source).map((name) => join('src', 'client', name)),
-    ...readdirSync(join(root, 'src', 'http'))
-      .filter(isOfTypes)
-      .map((name) => join('src', 'http', name)),
+    ...['client', 'api'].flatMap((room) => {
+      return readdirSync(join(root, 'src', room)).map((name) => join('src', room, name));
+    }),
     ...['src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
   ].sort();
 }

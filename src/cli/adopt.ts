@@ -2,7 +2,7 @@
  * `vanitypool adopt`: says what a data directory is that the server refuses as copied or moved.
  * No server may hold it meanwhile.
  */
-import { adoptOffline } from '../offline.ts';
+import { adoptOffline } from '../offline/copies.ts';
 import { readArguments } from './arguments.ts';
 import { tokensOffText } from './format.ts';
 import { usage } from './options.ts';

@@ -4,13 +4,15 @@
  * Standard output gets a table, or the list that `restore --dispensed` reads; written as it is read, so its memory does not grow with the store. SIGINT, SIGTERM and SIGHUP end it with 130, and
  * the list without its last line, which no restore takes. A second one exits at once.
  */
+
+import type { AddressView, AuditEntry } from '../api/audit.ts';
+import { addressView, auditEntry } from '../api/views.ts';
 import { VanityError } from '../errors.ts';
-import type { AddressView, AuditEntry } from '../http/admin-schemas.ts';
-import { addressView, auditEntry } from '../http/views.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
-import { type AuditFilter, OfflineAudit } from '../offline-audit.ts';
+import { type AuditFilter, OfflineAudit } from '../offline/audit.ts';
 import type { AuditedToken } from '../store/audit-store.ts';
 import { readArguments } from './arguments.ts';
+import type { AuditSource } from './audit-source.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
 import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
 import { print } from './output.ts';
@@ -66,20 +68,6 @@ export async function audit(args: string[]): Promise<number> {
     if (signal.aborted) return INTERRUPTED;
     throw error;
   }
-}
-
-/** Where a list comes from. */
-export interface AuditSource {
-  /** Why addresses that the list lacks may have left, or leave later; undefined if none can. */
-  readonly gap: string | undefined;
-  /** By id. Error: POOL_NOT_FOUND. */
-  pages(filter: AuditFilter, signal: AbortSignal): AsyncIterable<readonly AuditEntry[]>;
-  /** For the columns of a table: the longest name of a pool. */
-  readonly poolWidth: number;
-  /** What the store says of itself once it is listed; undefined where that is not told. */
-  readonly store: OfflineAudit['store'] | undefined;
-  /** For a whole list. */
-  readonly tokens: OfflineAudit['tokens'];
 }
 
 function localAudit(found: OfflineAudit): AuditSource {

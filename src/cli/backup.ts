@@ -3,7 +3,7 @@
  * with 130, and leave nothing. A second one exits at once, and may leave a `.partial` file.
  */
 import { statSync } from 'node:fs';
-import { type BackupOptions, backupOffline, keepBackup } from '../offline.ts';
+import { type BackupOptions, backupOffline, keepBackup } from '../offline/copies.ts';
 import { onePositional, readArguments } from './arguments.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { INTERRUPTED, interruptible } from './options.ts';

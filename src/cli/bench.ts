@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { VanityError } from '../errors.ts';
-import { assertThreads, NODE_THREADS } from '../thread-limits.ts';
+import { assertThreads, NODE_THREADS } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { hint, usage } from './options.ts';
 

@@ -6,7 +6,7 @@
  */
 import { flushCompileCache } from 'node:module';
 import { VanityError } from '../errors.ts';
-import { startPool } from '../threads.ts';
+import { startPool } from '../system/threads.ts';
 import { keepHangUpIgnored } from './hang-up.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { adviceOf, hint, usage } from './options.ts';

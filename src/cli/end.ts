@@ -1,7 +1,7 @@
 /**
  * The end of the server's process: at once, without the threads that still run. Main thread.
  */
-import { endProcess } from '../grinder/kernel.ts';
+import { endProcess } from '../system/process.ts';
 
 /** What Node.js writes to, by a handle that it does not document. */
 interface Handled {

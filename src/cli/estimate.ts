@@ -5,12 +5,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Grinder, type GrinderStats } from '../grinder/grinder.ts';
-import { loadKernel } from '../grinder/kernel.ts';
+import { loadKernel } from '../grinder/load-kernel.ts';
 import { attemptsFor, shownDifficulty } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
-import { assertMemory } from '../memory-limits.ts';
-import { assertThreads } from '../thread-limits.ts';
+import { assertMemory } from '../system/memory-limits.ts';
+import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
 import { PATTERN_OPTIONS, readPattern, readThreads } from './options.ts';

@@ -6,9 +6,9 @@
  * SIGINT, SIGTERM and SIGHUP end it between two batches, with 130.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AddressView } from '../api/audit.ts';
+import type { Dispensed } from '../api/dispense.ts';
 import { VanityError } from '../errors.ts';
-import type { AddressView } from '../http/admin-schemas.ts';
-import type { Dispensed } from '../http/schemas.ts';
 import { readArguments } from './arguments.ts';
 import {
   type Around,

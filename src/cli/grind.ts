@@ -10,15 +10,16 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
-import { type FoundHit, Grinder } from '../grinder/grinder.ts';
-import { loadKernel } from '../grinder/kernel.ts';
+import { Grinder } from '../grinder/grinder.ts';
+import type { FoundHit } from '../grinder/job.ts';
+import { loadKernel } from '../grinder/load-kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
 import { writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { createLog } from '../log.ts';
-import { assertMemory } from '../memory-limits.ts';
-import { assertThreads } from '../thread-limits.ts';
+import { assertMemory } from '../system/memory-limits.ts';
+import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';

@@ -8,12 +8,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { Dispensed, DispensedAddress } from '../api/dispense.ts';
+import type { PoolView } from '../api/pools.ts';
+import type { SignatureView } from '../api/signatures.ts';
 import { VanityError } from '../errors.ts';
-import type { Dispensed, DispensedAddress, PoolView, SignatureView } from '../http/schemas.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
 import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
-import type { ReadyAddress } from '../pool/ready-queue.ts';
+import type { ReadyAddress } from '../pool/ready-address.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import { print, syncOutput } from './output.ts';
@@ -81,7 +83,7 @@ export async function take(
         return taken;
       },
       async (config) => {
-        const { dispenseOffline } = await import('../offline.ts');
+        const { dispenseOffline } = await import('../offline/dispense.ts');
         const repeatable = { key, token: givenToken() };
         isAsked = true;
         const ready = await dispenseOffline(config, pool, count, repeatable);

@@ -4,8 +4,9 @@
  * whole or not at all; SIGINT, SIGTERM and SIGHUP end it between two, with 130. Done again, it counts what
  * is in already.
  */
+
+import type { ImportReport } from '../api/imports.ts';
 import { VanityError } from '../errors.ts';
-import type { ImportReport } from '../http/admin-schemas.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
@@ -40,7 +41,7 @@ export async function importKeys(args: string[]): Promise<number> {
           return server.ask('POST', '/v1/imports', 'imported', body);
         }),
       async (config) => {
-        const { importOffline } = await import('../offline.ts');
+        const { importOffline } = await import('../offline/import.ts');
         await importOffline(config, pool, (take) =>
           batches.bring(async (keypairs) => {
             const { inserted, duplicates } = await take(keypairs);

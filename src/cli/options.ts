@@ -2,9 +2,10 @@
  * What the flags of several commands share: reading numbers and patterns, and the nearest known
  * name for one that is not. What is wrong is USAGE_INVALID, with the flag and what is allowed.
  */
-import { commandThreads, readCpuLimits } from '../cores.ts';
+
 import { VanityError } from '../errors.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import { commandThreads, readCpuLimits } from '../system/cores.ts';
 import { endingSignals } from './hang-up.ts';
 
 /** For `readArguments`: the flags that say what to grind, and with how many threads. */

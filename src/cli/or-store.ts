@@ -4,9 +4,9 @@
  * directory is never taken for it: only one that takes the directory's own token is. Where there is
  * neither a configuration nor a store, the server at the default address is asked.
  */
-import { type Config, loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
-import { readListensAt, readOwnToken } from '../own-token.ts';
+import { readListensAt, readOwnToken } from '../service/own-token.ts';
 import { optionWords, usage } from './options.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import {
@@ -126,7 +126,7 @@ function ownCertificate(file: string | undefined): OwnCertificate | undefined {
 /** Whether the directory is the one that is meant, served or not. */
 async function isPlaceOf(config: Config): Promise<boolean> {
   if (!config.isDefault) return true;
-  const { hasStore } = await import('../offline.ts');
+  const { hasStore } = await import('../offline/open.ts');
   return hasStore(config);
 }
 

@@ -8,9 +8,9 @@
 import { fstatSync, fsyncSync, type Stats, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
-import { loadAddon } from '../addon.ts';
+import { ifPossible } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { ifPossible } from '../files.ts';
+import { loadAddon } from '../system/addon.ts';
 
 const STDOUT = 1;
 /** Major 1, minor 7: its writes fail, and those of no bytes do not. */

@@ -10,8 +10,8 @@
 import { X509Certificate } from 'node:crypto';
 import { addAbortSignal } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
+import { readRegular, TEXT_BYTES_MAX } from '../disk/regular-files.ts';
 import { VanityError } from '../errors.ts';
-import { readRegular, TEXT_BYTES_MAX } from '../files.ts';
 
 /** Of an error: what was shown is another certificate. */
 export const NOT_OWN = 'CERT_NOT_OWN';

@@ -2,10 +2,12 @@
  * `vanitypool pool create | list | set | pause | resume | delete`: by the running server, or in the
  * store when none runs; then the next server takes it up.
  */
-import { type Config, LOW_HOURS_MAX, readPool, type Settings } from '../config.ts';
-import type { NewPoolBody, PoolRemoved } from '../http/admin-schemas.ts';
-import type { PoolList, PoolView } from '../http/schemas.ts';
-import type { StoredPool } from '../store/store.ts';
+
+import type { NewPoolBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
+import type { Config } from '../config/config.ts';
+import type { Settings } from '../config/file.ts';
+import { LOW_HOURS_MAX, readPool } from '../config/pool-config.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
 import { readPattern, readWhole, usage } from './options.ts';
@@ -106,7 +108,7 @@ async function create(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolView>('POST', '/v1/pools', 'pattern', given),
     async (configuration) => {
-      const { createPoolOffline } = await import('../offline.ts');
+      const { createPoolOffline } = await import('../offline/pools.ts');
       return viewOf(configuration, await createPoolOffline(configuration, config));
     },
   );
@@ -124,7 +126,7 @@ async function list(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
     async (config): Promise<PoolList> => {
-      const { poolsOffline } = await import('../offline.ts');
+      const { poolsOffline } = await import('../offline/pools.ts');
       const stored = await poolsOffline(config);
       const views = await Promise.all(stored.map((one) => viewOf(config, one)));
       killed = views.flatMap(leftByKill);
@@ -154,7 +156,7 @@ async function set(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolView>('PATCH', pathOf(name), 'pattern', change),
     async (config) => {
-      const { changePoolOffline } = await import('../offline.ts');
+      const { changePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await changePoolOffline(config, name, change));
     },
   );
@@ -168,7 +170,7 @@ async function pause(args: string[], isPaused: boolean): Promise<number> {
     values,
     (server) => server.ask<PoolView>('POST', `${pathOf(name)}/${verb}`, 'pattern'),
     async (config) => {
-      const { pausePoolOffline } = await import('../offline.ts');
+      const { pausePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await pausePoolOffline(config, name, isPaused));
     },
   );
@@ -184,7 +186,7 @@ async function remove(args: string[]): Promise<number> {
     values,
     (server) => server.ask<PoolRemoved>('DELETE', pathOf(name), 'burned', { burn: name }),
     async (config): Promise<PoolRemoved> => {
-      const { removePoolOffline } = await import('../offline.ts');
+      const { removePoolOffline } = await import('../offline/pools.ts');
       return { name, burned: await removePoolOffline(config, name) };
     },
   );
@@ -201,7 +203,7 @@ async function tell(
 }
 
 async function viewOf(config: Config, stored: StoredPool): Promise<PoolView> {
-  const { storedPoolView } = await import('../http/views.ts');
+  const { storedPoolView } = await import('../api/views.ts');
   return storedPoolView(
     stored,
     config.pools.find(({ name }) => name === stored.name),

@@ -2,7 +2,7 @@
  * `vanitypool restore`: a data directory's store out of a backup. SIGINT, SIGTERM and SIGHUP end it with
  * 130, and leave no store. A second one exits at once, and may leave a file that the next removes.
  */
-import { restoreOffline } from '../offline.ts';
+import { restoreOffline } from '../offline/copies.ts';
 import { onePositional, readArguments } from './arguments.ts';
 import { tokensOffText } from './format.ts';
 import { INTERRUPTED, interruptible } from './options.ts';

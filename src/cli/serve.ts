@@ -3,10 +3,10 @@
  * exit with 0; a SIGHUP that was ignored when it started (`nohup`) stays ignored. A second one exits at
  * once; what was ready is settled at the next start.
  */
-import { loadConfig } from '../config.ts';
-import { readCpuLimits, serverThreads } from '../cores.ts';
+import { loadConfig } from '../config/config.ts';
 import { createLog, type Log } from '../log.ts';
-import { Service } from '../service.ts';
+import { Service } from '../service/service.ts';
+import { readCpuLimits, serverThreads } from '../system/cores.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
 import { endServer } from './end.ts';

@@ -2,8 +2,8 @@
  * The audit of a server elsewhere, page by page. It serves meanwhile, so that the list is never
  * complete: what a restore takes is made where the store is, when nothing serves it.
  */
-import type { AddressView, AuditPageView } from '../http/admin-schemas.ts';
-import type { AuditSource } from './audit.ts';
+import type { AddressView, AuditPageView } from '../api/audit.ts';
+import type { AuditSource } from './audit-source.ts';
 import { ServerClient } from './server-client.ts';
 
 /** The most that it looks at for one request. */

@@ -3,10 +3,12 @@
  * or as one JSON object. Why addresses are burned stands in the store alone: it is told where that
  * is in the data directory that is configured here, and adds up to what the server says.
  */
-import type { Config } from '../config.ts';
+
+import type { GrinderView } from '../api/grinder.ts';
+import type { PoolList, PoolView } from '../api/pools.ts';
+import type { Health, Readiness } from '../api/service.ts';
+import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
-import type { GrinderView } from '../http/grinder-schema.ts';
-import type { Health, PoolList, PoolView, Readiness } from '../http/schemas.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
 import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
@@ -86,8 +88,8 @@ async function reportOfServer(server: ServerClient): Promise<Report> {
 
 /** As a server would tell them that has not begun to serve. */
 async function reportOfStore(config: Config): Promise<Report> {
-  const { poolsOffline } = await import('../offline.ts');
-  const { storedPoolView } = await import('../http/views.ts');
+  const { poolsOffline } = await import('../offline/pools.ts');
+  const { storedPoolView } = await import('../api/views.ts');
   const pools = (await poolsOffline(config)).map((stored) => {
     const configured = config.pools.find(({ name }) => name === stored.name);
     return storedPoolView(stored, configured);
@@ -99,7 +101,7 @@ async function reportOfStore(config: Config): Promise<Report> {
 /** The store that is configured here has nothing to say of the pools of another server. */
 async function withCauses(report: Report, config: Config): Promise<Report> {
   if (report.pools.every(({ burned }) => burned === 0)) return report;
-  const { burnedOffline } = await import('../offline.ts');
+  const { burnedOffline } = await import('../offline/pools.ts');
   let causes: Readonly<Record<string, BurnedBy>>;
   try {
     causes = burnedOffline(config);

@@ -3,9 +3,10 @@
  * The text of a token is printed once, alone on standard output, and kept nowhere: one that could not
  * be printed is revoked.
  */
+
+import type { TokenList, TokenMade, TokenView } from '../api/tokens.ts';
 import { VanityError } from '../errors.ts';
-import type { TokenList, TokenMade, TokenView } from '../http/token-schemas.ts';
-import type { NewToken, StoredToken } from '../store/store.ts';
+import type { NewToken, StoredToken } from '../store/token-store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatTable } from './format.ts';
@@ -66,8 +67,8 @@ async function create(args: string[]): Promise<number> {
       return server.ask<TokenMade>('POST', '/v1/tokens', 'token', { ...wanted, ...time });
     },
     async (config): Promise<TokenMade> => {
-      const { createTokenOffline } = await import('../offline.ts');
-      const { tokenMade } = await import('../http/views.ts');
+      const { createTokenOffline } = await import('../offline/tokens.ts');
+      const { tokenMade } = await import('../api/views.ts');
       const text = newToken();
       const stored: NewToken = { ...wanted, hash: tokenHash(text) };
       const { made, isFirst } = await createTokenOffline(config, stored);
@@ -126,7 +127,7 @@ function tokensAt(place: Place): Promise<TokenList> {
     place,
     (server) => server.ask<TokenList>('GET', '/v1/tokens', 'tokens'),
     async (config): Promise<TokenList> => {
-      const { withTokensOffline } = await import('../offline.ts');
+      const { withTokensOffline } = await import('../offline/tokens.ts');
       const stored = await withTokensOffline(config, (all) => all.all());
       return { tokens: await Promise.all(stored.map(viewOf)) };
     },
@@ -153,7 +154,7 @@ function revokeToken(name: string, place: Place): Promise<TokenView> {
     (server) =>
       server.ask<TokenView>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`, 'revokedAt'),
     async (config) => {
-      const { withTokensOffline } = await import('../offline.ts');
+      const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.revoke(name)));
     },
   );
@@ -191,14 +192,14 @@ function restoreToken(name: string, place: Place): Promise<TokenView> {
     (server) =>
       server.ask<TokenView>('POST', `/v1/tokens/${encodeURIComponent(name)}/restore`, 'name'),
     async (config) => {
-      const { withTokensOffline } = await import('../offline.ts');
+      const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.restore(name)));
     },
   );
 }
 
 async function viewOf(token: StoredToken): Promise<TokenView> {
-  const { tokenView } = await import('../http/views.ts');
+  const { tokenView } = await import('../api/views.ts');
   return tokenView(token);
 }
 

@@ -4,7 +4,7 @@
  * No number is ever cut: columns that do not fit are left out whole, the least important first, and
  * then names are shortened in the middle. What is said in words is broken into lines.
  */
-import type { StatusEvent } from '../http/schemas.ts';
+import type { StatusEvent } from '../api/service.ts';
 import { formatCount, formatRate, formatSeconds, formatTable } from './format.ts';
 import { grinderLine } from './status.ts';
 

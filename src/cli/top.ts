@@ -4,8 +4,8 @@
  * server.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatusEvent } from '../api/service.ts';
 import { VanityError } from '../errors.ts';
-import type { StatusEvent } from '../http/schemas.ts';
 import { readArguments } from './arguments.ts';
 import { endingSignals } from './hang-up.ts';
 import { interruptible, usage } from './options.ts';

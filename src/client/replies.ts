@@ -3,23 +3,13 @@
  * Nothing of this is there at run time. The only file of the client that looks at the rest of the
  * program; for the package, tools/build-client.mjs writes these types out in full.
  */
+
+export type { AddressView, AuditEntry, AuditPageView } from '../api/audit.ts';
+export type { DispensedAddress } from '../api/dispense.ts';
+export type { ImportReport } from '../api/imports.ts';
+export type { NewPoolBody, PoolChangeBody, PoolRemoved, PoolView } from '../api/pools.ts';
+export type { ReservationMade, ReservationView } from '../api/reservations.ts';
+export type { Readiness, StatusEvent } from '../api/service.ts';
+export type { SignatureView } from '../api/signatures.ts';
+export type { NewTokenBody, TokenMade, TokenView } from '../api/tokens.ts';
 export type { HttpErrorCode } from '../errors.ts';
-export type {
-  AddressView,
-  AuditEntry,
-  AuditPageView,
-  ImportReport,
-  NewPoolBody,
-  PoolChangeBody,
-  PoolRemoved,
-} from '../http/admin-schemas.ts';
-export type {
-  DispensedAddress,
-  PoolView,
-  Readiness,
-  ReservationMade,
-  ReservationView,
-  SignatureView,
-  StatusEvent,
-} from '../http/schemas.ts';
-export type { NewTokenBody, TokenMade, TokenView } from '../http/token-schemas.ts';

@@ -23,7 +23,7 @@ import {
   rmSync,
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { syncDirectory } from '../files.ts';
+import { syncDirectory } from './synced-writes.ts';
 
 const INFIX = '-anchor-';
 const NAME = /^[0-9a-f]{32}$/;

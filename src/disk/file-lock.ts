@@ -13,7 +13,7 @@
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
-import { loadAddon } from '../addon.ts';
+import { loadAddon } from '../system/addon.ts';
 
 export interface FileLock extends Disposable {
   /** A descriptor of the file, open for reading and writing; closed with the lock. */

@@ -5,7 +5,7 @@
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadAddon } from '../addon.ts';
+import { loadAddon } from '../system/addon.ts';
 
 /** In a data directory: its holder has a lock on both, as long as they are there. */
 export const LOCK_FILE = 'lock';

@@ -16,7 +16,7 @@
  */
 import { type BigIntStats, closeSync, constants, openSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { loadAddon } from '../addon.ts';
+import { loadAddon } from '../system/addon.ts';
 
 /** Each undefined where it is not known. */
 export interface FileIdentity {

@@ -11,8 +11,8 @@
  */
 import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { assertRegular } from '../files.ts';
 import { triedAgain } from './reads.ts';
+import { assertRegular } from './regular-files.ts';
 
 /** Primary result codes of SQLite: another connection holds the lock. */
 const HELD: readonly number[] = [5, 6];

@@ -17,8 +17,9 @@ import { closeSync, constants, fdatasyncSync, openSync, rmSync, writeSync } from
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { LINE_BYTES_MAX, makeDirectory, readRegular, syncDirectory } from '../files.ts';
 import { triedAgain } from './reads.ts';
+import { LINE_BYTES_MAX, readRegular } from './regular-files.ts';
+import { makeDirectory, syncDirectory } from './synced-writes.ts';
 
 const SLOT_BYTES = 32;
 const SLOT = /^(\d{16}) ([-m]) ([0-9a-f]{8}) {4}\n$/;

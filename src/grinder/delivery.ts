@@ -10,7 +10,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.ts';
-import type { FoundHit } from './grinder.ts';
+import type { FoundHit } from './job.ts';
 
 /** Where hits come from; told when they are stored. */
 export interface Sender {

@@ -9,31 +9,13 @@
  * nothing runs: no timer here, every thread asleep. A hit that a thread had not posted when it
  * died is gone; nobody ever saw it.
  */
-import type { KeyType } from '../keypair/keypair.ts';
-import type { Pattern } from '../keypair/pattern.ts';
 import type { Log } from '../log.ts';
-import type { Priority } from '../priority.ts';
+import type { Priority } from '../system/priority.ts';
 import { Delivery } from './delivery.ts';
+import type { FoundHit, GrindJob } from './job.ts';
+import type { Loaded, Opened, Progress } from './messages.ts';
 import { GrinderThread } from './thread.ts';
 import type { Urgency } from './urgency.ts';
-import type { Loaded, Opened, Progress } from './worker.ts';
-
-/** A pool that needs addresses. */
-export interface GrindJob {
-  readonly pool: string;
-  readonly pattern: Pattern;
-  /** 'seed' if not given. */
-  readonly keyType?: KeyType;
-}
-
-/** A key that `node:crypto` proved to be that of its address, which matches the pool. */
-export interface FoundHit {
-  readonly pool: string;
-  /** 64 bytes: seed, then public key; or an expanded key. */
-  readonly keypair: Uint8Array;
-  /** 32 bytes; of an expanded key alone, as a keypair ends with it. */
-  readonly publicKey?: Uint8Array;
-}
 
 export interface GrinderOptions {
   /** 0: never grinds. */

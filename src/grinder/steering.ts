@@ -10,7 +10,7 @@
  */
 import type { DigitSet } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
-import type { GrindJob } from './grinder.ts';
+import type { GrindJob } from './job.ts';
 import { PATTERNS_MAX } from './kernel.ts';
 
 export interface SteeredPool {

@@ -5,20 +5,22 @@
  *
  * A worker that dies is replaced after 100 ms; the wait doubles with each death, up to 10 s, until
  * a worker's hits have proved. One that the system has no thread for is tried again in the same way.
- * Another priority is another worker too (priority.ts): it starts at the
+ * Another priority is another worker too (system/priority.ts): it starts at the
  * priority of the main thread, which is never lowered, while the one before ends after its slice.
  *
  * A close waits for nothing: a worker that gets no core would hold up the stop of the server. What
  * it finds from then on is dropped.
  */
+
 import type { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.ts';
+import { entry } from '../entry.ts';
 import type { Log } from '../log.ts';
-import type { Priority } from '../priority.ts';
-import { isLimit, startThread } from '../threads.ts';
+import type { Priority } from '../system/priority.ts';
+import { isLimit, startThread } from '../system/threads.ts';
 import type { Sender } from './delivery.ts';
-import type { GrindJob } from './grinder.ts';
-import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './worker.ts';
+import type { GrindJob } from './job.ts';
+import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './messages.ts';
 
 export interface GrinderThreadOptions {
   readonly batch: number;
@@ -34,7 +36,7 @@ export interface GrinderThreadOptions {
   readonly log: Log;
 }
 
-const ENTRY = new URL('./worker.ts', import.meta.url);
+const ENTRY = entry(import.meta.url, './worker');
 /** The share of a core is one of about this time. */
 const SHARE_WINDOW_MS = 10_000;
 

@@ -6,34 +6,16 @@
  * query and headers (400) -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
  */
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
-  type RawServerDefault,
-} from 'fastify';
-import type { TrustProxy } from '../config.ts';
-import { type HttpErrorCode, VanityError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { StoreThreadCalls } from '../pool/calls.ts';
-import type { StoreHealth } from '../pool/health.ts';
-import type { Pool, Receiver } from '../pool/pool.ts';
-import type { ReadyAddress } from '../pool/ready-queue.ts';
-import type { Tallies } from '../pool/tallies.ts';
-import type { Caller } from '../port.ts';
-import type { Scope, Token } from '../token.ts';
-import type { Access } from './access.ts';
-import { Admission, type Limits } from './admission.ts';
+import Fastify from 'fastify';
+import { VanityError } from '../errors.ts';
+import { Admission } from './admission.ts';
+import type { App, AppDeps } from './app-deps.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
 import { ConnectionRefusals } from './connection-refusals.ts';
 import { documentRoutes } from './document.ts';
-import type { EventIds } from './event-ids.ts';
-import type { GrinderFigures } from './grinder-view.ts';
 import { InFlight } from './in-flight.ts';
 import { checkInputs } from './inputs.ts';
-import type { Metrics } from './metrics.ts';
 import { pageRoutes } from './pages.ts';
 import { sendProblem, toVanityError } from './problems.ts';
 import { checkProtocol, pathOf } from './protocol.ts';
@@ -49,70 +31,6 @@ import { serviceRoutes } from './routes/service.ts';
 import { signatureRoutes } from './routes/signatures.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { safeResponse, securityLines } from './security-headers.ts';
-
-export type App = FastifyInstance<
-  RawServerDefault,
-  RawRequestDefaultExpression,
-  RawReplyDefaultExpression,
-  FastifyBaseLogger,
-  JsonSchemaToTsProvider
->;
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** What a token needs for the route; open without. */
-    scope?: Scope;
-    /** Asked again and again by machines, so that it has no limit. */
-    isProbe?: boolean;
-    /** What it can answer beside those of every route. */
-    errors?: readonly HttpErrorCode[];
-  }
-  interface FastifyInstance {
-    readonly inFlight: InFlight;
-    readonly tallies: Tallies;
-  }
-  interface FastifyRequest {
-    /** Undefined where none is needed. */
-    token: Token | undefined;
-  }
-}
-
-/** For whom a dispense is, as far as HTTP knows it. */
-export interface Client {
-  readonly receiver: Receiver;
-  readonly token: Token | undefined;
-  readonly isGone: () => boolean;
-}
-
-/** All `count` addresses or none, at once if nothing has to be waited for; as `Pool.dispense`. */
-export type Dispense = (
-  pool: Pool,
-  count: number,
-  client: Client,
-) => ReadyAddress[] | Promise<ReadyAddress[]>;
-
-export interface AppDeps {
-  readonly pools: ReadonlyMap<string, Pool>;
-  readonly access: Access;
-  /** The store thread. Error: STORE_UNAVAILABLE while it is not open. */
-  readonly store: () => Caller<StoreThreadCalls>;
-  readonly dispense: Dispense;
-  readonly storeHealth: StoreHealth;
-  readonly grinder: GrinderFigures;
-  readonly metrics: Metrics;
-  readonly tallies: Tallies;
-  readonly eventIds: EventIds;
-  readonly version: string;
-  /** Serve the ancestor's routes. */
-  readonly isCompat: boolean;
-  readonly isDraining: () => boolean;
-  readonly log: Log;
-  /** What it serves TLS with; undefined for none. */
-  readonly certificate: CertificateAndKey | undefined;
-  readonly trustProxy: TrustProxy;
-  /** Of this thread. */
-  readonly limits: Limits;
-}
 
 const BODY_MAX = 16_384;
 /** For all of a request to arrive, its headers included; looked at every other second. */

@@ -11,9 +11,9 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createSecureContext, type TlsOptions } from 'node:tls';
-import type { TlsFiles } from '../config.ts';
+import type { TlsFiles } from '../config/config.ts';
+import { readRegular, TEXT_BYTES_MAX } from '../disk/regular-files.ts';
 import { VanityError } from '../errors.ts';
-import { readRegular, TEXT_BYTES_MAX } from '../files.ts';
 import type { Log } from '../log.ts';
 
 /** In PEM; the certificate with those above it, if the file has them. */

@@ -9,11 +9,11 @@
 import type { FastifyReply } from 'fastify';
 import { VanityError } from '../errors.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { ReadyAddress } from '../pool/ready-queue.ts';
-import type { App, AppDeps } from './app.ts';
+import type { ReadyAddress } from '../pool/ready-address.ts';
+import type { App, AppDeps } from './app-deps.ts';
 import { toVanityError, withErrorHeaders } from './problems.ts';
-import { poolFor } from './routes/pools.ts';
-import { readiness, uptimeSeconds } from './routes/service.ts';
+import { readiness, uptimeSeconds } from './readiness.ts';
+import { poolFor } from './visible-pools.ts';
 
 const POOL = 'pet';
 const PATHS = /^\/(api\/v1|health)(\/|$)/;

@@ -9,7 +9,7 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { ERRORS, type ErrorCode, type HttpErrorCode } from '../errors.ts';
 import type { Scope } from '../token.ts';
-import type { App } from './app.ts';
+import type { App } from './app-deps.ts';
 import { isOptional, NO_BODY } from './inputs.ts';
 
 interface RouteFacts {

@@ -1,7 +1,8 @@
 /** What the grinder of the server does, from shared memory, in the shape that leaves over HTTP. */
+
+import type { GrinderView } from '../api/grinder.ts';
 import type { GrinderThreads } from '../pool/grinder-threads.ts';
 import type { GrinderBoard } from '../pool/health.ts';
-import type { GrinderView } from './grinder-schema.ts';
 
 export interface GrinderFigures {
   readonly board: GrinderBoard;

@@ -9,7 +9,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify';
 import { VanityError } from '../errors.ts';
-import type { App } from './app.ts';
+import type { App } from './app-deps.ts';
 
 interface ObjectSchema {
   readonly type: 'object';

@@ -1,5 +1,5 @@
 /** Where the server listens, who may be served there, and what can be wrong with that. Any thread may use it. */
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import type { AuthRequired } from './access.ts';
 

@@ -11,7 +11,7 @@ import type { FileBudget } from '../pool/file-budget.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
 import { STARTED, type Tallies, type Times } from '../pool/tallies.ts';
-import { NICE, ownNice } from '../priority.ts';
+import { NICE, ownNice } from '../system/priority.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 
 interface Sources {

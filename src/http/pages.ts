@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { endConnection } from './admission.ts';
-import type { App } from './app.ts';
+import type { App } from './app-deps.ts';
 import { documentAt } from './document.ts';
 import { PAGE_POLICY } from './security-headers.ts';
 

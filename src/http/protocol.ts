@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import { VanityError } from '../errors.ts';
-import type { App } from './app.ts';
+import type { App } from './app-deps.ts';
 
 /** RFC 9110, section 7.2; what is in brackets is looked at by itself. */
 const HOST = /^(?:\[([^\]]+)\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::(\d{0,5}))?$/i;

@@ -5,7 +5,7 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { VanityError } from '../errors.ts';
-import type { App } from './app.ts';
+import type { App } from './app-deps.ts';
 
 const FORWARDED_FOR = 'x-forwarded-for';
 const FORWARDED_PREFIX = 'x-forwarded-prefix';

@@ -2,8 +2,9 @@
  * What a schema refused, in words: the field, and what it may be. Pure. The words come from the schema
  * itself, so that they say what is checked; a value is never repeated, since it may be a secret.
  */
+
+import { PATTERNS } from '../api/fields.ts';
 import { type ErrorCode, VanityError } from '../errors.ts';
-import { PATTERNS } from './fields.ts';
 
 export interface Schema {
   readonly type?: string | readonly string[];

@@ -9,7 +9,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { loadAddon } from '../addon.ts';
+import { loadAddon } from '../system/addon.ts';
 
 /** No public names of Node.js. */
 interface Handle {

@@ -7,7 +7,7 @@ import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Durability, TrustProxy } from '../config.ts';
+import type { Durability, TrustProxy } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import {
@@ -27,7 +27,8 @@ import { Tallies } from '../pool/tallies.ts';
 import { answer, Caller } from '../port.ts';
 import { Access, type AuthRequired } from './access.ts';
 import type { Limits } from './admission.ts';
-import { buildApp, type Dispense } from './app.ts';
+import { buildApp } from './app.ts';
+import type { Dispense } from './app-deps.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { EventIds } from './event-ids.ts';
 import { UNREAD_LOOK_MS, UNREAD_LOOKS } from './in-flight.ts';

@@ -9,16 +9,15 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { VanityError } from '../errors.ts';
+import { LINE_BYTES_MAX, readText } from '../disk/regular-files.ts';
 import {
   ifPossible,
-  LINE_BYTES_MAX,
   makeDirectory,
-  readText,
   syncDirectory,
   syncName,
   writeNewFile,
-} from '../files.ts';
+} from '../disk/synced-writes.ts';
+import { VanityError } from '../errors.ts';
 import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
 import { proveExpandedKey } from './expanded.ts';
 import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';

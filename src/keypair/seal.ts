@@ -75,7 +75,7 @@ interface DataKey {
 export interface SealerOptions {
   /** 32 hexadecimal digits. */
   readonly storeId: string;
-  /** Of the rows of the store (store/sqlite-bound.ts): 32 hexadecimal digits. */
+  /** Of the rows of the store (store/sqlite/bound-rows.ts): 32 hexadecimal digits. */
   readonly binding: string;
   /** Of the sealing key: 32 bytes. */
   readonly publicKey: Uint8Array;

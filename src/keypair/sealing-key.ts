@@ -1,6 +1,6 @@
 /**
  * The sealing key: the one secret that an operator keeps. It opens data keys, and gives the key by
- * which a store knows its own rows (store/sqlite-bound.ts); who only seals needs its public half alone. HPKE (RFC 9180) in base mode with
+ * which a store knows its own rows (store/sqlite/bound-rows.ts); who only seals needs its public half alone. HPKE (RFC 9180) in base mode with
  * DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM. Any thread may use it.
  *
  * Where it comes from: 'file:PATH', one line of 64 hexadecimal digits that no other user can read,
@@ -26,15 +26,9 @@ import {
   type KeyPair,
   OpenError,
 } from 'hpke';
+import { isDangling, LINE_BYTES_MAX, readText } from '../disk/regular-files.ts';
+import { ifPossible, syncName, writeNewFile } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import {
-  ifPossible,
-  isDangling,
-  LINE_BYTES_MAX,
-  readText,
-  syncName,
-  writeNewFile,
-} from '../files.ts';
 
 const SEALING_KEY_BYTES = 32;
 /** What HPKE adds to a message: the encapsulated secret in front, the tag behind. */

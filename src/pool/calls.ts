@@ -2,20 +2,23 @@
  * What the HTTP threads and the store thread ask and tell each other, in messages. Types, but for one
  * limit of time.
  */
-import type { PoolConfig } from '../config.ts';
+import type { PoolConfig } from '../config/pool-config.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
-import type { InsertReport, NewToken, Reservation, StoredToken } from '../store/store.ts';
+import type { Reservation } from '../store/reservation-store.ts';
+import type { InsertReport } from '../store/store.ts';
+import type { NewToken, StoredToken } from '../store/token-store.ts';
 import type { KnownToken } from '../token.ts';
 import type { SharedJournal } from './journal-parts.ts';
 import { monotonicMs } from './monotonic.ts';
-import type { PoolChange, Receiver, SharedPool } from './pool.ts';
-import type { ReadyAddress } from './ready-queue.ts';
+import type { Receiver } from './pool.ts';
+import type { ReadyAddress } from './ready-address.ts';
+import type { PoolChange, SharedPool } from './shared-pool.ts';
 
 /** What an HTTP thread may ask of the store thread. */
 export type StoreThreadCalls = ReadingCalls & {
   /** Resolves when `count` are ready or the store has no more. Errors: STORE_UNAVAILABLE. */
   refill(what: { pool: string; count: number }): Promise<void>;
-  /** A dispense that has to wait for the store. Errors: see dispenser.ts. */
+  /** A dispense that has to wait for the store. Errors: see store-thread/dispenser.ts. */
   dispense(order: Order): Promise<ReadyAddress[]>;
   reserve(order: ReservationOrder): Promise<Reservation>;
   /** Errors: RESERVATION_NOT_FOUND. */
@@ -23,7 +26,7 @@ export type StoreThreadCalls = ReadingCalls & {
   /** Errors: RESERVATION_NOT_FOUND, RESERVATION_OVER. */
   dispenseReservation(which: ReservationOf & { readonly pool: string }): Promise<ReadyAddress>;
   releaseReservation(which: ReservationOf): Promise<void>;
-  /** The signature, 64 bytes. Errors: see sqlite-signatures.ts and keypair/sign.ts. */
+  /** The signature, 64 bytes. Errors: see store/sqlite/signatures.ts and keypair/sign.ts. */
   sign(what: SigningOrder): Promise<Uint8Array>;
   /** Proved by the caller. Durable when it resolves. */
   import(order: ImportOrder): Promise<InsertReport>;

@@ -3,7 +3,7 @@
  * thread may use it. A search has no memory: whatever was tried before, the mean wait for the next
  * hit is difficulty / rate.
  */
-import type { PoolStatus } from './pool.ts';
+import type { PoolStatus } from './pool-status.ts';
 
 export interface Expectation {
   /** Undefined while nobody can tell. */

@@ -5,7 +5,7 @@
  * Two words of 32 bits for each thread: the place of its priority in `PRIORITIES`, and its share in
  * thousandths, or -1.
  */
-import { PRIORITIES, type Priority } from '../priority.ts';
+import { PRIORITIES, type Priority } from '../system/priority.ts';
 
 export interface GrinderThreadFigures {
   readonly priority: Priority;

@@ -5,10 +5,9 @@
  */
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
-import type { EarlierHandOut } from '../store/store.ts';
-import { readyAddress } from './line.ts';
+import type { EarlierHandOut } from '../store/hand-out.ts';
 import type { Receiver } from './pool.ts';
-import type { ReadyAddress } from './ready-queue.ts';
+import { type ReadyAddress, readyAddress } from './ready-address.ts';
 
 /** 1 to 255 printable ASCII characters. */
 export const KEY = /^[\x20-\x7e]{1,255}$/;

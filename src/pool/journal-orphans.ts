@@ -8,7 +8,7 @@
  */
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { readText } from '../files.ts';
+import { readText } from '../disk/regular-files.ts';
 import { JournalDirectory, LOCK } from './journal-places.ts';
 
 /** Holds an absolute path and a line feed, without which it was cut off. */

@@ -18,14 +18,9 @@
  * pool is gone.
  */
 import { join } from 'node:path';
-import type { HandOut } from '../store/store.ts';
-import {
-  type JournalPart,
-  PartWriter,
-  PROGRESS_WORDS,
-  SLOT_BYTES,
-  unavailable,
-} from './journal.ts';
+import type { HandOut } from '../store/hand-out.ts';
+import { type JournalPart, PartWriter, PROGRESS_WORDS, unavailable } from './journal.ts';
+import { SLOT_BYTES } from './journal-layout.ts';
 
 /** The 12th ends above the 2^20 cells of the largest ready queue, however it came to grow. */
 const PARTS_MAX = 16;

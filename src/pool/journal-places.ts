@@ -24,7 +24,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { JournalSetting } from '../config.ts';
+import type { JournalSetting } from '../config/config.ts';
 import { type LockFile, takeLockFile } from '../disk/lock-file.ts';
 import { VanityError } from '../errors.ts';
 import { isPartName } from './journal-parts.ts';

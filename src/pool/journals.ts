@@ -15,13 +15,15 @@
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { JournalSetting } from '../config.ts';
+import type { JournalSetting } from '../config/config.ts';
+import { makeDirectory } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { makeDirectory } from '../files.ts';
 import type { Log } from '../log.ts';
-import { type Room, roomOn } from '../memory-room.ts';
-import type { LastJournal, Recover, Store } from '../store/store.ts';
-import { createPart, type PartIdentity, readPart, unavailable } from './journal.ts';
+import type { LastJournal, Recover } from '../store/recovery.ts';
+import type { Store } from '../store/store.ts';
+import { type Room, roomOn } from '../system/memory-room.ts';
+import { createPart, readPart, unavailable } from './journal.ts';
+import type { PartIdentity } from './journal-layout.ts';
 import { OWNER, removeOrphans } from './journal-orphans.ts';
 import { partPath } from './journal-parts.ts';
 import {

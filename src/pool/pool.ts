@@ -1,7 +1,7 @@
 /**
  * A pool as a thread that hands out sees it: addresses from the ready queue, and a status that is
- * exact at any moment without asking anybody. `sharePool` makes the memory that all threads have in
- * common.
+ * exact at any moment without asking anybody. The memory that all threads have in common is that of
+ * shared-pool.ts.
  *
  * A dispense that the ready queue can serve is a memory operation and a record in the dispense
  * journal, which is written before the addresses are given to the caller. When the queue
@@ -12,133 +12,24 @@
  * position of the queue that they cover. What was popped since then has left `leased` for
  * `dispensed`, though the store has yet to record it; the sum stays what it is.
  */
-import type { PoolConfig } from '../config.ts';
 import { VanityError } from '../errors.ts';
-import type { KeyType } from '../keypair/keypair.ts';
-import { type Pattern, parsePattern } from '../keypair/pattern.ts';
-import type { HandOut, PoolCounts } from '../store/store.ts';
-import { Board } from './board.ts';
+import type { HandOut } from '../store/hand-out.ts';
 import { ChangedPools } from './changed-pools.ts';
 import { expectation } from './expectation.ts';
-import { type ReadyAddress, ReadyQueue } from './ready-queue.ts';
-
-const COUNT_FIELDS = [
-  'available',
-  'leased',
-  'reserved',
-  'dispensed',
-  'burned',
-  'ground',
-  'imported',
-  /** Of the ready queue: pops before it are in the counts. */
-  'position',
-] as const;
-const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
-/** What changes at run time. `gate` is one of `GATE`. */
-const SETTINGS_FIELDS = ['target', 'ready', 'lowMs', 'gate'] as const;
-
-/** Whether a pool hands out. */
-export const GATE = { open: 0, paused: 1, closed: 2 } as const;
-
-/** What all threads know and share of one pool; can be sent to a thread as it is. */
-export interface SharedPool {
-  readonly name: string;
-  readonly pattern: Pattern;
-  readonly keys: KeyType;
-  readonly handout: PoolConfig['handout'];
-  /** Signatures that a sign-only pool gives with one address. */
-  readonly signLimit: number;
-  /** Whether a released address is handed to others. */
-  readonly reuseReleased: boolean;
-  /** Whether keypairs that were not ground here may come in. */
-  readonly acceptsImports: boolean;
-  readonly readyMax: number;
-  readonly settings: SharedArrayBuffer;
-  readonly queue: SharedArrayBuffer;
-  readonly counts: SharedArrayBuffer;
-  readonly grinding: SharedArrayBuffer;
-  /** Where a change of it is marked: see changed-pools.ts. */
-  readonly changes: SharedArrayBuffer;
-  readonly place: number;
-}
-
-/** Written by the store thread. */
-export type SettingsBoard = Board<(typeof SETTINGS_FIELDS)[number]>;
-export type CountsBoard = Board<(typeof COUNT_FIELDS)[number]>;
-export type GrindingBoard = Board<(typeof GRINDING_FIELDS)[number]>;
-
-const HOUR_MS = 3_600_000;
-/** Room for the largest request that is allowed, however small `ready_max` is. */
-export const COUNT_MAX = 1000;
-
-export interface SharingOptions {
-  /** Of all pools of a server. */
-  readonly changes?: ChangedPools;
-  /** Of this pool among them; no other has the same. */
-  readonly place?: number;
-  /**
-   * Where the counters of the ready queue start: behind what the store has recorded of the pool in this
-   * epoch.
-   */
-  readonly position?: number;
-}
-
-/** Errors: those of `parsePattern`. */
-export function sharePool(
-  config: PoolConfig,
-  { changes = new ChangedPools(), place = 0, position = 0 }: SharingOptions = {},
-): SharedPool {
-  const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
-  const { readyMax } = config;
-  const settings = new Board(SETTINGS_FIELDS);
-  settings.write({ ...changeableOf(config), gate: GATE.open });
-  return {
-    name,
-    pattern: parsePattern(config),
-    keys,
-    handout,
-    signLimit,
-    reuseReleased,
-    acceptsImports,
-    readyMax,
-    settings: settings.buffer,
-    queue: ReadyQueue.create(capacityOf(config), position).buffer,
-    counts: new Board(COUNT_FIELDS).buffer,
-    grinding: new Board(GRINDING_FIELDS).buffer,
-    changes: changes.buffer,
-    place,
-  };
-}
-
-/** What its ready queue takes of memory. */
-export function queueBytes(config: PoolConfig): number {
-  return ReadyQueue.bytesFor(capacityOf(config));
-}
-
-function capacityOf({ readyMax }: PoolConfig): number {
-  return Math.max(readyMax, COUNT_MAX);
-}
-
-/** For the board of settings: those that are given. */
-export function changeableOf({ target, ready, lowHours }: PoolChange) {
-  return {
-    ...(target !== undefined && { target }),
-    ...(ready !== undefined && { ready }),
-    ...(lowHours !== undefined && { lowMs: Math.round(lowHours * HOUR_MS) }),
-  };
-}
-
-export function settingsBoard({ settings }: SharedPool): SettingsBoard {
-  return new Board(SETTINGS_FIELDS, settings);
-}
-
-export function countsBoard({ counts }: SharedPool): CountsBoard {
-  return new Board(COUNT_FIELDS, counts);
-}
-
-export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
-  return new Board(GRINDING_FIELDS, grinding);
-}
+import type { PoolStatus } from './pool-status.ts';
+import type { ReadyAddress } from './ready-address.ts';
+import { ReadyQueue } from './ready-queue.ts';
+import {
+  type CountsBoard,
+  countsBoard,
+  GATE,
+  type GrindingBoard,
+  grindingBoard,
+  HOUR_MS,
+  type SettingsBoard,
+  type SharedPool,
+  settingsBoard,
+} from './shared-pool.ts';
 
 /** Whom addresses are for, and what makes a repeated request the same one. */
 export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'> & {
@@ -147,26 +38,6 @@ export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'> &
 };
 
 export const NOBODY: Receiver = { token: 0 };
-
-/** What can be changed of a pool while it is served. */
-export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready' | 'lowHours'>>;
-
-export interface PoolStatus extends PoolCounts {
-  readonly target: number;
-  readonly lowHours: number;
-  readonly paused: boolean;
-  readonly ready: number;
-  /** What can be taken now: available and ready. */
-  readonly stock: number;
-  readonly grinding: {
-    readonly active: boolean;
-    readonly threads: number;
-    readonly attemptsPerSecond: number;
-    readonly hitsPerSecond: number;
-    /** Until the target is reached; 0 when it is, null when nothing is grinding for it. */
-    readonly etaSeconds: number | null;
-  };
-}
 
 /** What a pool needs of its thread to hand addresses out. */
 export interface Hands {

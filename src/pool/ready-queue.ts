@@ -44,20 +44,8 @@
  * 115 ns), Buffer's `fill` (wipe: 45 ns).
  */
 import type { KeyType } from '../keypair/keypair.ts';
-import type { Origin } from '../store/store.ts';
-
-/** An address ready to be handed out, in the texts in which it leaves. */
-export interface ReadyAddress {
-  readonly id: number;
-  /** Base58 of 32 bytes. */
-  readonly address: string;
-  /** Base58 of 64 bytes: the keypair, or the expanded key. */
-  readonly secret: string;
-  readonly keyType: KeyType;
-  readonly origin: Origin;
-  /** Milliseconds since 1970. */
-  readonly createdAt: number;
-}
+import type { Origin } from '../store/address.ts';
+import type { ReadyAddress } from './ready-address.ts';
 
 const LAYOUT = 1;
 const LAYOUT_WORD = 0;

@@ -1,8 +1,8 @@
 /**
  * What may be asked of a store about what left it, in the words of the product and not of SQL: by a
- * command beside a server, and by the reader of a running one (served-reader.ts).
+ * command beside a server, and by the reader of a running one (store-thread/served-reader.ts).
  */
-import type { Origin } from './store.ts';
+import type { Origin } from './address.ts';
 
 export interface AuditedAddress {
   readonly id: number;
@@ -92,7 +92,7 @@ export interface AskedBackup {
   readonly token: number;
 }
 
-/** What may be asked of the reader of a running server (served-reader.ts). */
+/** What may be asked of the reader of a running server (store-thread/served-reader.ts). */
 export type ReadingCalls = {
   auditPage(query: AuditQuery): Promise<AuditPage>;
   /** By its public key, 32 bytes. */

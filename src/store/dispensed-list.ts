@@ -12,8 +12,8 @@
  * its id tells which one it is. Messages name lines, never addresses.
  */
 import { createReadStream } from 'node:fs';
+import { openRegular, withoutMark } from '../disk/regular-files.ts';
 import { VanityError } from '../errors.ts';
-import { openRegular, withoutMark } from '../files.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
 import { KEYPAIR_BYTES, SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHash } from '../keypair/seal.ts';
@@ -22,7 +22,7 @@ const LINE_MAX = 4096;
 const STATES = ['dispensed', 'reserved', 'burned'] as const;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const STORE_ID = /^[0-9a-f]{32}$/;
-/** No store gives any behind it, and behind it there is room to skip (sqlite-place.ts). */
+/** No store gives any behind it, and behind it there is room to skip (sqlite/place.ts). */
 const ID_MAX = 2 ** 52;
 export const TOKEN_ID_MAX = 2 ** 32 - 2 ** 24;
 const CAUSE = /^[a-z-]{1,32}$/;

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addressOf } from '../../src/keypair/address.ts';
 import { readKeyFile } from '../../src/keypair/key-file.ts';
-import { assertWholeBackup } from '../../src/store/backup-file.ts';
+import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import { type Outcome, vanitypool } from '../support/cli.ts';
 import { type Asking, EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';

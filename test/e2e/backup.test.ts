@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { copyBackup } from '../../src/store/backup-file.ts';
+import { copyBackup } from '../../src/store/sqlite/backup-file.ts';
 import { vanitypool } from '../support/cli.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { LOADS, summarize } from '../../bench/api.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { readOwnToken } from '../../src/own-token.ts';
+import { readOwnToken } from '../../src/service/own-token.ts';
 import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../benchmark_api.sh', import.meta.url));

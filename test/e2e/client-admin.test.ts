@@ -10,8 +10,8 @@ import {
   VanitypoolClient,
   type VanitypoolError,
 } from '../../src/client/client.ts';
-import { readOwnToken } from '../../src/own-token.ts';
-import { assertWholeBackup } from '../../src/store/backup-file.ts';
+import { readOwnToken } from '../../src/service/own-token.ts';
+import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import { FlakyProxy } from '../support/flaky-proxy.ts';
 import { readyAddress } from '../support/http-app.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';

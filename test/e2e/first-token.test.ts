@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readOwnToken } from '../../src/own-token.ts';
+import { readOwnToken } from '../../src/service/own-token.ts';
 import { type Outcome, vanitypool } from '../support/cli.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 

@@ -11,7 +11,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { decodeBase58 } from '../../src/keypair/address.ts';
-import { readOwnToken } from '../../src/own-token.ts';
+import { readOwnToken } from '../../src/service/own-token.ts';
 import { type Judge, judgeOf, type OpenApi, type Reply, toldPath } from '../support/documented.ts';
 import { blocksOf, type DocumentedCommand, fieldsOf } from '../support/documented-commands.ts';
 import { readyAddress } from '../support/http-app.ts';

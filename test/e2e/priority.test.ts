@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { kernelLevels } from '../../src/grinder/kernel.ts';
+import { kernelLevels } from '../../src/grinder/load-kernel.ts';
 import { type RunOptions, vanitypool } from '../support/cli.ts';
 import { loweredThreads } from '../support/grinding.ts';
 import { type Server, Workspace } from '../support/server.ts';

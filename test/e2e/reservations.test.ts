@@ -4,7 +4,7 @@ import { createPublicKey, hash, verify } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeBase58 } from '../../src/keypair/address.ts';
-import { readOwnToken } from '../../src/own-token.ts';
+import { readOwnToken } from '../../src/service/own-token.ts';
 import { vanitypool } from '../support/cli.ts';
 import { legacyMessage } from '../support/messages.ts';
 import {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UNREAD_LOOK_MS, UNREAD_LOOKS } from '../../src/http/in-flight.ts';
-import { assertWholeBackup } from '../../src/store/backup-file.ts';
+import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import { type Server, Workspace } from '../support/server.ts';
 import { slowReaders } from '../support/slow-reader.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
-import { countsBoard, Pool, sharePool } from '../../src/pool/pool.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { Pool } from '../../src/pool/pool.ts';
+import { countsBoard, sharePool } from '../../src/pool/shared-pool.ts';
 import { vanitypool } from '../support/cli.ts';
 import { testApp } from '../support/http-app.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { kernelLevels, loadKernel } from '../../src/grinder/kernel.ts';
+import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
 import { addressOf, BASE58_ALPHABET } from '../../src/keypair/address.ts';
 import { proveHit } from '../../src/keypair/expanded.ts';
 import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.ts';

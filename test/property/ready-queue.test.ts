@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BASE58_ALPHABET } from '../../src/keypair/address.ts';
-import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
+import type { ReadyAddress } from '../../src/pool/ready-address.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
 
 const RUNS = Number(process.env.FC_RUNS ?? 300);
 

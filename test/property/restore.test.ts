@@ -7,8 +7,8 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { restoreStore } from '../../src/store/sqlite-restore.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { AT, LostStore } from '../support/lost-store.ts';
 import { checkStore, openStoreIn } from '../support/sqlite-stores.ts';
 

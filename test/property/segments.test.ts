@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Range, State } from '../../src/store/segments.ts';
+import type { Range } from '../../src/store/ranges.ts';
+import type { State } from '../../src/store/sqlite/segments.ts';
 import { AT, SegmentPool } from '../support/segment-pool.ts';
 
 const RUNS = Number(process.env.FC_RUNS ?? 100);

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Hit, PoolCounts, Store } from '../../src/store/store.ts';
+import type { Hit, PoolCounts } from '../../src/store/address.ts';
+import type { Store } from '../../src/store/store.ts';
 import { SqliteStores } from '../support/sqlite-stores.ts';
 import { poolNamed } from '../support/store-conformance.ts';
 

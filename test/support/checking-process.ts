@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const entry = fileURLToPath(new URL('../../src/store/check-process.ts', import.meta.url));
+const entry = fileURLToPath(new URL('../../src/store/sqlite/check-process.ts', import.meta.url));
 const preloaded = `data:text/javascript,
   import { createRequire, registerHooks } from 'node:module';
   import { DatabaseSync } from 'node:sqlite';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { type Config, type ConfigSources, loadConfig } from '../../src/config.ts';
+import { type Config, type ConfigSources, loadConfig } from '../../src/config/config.ts';
 import { VanityError } from '../../src/errors.ts';
 
 export const root = mkdtempSync(join(tmpdir(), 'vanitypool-'));

@@ -7,13 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Durability, JournalSetting } from '../../src/config.ts';
+import type { Durability, JournalSetting } from '../../src/config/config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { HandOut, Store } from '../../src/store/store.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from './collected-log.ts';
 import { testMachine } from './journal-machine.ts';
 

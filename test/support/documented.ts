@@ -5,7 +5,7 @@
  */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import type { App } from '../../src/http/app.ts';
+import type { App } from '../../src/http/app-deps.ts';
 
 export interface Schema {
   readonly description?: string;

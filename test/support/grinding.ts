@@ -8,13 +8,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
-import {
-  type FoundHit,
-  Grinder,
-  type GrinderOptions,
-  type GrindJob,
-} from '../../src/grinder/grinder.ts';
-import type { Report } from '../../src/grinder/worker.ts';
+import { Grinder, type GrinderOptions } from '../../src/grinder/grinder.ts';
+import type { FoundHit, GrindJob } from '../../src/grinder/job.ts';
+import type { Report } from '../../src/grinder/messages.ts';
 import { addressOf } from '../../src/keypair/address.ts';
 import { SEED_BYTES } from '../../src/keypair/keypair.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';

@@ -7,8 +7,8 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { PoolNotice, ServedPool } from '../../src/pool/calls.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import type { ServedPools } from '../../src/pool/served-pools.ts';
-import { ThreadNotices } from '../../src/pool/thread-notices.ts';
+import type { ServedPools } from '../../src/store-thread/served-pools.ts';
+import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 
 /** An HTTP thread: what it was told, and the pools that it hands out of. */
 export class Thread {

@@ -3,10 +3,11 @@
  * would have done. Addresses are real keypairs.
  */
 import { randomBytes } from 'node:crypto';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { VanityError } from '../../src/errors.ts';
 import { Access } from '../../src/http/access.ts';
-import { type App, type AppDeps, buildApp } from '../../src/http/app.ts';
+import { buildApp } from '../../src/http/app.ts';
+import type { App, AppDeps } from '../../src/http/app-deps.ts';
 import { EventIds } from '../../src/http/event-ids.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
@@ -14,8 +15,10 @@ import { keypairOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
-import { countsBoard, type Hands, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
-import { type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
+import { type Hands, Pool } from '../../src/pool/pool.ts';
+import type { ReadyAddress } from '../../src/pool/ready-address.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
+import { countsBoard, type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
 import { judgeReplies } from './documented.ts';
 import { unlimitedFiles } from './unlimited-files.ts';

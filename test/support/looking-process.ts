@@ -8,17 +8,17 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ErrorCode, VanityError } from '../../src/errors.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { AuditReader, isSettled } from '../../src/store/sqlite-audit.ts';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { checkWhole } from '../../src/store/sqlite-check.ts';
-import { readBurned, readPools } from '../../src/store/sqlite-reader.ts';
-import { restoreStore } from '../../src/store/sqlite-restore.ts';
+import { AuditReader, isSettled } from '../../src/store/sqlite/audit-reader.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { checkWhole } from '../../src/store/sqlite/check.ts';
+import { readBurned, readPools } from '../../src/store/sqlite/look.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { adoptIn, openStoreIn } from './sqlite-stores.ts';
 
 const directory = process.argv[2]!;
 const path = join(directory, 'store.db');
-const CHECK = new URL('../../src/store/check-process.ts', import.meta.url).pathname;
+const CHECK = new URL('../../src/store/sqlite/check-process.ts', import.meta.url).pathname;
 const beside = (name: string) => join(directory, '..', name);
 const sealingKey = `file:${join(directory, 'sealing.key')}`;
 /** What one look leaves is no matter of the next. */

@@ -12,12 +12,10 @@ import { addressOf } from '../../src/keypair/address.ts';
 import { keypairOf, SEED_BYTES } from '../../src/keypair/keypair.ts';
 import { matches, type Pattern } from '../../src/keypair/pattern.ts';
 
-export const PATTERNS_MAX = 1024;
-
 registerHooks({
   resolve(specifier, context, next) {
     const isKernel = context.parentURL?.endsWith('/src/grinder/worker.ts');
-    if (specifier !== './kernel.ts' || !isKernel) return next(specifier, context);
+    if (specifier !== './load-kernel.ts' || !isKernel) return next(specifier, context);
     return { url: import.meta.url, shortCircuit: true };
   },
 });

@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { controlGroups, textsBelow } from '../../src/control-groups.ts';
+import { controlGroups, textsBelow } from '../../src/system/control-groups.ts';
 
 /** Why there can be no such group here; undefined if there can. */
 export function noProcessLimit(): string | undefined {

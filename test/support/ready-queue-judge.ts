@@ -14,7 +14,8 @@
  * that there is no moment at which an address is neither ready nor popped.
  */
 import assert from 'node:assert/strict';
-import type { ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
+import type { ReadyAddress } from '../../src/pool/ready-address.ts';
+import type { ReadyQueue } from '../../src/pool/ready-queue.ts';
 import type { Judge, Outcomes, Thread } from './interleavings.ts';
 import { addressOfNumber } from './sequence.ts';
 import { Alone, type Memory, Violation, type WatchedSource } from './shared-memory.ts';

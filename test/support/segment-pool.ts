@@ -4,8 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
-import { type BurnCause, type Range, Segments, type State } from '../../src/store/segments.ts';
-import { openDatabase } from '../../src/store/sqlite-database.ts';
+import type { Range } from '../../src/store/ranges.ts';
+import { openDatabase } from '../../src/store/sqlite/database.ts';
+import { type BurnCause, Segments, type State } from '../../src/store/sqlite/segments.ts';
 
 const POOL = 1;
 export const AT = 1_700_000_000_000;

@@ -4,7 +4,7 @@
  * that came twice or not at all. The tally lies in shared memory, so that what a thread counted
  * outlives the thread. Any thread may use it.
  */
-import type { ReadyAddress } from '../../src/pool/ready-queue.ts';
+import type { ReadyAddress } from '../../src/pool/ready-address.ts';
 
 /** Number `id`: any two differ in each text from end to end, and the lengths vary. */
 export function addressOfNumber(id: number): ReadyAddress {

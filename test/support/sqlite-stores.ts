@@ -7,8 +7,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { type Adopted, type AdoptOptions, adoptStore } from '../../src/store/sqlite-adopt.ts';
+import { type Adopted, type AdoptOptions, adoptStore } from '../../src/store/sqlite/adopt.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { StoreMaker } from './store-conformance.ts';
 

@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
-import type { Hit, PoolIdentity, Store } from '../../src/store/store.ts';
+import type { Hit } from '../../src/store/address.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { PoolIdentity } from '../../src/store/stored-pool.ts';
 
 export interface StoreMaker {
   /** A store that is new. */

@@ -1,7 +1,7 @@
 /** Grinds with a kernel that hangs (see stuck-kernel.ts) until SIGTERM, closes, and ends with 7. */
 import { writeSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
-import { endProcess } from '../../src/grinder/kernel.ts';
+import { endProcess } from '../../src/system/process.ts';
 import { Grinding, job } from './grinding.ts';
 
 if (isMainThread) {

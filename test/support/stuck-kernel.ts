@@ -7,12 +7,10 @@ import { openSync, writeSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import type { Kernel, Slice } from '../../src/grinder/kernel.ts';
 
-export const PATTERNS_MAX = 1024;
-
 registerHooks({
   resolve(specifier, context, next) {
     const isKernel = context.parentURL?.endsWith('/src/grinder/worker.ts');
-    if (specifier !== './kernel.ts' || !isKernel) return next(specifier, context);
+    if (specifier !== './load-kernel.ts' || !isKernel) return next(specifier, context);
     return { url: import.meta.url, shortCircuit: true };
   },
 });

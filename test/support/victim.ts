@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { PoolIdentity, Store } from '../../src/store/store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { PoolIdentity } from '../../src/store/stored-pool.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import {
   checkStore,

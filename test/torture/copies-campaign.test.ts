@@ -22,7 +22,7 @@ import { existsSync, mkdtempSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Durability } from '../../src/config.ts';
+import type { Durability } from '../../src/config/config.ts';
 import { CopiedStore, type Moment, POOLS } from '../support/copied-store.ts';
 import {
   anchorsIn,

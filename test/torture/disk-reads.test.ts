@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { FaultyDisk } from '../support/faulty-disk.ts';
 import { Looker } from '../support/looker.ts';
 import { EASY_POOL, Server, Workspace } from '../support/server.ts';

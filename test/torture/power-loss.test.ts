@@ -28,18 +28,18 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Durability } from '../../src/config.ts';
+import type { Durability } from '../../src/config/config.ts';
 import { anchorNames } from '../../src/disk/anchor.ts';
 import { encodeBase58 } from '../../src/keypair/address.ts';
 import { THIS_MACHINE } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import {
   assertStanding,
   mixOf,
   numberInFile,
   recordedIn,
-} from '../../src/store/sqlite-standing.ts';
+} from '../../src/store/sqlite/standing.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DurableState } from '../support/durable-state.ts';
 import {

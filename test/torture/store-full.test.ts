@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import type { PoolCounts } from '../../src/store/store.ts';
+import type { PoolCounts } from '../../src/store/address.ts';
 import {
   checkStore,
   openStoreIn,

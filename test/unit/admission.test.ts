@@ -5,7 +5,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Access } from '../../src/http/access.ts';
 import { BEHIND_MAX, FAILURES_MAX } from '../../src/http/admission.ts';
-import type { AppDeps } from '../../src/http/app.ts';
+import type { AppDeps } from '../../src/http/app-deps.ts';
 import { type KnownToken, newToken, tokenHash } from '../../src/token.ts';
 import { keptLog } from '../support/grinding.ts';
 import { fillPool, testApp } from '../support/http-app.ts';

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { VanityError } from '../../src/errors.ts';
-import { grindingBoard, sharePool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
-import type { HandOut } from '../../src/store/store.ts';
+import { grindingBoard, sharePool } from '../../src/pool/shared-pool.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 import { assertProblem } from '../support/problems.ts';
 

@@ -9,7 +9,7 @@ import {
   assertWholeBackup,
   completeBackup,
   copyBackup,
-} from '../../src/store/backup-file.ts';
+} from '../../src/store/sqlite/backup-file.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const RUNS = Number(process.env.FC_RUNS ?? 200);

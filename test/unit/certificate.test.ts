@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect, createServer, getCiphers } from 'node:tls';
-import type { TlsFiles } from '../../src/config.ts';
+import type { TlsFiles } from '../../src/config/config.ts';
 import {
   type CertificateAndKey,
   readCertificate,

@@ -11,8 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { COUNT_LIMIT } from '../../src/api/dispense.ts';
 import { COMMAND_NAMES, HELP } from '../../src/cli/help.ts';
-import { COUNT_LIMIT } from '../../src/http/schemas.ts';
 import { type Outcome, PROGRAM, vanitypool } from '../support/cli.ts';
 
 const cwd = mkdtempSync(join(tmpdir(), 'vanitypool-'));

@@ -1,9 +1,9 @@
 /** Looks at the clock while the store is busy. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ClockWatch } from '../../src/pool/clock-watch.ts';
-import { inTurn } from '../../src/pool/refill.ts';
 import { OwnClock } from '../../src/store/own-clock.ts';
+import { ClockWatch } from '../../src/store-thread/clock-watch.ts';
+import { inTurn } from '../../src/store-thread/in-turn.ts';
 import { TestTime } from '../support/test-time.ts';
 
 const YEAR = 365 * 86_400_000;

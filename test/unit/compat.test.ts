@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
-import { Pool, sharePool } from '../../src/pool/pool.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { Pool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
+import { sharePool } from '../../src/pool/shared-pool.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
 const headers = { host: 'localhost:5057' };

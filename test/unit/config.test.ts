@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadConfig, type Settings } from '../../src/config.ts';
-import { readCpuLimits, serverThreads } from '../../src/cores.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import type { Settings } from '../../src/config/file.ts';
+import { readCpuLimits, serverThreads } from '../../src/system/cores.ts';
 import { load, refuses, root } from '../support/configuration.ts';
 
 test('with nothing at all there is one pool and every default', () => {

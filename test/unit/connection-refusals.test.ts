@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { AppDeps } from '../../src/http/app.ts';
+import type { AppDeps } from '../../src/http/app-deps.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 import { exchangeBytes, repliesIn } from '../support/raw-connection.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { groupDirectories, mountsOf } from '../../src/control-groups.ts';
+import { groupDirectories, mountsOf } from '../../src/system/control-groups.ts';
 
 test('a place with a space is found, and a group has all above it', () => {
   const line = '30 24 0:27 / /my\\040groups rw - cgroup2 cgroup2 rw\n';

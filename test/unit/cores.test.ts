@@ -4,7 +4,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { commandThreads, coresIn, quotaOf, readCpuLimits, serverThreads } from '../../src/cores.ts';
+import {
+  commandThreads,
+  coresIn,
+  quotaOf,
+  readCpuLimits,
+  serverThreads,
+} from '../../src/system/cores.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'vanitypool-'));
 after(() => rmSync(base, { recursive: true }));

@@ -17,15 +17,12 @@ import {
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { networkFileSystem } from '../../src/disk/network.ts';
 import { VanityError } from '../../src/errors.ts';
-import {
-  holdDataDirectory,
-  holdWithoutStore,
-  networkFileSystem,
-} from '../../src/store/data-directory.ts';
+import { holdDataDirectory, holdWithoutStore } from '../../src/store/sqlite/data-directory.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
-const MODULE = new URL('../../src/store/data-directory.ts', import.meta.url).href;
+const MODULE = new URL('../../src/store/sqlite/data-directory.ts', import.meta.url).href;
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
 
@@ -265,7 +262,7 @@ test('without the addon the directory is held by its lock file, and says so', ()
   cpSync(source, join(checkout, 'src'), { recursive: true });
   writeFileSync(join(checkout, 'package.json'), '{"type":"module"}');
   const program = `
-    import { holdDataDirectory } from ${JSON.stringify(join(checkout, 'src/store/data-directory.ts'))};
+    import { holdDataDirectory } from ${JSON.stringify(join(checkout, 'src/store/sqlite/data-directory.ts'))};
     const held = holdDataDirectory(process.argv[1], true);
     let second = 'held twice';
     try { holdDataDirectory(process.argv[1], true); } catch ({ code }) { second = code; }

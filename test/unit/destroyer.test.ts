@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { StatementSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
-import { Destroyer, type DestroyerOptions } from '../../src/pool/destroyer.ts';
 import { StoreHealth } from '../../src/pool/health.ts';
-import { WorkQueue } from '../../src/pool/work-queue.ts';
-import { PIECE_ROWS } from '../../src/store/sqlite-retention.ts';
+import { PIECE_ROWS } from '../../src/store/sqlite/retention.ts';
 import type { Store } from '../../src/store/store.ts';
+import { Destroyer, type DestroyerOptions } from '../../src/store-thread/destroyer.ts';
+import { WorkQueue } from '../../src/store-thread/work-queue.ts';
 import {
   checkStore,
   openStoreIn,

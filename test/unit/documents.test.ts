@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
@@ -50,6 +50,19 @@ test('every file and folder that ARCHITECTURE.md and CONTRIBUTING.md name in cod
   for (const path of ['ARCHITECTURE.md', 'CONTRIBUTING.md', 'README.md']) {
     for (const [, name] of read(path).matchAll(/`((?:src|test|bench|native|docs)\/[^`]*)`/g)) {
       assert.ok(globSync(name!, { cwd: ROOT }).length > 0, `${path}: ${name}`);
+    }
+  }
+});
+
+test('each answer of "Where is what" is there: the file, and what it is called in it', () => {
+  const [, section = ''] = read('ARCHITECTURE.md').split('\n## Where is what\n');
+  const rows = [...section.split('\n## ')[0]!.matchAll(/^\| (.+\?) \| (.+) \| (.+) \|$/gm)];
+  assert.ok(rows.length >= 12, `only ${rows.length} rows`);
+  for (const [, question, answer, names] of rows) {
+    const [, path = ''] = /\]\(([^)]+)\)/.exec(answer!) ?? [];
+    const source = read(path);
+    for (const [, name] of names!.matchAll(/`(\w+)`/g)) {
+      assert.match(source, new RegExp(`\\b${name}\\b(?! from)`), `${question} ${path}: ${name}`);
     }
   }
 });

@@ -1,10 +1,11 @@
 /** When addresses are to be expected, in words and in seconds that say the same. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import type { VanityError } from '../../src/errors.ts';
 import { duration, expectation } from '../../src/pool/expectation.ts';
-import { countsBoard, grindingBoard, Pool, sharePool } from '../../src/pool/pool.ts';
+import { Pool } from '../../src/pool/pool.ts';
+import { countsBoard, grindingBoard, sharePool } from '../../src/pool/shared-pool.ts';
 
 /** A pool of the default configuration with so much stock, for which so many candidates are tried. */
 function poolWith(stock: number, attemptsPerSecond: number, isActive = true) {

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileLimit, filesOfServer } from '../../src/file-limits.ts';
 import { FileBudget } from '../../src/pool/file-budget.ts';
+import { fileLimit, filesOfServer } from '../../src/system/file-limits.ts';
 
 const budget = (limit: number, threads = 2, wanted = 1000) =>
   FileBudget.of({ limit, ofServer: 100, threads, wanted });

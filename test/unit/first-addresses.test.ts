@@ -1,8 +1,8 @@
 /** What the log says of a pool that has no address yet, and how often. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FirstAddresses } from '../../src/pool/first-addresses.ts';
-import type { PoolStatus } from '../../src/pool/pool.ts';
+import type { PoolStatus } from '../../src/pool/pool-status.ts';
+import { FirstAddresses } from '../../src/service/first-addresses.ts';
 import { collectedLog } from '../support/collected-log.ts';
 
 const DIFFICULTY = 1000;

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Delivery } from '../../src/grinder/delivery.ts';
-import type { FoundHit } from '../../src/grinder/grinder.ts';
+import type { FoundHit } from '../../src/grinder/job.ts';
 import { keptLog, until } from '../support/grinding.ts';
 
 const LIMIT = { timeout: 180_000 };

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
-import { kernelLevels } from '../../src/grinder/kernel.ts';
-import { NICE, PRIORITIES } from '../../src/priority.ts';
+import { kernelLevels } from '../../src/grinder/load-kernel.ts';
+import { NICE, PRIORITIES } from '../../src/system/priority.ts';
 import { Grinding, job, loweredThreads, until } from '../support/grinding.ts';
 
 const LIMIT = { timeout: 180_000 };

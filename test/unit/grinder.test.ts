@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { FoundHit } from '../../src/grinder/grinder.ts';
+import type { FoundHit } from '../../src/grinder/job.ts';
 import { proveExpandedKey } from '../../src/keypair/expanded.ts';
 import { proveKeypair } from '../../src/keypair/keypair.ts';
 import { matches } from '../../src/keypair/pattern.ts';

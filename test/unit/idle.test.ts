@@ -2,16 +2,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { readPool } from '../../src/config.ts';
+import { readPool } from '../../src/config/pool-config.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { Board } from '../../src/pool/board.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
-import { countsBoard, Pool, type SharedPool, sharePool } from '../../src/pool/pool.ts';
+import { Pool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
-import { inTurn, Refiller } from '../../src/pool/refill.ts';
+import { countsBoard, type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
-import { ServedGrinder } from '../../src/served-grinder.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { ServedGrinder } from '../../src/service/served-grinder.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { inTurn } from '../../src/store-thread/in-turn.ts';
+import { Refiller } from '../../src/store-thread/refiller.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 

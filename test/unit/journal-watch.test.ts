@@ -16,9 +16,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { readPool } from '../../src/config.ts';
+import { readPool } from '../../src/config/pool-config.ts';
 import { JournalDirectory } from '../../src/pool/journal-places.ts';
-import { ServedPools } from '../../src/pool/served-pools.ts';
+import { ServedPools } from '../../src/store-thread/served-pools.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { WatchedStore } from '../support/watched-store.ts';

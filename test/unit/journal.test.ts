@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   createPart,
-  type JournalRecord,
   PartReader,
   PartWriter,
   PROGRESS_WORDS,
   readPart,
 } from '../../src/pool/journal.ts';
+import type { JournalRecord } from '../../src/pool/journal-layout.ts';
 import { isBefore } from '../../src/pool/ready-queue.ts';
-import type { HandOut } from '../../src/store/store.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
 
 const IDENTITY = { storeId: '0f'.repeat(16), epoch: 7, number: 2, bootId: 'this-start' };
 const SLOT = 96;

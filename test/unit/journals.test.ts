@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { memoryBase } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { Crashed } from '../support/crashed-store.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 

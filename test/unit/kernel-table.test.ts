@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kernelLevels, loadKernel } from '../../src/grinder/kernel.ts';
+import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
 
 const MIB = 2 ** 20;

@@ -7,17 +7,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import {
-  type KernelHit,
-  kernelLevels,
-  loadKernel,
-  PATTERNS_MAX,
-} from '../../src/grinder/kernel.ts';
+import { type KernelHit, PATTERNS_MAX } from '../../src/grinder/kernel.ts';
+import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
 import { findCompiler } from '../../tools/build-native.mjs';
 
 const source = fileURLToPath(new URL('../../src/', import.meta.url));
-const kernelUrl = new URL('../../src/grinder/kernel.ts', import.meta.url).href;
+const kernelUrl = new URL('../../src/grinder/load-kernel.ts', import.meta.url).href;
+const processUrl = new URL('../../src/system/process.ts', import.meta.url).href;
 const pattern = parsePattern({ prefix: '', suffix: 'a', ignoreCase: false });
 
 /** A copy of the sources where no addon is built, or something else than an addon. */
@@ -30,12 +27,12 @@ function checkout(t: TestContext, addon?: string | Uint8Array): string {
     mkdirSync(join(directory, 'build'));
     writeFileSync(join(directory, 'build', 'vanitypool.node'), addon);
   }
-  return join(directory, 'src', 'grinder', 'kernel.ts');
+  return join(directory, 'src', 'grinder', 'load-kernel.ts');
 }
 
-/** What a program that knows the kernel module as `kernel` prints, as JSON. */
+/** What a program that knows the module as `imported` prints, as JSON. */
 function run(module: string, program: string, env: Record<string, string> = {}): unknown {
-  const code = `import * as kernel from ${JSON.stringify(module)};
+  const code = `import * as imported from ${JSON.stringify(module)};
     console.log(JSON.stringify(await (${program})()));`;
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
@@ -48,7 +45,7 @@ function run(module: string, program: string, env: Record<string, string> = {}):
 
 const LOAD = `() => {
   try {
-    const { kernel: { isa }, warning } = kernel.loadKernel();
+    const { kernel: { isa }, warning } = imported.loadKernel();
     return { isa, warning };
   } catch ({ code, message }) {
     return { code, message };
@@ -154,14 +151,14 @@ test('several threads grind at once, and may end without closing their search', 
 
 test('a hardened process makes no core dumps and cannot be read by others', () => {
   const program = `async () => {
-    const hardened = kernel.hardenProcess();
+    const hardened = imported.hardenProcess();
     const { readFileSync } = await import('node:fs');
     const limits = readFileSync('/proc/self/limits', 'utf8').match(/Max core file size +(\\S+)/);
     const { uid } = (await import('node:fs')).statSync('/proc/self/mem');
     return { hardened, core: limits[1], owner: uid };
   }`;
   // Files in /proc of a process that is not dumpable belong to root.
-  assert.deepEqual(run(kernelUrl, program), { hardened: true, core: '0', owner: 0 });
+  assert.deepEqual(run(processUrl, program), { hardened: true, core: '0', owner: 0 });
 });
 
 test('idle priority holds for the thread that asks', () => {
@@ -169,7 +166,7 @@ test('idle priority holds for the thread that asks', () => {
     const { readFileSync } = await import('node:fs');
     const policy = () => Number(readFileSync('/proc/thread-self/stat', 'utf8').split(') ')[1].split(' ')[38]);
     const before = policy();
-    kernel.loadKernel().kernel.lower('idle');
+    imported.loadKernel().kernel.lower('idle');
     return { before, after: policy() };
   }`;
   // 5 is SCHED_IDLE in <linux/sched.h>.

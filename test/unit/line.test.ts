@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { UnrecordedHandOuts } from '../../src/pool/hand-outs.ts';
-import { Line, readyAddress } from '../../src/pool/line.ts';
-import { sharePool } from '../../src/pool/pool.ts';
-import type { LeasedAddress, PoolCounts } from '../../src/store/store.ts';
+import { readyAddress } from '../../src/pool/ready-address.ts';
+import { sharePool } from '../../src/pool/shared-pool.ts';
+import type { LeasedAddress, PoolCounts } from '../../src/store/address.ts';
+import { Line } from '../../src/store-thread/line.ts';
+import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
 
 const READY = 20;
 const LEASE_MS = 1000;

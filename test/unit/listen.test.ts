@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadConfig, type Settings } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import type { Settings } from '../../src/config/file.ts';
 import { requiredAuth } from '../../src/http/listen.ts';
 
 const TLS = { 'http.tls_cert': 'cert.pem', 'http.tls_key': 'key.pem' };

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { assertMemory } from '../../src/memory-limits.ts';
+import { assertMemory } from '../../src/system/memory-limits.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vanitypool-'));
 after(() => rmSync(root, { recursive: true }));

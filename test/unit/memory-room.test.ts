@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { memoryRoom, roomOn } from '../../src/memory-room.ts';
+import { memoryRoom, roomOn } from '../../src/system/memory-room.ts';
 
 let roots: string[] = [];
 afterEach(() => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nearest, readPattern, readThreads, readWhole } from '../../src/cli/options.ts';
-import { commandThreads, readCpuLimits } from '../../src/cores.ts';
+import { commandThreads, readCpuLimits } from '../../src/system/cores.ts';
 
 test('a whole number is read, or its fallback when the flag is not given', () => {
   assert.equal(readWhole('--count', '1', 5, 1000), 1);

@@ -6,9 +6,9 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { PoolList } from '../../src/api/pools.ts';
 import { askOrLook, type Place, serverAt } from '../../src/cli/or-store.ts';
-import type { PoolList } from '../../src/http/schemas.ts';
-import { OwnToken } from '../../src/own-token.ts';
+import { OwnToken } from '../../src/service/own-token.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { testApp } from '../support/http-app.ts';
 
@@ -147,7 +147,8 @@ test('a store or a configuration says where it is: no other server is asked', as
 
 test('without a store the error names the directory, and what can be done', async (t) => {
   const { cwd } = workingDirectory(t);
-  const { hasStore, poolsOffline } = await import('../../src/offline.ts');
+  const { hasStore } = await import('../../src/offline/open.ts');
+  const { poolsOffline } = await import('../../src/offline/pools.ts');
   const look = () =>
     askOrLook(
       { data: 'new' },

@@ -17,8 +17,13 @@ import { test } from 'node:test';
 import { type FileLock, lockFile } from '../../src/disk/file-lock.ts';
 import { isHeld, LOCK_FILE, STORE_FILE } from '../../src/disk/held.ts';
 import { takeLockFile } from '../../src/disk/lock-file.ts';
-import { type ListensAt, OwnToken, readListensAt, readOwnToken } from '../../src/own-token.ts';
-import { holdDataDirectory } from '../../src/store/data-directory.ts';
+import {
+  type ListensAt,
+  OwnToken,
+  readListensAt,
+  readOwnToken,
+} from '../../src/service/own-token.ts';
+import { holdDataDirectory } from '../../src/store/sqlite/data-directory.ts';
 import { tokenHash } from '../../src/token.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 

@@ -1,9 +1,9 @@
 /** The routes that change pools: who may, what is taken, and what the store thread is asked for. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readPool } from '../../src/config.ts';
-import { NewPoolBody, PoolChangeBody } from '../../src/http/admin-schemas.ts';
-import type { AppDeps } from '../../src/http/app.ts';
+import { NewPoolBody, PoolChangeBody } from '../../src/api/pools.ts';
+import { readPool } from '../../src/config/pool-config.ts';
+import type { AppDeps } from '../../src/http/app-deps.ts';
 import { newToken, type Scope, tokenHash } from '../../src/token.ts';
 import { testApp } from '../support/http-app.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Access } from '../../src/http/access.ts';
 import { FAILURES_MAX } from '../../src/http/admission.ts';
-import type { AppDeps } from '../../src/http/app.ts';
+import type { AppDeps } from '../../src/http/app-deps.ts';
 import { tokenHash } from '../../src/token.ts';
 import { keptLog } from '../support/grinding.ts';
 import { testApp } from '../support/http-app.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { assertReadyMemory, journalBytes } from '../../src/pool/ready-memory.ts';
+import { assertReadyMemory, journalBytes } from '../../src/store-thread/ready-memory.ts';
 import { collectedLog, type Line } from '../support/collected-log.ts';
 
 const MIB = 2 ** 20;

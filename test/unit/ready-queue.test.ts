@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { CAPACITY_MAX, type ReadyAddress, ReadyQueue } from '../../src/pool/ready-queue.ts';
+import type { ReadyAddress } from '../../src/pool/ready-address.ts';
+import { CAPACITY_MAX, ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { addressOfNumber } from '../support/sequence.ts';
 
 const MODULE = new URL('../../src/pool/ready-queue.ts', import.meta.url).href;

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { readPools } from '../../src/store/sqlite-reader.ts';
-import type { HandOut, Store } from '../../src/store/store.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
+import { readPools } from '../../src/store/sqlite/look.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import type { Store } from '../../src/store/store.ts';
 import {
   checkStore,
   removeDirectory,

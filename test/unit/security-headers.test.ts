@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import type { AppDeps } from '../../src/http/app.ts';
+import type { AppDeps } from '../../src/http/app-deps.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { testApp } from '../support/http-app.ts';
 

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Range, sizeOf } from '../../src/store/segments.ts';
+import { type Range, sizeOf } from '../../src/store/ranges.ts';
 import { AT, SegmentPool } from '../support/segment-pool.ts';
 import { STATES } from '../support/sqlite-stores.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackOff } from '../../src/back-off.ts';
-import { ServedCheck } from '../../src/store/served-check.ts';
+import { ServedCheck } from '../../src/store-thread/served-check.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 

@@ -9,9 +9,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { addressOf } from '../../src/keypair/address.ts';
 import { createLog } from '../../src/log.ts';
-import { assertWholeBackup } from '../../src/store/backup-file.ts';
-import { ServedReader } from '../../src/store/served-reader.ts';
-import type { Hit, Store } from '../../src/store/store.ts';
+import type { Hit } from '../../src/store/address.ts';
+import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
+import type { Store } from '../../src/store/store.ts';
+import { ServedReader } from '../../src/store-thread/served-reader.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 

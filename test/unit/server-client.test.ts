@@ -5,9 +5,9 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { StatusEvent } from '../../src/api/service.ts';
 import { isNobodyThere, mayBeDone, ServerClient } from '../../src/cli/server-client.ts';
 import { VanityError } from '../../src/errors.ts';
-import type { StatusEvent } from '../../src/http/schemas.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
 interface Health {

@@ -5,10 +5,11 @@ import { after, suite, test } from 'node:test';
 import { anchorNames, anchorPath, isRetired } from '../../src/disk/anchor.ts';
 import { placeName } from '../../src/disk/place.ts';
 import { readWitness, witnessPath } from '../../src/disk/witness.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { recordedIn } from '../../src/store/sqlite-standing.ts';
-import type { Recover, Store } from '../../src/store/store.ts';
+import type { Recover } from '../../src/store/recovery.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { recordedIn } from '../../src/store/sqlite/standing.ts';
+import type { Store } from '../../src/store/store.ts';
 import { copyOf, lossesSince, only, putBack, revert } from '../support/copies.ts';
 import {
   adoptIn,

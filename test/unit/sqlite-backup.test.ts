@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
-import { copyBackup } from '../../src/store/backup-file.ts';
-import { backupStore, receiveBackup } from '../../src/store/sqlite-backup.ts';
+import { backupStore, receiveBackup } from '../../src/store/sqlite/backup.ts';
+import { copyBackup } from '../../src/store/sqlite/backup-file.ts';
 import {
   checkStore,
   openStoreIn,

@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { createSealingKey, loadSealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { isSettled } from '../../src/store/sqlite-audit.ts';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { openDatabase } from '../../src/store/sqlite-database.ts';
-import { restoreStore } from '../../src/store/sqlite-restore.ts';
+import { isSettled } from '../../src/store/sqlite/audit-reader.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { openDatabase } from '../../src/store/sqlite/database.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import {
   adoptIn,
   removeDirectory,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { checkAtOpen, checkWhole, judged } from '../../src/store/sqlite-check.ts';
+import { checkAtOpen, checkWhole, judged } from '../../src/store/sqlite/check.ts';
 import {
   openStoreIn,
   removeDirectory,

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { isHalfMade, openDatabase, transaction } from '../../src/store/sqlite-database.ts';
-import { assertStanding } from '../../src/store/sqlite-standing.ts';
+import { isHalfMade, openDatabase, transaction } from '../../src/store/sqlite/database.ts';
+import { assertStanding } from '../../src/store/sqlite/standing.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const root = temporaryDirectory();
@@ -176,10 +176,10 @@ const LOOKS = {
 
 function lookProgram(path: string, open: string): string {
   const module = (name: string) =>
-    JSON.stringify(new URL(`../../src/store/${name}`, import.meta.url));
+    JSON.stringify(new URL(`../../src/store/sqlite/${name}`, import.meta.url));
   return `
-    import { openDatabase, openToRead } from ${module('sqlite-database.ts')};
-    import { storeError } from ${module('sqlite-error.ts')};
+    import { openDatabase, openToRead } from ${module('database.ts')};
+    import { storeError } from ${module('error.ts')};
     const PATH = ${JSON.stringify(path)};
     let said;
     try {

@@ -7,9 +7,9 @@ import { after, test } from 'node:test';
 import { anchorNames, anchorPath, FIRST_ANCHOR } from '../../src/disk/anchor.ts';
 import { placeName } from '../../src/disk/place.ts';
 import { readWitness, witnessPath } from '../../src/disk/witness.ts';
-import { openDatabase, transaction } from '../../src/store/sqlite-database.ts';
-import { Effects } from '../../src/store/sqlite-effects.ts';
-import { assertStanding, type Recorded, recordedIn } from '../../src/store/sqlite-standing.ts';
+import { openDatabase, transaction } from '../../src/store/sqlite/database.ts';
+import { Effects } from '../../src/store/sqlite/effects.ts';
+import { assertStanding, type Recorded, recordedIn } from '../../src/store/sqlite/standing.ts';
 import { ANCHOR, type Copy, copyOf, only, putBack, revert } from '../support/copies.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 

@@ -13,7 +13,7 @@ import {
   isOfSqlite,
   storeError,
   tellsRefusal,
-} from '../../src/store/sqlite-error.ts';
+} from '../../src/store/sqlite/error.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const root = temporaryDirectory();

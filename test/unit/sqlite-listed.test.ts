@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Segments } from '../../src/store/segments.ts';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { restoreStore } from '../../src/store/sqlite-restore.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { restoreStore } from '../../src/store/sqlite/restore.ts';
+import { Segments } from '../../src/store/sqlite/segments.ts';
 import { AT, type Listed, LostStore, statesIn } from '../support/lost-store.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { createSecretKey } from 'node:crypto';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { BoundRows } from '../../src/store/sqlite-bound.ts';
-import { openDatabase } from '../../src/store/sqlite-database.ts';
-import { skipAhead } from '../../src/store/sqlite-place.ts';
-import { metaOf, prepareStatements } from '../../src/store/sqlite-statements.ts';
+import { BoundRows } from '../../src/store/sqlite/bound-rows.ts';
+import { openDatabase } from '../../src/store/sqlite/database.ts';
+import { skipAhead } from '../../src/store/sqlite/place.ts';
+import { metaOf, prepareStatements } from '../../src/store/sqlite/statements.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const root = temporaryDirectory();

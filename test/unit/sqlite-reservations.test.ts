@@ -4,8 +4,11 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeBase58 } from '../../src/keypair/address.ts';
-import { AuditReader } from '../../src/store/sqlite-audit.ts';
-import type { HandOut, Hit, SignatureOrder, Store } from '../../src/store/store.ts';
+import type { Hit } from '../../src/store/address.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
+import type { SignatureOrder } from '../../src/store/signature-store.ts';
+import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
+import type { Store } from '../../src/store/store.ts';
 import { adoptIn, SqliteStores, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 

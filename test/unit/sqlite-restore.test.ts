@@ -9,8 +9,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
-import { restoreStore } from '../../src/store/sqlite-restore.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { LostStore, statesIn } from '../support/lost-store.ts';
 import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 

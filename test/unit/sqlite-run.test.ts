@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, suite, test } from 'node:test';
 import { anchorNames, anchorPath } from '../../src/disk/anchor.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
-import type { HandOut, Store } from '../../src/store/store.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import type { Store } from '../../src/store/store.ts';
 import { copyOf, revert } from '../support/copies.ts';
 import {
   checkStore,

@@ -24,7 +24,7 @@ import {
 import { formatIdentity, identityOf } from '../../src/disk/identity.ts';
 import { placeName } from '../../src/disk/place.ts';
 import { replaceWitness, witnessPath } from '../../src/disk/witness.ts';
-import { backupStore } from '../../src/store/sqlite-backup.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
 import {
   assertStanding,
   mixOf,
@@ -32,7 +32,7 @@ import {
   type Recorded,
   recordedIn,
   type StandingOptions,
-} from '../../src/store/sqlite-standing.ts';
+} from '../../src/store/sqlite/standing.ts';
 import type { Store } from '../../src/store/store.ts';
 import { copyOf, lossesSince, only, putBack, revert } from '../support/copies.ts';
 import { FileSystem } from '../support/file-systems.ts';
@@ -47,7 +47,7 @@ import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
 
-const SCHEMA_1 = new URL('../../src/store/migrations/sqlite/0001.sql', import.meta.url);
+const SCHEMA_1 = new URL('../../src/store/sqlite/migrations/0001.sql', import.meta.url);
 const LATER = 8.64e15;
 
 let directories = 0;

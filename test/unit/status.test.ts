@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { BURNED } from '../../src/cli/status.ts';
-import type { BurnCause } from '../../src/store/segments.ts';
+import type { BurnCause } from '../../src/store/sqlite/segments.ts';
 
 /** By its type, no cause is missing. */
 const CAUSES: Readonly<Record<BurnCause, true>> = {

@@ -1,7 +1,7 @@
 /** The clock of these tests is a number. What goes to whom is counted, not timed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { GrindJob } from '../../src/grinder/grinder.ts';
+import type { GrindJob } from '../../src/grinder/job.ts';
 import { PATTERNS_MAX } from '../../src/grinder/kernel.ts';
 import { type PoolFigures, Steering } from '../../src/grinder/steering.ts';
 import { Grinding, job, until } from '../support/grinding.ts';

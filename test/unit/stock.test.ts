@@ -1,7 +1,7 @@
 /** The stock of a pool, where what is leased is more than what is ready. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countsBoard } from '../../src/pool/pool.ts';
+import { countsBoard } from '../../src/pool/shared-pool.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
 const headers = { host: 'localhost' };

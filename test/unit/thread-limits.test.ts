@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { assertThreads, poolThreads, threadRoom } from '../../src/thread-limits.ts';
+import { assertThreads, poolThreads, threadRoom } from '../../src/system/thread-limits.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'vanitypool-'));
 after(() => rmSync(base, { recursive: true }));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StatusEvent } from '../../src/api/service.ts';
 import { linesOf as laidOut, type Shown } from '../../src/cli/top-layout.ts';
-import type { StatusEvent } from '../../src/http/schemas.ts';
 
 type Pool = StatusEvent['pools'][number];
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
+import type { StatusEvent } from '../../src/api/service.ts';
 import type { Shown } from '../../src/cli/top-layout.ts';
 import { TopScreen } from '../../src/cli/top-screen.ts';
-import type { StatusEvent } from '../../src/http/schemas.ts';
 
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';

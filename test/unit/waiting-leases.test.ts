@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LeasedAddress } from '../../src/store/store.ts';
-import { WaitingLeases } from '../../src/store/waiting-leases.ts';
+import type { LeasedAddress } from '../../src/store/address.ts';
+import { WaitingLeases } from '../../src/store/sqlite/waiting-leases.ts';
 
 function leased(id: number): LeasedAddress {
   const keypair = new Uint8Array(64).fill(id);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { WorkQueue } from '../../src/pool/work-queue.ts';
+import { WorkQueue } from '../../src/store-thread/work-queue.ts';
 
 /** A queue whose clock goes on by as much as its work says, and what has run in it, in order. */
 function timed(wait?: ConstructorParameters<typeof WorkQueue>[1]) {

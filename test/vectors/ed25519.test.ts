@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { suite, test } from 'node:test';
-import { deriveByLevel, kernelLevels, loadKernel } from '../../src/grinder/kernel.ts';
+import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
+import { deriveByLevel } from '../../src/grinder/native-kernel.ts';
 import { expandedKeyOf, publicKeyOfExpanded, signExpanded } from '../../src/keypair/expanded.ts';
 import { publicKeyOf } from '../../src/keypair/keypair.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';

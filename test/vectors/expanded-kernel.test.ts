@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { type Kernel, kernelLevels, loadKernel } from '../../src/grinder/kernel.ts';
+import type { Kernel } from '../../src/grinder/kernel.ts';
+import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
 import { publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
 import { kernelConformance } from '../support/kernel-conformance.ts';

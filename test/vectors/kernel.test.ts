@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { deriveByLevel, kernelLevels, loadKernel } from '../../src/grinder/kernel.ts';
+import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
+import { deriveByLevel } from '../../src/grinder/native-kernel.ts';
 import { publicKeyOf } from '../../src/keypair/keypair.ts';
 import { kernelConformance } from '../support/kernel-conformance.ts';
 

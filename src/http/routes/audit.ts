@@ -3,18 +3,14 @@
  * any address by its name. Never a secret. Runs in the HTTP threads; a reader beside the store
  * thread looks, so that no other request waits. What left in the last 100 ms may not be told yet.
  */
+
+import { AddressView, AuditPageView, AuditQueryString, OneAddressParams } from '../../api/audit.ts';
+import { addressView, auditEntry } from '../../api/views.ts';
 import { VanityError } from '../../errors.ts';
 import { decodeBase58, isAddress } from '../../keypair/address.ts';
 import { mayUse } from '../access.ts';
-import {
-  AddressView,
-  AuditPageView,
-  AuditQueryString,
-  OneAddressParams,
-} from '../admin-schemas.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { moment } from '../problems.ts';
-import { addressView, auditEntry } from '../views.ts';
 
 const { default: LIMIT } = AuditQueryString.properties.limit;
 

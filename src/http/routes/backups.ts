@@ -9,9 +9,9 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { BackupFile } from '../../api/backups.ts';
 import { VanityError } from '../../errors.ts';
-import { BackupFile } from '../admin-schemas.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { PIECE_BYTES } from '../pages.ts';
 import { cutReply } from '../unsent.ts';
 

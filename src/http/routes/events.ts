@@ -3,12 +3,12 @@
  * HTTP threads. A stream ends with the right to read: its token is checked again for each event.
  */
 import type { OutgoingHttpHeaders } from 'node:http';
+import { EventsText, type StatusEvent } from '../../api/service.ts';
 import { mayUse } from '../access.ts';
-import type { App, AppDeps } from '../app.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { EventStreams, type Sight } from '../event-streams.ts';
-import { EventsText, type StatusEvent } from '../schemas.ts';
-import { poolList } from './pools.ts';
-import { stateOf } from './service.ts';
+import { stateOf } from '../readiness.ts';
+import { poolList } from '../visible-pools.ts';
 
 export function eventRoutes(app: App, deps: AppDeps): void {
   const { pools, access, storeHealth, eventIds } = deps;

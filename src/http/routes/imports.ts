@@ -4,13 +4,13 @@
  * acknowledged is on disk. A request that was cut off can be repeated: what the store has is counted.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ImportBody, ImportReport } from '../../api/imports.ts';
 import { VanityError } from '../../errors.ts';
 import { decodeBase58 } from '../../keypair/address.ts';
 import { assertImportable, refusedAt } from '../../keypair/importable.ts';
 import type { Pattern } from '../../keypair/pattern.ts';
-import { ImportBody, ImportReport } from '../admin-schemas.ts';
-import type { App, AppDeps } from '../app.ts';
-import { poolFor } from './pools.ts';
+import type { App, AppDeps } from '../app-deps.ts';
+import { poolFor } from '../visible-pools.ts';
 
 /** For IMPORT_LIMIT keys of 88 characters, and what stands between them. */
 const BODY_MAX = 131_072;

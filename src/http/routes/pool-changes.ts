@@ -2,14 +2,21 @@
  * Pools at run time, for the command line and for programs that manage the server. Runs in the HTTP
  * threads; the store thread makes each change, and answers when every HTTP thread has seen it.
  */
-import { type PoolConfig, readPool } from '../../config.ts';
+
+import { LOCATION } from '../../api/fields.ts';
+import {
+  NewPoolBody,
+  PoolChangeBody,
+  PoolParams,
+  PoolRemovalBody,
+  PoolRemoved,
+  PoolView,
+} from '../../api/pools.ts';
+import { type PoolConfig, readPool } from '../../config/pool-config.ts';
 import { VanityError } from '../../errors.ts';
 import { mayUse } from '../access.ts';
-import { NewPoolBody, PoolChangeBody, PoolRemovalBody, PoolRemoved } from '../admin-schemas.ts';
-import type { App, AppDeps } from '../app.ts';
-import { LOCATION } from '../fields.ts';
-import { PoolParams, PoolView } from '../schemas.ts';
-import { poolFor, poolView } from './pools.ts';
+import type { App, AppDeps } from '../app-deps.ts';
+import { poolFor, poolView } from '../visible-pools.ts';
 
 export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(

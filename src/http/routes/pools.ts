@@ -2,29 +2,16 @@
  * Pools: their status, and the dispense that the product is about. Runs in the HTTP threads. A
  * dispense that the ready queue can serve waits for nothing and asks nobody.
  */
-import type { FastifyReply } from 'fastify';
-import { VanityError } from '../../errors.ts';
-import { shownDifficulty } from '../../keypair/difficulty.ts';
-import { dispenseScope } from '../../pool/idempotency.ts';
-import type { Pool } from '../../pool/pool.ts';
-import type { ReadyAddress } from '../../pool/ready-queue.ts';
-import type { Token } from '../../token.ts';
-import { mayUse } from '../access.ts';
-import type { App, AppDeps } from '../app.ts';
-import type { Sight } from '../event-streams.ts';
-import { NO_STORE } from '../fields.ts';
-import { grinderView } from '../grinder-view.ts';
-import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
-import {
-  DispenseBody,
-  Dispensed,
-  IdempotencyHeaders,
-  PoolList,
-  PoolParams,
-  PoolView,
-} from '../schemas.ts';
 
-const JSON_TYPE = 'application/json; charset=utf-8';
+import { DispenseBody, Dispensed, IdempotencyHeaders } from '../../api/dispense.ts';
+import { NO_STORE } from '../../api/fields.ts';
+import { PoolList, PoolParams, PoolView } from '../../api/pools.ts';
+import { dispenseScope } from '../../pool/idempotency.ts';
+import type { ReadyAddress } from '../../pool/ready-address.ts';
+import { sendAddresses } from '../address-json.ts';
+import type { App, AppDeps } from '../app-deps.ts';
+import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
+import { poolFor, poolList, poolView } from '../visible-pools.ts';
 
 export function poolRoutes(app: App, deps: AppDeps): void {
   const { pools, dispense, tallies } = deps;
@@ -101,61 +88,4 @@ export function poolRoutes(app: App, deps: AppDeps): void {
       return Array.isArray(addresses) ? answer(addresses) : addresses.then(answer);
     },
   );
-}
-
-/** What those see who may see these pools; undefined: all of them. */
-export function poolList({ pools, grinder }: AppDeps, sight: Sight): PoolList {
-  const visible = [...pools.values()].filter(({ shared }) => mayUse({ pools: sight }, shared.name));
-  return {
-    pools: visible.map(poolView),
-    ...(sight === undefined && { grinder: grinderView(grinder) }),
-  };
-}
-
-/** The pool as far as it exists for the token. Error: POOL_NOT_FOUND. */
-export function poolFor(
-  token: Token | undefined,
-  pools: ReadonlyMap<string, Pool>,
-  name: string,
-): Pool {
-  const pool = mayUse(token, name) ? pools.get(name) : undefined;
-  if (pool !== undefined) return pool;
-  throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
-}
-
-/** As the pool hands out: with secrets, or without. */
-export function sendAddresses(
-  reply: Pick<FastifyReply, 'raw'>,
-  { shared: { handout } }: Pool,
-  addresses: readonly ReadyAddress[],
-): void {
-  const rows = addresses.map((address) => addressJson(address, handout === 'secret')).join(',');
-  const plain = reply as FastifyReply;
-  plain.header('cache-control', 'no-store').type(JSON_TYPE).send(`{"addresses":[${rows}]}`);
-}
-
-/** By hand: every part is a number or a text without a character that JSON escapes. */
-export function addressJson(ready: ReadyAddress, withSecret: boolean): string {
-  const { id, address, keyType, origin, createdAt } = ready;
-  const name = keyType === 'expanded' ? 'expandedKey' : 'secretKey';
-  const secret = withSecret ? `"${name}":"${ready.secret}",` : '';
-  const time = new Date(createdAt).toISOString();
-  return (
-    `{"id":${id},"address":"${address}","keyType":"${keyType}",${secret}` +
-    `"origin":"${origin}","createdAt":"${time}"}`
-  );
-}
-
-export function poolView(pool: Pool): PoolView {
-  const { name, pattern, handout } = pool.shared;
-  const { grinding, ...figures } = pool.status();
-  return {
-    name,
-    pattern: pattern.text,
-    difficulty: shownDifficulty(pattern.difficulty),
-    keys: 'seed',
-    handout,
-    ...figures,
-    grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },
-  };
 }

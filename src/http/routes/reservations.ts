@@ -2,20 +2,21 @@
  * Reservations: a client holds one address, sees it, and decides later. Runs in the HTTP threads;
  * all of it goes through the store thread, which makes each step durable before it is answered.
  */
-import { orderUntil } from '../../pool/calls.ts';
-import type { App, AppDeps } from '../app.ts';
-import { LOCATION, NO_STORE } from '../fields.ts';
-import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
+
+import { Dispensed, IdempotencyHeaders } from '../../api/dispense.ts';
+import { LOCATION, NO_STORE } from '../../api/fields.ts';
+import { PoolParams } from '../../api/pools.ts';
 import {
-  Dispensed,
-  IdempotencyHeaders,
-  PoolParams,
   ReservationBody,
   ReservationMade,
   ReservationParams,
   ReservationView,
-} from '../schemas.ts';
-import { poolFor, sendAddresses } from './pools.ts';
+} from '../../api/reservations.ts';
+import { orderUntil } from '../../pool/calls.ts';
+import { sendAddresses } from '../address-json.ts';
+import type { App, AppDeps } from '../app-deps.ts';
+import { IDEMPOTENCY_ERRORS, receiverOf } from '../idempotency.ts';
+import { poolFor } from '../visible-pools.ts';
 
 const TTL_SECONDS = 300;
 

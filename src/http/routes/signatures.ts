@@ -2,12 +2,13 @@
  * Signatures of sign-only pools: the server signs a transaction's message, the secret stays here.
  * Runs in the HTTP threads; the store thread parses, counts and signs.
  */
+
+import { AddressParams, SignatureBody, SignatureView } from '../../api/signatures.ts';
 import { VanityError } from '../../errors.ts';
 import { decodeBase58, encodeBase58, isAddress } from '../../keypair/address.ts';
 import { MESSAGE_BYTES_MAX } from '../../keypair/message.ts';
-import type { App, AppDeps } from '../app.ts';
-import { AddressParams, SignatureBody, SignatureView } from '../schemas.ts';
-import { poolFor } from './pools.ts';
+import type { App, AppDeps } from '../app-deps.ts';
+import { poolFor } from '../visible-pools.ts';
 
 export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
   app.post(

@@ -4,13 +4,14 @@
  *
  * Not for a token of some pools alone, whatever its scopes: it could make itself one of all.
  */
+
+import { NO_STORE } from '../../api/fields.ts';
+import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../../api/tokens.ts';
+import { tokenMade, tokenView } from '../../api/views.ts';
 import { VanityError } from '../../errors.ts';
 import { assertPoolsExist, newToken, type Token, tokenHash } from '../../token.ts';
-import type { App, AppDeps } from '../app.ts';
-import { NO_STORE } from '../fields.ts';
+import type { App, AppDeps } from '../app-deps.ts';
 import { moment } from '../problems.ts';
-import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../token-schemas.ts';
-import { tokenMade, tokenView } from '../views.ts';
 
 export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps): void {
   app.get(

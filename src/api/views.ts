@@ -1,0 +1,113 @@
+/**
+ * What the program knows, in the shapes that leave over HTTP. Pure; also the command line shows
+ * these when it reads the store itself, so that both say the same.
+ */
+import { DEFAULT_LOW_HOURS } from '../config/pool-config.ts';
+import { encodeBase58 } from '../keypair/address.ts';
+import { shownDifficulty } from '../keypair/difficulty.ts';
+import { parsePattern } from '../keypair/pattern.ts';
+import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
+import type { StoredToken } from '../store/token-store.ts';
+import type { AddressView, AuditEntry } from './audit.ts';
+import type { PoolView } from './pools.ts';
+import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './tokens.ts';
+
+/**
+ * A pool as a server would tell it that has not begun to serve; what a run that was killed had leased is
+ * not in its stock before the next start has settled it. `settings`: of the configuration,
+ * where it stands there.
+ */
+export function storedPoolView(stored: StoredPool, settings = stored.settings): PoolView {
+  const { name, counts, handout, isPaused } = stored;
+  const { text, difficulty } = parsePattern(stored);
+  return {
+    name,
+    pattern: text,
+    difficulty: shownDifficulty(difficulty),
+    keys: 'seed',
+    handout,
+    target: settings?.target ?? 0,
+    lowHours: settings?.lowHours ?? DEFAULT_LOW_HOURS,
+    paused: isPaused,
+    ...counts,
+    ready: 0,
+    stock: counts.available,
+    grinding: {
+      active: false,
+      threads: 0,
+      attemptsPerSecond: 0,
+      hitsPerSecond: 0,
+      etaSeconds: null,
+    },
+  };
+}
+
+/** With its text, which is told this once. `isFirst`: nobody needed one before it. */
+export function tokenMade(text: string, token: StoredToken, isFirst: boolean): TokenMade {
+  return { token: text, warning: isFirst ? FIRST_TOKEN_WARNING : null, ...tokenView(token) };
+}
+
+export function tokenView(token: StoredToken): TokenView {
+  const { name, scopes, pools, quota, createdAt, expiresAt, revokedAt, offAt, lastUsedAt } = token;
+  return {
+    name,
+    scopes: [...scopes],
+    pools: pools === undefined ? null : [...pools],
+    quota: quota ?? null,
+    createdAt: new Date(createdAt).toISOString(),
+    expiresAt: timeOrNull(expiresAt),
+    revokedAt: timeOrNull(revokedAt),
+    offAt: timeOrNull(offAt),
+    isForged: token.isForged,
+    lastUsedAt: timeOrNull(lastUsedAt),
+  };
+}
+
+export function auditEntry(audited: AuditedAddress): AuditEntry {
+  const { id, address, pool, state, at, token, keyHash, cause, signatures, isExhausted } = audited;
+  return {
+    id,
+    address: address ?? null,
+    pool,
+    state,
+    at: new Date(at).toISOString(),
+    token: token ?? null,
+    idempotencyKeyHash: hexOrNull(keyHash),
+    cause: cause ?? null,
+    signatures,
+    isExhausted,
+  };
+}
+
+export function addressView(address: string, found: FoundAddress): AddressView {
+  const { id, pool, state, origin, createdAt, at, token, keyHash, cause } = found;
+  return {
+    id,
+    address,
+    pool,
+    state,
+    at: timeOrNull(at),
+    origin,
+    createdAt: new Date(createdAt).toISOString(),
+    token: token ?? null,
+    idempotencyKeyHash: hexOrNull(keyHash),
+    cause: cause ?? null,
+    isSecretDestroyed: found.isDestroyed,
+    isExhausted: found.isExhausted,
+    signatures: found.signatures.map(({ at, token, messageHash, signature }) => ({
+      at: new Date(at).toISOString(),
+      token,
+      messageHash: Buffer.from(messageHash).toString('hex'),
+      signature: encodeBase58(signature),
+    })),
+  };
+}
+
+function hexOrNull(bytes: Uint8Array | undefined): string | null {
+  return bytes === undefined ? null : Buffer.from(bytes).toString('hex');
+}
+
+function timeOrNull(at: number | undefined): string | null {
+  return at === undefined ? null : new Date(at).toISOString();
+}

@@ -1,0 +1,235 @@
+/**
+ * Configuration: flags, environment, file and defaults become one frozen object. Order: flag >
+ * environment > file > default. A key that does not exist and a value that is not allowed stop
+ * the start, with the name of the key and what is allowed. Keys of the contract whose function
+ * this version lacks are known by name and take only the value that it serves.
+ */
+import { resolve } from 'node:path';
+import { VanityError } from '../errors.ts';
+import { LOG_LEVELS, type LogLevel } from '../log.ts';
+import { readCpuLimits, serverThreads } from '../system/cores.ts';
+import { readFile, type Settings } from './file.ts';
+import { type PoolConfig, readPools } from './pool-config.ts';
+import { check, flag, oneOf, only, type Rule, text, trustProxy, whole } from './rules.ts';
+
+export type Durability = 'leased' | 'committed';
+
+/** Where dispense journals lie; 'auto': in memory where that outlives the server. */
+export type JournalSetting = 'auto' | 'memory' | 'data';
+
+/** Who is believed about where a request comes from: true for whoever connects, or addresses. */
+export type TrustProxy = boolean | string;
+
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface Config {
+  /** Nothing says which data directory is meant: there is no file, and neither flag nor variable. */
+  readonly isDefault: boolean;
+  readonly logLevel: LogLevel;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly threads: number;
+    /** Absolute paths of PEM files; undefined for no TLS. */
+    readonly tls: TlsFiles | undefined;
+    /** Other machines may be served without TLS. */
+    readonly insecure: boolean;
+    readonly trustProxy: TrustProxy;
+    /** Requests a second of one token, or of one address without; 0 for any number. */
+    readonly rateLimit: number;
+    /** Connections of all threads. */
+    readonly maxConnections: number;
+    readonly compat: boolean;
+    readonly drainSeconds: number;
+  };
+  readonly store: {
+    /** Absolute path of the data directory. */
+    readonly directory: string;
+    /** 'file:PATH' with an absolute path, or 'env:NAME'. */
+    readonly sealingKey: string;
+    /** 'committed': a reply waits until the disk knows of it. */
+    readonly durability: Durability;
+    /** 'unguarded': served also where the file system cannot tell a copy from its original. */
+    readonly copies: 'guarded' | 'unguarded';
+    readonly journal: JournalSetting;
+    readonly retentionHours: number;
+  };
+  readonly auth: {
+    /** 'auto': from the first token on that was ever made. */
+    readonly required: boolean | 'auto';
+  };
+  readonly grinder: {
+    readonly threads: number;
+    readonly batch: number;
+    readonly sliceMs: number;
+    readonly priority: 'auto' | 'idle' | 'low' | 'normal';
+  };
+  readonly pools: readonly PoolConfig[];
+}
+
+/** A shell that is not asked puts nothing in its place: a directory of this name would be made. */
+const NO_HOME = 'a "~" in front is no home directory here, "./~" is a name';
+
+const RULES: Readonly<Record<string, Rule>> = {
+  role: only('all'),
+  log_level: oneOf('info', ...LOG_LEVELS),
+  'http.host': text(
+    '127.0.0.1',
+    `an address ("127.0.0.1", "::1", "0.0.0.0"), a host name or "unix:PATH"; ${NO_HOME}`,
+    /^(unix:(?!~).+|(?!unix:)\S+)$/,
+  ),
+  'http.port': whole(5057, 0, 65535),
+  'http.threads': whole(1, 1, 64),
+  'http.tls_cert': text('', `the path of a PEM file; ${NO_HOME}`, /^(?!~)./),
+  'http.tls_key': {
+    ...text('', `the path of a PEM file; ${NO_HOME}`, /^(?!-----|~)./),
+    isSecret: true,
+  },
+  'http.insecure': flag(false),
+  'http.trust_proxy': trustProxy,
+  'http.rate_limit': whole(0, 0, 1_000_000),
+  'http.max_connections': whole(10_000, 1, 1_000_000),
+  'http.compat': flag(true),
+  'http.drain_seconds': whole(20, 0, 3600),
+  'store.url': text('file:./data', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
+  'store.durability': oneOf('leased', 'leased', 'committed'),
+  'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
+  'store.journal': oneOf('auto', 'auto', 'memory', 'data'),
+  'store.sealing_key': {
+    ...text('', `"file:PATH" or "env:NAME"; ${NO_HOME}`, /^(file:(?!~).+|env:[A-Za-z_]\w*)$/),
+    isSecret: true,
+  },
+  'store.retention_hours': whole(24, 1, 24 * 365),
+  'store.lease_ttl_seconds': only(60),
+  'grinder.threads': whole(serverThreads(readCpuLimits()), 0, 1024),
+  'grinder.batch': whole(256, 1, 4096),
+  'grinder.slice_ms': whole(25, 1, 50),
+  'grinder.priority': oneOf('auto', 'auto', 'idle', 'low', 'normal'),
+  'auth.required': oneOf('auto', 'auto', true, false),
+};
+
+export interface ConfigSources {
+  /** Flags of the command line, by configuration key. */
+  readonly flags?: Settings;
+  /** What their user calls them, for errors: `{ 'http.port': '--port' }`. */
+  readonly names?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /**
+   * `--config FILE`, `/dev/null` for none; without it `vanitypool.toml` in the working directory, if it is
+   * there.
+   */
+  readonly file?: string | undefined;
+  readonly cwd?: string;
+}
+
+/** Errors: CONFIG_UNREADABLE, CONFIG_UNKNOWN_KEY, CONFIG_INVALID. */
+export function loadConfig(sources: ConfigSources = {}): Config {
+  const { flags = {}, names = {}, env = {}, file, cwd = process.cwd() } = sources;
+  const { isThere, settings, pools } = readFile(file, cwd);
+  const environment = readEnvironment(env);
+  const given = { ...settings, ...environment.settings, ...flags };
+  const value = check(given, RULES, (key) => {
+    const called = Object.hasOwn(flags, key) ? names : environment.names;
+    return Object.hasOwn(called, key) ? called[key]! : key;
+  });
+  return freeze(value, readPools(pools), cwd, !isThere && given['store.url'] === undefined);
+}
+
+function freeze(
+  value: Settings,
+  pools: readonly PoolConfig[],
+  cwd: string,
+  isDefault: boolean,
+): Config {
+  const directory = resolve(cwd, String(value['store.url']).slice('file:'.length));
+  const sealingKey = String(value['store.sealing_key']);
+  const host = String(value['http.host']);
+  if (host.startsWith('unix:') && value['http.threads'] !== 1) {
+    const detail = 'http.threads: threads share a port, not a socket; allowed with unix:PATH: 1';
+    throw new VanityError('CONFIG_INVALID', detail);
+  }
+  const tls = tlsFiles(String(value['http.tls_cert']), String(value['http.tls_key']), host, cwd);
+  const config = {
+    isDefault,
+    logLevel: value.log_level,
+    http: {
+      host: host.startsWith('unix:') ? `unix:${resolve(cwd, host.slice(5))}` : host,
+      port: value['http.port'],
+      threads: value['http.threads'],
+      tls,
+      insecure: value['http.insecure'],
+      trustProxy: value['http.trust_proxy'],
+      rateLimit: value['http.rate_limit'],
+      maxConnections: value['http.max_connections'],
+      compat: value['http.compat'],
+      drainSeconds: value['http.drain_seconds'],
+    },
+    store: {
+      directory,
+      sealingKey: sealingKey.startsWith('env:')
+        ? sealingKey
+        : `file:${resolve(cwd, sealingKey.slice(5) || `${directory}/sealing.key`)}`,
+      durability: value['store.durability'],
+      copies: value['store.copies'],
+      journal: value['store.journal'],
+      retentionHours: value['store.retention_hours'],
+    },
+    auth: { required: value['auth.required'] },
+    grinder: {
+      threads: value['grinder.threads'],
+      batch: value['grinder.batch'],
+      sliceMs: value['grinder.slice_ms'],
+      priority: value['grinder.priority'],
+    },
+    pools,
+  } as Config;
+  for (const part of [config, config.http, config.store, config.auth, config.grinder, pools]) {
+    Object.freeze(part);
+  }
+  return config;
+}
+
+function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFiles | undefined {
+  if (cert === '' && key === '') return undefined;
+  if (cert === '' || key === '') {
+    const [given, missing] = cert === '' ? ['tls_key', 'tls_cert'] : ['tls_cert', 'tls_key'];
+    const detail = `http.${missing}: is missing; http.${given} is given, and TLS takes both`;
+    throw new VanityError('CONFIG_INVALID', detail);
+  }
+  if (host.startsWith('unix:')) {
+    const detail = 'http.tls_cert: not allowed with unix:PATH, which no other machine can reach';
+    throw new VanityError('CONFIG_INVALID', detail);
+  }
+  return Object.freeze({ cert: resolve(cwd, cert), key: resolve(cwd, key) });
+}
+
+/**
+ * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`; only names with `__` are configuration.
+ * A text that its key takes is that text, and else the number or the truth that it spells.
+ */
+function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
+  settings: Settings;
+  /** Of the variables, by key. */
+  names: Readonly<Record<string, string>>;
+} {
+  const settings: Record<string, unknown> = {};
+  const names: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
+    const path = name.slice('VANITYPOOL'.length).toLowerCase();
+    const key = path.startsWith('__') ? path.replace(/^_+/, '') : path.slice(1).replace('__', '.');
+    const rule = Object.hasOwn(RULES, key) ? RULES[key] : undefined;
+    settings[key] = rule?.read(value) === undefined ? literal(value) : value;
+    names[key] = name;
+  }
+  return { settings, names };
+}
+
+function literal(value: string): unknown {
+  if (value === 'true') return true;
+  if (value === 'false') return false;
+  return /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+}

@@ -1,0 +1,45 @@
+/**
+ * Which kernel a thread gets: native code where there is some, else the portable path. Any thread may
+ * load it.
+ */
+
+import { VanityError } from '../errors.ts';
+import { loadAddon } from '../system/addon.ts';
+import type { Kernel } from './kernel.ts';
+import { nativeKernel } from './native-kernel.ts';
+import { portableKernel } from './portable-kernel.ts';
+
+/** Of all machines; a build may lack some. */
+const NATIVE_LEVELS = ['portable', 'avx2', 'avx512'];
+
+/**
+ * The fastest kernel of this machine, or the one that `isa` (VANITYPOOL_ISA) names: a level of the
+ * native kernel, or 'js' for the portable path. `warning` says why grinding will be slow.
+ * Errors: CONFIG_INVALID for a level that is unknown here.
+ */
+export function loadKernel(isa = process.env.VANITYPOOL_ISA || undefined): {
+  kernel: Kernel;
+  warning: string | undefined;
+} {
+  if (isa === 'js') return { kernel: portableKernel(), warning: undefined };
+  const { addon, problem } = loadAddon();
+  if (addon === undefined) {
+    if (isa !== undefined) {
+      throw new VanityError('CONFIG_INVALID', `VANITYPOOL_ISA: "${isa}" cannot be had: ${problem}`);
+    }
+    const warning = `${problem}; grinding uses the portable path, hundreds of times slower`;
+    return { kernel: portableKernel(), warning };
+  }
+  const level = addon.levelName(isa);
+  if (level === undefined) {
+    const message = `VANITYPOOL_ISA: this machine and build have ${kernelLevels().join(', ')}, not "${isa}"`;
+    throw new VanityError('CONFIG_INVALID', message);
+  }
+  return { kernel: nativeKernel(addon, level), warning: undefined };
+}
+
+/** What VANITYPOOL_ISA may say on this machine, slowest first. */
+export function kernelLevels(): string[] {
+  const { addon } = loadAddon();
+  return ['js', ...NATIVE_LEVELS.filter((isa) => addon?.levelName(isa) === isa)];
+}

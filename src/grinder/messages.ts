@@ -1,0 +1,49 @@
+/** What the main thread and a grinder thread tell each other: orders one way, reports the other. */
+import type { Priority } from '../system/priority.ts';
+import type { FoundHit, GrindJob } from './job.ts';
+
+export interface GrinderWorkerData {
+  /** Most hits of one report. */
+  readonly batch: number;
+  readonly sliceMs: number;
+  readonly priority: Priority;
+  /** Hits that may wait to be stored before the thread pauses. */
+  readonly unstoredMax: number;
+  /** How many wait already, posted by the thread that this one replaces. */
+  readonly unstored: number;
+}
+
+export type Order =
+  /** Replaces what was ground before; no jobs: sleep. */
+  | { readonly kind: 'grind'; readonly jobs: readonly GrindJob[] }
+  /** So many more of the posted hits are stored; negative: the thread before posted so many more. */
+  | { readonly kind: 'stored'; readonly count: number }
+  | { readonly kind: 'stop' };
+
+export interface Loaded {
+  readonly kind: 'loaded';
+  readonly isa: string;
+  /** Of the kernel, for the operator. */
+  readonly warning: string | undefined;
+}
+
+/** What happened since the last report; sent with every hit, else ten times a second. */
+export interface Progress {
+  readonly kind: 'progress';
+  readonly attempts: number;
+  /** In which the attempts were made. */
+  readonly elapsedMs: number;
+  /** Of that, time on a core. */
+  readonly cpuMs: number;
+  readonly hits: readonly FoundHit[];
+  /** Hits that the kernel or the proof found wrong. */
+  readonly faults: number;
+}
+
+/** The tables are built and the first search is open. */
+export interface Opened {
+  readonly kind: 'opened';
+  readonly tableBytes: number;
+}
+
+export type Report = Loaded | Opened | Progress;

@@ -1,0 +1,45 @@
+/** The pools as far as they exist for a token, and what is said of them. Runs in the HTTP threads. */
+
+import type { PoolList, PoolView } from '../api/pools.ts';
+import { VanityError } from '../errors.ts';
+import { shownDifficulty } from '../keypair/difficulty.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { Token } from '../token.ts';
+import { mayUse } from './access.ts';
+import type { AppDeps } from './app-deps.ts';
+import type { Sight } from './event-streams.ts';
+import { grinderView } from './grinder-view.ts';
+
+/** What those see who may see these pools; undefined: all of them. */
+export function poolList({ pools, grinder }: AppDeps, sight: Sight): PoolList {
+  const visible = [...pools.values()].filter(({ shared }) => mayUse({ pools: sight }, shared.name));
+  return {
+    pools: visible.map(poolView),
+    ...(sight === undefined && { grinder: grinderView(grinder) }),
+  };
+}
+
+/** The pool as far as it exists for the token. Error: POOL_NOT_FOUND. */
+export function poolFor(
+  token: Token | undefined,
+  pools: ReadonlyMap<string, Pool>,
+  name: string,
+): Pool {
+  const pool = mayUse(token, name) ? pools.get(name) : undefined;
+  if (pool !== undefined) return pool;
+  throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
+}
+
+export function poolView(pool: Pool): PoolView {
+  const { name, pattern, handout } = pool.shared;
+  const { grinding, ...figures } = pool.status();
+  return {
+    name,
+    pattern: pattern.text,
+    difficulty: shownDifficulty(pattern.difficulty),
+    keys: 'seed',
+    handout,
+    ...figures,
+    grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },
+  };
+}

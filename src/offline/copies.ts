@@ -1,0 +1,72 @@
+/**
+ * A store that is moved, copied, backed up or restored, by a command and not by a server. Runs in the main
+ * thread.
+ */
+import type { Config } from '../config/config.ts';
+import { witnessDirectory } from '../disk/witness.ts';
+import { Journals } from '../pool/journals.ts';
+import { type Adopted, type AdoptOptions, adoptStore } from '../store/sqlite/adopt.ts';
+import { type BackupOptions, backupStore, receiveBackup } from '../store/sqlite/backup.ts';
+import { type Restored, type RestoreOptions, restoreStore } from '../store/sqlite/restore.ts';
+import { onBound } from './open.ts';
+
+export type { BackupOptions };
+
+/**
+ * Takes a store that was moved, copied or put back for what it is said to be. Errors: those of
+ * `adoptStore`.
+ */
+export async function adoptOffline(
+  { store: { directory, sealingKey } }: Config,
+  how: Pick<AdoptOptions, 'as' | 'from' | 'ignoreClock'>,
+): Promise<Adopted> {
+  using journals = new Journals({ dataDirectory: directory });
+  const witness = witnessDirectory(directory);
+  const { recover } = journals;
+  const adopted = await adoptStore({
+    ...{ directory, sealingKey, ...how },
+    ...{ witness, recover, onBound },
+  });
+  // Those of the old place are settled, or those of a state that is given up.
+  journals.remove();
+  return adopted;
+}
+
+/** Writes the store to a new file; a server may hold it. Errors: those of `backupStore`. */
+export function backupOffline(
+  { store: { directory } }: Config,
+  file: string,
+  options: BackupOptions,
+): Promise<void> {
+  return backupStore(directory, file, options);
+}
+
+/** Keeps a backup that a server sends, `size` bytes, as a new file. Errors: those of `receiveBackup`. */
+export function keepBackup(
+  source: AsyncIterable<Uint8Array>,
+  size: number,
+  file: string,
+  options: BackupOptions,
+): Promise<void> {
+  return receiveBackup(source, size, file, options);
+}
+
+/** Makes the store out of a backup; what became of its addresses and tokens. */
+export async function restoreOffline(
+  { store: { directory, sealingKey } }: Config,
+  from: Pick<RestoreOptions, 'file' | 'list' | 'signal' | 'ignoreClock'>,
+): Promise<Restored> {
+  const restored = await restoreStore({ directory, sealingKey, ...from, onBound });
+  removeJournalsIn(directory);
+  return restored;
+}
+
+/**
+ * Those in the data directory: of runs that the store there knows nothing of, or whose leases are
+ * burned. Those in memory may be of a server that lives, or of one that was killed beside it: they
+ * are found by its database file alone, and a start removes them a day after that is gone.
+ */
+function removeJournalsIn(dataDirectory: string): void {
+  using journals = new Journals({ dataDirectory });
+  journals.remove();
+}

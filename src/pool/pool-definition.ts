@@ -1,0 +1,43 @@
+/**
+ * How a pool that was made at run time is written into the store and read out of it, and what may not be
+ * done to it: the same in a running server and for the command line without one.
+ */
+import { POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
+import { VanityError } from '../errors.ts';
+import type { PoolIdentity, PoolSettings, StoredPool } from '../store/stored-pool.ts';
+
+/** The settings of a pool that was made at run time, and is not deleted. */
+export function configOf(stored: StoredPool): PoolConfig | undefined {
+  const { name, prefix, suffix, ignoreCase, handout, settings, isRemoved } = stored;
+  if (settings === undefined || isRemoved) return undefined;
+  return {
+    name,
+    prefix,
+    suffix,
+    ignoreCase,
+    keys: 'seed',
+    handout,
+    ...settings,
+  };
+}
+
+/** What never changes of a pool, and what may. */
+export function parts(config: PoolConfig): { identity: PoolIdentity; settings: PoolSettings } {
+  const { name, prefix, suffix, ignoreCase, keys, handout, ...settings } = config;
+  return { identity: { name, prefix, suffix, ignoreCase, keys, handout }, settings };
+}
+
+export function poolExists(name: string): VanityError {
+  return new VanityError('POOL_EXISTS', `pool ${name}: there is one of this name`);
+}
+
+export function poolLimit(name: string): VanityError {
+  const detail = `pool ${name}: a server has at most ${POOLS_MAX} pools; delete one first`;
+  return new VanityError('POOL_LIMIT_REACHED', detail);
+}
+
+export function poolConfigured(name: string): VanityError {
+  const table = `[[pools]] with name = "${name}" in vanitypool.toml`;
+  const detail = `pool ${name}: is set by the configuration or by default, and changed there: edit or`;
+  return new VanityError('POOL_CONFIGURED', `${detail} make ${table}, and start the server anew`);
+}

@@ -1,0 +1,131 @@
+/**
+ * What all threads have of one pool in common: what never changes of it, and the memory that they share.
+ * `sharePool` makes it; it can be sent to a thread as it is.
+ */
+import type { PoolConfig } from '../config/pool-config.ts';
+import type { KeyType } from '../keypair/keypair.ts';
+import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import { Board } from './board.ts';
+import { ChangedPools } from './changed-pools.ts';
+import { ReadyQueue } from './ready-queue.ts';
+
+const COUNT_FIELDS = [
+  'available',
+  'leased',
+  'reserved',
+  'dispensed',
+  'burned',
+  'ground',
+  'imported',
+  /** Of the ready queue: pops before it are in the counts. */
+  'position',
+] as const;
+const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
+/** What changes at run time. `gate` is one of `GATE`. */
+const SETTINGS_FIELDS = ['target', 'ready', 'lowMs', 'gate'] as const;
+
+/** Whether a pool hands out. */
+export const GATE = { open: 0, paused: 1, closed: 2 } as const;
+
+/** What all threads know and share of one pool; can be sent to a thread as it is. */
+export interface SharedPool {
+  readonly name: string;
+  readonly pattern: Pattern;
+  readonly keys: KeyType;
+  readonly handout: PoolConfig['handout'];
+  /** Signatures that a sign-only pool gives with one address. */
+  readonly signLimit: number;
+  /** Whether a released address is handed to others. */
+  readonly reuseReleased: boolean;
+  /** Whether keypairs that were not ground here may come in. */
+  readonly acceptsImports: boolean;
+  readonly readyMax: number;
+  readonly settings: SharedArrayBuffer;
+  readonly queue: SharedArrayBuffer;
+  readonly counts: SharedArrayBuffer;
+  readonly grinding: SharedArrayBuffer;
+  /** Where a change of it is marked: see changed-pools.ts. */
+  readonly changes: SharedArrayBuffer;
+  readonly place: number;
+}
+
+/** Written by the store thread. */
+export type SettingsBoard = Board<(typeof SETTINGS_FIELDS)[number]>;
+export type CountsBoard = Board<(typeof COUNT_FIELDS)[number]>;
+export type GrindingBoard = Board<(typeof GRINDING_FIELDS)[number]>;
+
+export const HOUR_MS = 3_600_000;
+/** Room for the largest request that is allowed, however small `ready_max` is. */
+export const COUNT_MAX = 1000;
+
+export interface SharingOptions {
+  /** Of all pools of a server. */
+  readonly changes?: ChangedPools;
+  /** Of this pool among them; no other has the same. */
+  readonly place?: number;
+  /**
+   * Where the counters of the ready queue start: behind what the store has recorded of the pool in this
+   * epoch.
+   */
+  readonly position?: number;
+}
+
+/** Errors: those of `parsePattern`. */
+export function sharePool(
+  config: PoolConfig,
+  { changes = new ChangedPools(), place = 0, position = 0 }: SharingOptions = {},
+): SharedPool {
+  const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
+  const { readyMax } = config;
+  const settings = new Board(SETTINGS_FIELDS);
+  settings.write({ ...changeableOf(config), gate: GATE.open });
+  return {
+    name,
+    pattern: parsePattern(config),
+    keys,
+    handout,
+    signLimit,
+    reuseReleased,
+    acceptsImports,
+    readyMax,
+    settings: settings.buffer,
+    queue: ReadyQueue.create(capacityOf(config), position).buffer,
+    counts: new Board(COUNT_FIELDS).buffer,
+    grinding: new Board(GRINDING_FIELDS).buffer,
+    changes: changes.buffer,
+    place,
+  };
+}
+
+/** What its ready queue takes of memory. */
+export function queueBytes(config: PoolConfig): number {
+  return ReadyQueue.bytesFor(capacityOf(config));
+}
+
+function capacityOf({ readyMax }: PoolConfig): number {
+  return Math.max(readyMax, COUNT_MAX);
+}
+
+/** For the board of settings: those that are given. */
+export function changeableOf({ target, ready, lowHours }: PoolChange) {
+  return {
+    ...(target !== undefined && { target }),
+    ...(ready !== undefined && { ready }),
+    ...(lowHours !== undefined && { lowMs: Math.round(lowHours * HOUR_MS) }),
+  };
+}
+
+export function settingsBoard({ settings }: SharedPool): SettingsBoard {
+  return new Board(SETTINGS_FIELDS, settings);
+}
+
+export function countsBoard({ counts }: SharedPool): CountsBoard {
+  return new Board(COUNT_FIELDS, counts);
+}
+
+export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
+  return new Board(GRINDING_FIELDS, grinding);
+}
+
+/** What can be changed of a pool while it is served. */
+export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready' | 'lowHours'>>;

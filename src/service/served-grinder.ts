@@ -1,0 +1,203 @@
+/**
+ * The grinder of a server: for which pools it grinds, at which priority, and what all threads know of
+ * it. Runs in the main thread. Five times a second it reads the figures of each pool from shared
+ * memory; it asks nobody.
+ */
+import type { Config } from '../config/config.ts';
+import { Consumption } from '../grinder/consumption.ts';
+import { Grinder } from '../grinder/grinder.ts';
+import type { FoundHit } from '../grinder/job.ts';
+import { type PoolFigures, Steering } from '../grinder/steering.ts';
+import { hoursOfStock, type StockFigures, UrgencyWatch } from '../grinder/urgency.ts';
+import type { Log } from '../log.ts';
+import type { ChangedPools } from '../pool/changed-pools.ts';
+import { GrinderThreads } from '../pool/grinder-threads.ts';
+import { grinderBoard } from '../pool/health.ts';
+import { Pool } from '../pool/pool.ts';
+import type { PoolStatus } from '../pool/pool-status.ts';
+import { type GrindingBoard, grindingBoard, type SharedPool } from '../pool/shared-pool.ts';
+import type { Tallies } from '../pool/tallies.ts';
+import { ownNice } from '../system/priority.ts';
+import { FirstAddresses } from './first-addresses.ts';
+
+const STEER_MS = 200;
+const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as const;
+
+type Totals = Record<(typeof TOTALS)[number], number>;
+
+interface GroundPool {
+  /** Among all that are steered. */
+  readonly index: number;
+  readonly shared: SharedPool;
+  readonly status: Pool;
+  readonly grinding: GrindingBoard;
+  readonly consumption: Consumption;
+}
+
+export class ServedGrinder {
+  /** What HTTP threads join by. */
+  readonly buffers: { readonly board: SharedArrayBuffer; readonly threads: SharedArrayBuffer };
+  readonly #options: Config['grinder'];
+  readonly #tallies: Tallies;
+  readonly #log: Log;
+  readonly #board = grinderBoard();
+  readonly #threads: GrinderThreads;
+  readonly #urgency = new UrgencyWatch();
+  readonly #firstAddresses: FirstAddresses;
+  readonly #changes: ChangedPools;
+  #pools: readonly GroundPool[] = [];
+  #byPlace: ReadonlyMap<number, GroundPool> = new Map();
+  /** Those that are ground for, and those that changed: all others are as they were. */
+  readonly #awake = new Set<GroundPool>();
+  #lookedAt = performance.now();
+  #steering = new Steering([]);
+  #grinder: Grinder | undefined;
+  /** Of all runs before this one. */
+  #before: Readonly<Record<string, number>> = {};
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: Config['grinder'], tallies: Tallies, changes: ChangedPools, log: Log) {
+    this.#tallies = tallies;
+    this.#changes = changes;
+    this.#options = options;
+    this.#log = log;
+    this.#firstAddresses = new FirstAddresses(log);
+    this.#threads = GrinderThreads.of(options.threads);
+    this.buffers = { board: this.#board.buffer, threads: this.#threads.buffer };
+  }
+
+  /** `before`: the totals of the runs before; `onHits` as of `GrinderOptions`. */
+  start(
+    before: Readonly<Record<string, number>>,
+    onHits: (hits: FoundHit[]) => Promise<void>,
+  ): void {
+    this.#before = before;
+    const nice = ownNice();
+    if (nice > 0)
+      this.#log.warn({ nice }, 'the server was started at a low priority, and stays there');
+    const onUnstarted = (): void => this.#tallies.countUnstarted('grinder');
+    this.#grinder = new Grinder({ ...this.#options, log: this.#log, onHits, onUnstarted });
+    this.#timer = setInterval(() => this.#steer(this.#grinder!), STEER_MS);
+    this.#steer(this.#grinder);
+  }
+
+  /** Resolves when the hits that threads have posted are stored, or given up. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#grinder?.close();
+  }
+
+  /**
+   * All that there are. The steering forgets how they were consumed, which it learns anew in half a
+   * minute.
+   */
+  setPools(pools: readonly SharedPool[]): void {
+    const known = new Map(this.#pools.map((pool) => [pool.shared.name, pool]));
+    this.#pools = pools.map((shared, index) => groundPool(shared, index, known.get(shared.name)));
+    this.#byPlace = new Map(this.#pools.map((pool) => [pool.shared.place, pool]));
+    this.#awake.clear();
+    for (const pool of this.#pools) this.#wake(pool);
+    this.#firstAddresses.keep(new Set(pools.map(({ name }) => name)));
+    this.#steering = new Steering(
+      pools.map(({ name, pattern }) => ({ job: { pool: name, pattern } })),
+    );
+  }
+
+  statusOf(): { readonly shared: SharedPool; readonly status: PoolStatus }[] {
+    return this.#pools.map(({ shared, status }) => ({ shared, status: status.status() }));
+  }
+
+  /** Since the store was made. */
+  totals(): Totals {
+    const stats = this.#grinder?.stats();
+    const totals = {} as Totals;
+    for (const name of TOTALS) totals[name] = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
+    return totals;
+  }
+
+  /** Grinds for the pools that are short, and tells all threads how it goes. */
+  #steer(grinder: Grinder): void {
+    const nowMs = performance.now();
+    for (const place of this.#changes.take('steering')) this.#wake(this.#byPlace.get(place));
+    this.#lookedAt = nowMs;
+    const pools = [...this.#awake].map((pool) => ({ ...pool, now: pool.status.status() }));
+    if (this.#options.threads > 0) {
+      const named = pools.map(({ shared, now }) => ({ name: shared.name, status: now }));
+      this.#firstAddresses.look(named, nowMs);
+    }
+    const figures = pools.map((pool) => figuresOf(pool, nowMs));
+    // First: a thread that starts at another priority is replaced at once.
+    this.#prioritize(grinder, figures, nowMs);
+    grinder.steer(this.#steering.next(figures, nowMs));
+    const { active, attemptsPerSecond, perThread } = grinder.stats();
+    const rate = Math.round(attemptsPerSecond);
+    for (const { index, isShort } of figures) {
+      const isGround = isShort && active > 0;
+      const pool = this.#pools[index]!;
+      pool.grinding.write({
+        active: isGround ? 1 : 0,
+        threads: isGround ? active : 0,
+        attemptsPerSecond: isGround ? rate : 0,
+      });
+      if (!isShort) this.#awake.delete(pool);
+    }
+    this.#threads.write(perThread);
+    this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
+  }
+
+  #wake(pool: GroundPool | undefined): void {
+    if (pool === undefined || this.#awake.has(pool)) return;
+    pool.consumption.rested(this.#lookedAt);
+    this.#awake.add(pool);
+  }
+
+  #prioritize(grinder: Grinder, figures: readonly StockFigures[], nowMs: number): void {
+    const found = this.#urgency.next(figures, nowMs);
+    if (found === undefined || !grinder.prioritize(found.urgency)) return;
+    const { urgency, neediest } = found;
+    const hours = hoursOfStock(neediest);
+    const priorities = new Set(grinder.stats().perThread.map(({ priority }) => priority));
+    this.#log.info(
+      {
+        priorities: [...priorities],
+        urgency,
+        pool: neediest.pool,
+        stock: neediest.stock,
+        ...(Number.isFinite(hours) && { hours: Number(hours.toPrecision(2)) }),
+      },
+      'grinder threads get another priority',
+    );
+  }
+}
+
+function figuresOf(
+  { index, shared, now, consumption }: GroundPool & { readonly now: PoolStatus },
+  nowMs: number,
+): StockFigures & PoolFigures {
+  const { available, leased, reserved, dispensed, burned, ...pool } = now;
+  const target = pool.paused ? 0 : pool.target;
+  const held = available + leased;
+  consumption.note(reserved + dispensed + burned, nowMs);
+  return {
+    index,
+    pool: shared.name,
+    held,
+    // Not the stock of the status, which lacks what a turn is leasing: a thread would be made for it.
+    stock: held,
+    target,
+    isShort: held < target,
+    dispensed,
+    perHour: consumption.perHour,
+    lowHours: pool.lowHours,
+  };
+}
+
+function groundPool(shared: SharedPool, index: number, known: GroundPool | undefined): GroundPool {
+  if (known !== undefined) return { ...known, index };
+  const none = (): never => {
+    throw new Error('the main thread dispenses nothing');
+  };
+  const status = new Pool(shared, { refill: none, prepare: none, record: none });
+  const grinding = grindingBoard(shared);
+  return { index, shared, status, grinding, consumption: new Consumption() };
+}

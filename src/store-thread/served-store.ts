@@ -1,0 +1,275 @@
+/**
+ * The composition root of the store thread: opens the store, and wires together all that works on it,
+ * the refiller of the ready queues first of all.
+ */
+import { type ErrorCode, VanityError } from '../errors.ts';
+import { createLog, type Log } from '../log.ts';
+import type { ImportOrder } from '../pool/calls.ts';
+import { ChangedPools } from '../pool/changed-pools.ts';
+import { FileBudget } from '../pool/file-budget.ts';
+import { StoreHealth } from '../pool/health.ts';
+import { Journals } from '../pool/journals.ts';
+import { Tallies } from '../pool/tallies.ts';
+import { notify } from '../port.ts';
+import type { Hit, Origin } from '../store/address.ts';
+import { isDoubtful } from '../store/sqlite/error.ts';
+import { openSqliteStore } from '../store/sqlite/open.ts';
+import type { Counters, InsertReport, Store } from '../store/store.ts';
+import { ClockWatch } from './clock-watch.ts';
+import { Destroyer } from './destroyer.ts';
+import { Dispenser } from './dispenser.ts';
+import type { Exclusively } from './in-turn.ts';
+import { JournalWatch } from './journal-watch.ts';
+import { PoolJournals } from './pool-journals.ts';
+import { Refiller } from './refiller.ts';
+import { ServedCheck } from './served-check.ts';
+import { ServedPools } from './served-pools.ts';
+import { ServedReader } from './served-reader.ts';
+import { ServedReservations } from './served-reservations.ts';
+import { ServedTokens } from './served-tokens.ts';
+import type { MainNotices, OpenReport, StoreWorkerData } from './store-calls.ts';
+import { WorkQueue } from './work-queue.ts';
+
+/** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
+type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'expire' | 'check';
+
+/** The open store of this thread, its refiller, and what is told of their health. */
+export class ServedStore {
+  readonly refiller: Refiller;
+  readonly dispenser: Dispenser;
+  readonly tokens: ServedTokens;
+  readonly reservations: ServedReservations;
+  readonly pools: ServedPools;
+  readonly reader: ServedReader;
+  readonly #store: Store;
+  /** The store and its journals. */
+  #resources = new AsyncDisposableStack();
+  readonly #exclusively: Exclusively;
+  readonly #log: Log;
+  readonly #health: StoreHealth;
+  readonly #journalWatch: JournalWatch;
+  readonly #clockWatch: ClockWatch;
+  readonly #tallies: Tallies;
+  readonly #tally = { turns: 0, inserts: 0 };
+  readonly #destroyer: Destroyer;
+  #check: ServedCheck | undefined;
+  readonly #failures = new Map<StoreWork, VanityError>();
+  #failure: ErrorCode | undefined;
+
+  static async open(data: StoreWorkerData): Promise<ServedStore> {
+    const { directory } = data;
+    const log = createLog('store', data.logLevel, data.isPretty);
+    const { commitTimes } = new Tallies(data.tallies);
+    const health = new StoreHealth(data.health);
+    log.info({ directory }, 'opening the store');
+    const unwitnessed = (reason: string) =>
+      log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised');
+    if (data.witness === undefined)
+      unwitnessed('no state directory outside the data directory: see XDG_STATE_HOME');
+    const make = { setting: data.journal, log };
+    await using resources = new AsyncDisposableStack();
+    const journals = resources.use(
+      new Journals({
+        dataDirectory: directory,
+        ...(data.durability !== 'committed' && { make }),
+      }),
+    );
+    const store = resources.use(
+      await openSqliteStore({
+        ...data,
+        recover: journals.recover,
+        onNoWitness: unwitnessed,
+        onForged: (row) => {
+          health.countForgedRow();
+          log.error({ row }, 'a row of the store was written by somebody else: it is refused');
+        },
+        onBound: (rows) =>
+          log.warn({ rows }, 'rows of an older version are bound to the sealing key as they are'),
+        onCommit: (ms) => commitTimes.add(ms),
+      }),
+    );
+    journals.begin(store);
+    const served = new ServedStore(store, journals, log, health, data);
+    await served.pools.open(data.pools, data.httpThreads);
+    served.#start(directory);
+    served.#resources = resources.move();
+    return served;
+  }
+
+  private constructor(
+    store: Store,
+    journals: Journals,
+    log: Log,
+    health: StoreHealth,
+    data: StoreWorkerData,
+  ) {
+    this.#store = store;
+    const retentionMs = data.retentionHours * 3_600_000;
+    this.#log = log;
+    this.#health = health;
+    const queue = new WorkQueue();
+    const watched =
+      <T>(work: () => Promise<T>) =>
+      () =>
+        health.watch(work);
+    this.#exclusively = (work) => queue.exclusively(watched(work));
+    this.#tallies = new Tallies(data.tallies);
+    const changes = new ChangedPools(data.changes);
+    this.refiller = new Refiller({
+      store,
+      changes,
+      exclusively: this.#exclusively,
+      onTurn: (pool, error, burned) => {
+        this.#tally.turns++;
+        this.dispenser.sweep(pool);
+        this.#note('turn', error);
+        if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
+      },
+    });
+    const onUnstarted = (): void => this.#tallies.countUnstarted('reader');
+    this.reader = new ServedReader({ ...data, log: this.#log, onUnstarted });
+    this.tokens = new ServedTokens(store.tokens, this.#exclusively);
+    this.reservations = new ServedReservations({
+      store,
+      exclusively: this.#exclusively,
+      record: (pool) => this.refiller.record(pool),
+      onChange: async (pool) => this.refiller.publish(pool, await store.counts(pool)),
+      onExpired: (error) => this.#note('expire', error),
+    });
+    this.dispenser = new Dispenser({
+      store,
+      exclusively: this.#exclusively,
+      refiller: this.refiller,
+      durability: data.durability,
+      windowMs: retentionMs,
+      prepare: (pool) => this.pools.prepare(pool),
+      record: (pool, handOut) => this.pools.record(pool, handOut),
+      onRepeat: () => this.#tallies.countRepeat(),
+    });
+    const common = { store, exclusively: this.#exclusively };
+    const areNeeded = data.durability !== 'committed';
+    const files = new FileBudget(data.files);
+    this.pools = new ServedPools({
+      ...common,
+      journals: new PoolJournals({ ...common, journals, areNeeded, files, log }),
+      log,
+      refiller: this.refiller,
+      changes,
+      parts: [this.dispenser, this.reservations],
+      onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
+    });
+    const { pools } = this;
+    this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });
+    this.#clockWatch = new ClockWatch({ ...common, health: this.#health, log });
+    this.#destroyer = new Destroyer({
+      ...{ store, health, retentionMs },
+      behind: (work) => queue.behind(watched(work)),
+      onEnd: (error) => this.#note('destroy', error),
+    });
+    for (const [pool, recovered] of Object.entries(store.recovered)) {
+      this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
+    }
+  }
+
+  #start(directory: string): void {
+    this.refiller.start();
+    this.reservations.start();
+    this.#journalWatch.start();
+    this.#clockWatch.start();
+    // What a start cannot wait for.
+    this.#check = new ServedCheck({
+      directory,
+      onFound: (error) => this.#note('check', error),
+      onUnstarted: () => this.#tallies.countUnstarted('check'),
+      log: this.#log,
+    });
+    this.#destroyer.start();
+  }
+
+  async report(): Promise<OpenReport> {
+    const { id, epoch } = this.#store;
+    const counters = await this.#exclusively(() => this.#store.counters());
+    return { id, epoch, counters, pools: this.pools.all };
+  }
+
+  insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
+    return this.#exclusively(async () => {
+      try {
+        // A pool that is deleted takes none of what was on its way.
+        const wanted = hits.filter(({ pool }) => this.pools.has(pool));
+        if (origin === 'imported' && wanted.length < hits.length) {
+          throw new VanityError('POOL_NOT_FOUND', 'the pool is deleted; nothing came in');
+        }
+        const report = await this.#store.insert(wanted, origin);
+        for (const pool of new Set(wanted.map((hit) => hit.pool))) {
+          this.refiller.publish(pool, await this.#store.counts(pool));
+        }
+        this.#tally.inserts++;
+        this.#note('insert', undefined);
+        return report;
+      } catch (error) {
+        const isOfStore = error instanceof VanityError && error.code !== 'POOL_NOT_FOUND';
+        if (isOfStore) this.#note('insert', error);
+        throw error;
+      } finally {
+        for (const { keypair } of hits) keypair.fill(0);
+      }
+    });
+  }
+
+  /** Of proved keypairs. */
+  import({ pool, keypairs }: ImportOrder): Promise<InsertReport> {
+    const hits = keypairs.map((keypair) => ({ pool, keypair }));
+    return this.insert(hits, 'imported');
+  }
+
+  /** Every 10 s: a store that nothing else is asked of is found to fail, or to work again, too. */
+  saveCounters(counters: Counters): Promise<void> {
+    return this.#exclusively(async () => {
+      try {
+        await this.#store.saveCounters(counters);
+        this.#note('counters', undefined);
+      } catch (error) {
+        if (error instanceof VanityError) this.#note('counters', error);
+        throw error;
+      }
+    });
+  }
+
+  async stop(counters: Counters): Promise<void> {
+    this.#journalWatch.stop();
+    this.#clockWatch.stop();
+    this.reservations.stop();
+    this.#check?.stop();
+    await this.reader.stop();
+    await this.#destroyer.stop();
+    try {
+      await this.pools.stop();
+      await this.refiller.stop();
+      await this.saveCounters(counters);
+      await this.#exclusively(() => this.#store.removeJournals('all'));
+      this.pools.close();
+    } finally {
+      await this.#exclusively(() => this.#resources.disposeAsync());
+    }
+  }
+
+  /**
+   * One line of log per change of state, however many calls fail in between: the store works again
+   * when all that failed does.
+   */
+  #note(work: StoreWork, error: VanityError | undefined): void {
+    if (error === undefined) this.#failures.delete(work);
+    else this.#failures.set(work, error);
+    if (isDoubtful(error)) this.#check?.doubt();
+    const [found] = this.#failures.values();
+    const damage = this.#failures.get('check');
+    const first = damage?.code === 'STORE_CORRUPT' ? damage : found;
+    if (first?.code !== this.#failure) {
+      if (first === undefined) this.#log.info('the store works again');
+      else this.#log.error({ code: first.code, reason: first.message }, 'the store fails');
+      this.#failure = first?.code;
+    }
+    this.#health.write(this.#failure, this.#tally);
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The tokens of a running server: every HTTP thread acts on a change before the call that made it is
+ * answered, so that no request that is begun after the answer is served by a revoked token. Runs in
+ * the store thread; one change at a time, and no turn waits for a thread.
+ *
+ * A thread begins with the list of all, and is told of one token with each change, as that token is
+ * then: so a change costs the same however many tokens there are, and one that the list has
+ * already changes nothing.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { VanityError } from '../errors.ts';
+import type { TokenList } from '../pool/calls.ts';
+import type { NewToken, StoredToken, TokenStore } from '../store/token-store.ts';
+import type { KnownToken } from '../token.ts';
+import { type Exclusively, inTurn } from './in-turn.ts';
+import type { ThreadNotices } from './thread-notices.ts';
+
+export class ServedTokens {
+  readonly #store: TokenStore;
+  readonly #exclusively: Exclusively;
+  readonly #threads = new Set<ThreadNotices>();
+  readonly #oneAtATime = inTurn();
+
+  constructor(store: TokenStore, exclusively: Exclusively) {
+    this.#store = store;
+    this.#exclusively = exclusively;
+  }
+
+  /** For one more HTTP thread: as they are now; it is told of every change. */
+  async connect(port: MessagePort, notices: ThreadNotices): Promise<TokenList> {
+    this.#threads.add(notices);
+    port.once('close', () => this.#threads.delete(notices));
+    return this.#list();
+  }
+
+  all(): Promise<StoredToken[]> {
+    return this.#exclusively(() => this.#store.all());
+  }
+
+  /** Error: TOKEN_EXISTS. */
+  create(token: NewToken): Promise<StoredToken> {
+    return this.#change(token.name, () => this.#store.create(token));
+  }
+
+  /** Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
+  revoke(name: string): Promise<StoredToken> {
+    return this.#change(name, () => this.#store.revoke(name));
+  }
+
+  /** Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
+  restore(name: string): Promise<StoredToken> {
+    return this.#change(name, () => this.#store.restore(name));
+  }
+
+  noteUse(ids: readonly number[]): Promise<void> {
+    return this.#exclusively(() => this.#store.noteUse(ids));
+  }
+
+  #list(): Promise<TokenList> {
+    return this.#exclusively(async () => ({
+      tokens: (await this.#store.all()).filter(isValid).map(known),
+      areAny: await this.#store.wereMade(),
+    }));
+  }
+
+  #change(name: string, work: () => Promise<StoredToken>): Promise<StoredToken> {
+    return this.#oneAtATime(async () => {
+      const { changed, now } = await this.#exclusively(async () => {
+        const [changed] = await Promise.allSettled([work()]);
+        if (changed.status === 'fulfilled') return { changed, now: changed.value };
+        // A revocation may be in the store, and fail all the same: it is acted on before anybody knows.
+        return {
+          changed,
+          now: isRefused(changed.reason) ? undefined : await this.#store.find(name),
+        };
+      });
+      if (now !== undefined) {
+        const change = { token: known(now), isValid: isValid(now) };
+        await Promise.all([...this.#threads].map((thread) => thread.tell('token', change)));
+      }
+      if (changed.status === 'rejected') throw changed.reason;
+      return changed.value;
+    });
+  }
+}
+
+/** Whether the token of that name was not to be changed, and is as it was. */
+function isRefused(error: unknown): boolean {
+  const { code } = error as VanityError;
+  return code === 'TOKEN_EXISTS' || code === 'STORE_FORGED';
+}
+
+/** What a thread needs of it, and no more. */
+function known({ id, name, hash, scopes, pools, quota, expiresAt }: StoredToken): KnownToken {
+  return { id, name, hash, scopes, pools, quota, expiresAt };
+}
+
+/** Whether requests with it are served, as far as it has not expired. */
+function isValid({ revokedAt, offAt, isForged }: StoredToken): boolean {
+  return revokedAt === undefined && offAt === undefined && !isForged;
+}

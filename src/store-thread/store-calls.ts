@@ -1,0 +1,54 @@
+/**
+ * What the main thread and the store thread ask and tell each other, in messages. Types alone.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Durability, JournalSetting } from '../config/config.ts';
+import type { LogLevel } from '../log.ts';
+import type { Connection } from '../pool/calls.ts';
+import type { SharedPool } from '../pool/shared-pool.ts';
+import type { Hit } from '../store/address.ts';
+import type { Counters, InsertReport } from '../store/store.ts';
+
+export interface StoreWorkerData {
+  readonly directory: string;
+  readonly sealingKey: string;
+  readonly retentionHours: number;
+  readonly durability: Durability;
+  readonly copies: 'guarded' | 'unguarded';
+  /** The directory of witnesses; undefined where there is no place for it. */
+  readonly witness: string | undefined;
+  readonly journal: JournalSetting;
+  readonly httpThreads: number;
+  /** Of the configuration. */
+  readonly pools: readonly SharedPool[];
+  readonly health: SharedArrayBuffer;
+  readonly tallies: SharedArrayBuffer;
+  readonly files: SharedArrayBuffer;
+  /** Of pools. */
+  readonly changes: SharedArrayBuffer;
+  readonly port: MessagePort;
+  readonly logLevel: LogLevel;
+  readonly isPretty: boolean;
+}
+
+export interface OpenReport {
+  readonly id: string;
+  readonly epoch: number;
+  readonly counters: Counters;
+  readonly pools: readonly SharedPool[];
+}
+
+/** What the main thread may ask. */
+export type StoreCalls = {
+  /** Errors: those of opening a store, POOL_MISMATCH. */
+  open(): Promise<OpenReport>;
+  insert(hits: readonly Hit[]): Promise<InsertReport>;
+  saveCounters(counters: Counters): Promise<void>;
+  /** Serves an HTTP thread's `StoreThreadCalls` on a port of its own. Error: JOURNAL_UNAVAILABLE. */
+  connect(port: MessagePort): Promise<Connection>;
+  /** After the last request is answered. */
+  stop(counters: Counters): Promise<void>;
+};
+
+/** What the main thread is told: every pool there is, after one came or went. */
+export type MainNotices = { pools(pools: readonly SharedPool[]): void };

@@ -1,0 +1,24 @@
+/** What the store does for addresses whose secrets never leave. */
+import type { KeyType } from '../keypair/keypair.ts';
+
+/** A signature with the key of a dispensed address. */
+export interface SignatureOrder {
+  readonly pool: string;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly token: number;
+  /** SHA-256. */
+  readonly messageHash: Uint8Array;
+  readonly limit: number;
+  /** Called with the key, in the store thread; may throw. */
+  readonly sign: (keyType: KeyType, key: Uint8Array) => Uint8Array;
+}
+
+export interface SignatureStore {
+  /**
+   * Signs and counts it durably before it returns; after the last one the secret is destroyed. The
+   * same message again gets the same signature. Errors: ADDRESS_NOT_FOUND, SIGN_LIMIT_REACHED, those
+   * of `sign`.
+   */
+  sign(order: SignatureOrder): Promise<Uint8Array>;
+}

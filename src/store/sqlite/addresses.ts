@@ -1,0 +1,168 @@
+/**
+ * The rows of addresses: sealed when they come in, unsealed when they leave, overwritten when their
+ * time is over. Runs in the store thread. What needs an await (making or opening a data key) is
+ * apart from what belongs in a transaction of the caller.
+ */
+import type { KeyObject } from 'node:crypto';
+import { KEYPAIR_BYTES, type KeyType, SEED_BYTES } from '../../keypair/keypair.ts';
+import {
+  publicKeyHash,
+  publicKeyHashOf,
+  SEALED_BYTES,
+  type Sealer,
+  type Unsealer,
+} from '../../keypair/seal.ts';
+import type { LeasedAddress, Origin } from '../address.ts';
+import { type Range, sizeOf } from '../ranges.ts';
+import type { PoolIdentity } from '../stored-pool.ts';
+import type { Statements } from './statements.ts';
+
+/** An array: as objects, which node:sqlite makes without a prototype, rows cost 3 us more each. */
+type AddressRow = readonly [
+  id: number,
+  seq: number,
+  keyHash: Uint8Array,
+  dataKeyId: number,
+  sealed: Uint8Array,
+  origin: Origin,
+  createdAt: number,
+];
+
+interface OpenedRow {
+  readonly row: AddressRow;
+  readonly keypair: Uint8Array;
+}
+
+/** What a row says beside its keypair. */
+export interface NewRow {
+  readonly id: number;
+  readonly seq: number;
+  readonly origin: Origin;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+}
+
+/** The pool that rows are of. */
+export interface PoolOfRows {
+  readonly id: number;
+  readonly name: string;
+  readonly keys: KeyType;
+  readonly handout: PoolIdentity['handout'];
+}
+
+export class Addresses {
+  readonly #statements: Statements;
+  readonly #sealer: Sealer;
+  readonly #unsealer: Unsealer;
+
+  constructor(statements: Statements, sealer: Sealer, unsealer: Unsealer) {
+    this.#statements = statements;
+    statements.addresses.setReturnArrays(true);
+    this.#sealer = sealer;
+    this.#unsealer = unsealer;
+  }
+
+  /** Before so many calls of `insert`. */
+  prepare(rows: number): Promise<void> {
+    return this.#sealer.prepare(rows);
+  }
+
+  /** False if the store has seen the public key before, in whatever state. */
+  insert(pool: PoolOfRows, { id, seq, origin, createdAt }: NewRow, keypair: Uint8Array): boolean {
+    const keyHash = publicKeyHash(keypair);
+    const { dataKeyId, sealed } = this.#sealer.seal({ pool: pool.name, keyHash }, keypair);
+    const { addAddress } = this.#statements;
+    const row = [id, pool.id, seq, keyHash, dataKeyId, sealed, origin, createdAt];
+    return addAddress.run(...row).changes > 0;
+  }
+
+  /** The addresses of the ranges in their order, and the seqs of those that cannot be unsealed. */
+  async unseal(
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
+    const addresses: LeasedAddress[] = [];
+    const unsealable = new Set(ranges.flatMap(seqsOf));
+    for (const { row, keypair } of await this.#open(pool, ranges)) {
+      const [id, seq, , , , origin, createdAt] = row;
+      unsealable.delete(seq);
+      addresses.push({ id, createdAt, origin, keyType: pool.keys, keypair });
+    }
+    return { addresses, unsealable: [...unsealable] };
+  }
+
+  /** What is to stay in place of each sealed secret of the range, by seq. */
+  async remains(pool: PoolOfRows, range: Range): Promise<Map<number, Uint8Array>> {
+    const remains = new Map<number, Uint8Array>();
+    for (const seq of seqsOf(range)) remains.set(seq, new Uint8Array(SEALED_BYTES));
+    for (const { row, keypair } of await this.#open(pool, [range])) {
+      remains.get(row[1])!.set(keypair.subarray(SEED_BYTES));
+      keypair.fill(0);
+    }
+    return remains;
+  }
+
+  overwrite(pool: PoolOfRows, remains: ReadonlyMap<number, Uint8Array>): void {
+    for (const [seq, sealed] of remains) this.#statements.overwrite.run(sealed, pool.id, seq);
+  }
+
+  /**
+   * The addresses of the ranges as they were handed out, or undefined if one of them cannot be told
+   * that way again: its secret is destroyed. A sign-only pool gave none: there `keypair` is then
+   * the public key alone, behind zeros.
+   */
+  async again(
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<readonly LeasedAddress[] | undefined> {
+    const { addresses, unsealable } = await this.unseal(pool, ranges);
+    if (unsealable.length === 0) return addresses;
+    const told = new Map(addresses.map((address) => [address.id, address]));
+    const again = this.#rowsOf(pool, ranges).map((row) => {
+      const [id, , keyHash, , sealed, origin, createdAt] = row;
+      const publicKey = publicKeyLeft(sealed);
+      const isLeft = publicKey !== undefined && publicKeyHashOf(publicKey).equals(keyHash);
+      if (told.has(id) || !isLeft || pool.handout !== 'sign-only') return told.get(id);
+      const keypair = new Uint8Array(KEYPAIR_BYTES);
+      keypair.set(publicKey, SEED_BYTES);
+      return { id, createdAt, origin, keyType: pool.keys, keypair };
+    });
+    if (again.every((address) => address !== undefined)) return again;
+    for (const { keypair } of addresses) keypair.fill(0);
+    return undefined;
+  }
+
+  #rowsOf(pool: PoolOfRows, ranges: readonly Range[]): AddressRow[] {
+    return ranges.flatMap(
+      ({ first, last }) =>
+        this.#statements.addresses.all(pool.id, first, last) as unknown as AddressRow[],
+    );
+  }
+
+  async #open(pool: PoolOfRows, ranges: readonly Range[]): Promise<OpenedRow[]> {
+    const { dataKey } = this.#statements;
+    const rows = this.#rowsOf(pool, ranges);
+    const dataKeys: ReadonlyMap<number, KeyObject> = await this.#unsealer.dataKeys(
+      new Set(rows.map(([, , , dataKeyId]) => dataKeyId)),
+      (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,
+    );
+    const opened: OpenedRow[] = [];
+    for (const row of rows) {
+      const [, , keyHash, dataKeyId, sealed] = row;
+      const key = dataKeys.get(dataKeyId);
+      const keypair = key && this.#unsealer.unseal(key, { pool: pool.name, keyHash }, sealed);
+      if (keypair !== undefined) opened.push({ row, keypair });
+    }
+    return opened;
+  }
+}
+
+/** The public key that is left of a destroyed secret; undefined if it could not be read then. */
+export function publicKeyLeft(sealed: Uint8Array): Uint8Array | undefined {
+  const publicKey = sealed.subarray(0, KEYPAIR_BYTES - SEED_BYTES);
+  return publicKey.some((byte) => byte !== 0) ? publicKey : undefined;
+}
+
+function seqsOf(range: Range): number[] {
+  return Array.from({ length: sizeOf(range) }, (_, index) => range.first + index);
+}

@@ -1,0 +1,167 @@
+/**
+ * The audit of a store that this connection only reads, beside a server or without one: what it says of
+ * its addresses, page by page, and of itself. Runs in the thread that calls it.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { triedAgain, triedAgainLater } from '../../disk/reads.ts';
+import { VanityError } from '../../errors.ts';
+import { publicKeyHashOf, Unsealer } from '../../keypair/seal.ts';
+import { loadSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
+import type { AuditedToken, AuditPage, AuditQuery, FoundAddress } from '../audit-store.ts';
+import { AuditBook, SQL } from './audit.ts';
+import { BoundRows } from './bound-rows.ts';
+import { judgedInUse } from './check-runner.ts';
+import { storeFileOf } from './data-directory.ts';
+import { isNewest, openToRead } from './database.ts';
+import { decided, type Moment, mayPass, storeError } from './error.ts';
+import {
+  type MetaRow,
+  metaOf,
+  poolRows,
+  prepareStatements,
+  type Statements,
+} from './statements.ts';
+
+/** What a store says of itself. */
+export interface AuditedStore {
+  readonly storeId: string;
+  readonly epoch: number;
+  readonly pools: readonly string[];
+  readonly leased: number;
+  /** Dispensed, reserved and burned: as many are in a list of all pools. */
+  readonly listed: number;
+}
+
+/** A store that is looked at by a connection of its own; a server may hold it meanwhile. */
+export class AuditReader implements Disposable {
+  readonly #db: DatabaseSync;
+  readonly #path: string;
+  readonly #statements: Statements;
+  readonly #book: AuditBook;
+  readonly #rows: BoundRows;
+
+  private constructor(db: DatabaseSync, path: string, key: SealingKey) {
+    this.#db = db;
+    this.#path = path;
+    this.#statements = prepareStatements(db);
+    const { store_id: storeId, binding } = metaOf(this.#statements);
+    // Without one nothing in it is right.
+    const bound = binding ?? '';
+    this.#book = new AuditBook(db, this.#statements, new Unsealer(storeId, bound, key));
+    this.#rows = new BoundRows(db, key.rowKey(storeId, bound));
+  }
+
+  /**
+   * Errors: STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_LOCKED, STORE_CORRUPT,
+   * STORE_UNAVAILABLE, SEALING_KEY_INVALID.
+   */
+  static async open(directory: string, sealingKey: string): Promise<AuditReader> {
+    const path = storeFileOf(directory);
+    const key = await loadSealingKey(sealingKey);
+    try {
+      return read(path, 'opening', () => {
+        using resources = new DisposableStack();
+        const db = resources.use(openToRead(path));
+        const itsKey = keyOf(sealingKey, metaOf(prepareStatements(db)), key);
+        const reader = new AuditReader(db, path, itsKey);
+        resources.move();
+        return reader;
+      });
+    } catch (error) {
+      throw await judgedInUse(error, path);
+    }
+  }
+
+  /** As it is at this moment. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE, also in doubt. */
+  get store(): AuditedStore {
+    return read(this.#path, 'running', () => {
+      const { store_id: storeId, epoch } = metaOf(this.#statements);
+      const pools = poolRows(this.#statements);
+      const sum = (figure: (pool: (typeof pools)[number]) => number) =>
+        pools.reduce((total, pool) => total + figure(pool), 0);
+      return {
+        storeId,
+        epoch,
+        pools: pools.map(({ name }) => name),
+        leased: sum(({ leased }) => leased),
+        listed: sum(({ dispensed, reserved, burned }) => dispensed + reserved + burned),
+      };
+    });
+  }
+
+  /** Errors as of `store`, none of them in doubt. */
+  async page(query: AuditQuery): Promise<AuditPage> {
+    const look = () =>
+      this.#book.page(query).catch((cause: unknown) => {
+        throw storeError(cause, this.#path, 'running');
+      });
+    try {
+      return await triedAgainLater(look, mayPass);
+    } catch (error) {
+      throw await judgedInUse(error, this.#path);
+    }
+  }
+
+  /** Every token that was ever made, but for rows that somebody else wrote. Errors as of `store`. */
+  get tokens(): AuditedToken[] {
+    return read(this.#path, 'running', () => {
+      const rows = this.#db.prepare(SQL.tokens).all();
+      const right = rows.filter((row) => this.#rows.isRight('token', row));
+      return right.map(({ id, name, created_at, revoked_at, off_at }) => ({
+        id: Number(id),
+        name: String(name),
+        createdAt: Number(created_at),
+        revokedAt: revoked_at === null ? undefined : Number(revoked_at),
+        offAt: off_at === null ? undefined : Number(off_at),
+      }));
+    });
+  }
+
+  /** By its public key, 32 bytes. Errors as of `store`. */
+  find(publicKey: Uint8Array): FoundAddress | undefined {
+    return read(this.#path, 'running', () => this.#book.find(publicKeyHashOf(publicKey)));
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
+  }
+}
+
+/** Beside other connections of this process: what is in doubt stays so. */
+function read<T>(path: string, moment: Moment, look: () => T): T {
+  return triedAgain(() => {
+    try {
+      return look();
+    } catch (cause) {
+      throw storeError(cause, path, moment);
+    }
+  }, mayPass);
+}
+
+/**
+ * Whether the last run was one of this version, and said all that it had to say. This process has no
+ * other connection to the store. Errors: those of opening a store to read.
+ */
+export function isSettled(directory: string): boolean {
+  const path = storeFileOf(directory);
+  return decided(path, 'opening', () => {
+    using db = openToRead(path);
+    if (!isNewest(db, path)) return false;
+    // A start that was cut off, or refused, may have left its rows without what they are known by.
+    const open = db.prepare(`SELECT 1 FROM pools WHERE leased > 0
+      UNION ALL SELECT 1 FROM journals UNION ALL SELECT 1 FROM meta WHERE mac IS NULL LIMIT 1`);
+    return open.get() === undefined;
+  });
+}
+
+function keyOf(source: string, meta: MetaRow, key: SealingKey | undefined): SealingKey {
+  const { sealing_key } = meta;
+  const isIts =
+    key !== undefined && (sealing_key === null || Buffer.compare(sealing_key, key.publicKey) === 0);
+  if (isIts) return key;
+  const fault = key === undefined ? 'missing' : 'not the key that the store is sealed with';
+  const message =
+    `${source}: ${fault}; without that key no address in the store can be read: put your copy of ` +
+    'it there (mode 0600), or name its place as store.sealing_key';
+  throw new VanityError('SEALING_KEY_INVALID', message);
+}

@@ -1,0 +1,94 @@
+/**
+ * The changes that every address goes through: it comes in, is leased, and is recorded as handed
+ * out. Runs in the store thread, inside a transaction of the caller.
+ */
+
+import type { Hit, Origin } from '../address.ts';
+import type { HandOuts } from '../hand-out.ts';
+import type { OwnClock } from '../own-clock.ts';
+import { type Range, without } from '../ranges.ts';
+import type { InsertReport } from '../store.ts';
+import type { Addresses } from './addresses.ts';
+import type { HandOutBook } from './hand-out-book.ts';
+import type { Segments } from './segments.ts';
+import { metaOf, type PoolRow, type Statements } from './statements.ts';
+
+export interface ChangesOptions {
+  readonly statements: Statements;
+  readonly segments: Segments;
+  readonly handOuts: HandOutBook;
+  readonly addresses: Addresses;
+  readonly epoch: number;
+  readonly clock: OwnClock;
+  /** Of a name. Error: POOL_NOT_FOUND. */
+  readonly poolRow: (name: string) => PoolRow;
+}
+
+export class Changes {
+  readonly #options: ChangesOptions;
+
+  constructor(options: ChangesOptions) {
+    this.#options = options;
+  }
+
+  insert(hits: readonly Hit[], origin: Origin): InsertReport {
+    const { statements, segments, addresses, poolRow } = this.#options;
+    const { saveNextId, countGround, countImported } = statements;
+    const count = origin === 'ground' ? countGround : countImported;
+    const createdAt = this.#options.clock.now;
+    const ends = new Map<string, { pool: PoolRow; first: number; next: number }>();
+    const firstId = metaOf(statements).next_id;
+    let id = firstId;
+    for (const { pool: name, keypair } of hits) {
+      let end = ends.get(name);
+      if (end === undefined) {
+        const pool = poolRow(name);
+        const first = pool.ground + pool.imported + 1;
+        end = { pool, first, next: first };
+        ends.set(name, end);
+      }
+      const row = { id, seq: end.next, origin, createdAt };
+      if (!addresses.insert(end.pool, row, keypair)) continue;
+      id++;
+      end.next++;
+    }
+    for (const { pool, first, next } of ends.values()) {
+      if (next === first) continue;
+      segments.append(pool.id, { first, last: next - 1 });
+      count.run(next - first, pool.id);
+    }
+    saveNextId.run(id);
+    const inserted = id - firstId;
+    return { inserted, duplicates: hits.length - inserted };
+  }
+
+  /** The oldest leased addresses left; and who got some of them, or of those before. */
+  record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
+    const { statements, segments, handOuts: book, epoch, clock } = this.#options;
+    const at = clock.exact;
+    const records = handOuts.records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
+    const held = book.heldBy(id, epoch, position, handOuts.records);
+    for (const seq of held) {
+      segments.change(id, { first: seq, last: seq }, 'leased', { to: 'reserved', epoch, at });
+    }
+    const recorded = held.length + segments.dispense(id, dispensed - held.length, epoch, at);
+    if (recorded !== dispensed) {
+      throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
+    }
+    if (dispensed > 0) statements.advance.run(dispensed, id);
+    book.record(id, epoch, position, { ...handOuts, records });
+  }
+
+  /** What cannot be unsealed never comes into the queue. */
+  lease({ id, position, leased }: PoolRow, ranges: readonly Range[], unsealable: number[]): void {
+    const { segments, handOuts, epoch, clock } = this.#options;
+    const at = clock.now;
+    segments.lease(id, ranges, epoch, at);
+    for (const seq of unsealable) {
+      const burned = { to: 'burned', epoch, at, cause: 'unsealable' } as const;
+      segments.change(id, { first: seq, last: seq }, 'leased', burned);
+    }
+    // Behind those that were leased before this turn, however many of them it records.
+    handOuts.lease(id, epoch, position + leased, without(ranges, unsealable));
+  }
+}

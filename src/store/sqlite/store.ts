@@ -1,0 +1,355 @@
+/**
+ * An open store of one node, as open.ts opens it. Each call is one transaction (run.ts); its
+ * parts are in files of their own. Runs in the thread that opened it.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { VanityError } from '../../errors.ts';
+import { Sealer, Unsealer } from '../../keypair/seal.ts';
+import type { SealingKey } from '../../keypair/sealing-key.ts';
+import type { Hit, Origin, PoolCounts } from '../address.ts';
+import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
+import type { OwnClock } from '../own-clock.ts';
+import type { NewJournal, Recovered } from '../recovery.ts';
+import type { ReservationStore } from '../reservation-store.ts';
+import type { SignatureStore } from '../signature-store.ts';
+import type { Counters, InsertReport, LeaseReport, Store } from '../store.ts';
+import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
+import type { TokenStore } from '../token-store.ts';
+import { Addresses } from './addresses.ts';
+import { type BoundRows, forged } from './bound-rows.ts';
+import { Changes } from './changes.ts';
+import type { Effects } from './effects.ts';
+import type { Epoch } from './epoch.ts';
+import type { HandOutBook } from './hand-out-book.ts';
+import { SqliteReservations } from './reservations.ts';
+import { countDue, destroy, nextPiece } from './retention.ts';
+import { Run } from './run.ts';
+import type { Segments } from './segments.ts';
+import { SqliteSignatures } from './signatures.ts';
+import {
+  countersOf,
+  countsOf,
+  definePool,
+  type PoolRow,
+  poolRows,
+  type Statements,
+  saveTime,
+  storedPool,
+} from './statements.ts';
+import { SqliteTokens } from './tokens.ts';
+import { WaitingLeases } from './waiting-leases.ts';
+
+export interface Opened {
+  readonly db: DatabaseSync;
+  readonly storeFile: string;
+  readonly statements: Statements;
+  readonly segments: Segments;
+  readonly handOuts: HandOutBook;
+  readonly key: SealingKey;
+  readonly rows: BoundRows;
+  /** Of the rows. */
+  readonly binding: string;
+  readonly clock: OwnClock;
+  readonly epoch: Epoch;
+  readonly effects: Effects;
+  /** Hears of each write transaction how many milliseconds it took until it is on disk. */
+  readonly onCommit: ((ms: number) => void) | undefined;
+}
+
+export class SqliteStore implements Store {
+  readonly id: string;
+  readonly place: string;
+  readonly epoch: number;
+  readonly recovered: Readonly<Record<string, Recovered>>;
+  readonly clock: OwnClock;
+  readonly tokens: TokenStore;
+  readonly reservations: ReservationStore;
+  readonly signatures: SignatureStore;
+  readonly #statements: Statements;
+  readonly #rows: BoundRows;
+  readonly #segments: Segments;
+  readonly #handOuts: HandOutBook;
+  readonly #addresses: Addresses;
+  readonly #changes: Changes;
+  readonly #effects: Effects;
+  readonly #run: Run;
+  readonly #waiting = new WaitingLeases();
+  /** Pools whose hand-outs stand in a journal, too, by id. */
+  readonly #journaled = new Set<number>();
+  readonly #resources: DisposableStack;
+  /** Destroyed secrets may still stand in the log, if only those of an epoch that was killed. */
+  #isLogStale = true;
+
+  /** Disposes of `resources` when it is closed. */
+  constructor(opened: Opened, resources: DisposableStack) {
+    const { db, statements, segments, handOuts, key, rows, binding, epoch, effects } = opened;
+    this.id = epoch.storeId;
+    this.place = epoch.place;
+    this.epoch = epoch.number;
+    this.recovered = epoch.recovered;
+    this.clock = opened.clock;
+    this.#statements = statements;
+    this.#rows = rows;
+    this.#segments = segments;
+    this.#handOuts = handOuts;
+    this.#effects = effects;
+    this.#run = new Run({ ...opened, epoch: this.epoch });
+    this.#resources = resources;
+    const sealer = new Sealer({
+      storeId: this.id,
+      binding,
+      publicKey: key.publicKey,
+      save: (sealed) =>
+        this.#run.transaction(() =>
+          Number(statements.addDataKey.run(sealed, this.clock.now).lastInsertRowid),
+        ),
+    });
+    this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, binding, key));
+    const poolRow = (name: string) => this.#poolRow(name);
+    const books = { segments, handOuts, addresses: this.#addresses };
+    const { clock } = this;
+    this.#changes = new Changes({ ...books, statements, epoch: this.epoch, clock, poolRow });
+    this.tokens = new SqliteTokens(db, this.#run, rows);
+    this.reservations = new SqliteReservations(db, this.#run, books);
+    this.signatures = new SqliteSignatures(db, this.#run, books);
+  }
+
+  pools(): ReturnType<Store['pools']> {
+    return this.#run.call(() =>
+      poolRows(this.#statements).map((row) => ({
+        ...storedPool(row),
+        isForged: !this.#rows.isRight('pool', { ...row }),
+      })),
+    );
+  }
+
+  definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
+    return this.#run.write(() => definePool(this.#statements, this.#rows, identity, settings));
+  }
+
+  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]> {
+    return this.#run.write(() =>
+      identities.map((identity) => definePool(this.#statements, this.#rows, identity, undefined)),
+    );
+  }
+
+  changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
+    return this.#run.write(() => {
+      const pool = this.#poolRow(name);
+      const settings =
+        change.settings === undefined ? pool.settings : JSON.stringify(change.settings);
+      const is_paused = Number(change.isPaused ?? pool.is_paused);
+      this.#statements.setPool.run(pool.id, settings, is_paused);
+      this.#rows.bind('pool', { ...pool, settings, is_paused });
+    });
+  }
+
+  removePool(name: string, popped = 0, handOuts = NO_HAND_OUTS): Promise<number> {
+    return this.#run.call(() => {
+      const hasEffect = this.#lets(this.#poolRow(name), popped, handOuts);
+      const count = this.#run.transaction(
+        () => this.#removePool(name, popped, handOuts),
+        hasEffect,
+      );
+      this.#waiting.drop(name);
+      // What left waits for it by itself; the pool is gone in any case.
+      this.#run.notTaken();
+      return count;
+    });
+  }
+
+  #removePool(name: string, popped: number, handOuts: HandOuts): number {
+    const { epoch } = this;
+    const pool = this.#poolRow(name);
+    this.#changes.record(pool, popped, handOuts);
+    const at = this.clock.now;
+    this.#handOuts.takeBack(pool.id, epoch, pool.position + popped);
+    const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
+    const count = this.#segments.burnAll(pool.id, burned);
+    this.#statements.endReservations.run(at, pool.id);
+    this.#statements.removePool.run(at, pool.id);
+    this.#rows.bind('pool', { ...pool, settings: null, is_paused: 0, removed_at: at });
+    return count;
+  }
+
+  insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
+    return this.#run.call(async () => {
+      if (hits.length === 0) return { inserted: 0, duplicates: 0 };
+      await this.#addresses.prepare(hits.length);
+      return this.#run.transaction(() => this.#changes.insert(hits, origin));
+    });
+  }
+
+  turn(
+    name: string,
+    dispensed: number,
+    wanted: number,
+    handOuts: HandOuts = NO_HAND_OUTS,
+  ): Promise<LeaseReport> {
+    return this.#run.call(async () => {
+      const pool = this.#poolRow(name);
+      const canLease = this.#waiting.isEmpty(name) && this.#run.notTaken() === undefined;
+      const ranges = this.#segments.oldest(pool.id, 'available', canLease ? wanted : 0);
+      const { addresses: leased, unsealable } = await this.#addresses.unseal(pool, ranges);
+      let counts: PoolCounts;
+      try {
+        counts = this.#run.transaction(
+          () => {
+            this.#changes.record(pool, dispensed, handOuts);
+            this.#changes.lease(pool, ranges, unsealable);
+            if (handOuts.countsLease) this.#statements.countLease.run(pool.id);
+            return countsOf(this.#poolRow(name));
+          },
+          ranges.length > 0 || this.#lets(pool, dispensed, handOuts),
+        );
+      } catch (error) {
+        for (const { keypair } of leased) keypair.fill(0);
+        throw error;
+      }
+      this.#waiting.add(name, leased);
+      const failure = this.#run.notTaken();
+      const burned = unsealable.length;
+      return { leased: failure ? [] : this.#waiting.take(name), burned, counts, failure };
+    });
+  }
+
+  /** Whether something leaves for this record alone: no journal says it to the next start. */
+  #lets({ id }: PoolRow, dispensed: number, { records }: HandOuts): boolean {
+    const isReserved = records.some(({ reservation }) => reservation !== undefined);
+    return isReserved || (dispensed > 0 && !this.#journaled.has(id));
+  }
+
+  handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined> {
+    return this.#run.afterEffects(async () => {
+      const found = this.#handOuts.find(key);
+      if (found === undefined) return undefined;
+      // A key is one of its pool's. How that one hands out says nothing of another.
+      if (found.name !== pool) throw forged(`the hand-out of an idempotency key of pool ${pool}`);
+      const { at, body_hash: body } = found;
+      const ranges = this.#handOuts.rangesOf(found);
+      const addresses = await this.#addresses.again(this.#poolRow(found.name), ranges);
+      return { at, body, addresses };
+    });
+  }
+
+  addJournals(journals: readonly NewJournal[]): Promise<void> {
+    return this.#run.call(() => {
+      const names = new Set(journals.map(({ pool }) => pool));
+      const ids = new Map([...names].map((name) => [name, this.#poolRow(name).id]));
+      const { addJournal, removeJournal } = this.#statements;
+      this.#run.transaction(() => {
+        for (const { pool, number } of journals) addJournal.run(number, ids.get(pool)!);
+      }, true);
+      try {
+        this.#run.take();
+      } catch (error) {
+        // Nobody writes them: a start that misses one would believe none of its pool.
+        this.#run.transaction(() => {
+          for (const { number } of journals) removeJournal.run(number);
+        });
+        throw error;
+      }
+      for (const id of ids.values()) this.#journaled.add(id);
+    });
+  }
+
+  removeJournals(numbers: readonly number[] | 'all'): Promise<void> {
+    const { removeJournal, removeJournals } = this.#statements;
+    return this.#run.call(() =>
+      this.#run.effect(() => {
+        if (numbers === 'all') return void removeJournals.run();
+        for (const number of numbers) removeJournal.run(number);
+      }),
+    );
+  }
+
+  returnLease(name: string): Promise<number> {
+    return this.#run.call(() => {
+      const returned = this.#run.transaction(() => {
+        const { id, position } = this.#poolRow(name);
+        this.#handOuts.takeBack(id, this.epoch, position);
+        return this.#segments.changeAll(id, 'leased', { to: 'available' });
+      }, true);
+      this.#waiting.drop(name);
+      this.#run.take();
+      return returned;
+    });
+  }
+
+  counts(pool: string): Promise<PoolCounts> {
+    return this.#run.call(() => countsOf(this.#poolRow(pool)));
+  }
+
+  destroySecrets(before: number): Promise<number> {
+    return this.#run.call(async () => {
+      const { due, count, isLast } = await nextPiece(this.#statements, this.#addresses, before);
+      if (count > 0) {
+        this.#run.transaction(() => destroy(due, this.#addresses, this.#segments));
+        this.#isLogStale = true;
+      }
+      if (isLast && this.#isLogStale) this.#isLogStale = !this.#effects.truncateLog();
+      return count;
+    });
+  }
+
+  dueSecrets(before: number): Promise<number> {
+    return this.#run.call(() => countDue(this.#statements, before));
+  }
+
+  get isLogLong(): boolean {
+    return this.#effects.isLogLong;
+  }
+
+  checkpointLog(): Promise<void> {
+    return this.#run.call(() => this.#effects.checkpointLog());
+  }
+
+  counters(): Promise<Counters> {
+    return this.#run.call(() => countersOf(this.#statements));
+  }
+
+  saveCounters(counters: Counters): Promise<void> {
+    return this.#run.write(() => {
+      for (const [name, value] of Object.entries(counters)) {
+        this.#statements.saveCounter.run(name, value);
+      }
+      saveTime(this.#statements, this.clock);
+    });
+  }
+
+  takeStep(stepMs: number): Promise<void> {
+    return this.#run.call(() => {
+      this.#run.transaction(() => {
+        const { now, isInDoubt } = this.clock;
+        this.#statements.moveReservations.run(stepMs);
+        if (isInDoubt) this.#moveLeft(stepMs);
+        saveTime(this.#statements, { now: now + stepMs, isInDoubt });
+      });
+      this.clock.take(stepMs);
+    });
+  }
+
+  /** What has left since this start had its time from the clock that was wrong. */
+  #moveLeft(stepMs: number): void {
+    const { moveHandOuts, moveSecrets } = this.#statements;
+    for (const { id } of poolRows(this.#statements)) moveHandOuts.run(stepMs, id, this.epoch);
+    const { began, now } = this.clock;
+    moveSecrets.run(Math.ceil(stepMs / 1000) * 1000, began, now);
+  }
+
+  async close(): Promise<void> {
+    this.#waiting.clear();
+    this.#resources.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #poolRow(name: string): PoolRow {
+    const row = this.#statements.pool.get(name);
+    if (row !== undefined) this.#rows.assertRight('pool', row);
+    if (row !== undefined) return row as unknown as PoolRow;
+    throw new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
+  }
+}
