@@ -1,123 +1,27 @@
 /**
- * The command line's entry: finds the command, answers `--help`, and turns what goes wrong into a
- * message on standard error and an exit code. Each command is loaded only when it runs.
- *
- * Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+ * The entry of the command line's process: what is told goes to standard output and standard error, and
+ * the exit code is what `run` says.
  */
 import { flushCompileCache } from 'node:module';
-import { VanityError } from '../errors.ts';
-import { startPool } from '../system/threads.ts';
 import { keepHangUpIgnored } from './hang-up.ts';
-import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
-import { adviceOf, hint, usage } from './options.ts';
 import { assertOutput, print, unwritable } from './output.ts';
+import { type Outputs, report, run } from './run.ts';
 
-const USAGE = `usage: vanitypool COMMAND [options]
-
-Solana vanity addresses, ground ahead of time and handed out exactly once.
-
-${COMMAND_NAMES.map((name) => `  ${name.padEnd(10)}${HELP[name].summary}`).join('\n')}
-
-"vanitypool COMMAND --help" explains a command. "vanitypool --version" tells the version.
-Start with:  vanitypool serve
-`;
-
-const DONE = 0;
-const FAILED = 1;
-const WRONG_USAGE = 2;
-
-const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = {
-  serve: async (args) => (await import('./serve.ts')).serve(args),
-  grind: async (args) => (await import('./grind.ts')).grind(args),
-  estimate: async (args) => (await import('./estimate.ts')).estimate(args),
-  status: async (args) => (await import('./status.ts')).status(args),
-  top: async (args) => (await import('./top.ts')).top(args),
-  audit: async (args) => (await import('./audit.ts')).audit(args),
-  backup: async (args) => (await import('./backup.ts')).backup(args),
-  restore: async (args) => (await import('./restore.ts')).restore(args),
-  adopt: async (args) => (await import('./adopt.ts')).adopt(args),
-  dispense: async (args) => (await import('./dispense.ts')).dispense(args),
-  import: async (args) => (await import('./import.ts')).importKeys(args),
-  export: async (args) => (await import('./export.ts')).exportKeys(args),
-  verify: async (args) => (await import('./verify.ts')).verify(args),
-  pool: async (args) => (await import('./pool.ts')).pool(args),
-  token: async (args) => (await import('./token.ts')).token(args),
-  bench: async (args) => (await import('./bench.ts')).bench(args),
+const outputs: Outputs = {
+  assertOutput,
+  print,
+  printError: (text) => process.stderr.write(text),
 };
-
-async function run(args: readonly string[]): Promise<number> {
-  const [first, ...rest] = args;
-  // A server writes its log alone, which goes elsewhere.
-  if (first !== 'serve') assertOutput();
-  if (first === undefined) {
-    process.stderr.write(USAGE);
-    return WRONG_USAGE;
-  }
-  if (first === '--version' || first === '-v') {
-    const { VERSION } = await import('../version.ts');
-    return show(`${VERSION}\n`);
-  }
-  if (first === '--help' || first === '-h') return show(USAGE);
-  if (first === 'help') {
-    const [name] = rest;
-    if (name !== undefined && !isCommand(name)) throw unknownCommand(name);
-    return show(name === undefined ? USAGE : HELP[name].text);
-  }
-  if (!isCommand(first)) throw unknownCommand(first);
-  if (rest.includes('--help') || rest.includes('-h')) return show(HELP[first].text);
-  assertWorkingDirectory();
-  await startPool();
-  return RUN[first](rest);
-}
-
-/** Whatever is done asks for it, threads that start too, whether or not a path begins there. */
-function assertWorkingDirectory(): void {
-  try {
-    process.cwd();
-  } catch {
-    throw usage('the working directory was removed; go to one that is there first: cd /');
-  }
-}
-
-async function show(text: string): Promise<number> {
-  await print(text);
-  return DONE;
-}
-
-function isCommand(name: string): name is CommandName {
-  return Object.hasOwn(HELP, name);
-}
-
-function unknownCommand(name: string): VanityError {
-  const quoted = JSON.stringify(name);
-  if (name.startsWith('-')) {
-    const all = COMMAND_NAMES.join(', ');
-    return usage(`option ${quoted} stands before the command; first give one of ${all}`);
-  }
-  return usage(`there is no command ${quoted}${hint(name, COMMAND_NAMES, 'commands')}`);
-}
-
-function report(error: unknown): number {
-  if (!(error instanceof VanityError)) {
-    const text = error instanceof Error ? error.stack : error;
-    process.stderr.write(`vanitypool: ${text}\n${adviceOf(error)}`);
-    return FAILED;
-  }
-  const { code, message, retryAfterSeconds } = error;
-  const retry = retryAfterSeconds === undefined ? '' : `; try again in ${retryAfterSeconds} s`;
-  process.stderr.write(`vanitypool: ${message}${retry} (${code})\n${adviceOf(error)}`);
-  return /^(USAGE|CONFIG|PATTERN)_/.test(code) ? WRONG_USAGE : FAILED;
-}
 
 keepHangUpIgnored();
 // Of what goes on for ever, and is not written by `print`.
 process.stdout.on('error', (error) => {
-  process.exit(report(unwritable(error)));
+  process.exit(report(unwritable(error), outputs));
 });
 // What cannot be told must not end what is done.
 process.stderr.on('error', () => undefined);
 const args = process.argv.slice(2);
-process.exitCode = await run(args).catch(report);
+process.exitCode = await run(args, outputs);
 // Its grinder threads may get no core for long, and there is nothing left for them to do.
 if (args[0] === 'serve') {
   flushCompileCache();

@@ -10,7 +10,7 @@ const LIMIT = { timeout: 120_000 };
 /** A workspace whose server has handed out 50 addresses and stopped. */
 async function used(): Promise<{ workspace: Workspace; handed: Handed[] }> {
   const workspace = new Workspace();
-  workspace.configure([EASY_POOL]);
+  workspace.configure([{ ...EASY_POOL, target: 600 }]);
   const server = await workspace.serve();
   await server.until(({ available, leased }) => available + leased >= 500);
   const handed = await server.dispense(50);

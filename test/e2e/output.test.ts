@@ -12,10 +12,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { COMMAND_NAMES } from '../../src/cli/help.ts';
-import { type Outcome, type RunOptions, vanitypool } from '../support/cli.ts';
+import { unwritable } from '../../src/cli/output.ts';
+import { run } from '../../src/cli/run.ts';
+import { type Outcome, vanitypool } from '../support/cli.ts';
+import { ManagedServer } from '../support/managed-server.ts';
 import { noNamespaces } from '../support/namespaces.ts';
 import { asTold, BROKEN, diskIn, shell, shellWithDisk } from '../support/outputs.ts';
-import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
+import { EASY_POOL, type Handed } from '../support/server.ts';
 
 const LIMIT = { timeout: 200_000 };
 const MOUNTS = { ...LIMIT, skip: noNamespaces() ?? false };
@@ -28,55 +31,50 @@ function directory(t: TestContext): string {
   return path;
 }
 
-function assertUnwritable({ code, stderr }: Outcome, errno: string): void {
+function assertUnwritable({ code, stderr }: Pick<Outcome, 'code' | 'stderr'>, errno: string): void {
   const told = `vanitypool: standard output: cannot be written (${errno}); nothing was done (FILE_NOT_WRITABLE)\n`;
   assert.deepEqual([code, stderr], [1, told]);
 }
 
-class Setup implements AsyncDisposable {
-  readonly workspace = new Workspace();
-  server!: Server;
-  options!: RunOptions;
+/** What commands took and made, as they say themselves: with the server, and without it. */
+async function dispensed({ options }: ManagedServer): Promise<number> {
+  const { stdout } = await vanitypool(['status', '--json'], options);
+  return JSON.parse(stdout).pools[0].dispensed;
+}
 
-  static async serving(count: number): Promise<Setup> {
-    const setup = new Setup();
-    setup.workspace.configure([EASY_POOL]);
-    setup.server = await setup.workspace.serve();
-    const env = { VANITYPOOL_HTTP__PORT: new URL(setup.server.url).port };
-    setup.options = { cwd: setup.workspace.path, env };
-    await setup.server.until(({ available, leased }) => available + leased >= count);
-    return setup;
-  }
-
-  /** From the server, or from the store. */
-  async dispensed(): Promise<number> {
-    const { stdout } = await vanitypool(['status', '--json'], this.options);
-    return JSON.parse(stdout).pools[0].dispensed;
-  }
-
-  async tokens(): Promise<{ name: string; revokedAt: string | null }[]> {
-    const { stdout } = await vanitypool(['token', 'list', '--json'], this.options);
-    return JSON.parse(stdout).tokens;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.workspace[Symbol.asyncDispose]();
-  }
+async function tokens({
+  options,
+}: ManagedServer): Promise<{ name: string; revokedAt: string | null }[]> {
+  const { stdout } = await vanitypool(['token', 'list', '--json'], options);
+  return JSON.parse(stdout).tokens;
 }
 
 const handedIn = ({ lines }: Outcome): Handed[] => lines.map((line) => JSON.parse(line));
 
-test('every command says so, and does nothing', LIMIT, async (t) => {
+test('every command looks at its output before it does anything', async () => {
+  for (const name of COMMAND_NAMES.filter((command) => command !== 'serve')) {
+    for (const args of [[name], [name, '--help'], ['help', name], ['--version']]) {
+      const told: string[] = [];
+      const code = await run(args, {
+        assertOutput: () => {
+          throw unwritable({ code: 'EPIPE' }, '; nothing was done');
+        },
+        print: () => assert.fail('nothing can be printed'),
+        printError: (text) => told.push(text),
+      });
+      assertUnwritable({ code, stderr: told.join('') }, 'EPIPE');
+    }
+  }
+});
+
+test('each way to have no output is told, by a process', LIMIT, async (t) => {
   const cwd = directory(t);
-  const silent = COMMAND_NAMES.filter((name) => name !== 'serve');
   for (const [errno, script] of BROKEN) {
+    const words = ['grind', '--suffix', 't', '--json', '--secrets'];
     const outcomes = await Promise.all(
-      [...silent, '--version', 'help'].map((name) => shell(script, [name], { cwd })),
+      [words, words.slice(0, 3), ['help']].map((args) => shell(script, args, { cwd })),
     );
     for (const outcome of outcomes) assertUnwritable(outcome, errno);
-    const words = ['grind', '--suffix', 't', '--json', '--secrets'];
-    assertUnwritable(await shell(script, words, { cwd }), errno);
-    assertUnwritable(await shell(script, words.slice(0, 3), { cwd }), errno);
   }
   assert.deepEqual(readdirSync(cwd), []);
   // The output of a server is its log, on standard error.
@@ -86,77 +84,78 @@ test('every command says so, and does nothing', LIMIT, async (t) => {
 });
 
 test('nothing is dispensed and no token made for an output that is none', LIMIT, async () => {
-  await using setup = await Setup.serving(10);
-  const { options } = setup;
+  await using managed = new ManagedServer([EASY_POOL]);
+  await managed.serve();
+  await managed.untilGround(10);
+  const { options } = managed;
   const token = ['token', 'create', '--name', 'shop', '--scope', 'read'];
   const look = async () => {
     for (const [errno, script] of BROKEN) {
       assertUnwritable(await shell(script, ['dispense', 'pet'], options), errno);
       assertUnwritable(await shell(script, token, options), errno);
     }
-    assert.equal(await setup.dispensed(), 0);
-    assert.deepEqual(await setup.tokens(), []);
+    assert.equal(await dispensed(managed), 0);
+    assert.deepEqual(await tokens(managed), []);
   };
   await look();
-  assert.equal(await setup.server.kill('SIGTERM'), 0);
+  assert.equal(await managed.server.kill('SIGTERM'), 0);
   await look();
 });
 
-test('what a full disk did not take is named, and comes again by its key', MOUNTS, async () => {
-  await using setup = await Setup.serving(200);
-  const { options } = setup;
-  const disk = diskIn(setup.workspace.path, ONE_PAGE);
-  const fill = async () => {
-    const before = await setup.dispensed();
-    const args = ['dispense', 'pet', '--count', '40'];
-    // What was written is told on standard error, in front of what the command says.
-    const script = '"$0" "$@" > disk/out; code=$?; grep -c "}$" disk/out >&2; exit $code';
-    const full = await shellWithDisk(disk, script, args, options);
-    assert.equal(full.code, 1);
-    const told =
-      /^vanitypool: standard output: cannot be written \(ENOSPC\); (\d+) of 40 were handed out and not written: ids ([\d, -]+) \(FILE_NOT_WRITABLE\)$/m.exec(
-        full.stderr,
-      ) ?? assert.fail(full.stderr);
-    const written = Number(/^\d+$/m.exec(full.stderr)![0]);
-    assert.ok(written > 0 && Number(told[1]) === 40 - written, full.stderr);
-    const again = await asTold(full.stderr, options);
-    assert.equal(again.code, 0, again.stderr);
-    const handed = handedIn(again);
-    assert.equal(handed.length, 40);
-    const named = told[2]!.split(', ').flatMap((run) => {
-      const [first, last = first] = run.split('-').map(Number);
-      return Array.from({ length: last! - first! + 1 }, (_, index) => first! + index);
-    });
-    assert.deepEqual(
-      named,
-      handed.slice(written).map(({ id }) => id),
-    );
-    assert.ok(handed.every(({ secretKey }) => !full.stderr.includes(secretKey)));
-    assert.equal((await setup.dispensed()) - before, 40);
-  };
-  await fill();
-  assert.equal(await setup.server.kill('SIGTERM'), 0);
-  await fill();
-});
-
-test('a token that could not be printed is revoked', MOUNTS, async () => {
-  await using setup = await Setup.serving(0);
-  const { options } = setup;
-  const disk = diskIn(setup.workspace.path, ONE_PAGE);
-  const script = 'head -c 4096 /dev/zero > disk/out && "$0" "$@" >> disk/out';
-  const make = async (name: string) => {
-    const args = ['token', 'create', '--name', name, '--scope', 'read'];
-    const { code, stderr } = await shellWithDisk(disk, script, args, options);
-    const told = `token ${name} was made, and nobody has its text: it is revoked, give the next another name`;
-    const all = `vanitypool: standard output: cannot be written (ENOSPC); ${told} (FILE_NOT_WRITABLE)\n`;
-    assert.deepEqual([code, stderr], [1, all]);
-    const made = (await setup.tokens()).find((token) => token.name === name);
-    assert.notEqual(made!.revokedAt, null);
-  };
-  await make('served');
-  assert.equal(await setup.server.kill('SIGTERM'), 0);
-  await make('stored');
-});
+test(
+  'a full disk: what it did not take comes again, a token that it did not is revoked',
+  MOUNTS,
+  async () => {
+    await using managed = new ManagedServer([EASY_POOL]);
+    await managed.serve();
+    await managed.untilGround(200);
+    const { options } = managed;
+    const disk = diskIn(managed.workspace.path, ONE_PAGE);
+    const fill = async () => {
+      const before = await dispensed(managed);
+      const args = ['dispense', 'pet', '--count', '40'];
+      // What was written is told on standard error, in front of what the command says.
+      const script = '"$0" "$@" > disk/out; code=$?; grep -c "}$" disk/out >&2; exit $code';
+      const full = await shellWithDisk(disk, script, args, options);
+      assert.equal(full.code, 1);
+      const told =
+        /^vanitypool: standard output: cannot be written \(ENOSPC\); (\d+) of 40 were handed out and not written: ids ([\d, -]+) \(FILE_NOT_WRITABLE\)$/m.exec(
+          full.stderr,
+        ) ?? assert.fail(full.stderr);
+      const written = Number(/^\d+$/m.exec(full.stderr)![0]);
+      assert.ok(written > 0 && Number(told[1]) === 40 - written, full.stderr);
+      const again = await asTold(full.stderr, options);
+      assert.equal(again.code, 0, again.stderr);
+      const handed = handedIn(again);
+      assert.equal(handed.length, 40);
+      const named = told[2]!.split(', ').flatMap((run) => {
+        const [first, last = first] = run.split('-').map(Number);
+        return Array.from({ length: last! - first! + 1 }, (_, index) => first! + index);
+      });
+      assert.deepEqual(
+        named,
+        handed.slice(written).map(({ id }) => id),
+      );
+      assert.ok(handed.every(({ secretKey }) => !full.stderr.includes(secretKey)));
+      assert.equal((await dispensed(managed)) - before, 40);
+    };
+    const full = 'head -c 4096 /dev/zero > disk/out && "$0" "$@" >> disk/out';
+    const make = async (name: string) => {
+      const args = ['token', 'create', '--name', name, '--scope', 'read'];
+      const { code, stderr } = await shellWithDisk(disk, full, args, options);
+      const told = `token ${name} was made, and nobody has its text: it is revoked, give the next another name`;
+      const all = `vanitypool: standard output: cannot be written (ENOSPC); ${told} (FILE_NOT_WRITABLE)\n`;
+      assert.deepEqual([code, stderr], [1, all]);
+      const made = (await tokens(managed)).find((token) => token.name === name);
+      assert.notEqual(made!.revokedAt, null);
+    };
+    await fill();
+    await make('served');
+    assert.equal(await managed.server.kill('SIGTERM'), 0);
+    await fill();
+    await make('stored');
+  },
+);
 
 test('one that cannot be revoked either is named, with what to type', MOUNTS, async (t) => {
   const cwd = directory(t);

@@ -41,11 +41,15 @@ function saying({ log }: Server, ...words: RegExp[]): string[] {
   return texts.filter((text) => words.every((word) => word.test(text)));
 }
 
-/** Three lives that end by SIGKILL: what is answered goes on, nothing is burned. */
-async function threeLives(tampering: Tampering, look: (server: Server) => void): Promise<void> {
+/** Lives that end by SIGKILL: what is answered goes on, nothing is burned. */
+async function lives(
+  tampering: Tampering,
+  look: (server: Server) => void,
+  count = 2,
+): Promise<void> {
   let server = await tampering.full();
   const replies = new Map<string, string>();
-  for (let life = 1; life <= 3; life++) {
+  for (let life = 1; life <= count; life++) {
     look(server);
     await tampering.takeEach(server, 15);
     replies.set(`key ${life}`, await tampering.ask(server, `key ${life}`, 2));
@@ -67,7 +71,7 @@ suite('`store.journal`', () => {
       LIMIT,
       async () => {
         await using tampering = new Tampering('[store]', `journal = "${place}"`);
-        await threeLives(tampering, () => {
+        await lives(tampering, () => {
           const isInData = inData(tampering).some(isJournal);
           const isInMemory = journalsOf(tampering.data).length > 0;
           assert.notEqual(isInData, isInMemory, 'they lie in one place');
@@ -92,7 +96,7 @@ suite('in namespaces', () => {
     async () => {
       await using tampering = new Tampering();
       tampering.workspace.launcher = ownMemory('64m');
-      await threeLives(tampering, (server) => {
+      await lives(tampering, (server) => {
         assert.ok(inData(tampering).some(isJournal), 'they lie in the data directory');
         assert.equal(saying(server, /journal/i, /data/, /namespace/i).length, 1, server.output);
       });
@@ -142,7 +146,7 @@ suite('in namespaces', () => {
     // Journals of the default `ready_max`.
     tampering.workspace.configure([{ name: 'pet', suffix: 't', target: 200 }]);
     tampering.workspace.launcher = smallMemory('64k');
-    await threeLives(tampering, (server) => {
+    await lives(tampering, (server) => {
       assert.ok(inData(tampering).some(isJournal), 'they lie in the data directory');
       const said = saying(server, /ready_max/, /--shm-size/, /committed/);
       assert.equal(said.length, 1, server.output);

@@ -139,7 +139,7 @@ suite('dispense journals that are removed from a server', { concurrency: 2 }, ()
     t.diagnostic(`TORTURE_SEED=${SEED}`);
     await using tampering = new Tampering(...THREADS);
     const until = performance.now() + SECONDS * 1000;
-    for (let life = 0; life < 4 || performance.now() < until; life++) {
+    for (let life = 0; life < 2 || performance.now() < until; life++) {
       const server = await tampering.serve();
       const directory = tampering.workspace.journals;
       const clients = clientsOf(server, tampering.handed);

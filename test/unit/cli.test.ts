@@ -1,4 +1,7 @@
-/** The command line as a process: help, wrong usage and exit codes. No command does any work. */
+/**
+ * The command line: help, wrong usage and exit codes. No command does any work, so all of it runs in this
+ * process; a process of its own shows once each that what is told leaves it, and with which exit code.
+ */
 import assert from 'node:assert/strict';
 import {
   mkdtempSync,
@@ -14,10 +17,16 @@ import { after, test } from 'node:test';
 import { COUNT_LIMIT } from '../../src/api/dispense.ts';
 import { COMMAND_NAMES, HELP } from '../../src/cli/help.ts';
 import { type Outcome, PROGRAM, vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 
 const cwd = mkdtempSync(join(tmpdir(), 'vanitypool-'));
-after(() => rmSync(cwd, { recursive: true }));
-const run = (...args: string[]) => vanitypool(args, { cwd });
+const before = process.cwd();
+process.chdir(cwd);
+after(() => {
+  process.chdir(before);
+  rmSync(cwd, { recursive: true });
+});
+const run = (...args: string[]) => vanitypoolHere(args);
 
 function assertRefused(
   { code, stdout, stderr }: Outcome,
@@ -32,12 +41,10 @@ function assertRefused(
 }
 
 test('the overview names every command; without a command it is wrong usage', async () => {
-  const [help, short, word, none] = await Promise.all([
-    run('--help'),
-    run('-h'),
-    run('help'),
-    run(),
-  ]);
+  const help = await run('--help');
+  const short = await run('-h');
+  const word = await run('help');
+  const none = await run();
   for (const name of COMMAND_NAMES) {
     assert.ok(help.stdout.includes(`  ${name.padEnd(10)}${HELP[name].summary}\n`));
   }
@@ -48,15 +55,26 @@ test('the overview names every command; without a command it is wrong usage', as
 
 test('each command explains itself, wherever --help stands', async () => {
   for (const name of COMMAND_NAMES) {
-    const outcomes = await Promise.all([
-      run(name, '--help'),
-      run(name, '--nonsense', '-h'),
-      run('help', name),
-    ]);
-    for (const { code, stdout, stderr } of outcomes) {
+    for (const args of [
+      [name, '--help'],
+      [name, '--nonsense', '-h'],
+      ['help', name],
+    ]) {
+      const { code, stdout, stderr } = await run(...args);
       assert.deepEqual([code, stdout, stderr], [0, HELP[name].text, '']);
     }
   }
+});
+
+test('as a process it tells the same, with the same exit codes', async () => {
+  const asked = [['--help'], [], ['grind', '--help'], ['grind', '--sufix', 'x'], ['--version']];
+  const processes = await Promise.all(asked.map((args) => vanitypool(args, { cwd })));
+  for (const [index, args] of asked.entries())
+    assert.deepEqual(processes[index], await run(...args));
+  assert.deepEqual(
+    processes.map(({ code }) => code),
+    [0, 2, 0, 2, 0],
+  );
 });
 
 test('the version is that of the package', async () => {
@@ -169,10 +187,7 @@ for (const [args, message] of WRONG) {
 
 test('a level of the kernel that there is not is refused before anything is searched', async () => {
   for (const command of ['grind', 'estimate']) {
-    const outcome = await vanitypool([command, '--suffix', 'a'], {
-      cwd,
-      env: { VANITYPOOL_ISA: 'abacus' },
-    });
+    const outcome = await vanitypoolHere([command, '--suffix', 'a'], { VANITYPOOL_ISA: 'abacus' });
     assertRefused(outcome, /VANITYPOOL_ISA: .*"abacus".*\(CONFIG_INVALID\)$/m);
   }
 });
