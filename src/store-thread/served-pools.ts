@@ -52,6 +52,8 @@ interface Part {
 export interface ServedPoolsOptions {
   readonly store: Store;
   readonly exclusively: Exclusively;
+  /** Runs work while no insert is under way. */
+  readonly withoutInserts: Exclusively;
   readonly journals: PoolJournals;
   readonly refiller: Refiller;
   /** Those of the configured pools, too. */
@@ -214,7 +216,8 @@ export class ServedPools {
   /** How many addresses were burned. */
   remove(name: string): Promise<number> {
     return this.#oneAtATime(async () => {
-      const { store, exclusively, refiller, parts: others, journals } = this.#options;
+      const { store, exclusively, withoutInserts, refiller } = this.#options;
+      const { parts: others, journals } = this.#options;
       const entry = this.#entries.get(name);
       // One that stood in the configuration once, or that could not be served.
       if (entry === undefined) return exclusively(() => store.removePool(name));
@@ -223,14 +226,16 @@ export class ServedPools {
       const gate = settings.get('gate');
       settings.write({ gate: GATE.closed });
       await this.#tell(() => ({}));
-      let burned: number;
-      try {
-        burned = await refiller.remove(name);
-      } catch (error) {
-        settings.write({ gate });
-        throw error;
-      }
-      this.#entries.delete(name);
+      const burned = await withoutInserts(async () => {
+        try {
+          const count = await refiller.remove(name);
+          this.#entries.delete(name);
+          return count;
+        } catch (error) {
+          settings.write({ gate });
+          throw error;
+        }
+      });
       for (const part of others) part.remove(name);
       this.#options.onChange(this.all);
       await this.#tell(() => ({ removed: name }));

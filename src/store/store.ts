@@ -50,6 +50,10 @@ export interface LeaseReport {
 /** Figures that outlive a run: totals since the store was made, by name. */
 export type Counters = Readonly<Record<string, number>>;
 
+/**
+ * Calls are made one at a time, each when the one before has ended; but `insert`, of which one may run
+ * beside another call.
+ */
 export interface Store extends AsyncDisposable {
   /** Made with the store, 32 hex digits. */
   readonly id: string;

@@ -84,6 +84,7 @@ export class WatchedStore implements AsyncDisposable {
       journals: this.poolJournals,
       log: log,
       refiller: this.refiller,
+      withoutInserts: inTurn(),
       parts: [],
       onChange: () => undefined,
     });

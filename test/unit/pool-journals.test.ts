@@ -84,6 +84,7 @@ class Bench implements AsyncDisposable {
       journals: this.poolJournals,
       log: this.log,
       refiller: this.refiller,
+      withoutInserts: inTurn(),
       parts: [],
       onChange: () => undefined,
     });

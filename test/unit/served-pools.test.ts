@@ -93,6 +93,7 @@ class Bench implements AsyncDisposable {
       }),
       log: log,
       refiller: this.refiller,
+      withoutInserts: inTurn(),
       parts: [],
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
     });
