@@ -6,6 +6,7 @@ type Call = 'insert' | 'turn' | 'counts' | 'handOut' | 'removePool';
 export class StoreFaults {
   readonly store: Store;
   readonly #gates = new Map<Call, Promise<void>>();
+  readonly #answers = new Map<Call, Promise<void>>();
   readonly #errors = new Map<Call, Error>();
   readonly #begun: Call[] = [];
 
@@ -24,14 +25,14 @@ export class StoreFaults {
     return this.#begun;
   }
 
-  /** From now on such calls do not go on until what is returned is called. */
+  /** From now on such calls do not begin until what is returned is called. */
   hang(call: Call): () => void {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#gates.set(call, promise);
-    return () => {
-      this.#gates.delete(call);
-      resolve();
-    };
+    return shut(this.#gates, call);
+  }
+
+  /** From now on such calls are made, and answered when what is returned is called. */
+  hold(call: Call): () => void {
+    return shut(this.#answers, call);
   }
 
   /** The next such call fails, and nothing of it happened. */
@@ -49,11 +50,25 @@ export class StoreFaults {
     const gate = this.#gates.get(name);
     const error = this.#errors.get(name);
     this.#errors.delete(name);
-    if (gate === undefined && error === undefined) return Reflect.apply(value, target, args);
-    return (async () => {
-      await gate;
-      if (error !== undefined) throw error;
-      return Reflect.apply(value, target, args);
-    })();
+    const answer = this.#answers.get(name);
+    if (gate ?? error ?? answer) {
+      return (async () => {
+        await gate;
+        if (error !== undefined) throw error;
+        const result = await Reflect.apply(value, target, args);
+        await answer;
+        return result;
+      })();
+    }
+    return Reflect.apply(value, target, args);
   }
+}
+
+function shut(gates: Map<Call, Promise<void>>, call: Call): () => void {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gates.set(call, promise);
+  return () => {
+    gates.delete(call);
+    resolve();
+  };
 }

@@ -147,6 +147,21 @@ test('one that fails says so, wipes its secrets, and the next is tried', async (
   assert.deepEqual(bench.ends, ['DISK_FULL', undefined]);
 });
 
+test('figures that were read before a turn are not published after it', async () => {
+  await using bench = await new Bench().open();
+  await bench.inserts.insert(bench.hits(20));
+  const goOn = bench.faults.hold('counts');
+  const inserted = bench.inserts.insert(bench.hits(5));
+  const before = bench.faults.begun.length;
+  while (!bench.faults.begun.slice(before).includes('counts')) await soon();
+  const turned = bench.refiller.refill('pet', 8);
+  for (let turns = 0; turns < 50; turns++) await soon();
+  goOn();
+  await Promise.all([inserted, turned]);
+  const { available, leased, ready } = bench.pool.status();
+  assert.deepEqual([available, leased, ready], [17, 8, 8]);
+});
+
 test('the figures add up at each moment, whatever runs beside', async () => {
   await using bench = await new Bench().open();
   await bench.inserts.insert(bench.hits(100));
