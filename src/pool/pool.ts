@@ -178,6 +178,10 @@ export class Pool {
 
 function shut(pool: string, gate: number): VanityError {
   if (gate === GATE.closed) return new VanityError('POOL_NOT_FOUND', `pool ${pool}: is deleted`);
+  if (gate === GATE.replaced) {
+    const detail = `pool ${pool}: gets another ready queue; ask again`;
+    return new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+  }
   const detail = `pool ${pool}: paused; POST /v1/pools/${pool}/resume lets it go on`;
   return new VanityError('POOL_PAUSED', detail, { retryAfterSeconds: PAUSED_RETRY_SECONDS });
 }

@@ -25,7 +25,7 @@ const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
 const SETTINGS_FIELDS = ['target', 'ready', 'lowMs', 'gate'] as const;
 
 /** Whether a pool hands out. */
-export const GATE = { open: 0, paused: 1, closed: 2 } as const;
+export const GATE = { open: 0, paused: 1, closed: 2, replaced: 3 } as const;
 
 /** What all threads know and share of one pool; can be sent to a thread as it is. */
 export interface SharedPool {
@@ -44,6 +44,8 @@ export interface SharedPool {
   readonly queue: SharedArrayBuffer;
   readonly counts: SharedArrayBuffer;
   readonly grinding: SharedArrayBuffer;
+  /** Grows by one each time that it gets another ready queue. */
+  readonly generation: number;
   /** Where a change of it is marked: see changed-pools.ts. */
   readonly changes: SharedArrayBuffer;
   readonly place: number;
@@ -92,8 +94,23 @@ export function sharePool(
     queue: ReadyQueue.create(capacityOf(config), position).buffer,
     counts: new Board(COUNT_FIELDS).buffer,
     grinding: new Board(GRINDING_FIELDS).buffer,
+    generation: 0,
     changes: changes.buffer,
     place,
+  };
+}
+
+/** The same pool with an empty ready queue, whose counters start at `position`, and boards of its own. */
+export function shareAnew(shared: SharedPool, position: number): SharedPool {
+  const settings = new Board(SETTINGS_FIELDS);
+  settings.write({ ...settingsBoard(shared).read(), gate: GATE.open });
+  return {
+    ...shared,
+    settings: settings.buffer,
+    queue: ReadyQueue.create(new ReadyQueue(shared.queue).capacity, position).buffer,
+    counts: new Board(COUNT_FIELDS).buffer,
+    grinding: new Board(GRINDING_FIELDS).buffer,
+    generation: shared.generation + 1,
   };
 }
 

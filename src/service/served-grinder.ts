@@ -193,11 +193,12 @@ function figuresOf(
 }
 
 function groundPool(shared: SharedPool, index: number, known: GroundPool | undefined): GroundPool {
-  if (known !== undefined) return { ...known, index };
+  if (known?.shared.generation === shared.generation) return { ...known, index };
   const none = (): never => {
     throw new Error('the main thread dispenses nothing');
   };
   const status = new Pool(shared, { refill: none, prepare: none, record: none });
   const grinding = grindingBoard(shared);
-  return { index, shared, status, grinding, consumption: new Consumption() };
+  const consumption = known?.consumption ?? new Consumption();
+  return { index, shared, status, grinding, consumption };
 }

@@ -30,6 +30,7 @@ import {
   type PoolChange,
   type SharedPool,
   settingsBoard,
+  shareAnew,
   sharePool,
 } from '../pool/shared-pool.ts';
 import type { PoolCounts } from '../store/address.ts';
@@ -278,6 +279,43 @@ export class ServedPools {
         }),
       );
       return lost.length;
+    });
+  }
+
+  /**
+   * Serves each pool with a ready queue and journals that are new, as a start would: what was ready goes
+   * back and is wiped. Requests that come meanwhile are asked to come again. Errors: those of the store
+   * and of `create`; then the pools hand nothing out until this was called again.
+   */
+  serveAnew(): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const { store, exclusively, refiller, journals } = this.#options;
+      const old = [...this.#entries.values()];
+      for (const { shared } of old) settingsBoard(shared).write({ gate: GATE.replaced });
+      // No pop is under way after that.
+      await this.#tell(() => ({}));
+      for (const { shared } of old) await refiller.leave(shared.name);
+      const stored = new Map(
+        (await exclusively(() => store.pools())).map((pool) => [pool.name, pool]),
+      );
+      const pools = old.map(({ shared, config }): NewPool => {
+        const pool = stored.get(shared.name)!;
+        return {
+          shared: shareAnew(shared, pool.position),
+          stored: pool,
+          ...(config && { config }),
+        };
+      });
+      const owners = [...this.#allThreads];
+      const gone = old.flatMap((entry) =>
+        [entry, ...owners].flatMap((owner) => owner.journalOf(entry.shared.name) ?? []),
+      );
+      await this.#serve(pools);
+      for (const { shared } of pools)
+        await this.#tell((thread) => ({ added: thread.served(shared) }));
+      for (const { writer } of old) writer?.close();
+      void journals.drop(gone);
+      this.#options.onChange(this.all);
     });
   }
 
