@@ -250,7 +250,7 @@ test(
     assert.equal(left.length, 18);
     await bench.crash();
     await bench.openFor(2, [config('file')]);
-    assert.deepEqual(bench.store.recovered.file, { dispensed: 2, returned: 6, burned: 0 });
+    assert.deepEqual(bench.store.recovered.file, { dispensed: 2, returned: 8, burned: 0 });
   },
 );
 
