@@ -8,6 +8,11 @@ import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 import { commandThreads, readCpuLimits } from '../system/cores.ts';
 import { endingSignals } from './hang-up.ts';
 
+/** What `--data DIR` sets: all that there is lies in one directory. */
+export function dataFlags(directory: string): Readonly<Record<string, string>> {
+  return { 'store.url': `file:${directory}`, 'store.data': directory };
+}
+
 /** For `readArguments`: the flags that say what to grind, and with how many threads. */
 export const PATTERN_OPTIONS = {
   prefix: { type: 'string' },

@@ -7,7 +7,7 @@
 import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../service/own-token.ts';
-import { optionWords, usage } from './options.ts';
+import { dataFlags, optionWords, usage } from './options.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import {
   assertUrl,
@@ -55,8 +55,9 @@ export function assertPlace({ url, config, data }: Place): void {
 
 /** Of a command without `--url`. Errors: those of the configuration. */
 export function configAt({ config: file, data }: Omit<Place, 'url'>): Config {
-  const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
-  return loadConfig({ flags, names: { 'store.url': '--data' }, env: process.env, file });
+  const flags = data === undefined ? {} : dataFlags(data);
+  const names = { 'store.url': '--data', 'store.data': '--data' };
+  return loadConfig({ flags, names, env: process.env, file });
 }
 
 /** What `ask` gets from the server or, when none serves the directory, what `look` gets from its store. */
@@ -98,8 +99,8 @@ export async function serverAt(place: Place, warn: Warn = warnPeople): Promise<S
 
 /** The one that serves the data directory; the one at the default address where there is none. */
 async function findServer(config: Config, warn: Warn): Promise<ServerClient | undefined> {
-  const { directory } = config.store;
-  const [listensAt, token] = [readListensAt(directory), readOwnToken(directory)];
+  const { data } = config.store;
+  const [listensAt, token] = [readListensAt(data), readOwnToken(data)];
   if (listensAt !== undefined && token !== undefined) {
     const url = reachable(listensAt.url);
     const certificate = ownCertificate(listensAt.certificate ?? undefined);
@@ -143,9 +144,9 @@ async function takes(server: ServerClient): Promise<boolean> {
   }
 }
 
-function notServed({ store: { directory } }: Config, more: string): VanityError {
+function notServed({ store: { data } }: Config, more: string): VanityError {
   const remedy = 'start one with: vanitypool serve, or name another with --url URL';
-  const detail = `${directory}: no server serves this data directory${more}; ${remedy}`;
+  const detail = `${data}: no server serves this data directory${more}; ${remedy}`;
   return new NotSent('SERVER_UNREACHABLE', detail);
 }
 

@@ -11,6 +11,7 @@ import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
 import { endServer } from './end.ts';
 import { endingSignals } from './hang-up.ts';
+import { dataFlags } from './options.ts';
 
 const INTERRUPTED = 130;
 /** Of options, by the key that they set. */
@@ -18,6 +19,7 @@ const NAMES = {
   'http.host': '--host',
   'http.port': '--port',
   'store.url': '--data',
+  'store.data': '--data',
   'grinder.threads': '--threads',
   log_level: '--log-level',
 };
@@ -41,7 +43,7 @@ export async function serve(args: string[]): Promise<number> {
     flags: {
       ...(values.host !== undefined && { 'http.host': values.host }),
       ...(values.port !== undefined && { 'http.port': numberOf(values.port) }),
-      ...(values.data !== undefined && { 'store.url': `file:${values.data}` }),
+      ...(values.data !== undefined && dataFlags(values.data)),
       ...(values.threads !== undefined && { 'grinder.threads': numberOf(values.threads) }),
       ...(values['log-level'] !== undefined && { log_level: values['log-level'] }),
     },

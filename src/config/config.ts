@@ -46,8 +46,10 @@ export interface Config {
     readonly drainSeconds: number;
   };
   readonly store: {
-    /** Absolute path of the data directory. */
+    /** Absolute path of the directory that the store lies in. */
     readonly directory: string;
+    /** The same of what this machine has beside it: sealing key, journals, address of the server. */
+    readonly data: string;
     /** 'file:PATH' with an absolute path, or 'env:NAME'. */
     readonly sealingKey: string;
     /** 'committed': a reply waits until the disk knows of it. */
@@ -94,7 +96,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.max_connections': whole(10_000, 1, 1_000_000),
   'http.compat': flag(true),
   'http.drain_seconds': whole(20, 0, 3600),
-  'store.url': text('file:./data', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
+  'store.data': text('', `a directory; ${NO_HOME}`, /^(?!~)./),
+  'store.url': text('', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
   'store.durability': oneOf('leased', 'leased', 'committed'),
   'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
   'store.journal': oneOf('auto', 'auto', 'memory', 'data'),
@@ -135,7 +138,14 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     const called = Object.hasOwn(flags, key) ? names : environment.names;
     return Object.hasOwn(called, key) ? called[key]! : key;
   });
-  return freeze(value, readPools(pools), cwd, !isThere && given['store.url'] === undefined);
+  const isPlaced = given['store.url'] !== undefined || given['store.data'] !== undefined;
+  return freeze(value, readPools(pools), cwd, !isThere && !isPlaced);
+}
+
+/** Each is where the other one is, if one alone is given. */
+function placesOf(url: string, data: string, cwd: string): { directory: string; data: string } {
+  const directory = url.slice('file:'.length) || data || './data';
+  return { directory: resolve(cwd, directory), data: resolve(cwd, data || directory) };
 }
 
 function freeze(
@@ -144,7 +154,11 @@ function freeze(
   cwd: string,
   isDefault: boolean,
 ): Config {
-  const directory = resolve(cwd, String(value['store.url']).slice('file:'.length));
+  const { directory, data } = placesOf(
+    String(value['store.url']),
+    String(value['store.data']),
+    cwd,
+  );
   const sealingKey = String(value['store.sealing_key']);
   const host = String(value['http.host']);
   if (host.startsWith('unix:') && value['http.threads'] !== 1) {
@@ -169,9 +183,10 @@ function freeze(
     },
     store: {
       directory,
+      data,
       sealingKey: sealingKey.startsWith('env:')
         ? sealingKey
-        : `file:${resolve(cwd, sealingKey.slice(5) || `${directory}/sealing.key`)}`,
+        : `file:${resolve(cwd, sealingKey.slice(5) || `${data}/sealing.key`)}`,
       durability: value['store.durability'],
       copies: value['store.copies'],
       journal: value['store.journal'],

@@ -12,6 +12,7 @@ import { Journals } from '../pool/journals.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { notify } from '../port.ts';
 import type { Hit } from '../store/address.ts';
+import { holdOwnDirectory } from '../store/sqlite/data-directory.ts';
 import { isDoubtful } from '../store/sqlite/error.ts';
 import { openSqliteStore } from '../store/sqlite/open.ts';
 import type { Counters, InsertReport, Store } from '../store/store.ts';
@@ -70,9 +71,10 @@ export class ServedStore {
       unwitnessed('no state directory outside the data directory: see XDG_STATE_HOME');
     const make = { setting: data.journal, log };
     await using resources = new AsyncDisposableStack();
+    if (data.data !== directory) resources.use(holdOwnDirectory(data.data));
     const journals = resources.use(
       new Journals({
-        dataDirectory: directory,
+        dataDirectory: data.data,
         ...(data.durability !== 'committed' && { make }),
       }),
     );

@@ -11,6 +11,8 @@ import type { Counters, InsertReport } from '../store/store.ts';
 
 export interface StoreWorkerData {
   readonly directory: string;
+  /** As of `Config`: often the same. */
+  readonly data: string;
   readonly sealingKey: string;
   readonly retentionHours: number;
   readonly durability: Durability;
