@@ -51,8 +51,8 @@ export function eventRoutes(app: App, deps: AppDeps): void {
       },
     },
     ({ headers }, reply) => {
-      const look = () => access.check(headers, 'read')?.pools;
-      streams.open(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, look);
+      const token = access.watch(headers, 'read');
+      streams.open(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, () => token()?.pools);
       reply.hijack();
     },
   );
