@@ -23,7 +23,7 @@ export function eventRoutes(app: App, deps: AppDeps): void {
       readiness: stateOf(visible, storeHealth),
     };
   };
-  const streams = new EventStreams(statusOf, eventIds);
+  const streams = new EventStreams((sight) => JSON.stringify(statusOf(sight)), eventIds);
   // Before the server closes: it waits for what is in flight, and a stream always is.
   app.addHook('preClose', (done) => {
     streams.close();
