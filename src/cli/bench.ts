@@ -22,6 +22,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   start: 'start.ts',
   busy: 'busy.ts',
   flood: 'flood.ts',
+  events: 'events.ts',
   memory: 'memory.ts',
   destroy: 'destroy.ts',
   idle: 'idle.ts',
@@ -45,6 +46,8 @@ export async function bench(args: string[], directory = DIRECTORY): Promise<numb
       ms: { type: 'string' },
       keys: { type: 'string' },
       suffix: { type: 'string' },
+      streams: { type: 'string' },
+      pools: { type: 'string' },
     },
   });
   const program = `${directory}${programOf(positionals)}`;

@@ -319,8 +319,8 @@ Example:  vanitypool token create --name shop --scope dispense --pool pet --quot
     text: `usage: vanitypool bench NAME [options]
 
 Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
-of yours are not touched. Each takes about a minute, "start", "memory" and "destroy" two, "idle"
-three.
+of yours are not touched. Each takes about a minute, "start", "events", "memory" and "destroy"
+two, "idle" three.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
@@ -331,6 +331,7 @@ three.
   start       from the command to the first address (--stored)
   busy        what the grinder gets, and a stop, beside ten busy programs a core (--seconds)
   flood       a dispense beside 300 connections that ask for documents and read nothing (--seconds)
+  events      processor time that readers of the event stream cost (--seconds, --streams, --pools)
   memory      resident memory of a server, and bytes per address (--stored)
   destroy     what requests feel of secrets that are destroyed beside them (--seconds, --stored)
   idle        processor time of a server with 256 full pools that nobody asks (--seconds)
@@ -338,12 +339,14 @@ three.
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: of N rounds the median counts
   --trials N         grind, ring: of N processes for each row the median counts
-  --seconds N        api, durability, busy, flood, destroy: each load lasts N seconds (default: 2;
-                     busy: 4); idle: a measurement (default: 20)
+  --seconds N        api, durability, busy, flood, events, destroy: each load lasts N seconds
+                     (default: 2; busy, events: 4); idle: a measurement (default: 20)
   --stored N         the large one of two stores holds N addresses; destroy: N are due
                      (default: 1000000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)
   --directory DIR    store, journal: on this disk (default: where temporary files are)
+  --streams N        events: read N streams (default: 200)
+  --pools N          events: of N pools (default: 256)
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)
