@@ -10,9 +10,10 @@ import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
-import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { askOrLook, assertPlace } from './or-store.ts';
 import { print } from './output.ts';
 
 /** The most that the server takes at once. */
@@ -25,7 +26,7 @@ export async function importKeys(args: string[]): Promise<number> {
   const { values, positionals: files } = readArguments(args, {
     command: 'import',
     allowPositionals: true,
-    options: { pool: { type: 'string' }, ...PLACE_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.import,
   });
   const { pool, json = false } = values;
   if (pool === undefined) throw usage('import: into which pool? give its name: --pool NAME');

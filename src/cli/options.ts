@@ -8,15 +8,7 @@ import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 import { commandThreads, readCpuLimits } from '../system/cores.ts';
 import { endingSignals } from './hang-up.ts';
 
-/** For `readArguments`: the flags that say what to grind, and with how many threads. */
-export const PATTERN_OPTIONS = {
-  prefix: { type: 'string' },
-  suffix: { type: 'string' },
-  'ignore-case': { type: 'boolean' },
-  threads: { type: 'string' },
-} as const;
-
-interface PatternValues {
+export interface PatternValues {
   readonly prefix?: string | undefined;
   readonly suffix?: string | undefined;
   readonly 'ignore-case'?: boolean | undefined;

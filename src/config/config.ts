@@ -9,7 +9,8 @@ import { VanityError } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../log.ts';
 import { readCpuLimits, serverThreads } from '../system/cores.ts';
 import { readFile, type Settings } from './file.ts';
-import { type PoolConfig, readPools } from './pool-config.ts';
+import { type PoolConfig, type PoolVariables, readPools } from './pool-config.ts';
+import { POOL_SETTINGS, type SettingsTable } from './pool-settings.ts';
 import { check, flag, oneOf, only, type Rule, text, trustProxy, whole } from './rules.ts';
 
 export type Durability = 'leased' | 'committed';
@@ -125,8 +126,11 @@ export interface ConfigSources {
   readonly cwd?: string;
 }
 
-/** Errors: CONFIG_UNREADABLE, CONFIG_UNKNOWN_KEY, CONFIG_INVALID. */
-export function loadConfig(sources: ConfigSources = {}): Config {
+/** Errors: CONFIG_UNREADABLE, CONFIG_UNKNOWN_KEY, CONFIG_INVALID. `poolSettings`: what a pool can have. */
+export function loadConfig(
+  sources: ConfigSources = {},
+  poolSettings: SettingsTable = POOL_SETTINGS,
+): Config {
   const { flags = {}, names = {}, env = {}, file, cwd = process.cwd() } = sources;
   const { isThere, settings, pools } = readFile(file, cwd);
   const environment = readEnvironment(env);
@@ -135,7 +139,8 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     const called = Object.hasOwn(flags, key) ? names : environment.names;
     return Object.hasOwn(called, key) ? called[key]! : key;
   });
-  return freeze(value, readPools(pools), cwd, !isThere && given['store.url'] === undefined);
+  const allPools = readPools(pools, environment.pools, poolSettings);
+  return freeze(value, allPools, cwd, !isThere && given['store.url'] === undefined);
 }
 
 function freeze(
@@ -207,26 +212,40 @@ function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFile
 }
 
 /**
- * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`; only names with `__` are configuration.
- * A text that its key takes is that text, and else the number or the truth that it spells.
+ * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`, `VANITYPOOL_POOLS__0__TARGET=500` for the first
+ * pool; only names with `__` are configuration. A text that its key takes is that text, and else the number or
+ * the truth that it spells.
  */
 function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
   settings: Settings;
   /** Of the variables, by key. */
   names: Readonly<Record<string, string>>;
+  pools: Map<number, PoolVariables>;
 } {
   const settings: Record<string, unknown> = {};
   const names: Record<string, string> = {};
+  const pools = new Map<number, PoolVariables>();
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
     const path = name.slice('VANITYPOOL'.length).toLowerCase();
+    const [, place, ofPool] = OF_POOL.exec(path) ?? [];
+    if (place !== undefined && ofPool !== undefined) {
+      const pool = pools.get(Number(place)) ?? { values: {}, names: {} };
+      pool.values[ofPool] = value;
+      pool.names[ofPool] = name;
+      pools.set(Number(place), pool);
+      continue;
+    }
     const key = path.startsWith('__') ? path.replace(/^_+/, '') : path.slice(1).replace('__', '.');
     const rule = Object.hasOwn(RULES, key) ? RULES[key] : undefined;
     settings[key] = rule?.read(value) === undefined ? literal(value) : value;
     names[key] = name;
   }
-  return { settings, names };
+  return { settings, names, pools };
 }
+
+/** Its place, and its key. */
+const OF_POOL = /^_pools__(0|[1-9]\d{0,2})__([a-z]\w*)$/;
 
 function literal(value: string): unknown {
   if (value === 'true') return true;

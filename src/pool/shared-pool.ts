@@ -2,7 +2,7 @@
  * What all threads have of one pool in common: what never changes of it, and the memory that they share.
  * `sharePool` makes it; it can be sent to a thread as it is.
  */
-import type { PoolConfig } from '../config/pool-config.ts';
+import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
 import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 import { Board } from './board.ts';
@@ -126,6 +126,3 @@ export function countsBoard({ counts }: SharedPool): CountsBoard {
 export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
   return new Board(GRINDING_FIELDS, grinding);
 }
-
-/** What can be changed of a pool while it is served. */
-export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready' | 'lowHours'>>;
