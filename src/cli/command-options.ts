@@ -87,6 +87,24 @@ export const TOKEN_OPTIONS = {
   restore: { all: FLAG, ...COMMON },
 } as const;
 
+/** Of each subcommand of `completions`. */
+export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;
+
+/** Of all commands, a subcommand with its own: `serve`, `pool create`. */
+export function optionsByCommand(table: SettingsTable): Readonly<Record<string, Options>> {
+  return {
+    ...OPTIONS,
+    ...family('pool', poolOptions(table)),
+    ...family('token', TOKEN_OPTIONS),
+    ...family('completions', SHELL_OPTIONS),
+  };
+}
+
+function family(command: string, verbs: Readonly<Record<string, Options>>) {
+  const named = Object.entries(verbs).map(([verb, options]) => [`${command} ${verb}`, options]);
+  return Object.fromEntries(named) as Readonly<Record<string, Options>>;
+}
+
 /** Of each subcommand of `pool`. */
 export function poolOptions(table: SettingsTable) {
   return {

@@ -323,6 +323,21 @@ three.
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)
 `,
   },
+  completions: {
+    summary: 'print what makes bash, zsh or fish complete what is typed',
+    text: `usage: vanitypool completions bash
+       vanitypool completions zsh
+       vanitypool completions fish
+
+Prints a script for the shell, which then completes commands, options and values of which there are
+few; all else as the names of files. To load it each time, write the line into the file that the
+shell reads when it starts:
+
+  ~/.bashrc                   source <(vanitypool completions bash)
+  ~/.zshrc, after compinit    source <(vanitypool completions zsh)
+  ~/.config/fish/config.fish  vanitypool completions fish | source
+`,
+  },
 } as const satisfies Record<string, CommandHelp>;
 
 export type CommandName = keyof typeof HELP;

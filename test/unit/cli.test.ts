@@ -46,7 +46,7 @@ test('the overview names every command; without a command it is wrong usage', as
   const word = await run('help');
   const none = await run();
   for (const name of COMMAND_NAMES) {
-    assert.ok(help.stdout.includes(`  ${name.padEnd(10)}${HELP[name].summary}\n`));
+    assert.ok(help.stdout.includes(`  ${name.padEnd(13)}${HELP[name].summary}\n`));
   }
   assert.deepEqual([help.code, help.stderr], [0, '']);
   assert.deepEqual([short.stdout, word.stdout], [help.stdout, help.stdout]);

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPTIONS, POOL_OPTIONS, TOKEN_OPTIONS } from '../../src/cli/command-options.ts';
+import {
+  OPTIONS,
+  POOL_OPTIONS,
+  SHELL_OPTIONS,
+  TOKEN_OPTIONS,
+} from '../../src/cli/command-options.ts';
 import { COMMAND_NAMES, flagsOf, HELP } from '../../src/cli/help.ts';
 import { LOG_LEVELS } from '../../src/log.ts';
 
 const TAKEN: Readonly<Record<string, readonly object[]>> = {
   ...Object.fromEntries(Object.entries(OPTIONS).map(([command, options]) => [command, [options]])),
+  completions: Object.values(SHELL_OPTIONS),
   pool: Object.values(POOL_OPTIONS),
   token: Object.values(TOKEN_OPTIONS),
 };
@@ -21,7 +27,7 @@ for (const command of COMMAND_NAMES) {
     const { text, summary } = HELP[command];
     assert.ok(text.startsWith(`usage: vanitypool ${command}`));
     assert.ok(text.endsWith('\n'));
-    for (const line of [...text.split('\n'), `  ${command.padEnd(10)}${summary}`]) {
+    for (const line of [...text.split('\n'), `  ${command.padEnd(13)}${summary}`]) {
       assert.ok(line.length <= 100, `${line.length} characters: ${line}`);
     }
   });
