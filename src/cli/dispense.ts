@@ -4,17 +4,10 @@
  * looked for before anything is taken; what goes wrong all the same is told with the command that
  * gets the same addresses again.
  */
+import { COUNT_MAX } from '../config/pool-settings.ts';
 import { onePositional, readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
-import {
-  again,
-  COUNT_MAX,
-  type HandOut,
-  printAddresses,
-  readKey,
-  take,
-  writeFiles,
-} from './hand-out.ts';
+import { again, type HandOut, printAddresses, readKey, take, writeFiles } from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { readWhole, sayIfInterrupted } from './options.ts';
 import { assertPlace } from './or-store.ts';

@@ -5,16 +5,17 @@
  * before a batch is taken, and each has an idempotency key of its own, by which `dispense` gets it again.
  * SIGINT, SIGTERM and SIGHUP end it between two batches, with 130.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressView } from '../api/audit.ts';
 import type { Dispensed } from '../api/dispense.ts';
+import { COUNT_MAX } from '../config/pool-settings.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import {
   type Around,
   again,
-  COUNT_MAX,
   type HandOut,
   NO_ADDRESS,
   newKey,

@@ -3,7 +3,7 @@
  * command. A flag counts as known when it stands here, and a test holds that to what the commands
  * take.
  */
-import { POOL_SETTINGS } from '../config/pool-settings.ts';
+import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
 export interface CommandHelp {
@@ -119,7 +119,7 @@ printed here is the only copy of its secret key. Without --url they come from th
 the data directory or, when none runs, out of the store in it. If anything fails when they may have
 left, the command that gets the same ones again is told.
 
-  --count N          take N addresses, at most 1000 (default: 1)
+  --count N          take N addresses, at most ${COUNT_MAX} (default: 1)
   --key KEY          an idempotency key of your own, 1 to 255 printable ASCII characters: with the
                      same key, pool and count the same addresses come again, as long as the store
                      keeps their secrets (store.retention_hours), with a server or without one
@@ -160,7 +160,7 @@ the store in the data directory is used. Before each batch it is made sure that 
 written; if one fails all the same, the command that gets the same addresses again is told.
 
   --pool NAME        out of this pool
-  --count N          so many addresses, at most 1000000, in batches of 1000: if the pool is empty
+  --count N          so many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
                      before that it ends with an error, and what was written stays
   --out DIR          write the files here
 ${PLACE_HELP}

@@ -42,6 +42,7 @@ export function readPools(
   table: SettingsTable = POOL_SETTINGS,
 ): readonly PoolConfig[] {
   const tables = pools === undefined ? defaultPools(environment) : tablesOf(pools);
+  const written = tables.length;
   const places = [...environment.keys()].sort((one, other) => one - other);
   for (const place of places) {
     if (place <= tables.length) tables[place] ??= {};
@@ -51,13 +52,14 @@ export function readPools(
     throw new VanityError('CONFIG_INVALID', `pools: ${tables.length}; allowed: ${POOLS_MAX}`);
   }
   const names = new Set<string>();
-  return tables.map((written, index) => {
-    const variables = environment.get(index);
-    const pool = { ...written, ...(variables && readTexts(variables.values, table)) };
+  return tables.map((given, index) => {
+    const { values, names: variables } = environment.get(index) ?? { values: {}, names: {} };
+    const pool = { ...given, ...readTexts(values, table) };
     const label = typeof pool.name === 'string' ? pool.name : String(index + 1);
     const nameOf = (key: string) => {
-      const { names = {} } = variables ?? {};
-      return Object.hasOwn(names, key) ? names[key]! : `pools.${label}.${key}`;
+      if (Object.hasOwn(variables, key)) return variables[key]!;
+      if (index < written) return `pools.${label}.${key}`;
+      return `VANITYPOOL_POOLS__${index}__${key.toUpperCase()}`;
     };
     const config = readPool(pool, nameOf, table);
     const { name } = config;

@@ -6,6 +6,9 @@
  * A setting has its name in JSON as its key here; the other spellings follow from it.
  */
 
+/** Addresses that one request takes, at most. */
+export const COUNT_MAX = 1000;
+
 interface Common {
   /** In the HTTP API. */
   readonly description: string;

@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { COUNT_LIMIT } from '../../src/api/dispense.ts';
 import { COMMAND_NAMES, HELP } from '../../src/cli/help.ts';
+import { COUNT_MAX } from '../../src/config/pool-settings.ts';
 import { type Outcome, PROGRAM, vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 
@@ -168,8 +168,8 @@ const WRONG: readonly (readonly [args: readonly string[], message: string | RegE
   [['dispense'], 'dispense: which pool? usage: vanitypool dispense POOL'],
   [['dispense', 'pet', 'pump'], 'dispense: takes one pool, pet, not also "pump"'],
   [
-    ['dispense', 'pet', '--count', String(COUNT_LIMIT + 1)],
-    `a whole number from 1 to ${COUNT_LIMIT} (`,
+    ['dispense', 'pet', '--count', String(COUNT_MAX + 1)],
+    `a whole number from 1 to ${COUNT_MAX} (`,
   ],
   [['serve', '--prot', '1'], 'serve has no option --prot; did you mean --port?'],
   [['serve', '--port', 'http'], /: --port: "http" is not allowed; .*\(CONFIG_INVALID\)$/m],
