@@ -228,12 +228,12 @@ function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
     const path = name.slice('VANITYPOOL'.length).toLowerCase();
-    const [, place, ofPool] = OF_POOL.exec(path) ?? [];
-    if (place !== undefined && ofPool !== undefined) {
-      const pool = pools.get(Number(place)) ?? { values: {}, names: {} };
+    if (path.startsWith('_pools__')) {
+      const [place, ofPool] = placeAndKey(path, name);
+      const pool = pools.get(place) ?? { values: {}, names: {} };
       pool.values[ofPool] = value;
       pool.names[ofPool] = name;
-      pools.set(Number(place), pool);
+      pools.set(place, pool);
       continue;
     }
     const key = path.startsWith('__') ? path.replace(/^_+/, '') : path.slice(1).replace('__', '.');
@@ -244,8 +244,12 @@ function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
   return { settings, names, pools };
 }
 
-/** Its place, and its key. */
-const OF_POOL = /^_pools__(0|[1-9]\d{0,2})__([a-z]\w*)$/;
+function placeAndKey(path: string, name: string): [place: number, key: string] {
+  const [, place, key] = /^_pools__(0|[1-9]\d{0,2})__([a-z]\w*)$/.exec(path) ?? [];
+  if (place !== undefined && key !== undefined) return [Number(place), key];
+  const form = 'VANITYPOOL_POOLS__0__TARGET, for the first pool, and 1 for the next one';
+  throw new VanityError('CONFIG_UNKNOWN_KEY', `${name}: no such key; allowed: as ${form}`);
+}
 
 function literal(value: string): unknown {
   if (value === 'true') return true;
