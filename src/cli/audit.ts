@@ -13,8 +13,9 @@ import { type AuditFilter, OfflineAudit } from '../offline/audit.ts';
 import type { AuditedToken } from '../store/audit-store.ts';
 import { readArguments } from './arguments.ts';
 import type { AuditSource } from './audit-source.ts';
+import { OPTIONS } from './command-options.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
-import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
+import { assertPlace, configAt } from './or-store.ts';
 import { print } from './output.ts';
 import { addressOfServer, serverAudit } from './server-audit.ts';
 
@@ -34,13 +35,7 @@ const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$
 export async function audit(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
     command: 'audit',
-    options: {
-      pool: { type: 'string' },
-      since: { type: 'string' },
-      address: { type: 'string' },
-      ...PLACE_OPTIONS,
-      json: { type: 'boolean' },
-    },
+    options: OPTIONS.audit,
   });
   const { pool, address, url, json = false } = values;
   const filter = { pool, since: readTime(values.since) };

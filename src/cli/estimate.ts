@@ -12,8 +12,9 @@ import { createLog } from '../log.ts';
 import { assertMemory } from '../system/memory-limits.ts';
 import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
-import { PATTERN_OPTIONS, readPattern, readThreads } from './options.ts';
+import { readPattern, readThreads } from './options.ts';
 import { print } from './output.ts';
 
 const CHANCES = [0.5, 0.95];
@@ -29,7 +30,7 @@ interface Rate {
 export async function estimate(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
     command: 'estimate',
-    options: { ...PATTERN_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.estimate,
   });
   const pattern = readPattern(values);
   const threads = readThreads(values.threads);

@@ -5,15 +5,17 @@
  * before a batch is taken, and each has an idempotency key of its own, by which `dispense` gets it again.
  * SIGINT, SIGTERM and SIGHUP end it between two batches, with 130.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressView } from '../api/audit.ts';
 import type { Dispensed } from '../api/dispense.ts';
+import { COUNT_MAX } from '../config/pool-settings.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import {
   type Around,
   again,
-  COUNT_MAX,
   type HandOut,
   NO_ADDRESS,
   newKey,
@@ -22,7 +24,7 @@ import {
 } from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { adviceOf, advised, INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
-import { assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { assertPlace } from './or-store.ts';
 import type { ServerClient } from './server-client.ts';
 
 const ALL_MAX = 1_000_000;
@@ -34,13 +36,7 @@ const LAST_LOOKS = 100;
 export async function exportKeys(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
     command: 'export',
-    options: {
-      pool: { type: 'string' },
-      count: { type: 'string' },
-      out: { type: 'string' },
-      ...PLACE_OPTIONS,
-      json: { type: 'boolean' },
-    },
+    options: OPTIONS.export,
   });
   const { pool, count: text, out, json = false } = values;
   if (pool === undefined) throw usage('export: out of which pool? give its name: --pool NAME');

@@ -21,9 +21,10 @@ import { createLog } from '../log.ts';
 import { assertMemory } from '../system/memory-limits.ts';
 import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';
-import { PATTERN_OPTIONS, readPattern, readThreads, readWhole, usage } from './options.ts';
+import { readPattern, readThreads, readWhole, usage } from './options.ts';
 import { print, syncOutput } from './output.ts';
 
 const INTERRUPTED = 130;
@@ -47,14 +48,7 @@ type Keep = (hit: FoundHit, attempts: number, elapsedMs: number) => Kept;
 export async function grind(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
     command: 'grind',
-    options: {
-      ...PATTERN_OPTIONS,
-      count: { type: 'string' },
-      keys: { type: 'string' },
-      out: { type: 'string' },
-      json: { type: 'boolean' },
-      secrets: { type: 'boolean' },
-    },
+    options: OPTIONS.grind,
   });
   const { keys = 'seed', out = '.', json = false, secrets = false } = values;
   if (keys !== 'seed' && keys !== 'expanded') {

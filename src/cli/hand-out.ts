@@ -21,8 +21,6 @@ import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import { print, syncOutput } from './output.ts';
 import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 
-/** The most that the server hands out at once. */
-export const COUNT_MAX = 1000;
 const KEY = /^[\x20-\x7e]{1,255}$/;
 const KEY_BYTES = 16;
 /** What is no address of the store: whoever may ask for it is told that. */

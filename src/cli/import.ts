@@ -5,18 +5,16 @@
  * is in already.
  */
 
-import type { ImportReport } from '../api/imports.ts';
+import { IMPORT_LIMIT, type ImportReport } from '../api/imports.ts';
 import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
-import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { askOrLook, assertPlace } from './or-store.ts';
 import { print } from './output.ts';
-
-/** The most that the server takes at once. */
-const BATCH = 1000;
 
 /** All of the keypairs, or none. */
 type Take = (keypairs: readonly Uint8Array[]) => Promise<ImportReport>;
@@ -25,7 +23,7 @@ export async function importKeys(args: string[]): Promise<number> {
   const { values, positionals: files } = readArguments(args, {
     command: 'import',
     allowPositionals: true,
-    options: { pool: { type: 'string' }, ...PLACE_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.import,
   });
   const { pool, json = false } = values;
   if (pool === undefined) throw usage('import: into which pool? give its name: --pool NAME');
@@ -97,12 +95,12 @@ class Batches {
     const progress = new CopyProgress(process.stderr, 'imported');
     try {
       while (this.#done < all && !this.#signal.aborted) {
-        const batch = this.#keypairs.slice(this.#done, this.#done + BATCH);
+        const batch = this.#keypairs.slice(this.#done, this.#done + IMPORT_LIMIT);
         const { imported, duplicates } = await this.#take(take, batch);
         this.imported += imported;
         this.duplicates += duplicates;
         this.#done += batch.length;
-        if (all > BATCH) progress.at(this.#done, all);
+        if (all > IMPORT_LIMIT) progress.at(this.#done, all);
       }
     } finally {
       progress.end();

@@ -13,15 +13,7 @@ export function dataFlags(directory: string): Readonly<Record<string, string>> {
   return { 'store.url': `file:${directory}`, 'store.data': directory };
 }
 
-/** For `readArguments`: the flags that say what to grind, and with how many threads. */
-export const PATTERN_OPTIONS = {
-  prefix: { type: 'string' },
-  suffix: { type: 'string' },
-  'ignore-case': { type: 'boolean' },
-  threads: { type: 'string' },
-} as const;
-
-interface PatternValues {
+export interface PatternValues {
   readonly prefix?: string | undefined;
   readonly suffix?: string | undefined;
   readonly 'ignore-case'?: boolean | undefined;

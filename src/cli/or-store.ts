@@ -18,13 +18,6 @@ import {
   ServerClient,
 } from './server-client.ts';
 
-/** For `readArguments`: where a command works. */
-export const PLACE_OPTIONS = {
-  url: { type: 'string' },
-  config: { type: 'string' },
-  data: { type: 'string' },
-} as const;
-
 export interface Place {
   readonly url?: string | undefined;
   readonly config?: string | undefined;

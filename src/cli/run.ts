@@ -10,11 +10,13 @@ import { startPool } from '../system/threads.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { adviceOf, hint, usage } from './options.ts';
 
+const NAME_WIDTH = Math.max(...COMMAND_NAMES.map(({ length }) => length)) + 2;
+
 const USAGE = `usage: vanitypool COMMAND [options]
 
 Solana vanity addresses, ground ahead of time and handed out exactly once.
 
-${COMMAND_NAMES.map((name) => `  ${name.padEnd(10)}${HELP[name].summary}`).join('\n')}
+${COMMAND_NAMES.map((name) => `  ${name.padEnd(NAME_WIDTH)}${HELP[name].summary}`).join('\n')}
 
 "vanitypool COMMAND --help" explains a command. "vanitypool --version" tells the version.
 Start with:  vanitypool serve
@@ -41,6 +43,7 @@ const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = 
   pool: async (args) => (await import('./pool.ts')).pool(args),
   token: async (args) => (await import('./token.ts')).token(args),
   bench: async (args) => (await import('./bench.ts')).bench(args),
+  completions: async (args) => (await import('./completions.ts')).completions(args),
 };
 
 /** Where help, the version and errors go; what a command finds goes to standard output itself. */

@@ -9,6 +9,7 @@ import { Service } from '../service/service.ts';
 import { readCpuLimits, serverThreads } from '../system/cores.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { endServer } from './end.ts';
 import { endingSignals } from './hang-up.ts';
 import { dataFlags } from './options.ts';
@@ -30,14 +31,7 @@ const SAME_KEY_MS = 1000;
 export async function serve(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
     command: 'serve',
-    options: {
-      config: { type: 'string' },
-      host: { type: 'string' },
-      port: { type: 'string' },
-      data: { type: 'string' },
-      threads: { type: 'string' },
-      'log-level': { type: 'string' },
-    },
+    options: OPTIONS.serve,
   });
   const config = loadConfig({
     flags: {

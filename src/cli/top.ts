@@ -7,9 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatusEvent } from '../api/service.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { endingSignals } from './hang-up.ts';
 import { interruptible, usage } from './options.ts';
-import { assertPlace, PLACE_OPTIONS, serverAt } from './or-store.ts';
+import { assertPlace, serverAt } from './or-store.ts';
 import { TopScreen } from './top-screen.ts';
 
 const RETRY_MS = 1000;
@@ -26,7 +27,7 @@ interface View {
 export async function top(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
     command: 'top',
-    options: { ...PLACE_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.top,
   });
   const { json = false } = values;
   assertPlace(values);

@@ -3,8 +3,9 @@ import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { assertImportable } from '../keypair/importable.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import { configOf, parts } from '../pool/pool-definition.ts';
+import { configOf } from '../pool/pool-definition.ts';
 import type { InsertReport } from '../store/store.ts';
+import { parts } from '../store/stored-pool.ts';
 import { openOffline } from './open.ts';
 import { poolNotFound, poolsOffline } from './pools.ts';
 

@@ -2,7 +2,7 @@
  * What the HTTP threads and the store thread ask and tell each other, in messages. Types, but for one
  * limit of time.
  */
-import type { PoolConfig } from '../config/pool-config.ts';
+import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { InsertReport } from '../store/store.ts';
@@ -12,7 +12,7 @@ import type { SharedJournal } from './journal-parts.ts';
 import { monotonicMs } from './monotonic.ts';
 import type { Receiver } from './pool.ts';
 import type { ReadyAddress } from './ready-address.ts';
-import type { PoolChange, SharedPool } from './shared-pool.ts';
+import type { SharedPool } from './shared-pool.ts';
 
 /** What an HTTP thread may ask of the store thread. */
 export type StoreThreadCalls = ReadingCalls & {

@@ -4,7 +4,7 @@
  */
 import { POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from '../store/stored-pool.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
 
 /** The settings of a pool that was made at run time, and is not deleted. */
 export function configOf(stored: StoredPool): PoolConfig | undefined {
@@ -19,12 +19,6 @@ export function configOf(stored: StoredPool): PoolConfig | undefined {
     handout,
     ...settings,
   };
-}
-
-/** What never changes of a pool, and what may. */
-export function parts(config: PoolConfig): { identity: PoolIdentity; settings: PoolSettings } {
-  const { name, prefix, suffix, ignoreCase, keys, handout, ...settings } = config;
-  return { identity: { name, prefix, suffix, ignoreCase, keys, handout }, settings };
 }
 
 export function poolExists(name: string): VanityError {

@@ -16,18 +16,22 @@
  * not made: it could not be served, neither now nor after a start.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
+import {
+  assertReadyFits,
+  POOLS_MAX,
+  type PoolChange,
+  type PoolConfig,
+} from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { Log } from '../log.ts';
 import type { PoolNotice, ServedPool } from '../pool/calls.ts';
 import type { ChangedPools } from '../pool/changed-pools.ts';
 import type { MadePart } from '../pool/journals.ts';
-import { configOf, parts, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
+import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
 import {
   changeableOf,
   GATE,
-  type PoolChange,
   type SharedPool,
   settingsBoard,
   shareAnew,
@@ -36,7 +40,7 @@ import {
 import type { PoolCounts } from '../store/address.ts';
 import type { HandOut } from '../store/hand-out.ts';
 import type { Store } from '../store/store.ts';
-import type { PoolIdentity, StoredPool } from '../store/stored-pool.ts';
+import { type PoolIdentity, parts, type StoredPool } from '../store/stored-pool.ts';
 import { type Exclusively, inTurn } from './in-turn.ts';
 import { HttpThread, orderOf, ServedEntry } from './journal-owners.ts';
 import type { PoolJournals } from './pool-journals.ts';
