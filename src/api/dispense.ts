@@ -1,5 +1,6 @@
 /** The shapes of a dispense. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
+import { KEY_TYPES } from '../keypair/keypair.ts';
 import { addressText, originText, PRINTABLE, SECRET_EXAMPLE, text, time } from './fields.ts';
 
 export const COUNT_LIMIT = 1000;
@@ -45,7 +46,7 @@ export const DispensedAddress = {
     address: addressText(),
     keyType: {
       type: 'string',
-      const: 'seed',
+      enum: KEY_TYPES,
       description: 'What the secret is made of.',
       examples: ['seed'],
     },

@@ -1,5 +1,6 @@
 /** The shapes of pools: their status, and how they are made, changed and deleted. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
+import { KEY_TYPES } from '../keypair/keypair.ts';
 import { figure, flag, ownText, POOL_NAME, text } from './fields.ts';
 import { GrinderView } from './grinder.ts';
 
@@ -38,7 +39,7 @@ export const PoolView = {
     difficulty: { type: 'number', description: 'Expected attempts per hit.', examples: [452660] },
     keys: {
       type: 'string',
-      const: 'seed',
+      enum: KEY_TYPES,
       description: 'What its secrets are made of.',
       examples: ['seed'],
     },

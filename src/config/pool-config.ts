@@ -11,7 +11,7 @@ export interface PoolConfig {
   readonly suffix: string;
   readonly prefix: string;
   readonly ignoreCase: boolean;
-  readonly keys: 'seed';
+  readonly keys: 'seed' | 'expanded';
   /** 'sign-only': the secret never leaves, the server signs with it. */
   readonly handout: 'secret' | 'sign-only';
   readonly signLimit: number;

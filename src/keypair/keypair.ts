@@ -8,10 +8,26 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 
 /** 'seed': a keypair. 'expanded': scalar and nonce prefix; it signs, but has no seed. */
-export type KeyType = 'seed' | 'expanded';
+export const KEY_TYPES = ['seed', 'expanded'] as const;
+export type KeyType = (typeof KEY_TYPES)[number];
 
 export const SEED_BYTES = 32;
+export const PUBLIC_KEY_BYTES = 32;
 export const KEYPAIR_BYTES = 64;
+
+/** A key of either type, with its public key, which an expanded key does not contain. */
+export interface SigningKey {
+  readonly keyType: KeyType;
+  /** 64 bytes: a keypair, or an expanded key. Secret. */
+  readonly key: Uint8Array;
+  /** 32 bytes. Of a keypair it is the end of `key` itself: read it before that is wiped. */
+  readonly publicKey: Uint8Array;
+}
+
+/** A key for a pool: a grinder found it, or somebody brought it. It is proved to be that of its address. */
+export interface Hit extends SigningKey {
+  readonly pool: string;
+}
 
 /** What stands before the seed in a PKCS #8 private key of Ed25519 (RFC 8410, section 7). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -29,6 +45,11 @@ export function keypairOf(seed: Uint8Array): Uint8Array {
   keypair.set(publicKeyOf(seed), SEED_BYTES);
   keypair.set(seed);
   return keypair;
+}
+
+/** A keypair of 64 bytes in the shape that keys of all types have. Not proved. */
+export function signingKeyOf(keypair: Uint8Array): SigningKey {
+  return { keyType: 'seed', key: keypair, publicKey: keypair.subarray(SEED_BYTES, KEYPAIR_BYTES) };
 }
 
 /** Whether the second half of `keypair` is the public key of the first: false for any other length. */

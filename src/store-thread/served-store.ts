@@ -3,6 +3,7 @@
  * the refiller of the ready queues first of all.
  */
 import { type ErrorCode, VanityError } from '../errors.ts';
+import type { Hit } from '../keypair/keypair.ts';
 import { createLog, type Log } from '../log.ts';
 import type { ImportOrder } from '../pool/calls.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
@@ -11,7 +12,7 @@ import { StoreHealth } from '../pool/health.ts';
 import { Journals } from '../pool/journals.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { notify } from '../port.ts';
-import type { Hit, Origin } from '../store/address.ts';
+import type { Origin } from '../store/address.ts';
 import { isDoubtful } from '../store/sqlite/error.ts';
 import { openSqliteStore } from '../store/sqlite/open.ts';
 import type { Counters, InsertReport, Store } from '../store/store.ts';
@@ -212,14 +213,14 @@ export class ServedStore {
         if (isOfStore) this.#note('insert', error);
         throw error;
       } finally {
-        for (const { keypair } of hits) keypair.fill(0);
+        for (const { key } of hits) key.fill(0);
       }
     });
   }
 
-  /** Of proved keypairs. */
-  import({ pool, keypairs }: ImportOrder): Promise<InsertReport> {
-    const hits = keypairs.map((keypair) => ({ pool, keypair }));
+  /** Of proved keys. */
+  import({ pool, keys }: ImportOrder): Promise<InsertReport> {
+    const hits = keys.map((key) => ({ pool, ...key }));
     return this.insert(hits, 'imported');
   }
 
