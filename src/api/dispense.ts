@@ -1,6 +1,6 @@
 /** The shapes of a dispense. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
-import { KEY_TYPES } from '../keypair/keypair.ts';
+import { KEY_TYPES } from '../keypair/signing-key.ts';
 import { addressText, originText, PRINTABLE, SECRET_EXAMPLE, text, time } from './fields.ts';
 
 export const COUNT_LIMIT = 1000;

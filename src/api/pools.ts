@@ -1,6 +1,6 @@
 /** The shapes of pools: their status, and how they are made, changed and deleted. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
-import { KEY_TYPES } from '../keypair/keypair.ts';
+import { KEY_TYPES } from '../keypair/signing-key.ts';
 import { figure, flag, ownText, POOL_NAME, text } from './fields.ts';
 import { GrinderView } from './grinder.ts';
 

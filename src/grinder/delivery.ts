@@ -9,7 +9,7 @@
  * a server whose store is gone must not wait for ever; it says how many hits were lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Hit } from '../keypair/keypair.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { Log } from '../log.ts';
 
 /** Where hits come from; told when they are stored. */

@@ -9,7 +9,7 @@
  * nothing runs: no timer here, every thread asleep. A hit that a thread had not posted when it
  * died is gone; nobody ever saw it.
  */
-import type { Hit } from '../keypair/keypair.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { Log } from '../log.ts';
 import type { Priority } from '../system/priority.ts';
 import { Delivery } from './delivery.ts';

@@ -1,6 +1,7 @@
 /** What the grinder is asked for. Any thread may use it. */
-import type { KeyType } from '../keypair/keypair.ts';
+
 import type { Pattern } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 
 /** A pool that needs addresses. */
 export interface GrindJob {

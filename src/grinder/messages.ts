@@ -1,5 +1,5 @@
 /** What the main thread and a grinder thread tell each other: orders one way, reports the other. */
-import type { Hit } from '../keypair/keypair.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { Priority } from '../system/priority.ts';
 import type { GrindJob } from './job.ts';
 

@@ -8,8 +8,9 @@
  */
 
 import { VanityError } from '../errors.ts';
-import { KEYPAIR_BYTES, type KeyType, PUBLIC_KEY_BYTES, signingKeyOf } from '../keypair/keypair.ts';
+import { KEYPAIR_BYTES, PUBLIC_KEY_BYTES, signingKeyOf } from '../keypair/keypair.ts';
 import { type Pattern, SIDE_MAX } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import { type Addon, loadAddon } from '../system/addon.ts';
 import { NICE } from '../system/priority.ts';
 import { type Kernel, PATTERNS_MAX, type Search } from './kernel.ts';

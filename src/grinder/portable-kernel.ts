@@ -7,15 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { addressOf } from '../keypair/address.ts';
 import { expandedKeyOf } from '../keypair/expanded.ts';
-import {
-  KEYPAIR_BYTES,
-  type KeyType,
-  publicKeyOf,
-  SEED_BYTES,
-  type SigningKey,
-  signingKeyOf,
-} from '../keypair/keypair.ts';
+import { KEYPAIR_BYTES, publicKeyOf, SEED_BYTES, signingKeyOf } from '../keypair/keypair.ts';
 import { matches, type Pattern } from '../keypair/pattern.ts';
+import type { KeyType, SigningKey } from '../keypair/signing-key.ts';
 import type { Kernel, KernelHit, Search, Slice } from './kernel.ts';
 
 const BUDGET_MAX_MS = 50;

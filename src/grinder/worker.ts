@@ -14,8 +14,8 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { addressOf } from '../keypair/address.ts';
 import { proveKey } from '../keypair/expanded.ts';
-import { type Hit, KEY_TYPES, type SigningKey } from '../keypair/keypair.ts';
 import { matches } from '../keypair/pattern.ts';
+import { type Hit, KEY_TYPES, type SigningKey } from '../keypair/signing-key.ts';
 import type { GrindJob } from './job.ts';
 import { type Kernel, type KernelHit, PATTERNS_MAX, type Search } from './kernel.ts';
 import { loadKernel } from './load-kernel.ts';

@@ -9,14 +9,8 @@
  * (4 ms a multiplication) nor in constant time. Proofs need no such multiplication: 0.3 ms.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import {
-  isSignature,
-  PUBLIC_KEY_BYTES,
-  proveKeypair,
-  publicKeyOf,
-  SEED_BYTES,
-  type SigningKey,
-} from './keypair.ts';
+import { isSignature, PUBLIC_KEY_BYTES, proveKeypair, publicKeyOf, SEED_BYTES } from './keypair.ts';
+import type { SigningKey } from './signing-key.ts';
 
 export const EXPANDED_KEY_BYTES = 64;
 const SCALAR_BYTES = 32;

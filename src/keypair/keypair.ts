@@ -6,28 +6,11 @@
  * 5.1.5). It is not the 64-byte expanded key, which other libraries call the private key.
  */
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-
-/** 'seed': a keypair. 'expanded': scalar and nonce prefix; it signs, but has no seed. */
-export const KEY_TYPES = ['seed', 'expanded'] as const;
-export type KeyType = (typeof KEY_TYPES)[number];
+import type { SigningKey } from './signing-key.ts';
 
 export const SEED_BYTES = 32;
 export const PUBLIC_KEY_BYTES = 32;
 export const KEYPAIR_BYTES = 64;
-
-/** A key of either type, with its public key, which an expanded key does not contain. */
-export interface SigningKey {
-  readonly keyType: KeyType;
-  /** 64 bytes: a keypair, or an expanded key. Secret. */
-  readonly key: Uint8Array;
-  /** 32 bytes. Of a keypair it is the end of `key` itself: read it before that is wiped. */
-  readonly publicKey: Uint8Array;
-}
-
-/** A key for a pool: a grinder found it, or somebody brought it. It is proved to be that of its address. */
-export interface Hit extends SigningKey {
-  readonly pool: string;
-}
 
 /** What stands before the seed in a PKCS #8 private key of Ed25519 (RFC 8410, section 7). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');

@@ -25,14 +25,9 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import {
-  KEYPAIR_BYTES,
-  type KeyType,
-  PUBLIC_KEY_BYTES,
-  type SigningKey,
-  signingKeyOf,
-} from './keypair.ts';
+import { KEYPAIR_BYTES, PUBLIC_KEY_BYTES, signingKeyOf } from './keypair.ts';
 import { type SealingKey, sealTo } from './sealing-key.ts';
+import type { KeyType, SigningKey } from './signing-key.ts';
 
 export const ROWS_PER_DATA_KEY = 65_536;
 const DATA_KEY_MS = 3_600_000;

@@ -7,8 +7,9 @@
  */
 import { VanityError } from '../errors.ts';
 import { signExpanded } from './expanded.ts';
-import { isSignature, SEED_BYTES, type SigningKey, signWithSeed } from './keypair.ts';
+import { isSignature, SEED_BYTES, signWithSeed } from './keypair.ts';
 import { assertRequiredSigner, parseMessage } from './message.ts';
+import type { SigningKey } from './signing-key.ts';
 
 /**
  * The signature, 64 bytes, of a message on the wire. MESSAGE_INVALID, SIGNER_NOT_REQUIRED; INTERNAL

@@ -3,7 +3,7 @@
  * limit of time.
  */
 import type { PoolConfig } from '../config/pool-config.ts';
-import type { SigningKey } from '../keypair/keypair.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { InsertReport } from '../store/store.ts';

@@ -1,6 +1,6 @@
 /** A leased address in the texts in which it leaves. Any thread may use it. */
 import { encodeBase58 } from '../keypair/address.ts';
-import type { KeyType } from '../keypair/keypair.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin } from '../store/address.ts';
 
 /** An address ready to be handed out, in the texts in which it leaves. */

@@ -43,7 +43,7 @@
  * one joined string (push: 75 ns), the two texts end to end (they are concatenated first, push:
  * 115 ns), Buffer's `fill` (wipe: 45 ns).
  */
-import { KEY_TYPES } from '../keypair/keypair.ts';
+import { KEY_TYPES } from '../keypair/signing-key.ts';
 import type { Origin } from '../store/address.ts';
 import type { ReadyAddress } from './ready-address.ts';
 

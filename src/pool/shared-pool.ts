@@ -3,8 +3,8 @@
  * `sharePool` makes it; it can be sent to a thread as it is.
  */
 import type { PoolConfig } from '../config/pool-config.ts';
-import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import { Board } from './board.ts';
 import { ChangedPools } from './changed-pools.ts';
 import { ReadyQueue } from './ready-queue.ts';

@@ -3,7 +3,7 @@
  * the refiller of the ready queues first of all.
  */
 import { type ErrorCode, VanityError } from '../errors.ts';
-import type { Hit } from '../keypair/keypair.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import { createLog, type Log } from '../log.ts';
 import type { ImportOrder } from '../pool/calls.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';

@@ -3,7 +3,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Durability, JournalSetting } from '../config/config.ts';
-import type { Hit } from '../keypair/keypair.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { LogLevel } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';

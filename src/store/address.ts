@@ -1,5 +1,5 @@
 /** An address as the store takes it in and gives it out, and what the store counts of a pool's. */
-import type { SigningKey } from '../keypair/keypair.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 
 export type Origin = 'ground' | 'imported';
 

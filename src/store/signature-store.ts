@@ -1,5 +1,5 @@
 /** What the store does for addresses whose secrets never leave. */
-import type { SigningKey } from '../keypair/keypair.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 
 /** A signature with the key of a dispensed address. */
 export interface SignatureOrder {

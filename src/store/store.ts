@@ -19,7 +19,7 @@
  * in which they were leased: the lease of an epoch is therefore a range, whatever its size.
  */
 import type { VanityError } from '../errors.ts';
-import type { Hit } from '../keypair/keypair.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
 import type { OwnClock } from './own-clock.ts';

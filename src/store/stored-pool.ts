@@ -1,6 +1,6 @@
 /** A pool as the store knows it: what never changes of it, what may, and what it holds. */
 import type { PoolConfig } from '../config/pool-config.ts';
-import type { KeyType } from '../keypair/keypair.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { PoolCounts } from './address.ts';
 
 /** What makes a pool this pool. It never changes after the pool is made. */

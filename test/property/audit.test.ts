@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { addressOf } from '../../src/keypair/address.ts';
-import { KEY_TYPES } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { Recover } from '../../src/store/recovery.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';

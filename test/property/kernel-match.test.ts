@@ -8,8 +8,8 @@ import fc from 'fast-check';
 import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
 import { addressOf, BASE58_ALPHABET } from '../../src/keypair/address.ts';
 import { proveKey } from '../../src/keypair/expanded.ts';
-import { KEY_TYPES } from '../../src/keypair/keypair.ts';
 import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 10);
 const NATIVE = kernelLevels().filter((isa) => isa !== 'js');

@@ -8,7 +8,7 @@ import { rmSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { addressOf } from '../../src/keypair/address.ts';
-import { KEY_TYPES } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { AT, LostStore } from '../support/lost-store.ts';

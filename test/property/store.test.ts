@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Hit, KEY_TYPES, type SigningKey } from '../../src/keypair/keypair.ts';
+import { type Hit, KEY_TYPES, type SigningKey } from '../../src/keypair/signing-key.ts';
 import type { PoolCounts } from '../../src/store/address.ts';
 import type { Store } from '../../src/store/store.ts';
 import { SqliteStores } from '../support/sqlite-stores.ts';

@@ -12,8 +12,8 @@ import { Grinder, type GrinderOptions } from '../../src/grinder/grinder.ts';
 import type { GrindJob } from '../../src/grinder/job.ts';
 import type { Report } from '../../src/grinder/messages.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import type { Hit, KeyType, SigningKey } from '../../src/keypair/keypair.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
+import type { Hit, KeyType, SigningKey } from '../../src/keypair/signing-key.ts';
 import type { Log } from '../../src/log.ts';
 
 export interface LogLine {

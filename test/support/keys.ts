@@ -1,14 +1,8 @@
 /** Keys for tests. The second half of an expanded one is not its public key, as of all of them. */
 import { randomBytes } from 'node:crypto';
 import { expandedKeyOf } from '../../src/keypair/expanded.ts';
-import {
-  type KeyType,
-  keypairOf,
-  publicKeyOf,
-  SEED_BYTES,
-  type SigningKey,
-  signingKeyOf,
-} from '../../src/keypair/keypair.ts';
+import { keypairOf, publicKeyOf, SEED_BYTES, signingKeyOf } from '../../src/keypair/keypair.ts';
+import type { KeyType, SigningKey } from '../../src/keypair/signing-key.ts';
 
 /** Of random bytes: it signs nothing, and is as good as any other where nobody proves it. */
 export function someKey(keyType: KeyType = 'seed'): SigningKey {

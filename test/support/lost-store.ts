@@ -5,7 +5,7 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addressOf } from '../../src/keypair/address.ts';
-import type { KeyType } from '../../src/keypair/keypair.ts';
+import type { KeyType } from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory, withDatabase } from './sqlite-stores.ts';
 import { hitsFor, poolNamed } from './store-conformance.ts';

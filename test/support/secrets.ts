@@ -9,9 +9,9 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { encodeBase58 } from '../../src/keypair/address.ts';
-import type { KeyType } from '../../src/keypair/keypair.ts';
 import { Unsealer } from '../../src/keypair/seal.ts';
 import { loadSealingKey } from '../../src/keypair/sealing-key.ts';
+import type { KeyType } from '../../src/keypair/signing-key.ts';
 
 /** What a destroyed secret leaves of its row. */
 const PUBLIC_KEY_BYTES = 32;

@@ -5,7 +5,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
-import { type Hit, KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/keypair.ts';
+import {
+  type Hit,
+  KEY_TYPES,
+  type KeyType,
+  type SigningKey,
+} from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { PoolIdentity } from '../../src/store/stored-pool.ts';
 import { someKey } from './keys.ts';

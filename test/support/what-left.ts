@@ -5,7 +5,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { VanityError } from '../../src/errors.ts';
 import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
-import type { SigningKey } from '../../src/keypair/keypair.ts';
+import type { SigningKey } from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 
 export const SIGN_LIMIT = 3;

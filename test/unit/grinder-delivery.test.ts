@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Delivery } from '../../src/grinder/delivery.ts';
-import type { Hit } from '../../src/keypair/keypair.ts';
+import type { Hit } from '../../src/keypair/signing-key.ts';
 import { keptLog, until } from '../support/grinding.ts';
 import { someKey } from '../support/keys.ts';
 

@@ -8,8 +8,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { proveKey } from '../../src/keypair/expanded.ts';
-import type { Hit } from '../../src/keypair/keypair.ts';
 import { matches } from '../../src/keypair/pattern.ts';
+import type { Hit } from '../../src/keypair/signing-key.ts';
 import { addressIn, Grinding, job, until } from '../support/grinding.ts';
 
 const LIMIT = { timeout: 180_000 };

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config/config.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
-import { KEY_TYPES, type KeyType } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { readyAddress } from '../../src/pool/ready-address.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';
 import type { LeasedAddress, PoolCounts } from '../../src/store/address.ts';

@@ -8,13 +8,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { test } from 'node:test';
-import {
-  KEY_TYPES,
-  type KeyType,
-  keypairOf,
-  type SigningKey,
-  signingKeyOf,
-} from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import {
   type Place,
   publicKeyHash,
@@ -25,6 +19,7 @@ import {
   Unsealer,
 } from '../../src/keypair/seal.ts';
 import { SealingKey } from '../../src/keypair/sealing-key.ts';
+import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
 import { someKey } from '../support/keys.ts';
 
 const STORE_ID = 'ab'.repeat(16);

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { addressOf } from '../../src/keypair/address.ts';
-import type { Hit } from '../../src/keypair/keypair.ts';
+import type { Hit } from '../../src/keypair/signing-key.ts';
 import { createLog } from '../../src/log.ts';
 import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import type { Store } from '../../src/store/store.ts';

@@ -2,15 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
-import {
-  isSignature,
-  KEY_TYPES,
-  type KeyType,
-  SEED_BYTES,
-  type SigningKey,
-  signWithSeed,
-} from '../../src/keypair/keypair.ts';
+import { isSignature, SEED_BYTES, signWithSeed } from '../../src/keypair/keypair.ts';
 import { signMessage } from '../../src/keypair/sign.ts';
+import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
 import { trueKey } from '../support/keys.ts';
 
 const PAYER = randomBytes(32);

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
-import { KEY_TYPES, type KeyType } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import type { AuditedAddress } from '../../src/store/audit-store.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { Recover } from '../../src/store/recovery.ts';

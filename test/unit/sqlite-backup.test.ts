@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
-import { KEY_TYPES } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import { backupStore, receiveBackup } from '../../src/store/sqlite/backup.ts';
 import { copyBackup } from '../../src/store/sqlite/backup-file.ts';
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { KEY_TYPES, type KeyType } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { Segments } from '../../src/store/sqlite/segments.ts';

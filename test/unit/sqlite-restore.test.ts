@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { KEY_TYPES, type KeyType } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { LostStore, statesIn } from '../support/lost-store.ts';

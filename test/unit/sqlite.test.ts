@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
-import { KEY_TYPES, type KeyType } from '../../src/keypair/keypair.ts';
 import { sealedBytes } from '../../src/keypair/seal.ts';
+import { KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import {

@@ -8,8 +8,9 @@ import { ImportBody, ImportReport } from '../../api/imports.ts';
 import { VanityError } from '../../errors.ts';
 import { decodeBase58 } from '../../keypair/address.ts';
 import { assertImportable, refusedAt } from '../../keypair/importable.ts';
-import { type SigningKey, signingKeyOf } from '../../keypair/keypair.ts';
+import { signingKeyOf } from '../../keypair/keypair.ts';
 import type { Pattern } from '../../keypair/pattern.ts';
+import type { SigningKey } from '../../keypair/signing-key.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { poolFor } from '../visible-pools.ts';
 

@@ -4,7 +4,7 @@
  * apart from what belongs in a transaction of the caller.
  */
 import type { KeyObject } from 'node:crypto';
-import { type KeyType, PUBLIC_KEY_BYTES, type SigningKey } from '../../keypair/keypair.ts';
+import { PUBLIC_KEY_BYTES } from '../../keypair/keypair.ts';
 import {
   type Place,
   publicKeyHash,
@@ -12,6 +12,7 @@ import {
   sealedBytes,
   type Unsealer,
 } from '../../keypair/seal.ts';
+import type { KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress, Origin } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';

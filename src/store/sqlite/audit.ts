@@ -14,8 +14,8 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { addressOf } from '../../keypair/address.ts';
-import type { KeyType } from '../../keypair/keypair.ts';
 import { publicKeyHash, type Unsealer } from '../../keypair/seal.ts';
+import type { KeyType } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type {
   AuditedAddress,

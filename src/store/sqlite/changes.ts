@@ -3,7 +3,7 @@
  * out. Runs in the store thread, inside a transaction of the caller.
  */
 
-import type { Hit } from '../../keypair/keypair.ts';
+import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type { HandOuts } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';

@@ -4,9 +4,9 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
-import type { Hit } from '../../keypair/keypair.ts';
 import { Sealer, Unsealer } from '../../keypair/seal.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
+import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
