@@ -1,5 +1,4 @@
 /** What the grinder is asked for. Any thread may use it. */
-
 import type { Pattern } from '../keypair/pattern.ts';
 import type { KeyType } from '../keypair/signing-key.ts';
 

@@ -3,7 +3,6 @@
  * and the portable path; both pass the same conformance tests. A search belongs to the thread that
  * opened it.
  */
-
 import type { Pattern } from '../keypair/pattern.ts';
 import type { KeyType, SigningKey } from '../keypair/signing-key.ts';
 import type { Priority } from '../system/priority.ts';
