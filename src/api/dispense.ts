@@ -1,6 +1,7 @@
 /** The shapes of a dispense. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
 import { COUNT_MAX } from '../config/pool-settings.ts';
+import { KEY_TYPES } from '../keypair/signing-key.ts';
 import { addressText, originText, PRINTABLE, SECRET_EXAMPLE, text, time } from './fields.ts';
 
 export const IdempotencyHeaders = {
@@ -44,7 +45,7 @@ export const DispensedAddress = {
     address: addressText(),
     keyType: {
       type: 'string',
-      const: 'seed',
+      enum: KEY_TYPES,
       description: 'What the secret is made of.',
       examples: ['seed'],
     },

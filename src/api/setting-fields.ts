@@ -82,9 +82,7 @@ function fieldOf(setting: PoolSetting): object {
     case 'boolean':
       return { type: 'boolean', description, examples: [setting.default] };
     case 'choice': {
-      const [first, ...others] = setting.values;
-      const values = others.length === 0 ? { const: first } : { enum: setting.values };
-      return { type: 'string', ...values, description, examples: [setting.default] };
+      return { type: 'string', enum: setting.values, description, examples: [setting.default] };
     }
     case 'list': {
       const items = { type: 'string', minLength: 1 };

@@ -19,13 +19,13 @@ import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './tokens.ts
  * where it stands there.
  */
 export function storedPoolView(stored: StoredPool, settings = stored.settings): PoolView {
-  const { name, counts, handout, isPaused } = stored;
+  const { name, counts, keys, handout, isPaused } = stored;
   const { text, difficulty } = parsePattern(stored);
   return {
     name,
     pattern: text,
     difficulty: shownDifficulty(difficulty),
-    keys: 'seed',
+    keys,
     handout,
     target: settings?.target ?? 0,
     lowHours: settings?.lowHours ?? POOL_SETTINGS.lowHours.default,

@@ -53,7 +53,7 @@ async function measure(pattern: Pattern, threads: number): Promise<Rate> {
     onHits: () => Promise.resolve(),
     log: createLog('main', 'warn', process.stderr.isTTY === true),
   });
-  grinder.steer([{ pool: 'estimate', pattern }]);
+  grinder.steer([{ pool: 'estimate', pattern, keyType: 'seed' }]);
   const first = await reported(grinder, 0);
   const startedAt = performance.now();
   await sleep(MEASURE_MS);

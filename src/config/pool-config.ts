@@ -162,8 +162,8 @@ function ruleOf(setting: PoolSetting): Rule {
     case 'boolean':
       return flag(setting.default);
     case 'choice':
-      return setting.values.length === 1
-        ? only(setting.default)
+      return setting.only !== undefined
+        ? only(setting.only)
         : oneOf(setting.default, ...setting.values);
     case 'list':
       return list(setting.default, setting.allowed);

@@ -45,11 +45,12 @@ interface TextSetting extends Common {
   readonly example: string;
 }
 
-/** With one value alone it is known in the configuration, and offered nowhere else. */
 interface ChoiceSetting extends Common {
   readonly kind: 'choice';
   readonly default: string;
   readonly values: readonly [string, ...string[]];
+  /** What the configuration takes in this version, and nothing else; then it is offered nowhere. */
+  readonly only?: string;
 }
 
 /** Of texts. In the environment commas stand between them, and each flag gives one. */
@@ -105,7 +106,8 @@ export const POOL_SETTINGS = {
   keys: {
     kind: 'choice',
     default: 'seed',
-    values: ['seed'],
+    values: ['seed', 'expanded'],
+    only: 'seed',
     description: 'What its secrets are made of.',
   },
   handout: {
@@ -202,7 +204,7 @@ export type ChangeableOf<Table extends SettingsTable> = {
 
 /** Names of those that can be given when a pool is made, wherever that is. */
 export type OfferedOf<Table extends SettingsTable> = {
-  [Key in keyof Table]: Table[Key] extends { readonly values: readonly [string] } ? never : Key;
+  [Key in keyof Table]: Table[Key] extends { readonly only: string } ? never : Key;
 }[keyof Table];
 
 /** `readyMax` as `ready_max` in the file and the environment, or `ready-max` as a flag. */
@@ -211,7 +213,7 @@ export function spelled(name: string, separator: '_' | '-'): string {
 }
 
 export function isOffered(setting: PoolSetting): boolean {
-  return setting.kind !== 'choice' || setting.values.length > 1;
+  return setting.kind !== 'choice' || setting.only === undefined;
 }
 
 export function changeable(table: SettingsTable): SettingsTable {

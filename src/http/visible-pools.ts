@@ -38,13 +38,13 @@ export function poolFor(
 }
 
 export function poolView(pool: Pool): PoolView {
-  const { name, pattern, handout } = pool.shared;
+  const { name, pattern, keys, handout } = pool.shared;
   const { grinding, ...figures } = pool.status();
   return {
     name,
     pattern: pattern.text,
     difficulty: shownDifficulty(pattern.difficulty),
-    keys: 'seed',
+    keys,
     handout,
     ...figures,
     grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },

@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { assertImportable } from '../keypair/importable.ts';
+import { signingKeyOf } from '../keypair/keypair.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import { configOf } from '../pool/pool-definition.ts';
 import type { InsertReport } from '../store/store.ts';
@@ -34,7 +35,7 @@ export async function importOffline<T>(
   if (configured) await store.definePool(parts(configured).identity);
   return await work((keypairs) => {
     for (const [index, keypair] of keypairs.entries()) assertImportable(keypair, index, pattern);
-    const hits = keypairs.map((keypair) => ({ pool: name, keypair }));
+    const hits = keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) }));
     return store.insert(hits, 'imported');
   });
 }

@@ -3,6 +3,7 @@
  * limit of time.
  */
 import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { InsertReport } from '../store/store.ts';
@@ -86,10 +87,10 @@ export interface SigningOrder {
   readonly message: Uint8Array;
 }
 
-/** Keypairs to be taken into a pool: 64 bytes each. */
+/** Keys to be taken into a pool. */
 export interface ImportOrder {
   readonly pool: string;
-  readonly keypairs: readonly Uint8Array[];
+  readonly keys: readonly SigningKey[];
 }
 
 /** What the store thread tells an HTTP thread by itself. */

@@ -8,14 +8,14 @@ import type { StoredPool } from '../store/stored-pool.ts';
 
 /** The settings of a pool that was made at run time, and is not deleted. */
 export function configOf(stored: StoredPool): PoolConfig | undefined {
-  const { name, prefix, suffix, ignoreCase, handout, settings, isRemoved } = stored;
+  const { name, prefix, suffix, ignoreCase, keys, handout, settings, isRemoved } = stored;
   if (settings === undefined || isRemoved) return undefined;
   return {
     name,
     prefix,
     suffix,
     ignoreCase,
-    keys: 'seed',
+    keys,
     handout,
     ...settings,
   };

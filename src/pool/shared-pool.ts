@@ -4,8 +4,8 @@
  */
 import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
 import { COUNT_MAX } from '../config/pool-settings.ts';
-import type { KeyType } from '../keypair/keypair.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import { Board } from './board.ts';
 import { ChangedPools } from './changed-pools.ts';
 import { ReadyQueue } from './ready-queue.ts';

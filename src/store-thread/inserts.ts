@@ -6,7 +6,8 @@
  * turn could be older than those that the turn publishes.
  */
 import { VanityError } from '../errors.ts';
-import type { Hit, Origin, PoolCounts } from '../store/address.ts';
+import type { Hit } from '../keypair/signing-key.ts';
+import type { Origin, PoolCounts } from '../store/address.ts';
 import type { InsertReport, Store } from '../store/store.ts';
 import { type Exclusively, inTurn } from './in-turn.ts';
 
@@ -44,7 +45,7 @@ export class Inserts {
         if (error instanceof VanityError && error.code !== 'POOL_NOT_FOUND') onEnd(error);
         throw error;
       } finally {
-        for (const { keypair } of hits) keypair.fill(0);
+        for (const { key } of hits) key.fill(0);
       }
     });
   }

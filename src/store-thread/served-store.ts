@@ -3,6 +3,7 @@
  * the refiller of the ready queues first of all.
  */
 import { type ErrorCode, VanityError } from '../errors.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import { createLog, type Log } from '../log.ts';
 import type { ImportOrder } from '../pool/calls.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
@@ -11,7 +12,6 @@ import { StoreHealth } from '../pool/health.ts';
 import { Journals } from '../pool/journals.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { notify } from '../port.ts';
-import type { Hit } from '../store/address.ts';
 import { holdOwnDirectory } from '../store/sqlite/data-directory.ts';
 import { isDoubtful } from '../store/sqlite/error.ts';
 import { openSqliteStore } from '../store/sqlite/open.ts';
@@ -212,9 +212,9 @@ export class ServedStore {
     return this.#inserts.insert(hits);
   }
 
-  /** Of proved keypairs. */
-  import({ pool, keypairs }: ImportOrder): Promise<InsertReport> {
-    const hits = keypairs.map((keypair) => ({ pool, keypair }));
+  /** Of proved keys. */
+  import({ pool, keys }: ImportOrder): Promise<InsertReport> {
+    const hits = keys.map((key) => ({ pool, ...key }));
     return this.#inserts.insert(hits, 'imported');
   }
 

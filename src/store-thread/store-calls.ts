@@ -3,10 +3,10 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Durability, JournalSetting } from '../config/config.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { LogLevel } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
-import type { Hit } from '../store/address.ts';
 import type { Counters, InsertReport } from '../store/store.ts';
 
 export interface StoreWorkerData {

@@ -1,7 +1,7 @@
 /** A pool as the store knows it: what never changes of it, what may, and what it holds. */
 import type { PoolConfig } from '../config/pool-config.ts';
 import { POOL_SETTINGS, type SettingsTable } from '../config/pool-settings.ts';
-import type { KeyType } from '../keypair/keypair.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { PoolCounts } from './address.ts';
 
 /**

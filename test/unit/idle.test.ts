@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { readPool } from '../../src/config/pool-config.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { Board } from '../../src/pool/board.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Pool } from '../../src/pool/pool.ts';
@@ -65,7 +65,7 @@ test('100 looks of the refill touch no pool that is at rest, and a pop wakes its
     const { prefix, suffix, ignoreCase } = pattern;
     await store.definePool({ name, prefix, suffix, ignoreCase, keys, handout });
     const keypairs = Array.from({ length: 15 }, () => keypairOf(randomBytes(32)));
-    await store.insert(keypairs.map((keypair) => ({ pool: name, keypair })));
+    await store.insert(keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) })));
     refiller.add(shared, await store.counts(name));
   }
   await refiller.look();

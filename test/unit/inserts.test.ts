@@ -5,12 +5,12 @@ import { test } from 'node:test';
 import { setTimeout as sleep, setImmediate as soon } from 'node:timers/promises';
 import { readPool } from '../../src/config/pool-config.ts';
 import { VanityError } from '../../src/errors.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
+import type { Hit } from '../../src/keypair/signing-key.ts';
 import { orderUntil } from '../../src/pool/calls.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Pool, type Receiver } from '../../src/pool/pool.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';
-import type { Hit } from '../../src/store/address.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { Dispenser } from '../../src/store-thread/dispenser.ts';
@@ -82,7 +82,7 @@ class Bench implements AsyncDisposable {
   hits(count: number): Hit[] {
     return Array.from({ length: count }, () => ({
       pool: 'pet',
-      keypair: keypairOf(randomBytes(32)),
+      ...signingKeyOf(keypairOf(randomBytes(32))),
     }));
   }
 
@@ -111,7 +111,7 @@ test('an insert that hangs delays no dispense with a key, and comes in when it g
   assert.equal(bench.pool.status().ground, 40);
   goOn();
   assert.deepEqual(await stuck, { inserted: 5, duplicates: 0 });
-  assert.ok(hits.every(({ keypair }) => keypair.every((byte) => byte === 0)));
+  assert.ok(hits.every(({ key }) => key.every((byte) => byte === 0)));
   const { ground, dispensed, available, leased } = bench.pool.status();
   assert.deepEqual([ground, dispensed, available + leased], [45, 30, 15]);
 });
@@ -142,7 +142,7 @@ test('one that fails says so, wipes its secrets, and the next is tried', async (
   bench.faults.fail('insert', new VanityError('DISK_FULL', 'no room'));
   const hits = bench.hits(2);
   await assert.rejects(bench.inserts.insert(hits), { code: 'DISK_FULL' });
-  assert.ok(hits.every(({ keypair }) => keypair.every((byte) => byte === 0)));
+  assert.ok(hits.every(({ key }) => key.every((byte) => byte === 0)));
   await bench.inserts.insert(bench.hits(1));
   assert.deepEqual(bench.ends, ['DISK_FULL', undefined]);
 });

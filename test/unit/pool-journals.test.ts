@@ -17,7 +17,7 @@ import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JournalSetting } from '../../src/config/config.ts';
 import { readPool } from '../../src/config/pool-config.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { FileBudget } from '../../src/pool/file-budget.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
@@ -107,7 +107,9 @@ class Bench implements AsyncDisposable {
       const keypairs = Array.from({ length: Math.min(left, 4096) }, () =>
         keypairOf(randomBytes(32)),
       );
-      await this.store.insert(keypairs.map((keypair) => ({ pool: name, keypair })));
+      await this.store.insert(
+        keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) })),
+      );
     }
     this.refiller.publish(name, await this.store.counts(name));
     return new Handing(this, shared, followed);

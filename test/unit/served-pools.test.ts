@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../../src/config/config.ts';
 import { POOLS_MAX, type PoolConfig, readPool } from '../../src/config/pool-config.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import type { PoolNotice } from '../../src/pool/calls.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
@@ -116,8 +116,8 @@ class Bench implements AsyncDisposable {
 
   async fill(pool: string, count: number): Promise<string[]> {
     const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    const addresses = keypairs.map((keypair) => addressOf(keypair.subarray(32)));
-    await this.store.insert(keypairs.map((keypair) => ({ pool, keypair })));
+    const addresses = keypairs.map((keypair) => addressOf(signingKeyOf(keypair).publicKey));
+    await this.store.insert(keypairs.map((keypair) => ({ pool, ...signingKeyOf(keypair) })));
     this.refiller.publish(pool, await this.store.counts(pool));
     await this.refiller.refill(pool, 10);
     return addresses;
@@ -400,7 +400,7 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   const { counts } = await bench.stored('new');
   assert.deepEqual([counts.reserved, counts.dispensed, counts.burned], [1, 4, 0]);
   const [keyed] = (await bench.store.handOut(key, 'new'))!.addresses!;
-  assert.equal(addressOf(keyed!.keypair.subarray(32)), addresses[6]);
+  assert.equal(addressOf(keyed!.publicKey), addresses[6]);
   assert.equal(await bench.store.reservations.madeWith(hash('b')), undefined);
   await bench.refiller.refill('new', 5);
   const again = (await bench.connect()).pools.get('new')!.pop(5)!;

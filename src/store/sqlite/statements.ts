@@ -5,7 +5,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Durability } from '../../config/config.ts';
 import { VanityError } from '../../errors.ts';
-import type { KeyType } from '../../keypair/keypair.ts';
+import type { KeyType } from '../../keypair/signing-key.ts';
 import type { PoolCounts } from '../address.ts';
 import type { OwnClock } from '../own-clock.ts';
 import {
