@@ -85,7 +85,7 @@ function tellQuota(threads: number, log: Log): void {
   const limits = readCpuLimits();
   const { cores, quota } = limits;
   if (threads === cores || threads !== serverThreads(limits)) return;
-  log.info({ quota, cores, threads }, 'fewer grinder threads than cores: a CPU quota counts them');
+  log.info({ quota, cores, threads }, 'fewer grinder threads than cores because of a CPU quota');
 }
 
 /** What is no number stays a text, for the configuration to refuse by its key. */

@@ -66,7 +66,8 @@ export class Delivery {
     while (this.#parcels.length > 0) {
       const count = this.#nextCount();
       const isStored = await this.#store(this.#parcels.slice(0, count).flatMap(({ hits }) => hits));
-      if (!isStored) this.#log.error({ hits: this.#size }, 'hits are lost: the store took none');
+      if (!isStored)
+        this.#log.error({ hits: this.#size }, 'hits were lost: the store could not save them');
       const done = this.#parcels.splice(0, isStored ? count : this.#parcels.length);
       for (const { hits, sender } of done) {
         for (const { keypair } of hits) keypair.fill(0);
@@ -99,7 +100,8 @@ export class Delivery {
         return true;
       } catch (error) {
         const reason = error instanceof Error ? error.message : 'unknown';
-        if (!hasFailed) this.#log.error({ reason }, 'hits cannot be stored; they are kept');
+        if (!hasFailed)
+          this.#log.error({ reason }, 'hits cannot be stored; keeping them in memory');
         hasFailed = true;
       }
       if (!signal.aborted) {

@@ -161,7 +161,7 @@ export class GrinderThread implements Sender {
     const told = { reason: error?.message, waitMs };
     if (isLimit(error)) {
       onUnstarted();
-      log.error(told, 'a grinder thread cannot be started; it is tried again');
+      log.error(told, 'a grinder thread cannot be started; retrying');
     } else {
       this.#restarts++;
       log.error(told, 'a grinder thread ended; it is replaced');

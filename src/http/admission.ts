@@ -89,10 +89,7 @@ export class Admission {
     const now = performance.now();
     if (now - this.#toldRefusedAt < TELL_REFUSED_MS) return;
     this.#toldRefusedAt = now;
-    this.#options.log.warn(
-      { connections },
-      'connections are refused: there are as many as are served',
-    );
+    this.#options.log.warn({ connections }, 'connections are refused: the limit is reached');
   }
 
   /** Errors: OVERLOADED, RATE_LIMITED, and those of `Access.check`. */
@@ -151,7 +148,10 @@ export class Admission {
     const count = this.#failures.count(address);
     if (count <= FAILURES_MAX) return;
     if (count === FAILURES_MAX + 1) {
-      this.#options.log.warn({ address }, 'many requests without a valid token from one address');
+      this.#options.log.warn(
+        { address },
+        'too many requests without a valid token from one address',
+      );
     }
     throw limited(`${FAILURES_MAX} requests a minute without a valid token`, this.#failures);
   }

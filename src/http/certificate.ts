@@ -125,7 +125,10 @@ export class WatchedCertificate implements Disposable {
     if (now >= validFromDate.getTime() && now <= validToDate.getTime()) return;
     const [validFrom, validTo] = [validFromDate.toISOString(), validToDate.toISOString()];
     const fields = { file: this.#files.cert, validFrom, validTo };
-    this.#log.warn(fields, 'the certificate is out of its time: clients will refuse it');
+    this.#log.warn(
+      fields,
+      'the certificate has expired or is not valid yet: clients will refuse it',
+    );
   }
 }
 

@@ -134,10 +134,7 @@ export class ServedHttp {
         return;
       }
       const waitMs = this.#backOff.next();
-      this.#options.log.error(
-        { reason, waitMs },
-        'an HTTP thread cannot be replaced; it is tried again',
-      );
+      this.#options.log.error({ reason, waitMs }, 'an HTTP thread cannot be replaced; retrying');
       const timer = setTimeout(() => {
         this.#nextStarts.delete(timer);
         void this.#replace(on);

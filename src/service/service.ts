@@ -111,7 +111,7 @@ export class Service implements AsyncDisposable {
     const { log } = this.#options;
     process.umask(0o077);
     this.#assertLimits();
-    if (!hardenProcess()) log.warn('this system cannot be told to make no core dumps');
+    if (!hardenProcess()) log.warn('core dumps cannot be disabled on this system');
     const changes = this.#changes;
     const configured = this.#config.pools.map((pool, place) => sharePool(pool, { changes, place }));
     this.#authRequired = requiredAuth(this.#config);
@@ -193,7 +193,7 @@ export class Service implements AsyncDisposable {
     const { limit } = room;
     this.#options.log.warn(
       { limit, room: room.threads, wanted },
-      'too few threads can be had for all',
+      'the system allows too few threads for everything',
     );
   }
 

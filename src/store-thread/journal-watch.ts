@@ -66,7 +66,7 @@ export class JournalWatch {
     let fault: string | undefined;
     try {
       for (const directory of journals.holdAgain()) {
-        log.warn({ directory }, 'the lock of the dispense journals was removed; it is taken again');
+        log.warn({ directory }, 'the lock of the dispense journals was removed; taking it again');
       }
       if (this.#mayBeLost()) this.#tell();
       if (this.#isLost) this.#renewed += await pools.renewJournals();
@@ -75,7 +75,7 @@ export class JournalWatch {
       fault = error.message;
     }
     if (fault !== undefined && this.#fault === undefined) {
-      log.error({ reason: fault }, 'dispense journals cannot be made anew; it is tried again');
+      log.error({ reason: fault }, 'dispense journals cannot be recreated; retrying');
     }
     const isNews = this.#isLost || fault !== this.#fault;
     this.#fault = fault;
@@ -103,8 +103,8 @@ export class JournalWatch {
     this.#isLost = isLost;
     if (isLost) {
       const message =
-        'dispense journals were removed: until they are made anew a kill burns addresses';
+        'dispense journals were removed: until they are recreated a kill burns addresses';
       log.warn({ journals: lost, path }, message);
-    } else log.info({ renewed: this.#renewed }, 'dispense journals are whole again');
+    } else log.info({ renewed: this.#renewed }, 'dispense journals are complete again');
   }
 }

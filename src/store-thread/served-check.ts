@@ -98,7 +98,7 @@ export class ServedCheck {
     const { log, onUnstarted } = this.#options;
     const waitMs = this.#backOff.next();
     onUnstarted();
-    log.warn({ reason, waitMs }, 'the store cannot be checked; it is tried again');
+    log.warn({ reason, waitMs }, 'the store cannot be checked; retrying');
     this.#startIn(waitMs, use);
   }
 

@@ -81,10 +81,10 @@ export class ServedStore {
         onNoWitness: unwitnessed,
         onForged: (row) => {
           health.countForgedRow();
-          log.error({ row }, 'a row of the store was written by somebody else: it is refused');
+          log.error({ row }, 'a row of the store was written by somebody else and is refused');
         },
         onBound: (rows) =>
-          log.warn({ rows }, 'rows of an older version are bound to the sealing key as they are'),
+          log.warn({ rows }, 'rows of an older version were bound to the sealing key unchecked'),
         onCommit: (ms) => commitTimes.add(ms),
       }),
     );

@@ -119,7 +119,7 @@ test(
     assert.equal(open.statusCode, 429, 'an open route is no way to try tokens');
     assert.deepEqual(
       lines.map(({ level, msg, address }) => [level, msg, address]),
-      [['warn', 'many requests without a valid token from one address', '192.0.2.1']],
+      [['warn', 'too many requests without a valid token from one address', '192.0.2.1']],
     );
   },
 );

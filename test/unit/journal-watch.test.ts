@@ -24,10 +24,10 @@ import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts
 import { WatchedStore } from '../support/watched-store.ts';
 
 const LIMIT = { timeout: 60_000 };
-const REMOVED = 'dispense journals were removed: until they are made anew a kill burns addresses';
-const WHOLE = 'dispense journals are whole again';
-const STUCK = 'dispense journals cannot be made anew; it is tried again';
-const LOCK_REMOVED = 'the lock of the dispense journals was removed; it is taken again';
+const REMOVED = 'dispense journals were removed: until they are recreated a kill burns addresses';
+const WHOLE = 'dispense journals are complete again';
+const STUCK = 'dispense journals cannot be recreated; retrying';
+const LOCK_REMOVED = 'the lock of the dispense journals was removed; taking it again';
 const BEING_MADE = /^JOURNAL_UNAVAILABLE: .*are made anew/;
 const NOT_MADE = /^JOURNAL_UNAVAILABLE: .*cannot be made anew/;
 

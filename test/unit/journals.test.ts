@@ -325,7 +325,7 @@ for (const setting of ['memory', 'data'] as const) {
     const warnings = crashed.log.lines.filter(({ level }) => level === 'warn');
     assert.deepEqual(
       warnings.map(({ msg }) => msg),
-      ['journals that are over cannot be removed: they only take room'],
+      ['journals of ended runs cannot be removed: they only take space'],
     );
   });
 
