@@ -157,6 +157,21 @@ test('every code that HTTP answers is told with its status, and in docs/http-api
   for (const code of answered) assert.ok(text.includes(`| \`${code}\` |`), code);
 });
 
+test('docs/lifecycle.md has every exit of the routes that it draws, with its status', () => {
+  const text = readFileSync(new URL('../../docs/lifecycle.md', import.meta.url), 'utf8');
+  const drawn = new Set(text.match(/\b[A-Z]+(?:_[A-Z]+)+\b|\b(?:OVERLOADED|INTERNAL)\b/g));
+  const ids = ['dispense', 'reserve', 'getReservation', 'dispenseReservation', 'release', 'sign'];
+  const exits = new Set(codesOf(document.components.responses));
+  for (const { operation } of operations) {
+    if (!ids.includes(operation.operationId)) continue;
+    for (const code of codesOf(operation.responses)) exits.add(code);
+  }
+  assert.deepEqual([...drawn].sort(), [...exits].sort());
+  for (const [, status, code] of text.matchAll(/(\d{3}) ([A-Z]+(?:_[A-Z]+)*)\b/g)) {
+    assert.equal(ERRORS[code as ErrorCode].status, Number(status), code);
+  }
+});
+
 test('headers that carry something are told', () => {
   const headersOf = (id: string, status: string) =>
     Object.keys(
