@@ -20,7 +20,7 @@ export interface ThreadRoom {
 
 /** A process of Node.js that does nothing: its main thread, V8's workers, and their timer. */
 export const NODE_THREADS = 6;
-/** Each with a bit of its own in CapEff: whoever has one is bound by no RLIMIT_NPROC. */
+/** Each has its own bit in CapEff. A process with either is not bound by RLIMIT_NPROC. */
 const CAP_SYS_ADMIN = 1n << 21n;
 const CAP_SYS_RESOURCE = 1n << 24n;
 const POOL_DEFAULT = 4;
