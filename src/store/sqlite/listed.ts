@@ -109,7 +109,7 @@ export class Listed implements ListReader {
       const reason = `line ${line}: this address has another id or pool in the backup`;
       throw listError(this.#path, reason);
     }
-    // The client that held it cannot be told from one that has it.
+    // A client that reserved it cannot be distinguished from one that got it.
     const to = state === 'dispensed' ? 'dispensed' : 'burned';
     if (row.handout === 'sign-only' && to === 'dispensed') this.#allowToSign(listed);
     const [poolId, seq] = [Number(row.pool_id), Number(row.seq)];

@@ -168,7 +168,7 @@ export class SqliteReservations implements ReservationStore {
     return (await this.#books.addresses.again(pool, [range]))?.[0];
   }
 
-  /** The address is told, its secret is not. */
+  /** With the address, without its secret. */
   async #shown(row: Row): Promise<Reservation> {
     const opened = await this.#open(row);
     const publicKey = opened?.keypair.subarray(SEED_BYTES) ?? publicKeyLeft(row.sealed);
