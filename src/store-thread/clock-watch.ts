@@ -1,5 +1,5 @@
 /**
- * Looks at the system's clock for the store, once a second: tells where it was set, and lets the store
+ * Compares the system's clock with the store's, once a second: logs where it was set, and lets the store
  * take the step when that is due (store/own-clock.ts). Runs in the store thread.
  */
 import { VanityError } from '../errors.ts';

@@ -7,9 +7,9 @@
  * replaces a file changes the time of its directory, so each file is looked at when that changed, and once
  * more with the next look: a second change in the same tick of the system's clock leaves the same time.
  *
- * While one is missing, requests are served on, and a kill would burn what its pool has leased: that is
- * told in the log, once per change of state, and on the board for `/readyz`. What cannot be made now is
- * tried again with each look. That nothing leaves twice does not depend on any of this: see
+ * While one is missing, requests are still served, and a kill would burn what its pool has leased. The
+ * log says so once per change of state, and so does the board for `/readyz`. What cannot be created is
+ * retried with each look. That nothing leaves twice does not depend on any of this: see
  * pool-journals.ts.
  */
 import { VanityError } from '../errors.ts';

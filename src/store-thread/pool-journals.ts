@@ -84,7 +84,7 @@ export class PoolJournals {
     return this.#options.areNeeded;
   }
 
-  /** What leaves the pool and has yet to be recorded; its journals grow with what is leased. */
+  /** What has left the pool and is not recorded yet; its journals grow with what is leased. */
   handOutsOf(pool: string): UnrecordedHandOuts {
     if (!this.#options.areNeeded) return new UnrecordedHandOuts();
     const handOuts: UnrecordedHandOuts = new UnrecordedHandOuts((records) =>

@@ -33,7 +33,7 @@ import { WorkQueue } from './work-queue.ts';
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
 type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'expire' | 'check';
 
-/** The open store of this thread, its refiller, and what is told of their health. */
+/** The open store of this thread, its refiller, and what is reported of their health. */
 export class ServedStore {
   readonly refiller: Refiller;
   readonly dispenser: Dispenser;
