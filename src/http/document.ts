@@ -215,7 +215,7 @@ function exampleOf(code: HttpErrorCode) {
   return { type, title, status, code, detail: 'names the thing and what is allowed' };
 }
 
-/** The codes of a status are told at each response, as `x-codes`. */
+/** The codes of a status are listed at each response, as `x-codes`. */
 const PROBLEM = {
   type: 'object',
   description: 'RFC 9457 problem document.',

@@ -23,7 +23,7 @@ const DRAIN_GRACE_MS = 2000;
 const LIFE_MIN_MS = 1000;
 
 export interface ServedHttpOptions {
-  /** What a thread that starts now is told. */
+  /** The data for a thread that starts now. */
   readonly data: () => Omit<HttpWorkerData, 'port'>;
   readonly ownToken: Uint8Array;
   /** Connects a thread with the store. */

@@ -208,7 +208,7 @@ export class Service implements AsyncDisposable {
   }
 
   /**
-   * Port 0 becomes a free one, and a port that anything listens on is told here: the HTTP threads
+   * Port 0 becomes a free one, and a port that is in use is reported here: the HTTP threads
    * share theirs, and would share it with a second server too.
    */
   async #listenOn(): Promise<ListenOn> {
@@ -258,7 +258,7 @@ export class Service implements AsyncDisposable {
   }
 
   #storeEnded(reason: Error | undefined): void {
-    // What could not be started is told by the call that opens the store.
+    // The call that opens the store reports what could not be started.
     if (isLimit(reason) || (this.#stopping !== undefined && reason === undefined)) return;
     if (reason !== undefined) {
       this.#options.log.fatal({ reason: reason.message }, 'the store thread failed');

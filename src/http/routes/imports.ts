@@ -68,7 +68,7 @@ function provedKeypair(secretKey: string, index: number, pattern: Pattern): Uint
   try {
     keypair = decodeBase58(secretKey);
   } catch {
-    // Its message tells a character of the secret.
+    // Its message contains a character of the secret.
     throw refusedAt(index, 'not base58');
   }
   assertImportable(keypair, index, pattern);
