@@ -1,18 +1,18 @@
 /**
- * The way of a hit from the grinder to whoever stores it. Runs in the main thread. Calls are made
+ * Takes hits from the grinder to the store. Runs in the main thread. Calls are made
  * one at a time, each with what has gathered meanwhile, so that a slow store gets large batches
  * and a fast one small ones, and no hit is held back for others to come.
  *
  * A hit is forgotten, and its secret wiped, only when it is stored. A call that fails is made
  * again after 100 ms, then after twice as long each time, at most every 5 s, for ever: a disk may
- * be full for a day. Only a close gives up, after `CLOSE_TRIES` failures, because whoever stops
- * a server whose store is gone must not wait for ever; it says how many hits were lost.
+ * be full for a day. Only a close gives up, after `CLOSE_TRIES` failures, because the stop
+ * of a server whose store is gone must not wait for ever; it logs how many hits were lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.ts';
 import type { FoundHit } from './job.ts';
 
-/** Where hits come from; told when they are stored. */
+/** Where hits come from; notified when they are stored. */
 export interface Sender {
   stored(count: number): void;
 }
