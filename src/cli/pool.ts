@@ -100,7 +100,7 @@ async function create(args: string[]): Promise<number> {
     reuse_released: given.reuseReleased,
     accepts_imports: given.acceptsImports,
   };
-  // What is not allowed is told in the words of the configuration, whoever makes the pool.
+  // Refusals use the words of the configuration, with a server or without one.
   const config = readPool(settings, (key) => {
     return key === 'name' ? 'pool create: NAME' : `--${key.replaceAll('_', '-')}`;
   });

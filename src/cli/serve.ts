@@ -1,5 +1,5 @@
 /**
- * `vanitypool serve`: the server, until it is told to stop. SIGINT, SIGTERM and SIGHUP drain it and
+ * `vanitypool serve`: the server, until it is stopped. SIGINT, SIGTERM and SIGHUP drain it and
  * exit with 0; a SIGHUP that was ignored when it started (`nohup`) stays ignored. A second one exits at
  * once; what was ready is settled at the next start.
  */
