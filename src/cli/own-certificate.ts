@@ -1,6 +1,6 @@
 /**
- * The certificate of our own server, by which the command line of the same machine identifies it: exactly
- * this certificate, whatever its issuer, names and dates. Main thread.
+ * The certificate of our own server, by which the command line of the same machine identifies it:
+ * exactly this certificate, whatever its issuer, names and dates. Main thread.
  *
  * A connection is given to a request only when the server has proved that it has the key of this very
  * certificate: before that no byte of the request leaves, and no token. OpenSSL would refuse one out of its

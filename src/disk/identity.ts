@@ -8,7 +8,8 @@
  * mounted again. The device is left out, since many systems number theirs anew at each start, and
  * so is the time of change, since containers run chown over their volumes at each start.
  *
- * Does not: distinguish a clone of a whole volume or machine from the original. Where only the time of birth
+ * Does not: distinguish a clone of a whole volume or machine from the original. Where only the time
+ * of birth
  * is known, a copy that is made within the same tick of the system's clock (at most 10 ms) as the
  * original itself has it too. On overlayfs a file that was never opened for writing shows the
  * identity of the layer below, and gets one of its own then: a store compares and records
@@ -75,8 +76,8 @@ export function ownIdentityOf(path: string, file?: number): FileIdentity {
 
 /**
  * Whether a file system of this type numbers inodes anew each time it is mounted. Overlayfs does
- * when it lies over several others and cannot distinguish them by high bits of the number (xino); then its
- * files are on other devices than their directories.
+ * when it lies over several others and cannot distinguish them by high bits of the number (xino);
+ * then its files are on other devices than their directories.
  */
 export function makesUpInodes(type: number, device: bigint, ofDirectory: () => bigint): boolean {
   return type === VFAT || type === EXFAT || (type === OVERLAYFS && device !== ofDirectory());
@@ -125,7 +126,10 @@ export function comparable(recorded: FileIdentity, found: FileIdentity): FileIde
   };
 }
 
-/** False if anything that both know differs; true proves nothing unless both have what distinguishes copies. */
+/**
+ * False if anything that both know differs; true proves nothing unless both have what
+ * distinguishes copies.
+ */
 export function isSameFile(recorded: FileIdentity, found: FileIdentity): boolean {
   const { inode, birth, generation } = comparable(recorded, found);
   return (

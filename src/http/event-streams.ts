@@ -1,6 +1,6 @@
 /**
- * Open streams of server-sent events, each of which gets the status once a second. Runs in an HTTP thread,
- * which has streams of its own.
+ * Open streams of server-sent events, each of which gets the status once a second. Runs in an HTTP
+ * thread, which has streams of its own.
  *
  * At each beat a stream is looked at again: one whose reader may not read any more is ended. What
  * streams see alike is made once a beat. A message is written only when the one before it is out of

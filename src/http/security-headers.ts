@@ -5,7 +5,8 @@
  * document has. Runs in the HTTP threads.
  *
  * They go behind the first line of a reply, as one text that is made once: whether Fastify,
- * a stream or Node.js itself writes the reply, none is sent without them. Set like others, in a hook, they took 10 %
+ * a stream or Node.js itself writes the reply, none is sent without them. Set like others, in a
+ * hook, they took 10 %
  * of what a dispense takes of the processor, and this 1 % (of 25 us; medians of 16 rounds, in turns);
  * @fastify/helmet sets twelve. `_storeHeader` is no public name of Node.js: the test of this file
  * looks at what comes over a connection.

@@ -17,8 +17,8 @@ export interface ThreadOptions {
   readonly data: object;
   readonly transfer?: Transferable[];
   /**
-   * Called when it ends, with the cause: undefined if it ended by itself or was stopped. SYSTEM_LIMIT_REACHED
-   * if it could not be started after all: none of it has run.
+   * Called when it ends, with the cause: undefined if it ended by itself or was stopped.
+   * SYSTEM_LIMIT_REACHED if it could not be started after all: none of it has run.
    */
   readonly onEnd: (reason: Error | undefined) => void;
 }

@@ -162,7 +162,10 @@ export class AuditBook {
     };
   }
 
-  /** Undefined if an address does not match the hash of its row: a search for it would find another row. */
+  /**
+   * Undefined if an address does not match the hash of its row: a search for it would find
+   * another row.
+   */
   async #addresses(rows: readonly Row[]): Promise<(string | undefined)[]> {
     const sealed = rows.filter(({ is_destroyed }) => is_destroyed === 0);
     const dataKeys = await this.#unsealer.dataKeys(

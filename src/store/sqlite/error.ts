@@ -3,8 +3,8 @@
  * name tables and columns, never values.
  *
  * To SQLite a read that the system answers with EIO or ENXIO is a damaged database: its statements end
- * with SQLITE_CORRUPT, as they do after real damage. So that error alone proves no damage: it is in doubt until
- * the files were fully read, and `decided` decides.
+ * with SQLITE_CORRUPT, as they do after real damage. So that error alone proves no damage: it is in
+ * doubt until the files were fully read, and `decided` decides.
  */
 import { accessSync, constants } from 'node:fs';
 import { readThrough, triedAgain } from '../../disk/reads.ts';

@@ -2,8 +2,8 @@
  * Whether a store is the one that it was when something last left it: an older state of its files,
  * a copy, a backup, and mixes of them are refused, for addresses may have left since. Runs in the
  * thread that opens the store, before it is opened for writing: a start that refuses changes no
- * byte. On overlayfs it first copies a file of a lower layer up, with the same bytes; the identity that is
- * compared is that of the new file.
+ * byte. On overlayfs it first copies a file of a lower layer up, with the same bytes; the identity
+ * that is compared is that of the new file.
  *
  * What each check detects (SECURITY.md, "What a store detects"):
  *
