@@ -212,7 +212,7 @@ test('a new certificate is served under load, and no request fails for it', LIMI
     for (let row = 0; row < 20; ) row = (await setup.served()) === 'two' ? row + 1 : 0;
     assert.equal(setup.logged('a new certificate is served'), 1);
 
-    // Half a pair, and none: the old one stays, and a line tells of each.
+    // Half a pair, and none: the old one stays, and each is logged.
     const three = makeCertificate('three');
     writeFileSync(setup.cert, three.cert);
     const refused = 'the new certificate is refused; the old one stays';

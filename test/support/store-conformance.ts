@@ -360,7 +360,7 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       assert.deepEqual(await subject.store.insert(hits), { inserted: 0, duplicates: 4 });
     });
 
-    test('are told by the public key alone', async () => {
+    test('are identified by the public key alone', async () => {
       await using subject = await open();
       const [hit] = await subject.insert(1);
       const keypair = Buffer.concat([randomBytes(32), hit!.keypair.subarray(32)]);

@@ -76,7 +76,7 @@ test(
     while ((await unstarted(server, 'check')) < 2) await sleep(50);
     assert.ok((await unstarted(server, 'reader')) > 0);
     const { status } = await server.ask('GET', '/readyz');
-    assert.notEqual(status, 200, 'the pool is empty, and no damage is told');
+    assert.notEqual(status, 200, 'the pool is empty, and no damage is reported');
     const told = new Set(server.log.map(({ msg }) => msg));
     for (const msg of [
       'the system allows too few threads for everything',

@@ -166,7 +166,7 @@ test('a change is of one token alone, and what was known of it before does not m
   assert.ok(access.isRequired, 'also when all are revoked');
 });
 
-test('which tokens were used is told once', () => {
+test('which tokens were used is reported once', () => {
   const access = new Access('auto');
   const own = newToken();
   access.setOwn(tokenHash(own));

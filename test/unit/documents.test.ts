@@ -1,6 +1,6 @@
 /**
- * The documents are held to the program: links lead somewhere, every configuration key, metric and
- * log line is told in docs/operations.md. Codes of errors are held to docs/http-api.md elsewhere.
+ * The documents are checked against the program: links lead somewhere, and docs/operations.md has every
+ * configuration key, metric and log line. Another test checks the error codes of docs/http-api.md.
  */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -77,7 +77,7 @@ function keysKnown(load: () => unknown): string[] {
   throw new Error('an unknown key was taken');
 }
 
-test('every configuration key is told', () => {
+test('every configuration key is documented', () => {
   const keys = keysKnown(() => loadConfig({ cwd: '/', flags: { unheard: 1 } }));
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   const file = join(directory, 'vanitypool.toml');
@@ -91,7 +91,7 @@ test('every configuration key is told', () => {
   for (const key of keys) assert.ok(OPERATIONS.includes(`\`${key}\``), key);
 });
 
-test('the defaults are as told', () => {
+test('the defaults are as documented', () => {
   const { http, store, grinder, pools, logLevel } = loadConfig({ cwd: '/' });
   const [pool] = pools;
   const told = new Map(
@@ -123,7 +123,7 @@ test('the defaults are as told', () => {
   }
 });
 
-test('the variables of the environment work as told', () => {
+test('the variables of the environment work as documented', () => {
   const told = [...OPERATIONS.matchAll(/`(VANITYPOOL_\w+)=(\w+)`/g)];
   assert.equal(told.length, 2);
   const env = Object.fromEntries(told.map(([, name, value]) => [name, value]));
@@ -131,7 +131,7 @@ test('the variables of the environment work as told', () => {
   assert.deepEqual([http.port, logLevel], [5057, 'debug']);
 });
 
-test('every metric is told', async () => {
+test('every metric is documented', async () => {
   const metrics = createMetrics({
     files: unlimitedFiles(),
     pools: new Map(),
@@ -147,7 +147,7 @@ test('every metric is told', async () => {
   }
 });
 
-test('every log line is told', () => {
+test('every log line is documented', () => {
   const lines = globSync('src/**/*.ts', { cwd: ROOT }).flatMap((path) => {
     const calls = read(path).matchAll(
       /[lL]og\.(?:info|warn|error|fatal)\((?:\{[^}]*\},\s*)?'([^']+)'/g,

@@ -13,7 +13,7 @@ import { EventReader } from '../support/event-reader.ts';
 const LIMIT = { timeout: 30_000 };
 const BEAT_MS = 10;
 
-/** A server whose every request is a stream; `status` is what it tells, made as often as `made` says. */
+/** A server whose every request is a stream; `status` is what it sends, made as often as `made` says. */
 async function streaming(t: TestContext, status: (sight: Sight) => unknown = (sight) => sight) {
   const made: Sight[] = [];
   let look = (path: string): Sight => (path === '/' ? undefined : path.slice(1).split(','));
@@ -54,7 +54,7 @@ async function streaming(t: TestContext, status: (sight: Sight) => unknown = (si
 }
 
 test(
-  'a reader is told at once, and again at each beat, in the form of the standard',
+  'a reader gets an event at once, and again at each beat, in the form of the standard',
   LIMIT,
   async (t) => {
     const { open } = await streaming(t);

@@ -94,7 +94,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     });
   }
 
-  test('a kill while one thread has yet to hear of its new journal burns', LIMIT, async () => {
+  test('a kill before one thread knows its new journal burns', LIMIT, async () => {
     await using watched = await WatchedStore.create();
     const [, late] = watched.threads;
     late!.isPrompt = false;
@@ -203,18 +203,22 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     assert.ok(existsSync(join(watched.memory, 'owner')));
   });
 
-  test('a lock that another took meanwhile is told, and taken when it is free', LIMIT, async () => {
-    await using watched = await WatchedStore.create();
-    const other = new JournalDirectory(watched.memory);
-    rmSync(join(watched.memory, 'lock'));
-    assert.equal(other.hold(), true);
-    for (let looks = 0; looks < 3; looks++) await watched.watch.look();
-    assert.deepEqual(watched.said(), [STUCK]);
-    assert.match(watched.health.journalFault!, NOT_MADE);
-    other[Symbol.dispose]();
-    await watched.repair();
-    assert.equal(watched.health.journalFault, undefined);
-  });
+  test(
+    'a lock that another took meanwhile is reported, and taken when it is free',
+    LIMIT,
+    async () => {
+      await using watched = await WatchedStore.create();
+      const other = new JournalDirectory(watched.memory);
+      rmSync(join(watched.memory, 'lock'));
+      assert.equal(other.hold(), true);
+      for (let looks = 0; looks < 3; looks++) await watched.watch.look();
+      assert.deepEqual(watched.said(), [STUCK]);
+      assert.match(watched.health.journalFault!, NOT_MADE);
+      other[Symbol.dispose]();
+      await watched.repair();
+      assert.equal(watched.health.journalFault, undefined);
+    },
+  );
 
   for (const what of ['a link', 'a directory that others may enter'] as const) {
     test(
@@ -262,7 +266,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
   );
 
   test(
-    'where they cannot be made it is told why, once, and tried until they can',
+    'where they cannot be made the reason is logged, once, and tried until they can',
     LIMIT,
     async () => {
       await using watched = await WatchedStore.create('data');

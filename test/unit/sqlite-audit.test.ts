@@ -152,7 +152,7 @@ test('pages of any size make the same list, and a page looks at no more than its
   }
 });
 
-test('what may still leave is never told, nor unsealed: it stands in no page', async () => {
+test('what may still leave is never listed, nor unsealed: it is in no page', async () => {
   using audited = new Audited();
   await audited.epoch(async (store) => {
     await audited.insert(store, ...many(6));
@@ -170,7 +170,7 @@ test('what may still leave is never told, nor unsealed: it stands in no page', a
   });
 });
 
-test('an address that came back and left in a later epoch is told with who got it then', async () => {
+test('an address that came back and left in a later epoch is listed with who got it then', async () => {
   using audited = new Audited();
   const nothingLeft: Recover = () => [];
   await audited.epoch(async (store) => {
@@ -234,7 +234,7 @@ test('a hand-out across a hole in the lease, and pools that are filled by turns'
   assert.deepEqual(await audited.lines(), expected, 'what could not be read is not made up');
 });
 
-test('a public key that is not the one of its row is not told', async () => {
+test('a public key that is not the one of its row is not listed', async () => {
   using audited = await killed();
   await audited.epoch((store) => store.destroySecrets(LATER));
   audited.exec(`UPDATE addresses SET sealed = (SELECT sealed FROM addresses WHERE id = 2)
@@ -291,7 +291,7 @@ test('an address that damage left without a state is not given that of its neigh
   assert.deepEqual(await audited.lines(), KILLED.slice(0, -1));
 });
 
-test('one address is told by its public key, in whatever state, as the pages tell it', async () => {
+test('one address is found by its public key, in whatever state, as the pages list it', async () => {
   using audited = await killed();
   await audited.epoch(async (store) => {
     await store.turn('pet', 0, 1);

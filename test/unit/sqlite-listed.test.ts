@@ -118,7 +118,7 @@ test('an address that is listed twice is changed once', async () => {
   assert.equal(pools.pet!.dispensed, 2);
 });
 
-test('an address that could be read no more is told by its id, in the pool that it names', async () => {
+test('an address that could not be read any more is identified by its id, in the pool that it names', async () => {
   using store = await mixed();
   const unread = (line: object) => ({ ...line, address: null });
   const lines = [3, 10].map((id) => unread(JSON.parse(store.line({ id, state: 'burned' }))));

@@ -36,7 +36,7 @@ class Subject implements AsyncDisposable {
     return this.stores.directoryOf(this.store);
   }
 
-  /** Pops as a turn is told of them: `held` positions are reserved, the others dispensed. */
+  /** Pops as a turn gets them: `held` positions are reserved, the others dispensed. */
   async pop(from: number, count: number, held: readonly number[], ttlMs = MINUTE_MS, token = 0) {
     const at = Date.now();
     const records: HandOut[] = Array.from({ length: count }, (_, index) => {

@@ -96,7 +96,7 @@ test('no secret and no address lies in any file in clear, open or closed', () =>
     assert.deepEqual(
       left.map(({ sealed }) => Buffer.from(sealed as Uint8Array)),
       publicKeys.map((key) => Buffer.concat([key, Buffer.alloc(60)])),
-      'what was dispensed can still be told',
+      'what was dispensed can still be repeated',
     );
   }));
 
