@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { HELP } from '../../src/cli/help.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
@@ -94,7 +95,7 @@ test('every configuration key is documented', () => {
 test('the defaults are as documented', () => {
   const { http, store, grinder, pools, logLevel } = loadConfig({ cwd: '/' });
   const [pool] = pools;
-  const told = new Map(
+  const documented = new Map(
     [...OPERATIONS.matchAll(/^\| `([a-z_.]+)` \| `?"?([^`"|]+?)"?`? \|/gm)].map(
       ([, key, value]) => [key, value],
     ),
@@ -119,14 +120,14 @@ test('the defaults are as documented', () => {
     ready: pool!.ready,
     ready_max: pool!.readyMax,
   })) {
-    assert.equal(told.get(key), String(value), key);
+    assert.equal(documented.get(key), String(value), key);
   }
 });
 
 test('the variables of the environment work as documented', () => {
-  const told = [...OPERATIONS.matchAll(/`(VANITYPOOL_\w+)=(\w+)`/g)];
-  assert.equal(told.length, 2);
-  const env = Object.fromEntries(told.map(([, name, value]) => [name, value]));
+  const examples = [...OPERATIONS.matchAll(/`(VANITYPOOL_\w+)=(\w+)`/g)];
+  assert.equal(examples.length, 2);
+  const env = Object.fromEntries(examples.map(([, name, value]) => [name, value]));
   const { http, logLevel } = loadConfig({ cwd: '/', env });
   assert.deepEqual([http.port, logLevel], [5057, 'debug']);
 });
@@ -158,5 +159,91 @@ test('every log line is documented', () => {
   for (const line of lines) {
     const [start = ''] = line.split(':');
     assert.ok(OPERATIONS.includes(line) || OPERATIONS.includes(`${start}: ...`), line);
+  }
+});
+
+/** Words that are not those of the field: write "reported", "validated", "any client", "ends". */
+const REFUSED =
+  /\b(tell|tells|telling|told|whoever|holds? to|held to|(?:comes?|came) to (?:its|their|an) end|of its own accord|(?:has|have) yet to)\b/i;
+/** Besides, in documents and help. */
+const REFUSED_IN_DOCUMENTS = /\b(anew|for want of|(?:pass|passes|passed) over|goes on|go on)\b/i;
+/** Comments, strings and regular expressions; the latter so that a quote in one begins no string. */
+const PROSE =
+  /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|(?<=[(,=:[!&|?]\s*)\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[*])+\//g;
+
+/** Comments and strings of a program, without code in templates, each behind its line. */
+function proseOf(path: string): [line: number, text: string][] {
+  const text = read(path);
+  return [...text.matchAll(PROSE)].flatMap(({ 0: prose, index }) =>
+    prose
+      .replace(/\$\{[^}]*\}/g, '')
+      .split('\n')
+      .map((part, row): [number, string] => [text.slice(0, index).split('\n').length + row, part]),
+  );
+}
+
+test('documents, comments, log lines, help and errors are in the words of the field', () => {
+  const ours = fileURLToPath(import.meta.url);
+  const programs = globSync(
+    ['{src,test,bench,examples,tools}/**/*.{ts,mjs,js,c,h}', 'native/*.{c,h}', 'ops/*.{json,yml}'],
+    { cwd: ROOT, exclude: ['**/node_modules/**'] },
+  ).filter((path) => join(ROOT, path) !== ours);
+  assert.ok(programs.length > 300, `only ${programs.length} files were found`);
+  const faults: string[] = [];
+  for (const path of programs) {
+    for (const [line, text] of proseOf(path)) {
+      const word = REFUSED.exec(text)?.[0];
+      if (word !== undefined) faults.push(`${path}:${line}: ${word}`);
+    }
+  }
+  for (const path of [...DOCUMENTS, ...globSync('{examples,ops}/*.md', { cwd: ROOT })]) {
+    for (const [row, text] of read(path).split('\n').entries()) {
+      const word = (REFUSED.exec(text) ?? REFUSED_IN_DOCUMENTS.exec(text))?.[0];
+      if (word !== undefined) faults.push(`${path}:${row + 1}: ${word}`);
+    }
+  }
+  for (const [command, { text, summary }] of Object.entries(HELP)) {
+    const word = REFUSED_IN_DOCUMENTS.exec(`${summary}\n${text}`)?.[0];
+    if (word !== undefined) faults.push(`help of ${command}: ${word}`);
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('every word of the glossary is explained in one line', () => {
+  const rows = [...read('docs/glossary.md').matchAll(/^\| \*\*(.+?)\*\* \| (.+) \|$/gm)];
+  const words = rows.flatMap(([, names]) => names!.replaceAll('`', '').split(', '));
+  assert.equal(new Set(words).size, words.length);
+  for (const word of [
+    'seed',
+    'keypair',
+    'expanded key',
+    'address',
+    'pattern',
+    'difficulty',
+    'grind',
+    'candidate',
+    'hit',
+    'pool',
+    'ready queue',
+    'refill',
+    'lease',
+    'reservation',
+    'dispense',
+    'release',
+    'burn',
+    'seal',
+    'unseal',
+    'node',
+    'epoch',
+    'run',
+    'turn',
+    'board',
+    'journal',
+    'anchor',
+    'witness',
+    'place',
+    'leave',
+  ]) {
+    assert.ok(words.includes(word), word);
   }
 });
