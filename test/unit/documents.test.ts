@@ -169,7 +169,7 @@ const REFUSED =
 const REFUSED_IN_DOCUMENTS = /\b(anew|for want of|(?:pass|passes|passed) over|goes on|go on)\b/i;
 /** Comments, strings and regular expressions; the latter so that a quote in one begins no string. */
 const PROSE =
-  /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|(?<=[(,=:[!&|?]\s*)\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[*])+\//g;
+  /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|(?<=[(,=:[!&|?]\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\//g;
 
 /** Comments and strings of a program, without code in templates, each behind its line. */
 function proseOf(path: string): [line: number, text: string][] {
