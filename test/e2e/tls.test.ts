@@ -147,7 +147,8 @@ test('one server with TLS', LIMIT, async (t) => {
       assert.equal(listensAt.certificate, setup.cert);
       writeFileSync(file, JSON.stringify({ ...listensAt, certificate: chain }));
       writeFileSync(chain, makeCertificate('two').cert);
-      const other = /another certificate than .*chain\.pem \(CERT_NOT_OWN\); nothing was sent to it/;
+      const other =
+        /another certificate than .*chain\.pem \(CERT_NOT_OWN\); nothing was sent to it/;
       assert.match((await setup.cli(['status'])).stderr, other);
       writeFileSync(chain, makeCertificate('two').cert + readFileSync(setup.cert, 'utf8'));
       assert.match((await setup.cli(['status'])).stderr, other);
