@@ -4,7 +4,7 @@
  * HTTP threads, before the schemas, which refuse what is left.
  *
  * Bytes make a body, not headers: clients send a content type with a POST that has nothing to say.
- * Routes outside of version 1 pass over a query: probes and caches add to those what they like.
+ * Routes outside of version 1 ignore a query: probes and caches add what they like.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify';

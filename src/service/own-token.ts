@@ -1,6 +1,6 @@
 /**
  * How the command line of the same user finds a running server and manages it: two files of the data
- * directory that this user alone can read, made anew at each start, gone at the stop.
+ * directory that this user alone can read, recreated at each start, removed at the stop.
  *
  *   admin.token    a token for everything. Anyone who can read it can read the store and its key, too
  *   server.json    where the server listens, and which directory that is

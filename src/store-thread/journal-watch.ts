@@ -1,6 +1,6 @@
 /**
  * Looks once a second whether the dispense journals of this run are where the next start will look for
- * them, and has those made anew that are not: `/dev/shm` is emptied by hand, or by the system when the
+ * them, and recreates those that are not: `/dev/shm` is emptied by hand, or by the system when the
  * server's user logs out. Runs in the store thread.
  *
  * A look is at the directories: of thousands of files each would be a call of the system. What removes or
@@ -34,7 +34,7 @@ export class JournalWatch {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
   #isLost = false;
-  /** Why what is lost cannot be made anew. */
+  /** Why the lost ones cannot be recreated. */
   #fault: string | undefined;
   #renewed = 0;
   #stamp: string | undefined;

@@ -72,7 +72,7 @@ function roomOfUser(text: ReadText, root: string): ThreadRoom | undefined {
   return roomOf('RLIMIT_NPROC', Number(soft), threadsOf(user, text, root));
 }
 
-/** The system's own root, or one who may pass over limits. In a namespace of users neither counts. */
+/** The system's own root, or one who may exceed limits. In a namespace of users neither counts. */
 function isExempt(user: string, status: string, text: ReadText): boolean {
   if (!/^\s*0\s+0\s+4294967295\s*$/.test(text('proc/self/uid_map'))) return false;
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);

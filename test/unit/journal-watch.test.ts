@@ -28,8 +28,8 @@ const REMOVED = 'dispense journals were removed: until they are recreated a kill
 const WHOLE = 'dispense journals are complete again';
 const STUCK = 'dispense journals cannot be recreated; retrying';
 const LOCK_REMOVED = 'the lock of the dispense journals was removed; taking it again';
-const BEING_MADE = /^JOURNAL_UNAVAILABLE: .*are made anew/;
-const NOT_MADE = /^JOURNAL_UNAVAILABLE: .*cannot be made anew/;
+const BEING_MADE = /^JOURNAL_UNAVAILABLE: .*are recreated/;
+const NOT_MADE = /^JOURNAL_UNAVAILABLE: .*cannot be recreated/;
 
 const removeAll = (directory: string) => rmSync(directory, { recursive: true });
 

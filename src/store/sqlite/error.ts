@@ -34,7 +34,7 @@ const STEPS_IN_DOUBT =
   'It is not known to be damage: look at the disk and its connection. A start or a backup reads ' +
   'all of it, and reports which';
 
-/** What is no database was never a store when it is opened, and is damaged when it was one. */
+/** Not a database: "foreign" while opening, "damaged" while running. */
 export type Moment = 'opening' | 'running';
 
 /**

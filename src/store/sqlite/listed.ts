@@ -127,7 +127,7 @@ export class Listed implements ListReader {
     this.#run = { poolId, pool, from, to, second, cause, at, ...range };
   }
 
-  /** One that the backup does not have, or has with another name or time, is passed over. */
+  /** One that the backup does not have, or has with another name or time, is ignored. */
   token({ id, name, createdAt, isValid }: ListedToken): void {
     const row = this.#token.get(id);
     if (row === undefined || !isValid || !this.#rows.isRight('token', row)) return;
