@@ -23,7 +23,7 @@ import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 
 const KEY = /^[\x20-\x7e]{1,255}$/;
 const KEY_BYTES = 16;
-/** What is no address of the store: whoever may ask for it is told that. */
+/** Never an address of the store: a token with the right scope gets a 404 for it. */
 export const NO_ADDRESS = '11111111111111111111111111111111';
 
 export interface HandOut {

@@ -68,7 +68,7 @@ export function syncOutput(): void {
   }
 }
 
-/** What a write failed with, as an error to tell. */
+/** The error of a failed write, for the user. */
 export function unwritable(error: unknown, after = ''): VanityError {
   const message = `standard output: cannot be written (${codeOf(error)})${after}`;
   return new VanityError('FILE_NOT_WRITABLE', message);

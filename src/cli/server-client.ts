@@ -1,7 +1,7 @@
 /**
  * How commands talk to a running server: one JSON request over HTTP, or one stream of its status,
  * on a TCP port or a Unix socket. Nothing is sent twice: a dispense whose reply was lost may have
- * handed an address out. An error tells what was sent from what was not: only after the connection
+ * handed an address out. An error says whether anything was sent: only after the connection
  * is there, and its certificate trusted, can the server have seen anything.
  *
  * Errors: USAGE_INVALID for a URL or a token that is none, SERVER_UNREACHABLE when nobody answers in
@@ -255,7 +255,7 @@ export class ServerClient {
       what = `no server answers (${reason}); ${START_HINT}`;
     else if (reason === NOT_OWN) {
       const file = this.#certificate?.file;
-      what = `what answers has another certificate than ${file} (${reason}), and was told nothing`;
+      what = `what answers has another certificate than ${file} (${reason}); nothing was sent to it`;
     } else if (NO_TRUST.test(reason)) {
       const trust = 'NODE_EXTRA_CA_CERTS=FILE names one that is trusted';
       what = `its certificate is not trusted (${reason}); ${trust}`;

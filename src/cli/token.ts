@@ -74,7 +74,7 @@ async function create(args: string[]): Promise<number> {
   return 0;
 }
 
-/** The token that could not be told is revoked; what became of it. */
+/** Revokes a token that could not be printed; returns what became of it. */
 async function undone(name: string, place: Place, reason: Error): Promise<unknown> {
   const made = `${reason.message}; token ${name} was made, and nobody has its text:`;
   try {

@@ -93,7 +93,7 @@ export class VanitypoolClient {
     return part(reply, 'addresses');
   }
 
-  /** Holds one address for a time; its secret is told by `dispenseReservation`. */
+  /** Holds one address for a time; `dispenseReservation` returns its secret. */
   async reserve(pool: string, options: ReserveOptions = {}): Promise<ReservationMade> {
     const { ttlSeconds, signal } = options;
     const body = ttlSeconds === undefined ? {} : { ttlSeconds };
@@ -154,7 +154,7 @@ export class VanitypoolClient {
 
   /**
    * The status of all pools, once a second, without an end: `for await (const status of ...)`. A
-   * stream that breaks or tells nothing for `timeoutMs` is opened again, `retries` times in a row.
+   * stream that breaks or sends nothing for `timeoutMs` is opened again, `retries` times in a row.
    */
   events({ signal }: CallOptions = {}): AsyncGenerator<StatusEvent, void> {
     return statusEvents(this.#caller, signal);

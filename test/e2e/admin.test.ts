@@ -53,7 +53,7 @@ class Setup implements AsyncDisposable {
     return made.body.token;
   }
 
-  /** From elsewhere: the server is told of by its URL alone. */
+  /** From elsewhere: the server is known only by its URL. */
   cli(token: string, ...args: string[]): Promise<Outcome> {
     const env = { VANITYPOOL_TOKEN: token, VANITYPOOL_STORE__URL: 'file:/nowhere' };
     return vanitypool([...args, '--url', this.server.url], { cwd: this.workspace.path, env });
@@ -84,7 +84,7 @@ async function audited(setup: Setup, limit: number, query = '', token = setup.to
   }
 }
 
-test('the audit tells what left, in pages of any size, and no secret', LIMIT, async () => {
+test('the audit lists what left, in pages of any size, and no secret', LIMIT, async () => {
   await using setup = await Setup.serving();
   const { server } = setup;
   const handed: Handed[] = [...(await server.dispense(30)), ...(await server.dispense(5, 'other'))];
@@ -143,7 +143,7 @@ test('the audit tells what left, in pages of any size, and no secret', LIMIT, as
   assert.match(refused.stderr, /SCOPE_REQUIRED/);
 });
 
-test('an address is told by its name, in whatever state, without a secret', LIMIT, async () => {
+test('an address is reported by its name, in whatever state, without a secret', LIMIT, async () => {
   await using setup = await Setup.serving();
   const [handed] = await setup.server.dispense(1);
   const { address, id, secretKey } = handed!;

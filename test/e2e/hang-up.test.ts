@@ -1,4 +1,4 @@
-/** The end of a terminal (SIGHUP) stops a program, unless whoever started it had that ignored. */
+/** The end of a terminal (SIGHUP) stops a program, unless that was ignored when it started. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -65,7 +65,7 @@ suite('what ends with its terminal, and what does not', { concurrency: true }, (
   }
 });
 
-test('what it starts itself is not told', () => {
+test('what it starts itself is not affected', () => {
   const before = process.listeners('SIGHUP');
   const env = { VANITYPOOL_SIGHUP: 'ignored', OTHER: 'stays' };
   keepHangUpIgnored(env);

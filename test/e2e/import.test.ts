@@ -70,7 +70,7 @@ class Setup implements AsyncDisposable {
   }
 }
 
-test('a request brings in all of its keys or none, and no secret is told', LIMIT, async () => {
+test('a request brings in all of its keys or none, and no secret is shown', LIMIT, async () => {
   await using setup = new Setup('[http]', 'threads = 2');
   await setup.serve();
   const keypairs = keypairsFor('t', 20);

@@ -56,7 +56,7 @@ class Setup implements AsyncDisposable {
     return [...new Set(replies.map(({ status, body }) => `${status} ${body.code ?? ''}`.trim()))];
   }
 
-  /** Takes addresses of the pool until told to stop. */
+  /** Takes addresses of the pool until stopped. */
   load(pool: string): Load {
     return new Load(this, pool);
   }
@@ -131,7 +131,7 @@ test(
 );
 
 test(
-  'of two that make one name one wins; a limit and what is not allowed are told',
+  'of two that make one name one wins; a limit and what is not allowed are reported',
   LIMIT,
   async () => {
     await using setup = new Setup();

@@ -1,7 +1,7 @@
 /**
  * Data directories that are moved, copied, linked, restored elsewhere or looked at while they
  * rest, with real servers: at most one of two directories of one store is served, what is moved
- * loses nothing, and who has to choose is told how.
+ * loses nothing, and the error names the choices.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -22,7 +22,7 @@ import { assertNothingBurned, IDLE, Tampering } from '../support/tampering.ts';
 const LIMIT = { timeout: 300_000 };
 const IN_USE = /DATA_IN_USE/;
 const MOVED = /DATA_MOVED/;
-/** What a directory is told that shares its files with another. */
+/** The error for a directory that shares its files with another. */
 const LINKED = /link/i;
 /** Nothing can be kept below it. */
 const NO_STATE = { XDG_STATE_HOME: '/dev/null' };
@@ -149,7 +149,7 @@ suite('two directories with one store', () => {
   });
 
   for (const [kind, link] of Object.entries({ symbolic: symlinkSync, hard: linkSync })) {
-    test(`a ${kind} link to the database is refused, whoever else runs`, LIMIT, async () => {
+    test(`a ${kind} link to the database is refused, whatever else runs`, LIMIT, async () => {
       const { tampering } = await used('SIGTERM');
       await using _ = tampering;
       const other = emptyPlace(tampering, 'other');
@@ -238,7 +238,7 @@ suite('a store that rests', () => {
       const audit = end === 'SIGTERM' ? [['audit', '--json']] : [];
       for (const command of [['status'], ...audit, ['backup', 'backup']]) {
         await tampering.done(...command);
-        // The index of a log that is there is made anew by whoever reads it.
+        // The index of a log that is there is recreated by any reader.
         const isIndex = (change: string) => end === 'SIGKILL' && change.startsWith('store.db-shm');
         const changed = changesSince(data, tampering.data).filter((change) => !isIndex(change));
         assert.deepEqual(changed, [], command[0]);

@@ -76,7 +76,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
-test('what is not told is asked for', LIMIT, async () => {
+test('what is not given is asked for', LIMIT, async () => {
   for (const [args, what] of [
     [[], /which pool/],
     [['--pool', 'pet'], /how many/],

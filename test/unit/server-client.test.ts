@@ -178,7 +178,7 @@ test('a token may end with a line feed; what is none is refused before anything 
   assert.deepEqual(tokens, []);
 });
 
-test('another program there is told from a server', async (t) => {
+test('another program there is distinguished from a server', async (t) => {
   const pages: [number, string][] = [
     [200, '<html>hello</html>'],
     [200, ''],
@@ -244,7 +244,7 @@ test('the URL may end in a slash; what is none is refused with what is allowed',
   }
 });
 
-test('a server without TLS is told from one whose certificate is not trusted', async (t) => {
+test('a server without TLS is distinguished from one whose certificate is not trusted', async (t) => {
   const url = (await stranger(t, (_, reply) => void reply.end('{}'))).replace('http:', 'https:');
   await assert.rejects(
     new ServerClient(url).ask<Health>('GET', '/healthz', 'status'),
@@ -252,7 +252,7 @@ test('a server without TLS is told from one whose certificate is not trusted', a
   );
 });
 
-test('follows the status of a real server until it is told to stop', async (t) => {
+test('follows the status of a real server until it is stopped', async (t) => {
   const { app, shared } = await testApp();
   t.after(() => app.close());
   fillPool(shared, 3);
