@@ -61,18 +61,40 @@ async function assertServed(tampering: Tampering, data: string, reply: string): 
   assert.equal(await server.kill('SIGTERM'), 0);
 }
 
+/** A store that rests is looked at without a trace. */
+async function assertNoTrace(tampering: Tampering, end: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  // No one knows a file of this name: it has to stay, too.
+  writeFileSync(join(tampering.data, 'notes'), '');
+  const [data, state] = [copyOf(tampering.data), copyOf(tampering.workspace.state)];
+  // An audit settles what a kill left leased, as a start does.
+  const audit = end === 'SIGTERM' ? [['audit', '--json']] : [];
+  for (const command of [['status'], ...audit, ['backup', 'backup']]) {
+    await tampering.done(...command);
+    // The index of a log that is there is made anew by whoever reads it.
+    const isIndex = (change: string) => end === 'SIGKILL' && change.startsWith('store.db-shm');
+    const changed = changesSince(data, tampering.data).filter((change) => !isIndex(change));
+    assert.deepEqual(changed, [], command[0]);
+    assert.deepEqual(changesSince(state, tampering.workspace.state), [], command[0]);
+  }
+}
+
 suite('`adopt --moved`', () => {
-  test('a copy is adopted: the original is refused from then on', LIMIT, async () => {
-    const { tampering, reply } = await used('SIGTERM');
-    await using _ = tampering;
-    const copy = copyAll(tampering);
-    await tampering.refusalAsMoved(copy);
-    const { code, stdout, stderr } = await tampering.run('adopt', '--moved', '--data', 'copy');
-    assert.equal(code, 0, stderr);
-    assert.match(stdout + stderr, /delete|remove/i);
-    await assertServed(tampering, copy, reply);
-    await tampering.refusal(MOVED);
-  });
+  test(
+    'a store that rests is looked at, copied and adopted; the original is refused',
+    LIMIT,
+    async () => {
+      const { tampering, reply } = await used('SIGTERM');
+      await using _ = tampering;
+      await assertNoTrace(tampering, 'SIGTERM');
+      const copy = copyAll(tampering);
+      await tampering.refusalAsMoved(copy);
+      const { code, stdout, stderr } = await tampering.run('adopt', '--moved', '--data', 'copy');
+      assert.equal(code, 0, stderr);
+      assert.match(stdout + stderr, /delete|remove/i);
+      await assertServed(tampering, copy, reply);
+      await tampering.refusal(MOVED);
+    },
+  );
 
   test('`--from` retires the original, with no witness at hand', LIMIT, async () => {
     await using tampering = new Tampering();
@@ -85,23 +107,6 @@ suite('`adopt --moved`', () => {
     await tampering.done('adopt', '--moved', '--from', 'data', '--data', 'copy');
     await assertServed(tampering, copy, reply);
     await tampering.refusal(MOVED);
-  });
-
-  test('it is refused while a server holds the original', LIMIT, async () => {
-    await using tampering = new Tampering();
-    const server = await tampering.full();
-    await tampering.takeEach(server, 20);
-    await tampering.quiet(server);
-    // Nothing leaves from now on: but for the server it could be adopted.
-    const copy = copyAll(tampering);
-    const before = copyOf(copy);
-    const { code, stderr } = await tampering.run(
-      ...['adopt', '--moved', '--from', 'data', '--data', 'copy'],
-    );
-    assert.equal(code, 1);
-    assert.match(stderr, IN_USE);
-    assert.deepEqual(changesSince(before, copy), []);
-    await tampering.exhaust(server);
   });
 
   test('killed, copied and adopted: the journals of the old place settle it', LIMIT, async () => {
@@ -134,6 +139,33 @@ suite('`adopt --moved`', () => {
 });
 
 suite('two directories with one store', () => {
+  test('beside a running server nothing is adopted, served or lost', LIMIT, async () => {
+    await using tampering = new Tampering();
+    const server = await tampering.full();
+    await tampering.takeEach(server, 20);
+    const reply = await tampering.ask(server, 'a key', 3);
+    await tampering.quiet(server);
+    // Nothing leaves from now on: but for the server it could be adopted.
+    const copy = copyAll(tampering);
+    const before = copyOf(copy);
+    const { code, stderr } = await tampering.run(
+      ...['adopt', '--moved', '--from', 'data', '--data', 'copy'],
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, IN_USE);
+    assert.deepEqual(changesSince(before, copy), []);
+
+    // A backup that is restored beside it costs it nothing.
+    await tampering.done('backup', 'backup');
+    emptyPlace(tampering, 'other');
+    await tampering.done('restore', tampering.path('backup'), '--data', 'other');
+    const other = await tampering.serve('--data', tampering.path('other'), ...IDLE);
+    await tampering.takeEach(server, 20);
+    await server.kill('SIGKILL');
+    await assertServed(tampering, tampering.data, reply);
+    assert.equal(await other.kill('SIGTERM'), 0);
+  });
+
   test('without its lock file a running server is still alone', LIMIT, async () => {
     await using tampering = new Tampering();
     const server = await tampering.full();
@@ -148,33 +180,33 @@ suite('two directories with one store', () => {
     assert.equal(await server.kill('SIGTERM'), 0, server.output);
   });
 
-  for (const [kind, link] of Object.entries({ symbolic: symlinkSync, hard: linkSync })) {
-    test(`a ${kind} link to the database is refused, whoever else runs`, LIMIT, async () => {
-      const { tampering } = await used('SIGTERM');
-      await using _ = tampering;
-      const other = emptyPlace(tampering, 'other');
-      for (const isServed of [false, true]) {
-        // Before the link is made: two links would be refused on both sides.
-        const server = isServed ? await tampering.serve(...IDLE) : undefined;
-        link(join(tampering.data, 'store.db'), join(other, 'store.db'));
-        const before = copyOf(other);
-        const second = await tampering.tryToServe('--data', other, ...IDLE);
-        if (typeof second !== 'string') {
-          assert.fail(`it is not refused; ${await tampering.harm(second)}`);
-        }
-        assert.match(second, LINKED);
-        assert.deepEqual(changesSince(before, other), []);
-        rmSync(join(other, 'store.db'));
-        if (server === undefined) continue;
-        await tampering.exhaust(server);
-        assert.equal(await server.kill('SIGTERM'), 0, server.output);
+  test('a link to the database is refused, whoever else runs', LIMIT, async () => {
+    const { tampering } = await used('SIGTERM');
+    await using _ = tampering;
+    const other = emptyPlace(tampering, 'other');
+    const assertRefused = async (link: typeof symlinkSync | typeof linkSync) => {
+      link(join(tampering.data, 'store.db'), join(other, 'store.db'));
+      const before = copyOf(other);
+      const second = await tampering.tryToServe('--data', other, ...IDLE);
+      if (typeof second !== 'string') {
+        assert.fail(`it is not refused; ${await tampering.harm(second)}`);
       }
-    });
-  }
+      assert.match(second, LINKED);
+      assert.deepEqual(changesSince(before, other), []);
+      rmSync(join(other, 'store.db'));
+    };
+    for (const link of [symlinkSync, linkSync]) await assertRefused(link);
+    // Before the link is made: two links would be refused on both sides.
+    const server = await tampering.serve(...IDLE);
+    for (const link of [symlinkSync, linkSync]) await assertRefused(link);
+    await tampering.exhaust(server);
+    assert.equal(await server.kill('SIGTERM'), 0, server.output);
+  });
 
   test('`cp -al` after a kill: neither is served until one is removed', LIMIT, async () => {
     const { tampering, reply } = await used('SIGKILL');
     await using _ = tampering;
+    await assertNoTrace(tampering, 'SIGKILL');
     const twin = copyAll(tampering, '-l');
     await tampering.refusal(LINKED, twin);
     await tampering.refusal(LINKED);
@@ -184,21 +216,6 @@ suite('two directories with one store', () => {
 });
 
 suite('backups', () => {
-  test('one that is restored beside a running server costs that one nothing', LIMIT, async () => {
-    await using tampering = new Tampering();
-    const server = await tampering.full();
-    await tampering.takeEach(server, 20);
-    const reply = await tampering.ask(server, 'a key', 3);
-    await tampering.done('backup', 'backup');
-    emptyPlace(tampering, 'other');
-    await tampering.done('restore', tampering.path('backup'), '--data', 'other');
-    const other = await tampering.serve('--data', tampering.path('other'), ...IDLE);
-    await tampering.takeEach(server, 20);
-    await server.kill('SIGKILL');
-    await assertServed(tampering, tampering.data, reply);
-    assert.equal(await other.kill('SIGTERM'), 0);
-  });
-
   test('a copy of its file is not a store: only `restore` makes one', LIMIT, async () => {
     const { tampering } = await used('SIGTERM');
     await using _ = tampering;
@@ -224,29 +241,4 @@ suite('backups', () => {
     await tampering.done('restore', tampering.path('backup'), '--data', 'other');
     await tampering.exhaust(await tampering.serve('--data', other, ...IDLE));
   });
-});
-
-suite('a store that rests', () => {
-  for (const end of ['SIGTERM', 'SIGKILL'] as const) {
-    test(`after a ${end} it is looked at without a trace`, LIMIT, async () => {
-      const { tampering } = await used(end);
-      await using _ = tampering;
-      // No one knows a file of this name: it has to stay, too.
-      writeFileSync(join(tampering.data, 'notes'), '');
-      const [data, state] = [copyOf(tampering.data), copyOf(tampering.workspace.state)];
-      // An audit settles what a kill left leased, as a start does.
-      const audit = end === 'SIGTERM' ? [['audit', '--json']] : [];
-      for (const command of [['status'], ...audit, ['backup', 'backup']]) {
-        await tampering.done(...command);
-        // The index of a log that is there is made anew by whoever reads it.
-        const isIndex = (change: string) => end === 'SIGKILL' && change.startsWith('store.db-shm');
-        const changed = changesSince(data, tampering.data).filter((change) => !isIndex(change));
-        assert.deepEqual(changed, [], command[0]);
-        assert.deepEqual(changesSince(state, tampering.workspace.state), [], command[0]);
-      }
-      const server = await tampering.serve(...IDLE);
-      await assertNothingBurned(server);
-      await tampering.exhaust(server);
-    });
-  }
 });
