@@ -10,7 +10,7 @@ import { deriveByLevel, kernelLevels, loadKernel } from '../../src/grinder/kerne
 import { publicKeyOf } from '../../src/keypair/keypair.ts';
 import { kernelConformance } from '../support/kernel-conformance.ts';
 
-const SEEDS = Number(process.env.KERNEL_SEEDS ?? 60_000);
+const SEEDS = Number(process.env.KERNEL_SEEDS ?? 15_000);
 const NATIVE = kernelLevels().filter((isa) => isa !== 'js');
 
 /** The level's keys carry no sign. */
