@@ -40,7 +40,7 @@ class Setup extends ManagedServer {
     return [...new Set(replies.map(({ status, body }) => `${status} ${body.code ?? ''}`.trim()))];
   }
 
-  /** Takes addresses of the pool until sent to stop. */
+  /** Takes addresses of the pool until asked to stop. */
   load(pool: string): Load {
     return new Load(this, pool);
   }
