@@ -74,6 +74,15 @@ export interface SealedRow {
   readonly sealed: Uint8Array;
 }
 
+export interface RowInPlace extends SealedRow {
+  readonly place: Place;
+}
+
+export interface UnsealedRow {
+  readonly place: Place;
+  readonly key: SigningKey;
+}
+
 interface DataKey {
   readonly id: number;
   readonly key: KeyObject;
@@ -105,30 +114,35 @@ export class Sealer {
   }
 
   /**
-   * Makes room for `rows` calls of `seal`, with a new data key where the current one is used up
-   * or too old. RangeError for more than ROWS_PER_DATA_KEY; errors of `save` pass through.
+   * In the order of `rows`, all of them under one data key: a new one where the current one is used up
+   * or too old. RangeError for more than ROWS_PER_DATA_KEY rows, and for a key that is not of the type
+   * of its place; errors of `save` pass through.
    */
-  async prepare(rows: number): Promise<void> {
+  async seal(rows: readonly UnsealedRow[]): Promise<SealedRow[]> {
+    const dataKey = await this.#dataKeyFor(rows.length);
+    return rows.map((row) => this.#seal(dataKey, row));
+  }
+
+  async #dataKeyFor(rows: number): Promise<DataKey> {
     if (rows > ROWS_PER_DATA_KEY) {
       throw new RangeError(`${rows} rows; a data key seals at most ${ROWS_PER_DATA_KEY}`);
     }
     const { storeId, binding, publicKey, save, now } = this.#options;
     const current = this.#current;
     const isUsable = current !== undefined && now() < current.expiresAt;
-    if (isUsable && current.used + rows <= ROWS_PER_DATA_KEY) return;
+    if (isUsable && current.used + rows <= ROWS_PER_DATA_KEY) {
+      current.used += rows;
+      return current;
+    }
     const bytes = randomBytes(DATA_KEY_BYTES);
     const sealed = await sealTo(publicKey, bytes, infoOf(storeId, binding));
     const key = createSecretKey(bytes);
     bytes.fill(0);
-    this.#current = { id: save(sealed), key, expiresAt: now() + DATA_KEY_MS, used: 0 };
+    this.#current = { id: save(sealed), key, expiresAt: now() + DATA_KEY_MS, used: rows };
+    return this.#current;
   }
 
-  /** Call `prepare` first. RangeError for a key that is not of the type of its place. */
-  seal(place: Place, signingKey: SigningKey): SealedRow {
-    const current = this.#current;
-    if (current === undefined || current.used >= ROWS_PER_DATA_KEY) {
-      throw new RangeError('no data key has room: call prepare first');
-    }
+  #seal(dataKey: DataKey, { place, key: signingKey }: UnsealedRow): SealedRow {
     const { keyType } = place;
     assertWhole(keyType, signingKey);
     const { key, publicKey } = signingKey;
@@ -137,15 +151,14 @@ export class Sealer {
     const sealed = Buffer.alloc(sealedBytes(keyType));
     const associated = this.#associated.of(place);
     sealed.set(nonceOf(keyType, associated, key, more));
-    current.used++;
     // A KeyObject takes 3 us a row; with the key in a buffer it is 15 us.
-    const cipher = createCipheriv(CIPHER, current.key, sealed.subarray(0, NONCE_BYTES));
+    const cipher = createCipheriv(CIPHER, dataKey.key, sealed.subarray(0, NONCE_BYTES));
     cipher.setAAD(associated);
     sealed.set(cipher.update(key), NONCE_BYTES);
     if (more !== undefined) sealed.set(cipher.update(more), NONCE_BYTES + KEYPAIR_BYTES);
     cipher.final();
     sealed.set(cipher.getAuthTag(), sealed.length - TAG_BYTES);
-    return { dataKeyId: current.id, sealed };
+    return { dataKeyId: dataKey.id, sealed };
   }
 }
 
@@ -162,10 +175,22 @@ export class Unsealer {
   }
 
   /**
-   * Opens the data keys with these ids; `read` gives the sealed one of an id. What cannot be
-   * opened is not in the result.
+   * The keys (the caller wipes them), in the order of `rows`: undefined where a row is not of its place,
+   * or its data key cannot be opened. `read` gives the sealed data key of an id.
    */
-  async dataKeys(
+  async unseal(
+    rows: readonly RowInPlace[],
+    read: (dataKeyId: number) => Uint8Array | undefined,
+  ): Promise<(SigningKey | undefined)[]> {
+    const dataKeys = await this.#dataKeys(new Set(rows.map(({ dataKeyId }) => dataKeyId)), read);
+    return rows.map(({ dataKeyId, place, sealed }) => {
+      const dataKey = dataKeys.get(dataKeyId);
+      return dataKey && this.#unseal(dataKey, place, sealed);
+    });
+  }
+
+  /** What cannot be opened is not in the result. */
+  async #dataKeys(
     ids: Iterable<number>,
     read: (id: number) => Uint8Array | undefined,
   ): Promise<ReadonlyMap<number, KeyObject>> {
@@ -178,8 +203,7 @@ export class Unsealer {
     return keys;
   }
 
-  /** The key (the caller wipes it), or undefined if `sealed` is not of this place. */
-  unseal(dataKey: KeyObject, place: Place, sealed: Uint8Array): SigningKey | undefined {
+  #unseal(dataKey: KeyObject, place: Place, sealed: Uint8Array): SigningKey | undefined {
     const { keyType, keyHash } = place;
     if (sealed.length !== sealedBytes(keyType) || keyHash.length !== HASH_BYTES) return undefined;
     const nonce = sealed.subarray(0, NONCE_BYTES);

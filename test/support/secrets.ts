@@ -148,22 +148,29 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
   const unsealer = new Unsealer(storeIdOf(directory), String(binding), key);
   const sealedKeys = db.prepare('SELECT id, sealed FROM data_keys').all();
   const sealedKeyOf = new Map(sealedKeys.map(({ id, sealed }) => [Number(id), sealed]));
-  const dataKeys = await unsealer.dataKeys(
-    sealedKeyOf.keys(),
-    (id) => sealedKeyOf.get(id) as Uint8Array,
-  );
   const rows = db.prepare(
     `SELECT name, keys, state, key_hash, data_key_id, sealed FROM addresses
       JOIN pools ON pools.id = addresses.pool_id
       JOIN segments ON segments.pool_id = addresses.pool_id AND seq BETWEEN first AND last
       ORDER BY addresses.id`,
   );
-  return rows.all().map((row) => {
+  const found = rows.all();
+  const keys = await unsealer.unseal(
+    found.map((row) => ({
+      dataKeyId: Number(row.data_key_id),
+      sealed: row.sealed as Uint8Array,
+      place: {
+        pool: String(row.name),
+        keyType: row.keys as KeyType,
+        keyHash: row.key_hash as Uint8Array,
+      },
+    })),
+    (id) => sealedKeyOf.get(id) as Uint8Array,
+  );
+  return found.map((row, index) => {
     const pool = String(row.name);
     const sealed = row.sealed as Uint8Array;
-    const keyType = row.keys as KeyType;
-    const place = { pool, keyType, keyHash: row.key_hash as Uint8Array };
-    const opened = unsealer.unseal(dataKeys.get(Number(row.data_key_id))!, place, sealed);
+    const opened = keys[index];
     const isDestroyed = sealed.subarray(PUBLIC_KEY_BYTES).every((byte) => byte === 0);
     assert.equal(opened === undefined, isDestroyed, 'what is not destroyed can be read');
     return { pool, state: String(row.state), sealed, keypair: opened?.key };

@@ -18,7 +18,7 @@ import {
   sealedBytes,
   Unsealer,
 } from '../../src/keypair/seal.ts';
-import { SealingKey } from '../../src/keypair/sealing-key.ts';
+import { SealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
 import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
 import { someKey } from '../support/keys.ts';
 
@@ -31,6 +31,8 @@ class Envelope {
   readonly sealedDataKeys = new Map<number, Uint8Array>();
   readonly sealer: Sealer;
   readonly unsealer: Unsealer;
+  readonly #key: SealingKey;
+  readonly #storeId: string;
   reads = 0;
   now = 0;
   saveFails = false;
@@ -42,24 +44,37 @@ class Envelope {
       return this.sealedDataKeys.size;
     };
     const { publicKey } = key;
+    this.#key = key;
+    this.#storeId = storeId;
     this.sealer = new Sealer({ storeId, binding: BINDING, publicKey, save, now: () => this.now });
     this.unsealer = new Unsealer(storeId, BINDING, key);
+  }
+
+  get publicKey(): Uint8Array {
+    return this.#key.publicKey;
   }
 
   static async make(storeId = STORE_ID): Promise<Envelope> {
     return new Envelope(await SealingKey.from(randomBytes(32)), storeId);
   }
 
-  async dataKey(id: number, unsealer = this.unsealer): Promise<KeyObject | undefined> {
-    const keys = await unsealer.dataKeys([id], () => {
+  /** Opened as documented. */
+  async dataKey(id: number): Promise<KeyObject> {
+    const info = Buffer.from(`vanitypool data key 2 ${this.#storeId} ${BINDING}`);
+    return createSecretKey((await this.#key.open(this.sealedDataKeys.get(id)!, info))!);
+  }
+
+  async seal(place: Place, key: SigningKey): Promise<SealedRow> {
+    const [row] = await this.sealer.seal([{ place, key }]);
+    return row!;
+  }
+
+  async unseal(place: Place, row: SealedRow): Promise<SigningKey | undefined> {
+    const [key] = await this.unsealer.unseal([{ place, ...row }], (id) => {
       this.reads++;
       return this.sealedDataKeys.get(id);
     });
-    return keys.get(id);
-  }
-
-  async unseal(place: Place, { dataKeyId, sealed }: SealedRow): Promise<SigningKey | undefined> {
-    return this.unsealer.unseal((await this.dataKey(dataKeyId))!, place, sealed);
+    return key;
   }
 }
 
@@ -95,12 +110,14 @@ test('a row of an earlier version is unsealed', async () => {
     'hex',
   );
   const key = signingKeyOf(keypairOf(Buffer.alloc(32, 3)));
-  const { sealer, unsealer } = await Envelope.make();
-  const opened = unsealer.unseal(dataKey, placeOf(key), sealed)!;
+  const envelope = await Envelope.make();
+  const bytes = dataKey.export();
+  const info = Buffer.from(`vanitypool data key 2 ${STORE_ID} ${BINDING}`);
+  envelope.sealedDataKeys.set(7, await sealTo(envelope.publicKey, bytes, info));
+  const opened = (await envelope.unseal(placeOf(key), { dataKeyId: 7, sealed }))!;
   assert.deepEqual(Buffer.from(opened.key), Buffer.from(key.key));
   assert.deepEqual(Buffer.from(opened.publicKey), Buffer.from(key.publicKey));
-  await sealer.prepare(1);
-  const again = sealer.seal(placeOf(key), key).sealed;
+  const again = Buffer.from((await envelope.seal(placeOf(key), key)).sealed);
   assert.deepEqual(again.subarray(0, 12), sealed.subarray(0, 12), 'the nonce is the same as then');
   const cipher = createCipheriv('aes-256-gcm', dataKey, sealed.subarray(0, 12));
   assert.deepEqual(cipher.update(key.key), sealed.subarray(12, 76));
@@ -114,12 +131,11 @@ for (const keyType of KEY_TYPES) {
   test(`${keyType}: what was sealed is unsealed, and is AES-256-GCM over the documented layout`, async () => {
     const envelope = await Envelope.make();
     const { key, place } = newRow(keyType);
-    await envelope.sealer.prepare(1);
-    const row = envelope.sealer.seal(place, key);
+    const row = await envelope.seal(place, key);
     const { sealed } = row;
     assert.equal(sealed.length, length);
     assert.equal(sealedBytes(keyType), length);
-    const dataKey = (await envelope.dataKey(row.dataKeyId))!;
+    const dataKey = await envelope.dataKey(row.dataKeyId);
     assert.equal(dataKey.symmetricKeySize, 32);
     const decipher = createDecipheriv('aes-256-gcm', dataKey, sealed.subarray(0, 12));
     decipher.setAAD(
@@ -145,8 +161,7 @@ for (const keyType of KEY_TYPES) {
   test(`${keyType}: a row is unsealed nowhere but in its place`, async () => {
     const envelope = await Envelope.make();
     const { key, place } = newRow(keyType);
-    await envelope.sealer.prepare(1);
-    const row = envelope.sealer.seal(place, key);
+    const row = await envelope.seal(place, key);
     const other = newRow(keyType).place;
     for (const wrong of [
       { ...place, pool: 'pump' },
@@ -156,16 +171,12 @@ for (const keyType of KEY_TYPES) {
     ]) {
       assert.equal(await envelope.unseal(wrong, row), undefined);
     }
-    const elsewhere = await Envelope.make('cd'.repeat(16));
-    const dataKey = (await envelope.dataKey(row.dataKeyId))!;
-    assert.equal(elsewhere.unsealer.unseal(dataKey, place, row.sealed), undefined);
   });
 
   test(`${keyType}: a row with any bit changed, or shortened, or overwritten, is not unsealed`, async () => {
     const envelope = await Envelope.make();
     const { key, place } = newRow(keyType);
-    await envelope.sealer.prepare(1);
-    const { dataKeyId, sealed } = envelope.sealer.seal(place, key);
+    const { dataKeyId, sealed } = await envelope.seal(place, key);
     for (let bit = 0; bit < sealed.length * 8; bit++) {
       const changed = Uint8Array.from(sealed);
       changed[bit >> 3]! ^= 1 << (bit & 7);
@@ -184,15 +195,13 @@ for (const keyType of KEY_TYPES) {
   test(`${keyType}: a key whose public key is another one is not given out`, async () => {
     const envelope = await Envelope.make();
     const { place } = newRow(keyType);
-    await envelope.sealer.prepare(1);
-    const row = envelope.sealer.seal(place, someKey(keyType));
+    const row = await envelope.seal(place, someKey(keyType));
     assert.equal(await envelope.unseal(place, row), undefined);
   });
 
   test(`${keyType}: a nonce is SHA-256 of the label, the associated data and what is encrypted`, async () => {
     const envelope = await Envelope.make();
     const { key, place } = newRow(keyType);
-    await envelope.sealer.prepare(1);
     const told = [
       keyType === 'seed' ? 'vanitypool nonce 1' : 'vanitypool nonce 2',
       Buffer.from(STORE_ID, 'hex'),
@@ -201,22 +210,20 @@ for (const keyType of KEY_TYPES) {
       encryptedOf(key),
     ];
     const sum = hash('sha256', Buffer.concat(told.map((part) => Buffer.from(part))));
-    assert.equal(nonceOf(envelope.sealer.seal(place, key)), sum.slice(0, 24));
+    assert.equal(nonceOf(await envelope.seal(place, key)), sum.slice(0, 24));
   });
 
   test(`${keyType}: the same row has the same nonce wherever it is sealed, and any other row another`, async () => {
     const [one, clone] = [await Envelope.make(), await Envelope.make()];
     const elsewhere = await Envelope.make('cd'.repeat(16));
-    const all = [one, clone, elsewhere];
-    for (const { sealer } of all) await sealer.prepare(3000);
     for (let round = 0; round < 20; round++) {
       const { key, place } = newRow(keyType);
-      const nonce = nonceOf(one.sealer.seal(place, key));
-      assert.equal(nonceOf(one.sealer.seal(place, key)), nonce);
-      assert.equal(nonceOf(clone.sealer.seal(place, key)), nonce);
-      const others = new Set([nonceOf(elsewhere.sealer.seal(place, key))]);
+      const nonce = nonceOf(await one.seal(place, key));
+      assert.equal(nonceOf(await one.seal(place, key)), nonce);
+      assert.equal(nonceOf(await clone.seal(place, key)), nonce);
+      const others = new Set([nonceOf(await elsewhere.seal(place, key))]);
       for (const pool of ['pump', 'pet2', 'pe', '']) {
-        others.add(nonceOf(one.sealer.seal({ ...place, pool }, key)));
+        others.add(nonceOf(await one.seal({ ...place, pool }, key)));
       }
       const bytes = encryptedOf(key);
       for (let at = 0; at < bytes.length; at++) {
@@ -224,9 +231,9 @@ for (const keyType of KEY_TYPES) {
         other[at]! ^= 1 << (round & 7);
         const publicKey = other.subarray(-32);
         const changed = { keyType, key: other.subarray(0, 64), publicKey };
-        others.add(nonceOf(one.sealer.seal(place, changed)));
+        others.add(nonceOf(await one.seal(place, changed)));
       }
-      others.add(nonceOf(one.sealer.seal({ ...place, keyHash: randomBytes(32) }, key)));
+      others.add(nonceOf(await one.seal({ ...place, keyHash: randomBytes(32) }, key)));
       assert.equal(others.size, 1 + 4 + bytes.length + 1);
       assert.ok(!others.has(nonce));
     }
@@ -234,14 +241,13 @@ for (const keyType of KEY_TYPES) {
 
   test(`${keyType}: a key of another length or another type is not sealed`, async () => {
     const envelope = await Envelope.make();
-    await envelope.sealer.prepare(1);
     const { key, place } = newRow(keyType);
     for (const wrong of [
       { ...key, key: randomBytes(32) },
       { ...key, publicKey: randomBytes(33) },
       someKey(keyType === 'seed' ? 'expanded' : 'seed'),
     ]) {
-      assert.throws(() => envelope.sealer.seal(place, wrong), RangeError);
+      await assert.rejects(envelope.seal(place, wrong), RangeError);
     }
   });
 }
@@ -249,10 +255,9 @@ for (const keyType of KEY_TYPES) {
 test('a row with the nonce of a counter, as earlier versions made it, is unsealed', async () => {
   const envelope = await Envelope.make();
   const { key, place } = newRow();
-  await envelope.sealer.prepare(1);
-  const { dataKeyId } = envelope.sealer.seal(place, key);
+  const { dataKeyId } = await envelope.seal(place, key);
   const nonce = Buffer.from('000000000000000000000007', 'hex');
-  const cipher = createCipheriv('aes-256-gcm', (await envelope.dataKey(dataKeyId))!, nonce);
+  const cipher = createCipheriv('aes-256-gcm', await envelope.dataKey(dataKeyId), nonce);
   cipher.setAAD(
     Buffer.concat([Buffer.from(STORE_ID, 'hex'), place.keyHash, Buffer.from(place.pool)]),
   );
@@ -270,23 +275,22 @@ test('a data key takes 65,536 rows and never one more', async () => {
   const envelope = await Envelope.make();
   const { key, place } = newRow();
   assert.equal(ROWS_PER_DATA_KEY, 65_536);
-  await envelope.sealer.prepare(ROWS_PER_DATA_KEY - 1);
-  for (let row = 1; row < ROWS_PER_DATA_KEY; row++) envelope.sealer.seal(place, key);
-  await envelope.sealer.prepare(1);
-  assert.equal(envelope.sealer.seal(place, key).dataKeyId, 1);
-  assert.throws(() => envelope.sealer.seal(place, key), RangeError);
-  await envelope.sealer.prepare(1);
-  assert.equal(envelope.sealer.seal(place, key).dataKeyId, 2);
-  await assert.rejects(envelope.sealer.prepare(ROWS_PER_DATA_KEY + 1), RangeError);
+  const rows = new Array(ROWS_PER_DATA_KEY).fill({ place, key });
+  const most = await envelope.sealer.seal(rows.slice(1));
+  assert.ok(
+    most.length === ROWS_PER_DATA_KEY - 1 && most.every(({ dataKeyId }) => dataKeyId === 1),
+  );
+  assert.equal((await envelope.seal(place, key)).dataKeyId, 1);
+  assert.equal((await envelope.seal(place, key)).dataKeyId, 2);
+  await assert.rejects(envelope.sealer.seal([...rows, { place, key }]), RangeError);
 });
 
 test('a batch that does not fit the rest of a data key gets a new one', async () => {
   const envelope = await Envelope.make();
   const { key, place } = newRow();
-  await envelope.sealer.prepare(ROWS_PER_DATA_KEY);
-  envelope.sealer.seal(place, key);
-  await envelope.sealer.prepare(ROWS_PER_DATA_KEY);
-  assert.equal(envelope.sealer.seal(place, key).dataKeyId, 2);
+  await envelope.seal(place, key);
+  const rows = await envelope.sealer.seal(new Array(ROWS_PER_DATA_KEY).fill({ place, key }));
+  assert.ok(rows.every(({ dataKeyId }) => dataKeyId === 2));
 });
 
 test('a data key is used for one hour', async () => {
@@ -294,8 +298,7 @@ test('a data key is used for one hour', async () => {
   const { key, place } = newRow();
   const dataKeyAt = async (now: number) => {
     envelope.now = now;
-    await envelope.sealer.prepare(1);
-    return envelope.sealer.seal(place, key).dataKeyId;
+    return (await envelope.seal(place, key)).dataKeyId;
   };
   assert.equal(await dataKeyAt(0), 1);
   assert.equal(await dataKeyAt(HOUR_MS - 1), 1);
@@ -307,9 +310,7 @@ test('two sealers never share a data key', async () => {
   const sealingKey = await SealingKey.from(randomBytes(32));
   const { key, place } = newRow();
   const [one, two] = [new Envelope(sealingKey), new Envelope(sealingKey)];
-  await one.sealer.prepare(1);
-  await two.sealer.prepare(1);
-  const row = one.sealer.seal(place, key);
+  const row = await one.seal(place, key);
   assert.equal(await two.unseal(place, row), undefined);
   assert.ok(await one.unseal(place, row));
 });
@@ -318,42 +319,50 @@ test('nothing is sealed with a data key that could not be saved', async () => {
   const envelope = await Envelope.make();
   const { key, place } = newRow();
   envelope.saveFails = true;
-  await assert.rejects(envelope.sealer.prepare(1), /no disk/);
-  assert.throws(() => envelope.sealer.seal(place, key), RangeError);
+  await assert.rejects(envelope.seal(place, key), /no disk/);
   envelope.saveFails = false;
-  await envelope.sealer.prepare(1);
-  assert.equal(envelope.sealer.seal(place, key).dataKeyId, 1);
+  assert.equal((await envelope.seal(place, key)).dataKeyId, 1);
 });
 
-test('a data key that is missing, damaged or of another store is left out', async () => {
-  const key = await SealingKey.from(randomBytes(32));
-  const envelope = new Envelope(key);
-  await envelope.sealer.prepare(1);
+test('what a data key has sealed that is missing, damaged or of another store is left out', async () => {
+  const sealingKey = await SealingKey.from(randomBytes(32));
+  const envelope = new Envelope(sealingKey);
+  const { key, place } = newRow();
+  const row = await envelope.seal(place, key);
   const sealed = envelope.sealedDataKeys.get(1)!;
   const damaged = Uint8Array.from(sealed);
   damaged[40]! ^= 1;
   envelope.sealedDataKeys.set(2, damaged).set(3, sealed.subarray(0, 79)).set(4, Buffer.alloc(80));
-  for (const id of [2, 3, 4, 5]) assert.equal(await envelope.dataKey(id), undefined, `${id}`);
-  assert.ok(await envelope.dataKey(1));
-  const elsewhere = new Envelope(key, 'cd'.repeat(16));
-  assert.equal(await envelope.dataKey(1, elsewhere.unsealer), undefined);
+  for (const dataKeyId of [2, 3, 4, 5]) {
+    assert.equal(await envelope.unseal(place, { ...row, dataKeyId }), undefined, `${dataKeyId}`);
+  }
+  assert.ok(await envelope.unseal(place, row));
+  const elsewhere = new Envelope(sealingKey, 'cd'.repeat(16));
+  elsewhere.sealedDataKeys.set(1, sealed);
+  assert.equal(await elsewhere.unseal(place, row), undefined);
 });
 
 test('opened data keys are remembered, and not more than 1024 of them', async () => {
   const envelope = await Envelope.make();
-  await envelope.sealer.prepare(1);
+  const { key, place } = newRow();
+  const row = await envelope.seal(place, key);
   const sealed = envelope.sealedDataKeys.get(1)!;
+  const open = (dataKeyId: number) => envelope.unseal(place, { ...row, dataKeyId });
   for (let id = 2; id <= 1026; id++) envelope.sealedDataKeys.set(id, sealed);
-  for (let id = 1; id <= 1024; id++) await envelope.dataKey(id);
+  for (let id = 1; id <= 1024; id++) await open(id);
   assert.equal(envelope.reads, 1024);
-  await envelope.dataKey(1);
+  await open(1);
   assert.equal(envelope.reads, 1024, 'remembered');
-  await envelope.dataKey(1025);
-  await envelope.dataKey(1);
+  await open(1025);
+  await open(1);
   assert.equal(envelope.reads, 1025, 'what was used last is kept');
-  await envelope.dataKey(2);
+  await open(2);
   assert.equal(envelope.reads, 1026, 'what was used the longest ago is forgotten');
-  const ids = Array.from(envelope.sealedDataKeys.keys());
-  const all = await envelope.unsealer.dataKeys(ids, (id) => envelope.sealedDataKeys.get(id));
-  assert.equal(all.size, 1026, 'one call opens as many as it needs');
+  const rows = Array.from(envelope.sealedDataKeys.keys(), (dataKeyId) => ({
+    ...row,
+    dataKeyId,
+    place,
+  }));
+  const keys = await envelope.unsealer.unseal(rows, (id) => envelope.sealedDataKeys.get(id));
+  assert.ok(keys.length === 1026 && keys.every(Boolean), 'one call opens as many as it needs');
 });

@@ -1,18 +1,18 @@
 /**
  * The rows of addresses: sealed when they come in, unsealed when they leave, overwritten when their
- * time is over. Runs in the store thread. What needs an await (making or opening a data key) is
- * apart from what belongs in a transaction of the caller.
+ * time is over. Runs in the store thread. Sealing and unsealing take
+ * an await, and are apart from what belongs in a transaction of the caller.
  */
-import type { KeyObject } from 'node:crypto';
 import { PUBLIC_KEY_BYTES } from '../../keypair/keypair.ts';
 import {
   type Place,
   publicKeyHash,
+  type SealedRow,
   type Sealer,
   sealedBytes,
   type Unsealer,
 } from '../../keypair/seal.ts';
-import type { KeyType, SigningKey } from '../../keypair/signing-key.ts';
+import type { Hit, KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress, Origin } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';
@@ -43,6 +43,12 @@ export interface NewRow {
   readonly createdAt: number;
 }
 
+/** An address that is to come in. */
+export interface SealedAddress extends SealedRow {
+  readonly pool: string;
+  readonly keyHash: Uint8Array;
+}
+
 /** The pool that rows are of. */
 export interface PoolOfRows {
   readonly id: number;
@@ -63,18 +69,29 @@ export class Addresses {
     this.#unsealer = unsealer;
   }
 
-  /** Before so many calls of `insert`. */
-  prepare(rows: number): Promise<void> {
-    return this.#sealer.prepare(rows);
+  /** Before they are inserted; `poolOf` finds a pool by its name. RangeError for a key not of its pool's type. */
+  async seal(hits: readonly Hit[], poolOf: (name: string) => PoolOfRows): Promise<SealedAddress[]> {
+    const names = new Set(hits.map(({ pool }) => pool));
+    const pools = new Map([...names].map((name) => [name, poolOf(name)]));
+    const rows = hits.map((key) => {
+      const place = placeOf(pools.get(key.pool)!, publicKeyHash(key.publicKey));
+      return { place, key };
+    });
+    const sealed = await this.#sealer.seal(rows);
+    return rows.map(({ place: { pool, keyHash } }, index) => ({
+      pool,
+      keyHash,
+      ...sealed[index]!,
+    }));
   }
 
-  /**
-   * False if the store has seen the public key before, in whatever state. RangeError for a key that is
-   * not of the pool's type.
-   */
-  insert(pool: PoolOfRows, { id, seq, origin, createdAt }: NewRow, key: SigningKey): boolean {
-    const keyHash = publicKeyHash(key.publicKey);
-    const { dataKeyId, sealed } = this.#sealer.seal(placeOf(pool, keyHash), key);
+  /** False if the store has seen the public key before, in whatever state. */
+  insert(
+    pool: PoolOfRows,
+    { id, seq, origin, createdAt }: NewRow,
+    address: SealedAddress,
+  ): boolean {
+    const { keyHash, dataKeyId, sealed } = address;
     const { addAddress } = this.#statements;
     const row = [id, pool.id, seq, keyHash, dataKeyId, sealed, origin, createdAt];
     return addAddress.run(...row).changes > 0;
@@ -145,16 +162,15 @@ export class Addresses {
   async #open(pool: PoolOfRows, ranges: readonly Range[]): Promise<OpenedRow[]> {
     const { dataKey } = this.#statements;
     const rows = this.#rowsOf(pool, ranges);
-    const dataKeys: ReadonlyMap<number, KeyObject> = await this.#unsealer.dataKeys(
-      new Set(rows.map(([, , , dataKeyId]) => dataKeyId)),
+    const keys = await this.#unsealer.unseal(
+      rows.map(([, , keyHash, dataKeyId, sealed]) => {
+        return { dataKeyId, sealed, place: placeOf(pool, keyHash) };
+      }),
       (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,
     );
     const opened: OpenedRow[] = [];
-    for (const row of rows) {
-      const [, , keyHash, dataKeyId, sealed] = row;
-      const dataKey = dataKeys.get(dataKeyId);
-      const key = dataKey && this.#unsealer.unseal(dataKey, placeOf(pool, keyHash), sealed);
-      if (key !== undefined) opened.push({ row, opened: key });
+    for (const [index, key] of keys.entries()) {
+      if (key !== undefined) opened.push({ row: rows[index]!, opened: key });
     }
     return opened;
   }

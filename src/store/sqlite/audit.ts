@@ -168,20 +168,20 @@ export class AuditBook {
    */
   async #addresses(rows: readonly Row[]): Promise<(string | undefined)[]> {
     const sealed = rows.filter(({ is_destroyed }) => is_destroyed === 0);
-    const dataKeys = await this.#unsealer.dataKeys(
-      new Set(sealed.map(({ data_key_id }) => data_key_id)),
+    const keys = await this.#unsealer.unseal(
+      sealed.map(({ pool, keys: keyType, public_key_hash: keyHash, data_key_id, sealed }) => {
+        return { dataKeyId: data_key_id, sealed, place: { pool, keyType, keyHash } };
+      }),
       (id) => this.#dataKey.get(id)?.sealed as Uint8Array | undefined,
     );
+    const openedOf = new Map(sealed.map((row, index) => [row, keys[index]]));
     return rows.map((row) => {
-      const { pool, keys: keyType, public_key_hash: keyHash, sealed, is_destroyed } = row;
-      if (is_destroyed === 1) {
-        const left = publicKeyLeft(sealed);
-        const isIts = left !== undefined && publicKeyHash(left).equals(keyHash);
+      if (row.is_destroyed === 1) {
+        const left = publicKeyLeft(row.sealed);
+        const isIts = left !== undefined && publicKeyHash(left).equals(row.public_key_hash);
         return isIts ? addressOf(left) : undefined;
       }
-      const dataKey = dataKeys.get(row.data_key_id);
-      const place = { pool, keyType, keyHash };
-      const opened = dataKey && this.#unsealer.unseal(dataKey, place, sealed);
+      const opened = openedOf.get(row);
       if (opened === undefined) return undefined;
       const address = addressOf(opened.publicKey);
       opened.key.fill(0);

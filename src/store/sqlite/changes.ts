@@ -3,13 +3,12 @@
  * out. Runs in the store thread, inside a transaction of the caller.
  */
 
-import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type { HandOuts } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
 import { type Range, without } from '../ranges.ts';
 import type { InsertReport } from '../store.ts';
-import type { Addresses } from './addresses.ts';
+import type { Addresses, SealedAddress } from './addresses.ts';
 import type { HandOutBook } from './hand-out-book.ts';
 import type { Segments } from './segments.ts';
 import { metaOf, type PoolRow, type Statements } from './statements.ts';
@@ -32,7 +31,7 @@ export class Changes {
     this.#options = options;
   }
 
-  insert(hits: readonly Hit[], origin: Origin): InsertReport {
+  insert(hits: readonly SealedAddress[], origin: Origin): InsertReport {
     const { statements, segments, addresses, poolRow } = this.#options;
     const { saveNextId, countGround, countImported } = statements;
     const count = origin === 'ground' ? countGround : countImported;

@@ -176,8 +176,8 @@ export class SqliteStore implements Store {
   insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
     return this.#run.call(async () => {
       if (hits.length === 0) return { inserted: 0, duplicates: 0 };
-      await this.#addresses.prepare(hits.length);
-      return this.#run.transaction(() => this.#changes.insert(hits, origin));
+      const sealed = await this.#addresses.seal(hits, (name) => this.#poolRow(name));
+      return this.#run.transaction(() => this.#changes.insert(sealed, origin));
     });
   }
 
