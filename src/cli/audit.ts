@@ -16,7 +16,7 @@ import type { AuditSource } from './audit-source.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
 import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
 import { print } from './output.ts';
-import { addressOfServer, serverAudit } from './server-audit.ts';
+import { ServerClient } from './server-client.ts';
 
 const CLEAR_LINE = '\r\x1b[K';
 const HEADINGS = ['time', 'pool', 'id', 'address', 'state', 'token', 'key', 'signed', 'cause'];
@@ -28,6 +28,8 @@ const SIGNED_WIDTH = 6;
 /** Those of most ids and tokens: a longer one moves the rest of its line. */
 const ID_WIDTH = 8;
 const TOKEN_WIDTH = 12;
+/** That of most names, where they are not known. */
+const POOL_WIDTH = 8;
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
 
@@ -56,8 +58,9 @@ export async function audit(args: string[]): Promise<number> {
   const signal = interruptible();
   try {
     if (url !== undefined) {
-      if (isOne) await show(await addressOfServer(url, address), json);
-      else await (json ? writeList : writeTable)(serverAudit(url), filter, signal);
+      const server = new ServerClient(url);
+      if (isOne) await show(await server.ask(({ admin }) => admin.address(address)), json);
+      else await (json ? writeList : writeTable)(serverAudit(server), filter, signal);
       return 0;
     }
     await using found = await OfflineAudit.open(configAt(values));
@@ -68,6 +71,23 @@ export async function audit(args: string[]): Promise<number> {
     if (signal.aborted) return INTERRUPTED;
     throw error;
   }
+}
+
+/**
+ * It serves meanwhile, so that the list is never complete: what a restore takes is made where the
+ * store is, when nothing serves it.
+ */
+function serverAudit(server: ServerClient): AuditSource {
+  return {
+    gap: `${server.url} serves the store; what leaves meanwhile may be missing`,
+    poolWidth: POOL_WIDTH,
+    store: undefined,
+    tokens: [],
+    pages: ({ pool, since: time }, signal) => {
+      const since = time === undefined ? undefined : new Date(time);
+      return server.audit({ pool, since, signal });
+    },
+  };
 }
 
 function localAudit(found: OfflineAudit): AuditSource {

@@ -34,9 +34,21 @@ export async function backup(args: string[]): Promise<number> {
 
 /** Made, checked and sent by the server at `url`; its bytes are proved again here. */
 async function fetchBackup(url: string, file: string): Promise<number> {
-  const code = await withProgress(async (options) => {
-    const { size, source } = await new ServerClient(url).download('/v1/backups', options.signal);
-    await keepBackup(source, size, file, options);
+  const server = new ServerClient(url);
+  const code = await withProgress(async ({ signal, onProgress }) => {
+    let size = 0;
+    let kept = 0;
+    const onSize = (bytes: number) => {
+      size = bytes;
+    };
+    const pieces = async function* () {
+      for await (const piece of server.backup({ signal, onSize })) {
+        yield piece;
+        kept += piece.length;
+        onProgress(kept, size);
+      }
+    };
+    await keepBackup(pieces(), file, signal);
   });
   if (code !== 0) return code;
   await told(file);

@@ -6,8 +6,7 @@
  * SIGINT, SIGTERM and SIGHUP end it between two batches, with 130.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AddressView } from '../api/audit.ts';
-import type { Dispensed } from '../api/dispense.ts';
+import type { DispensedAddress } from '../api/dispense.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
 import {
@@ -73,7 +72,7 @@ export async function exportKeys(args: string[]): Promise<number> {
 /** Before anything is taken. Errors: TOKEN_REQUIRED, SCOPE_REQUIRED. */
 async function assertMayLook(server: ServerClient): Promise<void> {
   try {
-    await server.ask('GET', `/v1/addresses/${NO_ADDRESS}`, 'state');
+    await server.ask(({ admin }) => admin.address(NO_ADDRESS));
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'ADDRESS_NOT_FOUND') throw error;
   }
@@ -82,12 +81,12 @@ async function assertMayLook(server: ServerClient): Promise<void> {
 /** One turn records all of a reply. A store that fails is waited for: the addresses have left. */
 async function untilRecorded(
   server: ServerClient,
-  { addresses }: Dispensed,
+  addresses: readonly DispensedAddress[],
   signal: AbortSignal,
 ): Promise<void> {
   const { address } = addresses.at(-1)!;
   for (let left = LAST_LOOKS; ; ) {
-    const { state } = await server.ask<AddressView>('GET', `/v1/addresses/${address}`, 'state');
+    const { state } = await server.ask(({ admin }) => admin.address(address));
     if (state === 'dispensed') return;
     if (signal.aborted && left-- === 0)
       throw new VanityError(

@@ -8,9 +8,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { Dispensed, DispensedAddress } from '../api/dispense.ts';
-import type { PoolView } from '../api/pools.ts';
-import type { SignatureView } from '../api/signatures.ts';
+import type { DispensedAddress } from '../api/dispense.ts';
 import { VanityError } from '../errors.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
@@ -41,7 +39,7 @@ export interface HandOut {
 /** What else is asked of a server, before anything is taken and after it was. */
 export interface Around {
   readonly before?: (server: ServerClient) => Promise<void>;
-  readonly after?: (server: ServerClient, taken: Dispensed) => Promise<void>;
+  readonly after?: (server: ServerClient, taken: readonly DispensedAddress[]) => Promise<void>;
 }
 
 export function newKey(): string {
@@ -61,23 +59,17 @@ export async function take(
   { before, after }: Around = {},
 ): Promise<readonly DispensedAddress[]> {
   const { pool, count, key, place, out } = handOut;
-  const path = `/v1/pools/${encodeURIComponent(pool)}`;
   let isAsked = false;
   let isTaken = false;
   try {
-    const { addresses } = await askOrLook<Dispensed>(
+    return await askOrLook<readonly DispensedAddress[]>(
       place,
       async (server) => {
-        if (out !== undefined) await assertSecretsLeave(server, pool, path);
+        if (out !== undefined) await assertSecretsLeave(server, pool);
         await before?.(server);
         isAsked = true;
-        const taken = await server.ask<Dispensed>(
-          'POST',
-          `${path}/dispense`,
-          'addresses',
-          { count },
-          key,
-        );
+        const asking = { count, idempotencyKey: key };
+        const taken = await server.ask((client) => client.dispense(pool, asking));
         isTaken = true;
         await after?.(server, taken);
         return taken;
@@ -87,10 +79,9 @@ export async function take(
         const repeatable = { key, token: givenToken() };
         isAsked = true;
         const ready = await dispenseOffline(config, pool, count, repeatable);
-        return { addresses: ready.map(asDispensed) };
+        return ready.map(asDispensed);
       },
     );
-    return addresses;
   } catch (error) {
     const mayBeTaken = isTaken || (isAsked && mayBeDone(error));
     throw mayBeTaken ? advised(error, again(handOut)) : error;
@@ -207,16 +198,14 @@ function holds(path: string, keypair: Uint8Array): boolean {
  * a signature by an address that there is not. Errors: HANDOUT_MISMATCH, POOL_NOT_FOUND, those of
  * asking.
  */
-async function assertSecretsLeave(server: ServerClient, pool: string, path: string): Promise<void> {
+async function assertSecretsLeave(server: ServerClient, pool: string): Promise<void> {
   try {
-    const { handout } = await server.ask<PoolView>('GET', path, 'handout');
+    const { handout } = await server.ask((client) => client.pool(pool));
     if (handout === 'secret') return;
   } catch (error) {
     if (codeOf(error) !== 'SCOPE_REQUIRED') throw error;
     const code = await server
-      .ask<SignatureView>('POST', `${path}/addresses/${NO_ADDRESS}/signatures`, 'signature', {
-        message: Buffer.of(0).toString('base64'),
-      })
+      .ask((client) => client.sign(pool, NO_ADDRESS, Uint8Array.of(0)))
       .then(() => 'ADDRESS_NOT_FOUND', codeOrThrow);
     if (code === 'HANDOUT_MISMATCH') return;
   }

@@ -37,8 +37,8 @@ export async function importKeys(args: string[]): Promise<number> {
       values,
       (server) =>
         batches.bring((keypairs) => {
-          const body = { pool, secretKeys: keypairs.map(encodeBase58) };
-          return server.ask('POST', '/v1/imports', 'imported', body);
+          const secretKeys = keypairs.map(encodeBase58);
+          return server.ask(({ admin }) => admin.importKeypairs(pool, secretKeys));
         }),
       async (config) => {
         const { importOffline } = await import('../offline/import.ts');

@@ -9,14 +9,8 @@ import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../service/own-token.ts';
 import { optionWords, usage } from './options.ts';
 import { OwnCertificate } from './own-certificate.ts';
-import {
-  assertUrl,
-  givenToken,
-  isNobodyThere,
-  isStranger,
-  NotSent,
-  ServerClient,
-} from './server-client.ts';
+import { givenToken, isStranger, isToken, ServerClient } from './server-client.ts';
+import { assertUrl, isNobodyThere, NotSent } from './server-fetch.ts';
 
 /** For `readArguments`: where a command works. */
 export const PLACE_OPTIONS = {
@@ -100,7 +94,7 @@ export async function serverAt(place: Place, warn: Warn = warnPeople): Promise<S
 async function findServer(config: Config, warn: Warn): Promise<ServerClient | undefined> {
   const { directory } = config.store;
   const [listensAt, token] = [readListensAt(directory), readOwnToken(directory)];
-  if (listensAt !== undefined && token !== undefined) {
+  if (listensAt !== undefined && token !== undefined && isToken(token)) {
     const url = reachable(listensAt.url);
     const certificate = ownCertificate(listensAt.certificate ?? undefined);
     if (await takes(new ServerClient(url, { token, certificate }))) {
@@ -133,7 +127,7 @@ async function isPlaceOf(config: Config): Promise<boolean> {
 /** Whether a server that serves this directory is there; a killed one has left its address. */
 async function takes(server: ServerClient): Promise<boolean> {
   try {
-    await server.ask('GET', '/v1/pools', 'pools');
+    await server.ask((client) => client.pools());
     return true;
   } catch (error) {
     const { code } = error as { code?: unknown };

@@ -106,7 +106,7 @@ async function create(args: string[]): Promise<number> {
   });
   const made = await askOrLook(
     values,
-    (server) => server.ask<PoolView>('POST', '/v1/pools', 'pattern', given),
+    (server) => server.ask(({ admin }) => admin.createPool(given as NewPoolBody)),
     async (configuration) => {
       const { createPoolOffline } = await import('../offline/pools.ts');
       return viewOf(configuration, await createPoolOffline(configuration, config));
@@ -124,7 +124,7 @@ async function list(args: string[]): Promise<number> {
   let killed: string[] = [];
   const { pools } = await askOrLook(
     values,
-    (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
+    (server) => server.ask((client) => client.status()),
     async (config): Promise<PoolList> => {
       const { poolsOffline } = await import('../offline/pools.ts');
       const stored = await poolsOffline(config);
@@ -154,7 +154,7 @@ async function set(args: string[]): Promise<number> {
   };
   const changed = await askOrLook(
     values,
-    (server) => server.ask<PoolView>('PATCH', pathOf(name), 'pattern', change),
+    (server) => server.ask(({ admin }) => admin.changePool(name, change)),
     async (config) => {
       const { changePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await changePoolOffline(config, name, change));
@@ -168,7 +168,8 @@ async function pause(args: string[], isPaused: boolean): Promise<number> {
   const { values, name } = readNamed(verb, args);
   const view = await askOrLook(
     values,
-    (server) => server.ask<PoolView>('POST', `${pathOf(name)}/${verb}`, 'pattern'),
+    (server) =>
+      server.ask(({ admin }) => (isPaused ? admin.pausePool(name) : admin.resumePool(name))),
     async (config) => {
       const { pausePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await pausePoolOffline(config, name, isPaused));
@@ -184,7 +185,7 @@ async function remove(args: string[]): Promise<number> {
   }
   const removed = await askOrLook(
     values,
-    (server) => server.ask<PoolRemoved>('DELETE', pathOf(name), 'burned', { burn: name }),
+    (server) => server.ask(({ admin }) => admin.deletePool(name, { burn: name })),
     async (config): Promise<PoolRemoved> => {
       const { removePoolOffline } = await import('../offline/pools.ts');
       return { name, burned: await removePoolOffline(config, name) };
@@ -214,10 +215,6 @@ function row({ name, pattern, target, stock, dispensed, burned, ...pool }: PoolV
   const figures = [target, stock, dispensed, burned].map(formatCount);
   const state = pool.grinding.active ? 'grinding' : '-';
   return [name, pattern, ...figures, pool.paused ? 'paused' : state];
-}
-
-function pathOf(name: string): string {
-  return `/v1/pools/${encodeURIComponent(name)}`;
 }
 
 function readHours(text: string | undefined): number | undefined {

@@ -4,7 +4,7 @@
  * be printed is revoked.
  */
 
-import type { TokenList, TokenMade, TokenView } from '../api/tokens.ts';
+import type { TokenMade, TokenView } from '../api/tokens.ts';
 import { VanityError } from '../errors.ts';
 import type { NewToken, StoredToken } from '../store/token-store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
@@ -62,9 +62,11 @@ async function create(args: string[]): Promise<number> {
   const made = await askOrLook(
     values,
     (server) => {
-      const { expiresAt } = wanted;
-      const time = expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() };
-      return server.ask<TokenMade>('POST', '/v1/tokens', 'token', { ...wanted, ...time });
+      const { name, scopes, pools = null, quota = null, expiresAt: at } = wanted;
+      const expiresAt = at === undefined ? null : new Date(at).toISOString();
+      return server.ask(({ admin }) =>
+        admin.createToken({ name, scopes, pools, quota, expiresAt }),
+      );
     },
     async (config): Promise<TokenMade> => {
       const { createTokenOffline } = await import('../offline/tokens.ts');
@@ -114,7 +116,7 @@ async function list(args: string[]): Promise<number> {
     options: OPTIONS.list,
     siblings: OPTIONS,
   });
-  const { tokens } = await tokensAt(values);
+  const tokens = await tokensAt(values);
   const text = values.json
     ? `${JSON.stringify({ tokens })}\n`
     : formatTable([HEADINGS, ...tokens.map((view) => row(view, Date.now()))], HEADINGS.length);
@@ -122,14 +124,14 @@ async function list(args: string[]): Promise<number> {
   return 0;
 }
 
-function tokensAt(place: Place): Promise<TokenList> {
+function tokensAt(place: Place): Promise<TokenView[]> {
   return askOrLook(
     place,
-    (server) => server.ask<TokenList>('GET', '/v1/tokens', 'tokens'),
-    async (config): Promise<TokenList> => {
+    (server) => server.ask(({ admin }) => admin.tokens()),
+    async (config) => {
       const { withTokensOffline } = await import('../offline/tokens.ts');
       const stored = await withTokensOffline(config, (all) => all.all());
-      return { tokens: await Promise.all(stored.map(viewOf)) };
+      return Promise.all(stored.map(viewOf));
     },
   );
 }
@@ -151,8 +153,7 @@ async function revoke(args: string[]): Promise<number> {
 function revokeToken(name: string, place: Place): Promise<TokenView> {
   return askOrLook(
     place,
-    (server) =>
-      server.ask<TokenView>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`, 'revokedAt'),
+    (server) => server.ask(({ admin }) => admin.revokeToken(name)),
     async (config) => {
       const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.revoke(name)));
@@ -172,7 +173,7 @@ async function restore(args: string[]): Promise<number> {
     throw usage('token restore: the name of a token, or --all, not both');
   }
   const names = values.all
-    ? (await tokensAt(values)).tokens.filter(isOff).map(({ name }) => name)
+    ? (await tokensAt(values)).filter(isOff).map(({ name }) => name)
     : [onePositional('token restore', 'token', positionals)];
   const restored: TokenView[] = [];
   for (const name of names) restored.push(await restoreToken(name, values));
@@ -189,8 +190,7 @@ function isOff({ offAt, revokedAt, isForged }: TokenView): boolean {
 function restoreToken(name: string, place: Place): Promise<TokenView> {
   return askOrLook(
     place,
-    (server) =>
-      server.ask<TokenView>('POST', `/v1/tokens/${encodeURIComponent(name)}/restore`, 'name'),
+    (server) => server.ask(({ admin }) => admin.restoreToken(name)),
     async (config) => {
       const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.restore(name)));

@@ -6,6 +6,12 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of a call whose reply comes in pieces. */
+export interface StreamOptions extends CallOptions {
+  /** How long to wait for the first piece, and then for each further one, in ms. */
+  readonly silenceMs?: number | undefined;
+}
+
 export function poolPath(name: string): string {
   return `/v1/pools/${encodeURIComponent(name)}`;
 }

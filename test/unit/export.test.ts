@@ -35,9 +35,9 @@ async function standIn(t: TestContext, states: string[], onTaken = () => {}) {
       const fields = { keyType: 'seed', origin: 'ground', createdAt: new Date(0).toISOString() };
       send(200, { addresses: [{ id: 1, address, secretKey, ...fields }] });
     } else if (url.endsWith(address)) {
-      send(200, { state: states.shift() });
+      send(200, { address, state: states.shift() });
     } else if (url === '/v1/pools/pet') {
-      send(200, { handout: 'secret' });
+      send(200, { name: 'pet', handout: 'secret' });
     } else {
       send(404, { code: 'ADDRESS_NOT_FOUND', detail: 'none' });
     }

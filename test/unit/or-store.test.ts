@@ -6,7 +6,6 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { PoolList } from '../../src/api/pools.ts';
 import { askOrLook, type Place, serverAt } from '../../src/cli/or-store.ts';
 import { OwnToken } from '../../src/service/own-token.ts';
 import { makeCertificate } from '../support/certificates.ts';
@@ -46,7 +45,7 @@ function found(place: Place = {}): Promise<string> {
   return askOrLook(
     place,
     async (server) => {
-      await server.ask<PoolList>('GET', '/v1/pools', 'pools');
+      await server.ask((client) => client.pools());
       return server.url;
     },
     ({ store }) => `store ${store.directory}`,
