@@ -62,6 +62,7 @@ export function serverFetch(url: string, certificate?: OwnCertificate): Fetch {
           .on('socket', (socket) => {
             // One that is used again is there already, and so is our own.
             isThere = sent.reusedSocket || own !== undefined;
+            if (isThere) return;
             socket.once(isTls ? 'secureConnect' : 'connect', () => {
               isThere = true;
             });

@@ -299,3 +299,78 @@ test('a stream that is none, breaks off or is refused says so', async (t) => {
   const closed = await app.listen({ host: '127.0.0.1', port: 0 });
   await assert.rejects(follow(closed), { code: 'TOKEN_REQUIRED' });
 });
+
+/** Ends the time limit of a request when a connection is there. */
+function afterConnection(t: TestContext, ms: number): RequestListener {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  return () => t.mock.timers.tick(ms);
+}
+
+test('a server that says nothing is waited for, for a time', async (t) => {
+  const url = await stranger(t, afterConnection(t, 30_000));
+  const lost = /: no whole reply \(ABORT_ERR\); what was asked for may have been done$/;
+  const asked = new ServerClient(url).ask((one) => one.dispense('pet'));
+  await assert.rejects(asked, (error) => mayBeDone(error) && unreachable(url, lost)(error));
+});
+
+test('one that does not even greet has seen nothing', async (t) => {
+  const silent = createTcpServer((socket) => {
+    socket.on('error', () => undefined);
+    t.mock.timers.tick(30_000);
+  });
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.after(() => silent.close());
+  const url = `https://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const asked = new ServerClient(url).ask((one) => one.dispense('pet'));
+  await assert.rejects(asked, (error) => {
+    assert.equal(mayBeDone(error), false);
+    return unreachable(url, /: nothing was sent \(ABORT_ERR\)$/)(error);
+  });
+});
+
+test('a silent stream and a silent backup say how long nothing came', async (t) => {
+  const { signal } = new AbortController();
+  const streams = await stranger(t, afterConnection(t, 10_000));
+  await assert.rejects(
+    Array.fromAsync(new ServerClient(streams).follow(signal)),
+    unreachable(streams, /: the stream broke off \(nothing came in 10000 ms\)$/),
+  );
+  t.mock.timers.reset();
+  const backups = await stranger(t, afterConnection(t, 600_000));
+  await assert.rejects(
+    Array.fromAsync(new ServerClient(backups).backup({ signal })),
+    unreachable(backups, /: no reply \(nothing came in 600000 ms\)$/),
+  );
+});
+
+test('a backup tells its size first, and that it broke off', async (t) => {
+  const headers = { 'content-type': 'application/octet-stream', 'content-length': '9' };
+  const url = await stranger(t, (_, reply) => {
+    reply.writeHead(200, headers);
+    reply.write('half', () => reply.destroy());
+  });
+  const told: unknown[] = [];
+  const receive = async (): Promise<void> => {
+    const onSize = (bytes: number) => told.push(bytes);
+    for await (const piece of new ServerClient(url).backup({ onSize })) told.push(piece.length);
+  };
+  await assert.rejects(receive, unreachable(url, /: the file broke off \(aborted\)$/));
+  assert.deepEqual(told, [9, 4]);
+});
+
+test('requests share a connection, and nothing gathers on it', async (t) => {
+  const sockets = new Set<unknown>();
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on('warning', onWarning);
+  t.after(() => process.off('warning', onWarning));
+  const url = await stranger(t, ({ socket }, reply) => {
+    sockets.add(socket);
+    reply.end('{"status":"ok","version":"1"}');
+  });
+  const client = new ServerClient(url);
+  for (let times = 0; times < 30; times++) await client.ask((one) => one.health());
+  assert.equal(sockets.size, 1);
+  assert.deepEqual(warnings, []);
+});
