@@ -8,10 +8,10 @@ import { onePositional, readArguments } from './arguments.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
 import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 import { ServerClient } from './server-client.ts';
 
-export async function backup(args: string[]): Promise<number> {
+export async function backup(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'backup',
     allowPositionals: true,
@@ -19,13 +19,13 @@ export async function backup(args: string[]): Promise<number> {
   });
   const file = onePositional('backup', 'file', positionals);
   assertPlace(values);
-  if (values.url !== undefined) return fetchBackup(values.url, file);
+  if (values.url !== undefined) return fetchBackup(values.url, file, outputs);
   const config = configAt(values);
-  const code = await withProgress((options) => backupOffline(config, file, options));
+  const code = await withProgress(outputs, (options) => backupOffline(config, file, options));
   if (code !== 0) return code;
-  await told(file);
+  await told(file, outputs);
   const { sealingKey, directory } = config.store;
-  process.stderr.write(
+  outputs.stderr.write(
     `The sealing key is not in it, and without that key nothing in it can be read: keep a copy of\n` +
       `${sealingKey.replace(/^file:/, '')} in another place than ${directory} and this file.\n`,
   );
@@ -33,9 +33,9 @@ export async function backup(args: string[]): Promise<number> {
 }
 
 /** Made, checked and sent by the server at `url`; its bytes are proved again here. */
-async function fetchBackup(url: string, file: string): Promise<number> {
+async function fetchBackup(url: string, file: string, outputs: Outputs): Promise<number> {
   const server = new ServerClient(url);
-  const code = await withProgress(async ({ signal, onProgress }) => {
+  const code = await withProgress(outputs, async ({ signal, onProgress }) => {
     let size = 0;
     let kept = 0;
     const onSize = (bytes: number) => {
@@ -51,17 +51,19 @@ async function fetchBackup(url: string, file: string): Promise<number> {
     await keepBackup(pieces(), file, signal);
   });
   if (code !== 0) return code;
-  await told(file);
-  process.stderr.write('The sealing key is not in it: keep a copy of that in another place.\n');
+  await told(file, outputs);
+  outputs.stderr.write('The sealing key is not in it: keep a copy of that in another place.\n');
   return 0;
 }
 
 /** The exit code: 0, or that of a signal. */
 async function withProgress(
+  { stderr }: Outputs,
   work: (options: Required<BackupOptions>) => Promise<void>,
 ): Promise<number> {
-  const signal = interruptible();
-  const progress = new CopyProgress();
+  using interrupt = interruptible();
+  const { signal } = interrupt;
+  const progress = new CopyProgress(stderr);
   try {
     await work({ signal, onProgress: (done, total) => progress.at(done, total) });
     return 0;
@@ -73,6 +75,6 @@ async function withProgress(
   }
 }
 
-function told(file: string): Promise<void> {
+function told(file: string, { print }: Outputs): Promise<void> {
   return print(`${file}: ${statSync(file).size} bytes, checked\n`);
 }

@@ -22,6 +22,7 @@ import {
 import { prepareDirectory } from './key-directory.ts';
 import { adviceOf, advised, INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
 import { assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import type { Outputs } from './output.ts';
 import type { ServerClient } from './server-client.ts';
 
 const ALL_MAX = 1_000_000;
@@ -30,7 +31,7 @@ const LOOK_MS = 50;
 /** After an interrupt: a store that works has recorded it long before. */
 const LAST_LOOKS = 100;
 
-export async function exportKeys(args: string[]): Promise<number> {
+export async function exportKeys(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'export',
     options: {
@@ -48,7 +49,8 @@ export async function exportKeys(args: string[]): Promise<number> {
   assertPlace(values);
   const count = readWhole('--count', text, 1, ALL_MAX);
   let handOut: HandOut | undefined;
-  const signal = interruptible(() => (handOut === undefined ? '' : again(handOut)));
+  using interrupt = interruptible(() => (handOut === undefined ? '' : again(handOut)));
+  const { signal } = interrupt;
   const around: Around = {
     before: assertMayLook,
     after: (server, batch) => untilRecorded(server, batch, signal),
@@ -58,8 +60,8 @@ export async function exportKeys(args: string[]): Promise<number> {
     const size = Math.min(COUNT_MAX, count - done);
     handOut = { pool, count: size, key: newKey(), place: values, out };
     try {
-      prepareDirectory(out, size, done === 0);
-      await writeFiles(handOut, await take(handOut, around), json);
+      prepareDirectory(out, size, outputs.stderr, done === 0);
+      await writeFiles(handOut, await take(handOut, outputs, around), json, outputs);
     } catch (error) {
       throw done === 0 ? error : told(error, done);
     }

@@ -16,7 +16,7 @@ import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
-import { print, syncOutput } from './output.ts';
+import type { Outputs } from './output.ts';
 import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 
 /** The most that the server hands out at once. */
@@ -56,6 +56,7 @@ export function readKey(text: string | undefined): string {
 /** Takes all of them or none. Errors: those of the server, or of `dispenseOffline`. */
 export async function take(
   handOut: HandOut,
+  outputs: Outputs,
   { before, after }: Around = {},
 ): Promise<readonly DispensedAddress[]> {
   const { pool, count, key, place, out } = handOut;
@@ -81,6 +82,7 @@ export async function take(
         const ready = await dispenseOffline(config, pool, count, repeatable);
         return ready.map(asDispensed);
       },
+      outputs,
     );
   } catch (error) {
     const mayBeTaken = isTaken || (isAsked && mayBeDone(error));
@@ -92,6 +94,7 @@ export async function take(
 export async function printAddresses(
   handOut: HandOut,
   addresses: readonly DispensedAddress[],
+  { print, syncOutput }: Outputs,
 ): Promise<void> {
   let written = 0;
   try {
@@ -114,6 +117,7 @@ export async function writeFiles(
   handOut: HandOut,
   addresses: readonly DispensedAddress[],
   json: boolean,
+  { print }: Outputs,
 ): Promise<void> {
   const directory = handOut.out!;
   const failed: DispensedAddress[] = [];

@@ -13,7 +13,7 @@ import { readArguments } from './arguments.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
 import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs, Screen } from './output.ts';
 
 /** The most that the server takes at once. */
 const BATCH = 1000;
@@ -21,7 +21,7 @@ const BATCH = 1000;
 /** All of the keypairs, or none. */
 type Take = (keypairs: readonly Uint8Array[]) => Promise<ImportReport>;
 
-export async function importKeys(args: string[]): Promise<number> {
+export async function importKeys(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals: files } = readArguments(args, {
     command: 'import',
     allowPositionals: true,
@@ -31,7 +31,8 @@ export async function importKeys(args: string[]): Promise<number> {
   if (pool === undefined) throw usage('import: into which pool? give its name: --pool NAME');
   assertPlace(values);
   assertFiles('import', files);
-  const batches = new Batches(files, interruptible());
+  using interrupt = interruptible();
+  const batches = new Batches(files, interrupt.signal, outputs.stderr);
   try {
     await askOrLook(
       values,
@@ -49,6 +50,7 @@ export async function importKeys(args: string[]): Promise<number> {
           }),
         );
       },
+      outputs,
     );
   } finally {
     batches.wipe();
@@ -58,9 +60,9 @@ export async function importKeys(args: string[]): Promise<number> {
   const text = json
     ? JSON.stringify({ pool, imported, duplicates })
     : `${imported} imported${known}`;
-  await print(`${text}\n`);
+  await outputs.print(`${text}\n`);
   if (isInterrupted) return INTERRUPTED;
-  process.stderr.write('The files still hold these keys: remove them.\n');
+  outputs.stderr.write('The files still hold these keys: remove them.\n');
   return 0;
 }
 
@@ -71,12 +73,14 @@ class Batches {
   readonly #files: readonly string[];
   readonly #keypairs: Uint8Array[] = [];
   readonly #signal: AbortSignal;
+  readonly #stderr: Screen;
   #done = 0;
 
   /** Error: KEY_FILE_INVALID. */
-  constructor(files: readonly string[], signal: AbortSignal) {
+  constructor(files: readonly string[], signal: AbortSignal, stderr: Screen) {
     this.#files = files;
     this.#signal = signal;
+    this.#stderr = stderr;
     for (const file of files) {
       const { keyType, key } = readKeyFile(file);
       if (keyType !== 'seed') {
@@ -94,7 +98,7 @@ class Batches {
   /** Those that are not in yet: a batch that failed is brought again. */
   async bring(take: Take): Promise<void> {
     const all = this.#keypairs.length;
-    const progress = new CopyProgress(process.stderr, 'imported');
+    const progress = new CopyProgress(this.#stderr, 'imported');
     try {
       while (this.#done < all && !this.#signal.aborted) {
         const batch = this.#keypairs.slice(this.#done, this.#done + BATCH);

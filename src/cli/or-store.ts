@@ -8,6 +8,7 @@ import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../service/own-token.ts';
 import { optionWords, usage } from './options.ts';
+import type { Outputs, Screen } from './output.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import { givenToken, isStranger, isToken, ServerClient } from './server-client.ts';
 import { assertUrl, isNobodyThere, NotSent } from './server-fetch.ts';
@@ -24,8 +25,6 @@ export interface Place {
   readonly config?: string | undefined;
   readonly data?: string | undefined;
 }
-
-type Warn = (warning: string) => void;
 
 /** As it was typed. */
 export function wordsOf({ url, config, data }: Place): string[] {
@@ -58,11 +57,12 @@ export async function askOrLook<T>(
   place: Place,
   ask: (server: ServerClient) => Promise<T>,
   look: (config: Config) => T | Promise<T>,
+  { stderr }: Pick<Outputs, 'stderr'>,
 ): Promise<T> {
   assertPlace(place);
   if (place.url !== undefined) return ask(new ServerClient(place.url));
   const config = configAt(place);
-  const server = await findServer(config, warnPeople);
+  const server = await findServer(config, stderr);
   try {
     if (server !== undefined) return await ask(server);
   } catch (nobody) {
@@ -78,20 +78,23 @@ export async function askOrLook<T>(
 }
 
 /**
- * Where there has to be a server; `warn` is for what is not right about it. Errors: SERVER_UNREACHABLE, and those
+ * Where there has to be a server; what is not right about it is said on `stderr`, if there is one. Errors: SERVER_UNREACHABLE, and those
  * of the configuration.
  */
-export async function serverAt(place: Place, warn: Warn = warnPeople): Promise<ServerClient> {
+export async function serverAt(place: Place, stderr: Screen | undefined): Promise<ServerClient> {
   assertPlace(place);
   if (place.url !== undefined) return new ServerClient(place.url);
   const config = configAt(place);
-  const server = await findServer(config, warn);
+  const server = await findServer(config, stderr);
   if (server === undefined) throw notServed(config, '');
   return server;
 }
 
 /** The one that serves the data directory; the one at the default address where there is none. */
-async function findServer(config: Config, warn: Warn): Promise<ServerClient | undefined> {
+async function findServer(
+  config: Config,
+  stderr: Screen | undefined,
+): Promise<ServerClient | undefined> {
   const { directory } = config.store;
   const [listensAt, token] = [readListensAt(directory), readOwnToken(directory)];
   if (listensAt !== undefined && token !== undefined && isToken(token)) {
@@ -99,18 +102,19 @@ async function findServer(config: Config, warn: Warn): Promise<ServerClient | un
     const certificate = ownCertificate(listensAt.certificate ?? undefined);
     if (await takes(new ServerClient(url, { token, certificate }))) {
       const own = givenToken() ?? token;
-      if (certificate?.warning !== undefined) warn(certificate.warning);
+      warn(stderr, certificate);
       return new ServerClient(url, { token: own, certificate });
     }
   }
   if (await isPlaceOf(config)) return undefined;
   const certificate = ownCertificate(config.http.tls?.cert);
-  if (certificate?.warning !== undefined) warn(certificate.warning);
+  warn(stderr, certificate);
   return new ServerClient(configuredUrl(config), { certificate });
 }
 
-function warnPeople(warning: string): void {
-  process.stderr.write(`vanitypool: ${warning}\n`);
+function warn(stderr: Screen | undefined, certificate: OwnCertificate | undefined): void {
+  const warning = certificate?.warning;
+  if (warning !== undefined) stderr?.write(`vanitypool: ${warning}\n`);
 }
 
 function ownCertificate(file: string | undefined): OwnCertificate | undefined {

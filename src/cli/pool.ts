@@ -12,7 +12,7 @@ import { onePositional, readArguments, readVerb } from './arguments.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
 import { readPattern, readWhole, usage } from './options.ts';
 import { askOrLook, assertPlace, PLACE_OPTIONS, type Place } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'state'];
 const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
@@ -44,14 +44,14 @@ const OPTIONS = {
 type Verb = keyof typeof OPTIONS;
 const VERBS = Object.keys(OPTIONS) as Verb[];
 
-export async function pool(args: string[]): Promise<number> {
+export async function pool(args: string[], outputs: Outputs): Promise<number> {
   const [verb, rest] = readVerb('pool', args, VERBS);
-  if (verb === 'create') return create(rest);
-  if (verb === 'list') return list(rest);
-  if (verb === 'set') return set(rest);
-  if (verb === 'pause') return pause(rest, true);
-  if (verb === 'resume') return pause(rest, false);
-  return remove(rest);
+  if (verb === 'create') return create(rest, outputs);
+  if (verb === 'list') return list(rest, outputs);
+  if (verb === 'set') return set(rest, outputs);
+  if (verb === 'pause') return pause(rest, true, outputs);
+  if (verb === 'resume') return pause(rest, false, outputs);
+  return remove(rest, outputs);
 }
 
 /** The arguments of a subcommand that takes the name of one pool. */
@@ -69,7 +69,7 @@ function readNamed<V extends Exclude<Verb, 'list'>>(verb: V, args: string[]) {
   return { values, name: onePositional(command, 'pool', positionals) };
 }
 
-async function create(args: string[]): Promise<number> {
+async function create(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('create', args);
   readPattern(values);
   const given = {
@@ -111,11 +111,12 @@ async function create(args: string[]): Promise<number> {
       const { createPoolOffline } = await import('../offline/pools.ts');
       return viewOf(configuration, await createPoolOffline(configuration, config));
     },
+    outputs,
   );
-  return tell(made, values.json, `made, ${made.pattern}`);
+  return tell(made, values.json, `made, ${made.pattern}`, outputs);
 }
 
-async function list(args: string[]): Promise<number> {
+async function list(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'pool list',
     options: OPTIONS.list,
@@ -132,14 +133,15 @@ async function list(args: string[]): Promise<number> {
       killed = views.flatMap(leftByKill);
       return { pools: views };
     },
+    outputs,
   );
   const table = formatTable([HEADINGS, ...pools.map(row)], 2);
   const notes = killed.length === 0 ? '' : `\n${killed.join('')}`;
-  await print(values.json ? `${JSON.stringify({ pools })}\n` : table + notes);
+  await outputs.print(values.json ? `${JSON.stringify({ pools })}\n` : table + notes);
   return 0;
 }
 
-async function set(args: string[]): Promise<number> {
+async function set(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('set', args);
   const target = readSize('--target', values.target);
   const ready = readSize('--ready', values.ready);
@@ -159,11 +161,12 @@ async function set(args: string[]): Promise<number> {
       const { changePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await changePoolOffline(config, name, change));
     },
+    outputs,
   );
-  return tell(changed, values.json, `target ${formatCount(changed.target)}`);
+  return tell(changed, values.json, `target ${formatCount(changed.target)}`, outputs);
 }
 
-async function pause(args: string[], isPaused: boolean): Promise<number> {
+async function pause(args: string[], isPaused: boolean, outputs: Outputs): Promise<number> {
   const verb = isPaused ? 'pause' : 'resume';
   const { values, name } = readNamed(verb, args);
   const view = await askOrLook(
@@ -174,11 +177,12 @@ async function pause(args: string[], isPaused: boolean): Promise<number> {
       const { pausePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await pausePoolOffline(config, name, isPaused));
     },
+    outputs,
   );
-  return tell(view, values.json, isPaused ? 'paused' : 'resumed');
+  return tell(view, values.json, isPaused ? 'paused' : 'resumed', outputs);
 }
 
-async function remove(args: string[]): Promise<number> {
+async function remove(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('delete', args);
   if (values.burn !== name) {
     throw usage(`pool delete: burns all that the pool has left; to say so, give --burn ${name}`);
@@ -190,14 +194,16 @@ async function remove(args: string[]): Promise<number> {
       const { removePoolOffline } = await import('../offline/pools.ts');
       return { name, burned: await removePoolOffline(config, name) };
     },
+    outputs,
   );
-  return tell(removed, values.json, `deleted, ${formatCount(removed.burned)} burned`);
+  return tell(removed, values.json, `deleted, ${formatCount(removed.burned)} burned`, outputs);
 }
 
 async function tell(
   view: { name: string },
   asJson: boolean | undefined,
   words: string,
+  { print }: Outputs,
 ): Promise<number> {
   await print(`${asJson ? JSON.stringify(view) : `pool ${view.name}: ${words}`}\n`);
   return 0;

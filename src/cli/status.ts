@@ -12,7 +12,7 @@ import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
 import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
 import { askOrLook, configAt, PLACE_OPTIONS } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 import type { ServerClient } from './server-client.ts';
 
 interface Report {
@@ -53,12 +53,13 @@ const WORDS = {
 
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'grinding'];
 
-export async function status(args: string[]): Promise<number> {
+export async function status(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'status',
     options: { ...PLACE_OPTIONS, json: { type: 'boolean' } },
   });
-  const found = await askOrLook(values, reportOfServer, reportOfStore);
+  const found = await askOrLook(values, reportOfServer, reportOfStore, outputs);
+  const { print } = outputs;
   const report = values.url === undefined ? await withCauses(found, configAt(values)) : found;
   if (values.json) {
     await print(`${JSON.stringify(report)}\n`);
