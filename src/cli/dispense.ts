@@ -4,16 +4,9 @@
  * looked for before anything is taken; what goes wrong all the same is told with the command that
  * gets the same addresses again.
  */
+import { COUNT_LIMIT } from '../api/dispense.ts';
 import { onePositional, readArguments } from './arguments.ts';
-import {
-  again,
-  COUNT_MAX,
-  type HandOut,
-  printAddresses,
-  readKey,
-  take,
-  writeFiles,
-} from './hand-out.ts';
+import { again, type HandOut, printAddresses, readKey, take, writeFiles } from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { readWhole, sayIfInterrupted } from './options.ts';
 import { assertPlace, PLACE_OPTIONS } from './or-store.ts';
@@ -34,7 +27,7 @@ export async function dispense(args: string[], outputs: Outputs): Promise<number
   const { out, json = false } = values;
   const pool = onePositional('dispense', 'pool', positionals);
   assertPlace(values);
-  const count = readWhole('--count', values.count, 1, COUNT_MAX);
+  const count = readWhole('--count', values.count, 1, COUNT_LIMIT);
   const handOut: HandOut = { pool, count, key: readKey(values.key), place: values, out };
   if (out !== undefined) prepareDirectory(out, count, outputs.stderr);
   using _interrupt = sayIfInterrupted(again(handOut));

@@ -6,19 +6,11 @@
  * SIGINT, SIGTERM and SIGHUP end it between two batches, with 130.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DispensedAddress } from '../api/dispense.ts';
+import { COUNT_LIMIT, type DispensedAddress } from '../api/dispense.ts';
+import { randomKey } from '../client/call.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
-import {
-  type Around,
-  again,
-  COUNT_MAX,
-  type HandOut,
-  NO_ADDRESS,
-  newKey,
-  take,
-  writeFiles,
-} from './hand-out.ts';
+import { type Around, again, type HandOut, NO_ADDRESS, take, writeFiles } from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { adviceOf, advised, INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
 import { assertPlace, PLACE_OPTIONS } from './or-store.ts';
@@ -57,8 +49,8 @@ export async function exportKeys(args: string[], outputs: Outputs): Promise<numb
   };
   for (let done = 0; done < count; ) {
     if (signal.aborted) return INTERRUPTED;
-    const size = Math.min(COUNT_MAX, count - done);
-    handOut = { pool, count: size, key: newKey(), place: values, out };
+    const size = Math.min(COUNT_LIMIT, count - done);
+    handOut = { pool, count: size, key: randomKey(), place: values, out };
     try {
       prepareDirectory(out, size, outputs.stderr, done === 0);
       await writeFiles(handOut, await take(handOut, outputs, around), json, outputs);

@@ -6,9 +6,9 @@
  * What can be known to fail is looked for before: whether files can be written, by
  * `prepareDirectory`, and whether the pool lets secrets out at all.
  */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { DispensedAddress } from '../api/dispense.ts';
+import { isIdempotencyKey, randomKey } from '../client/call.ts';
 import { VanityError } from '../errors.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
@@ -19,10 +19,6 @@ import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 
-/** The most that the server hands out at once. */
-export const COUNT_MAX = 1000;
-const KEY = /^[\x20-\x7e]{1,255}$/;
-const KEY_BYTES = 16;
 /** What is no address of the store: whoever may ask for it is told that. */
 export const NO_ADDRESS = '11111111111111111111111111111111';
 
@@ -42,14 +38,10 @@ export interface Around {
   readonly after?: (server: ServerClient, taken: readonly DispensedAddress[]) => Promise<void>;
 }
 
-export function newKey(): string {
-  return randomBytes(KEY_BYTES).toString('hex');
-}
-
 /** Of `--key`; a new one if it is not given. */
 export function readKey(text: string | undefined): string {
-  if (text === undefined) return newKey();
-  if (KEY.test(text)) return text;
+  if (text === undefined) return randomKey();
+  if (isIdempotencyKey(text)) return text;
   throw usage('--key: allowed: 1 to 255 printable ASCII characters');
 }
 

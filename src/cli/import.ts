@@ -5,7 +5,7 @@
  * is in already.
  */
 
-import type { ImportReport } from '../api/imports.ts';
+import { IMPORT_LIMIT, type ImportReport } from '../api/imports.ts';
 import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
@@ -14,9 +14,6 @@ import { CopyProgress } from './copy-progress.ts';
 import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
 import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
 import type { Outputs, Screen } from './output.ts';
-
-/** The most that the server takes at once. */
-const BATCH = 1000;
 
 /** All of the keypairs, or none. */
 type Take = (keypairs: readonly Uint8Array[]) => Promise<ImportReport>;
@@ -101,12 +98,12 @@ class Batches {
     const progress = new CopyProgress(this.#stderr, 'imported');
     try {
       while (this.#done < all && !this.#signal.aborted) {
-        const batch = this.#keypairs.slice(this.#done, this.#done + BATCH);
+        const batch = this.#keypairs.slice(this.#done, this.#done + IMPORT_LIMIT);
         const { imported, duplicates } = await this.#take(take, batch);
         this.imported += imported;
         this.duplicates += duplicates;
         this.#done += batch.length;
-        if (all > BATCH) progress.at(this.#done, all);
+        if (all > IMPORT_LIMIT) progress.at(this.#done, all);
       }
     } finally {
       progress.end();

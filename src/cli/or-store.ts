@@ -4,13 +4,14 @@
  * directory is never taken for it: only one that takes the directory's own token is. Where there is
  * neither a configuration nor a store, the server at the default address is asked.
  */
+import { isToken } from '../client/call.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../service/own-token.ts';
 import { optionWords, usage } from './options.ts';
 import type { Outputs, Screen } from './output.ts';
 import { OwnCertificate } from './own-certificate.ts';
-import { givenToken, isStranger, isToken, ServerClient } from './server-client.ts';
+import { givenToken, isStranger, ServerClient } from './server-client.ts';
 import { assertUrl, isNobodyThere, NotSent } from './server-fetch.ts';
 
 /** For `readArguments`: where a command works. */

@@ -6,6 +6,7 @@
  * Errors: USAGE_INVALID for a URL or a token that is none, SERVER_UNREACHABLE when nobody answers in
  * time or what answers is another program; a problem of the server keeps its code and detail.
  */
+import { isToken } from '../client/call.ts';
 import {
   type AuditEntry,
   type AuditOptions,
@@ -165,9 +166,4 @@ export function givenToken(): string | undefined {
   if (token === '') return undefined;
   if (isToken(token)) return token;
   throw usage('VANITYPOOL_TOKEN: allowed: one token, printable ASCII without spaces');
-}
-
-/** Whether a header can hold it. */
-export function isToken(text: string): boolean {
-  return /^[\x21-\x7e]+$/.test(text);
 }

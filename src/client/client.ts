@@ -8,7 +8,16 @@
  * again with the same `idempotencyKey` to have it.
  */
 import { VanitypoolAdmin } from './admin.ts';
-import { type CallOptions, part, poolPath, type StreamOptions, whole } from './call.ts';
+import {
+  type CallOptions,
+  isIdempotencyKey,
+  isToken,
+  part,
+  poolPath,
+  randomKey,
+  type StreamOptions,
+  whole,
+} from './call.ts';
 import { Caller, type Fetch } from './caller.ts';
 import { VanitypoolError } from './error.ts';
 import { statusEvents } from './events.ts';
@@ -68,7 +77,6 @@ export interface ReserveOptions extends TakingOptions {
   readonly ttlSeconds?: number;
 }
 
-const KEY_BYTES = 16;
 const TIMEOUT_MS = 10_000;
 const RETRIES = 3;
 
@@ -80,7 +88,7 @@ export class VanitypoolClient {
   /** Throws a RangeError that names the option and what is allowed. */
   constructor(options: VanitypoolClientOptions) {
     const { token, timeoutMs = TIMEOUT_MS, retries = RETRIES } = options;
-    allow(token === undefined || /^[\x21-\x7e]+$/.test(token), 'token: printable ASCII, no spaces');
+    allow(token === undefined || isToken(token), 'token: printable ASCII, no spaces');
     allow(isTime(timeoutMs), `timeoutMs: 1 to ${TIME_MAX_MS}`);
     allow(Number.isInteger(retries) && retries >= 0, 'retries: a whole number, 0 for none');
     const { fetch = globalThis.fetch } = options;
@@ -189,7 +197,7 @@ export class VanitypoolClient {
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
     // What no header can hold would fail inside `fetch` and look like a server that is away.
-    if (!/^[\x20-\x7e]{1,255}$/.test(idempotencyKey)) {
+    if (!isIdempotencyKey(idempotencyKey)) {
       const detail = 'idempotencyKey: allowed: 1 to 255 printable ASCII characters';
       throw new VanitypoolError('IDEMPOTENCY_KEY_INVALID', detail);
     }
@@ -222,11 +230,6 @@ function baseOf(url: string | URL): string {
 
 function allow(isAllowed: boolean, allowed: string): void {
   if (!isAllowed) throw new RangeError(allowed.replace(': ', ': allowed: '));
-}
-
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function base64(bytes: Uint8Array): string {
