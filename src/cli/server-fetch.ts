@@ -25,8 +25,6 @@ const BEFORE_SENDING = /^(connect|getaddrinfo)$/;
 const NO_TRUST = /CERT|^UNABLE_TO_/;
 const NO_TLS = /^(EPROTO|ERR_SSL_.*)$/;
 const HTTPS_PORT = 443;
-/** Node.js gives up after 5 s on its own. */
-const NO_LIMIT_MS = 0;
 
 /** The server has seen nothing of the request: nothing was done. */
 export class NotSent extends VanityError {}
@@ -56,7 +54,6 @@ export function serverFetch(url: string, certificate?: OwnCertificate): Fetch {
           path: at.slice(ORIGIN.length),
           headers: { ...headers, 'content-length': Buffer.byteLength(body) },
           signal,
-          timeout: NO_LIMIT_MS,
         });
         sent
           .on('socket', (socket) => {

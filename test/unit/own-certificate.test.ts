@@ -105,6 +105,30 @@ test(
   },
 );
 
+test(
+  'what was sent to its own server may be done, whatever becomes of the reply',
+  LIMIT,
+  async (t) => {
+    const made = makeCertificate('own');
+    const port = await portOf(
+      t,
+      createHttps(made, ({ socket }) => void socket.destroy()),
+    );
+    const url = `https://127.0.0.1:${port}`;
+    const client = new ServerClient(url, { certificate: own(t, made) });
+    await assert.rejects(
+      client.ask((one) => one.dispense('pet')),
+      (error: Error) => {
+        assert.match(
+          error.message,
+          /: no whole reply \(ECONNRESET\); what was asked for may have been done$/,
+        );
+        return mayBeDone(error);
+      },
+    );
+  },
+);
+
 test('the file may hold others behind it, which are not trusted', LIMIT, async (t) => {
   const [one, two] = [makeCertificate('one'), makeCertificate('two')];
   const port = await portOf(

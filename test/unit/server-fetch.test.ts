@@ -15,7 +15,7 @@ async function unusedPort(): Promise<number> {
 }
 
 test('a server that is slow is waited for', { timeout: 30_000 }, async (t) => {
-  // By itself Node.js gives up a connection on which nothing came for 5 s.
+  // Node.js says after 5 s that nothing came.
   const url = await stranger(t, (_, reply) => {
     setTimeout(() => reply.end('{"status":"ok","version":"1"}'), 5500);
   });
