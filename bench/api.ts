@@ -14,7 +14,7 @@ import { Agent, request } from 'node:http';
 import { INTERRUPTED, interruptible } from '../src/cli/options.ts';
 import { VanityError } from '../src/errors.ts';
 import { addressOf, decodeBase58, toAddress } from '../src/keypair/address.ts';
-import { proveKeypair, SEED_BYTES } from '../src/keypair/keypair.ts';
+import { proveKeypair, signingKeyOf } from '../src/keypair/keypair.ts';
 import { matches, type Pattern, parsePattern } from '../src/keypair/pattern.ts';
 import { HELP, type Options, readOptions } from './api-options.ts';
 import { type Stock, stockOf, waitForStock } from './wait.ts';
@@ -199,7 +199,7 @@ function handedOut(body: string): Handed | undefined {
 function isKeyOf({ address, secret }: Handed): boolean {
   try {
     const keypair = decodeBase58(secret);
-    return proveKeypair(keypair) && addressOf(keypair.subarray(SEED_BYTES)) === address;
+    return proveKeypair(keypair) && addressOf(signingKeyOf(keypair).publicKey) === address;
   } catch {
     return false;
   }

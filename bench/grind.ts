@@ -22,8 +22,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { kernelLevels, loadKernel } from '../src/grinder/load-kernel.ts';
-import type { KeyType } from '../src/keypair/keypair.ts';
 import { parsePattern } from '../src/keypair/pattern.ts';
+import { KEY_TYPES, type KeyType } from '../src/keypair/signing-key.ts';
 import { findCompiler } from '../tools/build-native.mjs';
 import { commit, median, runBench } from './report.ts';
 
@@ -125,12 +125,12 @@ function main(): void {
   const hasYardstick = buildYardstick();
   const { suffix } = values;
   const levels = kernelLevels();
-  const rows: Row[] = (['seed', 'expanded'] as const)
-    .filter((keys) => values.keys === undefined || values.keys === keys)
-    .flatMap((keys) => [
-      ...levels.map((isa) => ({ keys, suffix, isa, threads: 1 })),
-      { keys, suffix, isa: levels.at(-1)!, threads: 2 },
-    ]);
+  const rows: Row[] = KEY_TYPES.filter(
+    (keys) => values.keys === undefined || values.keys === keys,
+  ).flatMap((keys) => [
+    ...levels.map((isa) => ({ keys, suffix, isa, threads: 1 })),
+    { keys, suffix, isa: levels.at(-1)!, threads: 2 },
+  ]);
   const libsodium: number[] = [];
   const results = rows.map((): Result[] => []);
   for (let index = 0; index < trials; index++) {

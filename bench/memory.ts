@@ -12,6 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeBase58 } from '../src/keypair/address.ts';
+import { signingKeyOf } from '../src/keypair/keypair.ts';
 import type { ReadyAddress } from '../src/pool/ready-address.ts';
 import { ReadyQueue } from '../src/pool/ready-queue.ts';
 import { atMost, currentLoad, Figures, readOptions, report } from './report.ts';
@@ -35,10 +36,10 @@ async function residentIn(store: BenchStore): Promise<number> {
 /** Resident bytes that an address in the ready queue takes. */
 function bytesPerReady(): number {
   const batch = Array.from({ length: BATCH }, (_, index): ReadyAddress => {
-    const keypair = randomBytes(64);
-    const address = encodeBase58(keypair.subarray(32));
-    const secret = encodeBase58(keypair);
-    return { id: index, address, secret, keyType: 'seed', origin: 'ground', createdAt: 0 };
+    const { keyType, key, publicKey } = signingKeyOf(randomBytes(64));
+    const address = encodeBase58(publicKey);
+    const secret = encodeBase58(key);
+    return { id: index, address, secret, keyType, origin: 'ground', createdAt: 0 };
   });
   // Warm-up: what the code itself takes is no part of the queue.
   ReadyQueue.create(BATCH).push(batch);

@@ -19,6 +19,7 @@ import { parseArgs } from 'node:util';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { addressJson } from '../src/http/address-json.ts';
 import { encodeBase58 } from '../src/keypair/address.ts';
+import { signingKeyOf } from '../src/keypair/keypair.ts';
 import type { ReadyAddress } from '../src/pool/ready-address.ts';
 import { ReadyQueue } from '../src/pool/ready-queue.ts';
 import { commit, median, runBench } from './report.ts';
@@ -62,12 +63,12 @@ const ROWS: readonly Row[] = [
 /** Addresses as the store makes them; their keys are random bytes. */
 function samples(): readonly ReadyAddress[] {
   return Array.from({ length: SAMPLES }, (_, index) => {
-    const keypair = randomBytes(64);
+    const { keyType, key, publicKey } = signingKeyOf(randomBytes(64));
     return {
       id: index + 1,
-      address: encodeBase58(keypair.subarray(32)),
-      secret: encodeBase58(keypair),
-      keyType: 'seed',
+      address: encodeBase58(publicKey),
+      secret: encodeBase58(key),
+      keyType,
       origin: 'ground',
       createdAt: 1_767_225_600_000 + 997 * index,
     };

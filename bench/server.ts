@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Durability } from '../src/config/config.ts';
+import { signingKeyOf } from '../src/keypair/keypair.ts';
 import { memoryPath, THIS_MACHINE } from '../src/pool/journal-places.ts';
 import { openSqliteStore } from '../src/store/sqlite/open.ts';
 
@@ -63,7 +64,7 @@ export class BenchStore implements Disposable {
         handout: 'secret',
       });
       for (let left = stored; left > 0; left -= FILL_BATCH) {
-        const newHit = () => ({ pool: name, keypair: randomBytes(64) });
+        const newHit = () => ({ pool: name, ...signingKeyOf(randomBytes(64)) });
         await store.insert(Array.from({ length: Math.min(left, FILL_BATCH) }, newHit));
       }
     }

@@ -17,7 +17,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Hit } from '../src/store/address.ts';
+import { signingKeyOf } from '../src/keypair/keypair.ts';
+import type { Hit } from '../src/keypair/signing-key.ts';
 import { openSqliteStore } from '../src/store/sqlite/open.ts';
 import type { Store } from '../src/store/store.ts';
 import { commit, median, runBench } from './report.ts';
@@ -61,7 +62,7 @@ function inserts(count: number, batch: number): Work {
   };
 }
 
-const newHit = (): Hit => ({ pool: POOL.name, keypair: randomBytes(64) });
+const newHit = (): Hit => ({ pool: POOL.name, ...signingKeyOf(randomBytes(64)) });
 
 function turns(count: number, size: number): Work {
   return async (store) => {

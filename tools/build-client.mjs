@@ -90,7 +90,8 @@ export function clientSources() {
     ...['client', 'api'].flatMap((room) => {
       return readdirSync(join(root, 'src', room)).map((name) => join('src', room, name));
     }),
-    ...['src/errors.ts', 'tsconfig.json', 'tools/build-client.mjs'],
+    ...['src/config/pool-settings.ts', 'src/errors.ts', 'src/keypair/signing-key.ts'],
+    ...['tsconfig.json', 'tools/build-client.mjs'],
   ].sort();
 }
 

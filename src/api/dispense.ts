@@ -1,8 +1,8 @@
 /** The shapes of a dispense. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
+import { COUNT_MAX } from '../config/pool-settings.ts';
+import { KEY_TYPES } from '../keypair/signing-key.ts';
 import { addressText, originText, PRINTABLE, SECRET_EXAMPLE, text, time } from './fields.ts';
-
-export const COUNT_LIMIT = 1000;
 
 export const IdempotencyHeaders = {
   type: 'object',
@@ -27,7 +27,7 @@ export const DispenseBody = {
     count: {
       type: 'integer',
       minimum: 1,
-      maximum: COUNT_LIMIT,
+      maximum: COUNT_MAX,
       default: 1,
       description: 'Addresses to hand out: all of them, or none.',
       examples: [1],
@@ -45,7 +45,7 @@ export const DispensedAddress = {
     address: addressText(),
     keyType: {
       type: 'string',
-      const: 'seed',
+      enum: KEY_TYPES,
       description: 'What the secret is made of.',
       examples: ['seed'],
     },

@@ -6,6 +6,7 @@
  * against, what the OpenAPI document shows, and, as types only, what clients are written against. Pure
  * data, written out as it is: a library that builds it would add 0.1 s to every start.
  */
+import { POOL_SETTINGS } from '../config/pool-settings.ts';
 
 /** The first key of the tests in RFC 8032: everybody has it, and nothing is worth it. */
 export const ADDRESS_EXAMPLE = 'FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z';
@@ -23,7 +24,7 @@ interface PatternOfText {
 }
 
 export const POOL_NAME: PatternOfText = {
-  pattern: '^[a-z0-9][a-z0-9_-]{0,62}$',
+  pattern: POOL_SETTINGS.name.pattern,
   words: '1 to 63 lower-case letters, digits, "-" and "_", a letter or a digit first',
 };
 export const TOKEN_NAME: PatternOfText = {

@@ -1,7 +1,9 @@
 /** The shapes of pools: their status, and how they are made, changed and deleted. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
-import { figure, flag, ownText, POOL_NAME, text } from './fields.ts';
+import { POOL_SETTINGS, type SettingsTable } from '../config/pool-settings.ts';
+import { figure, flag, ownText, text } from './fields.ts';
 import { GrinderView } from './grinder.ts';
+import { changeFields, newFields, shownField } from './setting-fields.ts';
 
 export const PoolParams = {
   type: 'object',
@@ -36,25 +38,10 @@ export const PoolView = {
     name: text('As in the routes of the pool.', 'pet'),
     pattern: text('What its addresses match: prefix, dots, suffix.', '...[a-z]Pet'),
     difficulty: { type: 'number', description: 'Expected attempts per hit.', examples: [452660] },
-    keys: {
-      type: 'string',
-      const: 'seed',
-      description: 'What its secrets are made of.',
-      examples: ['seed'],
-    },
-    handout: {
-      type: 'string',
-      enum: ['secret', 'sign-only'],
-      description: 'Whether the secret leaves, or the server signs with it.',
-      examples: ['secret'],
-    },
-    target: figure('Addresses. Grinding runs while available + leased is below it.', 1000),
-    lowHours: {
-      type: 'number',
-      minimum: 0,
-      description: 'Hours of stock below which the grinder gets a higher priority for it.',
-      examples: [1],
-    },
+    keys: shownField(POOL_SETTINGS.keys),
+    handout: shownField(POOL_SETTINGS.handout),
+    target: shownField(POOL_SETTINGS.target),
+    lowHours: shownField(POOL_SETTINGS.lowHours),
     paused: flag('Nothing is handed out, and nothing ground for it.'),
     stock: figure('Addresses that can be taken now: available + ready.', 1000),
     available: figure('Addresses in the store, free.', 744),
@@ -103,100 +90,36 @@ export const PoolList = {
 } as const;
 export type PoolList = FromSchema<typeof PoolList>;
 
-const poolFields = {
-  suffix: text('A pattern.', '[a-z]Pet'),
-  prefix: text('A pattern; with `suffix` both must match.', 'So'),
-  ignoreCase: flag('Capital and small letters count as the same.'),
-  handout: {
-    type: 'string',
-    enum: ['secret', 'sign-only'],
-    description: 'Whether the secret leaves, or the server signs with it.',
-    examples: ['secret'],
-  },
-  signLimit: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 1000,
-    description: 'Signatures for each address of a sign-only pool.',
-    examples: [1],
-  },
-  reuseReleased: flag('Released addresses are handed to others.'),
-  acceptsImports: flag('Keypairs that were found elsewhere may come in.'),
-  readyMax: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 1_048_576,
-    description: 'Room for so many addresses in memory, 152 bytes each.',
-    examples: [65_536],
-  },
-} as const;
-
-const changeableFields = {
-  target: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 100_000_000,
-    description: 'Addresses. Grinding runs while available + leased is below it.',
-    examples: [1000],
-  },
-  ready: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 1_048_576,
-    description: 'At least so many addresses are kept in memory; at most `readyMax`.',
-    examples: [256],
-  },
-  lowHours: {
-    type: 'number',
-    minimum: 0,
-    maximum: 8760,
-    description: 'Hours of stock below which the grinder gets a higher priority for it.',
-    examples: [1],
-  },
-} as const;
-
-const newPoolFields = {
-  name: {
-    type: 'string',
-    pattern: POOL_NAME.pattern,
-    description: 'As it will be in the routes of the pool.',
-    examples: ['pump'],
-  },
-  ...poolFields,
-  ...changeableFields,
-} as const;
-
 /** With a suffix, or a prefix, or both: each written out in full, since generators of clients read one alone. */
-export const NewPoolBody = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['name'],
-  properties: newPoolFields,
-  anyOf: [
-    {
-      type: 'object',
-      additionalProperties: false,
-      required: ['name', 'suffix'],
-      properties: newPoolFields,
-    },
-    {
-      type: 'object',
-      additionalProperties: false,
-      required: ['name', 'prefix'],
-      properties: newPoolFields,
-    },
-  ],
-  examples: [{ name: 'pump', suffix: 'pump', target: 500 }],
-} as const;
+export function newPoolBody<Table extends SettingsTable>(table: Table) {
+  const properties = newFields(table);
+  return {
+    type: 'object',
+    additionalProperties: false,
+    required: ['name'],
+    properties,
+    anyOf: [
+      { type: 'object', additionalProperties: false, required: ['name', 'suffix'], properties },
+      { type: 'object', additionalProperties: false, required: ['name', 'prefix'], properties },
+    ],
+    examples: [{ name: 'pump', suffix: 'pump', target: 500 }],
+  } as const;
+}
+
+export function poolChangeBody<Table extends SettingsTable>(table: Table) {
+  return {
+    type: 'object',
+    additionalProperties: false,
+    minProperties: 1,
+    examples: [{ target: 1000 }],
+    properties: changeFields(table),
+  } as const;
+}
+
+export const NewPoolBody = newPoolBody(POOL_SETTINGS);
 export type NewPoolBody = FromSchema<typeof NewPoolBody>;
 
-export const PoolChangeBody = {
-  type: 'object',
-  additionalProperties: false,
-  minProperties: 1,
-  examples: [{ target: 1000 }],
-  properties: changeableFields,
-} as const;
+export const PoolChangeBody = poolChangeBody(POOL_SETTINGS);
 export type PoolChangeBody = FromSchema<typeof PoolChangeBody>;
 
 export const PoolRemovalBody = {

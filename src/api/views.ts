@@ -2,7 +2,7 @@
  * What the program knows, in the shapes that leave over HTTP. Pure; also the command line shows
  * these when it reads the store itself, so that both say the same.
  */
-import { DEFAULT_LOW_HOURS } from '../config/pool-config.ts';
+import { POOL_SETTINGS } from '../config/pool-settings.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import { parsePattern } from '../keypair/pattern.ts';
@@ -19,16 +19,16 @@ import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './tokens.ts
  * where it stands there.
  */
 export function storedPoolView(stored: StoredPool, settings = stored.settings): PoolView {
-  const { name, counts, handout, isPaused } = stored;
+  const { name, counts, keys, handout, isPaused } = stored;
   const { text, difficulty } = parsePattern(stored);
   return {
     name,
     pattern: text,
     difficulty: shownDifficulty(difficulty),
-    keys: 'seed',
+    keys,
     handout,
     target: settings?.target ?? 0,
-    lowHours: settings?.lowHours ?? DEFAULT_LOW_HOURS,
+    lowHours: settings?.lowHours ?? POOL_SETTINGS.lowHours.default,
     paused: isPaused,
     ...counts,
     ready: 0,

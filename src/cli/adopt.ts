@@ -4,6 +4,7 @@
  */
 import { adoptOffline } from '../offline/copies.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { tokensOffText } from './format.ts';
 import { usage } from './options.ts';
 import { configAt } from './or-store.ts';
@@ -12,14 +13,7 @@ import type { Outputs } from './output.ts';
 export async function adopt(args: string[], { print }: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'adopt',
-    options: {
-      moved: { type: 'boolean' },
-      restored: { type: 'boolean' },
-      from: { type: 'string' },
-      'ignore-clock': { type: 'boolean' },
-      config: { type: 'string' },
-      data: { type: 'string' },
-    },
+    options: OPTIONS.adopt,
   });
   const { moved = false, restored = false, from } = values;
   if (moved === restored) throw usage('adopt: which of both? give --moved or --restored');

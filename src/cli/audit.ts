@@ -13,8 +13,9 @@ import { type AuditFilter, OfflineAudit } from '../offline/audit.ts';
 import type { AuditedToken } from '../store/audit-store.ts';
 import { readArguments } from './arguments.ts';
 import type { AuditSource } from './audit-source.ts';
+import { OPTIONS } from './command-options.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
-import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
+import { assertPlace, configAt } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import { ServerClient } from './server-client.ts';
 
@@ -36,13 +37,7 @@ const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$
 export async function audit(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'audit',
-    options: {
-      pool: { type: 'string' },
-      since: { type: 'string' },
-      address: { type: 'string' },
-      ...PLACE_OPTIONS,
-      json: { type: 'boolean' },
-    },
+    options: OPTIONS.audit,
   });
   const { pool, address, url, json = false } = values;
   const filter = { pool, since: readTime(values.since) };

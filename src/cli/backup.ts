@@ -5,9 +5,10 @@
 import { statSync } from 'node:fs';
 import { type BackupOptions, backupOffline, keepBackup } from '../offline/copies.ts';
 import { onePositional, readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
-import { assertPlace, configAt, PLACE_OPTIONS } from './or-store.ts';
+import { assertPlace, configAt } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import { ServerClient } from './server-client.ts';
 
@@ -15,7 +16,7 @@ export async function backup(args: string[], outputs: Outputs): Promise<number> 
   const { values, positionals } = readArguments(args, {
     command: 'backup',
     allowPositionals: true,
-    options: { ...PLACE_OPTIONS },
+    options: OPTIONS.backup,
   });
   const file = onePositional('backup', 'file', positionals);
   assertPlace(values);

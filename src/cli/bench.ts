@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { VanityError } from '../errors.ts';
 import { assertThreads, NODE_THREADS } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { hint, usage } from './options.ts';
 
 const DIRECTORY = fileURLToPath(new URL('../../bench/', import.meta.url));
@@ -22,6 +23,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   start: 'start.ts',
   busy: 'busy.ts',
   flood: 'flood.ts',
+  events: 'events.ts',
   memory: 'memory.ts',
   destroy: 'destroy.ts',
   idle: 'idle.ts',
@@ -34,18 +36,7 @@ export async function bench(args: string[], directory = DIRECTORY): Promise<numb
   const { positionals, tokens } = readArguments(args, {
     command: 'bench',
     allowPositionals: true,
-    options: {
-      json: { type: 'boolean' },
-      rounds: { type: 'string' },
-      seconds: { type: 'string' },
-      stored: { type: 'string' },
-      directory: { type: 'string' },
-      trials: { type: 'string' },
-      addresses: { type: 'string' },
-      ms: { type: 'string' },
-      keys: { type: 'string' },
-      suffix: { type: 'string' },
-    },
+    options: OPTIONS.bench,
   });
   const program = `${directory}${programOf(positionals)}`;
   if (!existsSync(program)) {

@@ -4,30 +4,25 @@
  * looked for before anything is taken; what goes wrong all the same is told with the command that
  * gets the same addresses again.
  */
-import { COUNT_LIMIT } from '../api/dispense.ts';
+import { COUNT_MAX } from '../config/pool-settings.ts';
 import { onePositional, readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { again, type HandOut, printAddresses, readKey, take, writeFiles } from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { readWhole, sayIfInterrupted } from './options.ts';
-import { assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { assertPlace } from './or-store.ts';
 import type { Outputs } from './output.ts';
 
 export async function dispense(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'dispense',
     allowPositionals: true,
-    options: {
-      count: { type: 'string' },
-      key: { type: 'string' },
-      ...PLACE_OPTIONS,
-      out: { type: 'string' },
-      json: { type: 'boolean' },
-    },
+    options: OPTIONS.dispense,
   });
   const { out, json = false } = values;
   const pool = onePositional('dispense', 'pool', positionals);
   assertPlace(values);
-  const count = readWhole('--count', values.count, 1, COUNT_LIMIT);
+  const count = readWhole('--count', values.count, 1, COUNT_MAX);
   const handOut: HandOut = { pool, count, key: readKey(values.key), place: values, out };
   if (out !== undefined) prepareDirectory(out, count, outputs.stderr);
   using _interrupt = sayIfInterrupted(again(handOut));

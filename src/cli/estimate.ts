@@ -12,8 +12,9 @@ import { createLog } from '../log.ts';
 import { assertMemory } from '../system/memory-limits.ts';
 import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
-import { PATTERN_OPTIONS, readPattern, readThreads } from './options.ts';
+import { readPattern, readThreads } from './options.ts';
 import type { Outputs } from './output.ts';
 
 const CHANCES = [0.5, 0.95];
@@ -29,7 +30,7 @@ interface Rate {
 export async function estimate(args: string[], { print, stderr }: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'estimate',
-    options: { ...PATTERN_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.estimate,
   });
   const pattern = readPattern(values);
   const threads = readThreads(values.threads);
@@ -52,7 +53,7 @@ async function measure(pattern: Pattern, threads: number, isPretty: boolean): Pr
     onHits: () => Promise.resolve(),
     log: createLog('main', 'warn', isPretty),
   });
-  grinder.steer([{ pool: 'estimate', pattern }]);
+  grinder.steer([{ pool: 'estimate', pattern, keyType: 'seed' }]);
   const first = await reported(grinder, 0);
   const startedAt = performance.now();
   await sleep(MEASURE_MS);

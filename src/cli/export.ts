@@ -5,15 +5,18 @@
  * before a batch is taken, and each has an idempotency key of its own, by which `dispense` gets it again.
  * SIGINT, SIGTERM and SIGHUP end it between two batches, with 130.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
-import { COUNT_LIMIT, type DispensedAddress } from '../api/dispense.ts';
+import type { DispensedAddress } from '../api/dispense.ts';
 import { randomKey } from '../client/call.ts';
+import { COUNT_MAX } from '../config/pool-settings.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { type Around, again, type HandOut, NO_ADDRESS, take, writeFiles } from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { adviceOf, advised, INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
-import { assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { assertPlace } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import type { ServerClient } from './server-client.ts';
 
@@ -26,13 +29,7 @@ const LAST_LOOKS = 100;
 export async function exportKeys(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'export',
-    options: {
-      pool: { type: 'string' },
-      count: { type: 'string' },
-      out: { type: 'string' },
-      ...PLACE_OPTIONS,
-      json: { type: 'boolean' },
-    },
+    options: OPTIONS.export,
   });
   const { pool, count: text, out, json = false } = values;
   if (pool === undefined) throw usage('export: out of which pool? give its name: --pool NAME');
@@ -49,7 +46,7 @@ export async function exportKeys(args: string[], outputs: Outputs): Promise<numb
   };
   for (let done = 0; done < count; ) {
     if (signal.aborted) return INTERRUPTED;
-    const size = Math.min(COUNT_LIMIT, count - done);
+    const size = Math.min(COUNT_MAX, count - done);
     handOut = { pool, count: size, key: randomKey(), place: values, out };
     try {
       prepareDirectory(out, size, outputs.stderr, done === 0);

@@ -11,19 +11,19 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import { Grinder } from '../grinder/grinder.ts';
-import type { FoundHit } from '../grinder/job.ts';
 import { loadKernel } from '../grinder/load-kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
 import { writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
-import { type KeyType, SEED_BYTES } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
+import type { Hit, KeyType } from '../keypair/signing-key.ts';
 import { createLog } from '../log.ts';
 import { assertMemory } from '../system/memory-limits.ts';
 import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';
-import { PATTERN_OPTIONS, readPattern, readThreads, readWhole, usage } from './options.ts';
+import { readPattern, readThreads, readWhole, usage } from './options.ts';
 import type { Outputs } from './output.ts';
 
 const INTERRUPTED = 130;
@@ -42,19 +42,12 @@ interface Kept {
 }
 
 /** Keeps a key that was found; throws when it cannot be kept. */
-type Keep = (hit: FoundHit, attempts: number, elapsedMs: number) => Kept;
+type Keep = (hit: Hit, attempts: number, elapsedMs: number) => Kept;
 
 export async function grind(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'grind',
-    options: {
-      ...PATTERN_OPTIONS,
-      count: { type: 'string' },
-      keys: { type: 'string' },
-      out: { type: 'string' },
-      json: { type: 'boolean' },
-      secrets: { type: 'boolean' },
-    },
+    options: OPTIONS.grind,
   });
   const { keys = 'seed', out = '.', json = false, secrets = false } = values;
   if (keys !== 'seed' && keys !== 'expanded') {
@@ -78,16 +71,14 @@ export async function grind(args: string[], outputs: Outputs): Promise<number> {
 
 function keeper(keys: KeyType, directory: string, json: boolean, secrets: boolean): Keep {
   const isSeed = keys === 'seed';
-  return ({ keypair, publicKey = keypair.subarray(SEED_BYTES) }, attempts, elapsedMs) => {
+  return ({ key, publicKey }, attempts, elapsedMs) => {
     const address = addressOf(publicKey);
     const found = { address, attempts, elapsedMs: Math.round(elapsedMs) };
     const write = () =>
-      isSeed
-        ? writeKeypairFile(directory, keypair)
-        : writeExpandedKeyFile(directory, publicKey, keypair);
+      isSeed ? writeKeypairFile(directory, key) : writeExpandedKeyFile(directory, publicKey, key);
     if (secrets) {
       const name = isSeed ? 'secretKey' : 'expandedKey';
-      const line = JSON.stringify({ ...found, [name]: encodeBase58(keypair) });
+      const line = JSON.stringify({ ...found, [name]: encodeBase58(key) });
       return { line, isOnly: true, file: write };
     }
     const path = write();
@@ -127,7 +118,7 @@ async function search(
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
 
   let failure: unknown;
-  const onHits = async (hits: FoundHit[]) => {
+  const onHits = async (hits: Hit[]) => {
     for (const hit of hits) {
       if (progress.found === count || failure !== undefined) break;
       const { attempts } = grinder.stats();

@@ -12,7 +12,7 @@ import { isIdempotencyKey, randomKey } from '../client/call.ts';
 import { VanityError } from '../errors.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
-import { proveKeypair, SEED_BYTES } from '../keypair/keypair.ts';
+import { proveKeypair, signingKeyOf } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
@@ -168,7 +168,7 @@ export function idsOf(ids: readonly number[]): string {
 function writeFile(directory: string, { address, secretKey }: DispensedAddress): string {
   if (secretKey === undefined) throw signOnly();
   const keypair = decodeBase58(secretKey);
-  if (!proveKeypair(keypair) || addressOf(keypair.subarray(SEED_BYTES)) !== address) {
+  if (!proveKeypair(keypair) || addressOf(signingKeyOf(keypair).publicKey) !== address) {
     throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
   }
   try {
@@ -224,7 +224,9 @@ function signOnly(of = ''): VanityError {
   return new VanityError('HANDOUT_MISMATCH', detail);
 }
 
-function asDispensed({ id, address, secret, origin, createdAt }: ReadyAddress): DispensedAddress {
-  const time = new Date(createdAt).toISOString();
-  return { id, address, keyType: 'seed', secretKey: secret, origin, createdAt: time };
+function asDispensed(ready: ReadyAddress): DispensedAddress {
+  const { id, address, keyType, secret, origin } = ready;
+  const name = keyType === 'expanded' ? 'expandedKey' : 'secretKey';
+  const createdAt = new Date(ready.createdAt).toISOString();
+  return { id, address, keyType, [name]: secret, origin, createdAt };
 }

@@ -3,6 +3,8 @@
  * command. A flag counts as known when it stands here, and a test holds that to what the commands
  * take.
  */
+import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
+import { flagLines, poolHelp } from './pool-help.ts';
 
 export interface CommandHelp {
   /** One line of the overview. */
@@ -16,9 +18,8 @@ const PLACE_HELP = `  --url URL          ask the server at http[s]://HOST:PORT o
   --data DIR         the data directory (default: ./data): without --url its server is asked,
                      wherever that listens`;
 
-const PATTERN_HELP = `  --suffix PATTERN   what the address ends in
-  --prefix PATTERN   what the address begins with; with --suffix both must match
-  --ignore-case      capital and small letters count as the same`;
+const { suffix, prefix, ignoreCase } = POOL_SETTINGS;
+const PATTERN_HELP = flagLines({ suffix, prefix, ignoreCase });
 
 const PATTERN_NOTE = `A pattern is letters and digits of base58 (no 0, O, I, l) and classes: [a-z]Pet, [1-9A-F]x.
 Quote it, because the shell reads brackets too. Each letter more takes 58 times as long.`;
@@ -118,7 +119,7 @@ printed here is the only copy of its secret key. Without --url they come from th
 the data directory or, when none runs, out of the store in it. If anything fails when they may have
 left, the command that gets the same ones again is told.
 
-  --count N          take N addresses, at most 1000 (default: 1)
+  --count N          take N addresses, at most ${COUNT_MAX} (default: 1)
   --key KEY          an idempotency key of your own, 1 to 255 printable ASCII characters: with the
                      same key, pool and count the same addresses come again, as long as the store
                      keeps their secrets (store.retention_hours), with a server or without one
@@ -159,7 +160,7 @@ the store in the data directory is used. Before each batch it is made sure that 
 written; if one fails all the same, the command that gets the same addresses again is told.
 
   --pool NAME        out of this pool
-  --count N          so many addresses, at most 1000000, in batches of 1000: if the pool is empty
+  --count N          so many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
                      before that it ends with an error, and what was written stays
   --out DIR          write the files here
 ${PLACE_HELP}
@@ -258,34 +259,7 @@ keys out twice. This says what it is. No server may hold it.
   },
   pool: {
     summary: 'make, change, pause and delete pools, also while a server runs',
-    text: `usage: vanitypool pool create NAME --suffix PATTERN [options]
-       vanitypool pool list [--json]
-       vanitypool pool set NAME [--target N] [--ready N] [--low-hours HOURS]
-       vanitypool pool pause NAME
-       vanitypool pool resume NAME
-       vanitypool pool delete NAME --burn NAME
-
-Pools that are made here are in the store and come back with every start. A server that runs is
-asked, and serves them at once; without one the store in the data directory is changed. Pools
-of the configuration file are paused and resumed here, and changed there.
-
-${PATTERN_HELP}
-  --target N         grind until N addresses are there (default: 1000)
-  --ready N          keep at least N in memory (default: 256)
-  --ready-max N      create: at most N in memory, which takes 152 bytes each (default: 65536)
-  --low-hours HOURS  with less stock than for these the grinder gets a higher priority (default: 1)
-  --handout KIND     create: secret (default), or sign-only: the server signs, secrets never leave
-  --sign-limit N     create: a sign-only address signs N times (default: 1)
-  --reuse-released   create: give addresses that a client held and gave back to others
-  --accepts-imports  create: "vanitypool import" may bring keypairs in
-  --burn NAME        delete: the name again. All that the pool has left is burned, for good; what
-                     has left stays in the audit, and the name stays that of its pattern
-${PLACE_HELP}
-  --json             print JSON
-
-A paused pool hands nothing out and is not ground for, also after a restart, until it is resumed.
-Example:  vanitypool pool create pump --suffix pump --target 500
-`,
+    text: poolHelp(PLACE_HELP),
   },
   token: {
     summary: 'make, list, revoke and restore tokens: who may ask the server for what',
@@ -319,8 +293,8 @@ Example:  vanitypool token create --name shop --scope dispense --pool pet --quot
     text: `usage: vanitypool bench NAME [options]
 
 Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
-of yours are not touched. Each takes about a minute, "start", "memory" and "destroy" two, "idle"
-three.
+of yours are not touched. Each takes about a minute, "start", "events", "memory" and "destroy"
+two, "idle" three.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
@@ -331,6 +305,7 @@ three.
   start       from the command to the first address (--stored)
   busy        what the grinder gets, and a stop, beside ten busy programs a core (--seconds)
   flood       a dispense beside 300 connections that ask for documents and read nothing (--seconds)
+  events      processor time that readers of the event stream cost (--seconds, --streams, --pools)
   memory      resident memory of a server, and bytes per address (--stored)
   destroy     what requests feel of secrets that are destroyed beside them (--seconds, --stored)
   idle        processor time of a server with 256 full pools that nobody asks (--seconds)
@@ -338,15 +313,32 @@ three.
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: of N rounds the median counts
   --trials N         grind, ring: of N processes for each row the median counts
-  --seconds N        api, durability, busy, flood, destroy: each load lasts N seconds (default: 2;
-                     busy: 4); idle: a measurement (default: 20)
+  --seconds N        api, durability, busy, flood, events, destroy: each load lasts N seconds
+                     (default: 2; busy, events: 4); idle: a measurement (default: 20)
   --stored N         the large one of two stores holds N addresses; destroy: N are due
                      (default: 1000000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)
   --directory DIR    store, journal: on this disk (default: where temporary files are)
+  --streams N        events: read N streams (default: 200)
+  --pools N          events: of N pools (default: 256)
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)
+`,
+  },
+  completions: {
+    summary: 'print what makes bash, zsh or fish complete what is typed',
+    text: `usage: vanitypool completions bash
+       vanitypool completions zsh
+       vanitypool completions fish
+
+Prints a script for the shell, which then completes commands, options and values of which there are
+few; all else as the names of files. To load it each time, write the line into the file that the
+shell reads when it starts:
+
+  ~/.bashrc                   source <(vanitypool completions bash)
+  ~/.zshrc, after compinit    source <(vanitypool completions zsh)
+  ~/.config/fish/config.fish  vanitypool completions fish | source
 `,
   },
 } as const satisfies Record<string, CommandHelp>;

@@ -10,9 +10,10 @@ import { VanityError } from '../errors.ts';
 import { encodeBase58 } from '../keypair/address.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
-import { askOrLook, assertPlace, PLACE_OPTIONS } from './or-store.ts';
+import { askOrLook, assertPlace } from './or-store.ts';
 import type { Outputs, Screen } from './output.ts';
 
 /** All of the keypairs, or none. */
@@ -22,7 +23,7 @@ export async function importKeys(args: string[], outputs: Outputs): Promise<numb
   const { values, positionals: files } = readArguments(args, {
     command: 'import',
     allowPositionals: true,
-    options: { pool: { type: 'string' }, ...PLACE_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.import,
   });
   const { pool, json = false } = values;
   if (pool === undefined) throw usage('import: into which pool? give its name: --pool NAME');

@@ -8,15 +8,12 @@ import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 import { commandThreads, readCpuLimits } from '../system/cores.ts';
 import { endingSignals } from './hang-up.ts';
 
-/** For `readArguments`: the flags that say what to grind, and with how many threads. */
-export const PATTERN_OPTIONS = {
-  prefix: { type: 'string' },
-  suffix: { type: 'string' },
-  'ignore-case': { type: 'boolean' },
-  threads: { type: 'string' },
-} as const;
+/** What `--data DIR` sets: all that there is lies in one directory. */
+export function dataFlags(directory: string): Readonly<Record<string, string>> {
+  return { 'store.url': `file:${directory}`, 'store.data': directory };
+}
 
-interface PatternValues {
+export interface PatternValues {
   readonly prefix?: string | undefined;
   readonly suffix?: string | undefined;
   readonly 'ignore-case'?: boolean | undefined;

@@ -8,18 +8,11 @@ import { isToken } from '../client/call.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../service/own-token.ts';
-import { optionWords, usage } from './options.ts';
+import { dataFlags, optionWords, usage } from './options.ts';
 import type { Outputs, Screen } from './output.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import { givenToken, isStranger, ServerClient } from './server-client.ts';
 import { assertUrl, isNobodyThere, NotSent } from './server-fetch.ts';
-
-/** For `readArguments`: where a command works. */
-export const PLACE_OPTIONS = {
-  url: { type: 'string' },
-  config: { type: 'string' },
-  data: { type: 'string' },
-} as const;
 
 export interface Place {
   readonly url?: string | undefined;
@@ -49,8 +42,9 @@ export function assertPlace({ url, config, data }: Place): void {
 
 /** Of a command without `--url`. Errors: those of the configuration. */
 export function configAt({ config: file, data }: Omit<Place, 'url'>): Config {
-  const flags = data === undefined ? {} : { 'store.url': `file:${data}` };
-  return loadConfig({ flags, names: { 'store.url': '--data' }, env: process.env, file });
+  const flags = data === undefined ? {} : dataFlags(data);
+  const names = { 'store.url': '--data', 'store.data': '--data' };
+  return loadConfig({ flags, names, env: process.env, file });
 }
 
 /** What `ask` gets from the server or, when none serves the directory, what `look` gets from its store. */
@@ -96,8 +90,8 @@ async function findServer(
   config: Config,
   stderr: Screen | undefined,
 ): Promise<ServerClient | undefined> {
-  const { directory } = config.store;
-  const [listensAt, token] = [readListensAt(directory), readOwnToken(directory)];
+  const { data } = config.store;
+  const [listensAt, token] = [readListensAt(data), readOwnToken(data)];
   if (listensAt !== undefined && token !== undefined && isToken(token)) {
     const url = reachable(listensAt.url);
     const certificate = ownCertificate(listensAt.certificate ?? undefined);
@@ -142,9 +136,9 @@ async function takes(server: ServerClient): Promise<boolean> {
   }
 }
 
-function notServed({ store: { directory } }: Config, more: string): VanityError {
+function notServed({ store: { data } }: Config, more: string): VanityError {
   const remedy = 'start one with: vanitypool serve, or name another with --url URL';
-  const detail = `${directory}: no server serves this data directory${more}; ${remedy}`;
+  const detail = `${data}: no server serves this data directory${more}; ${remedy}`;
   return new NotSent('SERVER_UNREACHABLE', detail);
 }
 

@@ -6,43 +6,27 @@
 import type { NewPoolBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
 import type { Config } from '../config/config.ts';
 import type { Settings } from '../config/file.ts';
-import { LOW_HOURS_MAX, readPool } from '../config/pool-config.ts';
+import { inFile, readChange, readPool, readText } from '../config/pool-config.ts';
+import { POOL_SETTINGS, type SettingsTable, spelled } from '../config/pool-settings.ts';
 import type { StoredPool } from '../store/stored-pool.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
+import { type Options, POOL_OPTIONS } from './command-options.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
-import { readPattern, readWhole, usage } from './options.ts';
-import { askOrLook, assertPlace, PLACE_OPTIONS, type Place } from './or-store.ts';
+import { type PatternValues, readPattern, usage } from './options.ts';
+import { askOrLook, assertPlace, type Place } from './or-store.ts';
 import type { Outputs } from './output.ts';
+import { setFlags } from './pool-help.ts';
 
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'state'];
-const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
-const SIZES = {
-  target: { type: 'string' },
-  ready: { type: 'string' },
-  'low-hours': { type: 'string' },
-} as const;
-/** Of each subcommand. */
-const OPTIONS = {
-  create: {
-    ...COMMON,
-    ...SIZES,
-    suffix: { type: 'string' },
-    prefix: { type: 'string' },
-    'ignore-case': { type: 'boolean' },
-    'ready-max': { type: 'string' },
-    handout: { type: 'string' },
-    'sign-limit': { type: 'string' },
-    'reuse-released': { type: 'boolean' },
-    'accepts-imports': { type: 'boolean' },
-  },
-  list: COMMON,
-  set: { ...COMMON, ...SIZES },
-  pause: COMMON,
-  resume: COMMON,
-  delete: { ...COMMON, burn: { type: 'string' } },
-} as const;
-type Verb = keyof typeof OPTIONS;
-const VERBS = Object.keys(OPTIONS) as Verb[];
+type Verb = keyof typeof POOL_OPTIONS;
+const VERBS = Object.keys(POOL_OPTIONS) as Verb[];
+
+/** By name of an option, those of the settings of a pool among them. */
+interface Values extends Place, PatternValues {
+  readonly json?: boolean;
+  readonly burn?: string;
+  readonly [setting: string]: unknown;
+}
 
 export async function pool(args: string[], outputs: Outputs): Promise<number> {
   const [verb, rest] = readVerb('pool', args, VERBS);
@@ -55,55 +39,38 @@ export async function pool(args: string[], outputs: Outputs): Promise<number> {
 }
 
 /** The arguments of a subcommand that takes the name of one pool. */
-function readNamed<V extends Exclude<Verb, 'list'>>(verb: V, args: string[]) {
+function readNamed(verb: Exclude<Verb, 'list'>, args: string[]): { values: Values; name: string } {
   const command = `pool ${verb}`;
-  const options = OPTIONS[verb];
-  const siblings = OPTIONS;
-  const { values, positionals } = readArguments(args, {
-    command,
-    options,
-    siblings,
-    allowPositionals: true,
+  const options: Options = POOL_OPTIONS[verb];
+  const siblings = POOL_OPTIONS;
+  const read = readArguments(args, { command, options, siblings, allowPositionals: true });
+  const values = read.values as Values;
+  assertPlace(values);
+  return { values, name: onePositional(command, 'pool', read.positionals) };
+}
+
+/** The settings that flags give, by name; what is not allowed is left for the configuration to refuse. */
+export function settingsIn(
+  values: Readonly<Record<string, unknown>>,
+  table: SettingsTable = POOL_SETTINGS,
+): Settings {
+  const given = Object.entries(table).map(([name, setting]) => {
+    const value = values[spelled(name, '-')];
+    return [name, typeof value === 'string' ? readText(setting, value) : value];
   });
-  assertPlace(values as Place);
-  return { values, name: onePositional(command, 'pool', positionals) };
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
+
+/** What is not allowed is told in the words of the configuration, whoever makes the pool. */
+function flagOf(key: string): string {
+  return key === 'name' ? 'pool create: NAME' : `--${key.replaceAll('_', '-')}`;
 }
 
 async function create(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('create', args);
   readPattern(values);
-  const given = {
-    name,
-    suffix: values.suffix,
-    prefix: values.prefix,
-    ignoreCase: values['ignore-case'],
-    target: readSize('--target', values.target),
-    ready: readSize('--ready', values.ready),
-    readyMax: readSize('--ready-max', values['ready-max']),
-    lowHours: readHours(values['low-hours']),
-    handout: values.handout as NewPoolBody['handout'],
-    signLimit: readSize('--sign-limit', values['sign-limit']),
-    reuseReleased: values['reuse-released'],
-    acceptsImports: values['accepts-imports'],
-  };
-  const settings: Settings = {
-    name,
-    suffix: given.suffix,
-    prefix: given.prefix,
-    ignore_case: given.ignoreCase,
-    target: given.target,
-    ready: given.ready,
-    ready_max: given.readyMax,
-    low_hours: given.lowHours,
-    handout: given.handout,
-    sign_limit: given.signLimit,
-    reuse_released: given.reuseReleased,
-    accepts_imports: given.acceptsImports,
-  };
-  // What is not allowed is told in the words of the configuration, whoever makes the pool.
-  const config = readPool(settings, (key) => {
-    return key === 'name' ? 'pool create: NAME' : `--${key.replaceAll('_', '-')}`;
-  });
+  const given = { name, ...settingsIn(values) };
+  const config = readPool(inFile(given), flagOf);
   const made = await askOrLook(
     values,
     (server) => server.ask(({ admin }) => admin.createPool(given as NewPoolBody)),
@@ -119,8 +86,8 @@ async function create(args: string[], outputs: Outputs): Promise<number> {
 async function list(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'pool list',
-    options: OPTIONS.list,
-    siblings: OPTIONS,
+    options: POOL_OPTIONS.list,
+    siblings: POOL_OPTIONS,
   });
   let killed: string[] = [];
   const { pools } = await askOrLook(
@@ -143,17 +110,14 @@ async function list(args: string[], outputs: Outputs): Promise<number> {
 
 async function set(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('set', args);
-  const target = readSize('--target', values.target);
-  const ready = readSize('--ready', values.ready);
-  const lowHours = readHours(values['low-hours']);
-  if (target === undefined && ready === undefined && lowHours === undefined) {
-    throw usage('pool set: nothing to set; give --target N, --ready N or --low-hours HOURS');
+  const change = readChange(inFile(settingsIn(values)), flagOf);
+  if (Object.keys(change).length === 0) {
+    throw usage(
+      `pool set: nothing to set; give ${setFlags()
+        .join(', ')
+        .replace(/, (?=[^,]*$)/, ' or ')}`,
+    );
   }
-  const change = {
-    ...(target !== undefined && { target }),
-    ...(ready !== undefined && { ready }),
-    ...(lowHours !== undefined && { lowHours }),
-  };
   const changed = await askOrLook(
     values,
     (server) => server.ask(({ admin }) => admin.changePool(name, change)),
@@ -221,17 +185,4 @@ function row({ name, pattern, target, stock, dispensed, burned, ...pool }: PoolV
   const figures = [target, stock, dispensed, burned].map(formatCount);
   const state = pool.grinding.active ? 'grinding' : '-';
   return [name, pattern, ...figures, pool.paused ? 'paused' : state];
-}
-
-function readHours(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const hours = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (hours <= LOW_HOURS_MAX) return hours;
-  const allowed = `a number of hours from 0 to ${LOW_HOURS_MAX}`;
-  throw usage(`--low-hours: ${JSON.stringify(text)} is not allowed; allowed: ${allowed}`);
-}
-
-/** The configuration says what is allowed beyond a whole number. */
-function readSize(flag: string, text: string | undefined): number | undefined {
-  return text === undefined ? undefined : readWhole(flag, text, 1, 100_000_000);
 }

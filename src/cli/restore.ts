@@ -4,6 +4,7 @@
  */
 import { restoreOffline } from '../offline/copies.ts';
 import { onePositional, readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { tokensOffText } from './format.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
 import { configAt } from './or-store.ts';
@@ -13,12 +14,7 @@ export async function restore(args: string[], { print }: Outputs): Promise<numbe
   const { values, positionals } = readArguments(args, {
     command: 'restore',
     allowPositionals: true,
-    options: {
-      dispensed: { type: 'string' },
-      'ignore-clock': { type: 'boolean' },
-      config: { type: 'string' },
-      data: { type: 'string' },
-    },
+    options: OPTIONS.restore,
   });
   const file = onePositional('restore', 'file', positionals);
   const { dispensed: list, 'ignore-clock': ignoreClock } = values;

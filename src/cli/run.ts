@@ -11,11 +11,13 @@ import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { adviceOf, hint, usage } from './options.ts';
 import type { Outputs } from './output.ts';
 
+const NAME_WIDTH = Math.max(...COMMAND_NAMES.map(({ length }) => length)) + 2;
+
 const USAGE = `usage: vanitypool COMMAND [options]
 
 Solana vanity addresses, ground ahead of time and handed out exactly once.
 
-${COMMAND_NAMES.map((name) => `  ${name.padEnd(10)}${HELP[name].summary}`).join('\n')}
+${COMMAND_NAMES.map((name) => `  ${name.padEnd(NAME_WIDTH)}${HELP[name].summary}`).join('\n')}
 
 "vanitypool COMMAND --help" explains a command. "vanitypool --version" tells the version.
 Start with:  vanitypool serve
@@ -44,6 +46,7 @@ const RUN: Readonly<Record<CommandName, Command>> = {
   pool: async (...to) => (await import('./pool.ts')).pool(...to),
   token: async (...to) => (await import('./token.ts')).token(...to),
   bench: async (args) => (await import('./bench.ts')).bench(args),
+  completions: async (...to) => (await import('./completions.ts')).completions(...to),
 };
 
 /** The exit code; whatever goes wrong is told. */

@@ -9,8 +9,10 @@ import { Service } from '../service/service.ts';
 import { readCpuLimits, serverThreads } from '../system/cores.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { endServer } from './end.ts';
 import { endingSignals } from './hang-up.ts';
+import { dataFlags } from './options.ts';
 
 const INTERRUPTED = 130;
 /** Of options, by the key that they set. */
@@ -18,6 +20,7 @@ const NAMES = {
   'http.host': '--host',
   'http.port': '--port',
   'store.url': '--data',
+  'store.data': '--data',
   'grinder.threads': '--threads',
   log_level: '--log-level',
 };
@@ -28,20 +31,13 @@ const SAME_KEY_MS = 1000;
 export async function serve(args: string[]): Promise<number> {
   const { values } = readArguments(args, {
     command: 'serve',
-    options: {
-      config: { type: 'string' },
-      host: { type: 'string' },
-      port: { type: 'string' },
-      data: { type: 'string' },
-      threads: { type: 'string' },
-      'log-level': { type: 'string' },
-    },
+    options: OPTIONS.serve,
   });
   const config = loadConfig({
     flags: {
       ...(values.host !== undefined && { 'http.host': values.host }),
       ...(values.port !== undefined && { 'http.port': numberOf(values.port) }),
-      ...(values.data !== undefined && { 'store.url': `file:${values.data}` }),
+      ...(values.data !== undefined && dataFlags(values.data)),
       ...(values.threads !== undefined && { 'grinder.threads': numberOf(values.threads) }),
       ...(values['log-level'] !== undefined && { log_level: values['log-level'] }),
     },

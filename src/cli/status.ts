@@ -10,8 +10,9 @@ import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
-import { askOrLook, configAt, PLACE_OPTIONS } from './or-store.ts';
+import { askOrLook, configAt } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import type { ServerClient } from './server-client.ts';
 
@@ -56,7 +57,7 @@ const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', '
 export async function status(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'status',
-    options: { ...PLACE_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.status,
   });
   const found = await askOrLook(values, reportOfServer, reportOfStore, outputs);
   const { print } = outputs;

@@ -9,28 +9,14 @@ import { VanityError } from '../errors.ts';
 import type { NewToken, StoredToken } from '../store/token-store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
 import { onePositional, readArguments, readVerb } from './arguments.ts';
+import { TOKEN_OPTIONS } from './command-options.ts';
 import { formatTable } from './format.ts';
 import { advised, quoted, sayIfInterrupted, usage } from './options.ts';
-import { askOrLook, assertPlace, PLACE_OPTIONS, type Place, wordsOf } from './or-store.ts';
+import { askOrLook, assertPlace, type Place, wordsOf } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import { mayBeDone } from './server-client.ts';
 
-const COMMON = { ...PLACE_OPTIONS, json: { type: 'boolean' } } as const;
-/** Of each subcommand. */
-const OPTIONS = {
-  create: {
-    name: { type: 'string' },
-    scope: { type: 'string', multiple: true },
-    pool: { type: 'string', multiple: true },
-    quota: { type: 'string' },
-    expires: { type: 'string' },
-    ...COMMON,
-  },
-  list: COMMON,
-  revoke: COMMON,
-  restore: { all: { type: 'boolean' }, ...COMMON },
-} as const;
-const VERBS = Object.keys(OPTIONS) as (keyof typeof OPTIONS)[];
+const VERBS = Object.keys(TOKEN_OPTIONS) as (keyof typeof TOKEN_OPTIONS)[];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const SPAN_MS = { h: 3_600_000, d: 86_400_000 } as const;
 const HEADINGS = ['name', 'scopes', 'pools', 'quota', 'expires', 'last used', 'state'];
@@ -45,8 +31,8 @@ export async function token(args: string[], outputs: Outputs): Promise<number> {
 async function create(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'token create',
-    options: OPTIONS.create,
-    siblings: OPTIONS,
+    options: TOKEN_OPTIONS.create,
+    siblings: TOKEN_OPTIONS,
   });
   assertPlace(values);
   const wanted = {
@@ -119,8 +105,8 @@ function remedyOf(name: string, place: Place): string {
 async function list(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'token list',
-    options: OPTIONS.list,
-    siblings: OPTIONS,
+    options: TOKEN_OPTIONS.list,
+    siblings: TOKEN_OPTIONS,
   });
   const tokens = await tokensAt(values, outputs);
   const text = values.json
@@ -146,8 +132,8 @@ function tokensAt(place: Place, outputs: Outputs): Promise<TokenView[]> {
 async function revoke(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'token revoke',
-    options: OPTIONS.revoke,
-    siblings: OPTIONS,
+    options: TOKEN_OPTIONS.revoke,
+    siblings: TOKEN_OPTIONS,
     allowPositionals: true,
   });
   const name = onePositional('token revoke', 'token', positionals);
@@ -173,8 +159,8 @@ function revokeToken(name: string, place: Place, outputs: Outputs): Promise<Toke
 async function restore(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'token restore',
-    options: OPTIONS.restore,
-    siblings: OPTIONS,
+    options: TOKEN_OPTIONS.restore,
+    siblings: TOKEN_OPTIONS,
     allowPositionals: true,
   });
   if (values.all && positionals.length > 0) {

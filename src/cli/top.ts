@@ -7,8 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatusEvent } from '../api/service.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { interruptible, usage } from './options.ts';
-import { assertPlace, PLACE_OPTIONS, serverAt } from './or-store.ts';
+import { assertPlace, serverAt } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import { TopScreen } from './top-screen.ts';
 
@@ -26,7 +27,7 @@ interface View {
 export async function top(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'top',
-    options: { ...PLACE_OPTIONS, json: { type: 'boolean' } },
+    options: OPTIONS.top,
   });
   const { json = false } = values;
   assertPlace(values);

@@ -5,6 +5,7 @@
 import { VanityError } from '../errors.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
+import { OPTIONS } from './command-options.ts';
 import { assertFiles } from './options.ts';
 import type { Outputs } from './output.ts';
 
@@ -14,7 +15,7 @@ export async function verify(args: string[], { print }: Outputs): Promise<number
   const { values, positionals: files } = readArguments(args, {
     command: 'verify',
     allowPositionals: true,
-    options: { json: { type: 'boolean' } },
+    options: OPTIONS.verify,
   });
   assertFiles('verify', files);
   let code = 0;

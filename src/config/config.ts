@@ -9,7 +9,8 @@ import { VanityError } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../log.ts';
 import { readCpuLimits, serverThreads } from '../system/cores.ts';
 import { readFile, type Settings } from './file.ts';
-import { type PoolConfig, readPools } from './pool-config.ts';
+import { type PoolConfig, type PoolVariables, readPools } from './pool-config.ts';
+import { POOL_SETTINGS, type SettingsTable } from './pool-settings.ts';
 import { check, flag, oneOf, only, type Rule, text, trustProxy, whole } from './rules.ts';
 
 export type Durability = 'leased' | 'committed';
@@ -46,8 +47,10 @@ export interface Config {
     readonly drainSeconds: number;
   };
   readonly store: {
-    /** Absolute path of the data directory. */
+    /** Absolute path of the directory that the store lies in. */
     readonly directory: string;
+    /** The same of what this machine has beside it: sealing key, journals, address of the server. */
+    readonly data: string;
     /** 'file:PATH' with an absolute path, or 'env:NAME'. */
     readonly sealingKey: string;
     /** 'committed': a reply waits until the disk knows of it. */
@@ -94,7 +97,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.max_connections': whole(10_000, 1, 1_000_000),
   'http.compat': flag(true),
   'http.drain_seconds': whole(20, 0, 3600),
-  'store.url': text('file:./data', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
+  'store.data': text('', `a directory; ${NO_HOME}`, /^(?!~)./),
+  'store.url': text('', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
   'store.durability': oneOf('leased', 'leased', 'committed'),
   'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
   'store.journal': oneOf('auto', 'auto', 'memory', 'data'),
@@ -125,8 +129,11 @@ export interface ConfigSources {
   readonly cwd?: string;
 }
 
-/** Errors: CONFIG_UNREADABLE, CONFIG_UNKNOWN_KEY, CONFIG_INVALID. */
-export function loadConfig(sources: ConfigSources = {}): Config {
+/** Errors: CONFIG_UNREADABLE, CONFIG_UNKNOWN_KEY, CONFIG_INVALID. `poolSettings`: what a pool can have. */
+export function loadConfig(
+  sources: ConfigSources = {},
+  poolSettings: SettingsTable = POOL_SETTINGS,
+): Config {
   const { flags = {}, names = {}, env = {}, file, cwd = process.cwd() } = sources;
   const { isThere, settings, pools } = readFile(file, cwd);
   const environment = readEnvironment(env);
@@ -135,7 +142,15 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     const called = Object.hasOwn(flags, key) ? names : environment.names;
     return Object.hasOwn(called, key) ? called[key]! : key;
   });
-  return freeze(value, readPools(pools), cwd, !isThere && given['store.url'] === undefined);
+  const allPools = readPools(pools, environment.pools, poolSettings);
+  const isPlaced = given['store.url'] !== undefined || given['store.data'] !== undefined;
+  return freeze(value, allPools, cwd, !isThere && !isPlaced);
+}
+
+/** Each is where the other one is, if one alone is given. */
+function placesOf(url: string, data: string, cwd: string): { directory: string; data: string } {
+  const directory = url.slice('file:'.length) || data || './data';
+  return { directory: resolve(cwd, directory), data: resolve(cwd, data || directory) };
 }
 
 function freeze(
@@ -144,7 +159,11 @@ function freeze(
   cwd: string,
   isDefault: boolean,
 ): Config {
-  const directory = resolve(cwd, String(value['store.url']).slice('file:'.length));
+  const { directory, data } = placesOf(
+    String(value['store.url']),
+    String(value['store.data']),
+    cwd,
+  );
   const sealingKey = String(value['store.sealing_key']);
   const host = String(value['http.host']);
   if (host.startsWith('unix:') && value['http.threads'] !== 1) {
@@ -169,9 +188,10 @@ function freeze(
     },
     store: {
       directory,
+      data,
       sealingKey: sealingKey.startsWith('env:')
         ? sealingKey
-        : `file:${resolve(cwd, sealingKey.slice(5) || `${directory}/sealing.key`)}`,
+        : `file:${resolve(cwd, sealingKey.slice(5) || `${data}/sealing.key`)}`,
       durability: value['store.durability'],
       copies: value['store.copies'],
       journal: value['store.journal'],
@@ -207,25 +227,43 @@ function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFile
 }
 
 /**
- * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`; only names with `__` are configuration.
- * A text that its key takes is that text, and else the number or the truth that it spells.
+ * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`, `VANITYPOOL_POOLS__0__TARGET=500` for the first
+ * pool; only names with `__` are configuration. A text that its key takes is that text, and else the number or
+ * the truth that it spells.
  */
 function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
   settings: Settings;
   /** Of the variables, by key. */
   names: Readonly<Record<string, string>>;
+  pools: Map<number, PoolVariables>;
 } {
   const settings: Record<string, unknown> = {};
   const names: Record<string, string> = {};
+  const pools = new Map<number, PoolVariables>();
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
     const path = name.slice('VANITYPOOL'.length).toLowerCase();
+    if (path.startsWith('_pools__')) {
+      const [place, ofPool] = placeAndKey(path, name);
+      const pool = pools.get(place) ?? { values: {}, names: {} };
+      pool.values[ofPool] = value;
+      pool.names[ofPool] = name;
+      pools.set(place, pool);
+      continue;
+    }
     const key = path.startsWith('__') ? path.replace(/^_+/, '') : path.slice(1).replace('__', '.');
     const rule = Object.hasOwn(RULES, key) ? RULES[key] : undefined;
     settings[key] = rule?.read(value) === undefined ? literal(value) : value;
     names[key] = name;
   }
-  return { settings, names };
+  return { settings, names, pools };
+}
+
+function placeAndKey(path: string, name: string): [place: number, key: string] {
+  const [, place, key] = /^_pools__(0|[1-9]\d{0,2})__([a-z]\w*)$/.exec(path) ?? [];
+  if (place !== undefined && key !== undefined) return [Number(place), key];
+  const form = 'VANITYPOOL_POOLS__0__TARGET, for the first pool, and 1 for the next one';
+  throw new VanityError('CONFIG_UNKNOWN_KEY', `${name}: no such key; allowed: as ${form}`);
 }
 
 function literal(value: string): unknown {

@@ -1,100 +1,175 @@
 /**
- * The settings of one pool: those of a `[[pools]]` table, and those that a request gives for a new one.
- * Any thread may use it.
+ * The settings of one pool, read: those of a `[[pools]]` table, of the environment, and those that a
+ * request or a command gives. What there is of them stands in pool-settings.ts. Any thread may use it.
  */
 import { VanityError } from '../errors.ts';
 import { isTable, type Settings } from './file.ts';
-import { check, decimal, flag, oneOf, only, type Rule, text, whole } from './rules.ts';
+import {
+  type ChangeableOf,
+  changeable,
+  POOL_SETTINGS,
+  type PoolSetting,
+  type PoolSettingsTable,
+  type SettingsOf,
+  type SettingsTable,
+  spelled,
+} from './pool-settings.ts';
+import { check, decimal, flag, list, oneOf, only, type Rule, text, whole } from './rules.ts';
 
-export interface PoolConfig {
-  readonly name: string;
-  readonly suffix: string;
-  readonly prefix: string;
-  readonly ignoreCase: boolean;
-  readonly keys: 'seed';
-  /** 'sign-only': the secret never leaves, the server signs with it. */
-  readonly handout: 'secret' | 'sign-only';
-  readonly signLimit: number;
-  readonly reuseReleased: boolean;
-  /** Whether keypairs that were not ground here may come in. */
-  readonly acceptsImports: boolean;
-  readonly target: number;
-  readonly ready: number;
-  readonly readyMax: number;
-  /** Hours of stock below which the grinder gets a higher priority for it. */
-  readonly lowHours: number;
-}
+export type PoolConfig = SettingsOf<PoolSettingsTable>;
+
+/** What can be changed of a pool while it is served. */
+export type PoolChange = Partial<Pick<PoolConfig, ChangeableOf<PoolSettingsTable>>>;
 
 /** Of one server: each takes memory for its ready queue and its journals. */
 export const POOLS_MAX = 256;
 
-/** Also of pools in a store that was made before there was such a setting. */
-export const DEFAULT_LOW_HOURS = 1;
-export const LOW_HOURS_MAX = 8760;
-
-const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
 
-const POOL_RULES: Readonly<Record<string, Rule>> = {
-  name: text('', 'lower-case letters, digits, "-" and "_", at most 63', POOL_NAME),
-  suffix: text('', 'a pattern such as "[a-z]Pet"'),
-  prefix: text('', 'a pattern such as "abc"'),
-  ignore_case: flag(false),
-  target: whole(1000, 1, 100_000_000),
-  ready: whole(256, 1, 1_048_576),
-  ready_max: whole(65_536, 1, 1_048_576),
-  keys: only('seed'),
-  handout: oneOf('secret', 'secret', 'sign-only'),
-  sign_limit: whole(1, 1, 1000),
-  low_hours: decimal(DEFAULT_LOW_HOURS, 0, LOW_HOURS_MAX),
-  reuse_released: flag(false),
-  accepts_imports: flag(false),
-};
+/** Of one pool: values by key as in the file, and the variables that gave them. */
+export interface PoolVariables {
+  readonly values: Record<string, string>;
+  readonly names: Record<string, string>;
+}
 
-export function readPools(pools: unknown): readonly PoolConfig[] {
-  if (pools === undefined) return readPools([DEFAULT_POOL]);
-  if (!Array.isArray(pools) || pools.length === 0 || !pools.every(isTable)) {
-    throw new VanityError('CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
+/** Pools of the environment, by their place among those of the file. */
+export type PoolsOfEnvironment = ReadonlyMap<number, PoolVariables>;
+
+/** `pools` as in the file, and what the environment says in their place. Errors as of `loadConfig`. */
+export function readPools(
+  pools: unknown,
+  environment: PoolsOfEnvironment = new Map(),
+  table: SettingsTable = POOL_SETTINGS,
+): readonly PoolConfig[] {
+  const tables = pools === undefined ? defaultPools(environment) : tablesOf(pools);
+  const written = tables.length;
+  const places = [...environment.keys()].sort((one, other) => one - other);
+  for (const place of places) {
+    if (place <= tables.length) tables[place] ??= {};
+    else throw gap(environment.get(place)!, tables.length);
   }
-  if (pools.length > POOLS_MAX) {
-    throw new VanityError('CONFIG_INVALID', `pools: ${pools.length}; allowed: ${POOLS_MAX}`);
+  if (tables.length > POOLS_MAX) {
+    throw new VanityError('CONFIG_INVALID', `pools: ${tables.length}; allowed: ${POOLS_MAX}`);
   }
   const names = new Set<string>();
-  return pools.map((pool, index) => {
+  return tables.map((given, index) => {
+    const { values, names: variables } = environment.get(index) ?? { values: {}, names: {} };
+    const pool = { ...given, ...readTexts(values, table) };
     const label = typeof pool.name === 'string' ? pool.name : String(index + 1);
-    const config = readPool(pool, (key) => `pools.${label}.${key}`);
+    const nameOf = (key: string) => {
+      if (Object.hasOwn(variables, key)) return variables[key]!;
+      if (index < written) return `pools.${label}.${key}`;
+      return `VANITYPOOL_POOLS__${index}__${key.toUpperCase()}`;
+    };
+    const config = readPool(pool, nameOf, table);
     const { name } = config;
     if (names.has(name)) {
-      throw new VanityError('CONFIG_INVALID', `pools.${name}.name: two pools have this name`);
+      throw new VanityError('CONFIG_INVALID', `${nameOf('name')}: two pools have this name`);
     }
     names.add(name);
     return config;
   });
 }
 
+/** A pool that variables name takes nothing of the default one. */
+function defaultPools(environment: PoolsOfEnvironment): Settings[] {
+  return environment.get(0)?.values.name === undefined ? [DEFAULT_POOL] : [];
+}
+
+function tablesOf(pools: unknown): Settings[] {
+  if (Array.isArray(pools) && pools.length > 0 && pools.every(isTable)) return [...pools];
+  throw new VanityError('CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
+}
+
+function gap({ names }: PoolVariables, next: number): VanityError {
+  const detail = `${Object.values(names)[0]}: pools are counted from 0, and ${next} is the next one`;
+  return new VanityError('CONFIG_INVALID', detail);
+}
+
 /** One pool by its keys as in the file, which errors call `nameOf` them. Errors as of `loadConfig`. */
-export function readPool(pool: Settings, nameOf: (key: string) => string): PoolConfig {
-  const value = check(pool, POOL_RULES, nameOf);
+export function readPool(
+  pool: Settings,
+  nameOf: (key: string) => string,
+  table: SettingsTable = POOL_SETTINGS,
+): PoolConfig {
+  const value = check(pool, rulesOf(table), nameOf);
   if (value.name === '') {
     throw new VanityError('CONFIG_INVALID', `${nameOf('name')}: a pool needs a name`);
   }
-  const config = {
-    name: value.name,
-    suffix: value.suffix,
-    prefix: value.prefix,
-    ignoreCase: value.ignore_case,
-    keys: value.keys,
-    handout: value.handout,
-    signLimit: value.sign_limit,
-    reuseReleased: value.reuse_released,
-    acceptsImports: value.accepts_imports,
-    target: value.target,
-    ready: value.ready,
-    readyMax: value.ready_max,
-    lowHours: value.low_hours,
-  } as PoolConfig;
+  const names = Object.keys(table);
+  const config = Object.fromEntries(
+    names.map((name) => [name, value[spelled(name, '_')]]),
+  ) as PoolConfig;
   assertReadyFits(config, nameOf('ready'));
   return Object.freeze(config);
+}
+
+/** A change by its keys as in the file: what is given of it, by name. Errors as of `loadConfig`. */
+export function readChange(
+  change: Settings,
+  nameOf: (key: string) => string,
+  table: SettingsTable = POOL_SETTINGS,
+): PoolChange {
+  const settings = changeable(table);
+  const value = check(change, rulesOf(settings), nameOf);
+  const given = Object.keys(settings).filter((name) => change[spelled(name, '_')] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, value[spelled(name, '_')]]));
+}
+
+/** Settings by name, by their keys as in the file. */
+export function inFile(settings: Settings): Settings {
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [spelled(name, '_'), value]),
+  );
+}
+
+/** By keys as in the file. */
+function readTexts(texts: Readonly<Record<string, string>>, table: SettingsTable): Settings {
+  const settings = new Map(Object.entries(table).map(([name, one]) => [spelled(name, '_'), one]));
+  return Object.fromEntries(
+    Object.entries(texts).map(([key, given]) => {
+      const setting = settings.get(key);
+      return [key, setting === undefined ? given : readText(setting, given)];
+    }),
+  );
+}
+
+/** As the environment and the command line spell it; what is not allowed stays as it is. */
+export function readText(setting: PoolSetting, given: string): unknown {
+  return ruleOf(setting).read(meant(setting, given)) ?? given;
+}
+
+function meant({ kind }: PoolSetting, given: string): unknown {
+  if (kind === 'list') return given.split(',').map((one) => one.trim());
+  if (kind === 'boolean') return given === 'true' || (given === 'false' ? false : given);
+  if (kind === 'text' || kind === 'choice') return given;
+  return /^\d+(\.\d+)?$/.test(given) ? Number(given) : given;
+}
+
+/** By key as in the file. */
+function rulesOf(table: SettingsTable): Readonly<Record<string, Rule>> {
+  return Object.fromEntries(
+    Object.entries(table).map(([name, setting]) => [spelled(name, '_'), ruleOf(setting)]),
+  );
+}
+
+function ruleOf(setting: PoolSetting): Rule {
+  switch (setting.kind) {
+    case 'whole':
+      return whole(setting.default, setting.min, setting.max);
+    case 'number':
+      return decimal(setting.default, setting.min, setting.max);
+    case 'boolean':
+      return flag(setting.default);
+    case 'choice':
+      return setting.only !== undefined
+        ? only(setting.only)
+        : oneOf(setting.default, ...setting.values);
+    case 'list':
+      return list(setting.default, setting.allowed);
+    case 'text':
+      return text(setting.default, setting.allowed, new RegExp(setting.pattern ?? '^'));
+  }
 }
 
 /** Error: CONFIG_INVALID, in which `ready` is called `name`. */

@@ -44,6 +44,16 @@ export const text = (fallback: string, allowed: string, pattern = /^/): Rule => 
   read: (value) => (typeof value === 'string' && pattern.test(value) ? value : undefined),
 });
 
+/** Of texts, none of them empty. */
+export const list = (fallback: readonly string[], allowed: string): Rule => ({
+  fallback,
+  allowed,
+  read: (value) =>
+    Array.isArray(value) && value.every((one) => typeof one === 'string' && one !== '')
+      ? value
+      : undefined,
+});
+
 export const oneOf = (fallback: unknown, ...values: unknown[]): Rule => ({
   fallback,
   allowed: values.map((value) => JSON.stringify(value)).join(' or '),

@@ -9,8 +9,8 @@
  * a server whose store is gone must not wait for ever; it says how many hits were lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { Log } from '../log.ts';
-import type { FoundHit } from './job.ts';
 
 /** Where hits come from; told when they are stored. */
 export interface Sender {
@@ -18,7 +18,7 @@ export interface Sender {
 }
 
 interface Parcel {
-  readonly hits: readonly FoundHit[];
+  readonly hits: readonly Hit[];
   readonly sender: Sender;
 }
 
@@ -29,7 +29,7 @@ const CLOSE_TRIES = 7;
 
 export class Delivery {
   readonly #batch: number;
-  readonly #onHits: (hits: FoundHit[]) => Promise<void>;
+  readonly #onHits: (hits: Hit[]) => Promise<void>;
   readonly #log: Log;
   readonly #parcels: Parcel[] = [];
   readonly #closing = new AbortController();
@@ -37,7 +37,7 @@ export class Delivery {
   #size = 0;
 
   /** `onHits` resolves when the hits are durably stored; it gets at most `batch` at a time. */
-  constructor(batch: number, onHits: (hits: FoundHit[]) => Promise<void>, log: Log) {
+  constructor(batch: number, onHits: (hits: Hit[]) => Promise<void>, log: Log) {
     this.#batch = batch;
     this.#onHits = onHits;
     this.#log = log;
@@ -49,7 +49,7 @@ export class Delivery {
   }
 
   /** At most `batch` hits. */
-  add(hits: readonly FoundHit[], sender: Sender): void {
+  add(hits: readonly Hit[], sender: Sender): void {
     if (hits.length === 0) return;
     this.#parcels.push({ hits, sender });
     this.#size += hits.length;
@@ -69,7 +69,7 @@ export class Delivery {
       if (!isStored) this.#log.error({ hits: this.#size }, 'hits are lost: the store took none');
       const done = this.#parcels.splice(0, isStored ? count : this.#parcels.length);
       for (const { hits, sender } of done) {
-        for (const { keypair } of hits) keypair.fill(0);
+        for (const { key } of hits) key.fill(0);
         this.#size -= hits.length;
         sender.stored(hits.length);
       }
@@ -88,7 +88,7 @@ export class Delivery {
   }
 
   /** False when closing and nothing helps. */
-  async #store(hits: FoundHit[]): Promise<boolean> {
+  async #store(hits: Hit[]): Promise<boolean> {
     const { signal } = this.#closing;
     let hasFailed = false;
     let triesLeft = CLOSE_TRIES;

@@ -9,10 +9,11 @@
  * nothing runs: no timer here, every thread asleep. A hit that a thread had not posted when it
  * died is gone; nobody ever saw it.
  */
+import type { Hit } from '../keypair/signing-key.ts';
 import type { Log } from '../log.ts';
 import type { Priority } from '../system/priority.ts';
 import { Delivery } from './delivery.ts';
-import type { FoundHit, GrindJob } from './job.ts';
+import type { GrindJob } from './job.ts';
 import type { Loaded, Opened, Progress } from './messages.ts';
 import { GrinderThread } from './thread.ts';
 import type { Urgency } from './urgency.ts';
@@ -29,10 +30,10 @@ export interface GrinderOptions {
   /** Hits that may wait to be stored, 4 batches if not given; each thread may hold one at least. */
   readonly maxUnstored?: number;
   /**
-   * Resolves when the hits are durably stored; their keypairs are wiped then. When it rejects, the
+   * Resolves when the hits are durably stored; their keys are wiped then. When it rejects, the
    * same hits come again. Never called twice at once.
    */
-  readonly onHits: (hits: FoundHit[]) => Promise<void>;
+  readonly onHits: (hits: Hit[]) => Promise<void>;
   /** The system gave no thread; it is tried again. */
   readonly onUnstarted?: () => void;
   readonly log: Log;

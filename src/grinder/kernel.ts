@@ -3,15 +3,12 @@
  * and the portable path; both pass the same conformance tests. A search belongs to the thread that
  * opened it.
  */
-import type { KeyType } from '../keypair/keypair.ts';
 import type { Pattern } from '../keypair/pattern.ts';
+import type { KeyType, SigningKey } from '../keypair/signing-key.ts';
 import type { Priority } from '../system/priority.ts';
 
-export interface KernelHit {
-  /** 64 bytes: a keypair, or an expanded key. */
-  readonly keypair: Uint8Array;
-  /** 32 bytes; of an expanded key alone, as a keypair ends with it. */
-  readonly publicKey?: Uint8Array;
+/** Not proved yet. */
+export interface KernelHit extends SigningKey {
   /** Index of the first pattern that matches. */
   readonly pattern: number;
 }

@@ -1,6 +1,7 @@
 /** What the main thread and a grinder thread tell each other: orders one way, reports the other. */
+import type { Hit } from '../keypair/signing-key.ts';
 import type { Priority } from '../system/priority.ts';
-import type { FoundHit, GrindJob } from './job.ts';
+import type { GrindJob } from './job.ts';
 
 export interface GrinderWorkerData {
   /** Most hits of one report. */
@@ -35,7 +36,7 @@ export interface Progress {
   readonly elapsedMs: number;
   /** Of that, time on a core. */
   readonly cpuMs: number;
-  readonly hits: readonly FoundHit[];
+  readonly hits: readonly Hit[];
   /** Hits that the kernel or the proof found wrong. */
   readonly faults: number;
 }

@@ -8,15 +8,16 @@
  */
 
 import { VanityError } from '../errors.ts';
-import { KEYPAIR_BYTES, type KeyType } from '../keypair/keypair.ts';
+import { KEYPAIR_BYTES, PUBLIC_KEY_BYTES, signingKeyOf } from '../keypair/keypair.ts';
 import { type Pattern, SIDE_MAX } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import { type Addon, loadAddon } from '../system/addon.ts';
 import { NICE } from '../system/priority.ts';
 import { type Kernel, PATTERNS_MAX, type Search } from './kernel.ts';
 
 /** Where C writes the pattern's index of a hit: behind the keypair, or the expanded key and its
  * public key. */
-const PATTERN_AT = { seed: KEYPAIR_BYTES, expanded: KEYPAIR_BYTES + 32 } as const;
+const PATTERN_AT = { seed: KEYPAIR_BYTES, expanded: KEYPAIR_BYTES + PUBLIC_KEY_BYTES } as const;
 const BUDGET_MAX_MS = 50;
 
 /**
@@ -69,13 +70,11 @@ function nativeSearch(addon: Addon, search: unknown, keyType: KeyType): Search {
       const view = new DataView(room.buffer);
       const hits = Array.from({ length: count }, (_, index) => {
         const at = index * bytes;
-        return {
-          keypair: room.slice(at, at + KEYPAIR_BYTES),
-          ...(keyType === 'expanded' && {
-            publicKey: room.slice(at + KEYPAIR_BYTES, at + patternAt),
-          }),
-          pattern: view.getUint32(at + patternAt, IS_LITTLE_ENDIAN),
-        };
+        const pattern = view.getUint32(at + patternAt, IS_LITTLE_ENDIAN);
+        const key = room.slice(at, at + KEYPAIR_BYTES);
+        if (keyType === 'seed') return { ...signingKeyOf(key), pattern };
+        const publicKey = room.slice(at + KEYPAIR_BYTES, at + patternAt);
+        return { keyType, key, publicKey, pattern };
       });
       room.fill(0);
       return { attempts, hits, faults };

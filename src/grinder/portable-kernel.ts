@@ -7,8 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { addressOf } from '../keypair/address.ts';
 import { expandedKeyOf } from '../keypair/expanded.ts';
-import { KEYPAIR_BYTES, type KeyType, publicKeyOf, SEED_BYTES } from '../keypair/keypair.ts';
+import { KEYPAIR_BYTES, publicKeyOf, SEED_BYTES, signingKeyOf } from '../keypair/keypair.ts';
 import { matches, type Pattern } from '../keypair/pattern.ts';
+import type { KeyType, SigningKey } from '../keypair/signing-key.ts';
 import type { Kernel, KernelHit, Search, Slice } from './kernel.ts';
 
 const BUDGET_MAX_MS = 50;
@@ -55,11 +56,12 @@ class PortableSearch implements Search {
   }
 
   /** An expanded key is that of a seed which nobody keeps: no other way is as fast here. */
-  #keyOf(seed: Uint8Array, publicKey: Uint8Array): Omit<KernelHit, 'pattern'> {
-    if (this.#keyType === 'expanded') return { keypair: expandedKeyOf(seed), publicKey };
+  #keyOf(seed: Uint8Array, publicKey: Uint8Array): SigningKey {
+    const keyType = this.#keyType;
+    if (keyType === 'expanded') return { keyType, key: expandedKeyOf(seed), publicKey };
     const keypair = new Uint8Array(KEYPAIR_BYTES);
     keypair.set(seed);
     keypair.set(publicKey, SEED_BYTES);
-    return { keypair };
+    return signingKeyOf(keypair);
   }
 }

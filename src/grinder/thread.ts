@@ -183,7 +183,7 @@ export class GrinderThread implements Sender {
     }
     const { hits, faults } = report;
     if (this.#isClosed) {
-      for (const { keypair } of hits) keypair.fill(0);
+      for (const { key } of hits) key.fill(0);
       return;
     }
     if (hits.length > 0 && faults === 0) this.#backOff.succeeded();

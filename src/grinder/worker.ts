@@ -13,10 +13,10 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { addressOf } from '../keypair/address.ts';
-import { proveHit } from '../keypair/expanded.ts';
-import { SEED_BYTES } from '../keypair/keypair.ts';
+import { proveKey } from '../keypair/expanded.ts';
 import { matches } from '../keypair/pattern.ts';
-import type { FoundHit, GrindJob } from './job.ts';
+import { type Hit, KEY_TYPES, type SigningKey } from '../keypair/signing-key.ts';
+import type { GrindJob } from './job.ts';
 import { type Kernel, type KernelHit, PATTERNS_MAX, type Search } from './kernel.ts';
 import { loadKernel } from './load-kernel.ts';
 import type { GrinderWorkerData, Loaded, Opened, Order, Progress } from './messages.ts';
@@ -24,7 +24,7 @@ import type { GrinderWorkerData, Loaded, Opened, Order, Progress } from './messa
 const REPORT_MS = 100;
 
 interface Proof {
-  readonly hits: readonly FoundHit[];
+  readonly hits: readonly Hit[];
   readonly faults: number;
 }
 
@@ -35,18 +35,18 @@ const NO_HITS: Proof = { hits: [], faults: 0 };
  * former keep their buffers.
  */
 export function proveHits(hits: readonly KernelHit[], jobs: readonly GrindJob[]): Proof {
-  const proved: FoundHit[] = [];
+  const proved: Hit[] = [];
   for (const { pattern, ...key } of hits) {
     const job = jobs[pattern];
     if (job !== undefined && proves(key, job)) proved.push({ pool: job.pool, ...key });
-    else key.keypair.fill(0);
+    else key.key.fill(0);
   }
   return { hits: proved, faults: hits.length - proved.length };
 }
 
-function proves(hit: Omit<KernelHit, 'pattern'>, { pattern, keyType = 'seed' }: GrindJob): boolean {
-  const { keypair, publicKey = keypair.subarray(SEED_BYTES) } = hit;
-  return proveHit(keyType, keypair, publicKey) && matches(pattern, addressOf(publicKey));
+function proves(key: SigningKey, { pattern, keyType }: GrindJob): boolean {
+  const isIts = key.keyType === keyType && proveKey(key);
+  return isIts && matches(pattern, addressOf(key.publicKey));
 }
 
 /** The jobs of one key type and their search. */
@@ -98,9 +98,9 @@ class GrindLoop {
   #open(jobs: readonly GrindJob[]): void {
     this.#close();
     if (jobs.length === 0) return;
-    for (const keyType of ['seed', 'expanded'] as const) {
+    for (const keyType of KEY_TYPES) {
       // Pools beyond the most that a search takes come in when others are full.
-      const own = jobs.filter((job) => (job.keyType ?? 'seed') === keyType).slice(0, PATTERNS_MAX);
+      const own = jobs.filter((job) => job.keyType === keyType).slice(0, PATTERNS_MAX);
       if (own.length === 0) continue;
       const patterns = own.map(({ pattern }) => pattern);
       this.#ground.push({ jobs: own, search: this.#kernel.open(patterns, keyType) });
@@ -164,7 +164,7 @@ class GrindLoop {
     };
     this.#port.postMessage(
       report,
-      hits.map(({ keypair }) => keypair.buffer as ArrayBuffer),
+      hits.map(({ key }) => key.buffer as ArrayBuffer),
     );
     this.#unstored += hits.length;
     this.#attempts = 0;

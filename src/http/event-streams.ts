@@ -2,10 +2,13 @@
  * Open streams of server-sent events, each told the status once a second. Runs in an HTTP thread,
  * which has streams of its own.
  *
- * At each beat a stream is looked at again: one whose reader may not read any more is ended. What
- * streams see alike is made once a beat. A message is written only when the one before it is out of
- * our memory, so that a reader that is slow misses some and costs one message at most; one that takes
- * nothing for ten beats is dropped.
+ * At each beat a stream is looked at again: one whose reader may not read any more is ended. The bytes
+ * of a message are made once a beat for all that see the same pools. A message is written only when the
+ * one before it is out of our memory, so that a reader that is slow misses some and costs one message at
+ * most; one that takes nothing for ten beats is dropped.
+ *
+ * A message of 92 kB takes 19 us of the processor to write as bytes, most of it the system's, and 34 us as
+ * text. Past the reply, straight into its connection, would be 17 us: not worth framing chunks by hand.
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { VanityError } from '../errors.ts';
@@ -35,11 +38,14 @@ export type Sight = readonly string[] | undefined;
 interface Stream {
   /** Throws when the reader may not read any more. */
   readonly look: () => Sight;
+  sight: Sight;
+  /** Of the sight: the same for all that see the same pools. */
+  alike: string;
   behind: number;
 }
 
 export class EventStreams {
-  readonly #statusOf: (sight: Sight) => unknown;
+  readonly #statusOf: (sight: Sight) => string;
   readonly #ids: EventIds;
   readonly #beatMs: number;
   readonly #streams = new Map<ServerResponse, Stream>();
@@ -47,8 +53,8 @@ export class EventStreams {
   #beats = 0;
   #isClosed = false;
 
-  /** `statusOf` gives the status of the pools that are seen, as it leaves in JSON. */
-  constructor(statusOf: (sight: Sight) => unknown, ids: EventIds, beatMs = BEAT_MS) {
+  /** `statusOf` gives the status of the pools that are seen, as JSON. */
+  constructor(statusOf: (sight: Sight) => string, ids: EventIds, beatMs = BEAT_MS) {
     this.#statusOf = statusOf;
     this.#ids = ids;
     this.#beatMs = beatMs;
@@ -68,10 +74,11 @@ export class EventStreams {
       const detail = `event streams: ${STREAMS_MAX} are open, and no more are served`;
       throw new VanityError('OVERLOADED', detail, { retryAfterSeconds: 1 });
     }
-    const first = this.#message(look());
-    this.#streams.set(reply, { look, behind: 0 });
+    const sight = look();
+    const first = this.#message(sight, OPENING);
+    this.#streams.set(reply, { look, sight, alike: alikeOf(sight), behind: 0 });
     reply.once('close', () => this.#forget(reply));
-    reply.writeHead(200, { ...headers, ...HEADERS }).write(OPENING + first);
+    reply.writeHead(200, { ...headers, ...HEADERS }).write(first);
     this.#timer ??= setInterval(() => this.#beat(), this.#beatMs);
   }
 
@@ -84,7 +91,7 @@ export class EventStreams {
   #beat(): void {
     this.#beats++;
     const comment = this.#beats % COMMENT_EVERY === 0 ? COMMENT : '';
-    const messages = new Map<string, string>();
+    const messages = new Map<string, Buffer>();
     for (const [reply, stream] of this.#streams) {
       let sight: Sight;
       try {
@@ -99,16 +106,20 @@ export class EventStreams {
         continue;
       }
       stream.behind = 0;
-      const alike = JSON.stringify(sight?.toSorted()) ?? 'all';
-      const message = messages.get(alike) ?? this.#message(sight);
-      messages.set(alike, message);
-      reply.write(message + comment);
+      if (sight !== stream.sight) {
+        stream.sight = sight;
+        stream.alike = alikeOf(sight);
+      }
+      const message = messages.get(stream.alike) ?? this.#message(sight, comment);
+      messages.set(stream.alike, message);
+      reply.write(message);
     }
   }
 
-  #message(sight: Sight): string {
-    const data = JSON.stringify(this.#statusOf(sight));
-    return `id: ${this.#ids.next()}\nevent: status\ndata: ${data}\n\n`;
+  /** An event of its own, as bytes, with what stands before it. */
+  #message(sight: Sight, before: string): Buffer {
+    const id = this.#ids.next();
+    return Buffer.from(`${before}id: ${id}\nevent: status\ndata: ${this.#statusOf(sight)}\n\n`);
   }
 
   #forget(reply: ServerResponse): void {
@@ -117,6 +128,10 @@ export class EventStreams {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+function alikeOf(sight: Sight): string {
+  return JSON.stringify(sight?.toSorted()) ?? 'all';
 }
 
 /** What the connection does not take at once is not waited for: a stop has no time for it. */

@@ -1,10 +1,11 @@
 /** Whether addresses can be handed out now, and what is not well. Runs in the HTTP threads. */
 
+import type { PoolView } from '../api/pools.ts';
 import type { Readiness, StatusEvent } from '../api/service.ts';
 import { VanityError } from '../errors.ts';
 import type { StoreHealth } from '../pool/health.ts';
-import type { Pool } from '../pool/pool.ts';
 import type { AppDeps } from './app-deps.ts';
+import { poolView } from './visible-pools.ts';
 
 /** Errors: DRAINING, STORE_UNAVAILABLE, POOL_EMPTY. */
 export function readiness(
@@ -12,7 +13,7 @@ export function readiness(
   mayTellWhy = true,
 ): Readiness {
   if (isDraining()) throw new VanityError('DRAINING', 'the server is shutting down');
-  const { status, reasons } = stateOf(pools.values(), storeHealth);
+  const { status, reasons } = stateOf(pools.values().map(poolView), storeHealth);
   if (status !== 'unavailable') return { status, reasons: mayTellWhy ? reasons : [] };
   const code = storeHealth.failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
   const why = mayTellWhy ? `: ${reasons.map(inWords).join(', ')}` : '';
@@ -33,17 +34,19 @@ function inWords(reason: string): string {
 }
 
 /** Whether any of these pools can serve, and what is not well with them and the store. */
-export function stateOf(pools: Iterable<Pool>, health: StoreHealth): StatusEvent['readiness'] {
+export function stateOf(
+  pools: Iterable<Pick<PoolView, 'name' | 'paused' | 'ready' | 'stock'>>,
+  health: StoreHealth,
+): StatusEvent['readiness'] {
   const { failure, journalFault } = health;
   const reasons = [failure, journalFault].filter(
     (reason): reason is string => reason !== undefined,
   );
   let canServe = false;
-  for (const pool of pools) {
-    const { paused, ready, stock } = pool.status();
-    if (paused) reasons.push(`POOL_PAUSED: ${pool.shared.name}`);
+  for (const { name, paused, ready, stock } of pools) {
+    if (paused) reasons.push(`POOL_PAUSED: ${name}`);
     else if (ready > 0 || (stock > 0 && failure === undefined)) canServe = true;
-    else reasons.push(`${stock > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${pool.shared.name}`);
+    else reasons.push(`${stock > 0 ? 'STORE_UNAVAILABLE' : 'POOL_EMPTY'}: ${name}`);
   }
   if (!canServe) return { status: 'unavailable', reasons };
   return { status: reasons.length === 0 ? 'ready' : 'degraded', reasons };

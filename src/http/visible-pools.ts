@@ -12,11 +12,18 @@ import { grinderView } from './grinder-view.ts';
 
 /** What those see who may see these pools; undefined: all of them. */
 export function poolList({ pools, grinder }: AppDeps, sight: Sight): PoolList {
-  const visible = [...pools.values()].filter(({ shared }) => mayUse({ pools: sight }, shared.name));
   return {
-    pools: visible.map(poolView),
+    pools: visiblePools(pools, sight).map(poolView),
     ...(sight === undefined && { grinder: grinderView(grinder) }),
   };
+}
+
+/** In the order of the pools, not of the names. */
+export function visiblePools(pools: ReadonlyMap<string, Pool>, sight: Sight): Pool[] {
+  const all = [...pools.values()];
+  if (sight === undefined) return all;
+  const names = new Set(sight);
+  return all.filter(({ shared }) => names.has(shared.name));
 }
 
 /** The pool as far as it exists for the token. Error: POOL_NOT_FOUND. */
@@ -31,13 +38,13 @@ export function poolFor(
 }
 
 export function poolView(pool: Pool): PoolView {
-  const { name, pattern, handout } = pool.shared;
+  const { name, pattern, keys, handout } = pool.shared;
   const { grinding, ...figures } = pool.status();
   return {
     name,
     pattern: pattern.text,
     difficulty: shownDifficulty(pattern.difficulty),
-    keys: 'seed',
+    keys,
     handout,
     ...figures,
     grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },

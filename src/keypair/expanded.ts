@@ -9,11 +9,11 @@
  * (4 ms a multiplication) nor in constant time. Proofs need no such multiplication: 0.3 ms.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { isSignature, type KeyType, proveKeypair, publicKeyOf, SEED_BYTES } from './keypair.ts';
+import { isSignature, PUBLIC_KEY_BYTES, proveKeypair, publicKeyOf, SEED_BYTES } from './keypair.ts';
+import type { SigningKey } from './signing-key.ts';
 
 export const EXPANDED_KEY_BYTES = 64;
 const SCALAR_BYTES = 32;
-const PUBLIC_KEY_BYTES = 32;
 
 const P = 2n ** 255n - 19n;
 /** The order of the base point. */
@@ -71,8 +71,8 @@ export function proveExpandedKey(expandedKey: Uint8Array, publicKey: Uint8Array)
   return isSignature(publicKey, message, proof);
 }
 
-/** Whether a key of this type, 64 bytes, belongs to this public key, independently of the kernel. */
-export function proveHit(keyType: KeyType, key: Uint8Array, publicKey: Uint8Array): boolean {
+/** Whether the key belongs to its public key, independently of the kernel. */
+export function proveKey({ keyType, key, publicKey }: SigningKey): boolean {
   if (keyType === 'expanded') return proveExpandedKey(key, publicKey);
   return proveKeypair(key) && Buffer.compare(key.subarray(SEED_BYTES), publicKey) === 0;
 }

@@ -20,7 +20,8 @@ import {
 import { VanityError } from '../errors.ts';
 import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
 import { proveExpandedKey } from './expanded.ts';
-import { KEYPAIR_BYTES, type KeyType, proveKeypair, SEED_BYTES } from './keypair.ts';
+import { KEYPAIR_BYTES, proveKeypair, SEED_BYTES } from './keypair.ts';
+import type { KeyType } from './signing-key.ts';
 
 /** What a small file takes of most disks. */
 const FILE_BLOCK_BYTES = 4096;

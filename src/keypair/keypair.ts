@@ -6,11 +6,10 @@
  * 5.1.5). It is not the 64-byte expanded key, which other libraries call the private key.
  */
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-
-/** 'seed': a keypair. 'expanded': scalar and nonce prefix; it signs, but has no seed. */
-export type KeyType = 'seed' | 'expanded';
+import type { SigningKey } from './signing-key.ts';
 
 export const SEED_BYTES = 32;
+export const PUBLIC_KEY_BYTES = 32;
 export const KEYPAIR_BYTES = 64;
 
 /** What stands before the seed in a PKCS #8 private key of Ed25519 (RFC 8410, section 7). */
@@ -29,6 +28,11 @@ export function keypairOf(seed: Uint8Array): Uint8Array {
   keypair.set(publicKeyOf(seed), SEED_BYTES);
   keypair.set(seed);
   return keypair;
+}
+
+/** A keypair of 64 bytes in the shape that keys of all types have. Not proved. */
+export function signingKeyOf(keypair: Uint8Array): SigningKey {
+  return { keyType: 'seed', key: keypair, publicKey: keypair.subarray(SEED_BYTES, KEYPAIR_BYTES) };
 }
 
 /** Whether the second half of `keypair` is the public key of the first: false for any other length. */

@@ -1,13 +1,15 @@
 /**
- * Sealing: how keypairs lie in the store. Envelope encryption: a row is sealed with AES-256-GCM
+ * Sealing: how keys lie in the store. Envelope encryption: a row is sealed with AES-256-GCM
  * under a data key, and the data key is sealed to the sealing key. Runs in the store thread; the
  * rows are sealed and unsealed synchronously, only data keys are made and opened asynchronously.
  *
- *   sealed row, 92 bytes        nonce 12, ciphertext of the keypair 64, tag 16
+ *   sealed row                  nonce 12, ciphertext, tag 16
+ *     of a seed, 92 bytes       ciphertext of the keypair 64
+ *     expanded, 124 bytes       ciphertext of the expanded key 64 and its public key 32
  *   associated data             store id, SHA-256 of the public key, name of the pool
  *   sealed data key, 80 bytes   encapsulated secret 32, ciphertext 32, tag 16
  *
- *   nonce                       SHA-256 of a label, the associated data and the keypair; 12 bytes of it
+ *   nonce                       SHA-256 of a label, the associated data and what is encrypted; 12 bytes of it
  *
  * A row that is moved to another pool, store or address cannot be unsealed. A data key lives in
  * one Sealer of one process, for at most 65,536 rows or one hour. Where the machine is cloned it
@@ -23,8 +25,9 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import { KEYPAIR_BYTES, SEED_BYTES } from './keypair.ts';
+import { KEYPAIR_BYTES, PUBLIC_KEY_BYTES, signingKeyOf } from './keypair.ts';
 import { type SealingKey, sealTo } from './sealing-key.ts';
+import type { KeyType, SigningKey } from './signing-key.ts';
 
 export const ROWS_PER_DATA_KEY = 65_536;
 const DATA_KEY_MS = 3_600_000;
@@ -37,23 +40,29 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const CIPHER_OPTIONS = { authTagLength: TAG_BYTES };
 const HASH_BYTES = 32;
-/** It and a keypair have one length each: no two rows look alike in the hash. */
-const NONCE_LABEL = 'vanitypool nonce 1';
-export const SEALED_BYTES = NONCE_BYTES + KEYPAIR_BYTES + TAG_BYTES;
+/** What is encrypted has one length for each label: no two rows look alike in the hash. */
+const NONCE_LABELS = { seed: 'vanitypool nonce 1', expanded: 'vanitypool nonce 2' } as const;
 
-/** What a keypair is known by, for ever and in every state: 32 bytes. */
-export function publicKeyHash(keypair: Uint8Array): Buffer {
-  return publicKeyHashOf(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
+const ENCRYPTED_BYTES = {
+  seed: KEYPAIR_BYTES,
+  expanded: KEYPAIR_BYTES + PUBLIC_KEY_BYTES,
+} as const;
+
+/** The length of a sealed row. */
+export function sealedBytes(keyType: KeyType): number {
+  return NONCE_BYTES + ENCRYPTED_BYTES[keyType] + TAG_BYTES;
 }
 
-/** The same, of the 32 bytes of the public key itself. */
-export function publicKeyHashOf(publicKey: Uint8Array): Buffer {
+/** What a key is known by, for ever and in every state: 32 bytes. */
+export function publicKeyHash(publicKey: Uint8Array): Buffer {
   return hash('sha256', publicKey, 'buffer');
 }
 
 /** Where a sealed row belongs. */
 export interface Place {
   readonly pool: string;
+  /** Of all rows of the pool. */
+  readonly keyType: KeyType;
   /** As `publicKeyHash` gives it. */
   readonly keyHash: Uint8Array;
 }
@@ -61,7 +70,7 @@ export interface Place {
 export interface SealedRow {
   /** As `save` gave it. */
   readonly dataKeyId: number;
-  /** SEALED_BYTES long. */
+  /** `sealedBytes` long. */
   readonly sealed: Uint8Array;
 }
 
@@ -114,25 +123,28 @@ export class Sealer {
     this.#current = { id: save(sealed), key, expiresAt: now() + DATA_KEY_MS, used: 0 };
   }
 
-  /** Seals a keypair (64 bytes). Call `prepare` first. */
-  seal(place: Place, keypair: Uint8Array): SealedRow {
+  /** Call `prepare` first. RangeError for a key that is not of the type of its place. */
+  seal(place: Place, signingKey: SigningKey): SealedRow {
     const current = this.#current;
     if (current === undefined || current.used >= ROWS_PER_DATA_KEY) {
       throw new RangeError('no data key has room: call prepare first');
     }
-    if (keypair.length !== KEYPAIR_BYTES) {
-      throw new RangeError(`a keypair has ${KEYPAIR_BYTES} bytes, not ${keypair.length}`);
-    }
-    const sealed = Buffer.alloc(SEALED_BYTES);
+    const { keyType } = place;
+    assertWhole(keyType, signingKey);
+    const { key, publicKey } = signingKey;
+    // A keypair ends with its public key.
+    const more = keyType === 'expanded' ? publicKey : undefined;
+    const sealed = Buffer.alloc(sealedBytes(keyType));
     const associated = this.#associated.of(place);
-    sealed.set(nonceOf(associated, keypair));
+    sealed.set(nonceOf(keyType, associated, key, more));
     current.used++;
     // A KeyObject takes 3 us a row; with the key in a buffer it is 15 us.
     const cipher = createCipheriv(CIPHER, current.key, sealed.subarray(0, NONCE_BYTES));
     cipher.setAAD(associated);
-    sealed.set(cipher.update(keypair), NONCE_BYTES);
+    sealed.set(cipher.update(key), NONCE_BYTES);
+    if (more !== undefined) sealed.set(cipher.update(more), NONCE_BYTES + KEYPAIR_BYTES);
     cipher.final();
-    sealed.set(cipher.getAuthTag(), NONCE_BYTES + KEYPAIR_BYTES);
+    sealed.set(cipher.getAuthTag(), sealed.length - TAG_BYTES);
     return { dataKeyId: current.id, sealed };
   }
 }
@@ -166,16 +178,19 @@ export class Unsealer {
     return keys;
   }
 
-  /** The keypair (64 bytes, the caller wipes it), or undefined if `sealed` is not of this place. */
-  unseal(dataKey: KeyObject, place: Place, sealed: Uint8Array): Uint8Array | undefined {
-    if (sealed.length !== SEALED_BYTES || place.keyHash.length !== HASH_BYTES) return undefined;
+  /** The key (the caller wipes it), or undefined if `sealed` is not of this place. */
+  unseal(dataKey: KeyObject, place: Place, sealed: Uint8Array): SigningKey | undefined {
+    const { keyType, keyHash } = place;
+    if (sealed.length !== sealedBytes(keyType) || keyHash.length !== HASH_BYTES) return undefined;
     const nonce = sealed.subarray(0, NONCE_BYTES);
     const decipher = createDecipheriv(CIPHER, dataKey, nonce, CIPHER_OPTIONS);
     decipher.setAAD(this.#associated.of(place));
-    decipher.setAuthTag(sealed.subarray(NONCE_BYTES + KEYPAIR_BYTES));
-    const keypair = decipher.update(sealed.subarray(NONCE_BYTES, NONCE_BYTES + KEYPAIR_BYTES));
-    if (isAuthentic(decipher) && publicKeyHash(keypair).equals(place.keyHash)) return keypair;
-    keypair.fill(0);
+    decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+    const bytes = decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES));
+    const signingKey = keyType === 'seed' ? signingKeyOf(bytes) : expandedKeyIn(bytes);
+    const isRight = isAuthentic(decipher) && publicKeyHash(signingKey.publicKey).equals(keyHash);
+    if (isRight) return signingKey;
+    bytes.fill(0);
     return undefined;
   }
 
@@ -198,9 +213,33 @@ export class Unsealer {
   }
 }
 
-function nonceOf(associated: Uint8Array, keypair: Uint8Array): Uint8Array {
-  const sum = createHash('sha256').update(NONCE_LABEL).update(associated).update(keypair).digest();
-  return sum.subarray(0, NONCE_BYTES);
+function expandedKeyIn(bytes: Uint8Array): SigningKey {
+  return {
+    keyType: 'expanded',
+    key: bytes.subarray(0, KEYPAIR_BYTES),
+    publicKey: bytes.subarray(KEYPAIR_BYTES),
+  };
+}
+
+function assertWhole(expected: KeyType, { keyType, key, publicKey }: SigningKey): void {
+  if (keyType !== expected) throw new RangeError(`a key of type ${keyType}, not ${expected}`);
+  if (key.length !== KEYPAIR_BYTES) {
+    throw new RangeError(`a key has ${KEYPAIR_BYTES} bytes, not ${key.length}`);
+  }
+  if (publicKey.length !== PUBLIC_KEY_BYTES) {
+    throw new RangeError(`a public key has ${PUBLIC_KEY_BYTES} bytes, not ${publicKey.length}`);
+  }
+}
+
+function nonceOf(
+  keyType: KeyType,
+  associated: Uint8Array,
+  key: Uint8Array,
+  more: Uint8Array | undefined,
+): Uint8Array {
+  const sum = createHash('sha256').update(NONCE_LABELS[keyType]).update(associated).update(key);
+  if (more !== undefined) sum.update(more);
+  return sum.digest().subarray(0, NONCE_BYTES);
 }
 
 /** Whether a sealed data key is one of this store, as stores with bound rows have them. */

@@ -7,17 +7,16 @@
  */
 import { VanityError } from '../errors.ts';
 import { signExpanded } from './expanded.ts';
-import { isSignature, type KeyType, SEED_BYTES, signWithSeed } from './keypair.ts';
+import { isSignature, SEED_BYTES, signWithSeed } from './keypair.ts';
 import { assertRequiredSigner, parseMessage } from './message.ts';
+import type { SigningKey } from './signing-key.ts';
 
 /**
- * The signature, 64 bytes, of a message on the wire by a key of 64 bytes and its public key.
- * MESSAGE_INVALID, SIGNER_NOT_REQUIRED; INTERNAL if the key is not that of the public key.
+ * The signature, 64 bytes, of a message on the wire. MESSAGE_INVALID, SIGNER_NOT_REQUIRED; INTERNAL
+ * if the key is not that of its public key.
  */
 export function signMessage(
-  keyType: KeyType,
-  key: Uint8Array,
-  publicKey: Uint8Array,
+  { keyType, key, publicKey }: SigningKey,
   message: Uint8Array,
 ): Uint8Array {
   assertRequiredSigner(parseMessage(message), publicKey);

@@ -94,10 +94,10 @@ export class OfflineAudit implements AsyncDisposable {
 
 /** Errors: those of opening a store; of damage only if the directory cannot be held. */
 async function holdSettled(config: Config): Promise<Disposable | AsyncDisposable> {
-  const { directory } = config.store;
+  const { directory, data } = config.store;
   assertOwner(directory);
   if (isSettled(directory)) return holdInPlace(directory);
-  using journals = new Journals({ dataDirectory: directory });
+  using journals = new Journals({ dataDirectory: data });
   try {
     const store = await openWith(journals, config.store);
     journals.remove();

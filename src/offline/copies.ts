@@ -17,10 +17,10 @@ export type { BackupOptions };
  * `adoptStore`.
  */
 export async function adoptOffline(
-  { store: { directory, sealingKey } }: Config,
+  { store: { directory, data, sealingKey } }: Config,
   how: Pick<AdoptOptions, 'as' | 'from' | 'ignoreClock'>,
 ): Promise<Adopted> {
-  using journals = new Journals({ dataDirectory: directory });
+  using journals = new Journals({ dataDirectory: data });
   const witness = witnessDirectory(directory);
   const { recover } = journals;
   const adopted = await adoptStore({
@@ -52,11 +52,11 @@ export function keepBackup(
 
 /** Makes the store out of a backup; what became of its addresses and tokens. */
 export async function restoreOffline(
-  { store: { directory, sealingKey } }: Config,
+  { store: { directory, data, sealingKey } }: Config,
   from: Pick<RestoreOptions, 'file' | 'list' | 'signal' | 'ignoreClock'>,
 ): Promise<Restored> {
   const restored = await restoreStore({ directory, sealingKey, ...from, onBound });
-  removeJournalsIn(directory);
+  removeJournalsIn(data);
   return restored;
 }
 

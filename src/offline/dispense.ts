@@ -60,7 +60,7 @@ export async function dispenseOffline(
     throw new VanityError('POOL_EMPTY', detail);
   }
   const addresses = leased.map(readyAddress);
-  for (const { keypair } of leased) keypair.fill(0);
+  for (const { key } of leased) key.fill(0);
   const handOut = { position: 0, count, at: store.clock.now, ...(receiver ?? NOBODY) };
   const { failure } = await store.turn(pool, count, 0, { records: [handOut], journals: new Map() });
   if (failure !== undefined) throw failure;

@@ -2,9 +2,11 @@
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { assertImportable } from '../keypair/importable.ts';
+import { signingKeyOf } from '../keypair/keypair.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import { configOf, parts } from '../pool/pool-definition.ts';
+import { configOf } from '../pool/pool-definition.ts';
 import type { InsertReport } from '../store/store.ts';
+import { parts } from '../store/stored-pool.ts';
 import { openOffline } from './open.ts';
 import { poolNotFound, poolsOffline } from './pools.ts';
 
@@ -33,7 +35,7 @@ export async function importOffline<T>(
   if (configured) await store.definePool(parts(configured).identity);
   return await work((keypairs) => {
     for (const [index, keypair] of keypairs.entries()) assertImportable(keypair, index, pattern);
-    const hits = keypairs.map((keypair) => ({ pool: name, keypair }));
+    const hits = keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) }));
     return store.insert(hits, 'imported');
   });
 }

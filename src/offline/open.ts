@@ -40,7 +40,7 @@ export async function withStoreOffline<T>(
 
 /** A crash is settled as a start does it, which only the user of the server can. */
 export async function openOffline({ store }: Pick<Config, 'store'>): Promise<Store> {
-  using journals = new Journals({ dataDirectory: store.directory });
+  using journals = new Journals({ dataDirectory: store.data });
   return await openWith(journals, store);
 }
 

@@ -2,15 +2,19 @@
  * What commands do with the pools of a data directory that no server holds. Runs in the main thread.
  */
 import type { Config } from '../config/config.ts';
-import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
+import {
+  assertReadyFits,
+  POOLS_MAX,
+  type PoolChange,
+  type PoolConfig,
+} from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import { loadSealingKey } from '../keypair/sealing-key.ts';
-import { configOf, parts, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
-import type { PoolChange } from '../pool/shared-pool.ts';
+import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
 import { readBurned, readPools } from '../store/sqlite/look.ts';
 import type { Store } from '../store/store.ts';
-import type { StoredPool } from '../store/stored-pool.ts';
+import { parts, type StoredPool } from '../store/stored-pool.ts';
 import { withStoreOffline } from './open.ts';
 
 /**

@@ -32,10 +32,16 @@ export class Board<F extends string> {
     this.#words = new BigInt64Array(this.buffer);
   }
 
+  /** Any thread. Grows with each write that changes a figure, and with no other. */
+  get version(): number {
+    return Number(Atomics.load(this.#words, 0));
+  }
+
   /** One thread only. Whole numbers; fields that are not named keep their value. */
   write(figures: Partial<Figures<F>>): void {
     // What is no whole number throws here, before anything is touched.
     const words = this.#fields.map((field) => BigInt(figures[field] ?? this.#load(field)));
+    if (words.every((word, index) => word === this.#words[1 + index])) return;
     Atomics.add(this.#words, 0, 1n);
     for (const [index, word] of words.entries()) Atomics.store(this.#words, 1 + index, word);
     Atomics.add(this.#words, 0, 1n);

@@ -2,7 +2,8 @@
  * What the HTTP threads and the store thread ask and tell each other, in messages. Types, but for one
  * limit of time.
  */
-import type { PoolConfig } from '../config/pool-config.ts';
+import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { InsertReport } from '../store/store.ts';
@@ -12,7 +13,7 @@ import type { SharedJournal } from './journal-parts.ts';
 import { monotonicMs } from './monotonic.ts';
 import type { Receiver } from './pool.ts';
 import type { ReadyAddress } from './ready-address.ts';
-import type { PoolChange, SharedPool } from './shared-pool.ts';
+import type { SharedPool } from './shared-pool.ts';
 
 /** What an HTTP thread may ask of the store thread. */
 export type StoreThreadCalls = ReadingCalls & {
@@ -86,10 +87,10 @@ export interface SigningOrder {
   readonly message: Uint8Array;
 }
 
-/** Keypairs to be taken into a pool: 64 bytes each. */
+/** Keys to be taken into a pool. */
 export interface ImportOrder {
   readonly pool: string;
-  readonly keypairs: readonly Uint8Array[];
+  readonly keys: readonly SigningKey[];
 }
 
 /** What the store thread tells an HTTP thread by itself. */

@@ -12,6 +12,8 @@ const STORE_FIELDS = [
   'inserts',
   /** When the store thread began what it is doing, in ms of `monotonicMs`; 0 when it does nothing. */
   'since',
+  /** The same of an insert, which runs beside. */
+  'insertSince',
   'journalsLost',
   'journalsRenewed',
   'journalsStuck',
@@ -58,18 +60,29 @@ export class StoreHealth {
    * has been at one thing for 2 s, as on a disk that hangs. Any thread.
    */
   get failure(): ErrorCode | undefined {
-    const { reason, since } = this.#board.read();
+    const { reason, since, insertSince } = this.#board.read();
     if (reason !== 0) return REASONS[reason - 1];
-    return since !== 0 && monotonicMs() - since > HANGS_MS ? 'STORE_UNAVAILABLE' : undefined;
+    const now = monotonicMs();
+    const hangs = [since, insertSince].some((begun) => begun !== 0 && now - begun > HANGS_MS);
+    return hangs ? 'STORE_UNAVAILABLE' : undefined;
   }
 
   /** Store thread only. Runs what may hang, one thing at a time. */
-  async watch<T>(work: () => Promise<T>): Promise<T> {
-    this.#board.write({ since: monotonicMs() });
+  watch<T>(work: () => Promise<T>): Promise<T> {
+    return this.#watch('since', work);
+  }
+
+  /** Store thread only. The same of inserts. */
+  watchInsert<T>(work: () => Promise<T>): Promise<T> {
+    return this.#watch('insertSince', work);
+  }
+
+  async #watch<T>(field: 'since' | 'insertSince', work: () => Promise<T>): Promise<T> {
+    this.#board.write({ [field]: monotonicMs() });
     try {
       return await work();
     } finally {
-      this.#board.write({ since: 0 });
+      this.#board.write({ [field]: 0 });
     }
   }
 

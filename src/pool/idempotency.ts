@@ -31,7 +31,7 @@ export function dispenseScope(pool: string): string {
 }
 
 /**
- * What a hand-out gets that its key had before; its keypairs are wiped. `isOver` says whether keys of
+ * What a hand-out gets that its key had before; its keys are wiped. `isOver` says whether keys of
  * that time are kept no longer. Errors: IDEMPOTENCY_EXPIRED,
  * IDEMPOTENCY_MISMATCH.
  */
@@ -41,7 +41,7 @@ export function handedOutBefore(
   isOver: (at: number) => boolean,
 ): ReadyAddress[] {
   const again = addresses?.map(readyAddress);
-  for (const { keypair } of addresses ?? []) keypair.fill(0);
+  for (const { key } of addresses ?? []) key.fill(0);
   if (isOver(at) || again === undefined) throw expired();
   assertSame(earlier, body);
   return again;

@@ -4,27 +4,21 @@
  */
 import { POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from '../store/stored-pool.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
 
 /** The settings of a pool that was made at run time, and is not deleted. */
 export function configOf(stored: StoredPool): PoolConfig | undefined {
-  const { name, prefix, suffix, ignoreCase, handout, settings, isRemoved } = stored;
+  const { name, prefix, suffix, ignoreCase, keys, handout, settings, isRemoved } = stored;
   if (settings === undefined || isRemoved) return undefined;
   return {
     name,
     prefix,
     suffix,
     ignoreCase,
-    keys: 'seed',
+    keys,
     handout,
     ...settings,
   };
-}
-
-/** What never changes of a pool, and what may. */
-export function parts(config: PoolConfig): { identity: PoolIdentity; settings: PoolSettings } {
-  const { name, prefix, suffix, ignoreCase, keys, handout, ...settings } = config;
-  return { identity: { name, prefix, suffix, ignoreCase, keys, handout }, settings };
 }
 
 export function poolExists(name: string): VanityError {

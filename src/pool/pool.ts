@@ -132,6 +132,15 @@ export class Pool {
     return this.#queue.head;
   }
 
+  /**
+   * A number that differs after any change of what `status` tells, at a tenth of its cost: the sum of counters
+   * that only grow, all but where those of the queue wrap.
+   */
+  get changes(): number {
+    const boards = this.#settings.version + this.#counts.version + this.#grinding.version;
+    return boards + this.#queue.head + this.#queue.tail;
+  }
+
   status(): PoolStatus {
     const { figures, value } = this.#counts.readWith(() => ({
       head: this.#queue.head,
@@ -178,6 +187,10 @@ export class Pool {
 
 function shut(pool: string, gate: number): VanityError {
   if (gate === GATE.closed) return new VanityError('POOL_NOT_FOUND', `pool ${pool}: is deleted`);
+  if (gate === GATE.replaced) {
+    const detail = `pool ${pool}: gets another ready queue; ask again`;
+    return new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+  }
   const detail = `pool ${pool}: paused; POST /v1/pools/${pool}/resume lets it go on`;
   return new VanityError('POOL_PAUSED', detail, { retryAfterSeconds: PAUSED_RETRY_SECONDS });
 }

@@ -1,9 +1,7 @@
 /** A leased address in the texts in which it leaves. Any thread may use it. */
 import { encodeBase58 } from '../keypair/address.ts';
-import { KEYPAIR_BYTES, type KeyType } from '../keypair/keypair.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin } from '../store/address.ts';
-
-const SEED_BYTES = 32;
 
 /** An address ready to be handed out, in the texts in which it leaves. */
 export interface ReadyAddress {
@@ -18,14 +16,15 @@ export interface ReadyAddress {
   readonly createdAt: number;
 }
 
-/** A leased address in the texts in which it leaves. The caller wipes the keypair. */
+/** A leased address in the texts in which it leaves. The caller wipes the key. */
 export function readyAddress({
   id,
-  keypair,
+  key,
+  publicKey,
   keyType,
   origin,
   createdAt,
 }: LeasedAddress): ReadyAddress {
-  const address = encodeBase58(keypair.subarray(SEED_BYTES, KEYPAIR_BYTES));
-  return { id, address, secret: encodeBase58(keypair), keyType, origin, createdAt };
+  const address = encodeBase58(publicKey);
+  return { id, address, secret: encodeBase58(key), keyType, origin, createdAt };
 }

@@ -2,9 +2,10 @@
  * What all threads have of one pool in common: what never changes of it, and the memory that they share.
  * `sharePool` makes it; it can be sent to a thread as it is.
  */
-import type { PoolConfig } from '../config/pool-config.ts';
-import type { KeyType } from '../keypair/keypair.ts';
+import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
+import { COUNT_MAX } from '../config/pool-settings.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import { Board } from './board.ts';
 import { ChangedPools } from './changed-pools.ts';
 import { ReadyQueue } from './ready-queue.ts';
@@ -25,25 +26,22 @@ const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
 const SETTINGS_FIELDS = ['target', 'ready', 'lowMs', 'gate'] as const;
 
 /** Whether a pool hands out. */
-export const GATE = { open: 0, paused: 1, closed: 2 } as const;
+export const GATE = { open: 0, paused: 1, closed: 2, replaced: 3 } as const;
 
 /** What all threads know and share of one pool; can be sent to a thread as it is. */
-export interface SharedPool {
-  readonly name: string;
+export interface SharedPool
+  extends Pick<
+    PoolConfig,
+    'name' | 'handout' | 'signLimit' | 'reuseReleased' | 'acceptsImports' | 'readyMax'
+  > {
   readonly pattern: Pattern;
   readonly keys: KeyType;
-  readonly handout: PoolConfig['handout'];
-  /** Signatures that a sign-only pool gives with one address. */
-  readonly signLimit: number;
-  /** Whether a released address is handed to others. */
-  readonly reuseReleased: boolean;
-  /** Whether keypairs that were not ground here may come in. */
-  readonly acceptsImports: boolean;
-  readonly readyMax: number;
   readonly settings: SharedArrayBuffer;
   readonly queue: SharedArrayBuffer;
   readonly counts: SharedArrayBuffer;
   readonly grinding: SharedArrayBuffer;
+  /** Grows by one each time that it gets another ready queue. */
+  readonly generation: number;
   /** Where a change of it is marked: see changed-pools.ts. */
   readonly changes: SharedArrayBuffer;
   readonly place: number;
@@ -55,8 +53,6 @@ export type CountsBoard = Board<(typeof COUNT_FIELDS)[number]>;
 export type GrindingBoard = Board<(typeof GRINDING_FIELDS)[number]>;
 
 export const HOUR_MS = 3_600_000;
-/** Room for the largest request that is allowed, however small `ready_max` is. */
-export const COUNT_MAX = 1000;
 
 export interface SharingOptions {
   /** Of all pools of a server. */
@@ -92,8 +88,23 @@ export function sharePool(
     queue: ReadyQueue.create(capacityOf(config), position).buffer,
     counts: new Board(COUNT_FIELDS).buffer,
     grinding: new Board(GRINDING_FIELDS).buffer,
+    generation: 0,
     changes: changes.buffer,
     place,
+  };
+}
+
+/** The same pool with an empty ready queue, whose counters start at `position`, and boards of its own. */
+export function shareAnew(shared: SharedPool, position: number): SharedPool {
+  const settings = new Board(SETTINGS_FIELDS);
+  settings.write({ ...settingsBoard(shared).read(), gate: GATE.open });
+  return {
+    ...shared,
+    settings: settings.buffer,
+    queue: ReadyQueue.create(new ReadyQueue(shared.queue).capacity, position).buffer,
+    counts: new Board(COUNT_FIELDS).buffer,
+    grinding: new Board(GRINDING_FIELDS).buffer,
+    generation: shared.generation + 1,
   };
 }
 
@@ -102,6 +113,7 @@ export function queueBytes(config: PoolConfig): number {
   return ReadyQueue.bytesFor(capacityOf(config));
 }
 
+/** Room for the largest request that is allowed, however small `ready_max` is. */
 function capacityOf({ readyMax }: PoolConfig): number {
   return Math.max(readyMax, COUNT_MAX);
 }
@@ -126,6 +138,3 @@ export function countsBoard({ counts }: SharedPool): CountsBoard {
 export function grindingBoard({ grinding }: SharedPool): GrindingBoard {
   return new Board(GRINDING_FIELDS, grinding);
 }
-
-/** What can be changed of a pool while it is served. */
-export type PoolChange = Partial<Pick<PoolConfig, 'target' | 'ready' | 'lowHours'>>;

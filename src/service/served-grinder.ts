@@ -5,8 +5,7 @@
  */
 import type { Config } from '../config/config.ts';
 import { Consumption } from '../grinder/consumption.ts';
-import { Grinder } from '../grinder/grinder.ts';
-import type { FoundHit } from '../grinder/job.ts';
+import { Grinder, type GrinderOptions } from '../grinder/grinder.ts';
 import { type PoolFigures, Steering } from '../grinder/steering.ts';
 import { hoursOfStock, type StockFigures, UrgencyWatch } from '../grinder/urgency.ts';
 import type { Log } from '../log.ts';
@@ -67,10 +66,7 @@ export class ServedGrinder {
   }
 
   /** `before`: the totals of the runs before; `onHits` as of `GrinderOptions`. */
-  start(
-    before: Readonly<Record<string, number>>,
-    onHits: (hits: FoundHit[]) => Promise<void>,
-  ): void {
+  start(before: Readonly<Record<string, number>>, onHits: GrinderOptions['onHits']): void {
     this.#before = before;
     const nice = ownNice();
     if (nice > 0)
@@ -99,7 +95,7 @@ export class ServedGrinder {
     for (const pool of this.#pools) this.#wake(pool);
     this.#firstAddresses.keep(new Set(pools.map(({ name }) => name)));
     this.#steering = new Steering(
-      pools.map(({ name, pattern }) => ({ job: { pool: name, pattern } })),
+      pools.map(({ name, pattern, keys }) => ({ job: { pool: name, pattern, keyType: keys } })),
     );
   }
 
@@ -193,11 +189,12 @@ function figuresOf(
 }
 
 function groundPool(shared: SharedPool, index: number, known: GroundPool | undefined): GroundPool {
-  if (known !== undefined) return { ...known, index };
+  if (known?.shared.generation === shared.generation) return { ...known, index };
   const none = (): never => {
     throw new Error('the main thread dispenses nothing');
   };
   const status = new Pool(shared, { refill: none, prepare: none, record: none });
   const grinding = grindingBoard(shared);
-  return { index, shared, status, grinding, consumption: new Consumption() };
+  const consumption = known?.consumption ?? new Consumption();
+  return { index, shared, status, grinding, consumption };
 }

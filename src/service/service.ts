@@ -133,7 +133,7 @@ export class Service implements AsyncDisposable {
     this.#tellConnections();
     const scheme = http.tls === undefined ? 'http' : 'https';
     this.url = 'path' in on ? `unix:${on.path}` : `${scheme}://${bracketed(on.host)}:${port}`;
-    this.#ownToken.write(this.#config.store.directory, {
+    this.#ownToken.write(this.#config.store.data, {
       url: this.url,
       certificate: http.tls?.cert ?? null,
     });
@@ -228,7 +228,7 @@ export class Service implements AsyncDisposable {
   }
 
   #startStoreThread(pools: readonly SharedPool[]): CalledThread<StoreCalls> {
-    const { directory, sealingKey, retentionHours, durability } = this.#config.store;
+    const { directory, data, sealingKey, retentionHours, durability } = this.#config.store;
     const { copies, journal } = this.#config.store;
     const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
     return CalledThread.start<StoreCalls, StoreWorkerData>({
@@ -236,6 +236,7 @@ export class Service implements AsyncDisposable {
       entry: entry(import.meta.url, '../store-thread/worker'),
       data: {
         directory,
+        data,
         sealingKey,
         retentionHours,
         durability,

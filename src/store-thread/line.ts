@@ -153,7 +153,7 @@ export class Line {
   push(leased: readonly LeasedAddress[]): void {
     if (leased.length > 0) this.#leasedAt = performance.now();
     const pushed = this.queue.push(leased.map(readyAddress));
-    for (const { keypair } of leased) keypair.fill(0);
+    for (const { key } of leased) key.fill(0);
     // Going on would record the wrong addresses as dispensed. A dead thread's leases are burned.
     if (pushed !== leased.length) throw new Error(`${this.shared.name}: the ready queue overran`);
   }

@@ -162,12 +162,28 @@ export class Refiller {
       line.position = head;
       line.available = 0;
       line.handOuts.confirm();
-      this.#lines.delete(pool);
-      this.#byPlace.delete(line.shared.place);
-      this.#awake.delete(line);
+      this.#forget(line);
       line.empty();
       return burned;
     });
+  }
+
+  /**
+   * Serves a pool no more that nobody pops from any more: what was popped is recorded, what was ready is
+   * wiped, and its leases are returned. Errors: those of the store; then it can be tried again.
+   */
+  async leave(pool: string): Promise<void> {
+    const line = this.#lines.get(pool);
+    if (line === undefined) return;
+    await this.#giveBack(line);
+    line.available = 0;
+    this.#forget(line);
+  }
+
+  #forget(line: Line): void {
+    this.#lines.delete(line.shared.name);
+    this.#byPlace.delete(line.shared.place);
+    this.#awake.delete(line);
   }
 
   /** Position of the pool's queue before which every pop is recorded, with whom it went. */

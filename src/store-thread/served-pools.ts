@@ -16,26 +16,31 @@
  * not made: it could not be served, neither now nor after a start.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { assertReadyFits, POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
+import {
+  assertReadyFits,
+  POOLS_MAX,
+  type PoolChange,
+  type PoolConfig,
+} from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { Log } from '../log.ts';
 import type { PoolNotice, ServedPool } from '../pool/calls.ts';
 import type { ChangedPools } from '../pool/changed-pools.ts';
 import type { MadePart } from '../pool/journals.ts';
-import { configOf, parts, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
+import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
 import {
   changeableOf,
   GATE,
-  type PoolChange,
   type SharedPool,
   settingsBoard,
+  shareAnew,
   sharePool,
 } from '../pool/shared-pool.ts';
 import type { PoolCounts } from '../store/address.ts';
 import type { HandOut } from '../store/hand-out.ts';
 import type { Store } from '../store/store.ts';
-import type { PoolIdentity, StoredPool } from '../store/stored-pool.ts';
+import { type PoolIdentity, parts, type StoredPool } from '../store/stored-pool.ts';
 import { type Exclusively, inTurn } from './in-turn.ts';
 import { HttpThread, orderOf, ServedEntry } from './journal-owners.ts';
 import type { PoolJournals } from './pool-journals.ts';
@@ -52,6 +57,8 @@ interface Part {
 export interface ServedPoolsOptions {
   readonly store: Store;
   readonly exclusively: Exclusively;
+  /** Runs work while no insert is under way. */
+  readonly withoutInserts: Exclusively;
   readonly journals: PoolJournals;
   readonly refiller: Refiller;
   /** Those of the configured pools, too. */
@@ -214,7 +221,8 @@ export class ServedPools {
   /** How many addresses were burned. */
   remove(name: string): Promise<number> {
     return this.#oneAtATime(async () => {
-      const { store, exclusively, refiller, parts: others, journals } = this.#options;
+      const { store, exclusively, withoutInserts, refiller } = this.#options;
+      const { parts: others, journals } = this.#options;
       const entry = this.#entries.get(name);
       // One that stood in the configuration once, or that could not be served.
       if (entry === undefined) return exclusively(() => store.removePool(name));
@@ -223,14 +231,16 @@ export class ServedPools {
       const gate = settings.get('gate');
       settings.write({ gate: GATE.closed });
       await this.#tell(() => ({}));
-      let burned: number;
-      try {
-        burned = await refiller.remove(name);
-      } catch (error) {
-        settings.write({ gate });
-        throw error;
-      }
-      this.#entries.delete(name);
+      const burned = await withoutInserts(async () => {
+        try {
+          const count = await refiller.remove(name);
+          this.#entries.delete(name);
+          return count;
+        } catch (error) {
+          settings.write({ gate });
+          throw error;
+        }
+      });
       for (const part of others) part.remove(name);
       this.#options.onChange(this.all);
       await this.#tell(() => ({ removed: name }));
@@ -273,6 +283,43 @@ export class ServedPools {
         }),
       );
       return lost.length;
+    });
+  }
+
+  /**
+   * Serves each pool with a ready queue and journals that are new, as a start would: what was ready goes
+   * back and is wiped. Requests that come meanwhile are asked to come again. Errors: those of the store
+   * and of `create`; then the pools hand nothing out until this was called again.
+   */
+  serveAnew(): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const { store, exclusively, refiller, journals } = this.#options;
+      const old = [...this.#entries.values()];
+      for (const { shared } of old) settingsBoard(shared).write({ gate: GATE.replaced });
+      // No pop is under way after that.
+      await this.#tell(() => ({}));
+      for (const { shared } of old) await refiller.leave(shared.name);
+      const stored = new Map(
+        (await exclusively(() => store.pools())).map((pool) => [pool.name, pool]),
+      );
+      const pools = old.map(({ shared, config }): NewPool => {
+        const pool = stored.get(shared.name)!;
+        return {
+          shared: shareAnew(shared, pool.position),
+          stored: pool,
+          ...(config && { config }),
+        };
+      });
+      const owners = [...this.#allThreads];
+      const gone = old.flatMap((entry) =>
+        [entry, ...owners].flatMap((owner) => owner.journalOf(entry.shared.name) ?? []),
+      );
+      await this.#serve(pools);
+      for (const { shared } of pools)
+        await this.#tell((thread) => ({ added: thread.served(shared) }));
+      for (const { writer } of old) writer?.close();
+      void journals.drop(gone);
+      this.#options.onChange(this.all);
     });
   }
 

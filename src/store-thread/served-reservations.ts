@@ -65,7 +65,7 @@ export class ServedReservations {
     return exclusively(async () => {
       const leased = await store.reservations.dispense(id, token, pool);
       const ready = readyAddress(leased);
-      leased.keypair.fill(0);
+      leased.key.fill(0);
       await onChange(pool);
       return ready;
     });
@@ -98,7 +98,7 @@ export class ServedReservations {
         token,
         messageHash,
         limit: pool.signLimit,
-        sign: (keyType, key) => signMessage(keyType, key, publicKey, message),
+        sign: (key) => signMessage(key, message),
       }),
     );
   }

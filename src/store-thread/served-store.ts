@@ -3,6 +3,7 @@
  * the refiller of the ready queues first of all.
  */
 import { type ErrorCode, VanityError } from '../errors.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import { createLog, type Log } from '../log.ts';
 import type { ImportOrder } from '../pool/calls.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
@@ -11,7 +12,7 @@ import { StoreHealth } from '../pool/health.ts';
 import { Journals } from '../pool/journals.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { notify } from '../port.ts';
-import type { Hit, Origin } from '../store/address.ts';
+import { holdOwnDirectory } from '../store/sqlite/data-directory.ts';
 import { isDoubtful } from '../store/sqlite/error.ts';
 import { openSqliteStore } from '../store/sqlite/open.ts';
 import type { Counters, InsertReport, Store } from '../store/store.ts';
@@ -19,6 +20,7 @@ import { ClockWatch } from './clock-watch.ts';
 import { Destroyer } from './destroyer.ts';
 import { Dispenser } from './dispenser.ts';
 import type { Exclusively } from './in-turn.ts';
+import { Inserts } from './inserts.ts';
 import { JournalWatch } from './journal-watch.ts';
 import { PoolJournals } from './pool-journals.ts';
 import { Refiller } from './refiller.ts';
@@ -42,6 +44,7 @@ export class ServedStore {
   readonly pools: ServedPools;
   readonly reader: ServedReader;
   readonly #store: Store;
+  readonly #inserts: Inserts;
   /** The store and its journals. */
   #resources = new AsyncDisposableStack();
   readonly #exclusively: Exclusively;
@@ -68,9 +71,10 @@ export class ServedStore {
       unwitnessed('no state directory outside the data directory: see XDG_STATE_HOME');
     const make = { setting: data.journal, log };
     await using resources = new AsyncDisposableStack();
+    if (data.data !== directory) resources.use(holdOwnDirectory(data.data));
     const journals = resources.use(
       new Journals({
-        dataDirectory: directory,
+        dataDirectory: data.data,
         ...(data.durability !== 'committed' && { make }),
       }),
     );
@@ -149,11 +153,22 @@ export class ServedStore {
     const common = { store, exclusively: this.#exclusively };
     const areNeeded = data.durability !== 'committed';
     const files = new FileBudget(data.files);
+    this.#inserts = new Inserts({
+      ...common,
+      watch: (work) => health.watchInsert(work),
+      has: (pool) => this.pools.has(pool),
+      publish: (pool, counts) => this.refiller.publish(pool, counts),
+      onEnd: (error) => {
+        if (error === undefined) this.#tally.inserts++;
+        this.#note('insert', error);
+      },
+    });
     this.pools = new ServedPools({
       ...common,
       journals: new PoolJournals({ ...common, journals, areNeeded, files, log }),
       log,
       refiller: this.refiller,
+      withoutInserts: this.#inserts.without,
       changes,
       parts: [this.dispenser, this.reservations],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
@@ -192,35 +207,15 @@ export class ServedStore {
     return { id, epoch, counters, pools: this.pools.all };
   }
 
-  insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
-    return this.#exclusively(async () => {
-      try {
-        // A pool that is deleted takes none of what was on its way.
-        const wanted = hits.filter(({ pool }) => this.pools.has(pool));
-        if (origin === 'imported' && wanted.length < hits.length) {
-          throw new VanityError('POOL_NOT_FOUND', 'the pool is deleted; nothing came in');
-        }
-        const report = await this.#store.insert(wanted, origin);
-        for (const pool of new Set(wanted.map((hit) => hit.pool))) {
-          this.refiller.publish(pool, await this.#store.counts(pool));
-        }
-        this.#tally.inserts++;
-        this.#note('insert', undefined);
-        return report;
-      } catch (error) {
-        const isOfStore = error instanceof VanityError && error.code !== 'POOL_NOT_FOUND';
-        if (isOfStore) this.#note('insert', error);
-        throw error;
-      } finally {
-        for (const { keypair } of hits) keypair.fill(0);
-      }
-    });
+  /** As `Inserts.insert`. */
+  insert(hits: readonly Hit[]): Promise<InsertReport> {
+    return this.#inserts.insert(hits);
   }
 
-  /** Of proved keypairs. */
-  import({ pool, keypairs }: ImportOrder): Promise<InsertReport> {
-    const hits = keypairs.map((keypair) => ({ pool, keypair }));
-    return this.insert(hits, 'imported');
+  /** Of proved keys. */
+  import({ pool, keys }: ImportOrder): Promise<InsertReport> {
+    const hits = keys.map((key) => ({ pool, ...key }));
+    return this.#inserts.insert(hits, 'imported');
   }
 
   /** Every 10 s: a store that nothing else is asked of is found to fail, or to work again, too. */
@@ -250,7 +245,7 @@ export class ServedStore {
       await this.#exclusively(() => this.#store.removeJournals('all'));
       this.pools.close();
     } finally {
-      await this.#exclusively(() => this.#resources.disposeAsync());
+      await this.#inserts.without(() => this.#exclusively(() => this.#resources.disposeAsync()));
     }
   }
 

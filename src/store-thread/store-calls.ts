@@ -3,14 +3,16 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Durability, JournalSetting } from '../config/config.ts';
+import type { Hit } from '../keypair/signing-key.ts';
 import type { LogLevel } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
-import type { Hit } from '../store/address.ts';
 import type { Counters, InsertReport } from '../store/store.ts';
 
 export interface StoreWorkerData {
   readonly directory: string;
+  /** As of `Config`: often the same. */
+  readonly data: string;
   readonly sealingKey: string;
   readonly retentionHours: number;
   readonly durability: Durability;

@@ -15,7 +15,6 @@ import { createReadStream } from 'node:fs';
 import { openRegular, withoutMark } from '../disk/regular-files.ts';
 import { VanityError } from '../errors.ts';
 import { decodeBase58, isAddress } from '../keypair/address.ts';
-import { KEYPAIR_BYTES, SEED_BYTES } from '../keypair/keypair.ts';
 import { publicKeyHash } from '../keypair/seal.ts';
 
 const LINE_MAX = 4096;
@@ -171,12 +170,7 @@ function tokenIn({ tokenId, name, createdAt, isValid }: Record<string, unknown>)
 }
 
 function keyHashOf(address: string): Uint8Array | undefined {
-  if (!isAddress(address)) return undefined;
-  const publicKey = decodeBase58(address);
-  if (publicKey.length !== KEYPAIR_BYTES - SEED_BYTES) return undefined;
-  const keypair = new Uint8Array(KEYPAIR_BYTES);
-  keypair.set(publicKey, SEED_BYTES);
-  return publicKeyHash(keypair);
+  return isAddress(address) ? publicKeyHash(decodeBase58(address)) : undefined;
 }
 
 function isWhole(value: unknown): value is number {

@@ -1,5 +1,5 @@
 /** What the store does for addresses whose secrets never leave. */
-import type { KeyType } from '../keypair/keypair.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 
 /** A signature with the key of a dispensed address. */
 export interface SignatureOrder {
@@ -11,7 +11,7 @@ export interface SignatureOrder {
   readonly messageHash: Uint8Array;
   readonly limit: number;
   /** Called with the key, in the store thread; may throw. */
-  readonly sign: (keyType: KeyType, key: Uint8Array) => Uint8Array;
+  readonly sign: (key: SigningKey) => Uint8Array;
 }
 
 export interface SignatureStore {

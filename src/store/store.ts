@@ -19,7 +19,8 @@
  * in which they were leased: the lease of an epoch is therefore a range, whatever its size.
  */
 import type { VanityError } from '../errors.ts';
-import type { Hit, LeasedAddress, Origin, PoolCounts } from './address.ts';
+import type { Hit } from '../keypair/signing-key.ts';
+import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
 import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recovered } from './recovery.ts';
@@ -50,6 +51,10 @@ export interface LeaseReport {
 /** Figures that outlive a run: totals since the store was made, by name. */
 export type Counters = Readonly<Record<string, number>>;
 
+/**
+ * Calls are made one at a time, each when the one before has ended; but `insert`, of which one may run
+ * beside another call.
+ */
 export interface Store extends AsyncDisposable {
   /** Made with the store, 32 hex digits. */
   readonly id: string;
@@ -97,7 +102,7 @@ export interface Store extends AsyncDisposable {
 
   /**
    * Seals and inserts all hits, at most 65,536, in one transaction. POOL_NOT_FOUND if one names
-   * no pool. The caller wipes the keypairs. They count as `origin`: 'ground' if not given.
+   * no pool. RangeError if one is not of the type of its pool. The caller wipes the keys. They count as `origin`: 'ground' if not given.
    */
   insert(hits: readonly Hit[], origin?: Origin): Promise<InsertReport>;
 

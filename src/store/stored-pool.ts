@@ -1,18 +1,16 @@
 /** A pool as the store knows it: what never changes of it, what may, and what it holds. */
 import type { PoolConfig } from '../config/pool-config.ts';
-import type { KeyType } from '../keypair/keypair.ts';
+import { POOL_SETTINGS, type SettingsTable } from '../config/pool-settings.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { PoolCounts } from './address.ts';
 
-/** What makes a pool this pool. It never changes after the pool is made. */
-export interface PoolIdentity {
-  readonly name: string;
-  /** As configured; '' when there is none. */
-  readonly prefix: string;
-  readonly suffix: string;
-  readonly ignoreCase: boolean;
+/**
+ * What makes a pool this pool: it never changes after the pool is made, and a database has a column for
+ * each. Without a prefix or a suffix, that is ''.
+ */
+export interface PoolIdentity
+  extends Pick<PoolConfig, 'name' | 'prefix' | 'suffix' | 'ignoreCase' | 'handout'> {
   readonly keys: KeyType;
-  /** 'sign-only': its secrets never leave. */
-  readonly handout: 'secret' | 'sign-only';
 }
 
 /** What a pool that was made at run time comes back with. */
@@ -27,4 +25,18 @@ export interface StoredPool extends PoolIdentity {
   readonly isRemoved: boolean;
   /** Recorded by turns of this epoch: where the counters of its ready queue start. */
   readonly position: number;
+}
+
+export function parts(config: PoolConfig): { identity: PoolIdentity; settings: PoolSettings } {
+  const { name, prefix, suffix, ignoreCase, keys, handout, ...settings } = config;
+  return { identity: { name, prefix, suffix, ignoreCase, keys, handout }, settings };
+}
+
+/** Settings as they were stored. A pool that was made before there was one of them has its default. */
+export function completed(
+  stored: Partial<PoolSettings>,
+  table: SettingsTable = POOL_SETTINGS,
+): PoolSettings {
+  const defaults = Object.entries(table).map(([name, setting]) => [name, setting.default]);
+  return { ...parts(Object.fromEntries(defaults) as PoolConfig).settings, ...stored };
 }

@@ -109,6 +109,23 @@ test('bench flood --json answers every dispense beside the flood', LIMIT, async 
   for (const { median } of times) assert.ok(median > 0);
 });
 
+test('bench events --json reads streams of a real server', LIMIT, async () => {
+  const size = ['--rounds', '1', '--seconds', '2', '--streams', '3', '--pools', '2'];
+  const { code, stdout, stderr } = await vanitypool(['bench', 'events', '--json', ...size]);
+  assert.equal(code, 0, stderr);
+  const { rows } = JSON.parse(stdout);
+  const titles = ['no stream', 'a stream a thread', '3 streams', '3 streams of other pools'];
+  assert.deepEqual(
+    rows
+      .filter(({ unit }: { unit: string }) => unit === 'ms')
+      .map(({ what }: { what: string }) => what),
+    titles.map((title) => `${title}: processor time a second`),
+  );
+  const events = rows.filter(({ what }: { what: string }) => what.endsWith(': events a second'));
+  assert.equal(events.length, 3);
+  for (const { median } of rows) assert.ok(median > 0);
+});
+
 test('a number that a benchmark does not take is wrong usage', LIMIT, async () => {
   const { code, stderr } = await vanitypool(['bench', 'memory', '--rounds', '0']);
   assert.equal(stderr, 'bench: --rounds: 0 is not a whole number from 1\n');
@@ -120,6 +137,7 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
     ['journal', '--rounds'],
     ['durability', '--rounds'],
     ['flood', '--rounds'],
+    ['events', '--streams'],
   ]) {
     const refused = await vanitypool(['bench', ...args, '0']);
     assert.match(refused.stderr, /^bench: --\w+: 0 is not a whole number.*\n$/);

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { addressOf } from '../../src/keypair/address.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { Recover } from '../../src/store/recovery.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
@@ -118,7 +119,7 @@ class Model implements AsyncDisposable {
       ...(recover && { recover }),
     });
     for (const [index, { name }] of this.lines.entries()) {
-      await this.#store.definePool(poolNamed(name));
+      await this.#store.definePool(poolNamed(name, KEY_TYPES[index % 2]));
       await this.#store.addJournals([{ pool: name, number: index + 1 }]);
     }
   }
@@ -136,11 +137,11 @@ class Model implements AsyncDisposable {
   }
 
   async #insert(line: Line, count: number): Promise<void> {
-    const hits = hitsFor(line.name, count);
+    const hits = hitsFor(line.name, count, KEY_TYPES[this.lines.indexOf(line) % 2]);
     await this.#store.insert(hits);
-    for (const { keypair } of hits) {
+    for (const { publicKey } of hits) {
       line.available.push(this.#addresses.length);
-      this.#addresses.push(addressOf(keypair.subarray(32)));
+      this.#addresses.push(addressOf(publicKey));
     }
   }
 

@@ -7,8 +7,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
 import { addressOf, BASE58_ALPHABET } from '../../src/keypair/address.ts';
-import { proveHit } from '../../src/keypair/expanded.ts';
+import { proveKey } from '../../src/keypair/expanded.ts';
 import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 10);
 const NATIVE = kernelLevels().filter((isa) => isa !== 'js');
@@ -24,10 +25,7 @@ const anyPattern = fc
   .filter(({ prefix, suffix }) => prefix !== '' || suffix !== '')
   .map(parsePattern);
 
-const SEARCHES = NATIVE.flatMap((isa) => [
-  { isa, keyType: 'seed' as const },
-  { isa, keyType: 'expanded' as const },
-]);
+const SEARCHES = NATIVE.flatMap((isa) => KEY_TYPES.map((keyType) => ({ isa, keyType })));
 
 for (const { isa, keyType } of SEARCHES) {
   test(`${isa}, ${keyType} keys: a hit names the first pattern that it matches`, () => {
@@ -37,9 +35,10 @@ for (const { isa, keyType } of SEARCHES) {
         const search = kernel.open(patterns, keyType);
         const { hits } = search.slice(5, 30);
         search.close();
-        for (const { keypair, publicKey = keypair.subarray(32), pattern } of hits) {
-          assert.ok(proveHit(keyType, keypair, publicKey));
-          const address = addressOf(publicKey);
+        for (const { pattern, ...key } of hits) {
+          assert.equal(key.keyType, keyType);
+          assert.ok(proveKey(key));
+          const address = addressOf(key.publicKey);
           assert.equal(
             pattern,
             patterns.findIndex((candidate) => matches(candidate, address)),

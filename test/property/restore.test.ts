@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { addressOf } from '../../src/keypair/address.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { AT, LostStore } from '../support/lost-store.ts';
@@ -26,10 +28,11 @@ test('nothing that left comes again, and with a list all the rest does', async (
     after: steps,
     seed: fc.infiniteStream(fc.nat()),
     isListed: fc.boolean(),
+    keys: fc.constantFrom(...KEY_TYPES),
   });
   await fc.assert(
-    fc.asyncProperty(history, async ({ before, leased, after, seed, isListed }) => {
-      using store = new LostStore();
+    fc.asyncProperty(history, async ({ before, leased, after, seed, isListed, keys }) => {
+      using store = new LostStore(keys);
       const left: number[] = [];
       const run = async (some: typeof before, open: Parameters<LostStore['insert']>[0]) => {
         for (const { ground, dispensed, returned } of some) {
@@ -65,6 +68,9 @@ test('nothing that left comes again, and with a list all the rest does', async (
         again.map(({ id }) => id),
         isListed ? rest : [],
       );
+      for (const { id, publicKey } of again) {
+        assert.equal(addressOf(publicKey), store.addresses[id - 1]);
+      }
       const unknown = left.filter((id) => id > known).length;
       assert.equal(pools.pet!.unknown, isListed ? unknown : 0);
       rmSync(store.list);

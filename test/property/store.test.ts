@@ -1,5 +1,5 @@
 /**
- * The SQLite store against a plain model: for each pool an array of keypairs with their states,
+ * The SQLite store against a plain model: for each pool an array of keys with their states,
  * and one array of what is leased, in order. Random calls, openings clean and not, and two pools.
  * After each run the file is checked from outside. FC_RUNS sets how many runs.
  */
@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Hit, PoolCounts } from '../../src/store/address.ts';
+import { type Hit, KEY_TYPES, type SigningKey } from '../../src/keypair/signing-key.ts';
+import type { PoolCounts } from '../../src/store/address.ts';
 import type { Store } from '../../src/store/store.ts';
 import { SqliteStores } from '../support/sqlite-stores.ts';
 import { poolNamed } from '../support/store-conformance.ts';
@@ -56,7 +57,17 @@ const call: fc.Arbitrary<Call> = fc.oneof(
   },
 );
 
-const keypairOf = (key: number) => createHash('sha512').update(`key ${key}`).digest();
+/** One pool has keys of each type. */
+function keyOf(pool: number, key: number): SigningKey {
+  const bytes = createHash('sha512').update(`key ${key}`).digest();
+  const publicKey = bytes.subarray(32);
+  if (KEY_TYPES[pool] === 'seed') return { keyType: 'seed', key: bytes, publicKey };
+  return { keyType: 'expanded', key: Buffer.from(bytes).reverse(), publicKey };
+}
+
+function partsOf({ key, publicKey }: SigningKey): string[] {
+  return [key, publicKey].map((bytes) => Buffer.from(bytes).toString('hex'));
+}
 
 class ModelPool {
   /** By key, oldest first. */
@@ -87,7 +98,7 @@ async function apply(call: Call, model: Model, stores: SqliteStores, store: Stor
       const pool = model.pools[call.pool]!;
       const hits: Hit[] = call.keys.map((key) => ({
         pool: POOLS[call.pool]!,
-        keypair: keypairOf(key),
+        ...keyOf(call.pool, key),
       }));
       const fresh = [...new Set(call.keys)].filter((key) => !model.seen.has(key));
       const report = await store.insert(hits);
@@ -112,8 +123,8 @@ async function apply(call: Call, model: Model, stores: SqliteStores, store: Stor
       pool.leased.push(...wanted);
       const report = await store.turn(POOLS[call.pool]!, dispensed, call.wanted);
       assert.deepEqual(
-        report.leased.map(({ id, keypair }) => [id, Buffer.from(keypair).toString('hex')]),
-        wanted.map((key) => [model.ids.get(key), keypairOf(key).toString('hex')]),
+        report.leased.map((leased) => [leased.id, ...partsOf(leased)]),
+        wanted.map((key) => [model.ids.get(key), ...partsOf(keyOf(call.pool, key))]),
       );
       assert.deepEqual([report.burned, report.counts], [0, pool.counts]);
       return store;
@@ -166,7 +177,9 @@ test('any calls in any order do what the model does', async () => {
       const model = new Model();
       let store = await stores.open();
       try {
-        for (const name of POOLS) await store.definePool(poolNamed(name));
+        for (const [index, name] of POOLS.entries()) {
+          await store.definePool(poolNamed(name, KEY_TYPES[index]));
+        }
         for (const call of calls) {
           store = await apply(call, model, stores, store);
           const pools = await store.pools();

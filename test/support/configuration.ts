@@ -5,16 +5,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { type Config, type ConfigSources, loadConfig } from '../../src/config/config.ts';
+import { POOL_SETTINGS, type SettingsTable } from '../../src/config/pool-settings.ts';
 import { VanityError } from '../../src/errors.ts';
 
 export const root = mkdtempSync(join(tmpdir(), 'vanitypool-'));
 after(() => rmSync(root, { recursive: true }));
 
 /** The configuration of a working directory with this `vanitypool.toml`. */
-export function load(toml: string, sources: ConfigSources = {}): Config {
+export function load(
+  toml: string,
+  sources: ConfigSources = {},
+  poolSettings: SettingsTable = POOL_SETTINGS,
+): Config {
   const cwd = mkdtempSync(join(root, 'cwd-'));
   writeFileSync(join(cwd, 'vanitypool.toml'), toml);
-  return loadConfig({ cwd, ...sources });
+  return loadConfig({ cwd, ...sources }, poolSettings);
 }
 
 export function refuses(make: () => unknown, code: string, message: string | RegExp): void {

@@ -169,8 +169,8 @@ export class CopiedStore implements Disposable {
     queue.position = head;
     queue.handOuts.confirm();
     this.clock++;
-    for (const { keypair } of report.leased) {
-      queue.ready.push({ address: addressIn(keypair), leasedAt: this.clock });
+    for (const leased of report.leased) {
+      queue.ready.push({ address: addressIn(leased), leasedAt: this.clock });
     }
   }
 

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Durability, JournalSetting } from '../../src/config/config.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
@@ -55,7 +55,7 @@ export class Crashed implements AsyncDisposable {
 
   async insert(count: number): Promise<void> {
     const hits = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    await this.store.insert(hits.map((keypair) => ({ pool: 'pet', keypair })));
+    await this.store.insert(hits.map((keypair) => ({ pool: 'pet', ...signingKeyOf(keypair) })));
   }
 
   /** `leased` addresses in the queue, of which the store has recorded `recorded` as dispensed. */

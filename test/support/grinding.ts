@@ -9,11 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { Grinder, type GrinderOptions } from '../../src/grinder/grinder.ts';
-import type { FoundHit, GrindJob } from '../../src/grinder/job.ts';
+import type { GrindJob } from '../../src/grinder/job.ts';
 import type { Report } from '../../src/grinder/messages.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import { SEED_BYTES } from '../../src/keypair/keypair.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
+import type { Hit, KeyType, SigningKey } from '../../src/keypair/signing-key.ts';
 import type { Log } from '../../src/log.ts';
 
 export interface LogLine {
@@ -34,11 +34,16 @@ export function keptLog(): { log: Log; lines: LogLine[] } {
   return { log: pino({ base: null, formatters }, { write }), lines };
 }
 
-export function job(pool: string, suffix: string, prefix = ''): GrindJob {
-  return { pool, pattern: parsePattern({ prefix, suffix, ignoreCase: false }) };
+export function job(
+  pool: string,
+  suffix: string,
+  prefix = '',
+  keyType: KeyType = 'seed',
+): GrindJob {
+  return { pool, pattern: parsePattern({ prefix, suffix, ignoreCase: false }), keyType };
 }
 
-export function addressIn({ keypair, publicKey = keypair.subarray(SEED_BYTES) }: FoundHit) {
+export function addressIn({ publicKey }: SigningKey) {
   return addressOf(publicKey);
 }
 
@@ -109,7 +114,7 @@ export class Grinding implements AsyncDisposable {
   }
 }
 
-function name(hit: FoundHit): string {
+function name(hit: Hit): string {
   return `${hit.pool} ${addressIn(hit)}`;
 }
 

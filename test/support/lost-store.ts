@@ -5,6 +5,7 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addressOf } from '../../src/keypair/address.ts';
+import type { KeyType } from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory, withDatabase } from './sqlite-stores.ts';
 import { hitsFor, poolNamed } from './store-conformance.ts';
@@ -27,24 +28,29 @@ export class LostStore implements Disposable {
   readonly list = join(this.root, 'list');
   /** The address with id n is the one at n - 1. */
   readonly addresses: string[] = [];
+  readonly #keys: KeyType;
   storeId = '';
   epoch = 0;
+
+  constructor(keys: KeyType = 'seed') {
+    this.#keys = keys;
+  }
 
   /** Opens it for one epoch, in which `work` is done, and closes it as a clean stop does. */
   async serve(work: (store: Store) => Promise<void>): Promise<void> {
     const store = await openStoreIn(this.directory);
     this.storeId = store.id;
     this.epoch = store.epoch;
-    await store.definePool(poolNamed('pet'));
+    await store.definePool(poolNamed('pet', this.#keys));
     await work(store);
     await store.returnLease('pet');
     await store.close();
   }
 
   async insert(store: Store, count: number): Promise<void> {
-    const hits = hitsFor('pet', count);
+    const hits = hitsFor('pet', count, this.#keys);
     await store.insert(hits);
-    this.addresses.push(...hits.map(({ keypair }) => addressOf(keypair.subarray(32))));
+    this.addresses.push(...hits.map(({ publicKey }) => addressOf(publicKey)));
   }
 
   /** Hands out the `count` oldest that are available; their ids. */

@@ -3,7 +3,7 @@
  * replaced, and writes what came of it as one line of JSON.
  */
 import { isMainThread } from 'node:worker_threads';
-import { proveKeypair } from '../../src/keypair/keypair.ts';
+import { proveKey } from '../../src/keypair/expanded.ts';
 import { matches } from '../../src/keypair/pattern.ts';
 import { addressIn, Grinding, job, until } from './grinding.ts';
 
@@ -14,7 +14,7 @@ if (isMainThread) {
   const grinding = new Grinding({
     onHits: async (hits) => {
       for (const hit of hits) {
-        const isRight = proveKeypair(hit.keypair) && matches(A.pattern, addressIn(hit));
+        const isRight = proveKey(hit) && matches(A.pattern, addressIn(hit));
         if (!isRight) wrong++;
       }
     },

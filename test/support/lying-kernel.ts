@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { registerHooks } from 'node:module';
 import type { Kernel, KernelHit, Slice } from '../../src/grinder/kernel.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import { keypairOf, SEED_BYTES } from '../../src/keypair/keypair.ts';
+import { keypairOf, SEED_BYTES, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { matches, type Pattern } from '../../src/keypair/pattern.ts';
 
 registerHooks({
@@ -32,11 +32,11 @@ function lie(pattern: Pattern): { hit?: KernelHit; faults: number } {
   switch (process.env.LYING_KERNEL) {
     case 'key':
       keypair[0]! ^= 1;
-      return { hit: { keypair, pattern: 0 }, faults: 0 };
+      return { hit: { ...signingKeyOf(keypair), pattern: 0 }, faults: 0 };
     case 'pattern':
-      return { hit: { keypair, pattern: 0 }, faults: 0 };
+      return { hit: { ...signingKeyOf(keypair), pattern: 0 }, faults: 0 };
     case 'index':
-      return { hit: { keypair, pattern: 1 }, faults: 0 };
+      return { hit: { ...signingKeyOf(keypair), pattern: 1 }, faults: 0 };
     default:
       return { faults: 1 };
   }
@@ -48,7 +48,7 @@ export function loadKernel(): { kernel: Kernel; warning: string } {
     open([pattern]) {
       let slices = 0;
       const slice = (): Slice => {
-        const hits = [{ keypair: find(pattern!, true), pattern: 0 }];
+        const hits = [{ ...signingKeyOf(find(pattern!, true)), pattern: 0 }];
         if (++slices < 3) return { attempts: 58, hits, faults: 0 };
         const { hit, faults } = lie(pattern!);
         return { attempts: 116, hits: hit === undefined ? hits : [...hits, hit], faults };

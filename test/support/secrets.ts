@@ -11,6 +11,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { encodeBase58 } from '../../src/keypair/address.ts';
 import { Unsealer } from '../../src/keypair/seal.ts';
 import { loadSealingKey } from '../../src/keypair/sealing-key.ts';
+import type { KeyType } from '../../src/keypair/signing-key.ts';
 
 /** What a destroyed secret leaves of its row. */
 const PUBLIC_KEY_BYTES = 32;
@@ -152,7 +153,7 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
     (id) => sealedKeyOf.get(id) as Uint8Array,
   );
   const rows = db.prepare(
-    `SELECT name, state, key_hash, data_key_id, sealed FROM addresses
+    `SELECT name, keys, state, key_hash, data_key_id, sealed FROM addresses
       JOIN pools ON pools.id = addresses.pool_id
       JOIN segments ON segments.pool_id = addresses.pool_id AND seq BETWEEN first AND last
       ORDER BY addresses.id`,
@@ -160,11 +161,12 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
   return rows.all().map((row) => {
     const pool = String(row.name);
     const sealed = row.sealed as Uint8Array;
-    const place = { pool, keyHash: row.key_hash as Uint8Array };
-    const keypair = unsealer.unseal(dataKeys.get(Number(row.data_key_id))!, place, sealed);
+    const keyType = row.keys as KeyType;
+    const place = { pool, keyType, keyHash: row.key_hash as Uint8Array };
+    const opened = unsealer.unseal(dataKeys.get(Number(row.data_key_id))!, place, sealed);
     const isDestroyed = sealed.subarray(PUBLIC_KEY_BYTES).every((byte) => byte === 0);
-    assert.equal(keypair === undefined, isDestroyed, 'what is not destroyed can be read');
-    return { pool, state: String(row.state), sealed, keypair };
+    assert.equal(opened === undefined, isDestroyed, 'what is not destroyed can be read');
+    return { pool, state: String(row.state), sealed, keypair: opened?.key };
   });
 }
 

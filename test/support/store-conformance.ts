@@ -1,13 +1,19 @@
 /**
- * What every store must do, with the store as parameter. A store does not prove its hits: keypairs
- * are random bytes. A figure line such as '1 0 2 0' is available, leased, dispensed and burned.
+ * What every store must do, with the store and the type of its keys as parameters. A store does not
+ * prove its hits: keys are random bytes. A figure line such as '1 0 2 0' is available, leased, dispensed and burned.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
-import type { Hit } from '../../src/store/address.ts';
+import {
+  type Hit,
+  KEY_TYPES,
+  type KeyType,
+  type SigningKey,
+} from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { PoolIdentity } from '../../src/store/stored-pool.ts';
+import { someKey } from './keys.ts';
 
 export interface StoreMaker {
   /** A store that is new. */
@@ -18,19 +24,24 @@ export interface StoreMaker {
   destroy(store: Store): Promise<void>;
 }
 
-export function poolNamed(name: string): PoolIdentity {
+export function poolNamed(name: string, keys: KeyType = 'seed'): PoolIdentity {
   return {
     name,
     prefix: '',
     suffix: '[a-z]Pet',
     ignoreCase: false,
-    keys: 'seed',
+    keys,
     handout: 'secret',
   };
 }
 
-export function hitsFor(pool: string, count: number): Hit[] {
-  return Array.from({ length: count }, () => ({ pool, keypair: randomBytes(64) }));
+export function hitsFor(pool: string, count: number, keyType?: KeyType): Hit[] {
+  return Array.from({ length: count }, () => ({ pool, ...someKey(keyType) }));
+}
+
+/** All of a key, to be compared. */
+function hexOf({ key, publicKey }: SigningKey): string {
+  return [key, publicKey].map((bytes) => Buffer.from(bytes).toString('hex')).join(' ');
 }
 
 const LATER = 8.64e15;
@@ -38,21 +49,27 @@ const LATER = 8.64e15;
 /** A store with the pools 'pet' and 'pump'. Its data is removed at the end of the test. */
 class Subject implements AsyncDisposable {
   store: Store;
+  readonly keyType: KeyType;
   readonly #maker: StoreMaker;
 
-  private constructor(maker: StoreMaker, store: Store) {
+  private constructor(maker: StoreMaker, store: Store, keyType: KeyType) {
     this.#maker = maker;
     this.store = store;
+    this.keyType = keyType;
   }
 
-  static async open(maker: StoreMaker): Promise<Subject> {
+  static async open(maker: StoreMaker, keyType: KeyType): Promise<Subject> {
     const store = await maker.open();
-    for (const name of ['pet', 'pump']) await store.definePool(poolNamed(name));
-    return new Subject(maker, store);
+    for (const name of ['pet', 'pump']) await store.definePool(poolNamed(name, keyType));
+    return new Subject(maker, store, keyType);
+  }
+
+  hits(count: number, pool = 'pet'): Hit[] {
+    return hitsFor(pool, count, this.keyType);
   }
 
   async insert(count: number): Promise<Hit[]> {
-    const hits = hitsFor('pet', count);
+    const hits = this.hits(count);
     assert.deepEqual(await this.store.insert(hits), { inserted: count, duplicates: 0 });
     return hits;
   }
@@ -104,7 +121,7 @@ const SITUATIONS: Record<string, (subject: Subject) => Promise<void>> = {
 
 /** Each returns how many addresses it says that it touched. */
 const OPERATIONS: Record<string, (subject: Subject) => Promise<number>> = {
-  insert: async ({ store }) => (await store.insert(hitsFor('pet', 2))).inserted,
+  insert: async (subject) => (await subject.store.insert(subject.hits(2))).inserted,
   lease: async ({ store }) => (await store.turn('pet', 0, 3)).leased.length,
   dispense: async ({ store }) => (await store.turn('pet', 1, 0)).leased.length,
   both: async ({ store }) => (await store.turn('pet', 1, 1)).leased.length,
@@ -167,9 +184,15 @@ const GRID: Record<string, Record<string, readonly [touched: number | string, fi
 };
 
 export function storeConformance(name: string, maker: StoreMaker): void {
-  const open = () => Subject.open(maker);
+  for (const keyType of KEY_TYPES) {
+    suite(`${name}, keys of type ${keyType}`, () => {
+      conformance(() => Subject.open(maker, keyType), keyType);
+    });
+  }
+}
 
-  suite(`${name}: operation by situation`, () => {
+function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
+  suite(`operation by situation`, () => {
     for (const [situation, arrange] of Object.entries(SITUATIONS)) {
       for (const [operation, operate] of Object.entries(OPERATIONS)) {
         const [touched, figures] = GRID[situation]![operation]!;
@@ -188,7 +211,7 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     }
   });
 
-  suite(`${name}: leases`, () => {
+  suite(`leases`, () => {
     test('give the addresses that went in, oldest first, each once', async () => {
       await using subject = await open();
       const before = Date.now();
@@ -198,13 +221,10 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       assert.equal(counts.leased, 3);
       const rest = (await subject.store.turn('pet', 3, 9)).leased;
       const all = [...leased, ...rest];
-      assert.deepEqual(
-        all.map(({ keypair }) => Buffer.from(keypair).toString('hex')),
-        hits.map(({ keypair }) => Buffer.from(keypair).toString('hex')),
-      );
-      for (const { createdAt, origin, keyType } of all) {
-        assert.ok(createdAt >= before && createdAt <= Date.now());
-        assert.deepEqual([origin, keyType], ['ground', 'seed']);
+      assert.deepEqual(all.map(hexOf), hits.map(hexOf));
+      for (const one of all) {
+        assert.ok(one.createdAt >= before && one.createdAt <= Date.now());
+        assert.deepEqual([one.origin, one.keyType], ['ground', keyType]);
       }
     });
 
@@ -241,7 +261,7 @@ export function storeConformance(name: string, maker: StoreMaker): void {
 
     test('of one pool leave the others alone', async () => {
       await using subject = await open();
-      const mixed = hitsFor('pet', 2).flatMap((hit) => [hit, ...hitsFor('pump', 2)]);
+      const mixed = subject.hits(2).flatMap((hit) => [hit, ...subject.hits(2, 'pump')]);
       await subject.store.insert(mixed);
       await subject.store.turn('pump', 0, 3);
       await subject.store.turn('pump', 2, 0);
@@ -250,12 +270,12 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     });
   });
 
-  suite(`${name}: identity`, () => {
+  suite(`identity`, () => {
     test('ids are positive, grow in the order of insertion over all pools, and never come again', async () => {
       await using subject = await open();
       const ids: number[] = [];
       for (let run = 0; run < 3; run++) {
-        const hits = ['pump', 'pet', 'pump', 'pet'].flatMap((pool) => hitsFor(pool, 1));
+        const hits = ['pump', 'pet', 'pump', 'pet'].flatMap((pool) => subject.hits(1, pool));
         await subject.store.insert([...hits, hits[0]!]);
         const leased = [];
         for (const pool of ['pet', 'pump']) {
@@ -286,8 +306,8 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       await using subject = await open();
       await subject.insert(1);
       const { counts, settings, isPaused, isRemoved, position, ...identity } =
-        await subject.store.definePool(poolNamed('pet'));
-      assert.deepEqual(identity, poolNamed('pet'));
+        await subject.store.definePool(poolNamed('pet', keyType));
+      assert.deepEqual(identity, poolNamed('pet', keyType));
       assert.deepEqual([settings, isPaused, isRemoved, position], [undefined, false, false, 0]);
       assert.equal(counts.ground, 1);
       const others = [
@@ -295,9 +315,10 @@ export function storeConformance(name: string, maker: StoreMaker): void {
         { suffix: 'pump' },
         { ignoreCase: true },
         { handout: 'sign-only' },
+        { keys: keyType === 'seed' ? 'expanded' : 'seed' },
       ] as const;
       for (const other of others) {
-        const define = subject.store.definePool({ ...poolNamed('pet'), ...other });
+        const define = subject.store.definePool({ ...poolNamed('pet', keyType), ...other });
         await assert.rejects(define, { code: 'POOL_MISMATCH' });
       }
       assert.deepEqual(
@@ -307,12 +328,12 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     });
   });
 
-  suite(`${name}: imports`, () => {
+  suite(`imports`, () => {
     test('what is imported counts as that, and leaves as that', async () => {
-      await using subject = await Subject.open(maker);
+      await using subject = await open();
       const { store } = subject;
       await subject.insert(2);
-      const [one, two] = hitsFor('pet', 2) as [Hit, Hit];
+      const [one, two] = subject.hits(2) as [Hit, Hit];
       const report = await store.insert([one, two, one], 'imported');
       assert.deepEqual(report, { inserted: 2, duplicates: 1 });
       await subject.insert(1);
@@ -324,7 +345,7 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     });
 
     test('what was dispensed or burned cannot be imported again', async () => {
-      await using subject = await Subject.open(maker);
+      await using subject = await open();
       const hits = await subject.insert(4);
       await subject.store.turn('pet', 0, 4);
       await subject.store.turn('pet', 2, 0);
@@ -336,10 +357,10 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     });
   });
 
-  suite(`${name}: duplicates`, () => {
+  suite(`duplicates`, () => {
     test('within a batch and between batches and pools are dropped and counted', async () => {
       await using subject = await open();
-      const [one, two] = hitsFor('pet', 2) as [Hit, Hit];
+      const [one, two] = subject.hits(2) as [Hit, Hit];
       const first = await subject.store.insert([one, one, two, { ...one, pool: 'pump' }]);
       assert.deepEqual(first, { inserted: 2, duplicates: 2 });
       const again = await subject.store.insert([two, { ...two, pool: 'pump' }]);
@@ -363,25 +384,23 @@ export function storeConformance(name: string, maker: StoreMaker): void {
     test('are told by the public key alone', async () => {
       await using subject = await open();
       const [hit] = await subject.insert(1);
-      const keypair = Buffer.concat([randomBytes(32), hit!.keypair.subarray(32)]);
-      assert.equal((await subject.store.insert([{ pool: 'pet', keypair }])).duplicates, 1);
+      const key = Buffer.from(hit!.key);
+      randomBytes(32).copy(key);
+      assert.equal((await subject.store.insert([{ ...hit!, key }])).duplicates, 1);
     });
   });
 
-  suite(`${name}: failures`, () => {
+  suite(`failures`, () => {
     test('a batch with a hit for no pool inserts nothing and can be tried again', async () => {
       await using subject = await open();
-      const hits = hitsFor('pet', 3);
-      await assert.rejects(subject.store.insert([...hits, ...hitsFor('none', 1)]), {
+      const hits = subject.hits(3);
+      await assert.rejects(subject.store.insert([...hits, ...subject.hits(1, 'none')]), {
         code: 'POOL_NOT_FOUND',
       });
       assert.equal(await subject.figures(), '0 0 0 0');
       assert.deepEqual(await subject.store.insert(hits), { inserted: 3, duplicates: 0 });
       const { leased } = await subject.store.turn('pet', 0, 3);
-      assert.deepEqual(
-        leased.map(({ keypair }) => Buffer.from(keypair)),
-        hits.map(({ keypair }) => keypair),
-      );
+      assert.deepEqual(leased.map(hexOf), hits.map(hexOf));
     });
 
     test('a turn that records more than is leased changes nothing', async () => {
@@ -400,15 +419,21 @@ export function storeConformance(name: string, maker: StoreMaker): void {
       }
     });
 
-    test('a keypair of another length is refused', async () => {
+    test('a key of another length or of another type than its pool is refused', async () => {
       await using subject = await open();
-      const keypair = randomBytes(63);
-      await assert.rejects(subject.store.insert([{ pool: 'pet', keypair }]), RangeError);
+      const [hit] = subject.hits(1);
+      for (const wrong of [
+        { key: randomBytes(63) },
+        { publicKey: randomBytes(31) },
+        someKey(keyType === 'seed' ? 'expanded' : 'seed'),
+      ]) {
+        await assert.rejects(subject.store.insert([{ ...hit!, ...wrong }]), RangeError);
+      }
       assert.equal(await subject.figures(), '0 0 0 0');
     });
   });
 
-  suite(`${name}: the rest`, () => {
+  suite(`the rest`, () => {
     test('counters outlive a run; those that are not named keep their value', async () => {
       await using subject = await open();
       assert.deepEqual(await subject.store.counters(), {});

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JournalSetting } from '../../src/config/config.ts';
 import { readPool } from '../../src/config/pool-config.ts';
 import type { VanityError } from '../../src/errors.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { StoreHealth } from '../../src/pool/health.ts';
 import { Journals } from '../../src/pool/journals.ts';
@@ -84,6 +84,7 @@ export class WatchedStore implements AsyncDisposable {
       journals: this.poolJournals,
       log: log,
       refiller: this.refiller,
+      withoutInserts: inTurn(),
       parts: [],
       onChange: () => undefined,
     });
@@ -96,7 +97,7 @@ export class WatchedStore implements AsyncDisposable {
 
   async insert(count: number): Promise<void> {
     const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    await this.store.insert(keypairs.map((keypair) => ({ pool: NAME, keypair })));
+    await this.store.insert(keypairs.map((keypair) => ({ pool: NAME, ...signingKeyOf(keypair) })));
     this.refiller.publish(NAME, await this.store.counts(NAME));
   }
 

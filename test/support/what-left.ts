@@ -5,6 +5,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { VanityError } from '../../src/errors.ts';
 import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
+import type { SigningKey } from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 
 export const SIGN_LIMIT = 3;
@@ -58,7 +59,7 @@ export class WhatLeft {
   ): Promise<void> {
     for (const [key, addresses] of this.keys) {
       const found = await store.handOut(Buffer.from(key, 'hex'), 'pet');
-      const now = found?.addresses?.map(({ keypair }) => addressIn(keypair));
+      const now = found?.addresses?.map(addressIn);
       if (now !== undefined && now.join() !== addresses.join()) {
         wrong.push('a key has another address than before');
       }
@@ -96,15 +97,15 @@ export class WhatLeft {
     for (const { name, counts } of await store.pools()) {
       const { leased } = await store.turn(name, 0, counts.available);
       const again = leased
-        .map(({ keypair }) => this.left.get(addressIn(keypair)))
+        .map((one) => this.left.get(addressIn(one)))
         .filter((left) => left !== undefined && !isForgiven(left));
       if (again.length > 0) wrong.push(`pool ${name}: ${again.length} come out again`);
     }
   }
 }
 
-export function addressIn(keypair: Uint8Array): string {
-  return encodeBase58(keypair.subarray(32));
+export function addressIn({ publicKey }: SigningKey): string {
+  return encodeBase58(publicKey);
 }
 
 /** A message that is known by its text. */

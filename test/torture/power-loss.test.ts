@@ -241,9 +241,7 @@ async function check(
 
     const drained = await store.turn(name, 0, available);
     assert.deepEqual([drained.leased.length, drained.burned], [available, 0], 'all is readable');
-    const again = drained.leased.filter(({ keypair }) =>
-      left.has(encodeBase58(keypair.subarray(32))),
-    );
+    const again = drained.leased.filter(({ publicKey }) => left.has(encodeBase58(publicKey)));
     assert.equal(again.length, 0, `${again.length} come out that have left before`);
     await store.insert(hitsFor(name, 1));
     const { leased: fresh } = await store.turn(name, 0, 1);

@@ -25,7 +25,7 @@ async function insert(count: number): Promise<boolean> {
     failures.push(`${error.code}: ${error.message}`);
     return false;
   }
-  acknowledged.push(...hits.map(({ keypair }) => publicKeyHash(keypair).toString('hex')));
+  acknowledged.push(...hits.map((hit) => publicKeyHash(hit.publicKey).toString('hex')));
   return true;
 }
 

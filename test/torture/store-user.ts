@@ -20,7 +20,7 @@ say('open', store.recovered.pet?.burned ?? 0);
 for (let leased = 0; ; ) {
   const hits = hitsFor('pet', randomInt(1, 60));
   await store.insert(hits);
-  say('insert', ...hits.map(({ keypair }) => publicKeyHash(keypair).toString('hex')));
+  say('insert', ...hits.map((hit) => publicKeyHash(hit.publicKey).toString('hex')));
   for (let turns = randomInt(0, 4); turns > 0; turns--) {
     const dispensed = randomInt(0, leased + 1);
     const report = await store.turn('pet', dispensed, randomInt(0, 30));

@@ -184,3 +184,64 @@ test('a token of some pools sees no other', () => {
   assert.ok(mayUse(token, 'pet') && !mayUse(token, 'pump'));
   assert.ok(mayUse(made(['read']).token, 'pump') && mayUse(undefined, 'pump'));
 });
+
+test('who is watched is told the token as it is by then, and the text of it is read once', () => {
+  const access = new Access('auto');
+  const { text, token } = made(['read', 'dispense']);
+  const other = made(['read']);
+  access.setTokens({ tokens: [token, other.token], areAny: true });
+  let reads = 0;
+  const headers = {
+    host: 'pool.example',
+    get authorization() {
+      reads++;
+      return `Bearer ${text}`;
+    },
+  };
+  const watch = access.watch(headers, 'read');
+  reads = 0;
+  assert.equal(watch(), token);
+  access.setToken({ token: other.token, isValid: false });
+  assert.equal(watch(), token);
+  const narrowed = { ...token, pools: ['pet'] };
+  access.setToken({ token: narrowed, isValid: true });
+  assert.equal(watch(), narrowed);
+  assert.equal(reads, 0);
+  access.takeUsed();
+  watch();
+  assert.deepEqual(access.takeUsed(), [token.id], 'it is in use');
+  access.setToken({ token: { ...token, scopes: ['dispense'] }, isValid: true });
+  assert.throws(watch, { code: 'SCOPE_REQUIRED' });
+  access.setToken({ token, isValid: true });
+  assert.equal(watch(), token);
+  access.setToken({ token, isValid: false });
+  assert.throws(watch, { code: 'TOKEN_REQUIRED', message: /not a valid token/ });
+  access.setTokens({ tokens: [token], areAny: true });
+  assert.equal(watch(), token);
+  access.setTokens({ tokens: [], areAny: true });
+  assert.throws(watch, { code: 'TOKEN_REQUIRED' });
+});
+
+test('who is watched is held to the expiry of the token, by either clock', () => {
+  let aheadMs = 0;
+  const access = new Access('auto', false, () => Date.now() + aheadMs);
+  const { text, token } = made(['read'], { expiresAt: Date.now() + 3_600_000 });
+  access.setTokens({ tokens: [token], areAny: true });
+  const watch = access.watch(bearing(text), 'read');
+  assert.equal(watch(), token);
+  aheadMs = 3_600_000;
+  assert.throws(watch, { code: 'TOKEN_REQUIRED' });
+});
+
+test('who is watched without a token is held to what such a request needs', () => {
+  const access = new Access('auto');
+  const watch = access.watch(HOST, 'read');
+  assert.equal(watch(), undefined);
+  access.setToken({ token: made(['read']).token, isValid: true });
+  assert.throws(watch, { code: 'TOKEN_REQUIRED', message: /is missing/ });
+  for (const headers of [HOST, bearing(newToken())]) {
+    assert.throws(() => access.watch(headers, 'read'), { code: 'TOKEN_REQUIRED' });
+  }
+  const open = new Access(false);
+  assert.throws(() => open.watch({ host: 'pool.example' }, 'read'), { code: 'HOST_REFUSED' });
+});

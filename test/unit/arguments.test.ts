@@ -60,6 +60,7 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
   ],
   verify: [await load('verify'), { words: ['key.json'] }],
   bench: [(args) => bench(args), { words: ['store'] }],
+  'completions bash': [await load('completions'), {}],
   'pool create': [await load('pool'), { words: ['new'], options: { '--suffix': 'a' } }],
   'pool list': [await load('pool'), {}],
   'pool set': [await load('pool'), { words: ['pet'], options: { '--target': '5' } }],
@@ -172,7 +173,7 @@ for (const command of Object.keys(COMMANDS)) {
         }
       }
     }
-    assert.ok(tried > 0);
+    assert.ok(tried > 0 || optionsOf(command).length === 0);
   });
 
   test(`${command}: what it does not take is refused, with what it takes`, async () => {

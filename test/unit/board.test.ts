@@ -13,6 +13,20 @@ test('fields that are not written keep their value', () => {
   assert.deepEqual(board.read(), { left: -3, right: 2 ** 53 - 1 });
 });
 
+test('its version changes with what is on it, and with nothing else', () => {
+  const board = new Board(FIELDS);
+  const versionAfter = (figures: { left?: number; right?: number }): number => {
+    board.write(figures);
+    return board.version;
+  };
+  const first = versionAfter({ left: 1, right: 2 });
+  assert.equal(versionAfter({ left: 1, right: 2 }), first);
+  assert.equal(versionAfter({ right: 2 }), first);
+  assert.equal(versionAfter({}), first);
+  assert.ok(versionAfter({ left: 1, right: 3 }) > first);
+  assert.equal(new Board(FIELDS, board.buffer).version, board.version);
+});
+
 test('a board with other fields is refused', () => {
   const { buffer } = new Board(FIELDS);
   assert.throws(() => new Board(['left'], buffer), /holds no board with the fields left/);

@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { COUNT_LIMIT } from '../../src/api/dispense.ts';
 import { COMMAND_NAMES, HELP } from '../../src/cli/help.ts';
+import { COUNT_MAX } from '../../src/config/pool-settings.ts';
 import { type Outcome, PROGRAM, vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 
@@ -46,7 +46,7 @@ test('the overview names every command; without a command it is wrong usage', as
   const word = await run('help');
   const none = await run();
   for (const name of COMMAND_NAMES) {
-    assert.ok(help.stdout.includes(`  ${name.padEnd(10)}${HELP[name].summary}\n`));
+    assert.ok(help.stdout.includes(`  ${name.padEnd(13)}${HELP[name].summary}\n`));
   }
   assert.deepEqual([help.code, help.stderr], [0, '']);
   assert.deepEqual([short.stdout, word.stdout], [help.stdout, help.stdout]);
@@ -168,8 +168,8 @@ const WRONG: readonly (readonly [args: readonly string[], message: string | RegE
   [['dispense'], 'dispense: which pool? usage: vanitypool dispense POOL'],
   [['dispense', 'pet', 'pump'], 'dispense: takes one pool, pet, not also "pump"'],
   [
-    ['dispense', 'pet', '--count', String(COUNT_LIMIT + 1)],
-    `a whole number from 1 to ${COUNT_LIMIT} (`,
+    ['dispense', 'pet', '--count', String(COUNT_MAX + 1)],
+    `a whole number from 1 to ${COUNT_MAX} (`,
   ],
   [['serve', '--prot', '1'], 'serve has no option --prot; did you mean --port?'],
   [['serve', '--port', 'http'], /: --port: "http" is not allowed; .*\(CONFIG_INVALID\)$/m],

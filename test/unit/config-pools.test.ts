@@ -73,3 +73,66 @@ test('pools that are no tables are refused', () => {
     refuses(() => load(toml), 'CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
   }
 });
+
+const POOLS = '[[pools]]\nname = "a"\nsuffix = "a"\nready = 5\n[[pools]]\nname = "b"\nsuffix = "b"';
+
+test('the environment changes pools of the file by their place, and adds to them', () => {
+  const env = {
+    VANITYPOOL_POOLS__1__READY_MAX: '512',
+    VANITYPOOL_POOLS__1__IGNORE_CASE: 'true',
+    VANITYPOOL_POOLS__2__NAME: 'true',
+    VANITYPOOL_POOLS__2__PREFIX: '12',
+    VANITYPOOL_POOLS__2__LOW_HOURS: '0.5',
+  };
+  const { pools } = load(POOLS, { env });
+  assert.deepEqual(
+    pools.map((pool) => [pool.name, pool.prefix, pool.ignoreCase, pool.readyMax, pool.lowHours]),
+    [
+      ['a', '', false, 65_536, 1],
+      ['b', '', true, 512, 1],
+      ['true', '12', false, 65_536, 0.5],
+    ],
+  );
+});
+
+test('without pools in the file the first one of the environment is the default one, or one of its own', () => {
+  const pet = load('', { env: { VANITYPOOL_POOLS__0__TARGET: '7' } }).pools;
+  assert.deepEqual(pet, [{ ...load('').pools[0]!, target: 7 }]);
+  const env = { VANITYPOOL_POOLS__0__NAME: 'own', VANITYPOOL_POOLS__0__PREFIX: 'x' };
+  const own = load('', { env }).pools;
+  assert.deepEqual(own, [{ ...load('').pools[0]!, name: 'own', prefix: 'x', suffix: '' }]);
+  assert.equal(load('', { env: { VANITYPOOL_POOLS__1__NAME: 'more' } }).pools.length, 2);
+});
+
+const BAD_VARIABLES: readonly (readonly [name: string, value: string, message: string])[] = [
+  ['POOLS__0__TARGET', '0', ': "0" is not allowed; allowed: a whole number from 1 to 100000000'],
+  ['POOLS__0__TARGET', '9'.repeat(400), ': "999'],
+  ['POOLS__0__TARGET', '-1', ': "-1" is not allowed'],
+  ['POOLS__1__LOW_HOURS', '8761', ': "8761" is not allowed; allowed: a number from 0 to 8760'],
+  ['POOLS__1__IGNORE_CASE', 'yes', ': "yes" is not allowed; allowed: true or false'],
+  ['POOLS__0__READY', '65537', ': 65537 is more than ready_max (65536)'],
+  ['POOLS__1__NAME', 'a', ': two pools have this name'],
+  ['POOLS__3__NAME', 'd', ': pools are counted from 0, and 2 is the next one'],
+  ['POOLS__2__SUFFIX', 'x', 'VANITYPOOL_POOLS__2__NAME: a pool needs a name'],
+];
+
+for (const [name, value, message] of BAD_VARIABLES) {
+  test(`VANITYPOOL_${name}=${value.slice(0, 9)} is refused`, () => {
+    const text = message.startsWith(':') ? `VANITYPOOL_${name}${message}` : message;
+    refuses(() => load(POOLS, { env: { [`VANITYPOOL_${name}`]: value } }), 'CONFIG_INVALID', text);
+  });
+}
+
+test('variables of pools that there are not are refused by their names', () => {
+  for (const name of [
+    'POOLS__0__TARGTE',
+    'POOLS__PET__TARGET',
+    'POOLS__0',
+    'POOLS__00__NAME',
+    'POOLS__0____PROTO__',
+    'POOLS__1000__NAME',
+  ]) {
+    const env = { [`VANITYPOOL_${name}`]: 'x' };
+    refuses(() => load(POOLS, { env }), 'CONFIG_UNKNOWN_KEY', `VANITYPOOL_${name}: no such key`);
+  }
+});

@@ -26,6 +26,7 @@ test('with nothing at all there is one pool and every default', () => {
     },
     store: {
       directory: join(cwd, 'data'),
+      data: join(cwd, 'data'),
       sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
       durability: 'leased',
       copies: 'guarded',
@@ -125,6 +126,7 @@ test('it is known whether anything says where the data is', () => {
   assert.equal(loadConfig({ cwd: '/', env: { VANITYPOOL_HTTP__PORT: '1' } }).isDefault, true);
   assert.equal(loadConfig({ cwd: '/', env: { VANITYPOOL_STORE__URL: 'file:x' } }).isDefault, false);
   assert.equal(loadConfig({ cwd: '/', flags: { 'store.url': 'file:x' } }).isDefault, false);
+  assert.equal(loadConfig({ cwd: '/', flags: { 'store.data': 'x' } }).isDefault, false);
   assert.equal(load('[http]\nport = 1').isDefault, false);
 });
 
@@ -152,6 +154,19 @@ test('paths are taken from the working directory', () => {
   );
   const fromEnv = loadConfig({ cwd, flags: { 'store.sealing_key': 'env:POOL_KEY' } });
   assert.equal(fromEnv.store.sealingKey, 'env:POOL_KEY');
+});
+
+test('the store lies in the data directory, unless both are named', () => {
+  const placesOf = (flags: Readonly<Record<string, string>>) => {
+    const { directory, data, sealingKey } = loadConfig({ cwd: '/w', flags }).store;
+    return [directory, data, sealingKey];
+  };
+  assert.deepEqual(placesOf({}), ['/w/data', '/w/data', 'file:/w/data/sealing.key']);
+  const url = { 'store.url': 'file:db' };
+  assert.deepEqual(placesOf(url), ['/w/db', '/w/db', 'file:/w/db/sealing.key']);
+  const data = { 'store.data': 'own' };
+  assert.deepEqual(placesOf(data), ['/w/own', '/w/own', 'file:/w/own/sealing.key']);
+  assert.deepEqual(placesOf({ ...url, ...data }), ['/w/db', '/w/own', 'file:/w/own/sealing.key']);
 });
 
 test('only environment names with __ are configuration', () => {
@@ -238,6 +253,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
     `"file:DIRECTORY" in this version; ${NO_HOME}`,
     ...['postgres://host/db', 'file:', './data', 1, 'file:~', 'file:~/x', 'file:~ops/x'],
   ],
+  ['store.data', `a directory; ${NO_HOME}`, 1, '~', '~/x'],
   ['store.durability', '"leased" or "committed"', 'none', true],
   ['store.copies', '"guarded" or "unguarded"', 'none', false],
   ['store.journal', '"auto" or "memory" or "data"', 'disk', true],

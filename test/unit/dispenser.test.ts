@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type Durability, loadConfig } from '../../src/config/config.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import { orderUntil } from '../../src/pool/calls.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
@@ -108,7 +108,7 @@ class Counter implements AsyncDisposable {
 
   async insert(count: number): Promise<void> {
     const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    await this.store.insert(keypairs.map((keypair) => ({ pool: 'pet', keypair })));
+    await this.store.insert(keypairs.map((keypair) => ({ pool: 'pet', ...signingKeyOf(keypair) })));
     this.refiller.publish('pet', await this.store.counts('pet'));
   }
 

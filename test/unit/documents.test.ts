@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/config.ts';
+import { isOffered, POOL_SETTINGS, spelled } from '../../src/config/pool-settings.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
@@ -92,8 +93,7 @@ test('every configuration key is told', () => {
 });
 
 test('the defaults are as told', () => {
-  const { http, store, grinder, pools, logLevel } = loadConfig({ cwd: '/' });
-  const [pool] = pools;
+  const { http, store, grinder, logLevel } = loadConfig({ cwd: '/' });
   const told = new Map(
     [...OPERATIONS.matchAll(/^\| `([a-z_.]+)` \| `?"?([^`"|]+?)"?`? \|/gm)].map(
       ([, key, value]) => [key, value],
@@ -115,20 +115,55 @@ test('the defaults are as told', () => {
     'grinder.batch': grinder.batch,
     'grinder.slice_ms': grinder.sliceMs,
     'grinder.priority': grinder.priority,
-    target: pool!.target,
-    ready: pool!.ready,
-    ready_max: pool!.readyMax,
   })) {
     assert.equal(told.get(key), String(value), key);
   }
 });
 
+/** Rows of the table of pool settings: `key`, default, and unit, range, meaning. */
+const POOL_ROWS = new Map(
+  [...OPERATIONS.matchAll(/^\| ((?:`[a-z_]+`(?:, )?)+) \|(.*?)\| (.*) \|$/gm)].flatMap(
+    ([, keys, told, meaning]) =>
+      keys!
+        .split(', ')
+        .map((key) => [key.replaceAll('`', ''), { told: told!.trim(), meaning }] as const),
+  ),
+);
+
+for (const [name, setting] of Object.entries(POOL_SETTINGS)) {
+  const key = spelled(name, '_');
+  test(`the pool setting ${key} is told, with its default and its range`, () => {
+    if (!isOffered(setting)) {
+      assert.ok(OPERATIONS.includes(`in a pool \`${key}\` "${setting.default}"`), key);
+      return;
+    }
+    const { told, meaning = '' } = POOL_ROWS.get(key) ?? {};
+    const isNeeded = name === 'name';
+    assert.equal(told?.replaceAll('`', ''), isNeeded ? '' : JSON.stringify(setting.default), key);
+    const range = 'min' in setting ? [`${setting.min} to ${setting.max} `] : [];
+    const choices = 'values' in setting ? setting.values.map((value) => `"${value}"`) : [];
+    for (const part of [...range, ...choices]) {
+      assert.ok(meaning.replace(/(?<=\d),(?=\d)/g, '').includes(part), `${key}: ${part}`);
+    }
+  });
+}
+
+test('every pool setting that is told is there', () => {
+  const [, table = ''] = OPERATIONS.split('| key of `[[pools]]` |');
+  const [rows = ''] = table.split('\n\n');
+  const keys = [...rows.matchAll(/^\| ((?:`[a-z_]+`(?:, )?)+) \|/gm)].flatMap(([, all]) => {
+    return all!.replaceAll('`', '').split(', ');
+  });
+  const offered = Object.entries(POOL_SETTINGS).filter(([, setting]) => isOffered(setting));
+  assert.deepEqual(keys.toSorted(), offered.map(([name]) => spelled(name, '_')).toSorted());
+});
+
 test('the variables of the environment work as told', () => {
   const told = [...OPERATIONS.matchAll(/`(VANITYPOOL_\w+)=(\w+)`/g)];
-  assert.equal(told.length, 2);
+  assert.equal(told.length, 3);
   const env = Object.fromEntries(told.map(([, name, value]) => [name, value]));
-  const { http, logLevel } = loadConfig({ cwd: '/', env });
-  assert.deepEqual([http.port, logLevel], [5057, 'debug']);
+  const { http, logLevel, pools } = loadConfig({ cwd: '/', env });
+  assert.deepEqual([http.port, logLevel, pools[0]?.target], [5057, 'debug', 500]);
 });
 
 test('every metric is told', async () => {

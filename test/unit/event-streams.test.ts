@@ -13,20 +13,29 @@ import { EventReader } from '../support/event-reader.ts';
 const LIMIT = { timeout: 30_000 };
 const BEAT_MS = 10;
 
-/** A server whose every request is a stream; `status` is what it tells, made as often as `made` says. */
+/**
+ * A server whose every request is a stream; `status` is what it tells, made as often as `made` says. `written`
+ * are the messages as they were given to the connections.
+ */
 async function streaming(t: TestContext, status: (sight: Sight) => unknown = (sight) => sight) {
   const made: Sight[] = [];
   let look = (path: string): Sight => (path === '/' ? undefined : path.slice(1).split(','));
   const statusOf = (sight: Sight) => {
     made.push(sight);
-    return { sees: status(sight) ?? 'all' };
+    return JSON.stringify({ sees: status(sight) ?? 'all' });
   };
   const ids = new EventIds();
   ids.begin(7);
   const streams = new EventStreams(statusOf, ids, BEAT_MS);
   const replies: ServerResponse[] = [];
+  const written: unknown[] = [];
   const server = createServer(({ url }, reply) => {
     replies.push(reply);
+    const write = reply.write.bind(reply);
+    reply.write = (message: unknown) => {
+      written.push(message);
+      return write(message);
+    };
     try {
       streams.open(reply, { 'x-own': 'yes' }, () => look(url!));
     } catch (error) {
@@ -50,7 +59,7 @@ async function streaming(t: TestContext, status: (sight: Sight) => unknown = (si
   const lookBy = (rule: (path: string) => Sight): void => {
     look = rule;
   };
-  return { streams, made, replies, port, open, lookBy };
+  return { streams, made, replies, written, port, open, lookBy };
 }
 
 test(
@@ -105,6 +114,43 @@ test(
     }
   },
 );
+
+test(
+  'what is made becomes bytes once, and each reader gets the bytes of what it sees',
+  LIMIT,
+  async (t) => {
+    const { open, made, written } = await streaming(t);
+    const sights = ['/', '/', '/', '/a,b', '/b,a', '/c'];
+    const readers: EventReader[] = [];
+    for (const path of sights) readers.push(await open(path));
+    const opened = { made: made.length, written: written.length };
+    await Promise.all(readers.map((reader) => reader.until(reader.events.length + 3)));
+    const different = new Set(written);
+    for (const message of different)
+      assert.ok(Buffer.isBuffer(message), 'text becomes bytes later');
+    assert.equal(different.size, made.length);
+    const shares = (written.length - opened.written) / (made.length - opened.made);
+    assert.ok(shares > 1.5, 'six readers share three');
+    const told = ['"all"', '"all"', '"all"', '["a","b"]', '["a","b"]', '["c"]'];
+    for (const [index, reader] of readers.entries()) {
+      // The first is its own.
+      for (const { data } of reader.events.slice(1)) {
+        assert.equal(data, `{"sees":${told[index]}}`);
+      }
+    }
+  },
+);
+
+test('a reader who may see other pools from now on is told of those', LIMIT, async (t) => {
+  const { open, lookBy } = await streaming(t);
+  const [one, other] = [await open('/a'), await open('/b')];
+  await other.until(3);
+  lookBy((path) => (path === '/a' ? ['c'] : ['b']));
+  const had = one.events.length;
+  const { data } = (await one.until(had + 2)).at(-1)!;
+  assert.equal(data, '{"sees":["c"]}');
+  assert.ok((await other.until(10)).every((event) => event.data === '{"sees":["b"]}'));
+});
 
 test(
   'a stream ends when its reader may not read any more, and the others go on',

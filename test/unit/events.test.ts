@@ -1,16 +1,50 @@
 import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { loadConfig } from '../../src/config/config.ts';
+import { Access } from '../../src/http/access.ts';
 import type { TokenList } from '../../src/pool/calls.ts';
+import { Pool } from '../../src/pool/pool.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
+import {
+  countsBoard,
+  GATE,
+  grindingBoard,
+  settingsBoard,
+  sharePool,
+} from '../../src/pool/shared-pool.ts';
 import { newToken, type Scope, tokenHash } from '../../src/token.ts';
 import { EventReader } from '../support/event-reader.ts';
-import { fillPool, testApp } from '../support/http-app.ts';
+import { fillPool, readyAddress, testApp } from '../support/http-app.ts';
 
 const LIMIT = { timeout: 30_000 };
 
-/** The application on a port of its own, and its streams. */
+class CountedPool extends Pool {
+  looks = 0;
+
+  override status() {
+    this.looks++;
+    return super.status();
+  }
+}
+
+class CountedAccess extends Access {
+  checks = 0;
+
+  override check(...request: Parameters<Access['check']>) {
+    this.checks++;
+    return super.check(...request);
+  }
+}
+
+/** The application on a port of its own, its streams, and how often it looks. */
 async function listening(t: TestContext) {
-  const made = await testApp();
+  const shared = sharePool(loadConfig({ cwd: '/' }).pools[0]!);
+  const nothing = { refill: () => Promise.resolve(), prepare: () => {}, record: () => {} };
+  const pool = new CountedPool(shared, nothing);
+  const access = new CountedAccess('auto');
+  const more = { pools: new Map([[shared.name, pool]]), access };
+  const made = { ...(await testApp(undefined, true, undefined, more)), shared, access, pool };
   await made.app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = made.app.server.address() as AddressInfo;
   const readers: EventReader[] = [];
@@ -53,6 +87,66 @@ test(
     const now = JSON.parse(later!.data);
     assert.deepEqual([now.pools[0].ready, now.pools[0].available], [3, 4]);
     assert.deepEqual(now.readiness, { status: 'ready', reasons: [] });
+  },
+);
+
+test(
+  'each event has the figures of that moment, whatever it was that changed',
+  LIMIT,
+  async (t) => {
+    const { app, shared, open } = await listening(t);
+    const queue = new ReadyQueue(shared.queue);
+    const changes: [what: string, change: () => unknown][] = [
+      ['what is stored', () => countsBoard(shared).write({ available: 9, ground: 9 })],
+      ['what is leased', () => countsBoard(shared).write({ available: 4, leased: 5 })],
+      ['what is ready', () => queue.push([1, 2, 3].map(readyAddress))],
+      ['what has left', () => queue.pop(1)],
+      ['one that left for one that is ready', () => queue.pop(1) && queue.push([readyAddress(4)])],
+      ['the target', () => settingsBoard(shared).write({ target: 77 })],
+      ['a pause', () => settingsBoard(shared).write({ gate: GATE.paused })],
+      ['its grinding', () => grindingBoard(shared).write({ active: 1, attemptsPerSecond: 1e6 })],
+    ];
+    const told = async () => {
+      const [event] = await (await open()).until(1);
+      return JSON.parse(event!.data).pools;
+    };
+    let last = await told();
+    for (const [what, change] of changes) {
+      change();
+      const pools = await told();
+      const asked = await app.inject({ url: '/v1/pools', headers: { host: 'localhost' } });
+      assert.deepEqual(pools, asked.json().pools, what);
+      assert.notDeepEqual(pools, last, what);
+      last = pools;
+    }
+    assert.deepEqual(await told(), last);
+  },
+);
+
+test('a pool that has not changed is not looked at again, by however many', LIMIT, async (t) => {
+  const { pool, shared, open } = await listening(t);
+  const readers = [await open(), await open(), await open()];
+  const next = () => Promise.all(readers.map((reader) => reader.until(reader.events.length + 2)));
+  await next();
+  assert.equal(pool.looks, 1);
+  fillPool(shared, 3, 4);
+  const events = await next();
+  assert.equal(pool.looks, 2);
+  for (const own of events) assert.equal(JSON.parse(own.at(-1)!.data).pools[0].ready, 3);
+});
+
+test(
+  'the text of a token is read at the opening of its stream, and not again',
+  LIMIT,
+  async (t) => {
+    const { access, open } = await listening(t);
+    const [text, list] = listed('read');
+    access.setTokens(list);
+    const reader = await open(text);
+    await reader.until(1);
+    const opened = access.checks;
+    await reader.until(3);
+    assert.equal(access.checks, opened);
   },
 );
 

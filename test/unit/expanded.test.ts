@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import {
   expandedKeyOf,
   proveExpandedKey,
-  proveHit,
+  proveKey,
   publicKeyOfExpanded,
   signExpanded,
 } from '../../src/keypair/expanded.ts';
-import { keypairOf, publicKeyOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, publicKeyOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 
 const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -110,12 +110,15 @@ test('a public key of another scalar is not proved, nor one with a part of small
 test('a hit is proved by its key type', () => {
   const keypair = keypairOf(randomBytes(32));
   const publicKey = keypair.subarray(32);
+  const seed = { keyType: 'seed', key: keypair, publicKey } as const;
   const expandedKey = expandedKeyOf(keypair.subarray(0, 32));
-  assert.ok(proveHit('seed', keypair, publicKey));
-  assert.ok(proveHit('expanded', expandedKey, publicKey));
-  assert.equal(proveHit('expanded', keypair, publicKey), false);
-  assert.equal(proveHit('seed', expandedKey, publicKey), false);
+  const expanded = { keyType: 'expanded', key: expandedKey, publicKey } as const;
+  assert.deepEqual(signingKeyOf(keypair), seed);
+  assert.ok(proveKey(seed));
+  assert.ok(proveKey(expanded));
+  assert.equal(proveKey({ ...expanded, key: keypair }), false);
+  assert.equal(proveKey({ ...seed, key: expandedKey }), false);
   const other = keypairOf(randomBytes(32)).subarray(32);
-  assert.equal(proveHit('seed', keypair, other), false);
-  assert.equal(proveHit('expanded', expandedKey, other), false);
+  assert.equal(proveKey({ ...seed, publicKey: other }), false);
+  assert.equal(proveKey({ ...expanded, publicKey: other }), false);
 });

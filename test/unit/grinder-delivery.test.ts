@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Delivery } from '../../src/grinder/delivery.ts';
-import type { FoundHit } from '../../src/grinder/job.ts';
+import type { Hit } from '../../src/keypair/signing-key.ts';
 import { keptLog, until } from '../support/grinding.ts';
+import { someKey } from '../support/keys.ts';
 
 const LIMIT = { timeout: 180_000 };
 
 let made = 0;
-function hits(count: number): FoundHit[] {
+function hits(count: number): Hit[] {
   return Array.from({ length: count }, () => ({
     pool: `${made++}`,
-    keypair: new Uint8Array(randomBytes(64)),
+    ...someKey(),
   }));
 }
 
-const namesOf = (some: readonly FoundHit[]) => some.map(({ pool }) => pool);
-const isWiped = ({ keypair }: FoundHit) => keypair.every((byte) => byte === 0);
+const namesOf = (some: readonly Hit[]) => some.map(({ pool }) => pool);
+const isWiped = ({ key }: Hit) => key.every((byte) => byte === 0);
 
 /** Somebody who posts hits and counts what is acknowledged. */
 function sender() {
@@ -33,7 +33,7 @@ test('what gathers during a call is one call, up to a batch', LIMIT, async () =>
   const calls: number[] = [];
   const gate = Promise.withResolvers<void>();
   let running = 0;
-  const onHits = async (some: FoundHit[]) => {
+  const onHits = async (some: Hit[]) => {
     assert.equal(++running, 1, 'one call at a time');
     calls.push(some.length);
     await gate.promise;
@@ -60,7 +60,7 @@ test('what gathers during a call is one call, up to a batch', LIMIT, async () =>
 
 test('what is added after all was stored is stored too', LIMIT, async () => {
   const stored: string[] = [];
-  const onHits = async (some: FoundHit[]) => void stored.push(...namesOf(some));
+  const onHits = async (some: Hit[]) => void stored.push(...namesOf(some));
   const delivery = new Delivery(8, onHits, keptLog().log);
   const from = sender();
   for (let round = 1; round <= 3; round++) {
@@ -78,7 +78,7 @@ test(
     const { log, lines } = keptLog();
     const calls: string[][] = [];
     const stored: string[] = [];
-    const onHits = async (some: FoundHit[]) => {
+    const onHits = async (some: Hit[]) => {
       calls.push(namesOf(some));
       assert.ok(!some.some(isWiped), 'a secret is kept until it is stored');
       if (calls.length <= 3) throw new Error('disk full');
@@ -125,7 +125,7 @@ test('a close gives up on a store that is gone, says so, and leaves no secret', 
   };
   const delivery = new Delivery(4, onHits, log);
   const lost = [hits(4), hits(2)];
-  const secrets = lost.flat().map(({ keypair }) => Buffer.from(keypair).toString('hex'));
+  const secrets = lost.flat().map(({ key }) => Buffer.from(key).toString('hex'));
   for (const some of lost) delivery.add(some, sender());
   await until(() => calls === 2);
   await delivery.close();
@@ -134,5 +134,5 @@ test('a close gives up on a store that is gone, says so, and leaves no secret', 
   assert.deepEqual([level, msg, count], ['error', 'hits are lost: the store took none', 6]);
   assert.ok(lost.flat().every(isWiped));
   assert.equal(delivery.size, 0);
-  assert.doesNotMatch(JSON.stringify(lines), new RegExp(`${secrets.join('|')}|keypair`));
+  assert.doesNotMatch(JSON.stringify(lines), new RegExp(`${secrets.join('|')}|publicKey`));
 });

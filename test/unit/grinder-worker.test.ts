@@ -8,7 +8,7 @@ import type { GrinderStats } from '../../src/grinder/grinder.ts';
 import { proveHits } from '../../src/grinder/worker.ts';
 import { addressOf } from '../../src/keypair/address.ts';
 import { expandedKeyOf } from '../../src/keypair/expanded.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { job, type LogLine } from '../support/grinding.ts';
 
 function keypair(): Uint8Array {
@@ -22,8 +22,8 @@ test('hits that are what they claim pass, in order and in their own buffers', ()
   const [first, second] = [keypair(), keypair()];
   const jobs = [job('x', lastOf(first)), job('y', lastOf(second))];
   const hits = [
-    { keypair: first, pattern: 0 },
-    { keypair: second, pattern: 1 },
+    { ...signingKeyOf(first), pattern: 0 },
+    { ...signingKeyOf(second), pattern: 1 },
   ];
   const proof = proveHits(hits, jobs);
   assert.equal(proof.faults, 0);
@@ -31,8 +31,8 @@ test('hits that are what they claim pass, in order and in their own buffers', ()
     proof.hits.map(({ pool }) => pool),
     ['x', 'y'],
   );
-  assert.equal(proof.hits[0]!.keypair, first);
-  assert.equal(proof.hits[1]!.keypair, second);
+  assert.equal(proof.hits[0]!.key, first);
+  assert.equal(proof.hits[1]!.key, second);
 });
 
 test('a wrong hit is found out and wiped, whatever is wrong with it; a right one beside it stays', () => {
@@ -53,13 +53,13 @@ test('a wrong hit is found out and wiped, whatever is wrong with it; a right one
     [right.slice(), 0, [other]],
     [right.slice(), 0, []],
   ] as const) {
-    const proof = proveHits([{ keypair: key, pattern }], of);
+    const proof = proveHits([{ ...signingKeyOf(key), pattern }], of);
     assert.deepEqual(proof, { hits: [], faults: 1 });
     assert.ok(isWiped(key));
   }
-  const hits = [seedBit, right, signBit].map((key) => ({ keypair: key, pattern: 0 }));
+  const hits = [seedBit, right, signBit].map((key) => ({ ...signingKeyOf(key), pattern: 0 }));
   const proof = proveHits(hits, jobs);
-  assert.deepEqual(proof, { hits: [{ pool: 'x', keypair: right }], faults: 2 });
+  assert.deepEqual(proof, { hits: [{ pool: 'x', ...signingKeyOf(right) }], faults: 2 });
   assert.ok(!isWiped(right));
 });
 
@@ -69,9 +69,10 @@ test('an expanded key is proved as such, and is no keypair, nor a keypair an exp
   const expanded = expandedKeyOf(made.subarray(0, 32));
   const seedJob = job('x', lastOf(made));
   const expandedJob = { ...seedJob, keyType: 'expanded' as const };
-  const hit = { keypair: expanded, publicKey, pattern: 0 };
+  const key = { keyType: 'expanded', key: expanded, publicKey } as const;
+  const hit = { ...key, pattern: 0 };
   assert.deepEqual(proveHits([hit], [expandedJob]), {
-    hits: [{ pool: 'x', keypair: expanded, publicKey }],
+    hits: [{ pool: 'x', ...key }],
     faults: 0,
   });
   const wrongScalar = expanded.slice();
@@ -79,13 +80,15 @@ test('an expanded key is proved as such, and is no keypair, nor a keypair an exp
   const wrongSign = publicKey.slice();
   wrongSign[31]! ^= 0x80;
   for (const [wrong, of] of [
-    [{ ...hit, keypair: wrongScalar }, expandedJob],
-    [{ ...hit, keypair: expanded.slice(), publicKey: wrongSign }, expandedJob],
-    [{ ...hit, keypair: expanded.slice() }, seedJob],
-    [{ keypair: made.slice(), pattern: 0 }, expandedJob],
+    [{ ...hit, key: wrongScalar }, expandedJob],
+    [{ ...hit, key: expanded.slice(), publicKey: wrongSign }, expandedJob],
+    [{ ...hit, key: expanded.slice() }, seedJob],
+    [{ ...hit, key: made.slice() }, expandedJob],
+    [{ ...signingKeyOf(made.slice()), pattern: 0 }, expandedJob],
+    [{ ...hit, keyType: 'seed', key: expanded.slice() }, seedJob],
   ] as const) {
     assert.deepEqual(proveHits([wrong], [of]), { hits: [], faults: 1 });
-    assert.ok(isWiped(wrong.keypair));
+    assert.ok(isWiped(wrong.key));
   }
 });
 

@@ -7,10 +7,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { FoundHit } from '../../src/grinder/job.ts';
-import { proveExpandedKey } from '../../src/keypair/expanded.ts';
-import { proveKeypair } from '../../src/keypair/keypair.ts';
+import { proveKey } from '../../src/keypair/expanded.ts';
 import { matches } from '../../src/keypair/pattern.ts';
+import type { Hit } from '../../src/keypair/signing-key.ts';
 import { addressIn, Grinding, job, until } from '../support/grinding.ts';
 
 const LIMIT = { timeout: 180_000 };
@@ -24,7 +23,7 @@ test('hits of several pools prove, match their own pool, and come once', LIMIT, 
     onHits: async (hits) => {
       assert.ok(hits.length >= 1 && hits.length <= 16, `${hits.length} hits at once`);
       for (const hit of hits) {
-        assert.ok(proveKeypair(hit.keypair));
+        assert.ok(proveKey(hit));
         const { pattern } = jobs.find(({ pool }) => pool === hit.pool)!;
         assert.ok(matches(pattern, addressIn(hit)), `${hit.pool}: ${addressIn(hit)}`);
         assert.ok(!seen.get(hit.pool)!.has(addressIn(hit)), 'found twice');
@@ -175,18 +174,18 @@ test('a slow store pauses the threads at the most that may wait', LIMIT, async (
 });
 
 test('a secret is there while it is being stored, and wiped after', LIMIT, async () => {
-  const kept: FoundHit[] = [];
+  const kept: Hit[] = [];
   await using grinding = new Grinding({
     onHits: async (hits) => {
       await sleep(1);
-      for (const { keypair } of hits) assert.ok(proveKeypair(keypair));
+      for (const hit of hits) assert.ok(proveKey(hit));
       kept.push(...hits);
     },
   });
   grinding.grinder.steer([A]);
   await until(() => kept.length > 20);
   await grinding.close();
-  assert.ok(kept.every(({ keypair }) => keypair.every((byte) => byte === 0)));
+  assert.ok(kept.every(({ key }) => key.every((byte) => byte === 0)));
 });
 
 test(
@@ -270,9 +269,9 @@ test(
     ]);
     await using grinding = new Grinding({
       onHits: async (hits) => {
-        for (const { pool, keypair, publicKey } of hits) {
-          if (pool === 'a') assert.ok(proveKeypair(keypair));
-          else assert.ok(proveExpandedKey(keypair, publicKey!));
+        for (const { pool, ...key } of hits) {
+          assert.equal(key.keyType, pool === 'a' ? 'seed' : 'expanded');
+          assert.ok(proveKey(key));
           seen.set(pool, seen.get(pool)! + 1);
         }
       },

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { readPool } from '../../src/config/pool-config.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { Board } from '../../src/pool/board.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
-import { countsBoard, type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
+import { countsBoard, type SharedPool, shareAnew, sharePool } from '../../src/pool/shared-pool.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
 import { ServedGrinder } from '../../src/service/served-grinder.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
@@ -65,7 +65,7 @@ test('100 looks of the refill touch no pool that is at rest, and a pop wakes its
     const { prefix, suffix, ignoreCase } = pattern;
     await store.definePool({ name, prefix, suffix, ignoreCase, keys, handout });
     const keypairs = Array.from({ length: 15 }, () => keypairOf(randomBytes(32)));
-    await store.insert(keypairs.map((keypair) => ({ pool: name, keypair })));
+    await store.insert(keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) })));
     refiller.add(shared, await store.counts(name));
   }
   await refiller.look();
@@ -108,5 +108,10 @@ test('100 steps of the steering touch no full pool, and what leaves one is seen'
   assert.equal(status.mock.callCount(), POOLS + 1);
   t.mock.timers.tick(200);
   assert.equal(status.mock.callCount(), POOLS + 2, 'while it is short it is looked at');
+  const anew = pools.map((shared) => shareAnew(shared, 0));
+  for (const shared of anew) countsBoard(shared).write({ available: 12 });
+  grinder.setPools(anew);
+  const stocks = grinder.statusOf().map(({ status: { available } }) => available);
+  assert.deepEqual(new Set(stocks), new Set([12]), 'those of the new queues are looked at');
   await grinder.close();
 });

@@ -1,15 +1,15 @@
 /** Times are given, not waited for: a moment before a push is no later than it. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config/config.ts';
 import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { readyAddress } from '../../src/pool/ready-address.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';
 import type { LeasedAddress, PoolCounts } from '../../src/store/address.ts';
 import { Line } from '../../src/store-thread/line.ts';
 import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
+import { someKey } from '../support/keys.ts';
 
 const READY = 20;
 const LEASE_MS = 1000;
@@ -17,11 +17,10 @@ const TURN_MS = 50;
 
 let ids = 0;
 
-function leased(count: number): LeasedAddress[] {
+function leased(count: number, keyType: KeyType = 'seed'): LeasedAddress[] {
   return Array.from({ length: count }, () => ({
     id: ++ids,
-    keypair: keypairOf(randomBytes(32)),
-    keyType: 'seed',
+    ...someKey(keyType),
     origin: 'ground',
     createdAt: 1,
   }));
@@ -167,18 +166,21 @@ test('what is ready is promised once, first come, first served, until the next t
   assert.ok(line.promise(10));
 });
 
-test('what is pushed is ready in its order and in texts, and the keypairs are wiped', () => {
-  const { line } = newLine();
-  const some = leased(3);
-  const whole = some.map((one) => readyAddress(one));
-  assert.equal(whole[0]!.address, addressOf(some[0]!.keypair.subarray(32)));
-  assert.deepEqual(decodeBase58(whole[0]!.secret), new Uint8Array(some[0]!.keypair));
-  line.push(some);
-  assert.ok(some.every(({ keypair }) => keypair.every((byte) => byte === 0)));
-  assert.equal(line.unrecorded(line.queue.head), 0);
-  assert.deepEqual(line.queue.pop(3), whole);
-  assert.equal(line.unrecorded(line.queue.head), 3);
-});
+for (const keyType of KEY_TYPES) {
+  test(`${keyType}: what is pushed is ready in its order and in texts, and the keys are wiped`, () => {
+    const { line } = newLine();
+    const some = leased(3, keyType);
+    const whole = some.map((one) => readyAddress(one));
+    assert.equal(whole[0]!.keyType, keyType);
+    assert.equal(whole[0]!.address, addressOf(some[0]!.publicKey));
+    assert.deepEqual(decodeBase58(whole[0]!.secret), new Uint8Array(some[0]!.key));
+    line.push(some);
+    assert.ok(some.every(({ key }) => key.every((byte) => byte === 0)));
+    assert.equal(line.unrecorded(line.queue.head), 0);
+    assert.deepEqual(line.queue.pop(3), whole);
+    assert.equal(line.unrecorded(line.queue.head), 3);
+  });
+}
 
 test('a queue that overruns is an error, and one that is emptied has no secret', () => {
   const { line } = newLine();
@@ -186,7 +188,7 @@ test('a queue that overruns is an error, and one that is emptied has no secret',
   line.push(leased(capacity));
   const more = leased(1);
   assert.throws(() => line.push(more), /overran/);
-  assert.ok(more[0]!.keypair.every((byte) => byte === 0));
+  assert.ok(more[0]!.key.every((byte) => byte === 0));
   line.empty();
   assert.equal(line.queue.size, 0);
   const cells = Buffer.from(line.shared.queue).subarray(384);

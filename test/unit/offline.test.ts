@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config/config.ts';
 import { decodeBase58 } from '../../src/keypair/address.ts';
-import { keypairOf, proveKeypair } from '../../src/keypair/keypair.ts';
+import { keypairOf, proveKeypair, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { OfflineAudit } from '../../src/offline/audit.ts';
 import { dispenseOffline } from '../../src/offline/dispense.ts';
 import { poolsOffline } from '../../src/offline/pools.ts';
@@ -31,7 +31,7 @@ async function storeOf(count: number) {
     });
     const hits = Array.from({ length: count }, () => ({
       pool: 'pet',
-      keypair: keypairOf(randomBytes(32)),
+      ...signingKeyOf(keypairOf(randomBytes(32))),
     }));
     await store.insert(hits);
   }

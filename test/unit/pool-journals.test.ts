@@ -17,17 +17,17 @@ import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JournalSetting } from '../../src/config/config.ts';
 import { readPool } from '../../src/config/pool-config.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { FileBudget } from '../../src/pool/file-budget.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import { parts } from '../../src/pool/pool-definition.ts';
 import { type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
+import { parts } from '../../src/store/stored-pool.ts';
 import { inTurn } from '../../src/store-thread/in-turn.ts';
 import { type FollowedJournal, PoolJournals } from '../../src/store-thread/pool-journals.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
@@ -84,6 +84,7 @@ class Bench implements AsyncDisposable {
       journals: this.poolJournals,
       log: this.log,
       refiller: this.refiller,
+      withoutInserts: inTurn(),
       parts: [],
       onChange: () => undefined,
     });
@@ -106,7 +107,9 @@ class Bench implements AsyncDisposable {
       const keypairs = Array.from({ length: Math.min(left, 4096) }, () =>
         keypairOf(randomBytes(32)),
       );
-      await this.store.insert(keypairs.map((keypair) => ({ pool: name, keypair })));
+      await this.store.insert(
+        keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) })),
+      );
     }
     this.refiller.publish(name, await this.store.counts(name));
     return new Handing(this, shared, followed);

@@ -12,13 +12,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../../src/config/config.ts';
 import { POOLS_MAX, type PoolConfig, readPool } from '../../src/config/pool-config.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import { keypairOf } from '../../src/keypair/keypair.ts';
+import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import type { PoolNotice } from '../../src/pool/calls.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import { sharePool } from '../../src/pool/shared-pool.ts';
+import { GATE, settingsBoard, sharePool } from '../../src/pool/shared-pool.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -93,6 +93,7 @@ class Bench implements AsyncDisposable {
       }),
       log: log,
       refiller: this.refiller,
+      withoutInserts: inTurn(),
       parts: [],
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
     });
@@ -115,8 +116,8 @@ class Bench implements AsyncDisposable {
 
   async fill(pool: string, count: number): Promise<string[]> {
     const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    const addresses = keypairs.map((keypair) => addressOf(keypair.subarray(32)));
-    await this.store.insert(keypairs.map((keypair) => ({ pool, keypair })));
+    const addresses = keypairs.map((keypair) => addressOf(signingKeyOf(keypair).publicKey));
+    await this.store.insert(keypairs.map((keypair) => ({ pool, ...signingKeyOf(keypair) })));
     this.refiller.publish(pool, await this.store.counts(pool));
     await this.refiller.refill(pool, 10);
     return addresses;
@@ -199,6 +200,77 @@ test('a pool that is made before a thread has come is its own, too', LIMIT, asyn
     assert.deepEqual([...pools.keys()], ['file', 'new']);
     assert.equal(pools.get('new')!.pop(1)!.length, 1);
   }
+});
+
+test(
+  'pools are served anew: nothing is lost, nothing leaves twice, and the old queue is wiped',
+  LIMIT,
+  async () => {
+    await using bench = await new Bench().openFor(2, [config('file')]);
+    await bench.pools.create(config('new', { target: 77 }));
+    await bench.pools.pause('new', true);
+    const threads = [await bench.connect(), await bench.connect()];
+    await bench.fill('file', 40);
+    const left: string[] = [];
+    const popAll = (count: number): void => {
+      for (const { pools } of threads) {
+        left.push(
+          ...pools
+            .get('file')!
+            .pop(count)!
+            .map(({ address }) => address),
+        );
+      }
+    };
+    popAll(2);
+    const before = threads[0]!.pools.get('file')!;
+    await bench.pools.serveAnew();
+    assert.throws(() => before.pop(1), { code: 'STORE_UNAVAILABLE' });
+    const cells = Buffer.from(before.shared.queue, 384);
+    assert.ok(
+      cells.every((byte) => byte === 0),
+      'no secret stays in the old queue',
+    );
+    const { counts } = await bench.stored('file');
+    assert.deepEqual([counts.dispensed, counts.leased, counts.available], [4, 0, 36]);
+    const [paused] = bench.pools.all.filter(({ name }) => name === 'new');
+    assert.deepEqual(
+      [settingsBoard(paused!).get('target'), settingsBoard(paused!).get('gate')],
+      [77, GATE.paused],
+    );
+    for (let round = 0; round < 2; round++) {
+      await bench.refiller.refill('file', 8);
+      popAll(3);
+      await bench.refiller.commit('file');
+      await bench.pools.serveAnew();
+    }
+    await bench.refiller.refill('file', 8);
+    popAll(1);
+    assert.equal(new Set(left).size, left.length);
+    assert.equal(left.length, 18);
+    await bench.crash();
+    await bench.openFor(2, [config('file')]);
+    assert.deepEqual(bench.store.recovered.file, { dispensed: 2, returned: 8, burned: 0 });
+  },
+);
+
+test('a store that fails while pools are served anew is tried again', LIMIT, async () => {
+  await using bench = await new Bench().openFor(1, [config('file')]);
+  const thread = await bench.connect();
+  await bench.fill('file', 20);
+  thread.pools.get('file')!.pop(3);
+  using other = new DatabaseSync(`${bench.directory}/store.db`);
+  other.exec('BEGIN IMMEDIATE');
+  const failed = assert.rejects(bench.pools.serveAnew(), { code: 'STORE_LOCKED' });
+  await failed;
+  assert.throws(() => thread.pools.get('file')!.pop(1), { code: 'STORE_UNAVAILABLE' });
+  other.exec('ROLLBACK');
+  await bench.pools.serveAnew();
+  await bench.refiller.refill('file', 5);
+  assert.equal(thread.pools.get('file')!.pop(5)!.length, 5);
+  await bench.refiller.commit('file');
+  const { counts } = await bench.stored('file');
+  assert.deepEqual([counts.dispensed, counts.burned], [8, 0]);
 });
 
 test('a thread that dies is not waited for, and its journals go', LIMIT, async () => {
@@ -328,7 +400,7 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   const { counts } = await bench.stored('new');
   assert.deepEqual([counts.reserved, counts.dispensed, counts.burned], [1, 4, 0]);
   const [keyed] = (await bench.store.handOut(key, 'new'))!.addresses!;
-  assert.equal(addressOf(keyed!.keypair.subarray(32)), addresses[6]);
+  assert.equal(addressOf(keyed!.publicKey), addresses[6]);
   assert.equal(await bench.store.reservations.madeWith(hash('b')), undefined);
   await bench.refiller.refill('new', 5);
   const again = (await bench.connect()).pools.get('new')!.pop(5)!;

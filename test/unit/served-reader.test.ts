@@ -8,8 +8,8 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { addressOf } from '../../src/keypair/address.ts';
+import type { Hit } from '../../src/keypair/signing-key.ts';
 import { createLog } from '../../src/log.ts';
-import type { Hit } from '../../src/store/address.ts';
 import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import type { Store } from '../../src/store/store.ts';
 import { ServedReader } from '../../src/store-thread/served-reader.ts';
@@ -73,18 +73,16 @@ class Subject implements AsyncDisposable {
   }
 }
 
-const publicKey = ({ keypair }: Hit) => Uint8Array.from(keypair.subarray(32));
-
 test('pages and single addresses are those of the store beside it', LIMIT, async () => {
   await using subject = await Subject.open();
   const { calls } = subject.connect();
   const { addresses, next } = await calls.auditPage({ after: 0, limit: 5 });
   assert.deepEqual(
     addresses.map(({ id, address, state }) => [id, address, state]),
-    subject.hits.slice(0, 3).map((hit, at) => [at + 1, addressOf(publicKey(hit)), 'dispensed']),
+    subject.hits.slice(0, 3).map((hit, at) => [at + 1, addressOf(hit.publicKey), 'dispensed']),
   );
   assert.equal(next, 5);
-  const state = async (hit: Hit) => (await calls.findAddress(publicKey(hit)))?.state;
+  const state = async (hit: Hit) => (await calls.findAddress(hit.publicKey))?.state;
   assert.equal(await state(subject.hits[0]!), 'dispensed');
   assert.equal(await state(subject.hits[8]!), 'available');
   await subject.store.turn('pet', 0, 6);

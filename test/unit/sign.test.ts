@@ -2,25 +2,20 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
-import {
-  isSignature,
-  type KeyType,
-  keypairOf,
-  SEED_BYTES,
-  signWithSeed,
-} from '../../src/keypair/keypair.ts';
+import { isSignature, SEED_BYTES, signWithSeed } from '../../src/keypair/keypair.ts';
 import { signMessage } from '../../src/keypair/sign.ts';
+import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
+import { trueKey } from '../support/keys.ts';
 
 const PAYER = randomBytes(32);
 const PROGRAM = randomBytes(32);
 
-/** A key of each type, 64 bytes, with its public key; the expanded one has no seed. */
-function someKey(keyType: KeyType): { key: Uint8Array; publicKey: Uint8Array } {
-  const keypair = keypairOf(randomBytes(SEED_BYTES));
-  if (keyType === 'seed') return { key: keypair, publicKey: keypair.subarray(SEED_BYTES) };
+/** The expanded one has no seed. */
+function signingKey(keyType: KeyType): SigningKey {
+  if (keyType === 'seed') return trueKey(keyType);
   const key = Uint8Array.from(randomBytes(64));
   key[31]! &= 0x0f;
-  return { key, publicKey: publicKeyOfExpanded(key) };
+  return { keyType, key, publicKey: publicKeyOfExpanded(key) };
 }
 
 /** A legacy message with one instruction, signed by the first `signers` of the accounts. */
@@ -34,32 +29,35 @@ function messageOf(signers: number, accounts: readonly Uint8Array[]): Buffer {
   ]);
 }
 
-for (const keyType of ['seed', 'expanded'] as const) {
+for (const keyType of KEY_TYPES) {
   test(`${keyType}: the signature is over all of the message, by the key and no other`, () => {
-    const { key, publicKey } = someKey(keyType);
+    const signer = signingKey(keyType);
+    const { key, publicKey } = signer;
     const before = key.slice();
     for (const message of [messageOf(1, [publicKey]), messageOf(2, [PAYER, publicKey])]) {
-      const signature = signMessage(keyType, key, publicKey, message);
+      const signature = signMessage(signer, message);
       assert.equal(signature.length, 64);
       assert.ok(isSignature(publicKey, message, signature));
       assert.equal(isSignature(publicKey, message.subarray(1), signature), false);
-      assert.equal(isSignature(someKey(keyType).publicKey, message, signature), false);
-      assert.deepEqual(signMessage(keyType, key, publicKey, message), signature);
+      assert.equal(isSignature(signingKey(keyType).publicKey, message, signature), false);
+      assert.deepEqual(signMessage(signer, message), signature);
     }
     assert.deepEqual(key, before);
   });
 
   test(`${keyType}: a message in which others sign is not signed`, () => {
-    const { key, publicKey } = someKey(keyType);
+    const signer = signingKey(keyType);
+    const { publicKey } = signer;
     for (const accounts of [[PAYER, publicKey], [PAYER], [PAYER, randomBytes(32), publicKey]]) {
-      assert.throws(() => signMessage(keyType, key, publicKey, messageOf(1, accounts)), {
+      assert.throws(() => signMessage(signer, messageOf(1, accounts)), {
         code: 'SIGNER_NOT_REQUIRED',
       });
     }
   });
 
   test(`${keyType}: what is no message is not signed, whatever it holds`, () => {
-    const { key, publicKey } = someKey(keyType);
+    const signer = signingKey(keyType);
+    const { publicKey } = signer;
     const message = messageOf(1, [publicKey]);
     for (const bytes of [
       Buffer.alloc(0),
@@ -70,14 +68,14 @@ for (const keyType of ['seed', 'expanded'] as const) {
       Buffer.concat([message, Buffer.of(0)]),
       message.subarray(0, -1),
     ]) {
-      assert.throws(() => signMessage(keyType, key, publicKey, bytes), { code: 'MESSAGE_INVALID' });
+      assert.throws(() => signMessage(signer, bytes), { code: 'MESSAGE_INVALID' });
     }
   });
 
   test(`${keyType}: a key of another address makes no signature that leaves`, () => {
-    const { key } = someKey(keyType);
-    const { publicKey } = someKey(keyType);
-    assert.throws(() => signMessage(keyType, key, publicKey, messageOf(1, [publicKey])), {
+    const { publicKey } = signingKey(keyType);
+    const signer = { ...signingKey(keyType), publicKey };
+    assert.throws(() => signMessage(signer, messageOf(1, [publicKey])), {
       code: 'INTERNAL',
       message: 'the key of the address made no signature of it',
     });
@@ -85,10 +83,12 @@ for (const keyType of ['seed', 'expanded'] as const) {
 }
 
 test('the key types of one seed make the same signature', () => {
-  const { key, publicKey } = someKey('seed');
+  const signer = signingKey('seed');
+  const { key, publicKey } = signer;
   const message = messageOf(1, [publicKey]);
   const expandedKey = expandedKeyOf(key.subarray(0, SEED_BYTES));
-  const signature = signMessage('seed', key, publicKey, message);
-  assert.deepEqual(signMessage('expanded', expandedKey, publicKey, message), signature);
+  const signature = signMessage(signer, message);
+  const expanded = { keyType: 'expanded', key: expandedKey, publicKey } as const;
+  assert.deepEqual(signMessage(expanded, message), signature);
   assert.deepEqual(signWithSeed(key.subarray(0, SEED_BYTES), message), signature);
 });

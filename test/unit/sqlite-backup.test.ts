@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import { backupStore, receiveBackup } from '../../src/store/sqlite/backup.ts';
 import { copyBackup } from '../../src/store/sqlite/backup-file.ts';
 import {
@@ -31,8 +32,10 @@ async function storeIn(backup: string): Promise<string> {
 }
 
 const store = await openStoreIn(directory);
-await store.definePool(poolNamed('pet'));
-await store.insert(hitsFor('pet', 12_000));
+for (const keys of KEY_TYPES) {
+  await store.definePool(poolNamed(keys, keys));
+  await store.insert(hitsFor(keys, 6000, keys));
+}
 after(() => store.close());
 
 test('a backup is one moment of a store to which others commit after each step', async () => {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { createSealingKey, loadSealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
 import { isSettled } from '../../src/store/sqlite/audit-reader.ts';
@@ -19,7 +19,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-conformance.ts';
 import { FORGED, Victim } from '../support/victim.ts';
 
 suite('a store of an older version', () => {
@@ -62,6 +62,33 @@ suite('a store of an older version', () => {
     await victim.attack(`UPDATE pools SET handout = 'secret'`);
     assert.deepEqual(victim.bound.length, 3, 'not again');
     await assert.rejects(victim.store.turn('vault', 0, 1), FORGED);
+  });
+
+  test('takes expanded keys from then on, and its rows stay as they are', async () => {
+    await using victim = await Victim.make();
+    const file = join(victim.directory, 'store.db');
+    const rows = () =>
+      withDatabase(victim.directory, (db) => db.prepare('SELECT * FROM addresses').all());
+    const before = rows();
+    await victim.store.close();
+    {
+      using db = new DatabaseSync(file, { defensive: false });
+      db.exec(`PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'IN (92, 124)', '= 92') WHERE name = 'addresses';
+        PRAGMA user_version = 3`);
+    }
+    const longer = 'UPDATE addresses SET sealed = zeroblob(124)';
+    assert.throws(() => withDatabase(victim.directory, (db) => db.exec(longer)), /CHECK/);
+    await victim.open();
+    assert.deepEqual(rows(), before);
+    await victim.store.definePool(poolNamed('fast', 'expanded'));
+    const [hit] = hitsFor('fast', 1, 'expanded');
+    await victim.store.insert([hit!]);
+    for (const [pool, count] of Object.entries({ pet: 3, vault: 3, fast: 1 })) {
+      assert.equal((await victim.store.turn(pool, 0, 9)).leased.length, count, pool);
+    }
+    const shorter = 'UPDATE addresses SET sealed = zeroblob(91)';
+    assert.throws(() => withDatabase(victim.directory, (db) => db.exec(shorter)), /CHECK/);
   });
 
   test('whose first start was refused is not taken for one that was bound', async () => {

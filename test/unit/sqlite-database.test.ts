@@ -16,7 +16,7 @@ after(() => removeDirectory(root));
 let files = 0;
 const newPath = () => join(root, `${files++}.db`);
 /** The schema of this version. */
-const NEWEST = 3;
+const NEWEST = 4;
 
 function pragma(db: DatabaseSync, name: string): unknown {
   return Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
@@ -49,6 +49,16 @@ test('an empty file becomes a store of the newest schema', () => {
   assert.equal(pragma(db, 'application_id'), Buffer.from('VPOL').readInt32BE());
   assert.equal(pragma(db, 'user_version'), NEWEST);
   db.close();
+});
+
+test('nobody but a migration changes the text of the schema', () => {
+  const path = newPath();
+  const forge = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = ''";
+  for (let opening = 0; opening < 2; opening++) {
+    const db = openDatabase(path);
+    assert.throws(() => db.exec(forge), /may not be modified/);
+    db.close();
+  }
 });
 
 test('a database of another program is refused and not touched', () => {

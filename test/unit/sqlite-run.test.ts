@@ -87,7 +87,7 @@ suite('while the anchor is stuck', () => {
     const { leased, failure } = await store.turn('pet', 0, 2);
     assert.equal(failure, undefined);
     assert.deepEqual(idsOf(leased), [1, 2]);
-    assert.ok(leased.every(({ keypair }) => keypair.some((byte) => byte !== 0)));
+    assert.ok(leased.every(({ key }) => key.some((byte) => byte !== 0)));
     assert.deepEqual(idsOf((await store.turn('pet', 0, 2)).leased), [3, 4]);
     assert.equal(await subject.figures(), '2 4 0 0');
   });

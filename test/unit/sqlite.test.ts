@@ -6,8 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
+import { sealedBytes } from '../../src/keypair/seal.ts';
+import { KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import {
@@ -29,9 +31,9 @@ class Place implements Disposable {
   readonly directory = temporaryDirectory();
   readonly keyFile = join(this.directory, 'sealing.key');
 
-  async open(): Promise<Store> {
+  async open(keys?: KeyType): Promise<Store> {
     const store = await openStoreIn(this.directory);
-    await store.definePool(poolNamed('pet'));
+    await store.definePool(poolNamed('pet', keys));
     return store;
   }
 
@@ -60,79 +62,85 @@ async function withPlace(work: (place: Place) => Promise<void>): Promise<void> {
   await work(place);
 }
 
-test('no secret and no address lies in any file in clear, open or closed', () =>
-  withPlace(async (place) => {
-    const hits = hitsFor('pet', 50);
-    const search = (destroyed = 0) => {
-      const needles = hits.flatMap(({ keypair }, index) => [
-        Buffer.from(keypair.subarray(0, 32)),
-        Buffer.from(encodeBase58(keypair)),
-        Buffer.from(addressOf(keypair.subarray(32))),
-        ...(index < destroyed ? [] : [Buffer.from(keypair.subarray(32))]),
-      ]);
-      const files = place.files().map((path) => readFileSync(path));
-      assert.ok(
-        files.some((file) => file.includes('[a-z]Pet')),
-        'what is in clear would be found',
-      );
-      for (const file of files) {
-        assert.ok(!needles.some((needle) => file.includes(needle)));
-      }
-    };
-    const store = await place.open();
-    await store.insert(hits);
-    search();
-    const { leased } = await store.turn('pet', 0, 30);
-    assert.deepEqual(Buffer.from(leased[29]!.keypair), hits[29]!.keypair);
-    await store.turn('pet', 20, 0);
-    await store.destroySecrets(LATER);
-    search(20);
-    await store.close();
-    search(20);
-    const left = withDatabase(place.directory, (db) =>
-      db.prepare('SELECT sealed FROM addresses ORDER BY seq LIMIT 20').all(),
-    );
-    const publicKeys = hits.slice(0, 20).map(({ keypair }) => keypair.subarray(32));
-    assert.deepEqual(
-      left.map(({ sealed }) => Buffer.from(sealed as Uint8Array)),
-      publicKeys.map((key) => Buffer.concat([key, Buffer.alloc(60)])),
-      'what was dispensed can still be told',
-    );
-  }));
+for (const keys of KEY_TYPES) {
+  suite(`keys of type ${keys}`, () => {
+    test('no secret and no address lies in any file in clear, open or closed', () =>
+      withPlace(async (place) => {
+        const hits = hitsFor('pet', 50, keys);
+        const search = (destroyed = 0) => {
+          const needles = hits.flatMap(({ key, publicKey }, index) => [
+            Buffer.from(key.subarray(0, 32)),
+            Buffer.from(encodeBase58(key)),
+            Buffer.from(addressOf(publicKey)),
+            ...(index < destroyed ? [] : [Buffer.from(publicKey), Buffer.from(key.subarray(32))]),
+          ]);
+          const files = place.files().map((path) => readFileSync(path));
+          assert.ok(
+            files.some((file) => file.includes('[a-z]Pet')),
+            'what is in clear would be found',
+          );
+          for (const file of files) {
+            assert.ok(!needles.some((needle) => file.includes(needle)));
+          }
+        };
+        const store = await place.open(keys);
+        await store.insert(hits);
+        search();
+        const { leased } = await store.turn('pet', 0, 30);
+        assert.deepEqual(Buffer.from(leased[29]!.key), hits[29]!.key);
+        await store.turn('pet', 20, 0);
+        await store.destroySecrets(LATER);
+        search(20);
+        await store.close();
+        search(20);
+        const left = withDatabase(place.directory, (db) =>
+          db.prepare('SELECT sealed FROM addresses ORDER BY seq LIMIT 20').all(),
+        );
+        const publicKeys = hits.slice(0, 20).map(({ publicKey }) => publicKey);
+        assert.deepEqual(
+          left.map(({ sealed }) => Buffer.from(sealed as Uint8Array)),
+          publicKeys.map((key) => Buffer.concat([key, Buffer.alloc(sealedBytes(keys) - 32)])),
+          'what was dispensed can still be told',
+        );
+      }));
 
-test('a destroyed secret is in no file any more, not even sealed', () =>
-  withPlace(async (place) => {
-    await using store = await place.open();
-    await store.insert(hitsFor('pet', 3));
-    const sealed = withDatabase(place.directory, (db) =>
-      db.prepare('SELECT sealed FROM addresses ORDER BY seq').all(),
-    ).map((row) => Buffer.from(row.sealed as Uint8Array));
-    const found = () =>
-      sealed.map((needle) => place.files().some((path) => readFileSync(path).includes(needle)));
-    await store.turn('pet', 0, 3);
-    await store.turn('pet', 2, 0);
-    assert.deepEqual(found(), [true, true, true]);
-    assert.equal(await store.destroySecrets(LATER), 2);
-    assert.deepEqual(found(), [false, false, true]);
-  }));
+    test('a destroyed secret is in no file any more, not even sealed', () =>
+      withPlace(async (place) => {
+        await using store = await place.open(keys);
+        await store.insert(hitsFor('pet', 3, keys));
+        const sealed = withDatabase(place.directory, (db) =>
+          db.prepare('SELECT sealed FROM addresses ORDER BY seq').all(),
+        ).map((row) => Buffer.from(row.sealed as Uint8Array));
+        const found = () =>
+          sealed.map((needle) => place.files().some((path) => readFileSync(path).includes(needle)));
+        await store.turn('pet', 0, 3);
+        await store.turn('pet', 2, 0);
+        assert.deepEqual(found(), [true, true, true]);
+        assert.equal(await store.destroySecrets(LATER), 2);
+        assert.deepEqual(found(), [false, false, true]);
+      }));
 
-test('one call destroys 128 secrets at most, the oldest first', () =>
-  withPlace(async (place) => {
-    await using store = await place.open();
-    const count = 128 + 10;
-    await store.insert(hitsFor('pet', count));
-    await store.turn('pet', 0, count);
-    await store.turn('pet', count, 0);
-    assert.equal(await store.destroySecrets(LATER), 128);
-    const left = withDatabase(place.directory, (db) =>
-      db
-        .prepare('SELECT min(seq) AS seq FROM addresses WHERE substr(sealed, 33) <> zeroblob(60)')
-        .get(),
-    );
-    assert.equal(left?.seq, 129);
-    assert.equal(await store.destroySecrets(LATER), 10);
-    assert.equal(await store.destroySecrets(LATER), 0);
-  }));
+    test('one call destroys 128 secrets at most, the oldest first', () =>
+      withPlace(async (place) => {
+        await using store = await place.open(keys);
+        const count = 128 + 10;
+        await store.insert(hitsFor('pet', count, keys));
+        await store.turn('pet', 0, count);
+        await store.turn('pet', count, 0);
+        assert.equal(await store.destroySecrets(LATER), 128);
+        const left = withDatabase(place.directory, (db) =>
+          db
+            .prepare(
+              'SELECT min(seq) AS seq FROM addresses WHERE substr(sealed, 33) <> zeroblob(length(sealed) - 32)',
+            )
+            .get(),
+        );
+        assert.equal(left?.seq, 129);
+        assert.equal(await store.destroySecrets(LATER), 10);
+        assert.equal(await store.destroySecrets(LATER), 0);
+      }));
+  });
+}
 
 test('every file is nobody else to read', () =>
   withPlace(async (place) => {

@@ -153,7 +153,7 @@ test('of more pools than a search takes the ones that run out come in', () => {
     // No two share an address: their last two characters differ.
     const suffixSets = [1n, 1n, 1n, 1n << BigInt(index % 58), 1n << BigInt(Math.floor(index / 58))];
     const pattern = { ...one.job.pattern, suffixSets };
-    return { ...one, job: { pool: `p${index}`, pattern } };
+    return { ...one, job: { ...one.job, pool: `p${index}`, pattern } };
   });
   const trial = new Trial(...pools);
   pools.at(-1)!.held = pools.at(-2)!.held = 0;

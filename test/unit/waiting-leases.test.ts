@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LeasedAddress } from '../../src/store/address.ts';
 import { WaitingLeases } from '../../src/store/sqlite/waiting-leases.ts';
+import { someKey } from '../support/keys.ts';
 
 function leased(id: number): LeasedAddress {
-  const keypair = new Uint8Array(64).fill(id);
-  return { id, keypair, keyType: 'seed', origin: 'ground', createdAt: 1 };
+  return { id, ...someKey(), origin: 'ground', createdAt: 1 };
 }
 
 const idsOf = (list: readonly LeasedAddress[]) => list.map(({ id }) => id);
-const isWiped = ({ keypair }: LeasedAddress) => keypair.every((byte) => byte === 0);
+const isWiped = ({ key }: LeasedAddress) => key.every((byte) => byte === 0);
 
 test('leases wait by pool, in their order, until they are taken', () => {
   const waiting = new WaitingLeases();

@@ -34,7 +34,7 @@ for (const isa of kernelLevels()) {
       const search = expandedKernel(isa).open([pattern]);
       const { hits } = search.slice(50, 150);
       search.close();
-      const scalars = hits.map(({ keypair }) => scalarOf(keypair));
+      const scalars = hits.map(({ key }) => scalarOf(key));
       for (const [index, scalar] of scalars.entries()) {
         assert.ok(scalar > 0n && scalar < L);
         for (const other of scalars.slice(0, index)) {
@@ -44,7 +44,7 @@ for (const isa of kernelLevels()) {
           }
         }
       }
-      const prefixes = hits.map(({ keypair }) => Buffer.from(keypair.subarray(32)).toString('hex'));
+      const prefixes = hits.map(({ key }) => Buffer.from(key.subarray(32)).toString('hex'));
       assert.equal(new Set(prefixes).size, hits.length);
     });
 
@@ -54,8 +54,8 @@ for (const isa of kernelLevels()) {
       const { hits } = search.slice(20, 10);
       search.close();
       assert.ok(hits.length > 0);
-      for (const { keypair, publicKey } of hits) {
-        assert.deepEqual(Buffer.from(publicKeyOfExpanded(keypair)), Buffer.from(publicKey!));
+      for (const { key, publicKey } of hits) {
+        assert.deepEqual(Buffer.from(publicKeyOfExpanded(key)), Buffer.from(publicKey));
       }
     });
   });

@@ -26,7 +26,7 @@ import {
 } from '@solana/kit';
 import { addressOf } from '../../src/keypair/address.ts';
 import { expandedKeyOf } from '../../src/keypair/expanded.ts';
-import { keypairOf, SEED_BYTES } from '../../src/keypair/keypair.ts';
+import { keypairOf, SEED_BYTES, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { assertRequiredSigner, parseMessage } from '../../src/keypair/message.ts';
 import { signMessage } from '../../src/keypair/sign.ts';
 
@@ -54,8 +54,8 @@ test('a published message is signed as published', () => {
   assert.deepEqual(requiredSigners, [publicKey]);
   const expandedKey = expandedKeyOf(keypair.subarray(0, SEED_BYTES));
   for (const signature of [
-    signMessage('seed', keypair, publicKey, message),
-    signMessage('expanded', expandedKey, publicKey, message),
+    signMessage(signingKeyOf(keypair), message),
+    signMessage({ keyType: 'expanded', key: expandedKey, publicKey }, message),
   ]) {
     assert.equal(Buffer.from(signature).toString('hex'), SIGNATURE);
   }
@@ -100,8 +100,7 @@ for (const version of ['legacy', 0] as const) {
     const message = Uint8Array.from(unsigned.messageBytes);
     assert.equal(parseMessage(message).version, version);
     const kitPair = await createKeyPairFromBytes(MINT);
-    const publicKey = MINT.subarray(SEED_BYTES);
-    const signature = signMessage('seed', MINT, publicKey, message) as SignatureBytes;
+    const signature = signMessage(signingKeyOf(MINT), message) as SignatureBytes;
     assert.equal(await verifySignature(kitPair.publicKey, signature, message), true);
     const byKit = await partiallySignTransaction([kitPair], unsigned);
     assert.deepEqual(Buffer.from(byKit.signatures[mint]!), Buffer.from(signature));
@@ -126,10 +125,10 @@ test('off-chain messages of kit are refused, with the address as their signer to
     content: offchainMessageContentRestrictedAsciiOf1232BytesMax('I own this address'),
   });
   for (const { content } of [zero, one]) {
-    assert.throws(
-      () => signMessage('seed', MINT, MINT.subarray(SEED_BYTES), Uint8Array.from(content)),
-      { code: 'MESSAGE_INVALID', message: /an off-chain message is not signed/ },
-    );
+    assert.throws(() => signMessage(signingKeyOf(MINT), Uint8Array.from(content)), {
+      code: 'MESSAGE_INVALID',
+      message: /an off-chain message is not signed/,
+    });
   }
 });
 

@@ -3,27 +3,18 @@
  * HTTP threads. A stream ends with the right to read: its token is checked again for each event.
  */
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { PoolView } from '../../api/pools.ts';
 import { EventsText, type StatusEvent } from '../../api/service.ts';
-import { mayUse } from '../access.ts';
+import type { Pool } from '../../pool/pool.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { EventStreams, type Sight } from '../event-streams.ts';
+import { grinderView } from '../grinder-view.ts';
 import { stateOf } from '../readiness.ts';
-import { poolList } from '../visible-pools.ts';
+import { poolView, visiblePools } from '../visible-pools.ts';
 
 export function eventRoutes(app: App, deps: AppDeps): void {
-  const { pools, access, storeHealth, eventIds } = deps;
-  const statusOf = (sight: Sight): StatusEvent => {
-    const visible = [...pools.values()].filter(({ shared }) =>
-      mayUse({ pools: sight }, shared.name),
-    );
-    return {
-      at: new Date().toISOString(),
-      uptimeMs: Math.round(process.uptime() * 1000),
-      ...poolList(deps, sight),
-      readiness: stateOf(visible, storeHealth),
-    };
-  };
-  const streams = new EventStreams(statusOf, eventIds);
+  const { access, eventIds } = deps;
+  const streams = new EventStreams(statusText(deps), eventIds);
   // Before the server closes: it waits for what is in flight, and a stream always is.
   app.addHook('preClose', (done) => {
     streams.close();
@@ -51,9 +42,49 @@ export function eventRoutes(app: App, deps: AppDeps): void {
       },
     },
     ({ headers }, reply) => {
-      const look = () => access.check(headers, 'read')?.pools;
-      streams.open(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, look);
+      const token = access.watch(headers, 'read');
+      streams.open(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, () => token()?.pools);
       reply.hijack();
     },
   );
+}
+
+/** What a pool was when it was last looked at. */
+interface Seen {
+  readonly changes: number;
+  readonly view: PoolView;
+  readonly text: string;
+}
+
+/**
+ * The status for each sight, as JSON. A pool is looked at and written anew only after it has changed: 256 take
+ * 0.4 ms of the processor, and 0.01 ms to ask.
+ */
+function statusText({ pools, grinder, storeHealth }: AppDeps): (sight: Sight) => string {
+  const lastSeen = new WeakMap<Pool, Seen>();
+  const look = (pool: Pool): Seen => {
+    const last = lastSeen.get(pool);
+    // Asked before it is looked at: a change in between is another one the next time.
+    const { changes } = pool;
+    if (last?.changes === changes) return last;
+    const view = poolView(pool);
+    const seen = { changes, view, text: JSON.stringify(view) };
+    lastSeen.set(pool, seen);
+    return seen;
+  };
+  return (sight) => {
+    const visible = visiblePools(pools, sight).map(look);
+    const time: Pick<StatusEvent, 'at' | 'uptimeMs'> = {
+      at: new Date().toISOString(),
+      uptimeMs: Math.round(process.uptime() * 1000),
+    };
+    const views = visible.map(({ view }) => view);
+    const rest: Pick<StatusEvent, 'grinder' | 'readiness'> = {
+      ...(sight === undefined && { grinder: grinderView(grinder) }),
+      readiness: stateOf(views, storeHealth),
+    };
+    const list = visible.map(({ text }) => text).join();
+    // One object: its parts stand in their order, without the braces between.
+    return `${JSON.stringify(time).slice(0, -1)},"pools":[${list}],${JSON.stringify(rest).slice(1)}`;
+  };
 }

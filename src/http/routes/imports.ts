@@ -8,7 +8,9 @@ import { ImportBody, ImportReport } from '../../api/imports.ts';
 import { VanityError } from '../../errors.ts';
 import { decodeBase58 } from '../../keypair/address.ts';
 import { assertImportable, refusedAt } from '../../keypair/importable.ts';
+import { signingKeyOf } from '../../keypair/keypair.ts';
 import type { Pattern } from '../../keypair/pattern.ts';
+import type { SigningKey } from '../../keypair/signing-key.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { poolFor } from '../visible-pools.ts';
 
@@ -44,26 +46,26 @@ export function importRoutes(app: App, { pools, store }: AppDeps): void {
         const remedy = 'accepts_imports = true in its configuration allows them';
         throw new VanityError('IMPORTS_REFUSED', `pool ${name}: takes no imports; ${remedy}`);
       }
-      const keypairs: Uint8Array[] = [];
+      const keys: SigningKey[] = [];
       try {
         for (const [index, secretKey] of body.secretKeys.entries()) {
-          keypairs.push(provedKeypair(secretKey, index, pattern));
-          if (keypairs.length % PROVED_AT_ONCE === 0) await nextTurn();
+          keys.push(provedKey(secretKey, index, pattern));
+          if (keys.length % PROVED_AT_ONCE === 0) await nextTurn();
         }
-        const order = { pool: name, keypairs };
+        const order = { pool: name, keys };
         const { inserted, duplicates } = await store().call('import', order, {
           timeoutMs: IMPORT_TIMEOUT_MS,
         });
         return { imported: inserted, duplicates };
       } finally {
-        for (const keypair of keypairs) keypair.fill(0);
+        for (const { key } of keys) key.fill(0);
       }
     },
   );
 }
 
 /** Error: KEYPAIR_REFUSED. */
-function provedKeypair(secretKey: string, index: number, pattern: Pattern): Uint8Array {
+function provedKey(secretKey: string, index: number, pattern: Pattern): SigningKey {
   let keypair: Uint8Array;
   try {
     keypair = decodeBase58(secretKey);
@@ -72,5 +74,5 @@ function provedKeypair(secretKey: string, index: number, pattern: Pattern): Uint
     throw refusedAt(index, 'not base58');
   }
   assertImportable(keypair, index, pattern);
-  return keypair;
+  return signingKeyOf(keypair);
 }

@@ -12,7 +12,7 @@ import {
   PoolRemoved,
   PoolView,
 } from '../../api/pools.ts';
-import { type PoolConfig, readPool } from '../../config/pool-config.ts';
+import { inFile, type PoolConfig, readPool } from '../../config/pool-config.ts';
 import { VanityError } from '../../errors.ts';
 import { mayUse } from '../access.ts';
 import type { App, AppDeps } from '../app-deps.ts';
@@ -139,11 +139,6 @@ export function poolChangeRoutes(app: App, { pools, store }: AppDeps): void {
   );
 }
 
-/** The keys of a body are those of the file in another spelling. */
 function configOf(body: NewPoolBody): PoolConfig {
-  const keys = Object.entries(body).map(([key, value]) => [
-    key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    value,
-  ]);
-  return readPool(Object.fromEntries(keys), (key) => `pools.${body.name}.${key}`);
+  return readPool(inFile(body), (key) => `pools.${body.name}.${key}`);
 }

@@ -4,14 +4,15 @@
  * apart from what belongs in a transaction of the caller.
  */
 import type { KeyObject } from 'node:crypto';
-import { KEYPAIR_BYTES, type KeyType, SEED_BYTES } from '../../keypair/keypair.ts';
+import { PUBLIC_KEY_BYTES } from '../../keypair/keypair.ts';
 import {
+  type Place,
   publicKeyHash,
-  publicKeyHashOf,
-  SEALED_BYTES,
   type Sealer,
+  sealedBytes,
   type Unsealer,
 } from '../../keypair/seal.ts';
+import type { KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress, Origin } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';
@@ -30,10 +31,10 @@ type AddressRow = readonly [
 
 interface OpenedRow {
   readonly row: AddressRow;
-  readonly keypair: Uint8Array;
+  readonly opened: SigningKey;
 }
 
-/** What a row says beside its keypair. */
+/** What a row says beside its key. */
 export interface NewRow {
   readonly id: number;
   readonly seq: number;
@@ -67,10 +68,13 @@ export class Addresses {
     return this.#sealer.prepare(rows);
   }
 
-  /** False if the store has seen the public key before, in whatever state. */
-  insert(pool: PoolOfRows, { id, seq, origin, createdAt }: NewRow, keypair: Uint8Array): boolean {
-    const keyHash = publicKeyHash(keypair);
-    const { dataKeyId, sealed } = this.#sealer.seal({ pool: pool.name, keyHash }, keypair);
+  /**
+   * False if the store has seen the public key before, in whatever state. RangeError for a key that is
+   * not of the pool's type.
+   */
+  insert(pool: PoolOfRows, { id, seq, origin, createdAt }: NewRow, key: SigningKey): boolean {
+    const keyHash = publicKeyHash(key.publicKey);
+    const { dataKeyId, sealed } = this.#sealer.seal(placeOf(pool, keyHash), key);
     const { addAddress } = this.#statements;
     const row = [id, pool.id, seq, keyHash, dataKeyId, sealed, origin, createdAt];
     return addAddress.run(...row).changes > 0;
@@ -83,10 +87,11 @@ export class Addresses {
   ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
     const addresses: LeasedAddress[] = [];
     const unsealable = new Set(ranges.flatMap(seqsOf));
-    for (const { row, keypair } of await this.#open(pool, ranges)) {
+    for (const { row, opened } of await this.#open(pool, ranges)) {
       const [id, seq, , , , origin, createdAt] = row;
+      const { keyType, key, publicKey } = opened;
       unsealable.delete(seq);
-      addresses.push({ id, createdAt, origin, keyType: pool.keys, keypair });
+      addresses.push({ id, createdAt, origin, keyType, key, publicKey });
     }
     return { addresses, unsealable: [...unsealable] };
   }
@@ -94,10 +99,10 @@ export class Addresses {
   /** What is to stay in place of each sealed secret of the range, by seq. */
   async remains(pool: PoolOfRows, range: Range): Promise<Map<number, Uint8Array>> {
     const remains = new Map<number, Uint8Array>();
-    for (const seq of seqsOf(range)) remains.set(seq, new Uint8Array(SEALED_BYTES));
-    for (const { row, keypair } of await this.#open(pool, [range])) {
-      remains.get(row[1])!.set(keypair.subarray(SEED_BYTES));
-      keypair.fill(0);
+    for (const seq of seqsOf(range)) remains.set(seq, new Uint8Array(sealedBytes(pool.keys)));
+    for (const { row, opened } of await this.#open(pool, [range])) {
+      remains.get(row[1])!.set(opened.publicKey);
+      opened.key.fill(0);
     }
     return remains;
   }
@@ -108,8 +113,8 @@ export class Addresses {
 
   /**
    * The addresses of the ranges as they were handed out, or undefined if one of them cannot be told
-   * that way again: its secret is destroyed. A sign-only pool gave none: there `keypair` is then
-   * the public key alone, behind zeros.
+   * that way again: its secret is destroyed. A sign-only pool gave none: there `key` is then
+   * empty.
    */
   async again(
     pool: PoolOfRows,
@@ -121,14 +126,12 @@ export class Addresses {
     const again = this.#rowsOf(pool, ranges).map((row) => {
       const [id, , keyHash, , sealed, origin, createdAt] = row;
       const publicKey = publicKeyLeft(sealed);
-      const isLeft = publicKey !== undefined && publicKeyHashOf(publicKey).equals(keyHash);
+      const isLeft = publicKey !== undefined && publicKeyHash(publicKey).equals(keyHash);
       if (told.has(id) || !isLeft || pool.handout !== 'sign-only') return told.get(id);
-      const keypair = new Uint8Array(KEYPAIR_BYTES);
-      keypair.set(publicKey, SEED_BYTES);
-      return { id, createdAt, origin, keyType: pool.keys, keypair };
+      return { id, createdAt, origin, keyType: pool.keys, key: new Uint8Array(), publicKey };
     });
     if (again.every((address) => address !== undefined)) return again;
-    for (const { keypair } of addresses) keypair.fill(0);
+    for (const { key } of addresses) key.fill(0);
     return undefined;
   }
 
@@ -149,17 +152,21 @@ export class Addresses {
     const opened: OpenedRow[] = [];
     for (const row of rows) {
       const [, , keyHash, dataKeyId, sealed] = row;
-      const key = dataKeys.get(dataKeyId);
-      const keypair = key && this.#unsealer.unseal(key, { pool: pool.name, keyHash }, sealed);
-      if (keypair !== undefined) opened.push({ row, keypair });
+      const dataKey = dataKeys.get(dataKeyId);
+      const key = dataKey && this.#unsealer.unseal(dataKey, placeOf(pool, keyHash), sealed);
+      if (key !== undefined) opened.push({ row, opened: key });
     }
     return opened;
   }
 }
 
+function placeOf({ name: pool, keys: keyType }: PoolOfRows, keyHash: Uint8Array): Place {
+  return { pool, keyType, keyHash };
+}
+
 /** The public key that is left of a destroyed secret; undefined if it could not be read then. */
 export function publicKeyLeft(sealed: Uint8Array): Uint8Array | undefined {
-  const publicKey = sealed.subarray(0, KEYPAIR_BYTES - SEED_BYTES);
+  const publicKey = sealed.subarray(0, PUBLIC_KEY_BYTES);
   return publicKey.some((byte) => byte !== 0) ? publicKey : undefined;
 }
 

@@ -5,7 +5,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { triedAgain, triedAgainLater } from '../../disk/reads.ts';
 import { VanityError } from '../../errors.ts';
-import { publicKeyHashOf, Unsealer } from '../../keypair/seal.ts';
+import { publicKeyHash, Unsealer } from '../../keypair/seal.ts';
 import { loadSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
 import type { AuditedToken, AuditPage, AuditQuery, FoundAddress } from '../audit-store.ts';
 import { AuditBook, SQL } from './audit.ts';
@@ -119,7 +119,7 @@ export class AuditReader implements Disposable {
 
   /** By its public key, 32 bytes. Errors as of `store`. */
   find(publicKey: Uint8Array): FoundAddress | undefined {
-    return read(this.#path, 'running', () => this.#book.find(publicKeyHashOf(publicKey)));
+    return read(this.#path, 'running', () => this.#book.find(publicKeyHash(publicKey)));
   }
 
   [Symbol.dispose](): void {

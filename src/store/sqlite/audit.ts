@@ -12,11 +12,10 @@
  * Costs 20 us an address and no memory but that of a page. The lease is looked for from the newest
  * on: an epoch has one for each gap in what it leased. Most have one; with 1,000 it takes twice as long.
  */
-import { hash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { addressOf } from '../../keypair/address.ts';
-import { SEED_BYTES } from '../../keypair/keypair.ts';
-import type { Unsealer } from '../../keypair/seal.ts';
+import { publicKeyHash, type Unsealer } from '../../keypair/seal.ts';
+import type { KeyType } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type {
   AuditedAddress,
@@ -52,7 +51,7 @@ const TABLES = `FROM addresses
 export const SQL = {
   /** The last of the page, and one more if there is one. */
   end: `SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT 2 OFFSET :limit - 1`,
-  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, ${STATE},
+  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, keys, ${STATE},
     iif(handout = 'sign-only',
       (SELECT count(*) FROM signatures WHERE address_id = addresses.id)
         + coalesce(lost.count, 0), 0) AS signatures,
@@ -88,6 +87,7 @@ interface Row extends StateRow {
   readonly public_key_hash: Uint8Array;
   readonly data_key_id: number;
   readonly sealed: Uint8Array;
+  readonly keys: KeyType;
   readonly state: AuditedAddress['state'];
   readonly at: number;
   readonly signatures: number;
@@ -170,17 +170,18 @@ export class AuditBook {
       (id) => this.#dataKey.get(id)?.sealed as Uint8Array | undefined,
     );
     return rows.map((row) => {
-      const { pool, public_key_hash: keyHash, sealed, is_destroyed, data_key_id } = row;
+      const { pool, keys: keyType, public_key_hash: keyHash, sealed, is_destroyed } = row;
       if (is_destroyed === 1) {
         const left = publicKeyLeft(sealed);
-        const isIts = left !== undefined && hash('sha256', left, 'buffer').equals(keyHash);
+        const isIts = left !== undefined && publicKeyHash(left).equals(keyHash);
         return isIts ? addressOf(left) : undefined;
       }
-      const dataKey = dataKeys.get(data_key_id);
-      const keypair = dataKey && this.#unsealer.unseal(dataKey, { pool, keyHash }, sealed);
-      if (keypair === undefined) return undefined;
-      const address = addressOf(keypair.subarray(SEED_BYTES));
-      keypair.fill(0);
+      const dataKey = dataKeys.get(row.data_key_id);
+      const place = { pool, keyType, keyHash };
+      const opened = dataKey && this.#unsealer.unseal(dataKey, place, sealed);
+      if (opened === undefined) return undefined;
+      const address = addressOf(opened.publicKey);
+      opened.key.fill(0);
       return address;
     });
   }

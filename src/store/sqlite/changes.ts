@@ -3,7 +3,8 @@
  * out. Runs in the store thread, inside a transaction of the caller.
  */
 
-import type { Hit, Origin } from '../address.ts';
+import type { Hit } from '../../keypair/signing-key.ts';
+import type { Origin } from '../address.ts';
 import type { HandOuts } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
 import { type Range, without } from '../ranges.ts';
@@ -39,7 +40,8 @@ export class Changes {
     const ends = new Map<string, { pool: PoolRow; first: number; next: number }>();
     const firstId = metaOf(statements).next_id;
     let id = firstId;
-    for (const { pool: name, keypair } of hits) {
+    for (const hit of hits) {
+      const { pool: name } = hit;
       let end = ends.get(name);
       if (end === undefined) {
         const pool = poolRow(name);
@@ -48,7 +50,7 @@ export class Changes {
         ends.set(name, end);
       }
       const row = { id, seq: end.next, origin, createdAt };
-      if (!addresses.insert(end.pool, row, keypair)) continue;
+      if (!addresses.insert(end.pool, row, hit)) continue;
       id++;
       end.next++;
     }

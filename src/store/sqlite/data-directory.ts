@@ -59,6 +59,15 @@ export function holdWithoutStore(directory: string): DataDirectory {
   return hold(directory, false);
 }
 
+/** A directory of this machine without a store, which is made if it is missing. Errors as of `holdDataDirectory`. */
+export function holdOwnDirectory(directory: string): Disposable {
+  prepareDirectory(directory);
+  using resources = new DisposableStack();
+  resources.use(takeLock(directory));
+  resources.use(noteHolder(directory));
+  return resources.move();
+}
+
 function hold(directory: string, makesStore: boolean): DataDirectory {
   const storeFile = join(directory, STORE_FILE);
   for (const ending of STORE_ENDINGS) {
@@ -75,9 +84,7 @@ function hold(directory: string, makesStore: boolean): DataDirectory {
   }
   const storeLock = resources.use(takeStoreLock(directory, storeFile));
   // Only now: until here the file says who else holds the store.
-  const holderFile = join(directory, HOLDER_FILE);
-  attempt(holderFile, () => writeRegular(holderFile, `${process.pid}\n`));
-  resources.defer(() => removeHolder(holderFile));
+  resources.use(noteHolder(directory));
   const held = resources.move();
   return { storeFile, storeLock, [Symbol.dispose]: () => held.dispose() };
 }
@@ -111,7 +118,7 @@ function prepareDirectory(directory: string): void {
   }
   if ((stats.mode & 0o077) === 0) return;
   const names = attempt(directory, () => readdirSync(directory));
-  if (names.length > 0 && !names.includes(STORE_FILE)) {
+  if (names.length > 0 && !names.includes(STORE_FILE) && !names.includes(LOCK_FILE)) {
     const remedy = `name a new directory, or type: chmod 700 ${directory}`;
     throw refused(directory, `holds other files, and other users can enter it; ${remedy}`);
   }
@@ -136,6 +143,13 @@ function takeStoreLock(directory: string, storeFile: string): FileLock | undefin
   const lock = attempt(directory, () => (exists(storeFile) ? lockFile(storeFile) : undefined));
   if (lock === 'taken') throw inUse(directory);
   return lock === 'unsupported' ? undefined : lock;
+}
+
+/** Who has the lock. */
+function noteHolder(directory: string): Disposable {
+  const file = join(directory, HOLDER_FILE);
+  attempt(file, () => writeRegular(file, `${process.pid}\n`));
+  return { [Symbol.dispose]: () => removeHolder(file) };
 }
 
 /** It is for people, and of no use once the lock is gone: what it says then is not asked for. */

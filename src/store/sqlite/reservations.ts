@@ -6,7 +6,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { encodeBase58 } from '../../keypair/address.ts';
-import { SEED_BYTES } from '../../keypair/keypair.ts';
 import type { LeasedAddress } from '../address.ts';
 import type {
   EarlierReservation,
@@ -106,7 +105,7 @@ export class SqliteReservations implements ReservationStore {
         });
         return address;
       } catch (error) {
-        address.keypair.fill(0);
+        address.key.fill(0);
         throw error;
       }
     });
@@ -171,9 +170,9 @@ export class SqliteReservations implements ReservationStore {
   /** The address is told, its secret is not. */
   async #shown(row: Row): Promise<Reservation> {
     const opened = await this.#open(row);
-    const publicKey = opened?.keypair.subarray(SEED_BYTES) ?? publicKeyLeft(row.sealed);
+    const publicKey = opened?.publicKey ?? publicKeyLeft(row.sealed);
     const address = publicKey === undefined ? '' : encodeBase58(publicKey);
-    opened?.keypair.fill(0);
+    opened?.key.fill(0);
     const { id, name: pool, token, expires_at: expiresAt, outcome } = row;
     return { id, pool, address, token, expiresAt, state: outcome ?? 'reserved' };
   }

@@ -6,7 +6,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { encodeBase58 } from '../../keypair/address.ts';
-import { publicKeyHashOf } from '../../keypair/seal.ts';
+import { publicKeyHash } from '../../keypair/seal.ts';
 import type { SignatureOrder, SignatureStore } from '../signature-store.ts';
 import type { PoolOfRows } from './addresses.ts';
 import { prepareAll } from './database.ts';
@@ -58,9 +58,9 @@ export class SqliteSignatures implements SignatureStore {
       const isLast = done + 1 >= order.limit;
       let signature: Uint8Array;
       try {
-        signature = order.sign(address.keyType, address.keypair);
+        signature = order.sign(address);
       } finally {
-        address.keypair.fill(0);
+        address.key.fill(0);
       }
       const remains = isLast ? await this.#books.addresses.remains(row, range) : undefined;
       this.#run.effect(() => {
@@ -88,7 +88,7 @@ export class SqliteSignatures implements SignatureStore {
 
   /** Only what was dispensed, and to this token. */
   #rowOf(order: SignatureOrder): Row {
-    const hash = publicKeyHashOf(order.publicKey);
+    const hash = publicKeyHash(order.publicKey);
     const row = this.#statements.address.get(hash, order.pool) as unknown as Row | undefined;
     if (row === undefined) throw notFound(order, 'no address of this pool');
     const { segments, handOuts } = this.#books;

@@ -4,12 +4,16 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Durability } from '../../config/config.ts';
-import { DEFAULT_LOW_HOURS } from '../../config/pool-config.ts';
 import { VanityError } from '../../errors.ts';
-import type { KeyType } from '../../keypair/keypair.ts';
+import type { KeyType } from '../../keypair/signing-key.ts';
 import type { PoolCounts } from '../address.ts';
 import type { OwnClock } from '../own-clock.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
+import {
+  completed,
+  type PoolIdentity,
+  type PoolSettings,
+  type StoredPool,
+} from '../stored-pool.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { prepareAll } from './database.ts';
 
@@ -184,10 +188,7 @@ function identityRow({ ignoreCase, ...identity }: PoolIdentity) {
   return { ...identity, ignore_case: Number(ignoreCase) };
 }
 
-/**
- * As JSON. A pool that was made before there was `low_hours` has the default. Undefined for what this
- * program did not write: whoever serves the pool is told that by its MAC.
- */
+/** As JSON. Undefined for what this program did not write: whoever serves the pool is told that by its MAC. */
 function settingsIn(text: string): PoolSettings | undefined {
   let parsed: PoolSettings | null;
   try {
@@ -196,6 +197,5 @@ function settingsIn(text: string): PoolSettings | undefined {
     return undefined;
   }
   if (typeof parsed !== 'object' || parsed === null) return undefined;
-  const { lowHours = DEFAULT_LOW_HOURS, ...settings } = parsed;
-  return { ...settings, lowHours };
+  return completed(parsed);
 }

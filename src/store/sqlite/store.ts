@@ -6,7 +6,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { Sealer, Unsealer } from '../../keypair/seal.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
-import type { Hit, Origin, PoolCounts } from '../address.ts';
+import type { Hit } from '../../keypair/signing-key.ts';
+import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recovered } from '../recovery.ts';
@@ -203,7 +204,7 @@ export class SqliteStore implements Store {
           ranges.length > 0 || this.#lets(pool, dispensed, handOuts),
         );
       } catch (error) {
-        for (const { keypair } of leased) keypair.fill(0);
+        for (const { key } of leased) key.fill(0);
         throw error;
       }
       this.#waiting.add(name, leased);

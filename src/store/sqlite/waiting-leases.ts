@@ -23,7 +23,7 @@ export class WaitingLeases {
 
   /** Of a pool whose leases are given up or back. */
   drop(pool: string): void {
-    for (const { keypair } of this.take(pool)) keypair.fill(0);
+    for (const { key } of this.take(pool)) key.fill(0);
   }
 
   clear(): void {

@@ -1,0 +1,131 @@
+/**
+ * Which options each command takes, for reading its arguments and for completing them. Pure data: what
+ * completes loads no command. Those of `pool` are made of the table of pool settings.
+ */
+import {
+  changeable,
+  POOL_SETTINGS,
+  type PoolSetting,
+  type SettingsTable,
+  spelled,
+} from '../config/pool-settings.ts';
+import type { LogLevel } from '../log.ts';
+import { SCOPES } from '../token.ts';
+
+export interface Option {
+  readonly type: 'string' | 'boolean';
+  readonly multiple?: boolean;
+  /** All that its value can be, where they are few. */
+  readonly choices?: readonly string[];
+}
+export type Options = Readonly<Record<string, Option>>;
+
+const TEXT = { type: 'string' } as const;
+const TEXTS = { type: 'string', multiple: true } as const;
+const FLAG = { type: 'boolean' } as const;
+const KEYS = { type: 'string', choices: ['seed', 'expanded'] } as const;
+
+/** Written out, as the log itself takes a while to load. */
+const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfies readonly LogLevel[];
+
+/** Which data directory is meant. */
+const DIRECTORY = { config: TEXT, data: TEXT } as const;
+/** Where a command works. */
+const PLACE = { url: TEXT, ...DIRECTORY } as const;
+/** What to grind, and with how many threads. */
+const PATTERN = { prefix: TEXT, suffix: TEXT, 'ignore-case': FLAG, threads: TEXT } as const;
+const COMMON = { ...PLACE, json: FLAG } as const;
+
+export const OPTIONS = {
+  serve: {
+    config: TEXT,
+    host: TEXT,
+    port: TEXT,
+    data: TEXT,
+    threads: TEXT,
+    'log-level': { type: 'string', choices: LEVELS },
+  },
+  grind: { ...PATTERN, count: TEXT, keys: KEYS, out: TEXT, json: FLAG, secrets: FLAG },
+  estimate: { ...PATTERN, json: FLAG },
+  status: COMMON,
+  top: COMMON,
+  dispense: { count: TEXT, key: TEXT, ...PLACE, out: TEXT, json: FLAG },
+  import: { pool: TEXT, ...COMMON },
+  export: { pool: TEXT, count: TEXT, out: TEXT, ...COMMON },
+  verify: { json: FLAG },
+  audit: { pool: TEXT, since: TEXT, address: TEXT, ...COMMON },
+  backup: PLACE,
+  restore: { dispensed: TEXT, 'ignore-clock': FLAG, ...DIRECTORY },
+  adopt: { moved: FLAG, restored: FLAG, from: TEXT, 'ignore-clock': FLAG, ...DIRECTORY },
+  bench: {
+    json: FLAG,
+    rounds: TEXT,
+    seconds: TEXT,
+    stored: TEXT,
+    directory: TEXT,
+    trials: TEXT,
+    addresses: TEXT,
+    ms: TEXT,
+    keys: KEYS,
+    suffix: TEXT,
+    streams: TEXT,
+    pools: TEXT,
+  },
+} as const;
+
+export const POOL_OPTIONS = poolOptions(POOL_SETTINGS);
+
+export const TOKEN_OPTIONS = {
+  create: {
+    name: TEXT,
+    scope: { type: 'string', multiple: true, choices: SCOPES },
+    pool: TEXTS,
+    quota: TEXT,
+    expires: TEXT,
+    ...COMMON,
+  },
+  list: COMMON,
+  revoke: COMMON,
+  restore: { all: FLAG, ...COMMON },
+} as const;
+
+/** Of each subcommand of `completions`. */
+export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;
+
+/** Of all commands, a subcommand with its own: `serve`, `pool create`. */
+export function optionsByCommand(table: SettingsTable): Readonly<Record<string, Options>> {
+  return {
+    ...OPTIONS,
+    ...family('pool', poolOptions(table)),
+    ...family('token', TOKEN_OPTIONS),
+    ...family('completions', SHELL_OPTIONS),
+  };
+}
+
+function family(command: string, verbs: Readonly<Record<string, Options>>) {
+  const named = Object.entries(verbs).map(([verb, options]) => [`${command} ${verb}`, options]);
+  return Object.fromEntries(named) as Readonly<Record<string, Options>>;
+}
+
+/** Of each subcommand of `pool`. */
+export function poolOptions(table: SettingsTable) {
+  return {
+    create: { ...COMMON, ...flagsOf(table) },
+    list: COMMON,
+    set: { ...COMMON, ...flagsOf(changeable(table)) },
+    pause: COMMON,
+    resume: COMMON,
+    delete: { ...COMMON, burn: TEXT },
+  } as const;
+}
+
+function flagsOf(table: SettingsTable): Options {
+  const flags = Object.entries(table).filter(([, { flag }]) => flag !== undefined);
+  return Object.fromEntries(flags.map(([name, one]) => [spelled(name, '-'), optionOf(one)]));
+}
+
+function optionOf(setting: PoolSetting): Option {
+  if (setting.kind === 'boolean') return FLAG;
+  if (setting.kind === 'list') return TEXTS;
+  return setting.kind === 'choice' ? { ...TEXT, choices: setting.values } : TEXT;
+}
