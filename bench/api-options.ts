@@ -8,7 +8,7 @@ import { isToken } from '../src/token.ts';
 
 export const HELP = `usage: ./benchmark_api.sh [options] [URL]
 
-Measures a running server: 10 requests one after the other, then 50 and 100 at once, each held to
+Measures a running server: 10 sequential requests, then 50 and 100 at once, each checked against
 what is expected of it. Takes 160 addresses out of the pool "pet", for good.
 
   URL             of the server (default: BENCH_URL, else http://127.0.0.1:5057)

@@ -6,7 +6,7 @@
  *
  * In each round (5) each priority of the grinder takes a turn. Its share: processor time of its
  * threads over N seconds (4), by what so many threads would get of the cores if all were equal. A stop
- * is timed from SIGTERM until the system has ended the process and its parent is told.
+ * is timed from SIGTERM until the system has ended the process and its parent knows.
  */
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';

@@ -1,7 +1,7 @@
 /**
  * The yardstick of bench/serve.ts: our own application, with all its plugins, hooks and parsers, and
  * one route more, with the schema of a dispense and a constant body as large as its own. A process of
- * its own with nothing else in it; tells its parent the port. It ends with its parent.
+ * its own with nothing else in it; sends its parent the port. It ends with its parent.
  */
 import type { AddressInfo } from 'node:net';
 import { DispenseBody } from '../src/api/dispense.ts';

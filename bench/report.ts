@@ -1,7 +1,7 @@
 /**
  * What benchmarks of the whole server have in common in how they report: a row for each figure
- * with the mark that it is held to, the machine and its load, and the commit. A mark that is missed
- * is told and is no failure: a busy machine misses some.
+ * with its target (mark), the machine and its load, and the commit. A mark that is missed
+ * is reported and is no failure: a busy machine misses some.
  */
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg } from 'node:os';

@@ -75,7 +75,7 @@ async function launch(): Promise<void> {
 }
 
 async function createMint(mint: Address, payer: KeyPairSigner, lamports: Lamports) {
-  // 5. Write the transaction that makes it a mint: whoever pays for it may mint. The payer signs
+  // 5. Write the transaction that makes it a mint: the one who pays for it may mint. The payer signs
   // here, the mint where its secret is.
   const { value: blockhash } = await solana.getLatestBlockhash().send();
   const message = pipe(

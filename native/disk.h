@@ -6,7 +6,7 @@
 /* Room for the longest generation, its end included. */
 enum { DISK_GENERATION_MAX = 264 };
 
-/* Takes the lock of whoever serves the file, for the open file that the descriptor stands for (to
+/* Takes the lock of the server of the file, for the open file that the descriptor stands for (to
  * read and write): an open file description lock (F_OFD_SETLK), exclusive, on one byte at 2^62, where
  * no database has a page and SQLite no lock. It lasts until all descriptors of that open file
  * are closed, by whatever means: exec, if they say so, and the end of the process included. 0;
@@ -17,7 +17,7 @@ int disk_lock(int file);
  * or 0. Takes none, so that nobody who takes one meanwhile is turned away; to read alone is enough. */
 int disk_is_locked(int file);
 
-/* What tells the file at `path` from another that has its inode number after it was deleted: the
+/* What distinguishes the file at `path` from another that has its inode number after it was deleted: the
  * generation, which the file system gives each of its files, as text of at most DISK_GENERATION_MAX
  * bytes. "v" and the number in decimal digits where it is known by itself, else "h" and in
  * hexadecimal the handle of the file, of which it is a part. One cannot be compared with the other.

@@ -69,7 +69,7 @@ export class CalledThread<T extends Calls<T>> {
     try {
       return await this.#calls.call(name, arg, options);
     } catch (error) {
-      // One that never ran answers nothing; why, is told by its end.
+      // A thread that never ran answers nothing; its end carries the reason.
       const reason = this.#calls.isClosed ? await this.#ended : undefined;
       throw isLimit(reason) ? reason : error;
     }

@@ -4,7 +4,7 @@
  *
  * One that a killed set-up left is taken over: at once where the system says that its owner is gone,
  * else when nobody has touched it for ten seconds. A process number alone says nothing: in a
- * container each set-up may be process 1. So the owner is told by boot, PID namespace, number and
+ * container each set-up may be process 1. So the owner is identified by boot, PID namespace, number and
  * start time, as Linux gives them. Runs on any Node.js >= 18.
  */
 import {
@@ -79,14 +79,17 @@ function putInPlace(lock) {
   }
 }
 
-/** Of several that find it abandoned one moves it. Whoever comes late moves another's, and puts it back. */
+/**
+ * Of several that find it abandoned one moves it. One that comes late moves another's, and puts
+ * it back.
+ */
 function takeAway(lock, owner) {
   const aside = mkdtempSync(`${lock}.`);
   try {
     renameSync(lock, aside);
     if (ownerOf(aside) !== owner) renameSync(aside, lock);
   } catch {
-    // It went, or is there again: the next look tells.
+    // It went, or is there again: the next look shows.
   }
   rmSync(aside, { recursive: true, force: true });
 }
@@ -96,7 +99,7 @@ function touch(lock, mine) {
   try {
     if (ownerOf(lock) === mine) utimesSync(lock, now, now);
   } catch {
-    // Whoever removes `build` meanwhile ends the lock, not the set-up.
+    // Removing `build` meanwhile ends the lock, not the set-up.
   }
 }
 
@@ -108,7 +111,7 @@ function ownerOf(lock) {
   }
 }
 
-/** This process: `scope` is where its number counts, and `start` tells it from those that had it before. */
+/** This process: `scope` is where its number counts, and `start` distinguishes it from earlier ones. */
 function self() {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -119,14 +122,17 @@ function self() {
   }
 }
 
-/** Number and start time (field 22) as this /proc tells them; the name in between may have anything in it. */
+/**
+ * Number and start time (field 22) as this /proc lists them; the name in between may have
+ * anything in it.
+ */
 function processAt(directory) {
   const stat = readFileSync(join(directory, 'stat'), 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return { pid: Number.parseInt(stat, 10), start: fields[19] };
 }
 
-/** Whether its owner has ended; undefined where the system cannot tell. */
+/** Whether its owner has ended; undefined where the system does not say. */
 function isGone(owner) {
   const { scope, pid, start } = parse(owner);
   if (scope !== self().scope) return undefined;

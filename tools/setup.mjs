@@ -2,7 +2,7 @@
  * Makes a checkout ready to run: dependencies, the right Node.js (`build/node`), the native kernel,
  * and the client as JavaScript. Does only what is missing or changed since the last time, so that a
  * second start costs milliseconds. Runs on any Node.js >= 18, from any working directory, whatever
- * npm is told to leave out; two at once are safe, the second waits for the first.
+ * npm leaves out by its settings; two at once are safe, the second waits for the first.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -17,7 +17,7 @@ export const SIGNATURE_EXAMPLE =
 export const HASH_EXAMPLE = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08';
 const TIME_EXAMPLE = '2026-01-01T00:00:00.000Z';
 
-/** A pattern for machines, and the same in words: the document shows the one, a refusal tells the other. */
+/** A pattern for machines, and the same in words: the document has the pattern, a refusal the words. */
 interface PatternOfText {
   readonly pattern: string;
   readonly words: string;

@@ -41,7 +41,7 @@ export const Readiness = {
 } as const;
 export type Readiness = FromSchema<typeof Readiness>;
 
-/** What `GET /v1/events` tells: an event of the type `status`. */
+/** What `GET /v1/events` sends: an event of the type `status`. */
 export type StatusEvent = PoolList & {
   /** When it was made, by the clock of the server: RFC 3339. */
   readonly at: string;

@@ -64,7 +64,7 @@ export function changeFields<Table extends SettingsTable>(
   return newFields(changeable(table)) as unknown as FieldsOf<Table, ChangeableOf<Table>>;
 }
 
-/** As it is told of a pool: a number that the program does not know is 0, whatever may be given. */
+/** As it is shown of a pool: a number that the program does not know is 0, whatever may be given. */
 export function shownField<const S extends PoolSetting>(setting: S): FieldOf<S> {
   const { maximum: _, ...field } = fieldOf(setting) as Partial<Numbers<string, S>>;
   return ('minimum' in field ? { ...field, minimum: 0 } : field) as FieldOf<S>;

@@ -93,7 +93,7 @@ export const TokenMade = {
   additionalProperties: false,
   required: ['token', 'warning', ...TokenView.required],
   properties: {
-    token: text('The token itself. It is told this once.', 'vp_...'),
+    token: text('The token itself. It is shown only once.', 'vp_...'),
     warning: nullableText(
       'What changes for everybody by this token, for people; null when nothing does.',
       FIRST_TOKEN_WARNING,

@@ -14,7 +14,7 @@ import type { PoolView } from './pools.ts';
 import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './tokens.ts';
 
 /**
- * A pool as a server would tell it that has not begun to serve; what a run that was killed had leased is
+ * A pool as a server would show it before it serves; what a killed run had leased is
  * not in its stock before the next start has settled it. `settings`: of the configuration,
  * where it stands there.
  */
@@ -43,7 +43,7 @@ export function storedPoolView(stored: StoredPool, settings = stored.settings): 
   };
 }
 
-/** With its text, which is told this once. `isFirst`: nobody needed one before it. */
+/** With its text, which is shown only once. `isFirst`: no token was needed before it. */
 export function tokenMade(text: string, token: StoredToken, isFirst: boolean): TokenMade {
   return { token: text, warning: isFirst ? FIRST_TOKEN_WARNING : null, ...tokenView(token) };
 }

@@ -31,7 +31,7 @@ export interface Taken<O extends Options> {
   readonly options: O;
   /** Whether it takes anything but options. */
   readonly allowPositionals?: boolean;
-  /** By name, the options of the other subcommands: one that is theirs is told so. */
+  /** By name, the options of the other subcommands, for a better error message. */
   readonly siblings?: Readonly<Record<string, Options>>;
 }
 

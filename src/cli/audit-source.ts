@@ -10,7 +10,7 @@ export interface AuditSource {
   pages(filter: AuditFilter, signal: AbortSignal): AsyncIterable<readonly AuditEntry[]>;
   /** For the columns of a table: the longest name of a pool. */
   readonly poolWidth: number;
-  /** What the store says of itself once it is listed; undefined where that is not told. */
+  /** What the store says of itself once it is listed; undefined where it does not say. */
   readonly store: OfflineAudit['store'] | undefined;
   /** For a whole list. */
   readonly tokens: OfflineAudit['tokens'];

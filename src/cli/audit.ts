@@ -153,7 +153,7 @@ async function writeList(listing: Listing): Promise<void> {
   if (store === undefined) return;
   const { storeId, epoch, listed } = store;
   const isWhole = filter.pool === undefined && filter.since === undefined;
-  // More figures than rows is damage that nothing else has told: what is missing did leave.
+  // More figures than rows is damage that nothing else has reported: the missing ones did leave.
   const isLost = isWhole && gap === undefined && count !== listed;
   const isComplete = isWhole && gap === undefined && !isLost;
   if (!isWhole) warn(outputs, 'of one pool or time only; without --pool and --since it can be');

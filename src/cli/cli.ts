@@ -1,5 +1,5 @@
 /**
- * The entry of the command line's process: what is told goes to standard output and standard error, and
+ * The entry of the command line's process: output goes to standard output and standard error, and
  * the exit code is what `run` says.
  */
 import { flushCompileCache } from 'node:module';
@@ -12,7 +12,7 @@ keepHangUpIgnored();
 process.stdout.on('error', (error) => {
   process.exit(report(unwritable(error), PROCESS_OUTPUTS));
 });
-// What cannot be told must not end what is done.
+// Output that cannot be written must not end the work.
 process.stderr.on('error', () => undefined);
 const args = process.argv.slice(2);
 process.exitCode = await run(args, PROCESS_OUTPUTS);

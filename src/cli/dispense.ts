@@ -1,7 +1,7 @@
 /**
  * `vanitypool dispense`: takes addresses from the running server, or from the store when none runs,
- * as JSON lines with their secret keys on standard output, or as keypair files. What can go wrong is
- * looked for before anything is taken; what goes wrong all the same is told with the command that
+ * as JSON lines with their secret keys on standard output, or as keypair files. Foreseeable
+ * failures are checked before anything is taken; any other error names the command that
  * gets the same addresses again.
  */
 import { COUNT_MAX } from '../config/pool-settings.ts';

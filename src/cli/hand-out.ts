@@ -19,7 +19,7 @@ import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 
-/** What is no address of the store: whoever may ask for it is told that. */
+/** Never an address of the store: a token with the right scope gets a 404 for it. */
 export const NO_ADDRESS = '11111111111111111111111111111111';
 
 export interface HandOut {

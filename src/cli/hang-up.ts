@@ -1,5 +1,5 @@
 /**
- * A hang-up (SIGHUP) that whoever started the program had ignored, as `nohup` does, stays ignored.
+ * A hang-up (SIGHUP) that was ignored when the program started, as with `nohup`, stays ignored.
  * Node.js forgets that when it starts, so `bin/vanitypool` looks and passes it on in the environment.
  */
 

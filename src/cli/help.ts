@@ -1,6 +1,6 @@
 /**
  * What each command is for and which flags it takes, for people. Pure data: `--help` loads no
- * command. A flag counts as known when it stands here, and a test holds that to what the commands
+ * command. A flag is known if it is listed here. A test checks the list against what the commands
  * take.
  */
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
@@ -13,16 +13,16 @@ export interface CommandHelp {
 }
 
 const PLACE_HELP = `  --url URL          ask the server at http[s]://HOST:PORT or unix:PATH. A certificate of your own
-                     making is trusted by NODE_EXTRA_CA_CERTS=FILE
+                     making is trusted with NODE_EXTRA_CA_CERTS=FILE
   --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
-  --data DIR         the data directory (default: ./data): without --url its server is asked,
-                     wherever that listens`;
+  --data DIR         the data directory (default: ./data): without --url the command asks its
+                     server, wherever that listens`;
 
 const { suffix, prefix, ignoreCase } = POOL_SETTINGS;
 const PATTERN_HELP = flagLines({ suffix, prefix, ignoreCase });
 
 const PATTERN_NOTE = `A pattern is letters and digits of base58 (no 0, O, I, l) and classes: [a-z]Pet, [1-9A-F]x.
-Quote it, because the shell reads brackets too. Each letter more takes 58 times as long.`;
+Quote it, because the shell reads brackets too. Each additional letter takes 58 times as long.`;
 
 export const HELP = {
   serve: {
@@ -40,7 +40,7 @@ end in [a-z]Pet; it listens on http://127.0.0.1:5057 and keeps its data in ./dat
                      quota leaves after one for requests)
   --log-level LEVEL  debug, info, warn, error or silent (default: info)
 
-A flag goes before the environment (VANITYPOOL_HTTP__PORT=5057), that before the file.
+A flag overrides the environment (VANITYPOOL_HTTP__PORT=5057), which overrides the file.
 Take an address:  curl -XPOST http://127.0.0.1:5057/v1/pools/pet/dispense
 `,
   },
@@ -48,10 +48,10 @@ Take an address:  curl -XPOST http://127.0.0.1:5057/v1/pools/pet/dispense
     summary: 'search for addresses now and write their keypair files',
     text: `usage: vanitypool grind --suffix PATTERN [options]
 
-Searches with all cores until the addresses are found, and writes each keypair to <address>.json,
-a file as solana-keygen makes it, readable by you alone; a file that exists is never overwritten.
-Standard output gets the path of each file, standard error the progress. Ctrl-C stops it; what was
-found is kept.
+Searches with all cores until the addresses are found, and writes each keypair to <address>.json, in
+the format of solana-keygen, readable only by you. An existing file is never overwritten. Standard
+output gets the path of each file, standard error the progress. Ctrl-C stops the search and keeps
+what was found.
 
 ${PATTERN_HELP}
   --count N          find N addresses (default: 1)
@@ -62,19 +62,19 @@ ${PATTERN_HELP}
   --out DIR          write the files here (default: the working directory)
   --json             print one JSON object a line instead of the path:
                      address, attempts and elapsedMs since the start
-  --secrets          with --json: print secretKey too, and write no file; what cannot be printed
-                     is written to a file in the working directory all the same
+  --secrets          with --json: print secretKey too, and write no file; only what cannot be
+                     printed is written to a file in the working directory
 
 ${PATTERN_NOTE}
 Example:  vanitypool grind --suffix '[a-z]Pet' --count 3 --out keys
 `,
   },
   estimate: {
-    summary: 'say how rare a pattern is and how long this machine takes',
+    summary: 'show how rare a pattern is and how long this machine takes',
     text: `usage: vanitypool estimate --suffix PATTERN [options]
 
-Counts exactly how many of all keys match, measures for a second how many this machine tries, and
-says how long the search will take. Nothing that it finds is kept.
+Computes exactly how many of all keys match, measures for a second how many this machine tries, and
+prints how long the search will take. Nothing that it finds is kept.
 
 ${PATTERN_HELP}
   --threads N        measure with N threads (default: all cores)
@@ -88,10 +88,10 @@ Example:  vanitypool estimate --prefix abc --ignore-case
     summary: 'show the pools of the running server, or of the store without one',
     text: `usage: vanitypool status [options]
 
-Shows the server that serves the data directory. When none does, the store in it is read. Where
-there is neither a configuration nor a store, http://127.0.0.1:5057 is asked. The first line says
-which it is. "stock" is what can be taken now. Why addresses are burned is told where the store is
-at hand.
+Shows the server that serves the data directory. Without such a server it reads the store in it.
+With neither a configuration nor a store it asks http://127.0.0.1:5057. The first line says which
+it is. "stock" is what can be taken now. The reasons why addresses were burned are shown if the
+store can be read.
 
 ${PLACE_HELP}
   --json             print one JSON object
@@ -101,28 +101,28 @@ ${PLACE_HELP}
     summary: 'watch the pools of the running server, live',
     text: `usage: vanitypool top [options]
 
-Shows the pools in the terminal, anew each second, until q or Ctrl-C; exit code 0. Of each pool:
-what can be taken (stock), how full it is, what was dispensed since it was made and now, and how
-fast it fills. A narrow terminal shows fewer columns; no number is cut. While the server is started
-again it waits for it.
+Shows the pools in the terminal, refreshed each second, until q or Ctrl-C; exit code 0. For each
+pool: what can be taken (stock), how full it is, what was dispensed since it was created and now,
+and how fast it fills. A narrow terminal shows fewer columns; no number is cut. It waits for a
+server that restarts.
 
 ${PLACE_HELP}
-  --json             print one JSON object a line, each second; the terminal is not needed
+  --json             print one JSON object a line, each second; needs no terminal
 `,
   },
   dispense: {
     summary: 'take addresses from the running server',
     text: `usage: vanitypool dispense POOL [options]
 
-Takes addresses of the pool POOL, all of them or none. Each is handed out only this once: what is
-printed here is the only copy of its secret key. Without --url they come from the server of
-the data directory or, when none runs, out of the store in it. If anything fails when they may have
-left, the command that gets the same ones again is told.
+Takes addresses from the pool POOL, all of them or none. Each is handed out only once: the output
+is the only copy of its secret key. Without --url they come from the server of the data directory
+or, if none runs, from the store in it. If something fails after they may have left, the error
+shows the command that gets the same ones again.
 
   --count N          take N addresses, at most ${COUNT_MAX} (default: 1)
   --key KEY          an idempotency key of your own, 1 to 255 printable ASCII characters: with the
-                     same key, pool and count the same addresses come again, as long as the store
-                     keeps their secrets (store.retention_hours), with a server or without one
+                     same key, pool and count you get the same addresses again, as long as the
+                     store keeps their secrets (store.retention_hours), with a server or without one
 ${PLACE_HELP}
   --out DIR          write keypair files as "grind" does and print their addresses; without it
                      each address is a line of JSON on standard output, with its secretKey
@@ -132,20 +132,20 @@ Example:  vanitypool dispense pet --out keys
 `,
   },
   import: {
-    summary: 'bring keypair files into a pool that accepts imports',
+    summary: 'import keypair files into a pool that accepts imports',
     text: `usage: vanitypool import --pool NAME FILES... [options]
 
-Brings keypairs in that were found elsewhere: files as solana-keygen and "grind" write them. The
-pool has to say accepts_imports = true. All files are read and proved before the first key comes in,
-and every address has to match the pattern of the pool. What the pool has had before is counted and
-dropped, so an import that was cut off is simply done again. A server that runs is asked, without
-one the store in the data directory is used.
+Imports keypairs that were found elsewhere: files as solana-keygen and "grind" write them. The pool
+needs accepts_imports = true. All files are read and proved before the first key is imported, and
+every address has to match the pattern of the pool. Keys that the store has had before are counted
+and dropped, so an interrupted import can simply be repeated. If a server runs, the command asks it;
+otherwise it uses the store in the data directory.
 
   --pool NAME        into this pool
 ${PLACE_HELP}
   --json             print one JSON object
 
-The files stay as they are: whoever has one has an address that the pool hands out. Remove them.
+The files stay as they are. Remove them: they hold keys of addresses that the pool hands out.
 Example:  vanitypool import --pool pet keys/*.json
 `,
   },
@@ -153,15 +153,15 @@ Example:  vanitypool import --pool pet keys/*.json
     summary: 'take many addresses out of a pool, as keypair files',
     text: `usage: vanitypool export --pool NAME --count N --out DIR [options]
 
-Hands addresses out, as "dispense" does, and writes each to DIR/<address>.json, readable by you
-alone. They are recorded as dispensed, on disk, before the first byte of a file is written. A
-server that runs is asked, which takes a token with the scopes dispense and admin; without one
-the store in the data directory is used. Before each batch it is made sure that its files can be
-written; if one fails all the same, the command that gets the same addresses again is told.
+Hands addresses out, like "dispense", and writes each to DIR/<address>.json, readable only by you.
+They are recorded as dispensed, on disk, before the first byte of a file is written. If a server
+runs, the command asks it, which takes a token with the scopes dispense and admin; otherwise it uses
+the store in the data directory. Before each batch it checks that the files can be written. If a
+write still fails, the error shows the command that gets the same addresses again.
 
-  --pool NAME        out of this pool
-  --count N          so many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
-                     before that it ends with an error, and what was written stays
+  --pool NAME        from this pool
+  --count N          how many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
+                     before that, the command fails, and what was written stays
   --out DIR          write the files here
 ${PLACE_HELP}
   --json             print a line of JSON for each file, with id, address and path
@@ -171,7 +171,7 @@ ${PLACE_HELP}
     summary: 'prove that key files hold the keys of their addresses',
     text: `usage: vanitypool verify FILES... [options]
 
-Derives each public key again and prints the address, or what is wrong. Keypair files as of
+Derives each public key again and prints the address, or what is wrong. It reads keypair files of
 solana-keygen and "grind", and those of expanded keys. No secret is shown. Exits with 1 if one of
 them is bad.
 
@@ -187,32 +187,33 @@ Example:  vanitypool verify keys/*.json
 Lists every address that is dispensed, reserved or burned, in the order of their ids: its time, the
 name of the token that it was handed out to, the hash of the idempotency key, how often the server
 signed with it, and why it is burned.
-Never a secret, and no address that may still be handed out. It reads the store in the data
+It never shows a secret, or an address that may still be handed out. It reads the store in the data
 directory, also while a server runs; then what leaves meanwhile may be missing.
 
-  --address ADDRESS  only what became of this one, in whatever state, and what was signed with it
+  --address ADDRESS  only this address, in whatever state, and what was signed with it
   --pool NAME        of this pool only
   --since TIME       since this day (2026-11-25, UTC) or time (2026-11-25T08:30:00Z)
-  --json             one JSON object a line, and a last one that says whether it is complete: then
-                     "vanitypool restore --dispensed" takes it
+  --json             one JSON object a line; the last one says whether the list is complete, so
+                     that "vanitypool restore --dispensed" accepts it
   --url URL          ask the server there, with a token of the scope admin (VANITYPOOL_TOKEN); its
                      list is never complete
   --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data)
 
-Without a server, what a crash left open is settled first, as the next start would.
+Without a server, what a crash left open is settled first, as the next start would do.
 `,
   },
   backup: {
     summary: 'copy the store into a file, also while a server runs',
     text: `usage: vanitypool backup FILE [options]
 
-Writes the whole store, as it is at one moment, to the new file FILE, readable by you alone, and
+Writes the whole store, as it is at one moment, to the new file FILE, readable only by you, and
 checks it. A server may run and hand out meanwhile. The sealing key is not in it: without a copy of
-that, kept in another place, a backup cannot be read.
+that key, kept in another place, a backup cannot be read.
 
-  --url URL          of the server there, with a token of the scope admin (VANITYPOOL_TOKEN): it
-                     makes and checks the backup, and its bytes are proved again here
+  --url URL          back up the server there, with a token of the scope admin
+                     (VANITYPOOL_TOKEN): it makes and checks the backup, and the file is checked
+                     again here
   --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data)
 
@@ -220,21 +221,21 @@ A backup does not know what leaves after it was made: see "vanitypool restore --
 `,
   },
   restore: {
-    summary: 'make the store of an empty data directory out of a backup',
+    summary: 'restore a backup into an empty data directory',
     text: `usage: vanitypool restore FILE [options]
 
-Makes the store anew from a file of "vanitypool backup". Addresses may have left since that was
-made, so all that it has left are burned; history is kept, and the pools are filled again with new
+Creates the store from a file of "vanitypool backup". Addresses may have left since the backup was
+made, so all remaining ones are burned; history is kept, and the pools are filled again with new
 addresses and new ids. Tokens may have been revoked since, so all are off ("vanitypool token
-restore"); addresses of sign-only pools may have signed since, so those that were dispensed sign no
-more. If the lost store can still be listed, all of that is known and stays as it was.
+restore"). Addresses of sign-only pools may have signed since, so dispensed ones no longer sign. If
+the lost store can still be listed, all of that is known and stays as it was.
 
   --dispensed LIST   what left the lost store: a file of "vanitypool audit --json", made after its
                      last server has stopped; what is not in it stays available, and tokens that are
                      valid in it stay on
-  --ignore-clock     restore also by a clock that is behind the backup, if it was wrong then
+  --ignore-clock     restore also if the clock is behind the backup, because it was wrong then
   --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
-  --data DIR         the data directory (default: ./data); the sealing key has to be in its place
+  --data DIR         the data directory (default: ./data); the sealing key must be there
 
 The lost store must never be served again.
 `,
@@ -244,39 +245,41 @@ The lost store must never be served again.
     text: `usage: vanitypool adopt --moved [--from DIR] | --restored [options]
 
 The server refuses a store that was copied, moved or put back: two states of one store would hand
-keys out twice. This says what it is. No server may hold it.
+keys out twice. This command says what it is. No server may hold it.
 
-  --moved            it is the only one, and the newest: keep everything
-  --from DIR         with --moved: the directory where it was. That is refused from then on; without
-                     this option, delete it
+  --moved            it is the only copy, and the newest: keep everything
+  --from DIR         with --moved: the old directory. It is refused from then on; without this
+                     option, delete it
   --restored         it is a copy, or an older state; addresses may have left since it was made:
-                     burn all that it has, and go on with new ids and new addresses; tokens are off,
-                     and addresses that were dispensed sign no more, as after a restore
-  --ignore-clock     with --restored: also by a clock that is behind the store, if it was wrong then
+                     burn all that it has, and continue with new ids and new addresses; tokens are
+                     off, and dispensed addresses no longer sign, as after a restore
+  --ignore-clock     with --restored: also if the clock is behind the store, because it was wrong
+                     then
   --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data)
 `,
   },
   pool: {
-    summary: 'make, change, pause and delete pools, also while a server runs',
+    summary: 'create, change, pause and delete pools, also while a server runs',
     text: poolHelp(PLACE_HELP),
   },
   token: {
-    summary: 'make, list, revoke and restore tokens: who may ask the server for what',
+    summary: 'create, list, revoke and restore tokens: who may ask the server for what',
     text: `usage: vanitypool token create --name NAME --scope SCOPE [options]
        vanitypool token list [--json]
        vanitypool token revoke NAME
        vanitypool token restore NAME | --all
 
-A token is told once, on standard output, when it is made; only its hash is kept. One that could not
-be printed is revoked at once. From the first one on the server asks for a token with every request,
-which the command says when it makes that one. A revoked token is refused at once. After the store
-was restored all tokens are off, as the backup may lack a revocation: "token restore" switches them
-on. A server that runs is asked, without one the store in the data directory is used.
+A token is printed once, on standard output, when it is created; only its hash is kept. One that
+could not be printed is revoked at once. After the first token the server requires one with every
+request; the command says so when it creates it. A revoked token is refused at once. After the
+store was restored all tokens are off, because the backup may lack a revocation: "token restore"
+switches them on. If a server runs, the command asks it; otherwise it uses the store in the data
+directory.
 
   --name NAME        yours, for lists and the audit; never used a second time
   --scope SCOPE      what it may do: dispense, read or admin; give it several times for several
-  --pool POOL        only this pool, which has to be there, exists for it; several times for several
+  --pool POOL        only this pool, which must exist, is visible to it; several times for several
                      (default: all)
   --quota N/day      at most N addresses in a UTC day (default: any number)
   --expires TIME     refused from then on: 90d, 12h or 2027-01-31T00:00:00Z (default: never)
@@ -292,8 +295,8 @@ Example:  vanitypool token create --name shop --scope dispense --pool pet --quot
     summary: 'measure this machine: the kernel, the server, the store',
     text: `usage: vanitypool bench NAME [options]
 
-Measures in a checkout, with stores of its own in the directory for temporary files; pools and data
-of yours are not touched. Each takes about a minute, "start", "events", "memory" and "destroy"
+Measures in a checkout, with its own stores in the directory for temporary files; your pools and
+data are not touched. Each takes about a minute, "start", "events", "memory" and "destroy"
 two, "idle" three.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
@@ -307,12 +310,12 @@ two, "idle" three.
   flood       a dispense beside 300 connections that ask for documents and read nothing (--seconds)
   events      processor time that readers of the event stream cost (--seconds, --streams, --pools)
   memory      resident memory of a server, and bytes per address (--stored)
-  destroy     what requests feel of secrets that are destroyed beside them (--seconds, --stored)
-  idle        processor time of a server with 256 full pools that nobody asks (--seconds)
+  destroy     how much destroying secrets delays requests (--seconds, --stored)
+  idle        processor time of an idle server with 256 full pools (--seconds)
 
   --json             print one JSON object, with machine and commit
-  --rounds N         all but grind and ring: of N rounds the median counts
-  --trials N         grind, ring: of N processes for each row the median counts
+  --rounds N         all but grind and ring: the median of N rounds counts
+  --trials N         grind, ring: the median of N processes for each row counts
   --seconds N        api, durability, busy, flood, events, destroy: each load lasts N seconds
                      (default: 2; busy, events: 4); idle: a measurement (default: 20)
   --stored N         the large one of two stores holds N addresses; destroy: N are due

@@ -115,7 +115,10 @@ class Batches {
     for (const keypair of this.#keypairs) keypair.fill(0);
   }
 
-  /** What is told by its place in the batch is told by its file, with what came in before. */
+  /**
+   * Rewrites an error that names a position in the batch to name the file, and adds what came in
+   * before.
+   */
   async #take(take: Take, batch: readonly Uint8Array[]): Promise<ImportReport> {
     try {
       return await take(batch);

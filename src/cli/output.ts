@@ -100,7 +100,7 @@ export const PROCESS_OUTPUTS: Outputs = {
   },
 };
 
-/** What a write failed with, as an error to tell. */
+/** The error of a failed write, for the user. */
 export function unwritable(error: unknown, after = ''): VanityError {
   const message = `standard output: cannot be written (${codeOf(error)})${after}`;
   return new VanityError('FILE_NOT_WRITABLE', message);

@@ -1,11 +1,11 @@
 /**
- * The certificate of our own server, by which the command line of the same machine knows it: whoever made
- * it, whatever names are in it and whatever its dates say, that one and no other. Main thread.
+ * The certificate of our own server, by which the command line of the same machine identifies it:
+ * exactly this certificate, whatever its issuer, names and dates. Main thread.
  *
  * A connection is given to a request only when the server has proved that it has the key of this very
  * certificate: before that no byte of the request leaves, and no token. OpenSSL would refuse one out of its
- * time, which no list of trusted certificates helps against; so it is told to trust any, and what it was shown
- * is compared here, byte by byte.
+ * time, even if it is in the list of trusted ones. So OpenSSL accepts any, and the certificate that was
+ * shown is compared here, byte by byte.
  */
 import { X509Certificate } from 'node:crypto';
 import { addAbortSignal } from 'node:stream';

@@ -61,7 +61,7 @@ export function settingsIn(
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
-/** What is not allowed is told in the words of the configuration, whoever makes the pool. */
+/** Refusals use the words of the configuration, with a server or without one. */
 function flagOf(key: string): string {
   return key === 'name' ? 'pool create: NAME' : `--${key.replaceAll('_', '-')}`;
 }

@@ -19,7 +19,7 @@ Solana vanity addresses, ground ahead of time and handed out exactly once.
 
 ${COMMAND_NAMES.map((name) => `  ${name.padEnd(NAME_WIDTH)}${HELP[name].summary}`).join('\n')}
 
-"vanitypool COMMAND --help" explains a command. "vanitypool --version" tells the version.
+"vanitypool COMMAND --help" explains a command. "vanitypool --version" prints the version.
 Start with:  vanitypool serve
 `;
 
@@ -49,7 +49,7 @@ const RUN: Readonly<Record<CommandName, Command>> = {
   completions: async (...to) => (await import('./completions.ts')).completions(...to),
 };
 
-/** The exit code; whatever goes wrong is told. */
+/** Returns the exit code; errors are printed. */
 export function run(args: readonly string[], outputs: Outputs): Promise<number> {
   return dispatch(args, outputs).catch((error) => report(error, outputs));
 }
@@ -102,7 +102,7 @@ function unknownCommand(name: string): VanityError {
   return usage(`there is no command ${quoted}${hint(name, COMMAND_NAMES, 'commands')}`);
 }
 
-/** Tells what went wrong, on standard error: the exit code. */
+/** Prints the error on standard error, and returns the exit code. */
 export function report(error: unknown, { stderr }: Pick<Outputs, 'stderr'>): number {
   if (!(error instanceof VanityError)) {
     const text = error instanceof Error ? error.stack : error;

@@ -1,5 +1,5 @@
 /**
- * `vanitypool serve`: the server, until it is told to stop. SIGINT, SIGTERM and SIGHUP drain it and
+ * `vanitypool serve`: the server, until it is stopped. SIGINT, SIGTERM and SIGHUP drain it and
  * exit with 0; a SIGHUP that was ignored when it started (`nohup`) stays ignored. A second one exits at
  * once; what was ready is settled at the next start.
  */
@@ -81,7 +81,7 @@ function tellQuota(threads: number, log: Log): void {
   const limits = readCpuLimits();
   const { cores, quota } = limits;
   if (threads === cores || threads !== serverThreads(limits)) return;
-  log.info({ quota, cores, threads }, 'fewer grinder threads than cores: a CPU quota counts them');
+  log.info({ quota, cores, threads }, 'fewer grinder threads than cores because of a CPU quota');
 }
 
 /** What is no number stays a text, for the configuration to refuse by its key. */

@@ -60,7 +60,7 @@ export interface ServerAccess {
   readonly certificate?: OwnCertificate | undefined;
 }
 
-/** What is told of a reply that did not come whole, for this reason. */
+/** The message for a reply that did not come whole, for this reason. */
 type Lost = (cause: Error, isBegun?: boolean) => string;
 
 const lostReply: Lost = (cause) =>
@@ -85,7 +85,7 @@ export class ServerClient {
     try {
       return await call(this.#client);
     } catch (error) {
-      throw this.#told(error, lostReply);
+      throw this.#commandError(error, lostReply);
     }
   }
 
@@ -119,12 +119,12 @@ export class ServerClient {
       }
     } catch (error) {
       if (isEndOfEvents(error)) return;
-      throw this.#told(error, (cause) => lost(cause, isBegun), silenceMs);
+      throw this.#commandError(error, (cause) => lost(cause, isBegun), silenceMs);
     }
   }
 
-  /** What the client says, as the error that it is to a command; any other error as it is. */
-  #told(error: unknown, lost: (cause: Error) => string, silenceMs?: number): unknown {
+  /** The error of the client as an error of commands; any other error as it is. */
+  #commandError(error: unknown, lost: (cause: Error) => string, silenceMs?: number): unknown {
     if (!(error instanceof VanitypoolError)) return error;
     const { code, detail, retryAfterSeconds } = error;
     const cause = transportError(error);

@@ -3,7 +3,7 @@
  * trusts what this machine trusts, or one certificate alone, which is compared before a byte of the
  * request leaves. Nothing is sent twice, and only the signal of a request limits its time.
  *
- * An error tells what was sent from what was not: only after the connection is there, and its
+ * An error says whether anything was sent: only after the connection is there, and its
  * certificate trusted, can the server have seen anything.
  */
 import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
@@ -16,7 +16,7 @@ import { VanityError } from '../errors.ts';
 import { usage } from './options.ts';
 import { NOT_OWN, type OwnCertificate } from './own-certificate.ts';
 
-/** What the client is told as its server: where that is, its `fetch` knows. */
+/** What the client has as its server: where that is, its `fetch` knows. */
 export const ORIGIN = 'http://localhost';
 export const START_HINT = 'start one with: vanitypool serve';
 /** Where a request ends that no server has seen. */
@@ -113,7 +113,7 @@ function notSent(
   if (BEFORE_SENDING.test(syscallOf(cause))) what = `no server answers (${reason}); ${START_HINT}`;
   else if (reason === NOT_OWN) {
     const file = certificate?.file;
-    what = `what answers has another certificate than ${file} (${reason}), and was told nothing`;
+    what = `what answers has another certificate than ${file} (${reason}); nothing was sent to it`;
   } else if (NO_TRUST.test(reason)) {
     const trust = 'NODE_EXTRA_CA_CERTS=FILE names one that is trusted';
     what = `its certificate is not trusted (${reason}); ${trust}`;

@@ -1,7 +1,7 @@
 /**
  * `vanitypool status`: the pools of the running server, or of the store when none runs, as a table
- * or as one JSON object. Why addresses are burned stands in the store alone: it is told where that
- * is in the data directory that is configured here, and adds up to what the server says.
+ * or as one JSON object. Only the store knows why addresses were burned: the causes are shown if
+ * the configured data directory has it, and add up to the figure of the server.
  */
 
 import type { GrinderView } from '../api/grinder.ts';
@@ -87,7 +87,7 @@ async function reportOfServer(server: ServerClient): Promise<Report> {
   return grinder === undefined ? running : { ...running, grinder };
 }
 
-/** As a server would tell them that has not begun to serve. */
+/** As a server would show them before it serves. */
 async function reportOfStore(config: Config): Promise<Report> {
   const { poolsOffline } = await import('../offline/pools.ts');
   const { storedPoolView } = await import('../api/views.ts');

@@ -77,7 +77,7 @@ async function create(args: string[], outputs: Outputs): Promise<number> {
   return 0;
 }
 
-/** The token that could not be told is revoked; what became of it. */
+/** Revokes a token that could not be printed; returns what became of it. */
 async function undone(
   name: string,
   place: Place,

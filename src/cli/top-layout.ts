@@ -167,7 +167,7 @@ function harmless(text: string): string {
   return text.replaceAll(UNPRINTABLE, '?');
 }
 
-/** `a-very-l…al-name`: both ends tell names apart. */
+/** `a-very-l…al-name`: both ends distinguish names. */
 function shortened(text: string, width: number): string {
   if (text.length <= width) return text;
   if (width <= 1) return ELLIPSIS.slice(0, width);

@@ -11,7 +11,7 @@ const ROWS = 24;
 
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
-/** A terminal that knows of updates shows them whole; others pass over it. */
+/** A terminal that knows of updates shows them whole; others ignore it. */
 const BEGIN_UPDATE = '\x1b[?2026h\x1b[H';
 const END_UPDATE = '\x1b[J\x1b[?2026l';
 const CLEAR_REST = '\x1b[K';

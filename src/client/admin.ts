@@ -60,8 +60,8 @@ export class VanitypoolAdmin {
   }
 
   /**
-   * Makes a token; its text is told this once. Never sent again by itself: if no reply comes there
-   * may be such a token, whose text nobody knows. Revoke it.
+   * Creates a token; its text is shown only once. Never retried: if no reply comes, the token may exist
+   * although nobody knows its text. Revoke it then.
    */
   async createToken(body: NewTokenBody, options: CallOptions = {}): Promise<TokenMade> {
     return whole(await this.#ask('POST', '/v1/tokens', options, body, false), 'token');

@@ -189,7 +189,7 @@ export class Caller {
     }
   }
 
-  /** What is no answer is told by where it was asked for. */
+  /** Wraps a failed request, naming method and URL. */
   #vanitypoolError({ method, path }: Ask, error: unknown): VanitypoolError {
     if (error instanceof VanitypoolError) return error;
     const detail = `${method} ${this.#options.url}${path}: no whole reply came`;
@@ -232,7 +232,7 @@ export function parsed(text: string, status: number | undefined): unknown {
 }
 
 function problemOf(text: string, { status, headers }: FetchReply): VanitypoolError {
-  // A proxy may send a date, which tells nothing without its clock.
+  // A proxy may send a date, which is useless without its clock.
   const seconds = headers.get('retry-after') ?? '';
   const retryAfterSeconds = /^\d+$/.test(seconds) ? Number(seconds) : undefined;
   const extras = { status, retryAfterSeconds };

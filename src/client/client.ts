@@ -108,7 +108,7 @@ export class VanitypoolClient {
     return part(reply, 'addresses');
   }
 
-  /** Holds one address for a time; its secret is told by `dispenseReservation`. */
+  /** Holds one address for a time; `dispenseReservation` returns its secret. */
   async reserve(pool: string, options: ReserveOptions = {}): Promise<ReservationMade> {
     const { ttlSeconds, signal } = options;
     const body = ttlSeconds === undefined ? {} : { ttlSeconds };
@@ -179,8 +179,8 @@ export class VanitypoolClient {
 
   /**
    * The status of all pools, once a second, without an end: `for await (const status of ...)`. A
-   * stream that breaks or tells nothing for `silenceMs` (`timeoutMs` unless it is given) is opened
-   * again, `retries` times in a row.
+   * stream that breaks or sends nothing for `silenceMs` (default: `timeoutMs`) is opened again, `retries`
+   * times in a row.
    */
   events(options: StreamOptions = {}): AsyncGenerator<StatusEvent, void> {
     return statusEvents(this.#caller, options);

@@ -1,6 +1,6 @@
 /**
- * The time of one call, and what ends it earlier: the caller's own signal. Both end all that is
- * open of the call by one signal; `error` tells which it was.
+ * The time of one call, and what ends it earlier: the caller's own signal. Both end everything that is
+ * open of the call by one signal; `error` says which it was.
  */
 import { VanitypoolError } from './error.ts';
 

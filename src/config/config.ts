@@ -18,7 +18,7 @@ export type Durability = 'leased' | 'committed';
 /** Where dispense journals lie; 'auto': in memory where that outlives the server. */
 export type JournalSetting = 'auto' | 'memory' | 'data';
 
-/** Who is believed about where a request comes from: true for whoever connects, or addresses. */
+/** Whose forwarding headers are trusted: true for every connection, or a list of addresses. */
 export type TrustProxy = boolean | string;
 
 export interface TlsFiles {
@@ -55,7 +55,7 @@ export interface Config {
     readonly sealingKey: string;
     /** 'committed': a reply waits until the disk knows of it. */
     readonly durability: Durability;
-    /** 'unguarded': served also where the file system cannot tell a copy from its original. */
+    /** 'unguarded': served also where the file system cannot distinguish a copy from its original. */
     readonly copies: 'guarded' | 'unguarded';
     readonly journal: JournalSetting;
     readonly retentionHours: number;

@@ -1,5 +1,5 @@
 /**
- * What a value of the configuration may be, and how that is told to people. Pure: each rule takes a
+ * What a value of the configuration may be, and how that is described to people. Pure: each rule takes a
  * value as it stands in the file, or as the environment spells it, and gives it back if it is
  * allowed.
  */

@@ -12,8 +12,8 @@ export const LOCK_FILE = 'lock';
 export const STORE_FILE = 'store.db';
 
 /**
- * Who reads the store holds it too, for that time. Undefined where nobody can tell: the addon is missing,
- * another system, files that cannot be opened or are not there.
+ * A reader of the store holds it too, while it reads. Undefined if that cannot be known: the addon
+ * is missing, another system, files that cannot be opened or are not there.
  */
 export function isHeld(directory: string): boolean | undefined {
   const answers = [LOCK_FILE, STORE_FILE].map((name) => isLocked(join(directory, name)));

@@ -1,6 +1,6 @@
 /**
  * What distinguishes a file from every copy of it, as far as its file system knows: the inode
- * number, the time of birth, and the generation, by which a file system tells apart the files that
+ * number, the time of birth, and the generation, by which a file system distinguishes the files that
  * get one inode number one after the other. Any thread may use it.
  *
  * Promises: what a file system makes up or does not know is left out, never guessed. A file keeps
@@ -8,7 +8,8 @@
  * mounted again. The device is left out, since many systems number theirs anew at each start, and
  * so is the time of change, since containers run chown over their volumes at each start.
  *
- * Does not: tell a clone of a whole volume or machine from the original. Where only the time of birth
+ * Does not: distinguish a clone of a whole volume or machine from the original. Where only the time
+ * of birth
  * is known, a copy that is made within the same tick of the system's clock (at most 10 ms) as the
  * original itself has it too. On overlayfs a file that was never opened for writing shows the
  * identity of the layer below, and gets one of its own then: a store compares and records
@@ -75,8 +76,8 @@ export function ownIdentityOf(path: string, file?: number): FileIdentity {
 
 /**
  * Whether a file system of this type numbers inodes anew each time it is mounted. Overlayfs does
- * when it lies over several others and cannot tell them by high bits of the number (xino); then its
- * files are on other devices than their directories.
+ * when it lies over several others and cannot distinguish them by high bits of the number (xino);
+ * then its files are on other devices than their directories.
  */
 export function makesUpInodes(type: number, device: bigint, ofDirectory: () => bigint): boolean {
   return type === VFAT || type === EXFAT || (type === OVERLAYFS && device !== ofDirectory());
@@ -125,7 +126,10 @@ export function comparable(recorded: FileIdentity, found: FileIdentity): FileIde
   };
 }
 
-/** False if anything that both know differs; true proves nothing unless they share what tells copies. */
+/**
+ * False if anything that both know differs; true proves nothing unless both have what
+ * distinguishes copies.
+ */
 export function isSameFile(recorded: FileIdentity, found: FileIdentity): boolean {
   const { inode, birth, generation } = comparable(recorded, found);
   return (
@@ -136,8 +140,8 @@ export function isSameFile(recorded: FileIdentity, found: FileIdentity): boolean
 }
 
 /**
- * Whether no copy can have this identity. The inode number alone tells nothing: that of a file
- * that is deleted goes to the next one that is made.
+ * Whether no copy can have this identity. The inode number alone proves nothing: the number
+ * of a deleted file goes to the next file that is created.
  */
 export function canTellCopies({ birth, generation }: FileIdentity): boolean {
   return birth !== undefined || generation !== undefined;

@@ -28,7 +28,7 @@ export interface LockFile extends Disposable {
 /**
  * Locks the file at `path`, which is made if it is missing, mode 0600; undefined if another holds
  * it. In tmpfs the holder of the lock may remove the file: another that opened it before and locks
- * it after finds that its name is gone or another file's, and begins anew. It tells files by their
+ * it after finds that its name is gone or another file's, and starts over. It compares files by their
  * inode numbers, so elsewhere the file has to stay: ext4 gives the number of a removed file to the
  * next one, and three processes that took turns held one lock two at a time within 400 rounds.
  * Errors are the system's and SQLite's, and of what is no regular file; what the disk refuses is tried

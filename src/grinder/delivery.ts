@@ -1,18 +1,18 @@
 /**
- * The way of a hit from the grinder to whoever stores it. Runs in the main thread. Calls are made
+ * Takes hits from the grinder to the store. Runs in the main thread. Calls are made
  * one at a time, each with what has gathered meanwhile, so that a slow store gets large batches
  * and a fast one small ones, and no hit is held back for others to come.
  *
  * A hit is forgotten, and its secret wiped, only when it is stored. A call that fails is made
  * again after 100 ms, then after twice as long each time, at most every 5 s, for ever: a disk may
- * be full for a day. Only a close gives up, after `CLOSE_TRIES` failures, because whoever stops
- * a server whose store is gone must not wait for ever; it says how many hits were lost.
+ * be full for a day. Only a close gives up, after `CLOSE_TRIES` failures, because the stop
+ * of a server whose store is gone must not wait for ever; it logs how many hits were lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { Log } from '../log.ts';
 
-/** Where hits come from; told when they are stored. */
+/** Where hits come from; notified when they are stored. */
 export interface Sender {
   stored(count: number): void;
 }
@@ -66,7 +66,8 @@ export class Delivery {
     while (this.#parcels.length > 0) {
       const count = this.#nextCount();
       const isStored = await this.#store(this.#parcels.slice(0, count).flatMap(({ hits }) => hits));
-      if (!isStored) this.#log.error({ hits: this.#size }, 'hits are lost: the store took none');
+      if (!isStored)
+        this.#log.error({ hits: this.#size }, 'hits were lost: the store could not save them');
       const done = this.#parcels.splice(0, isStored ? count : this.#parcels.length);
       for (const { hits, sender } of done) {
         for (const { key } of hits) key.fill(0);
@@ -99,7 +100,8 @@ export class Delivery {
         return true;
       } catch (error) {
         const reason = error instanceof Error ? error.message : 'unknown';
-        if (!hasFailed) this.#log.error({ reason }, 'hits cannot be stored; they are kept');
+        if (!hasFailed)
+          this.#log.error({ reason }, 'hits cannot be stored; keeping them in memory');
         hasFailed = true;
       }
       if (!signal.aborted) {

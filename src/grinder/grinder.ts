@@ -34,7 +34,7 @@ export interface GrinderOptions {
    * same hits come again. Never called twice at once.
    */
   readonly onHits: (hits: Hit[]) => Promise<void>;
-  /** The system gave no thread; it is tried again. */
+  /** The system gave no thread; retrying. */
   readonly onUnstarted?: () => void;
   readonly log: Log;
 }

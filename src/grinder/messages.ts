@@ -1,4 +1,4 @@
-/** What the main thread and a grinder thread tell each other: orders one way, reports the other. */
+/** The messages between the main thread and a grinder thread: orders one way, reports the other. */
 import type { Hit } from '../keypair/signing-key.ts';
 import type { Priority } from '../system/priority.ts';
 import type { GrindJob } from './job.ts';

@@ -1,7 +1,7 @@
 /**
  * One of the grinder's threads, seen from the main thread: a worker that is started when there is
  * first something to grind, and replaced when it dies of whatever. What the dead one had posted
- * arrives before its end is told, so the account of unstored hits goes on with its successor.
+ * arrives before its end is reported, so its successor continues the count of unstored hits.
  *
  * A worker that dies is replaced after 100 ms; the wait doubles with each death, up to 10 s, until
  * a worker's hits have proved. One that the system has no thread for is tried again in the same way.
@@ -149,7 +149,7 @@ export class GrinderThread implements Sender {
   }
 
   #ended(worker: Worker, reason: Error | undefined): void {
-    // One that was told to end, for another priority.
+    // This one was stopped, for another priority.
     if (worker !== this.#worker) return;
     this.#worker = undefined;
     if (!this.#isClosed) this.#replace(reason);
@@ -161,7 +161,7 @@ export class GrinderThread implements Sender {
     const told = { reason: error?.message, waitMs };
     if (isLimit(error)) {
       onUnstarted();
-      log.error(told, 'a grinder thread cannot be started; it is tried again');
+      log.error(told, 'a grinder thread cannot be started; retrying');
     } else {
       this.#restarts++;
       log.error(told, 'a grinder thread ended; it is replaced');

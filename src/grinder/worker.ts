@@ -31,8 +31,8 @@ interface Proof {
 const NO_HITS: Proof = { hits: [], faults: 0 };
 
 /**
- * Tells hits that are what they claim to be from those that are not, and wipes the latter. The
- * former keep their buffers.
+ * Separates correct hits from wrong ones, and wipes the wrong ones. The correct ones keep their
+ * buffers.
  */
 export function proveHits(hits: readonly KernelHit[], jobs: readonly GrindJob[]): Proof {
   const proved: Hit[] = [];

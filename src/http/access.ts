@@ -1,10 +1,10 @@
 /**
  * Who may talk to the server. Runs in the HTTP threads, before anything else of a request.
  *
- * Tokens are known here by their hashes alone; the store thread tells of every change. Where no
- * token is asked for, only programs of this machine are served. A web page that the user happens
- * to have open, and a proxy that carries somebody else's request here, also come from a loopback
- * address; they are told by their headers. Not protected then: other users of the same machine.
+ * Only the hashes of tokens are known here; the store thread sends every change. Where no
+ * token is required, only programs of this machine are served. Requests of a web page that the user
+ * has open, and of a proxy that forwards somebody else's request, also come from a loopback
+ * address; they are detected by their headers. Not protected then: other users of the same machine.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -109,7 +109,7 @@ export class Access {
     return undefined;
   }
 
-  /** Whether an open route may tell its caller what otherwise takes the scope `read`. */
+  /** Whether an open route may answer with what otherwise takes the scope `read`. */
   mayRead(token: Token | undefined): boolean {
     if (token === undefined) return !this.isRequired;
     // Reasons name pools, and others than its own do not exist for a token.
@@ -168,7 +168,7 @@ function assertLocal(headers: IncomingHttpHeaders, scheme: string): void {
     );
   }
   if (origin !== undefined && origin !== `${scheme}://${host}`) throw foreign('origin');
-  // Browsers without Sec-Fetch-* headers tell the page here, if anywhere.
+  // Browsers without Sec-Fetch-* headers name the page here, if anywhere.
   const { referer } = headers;
   if (referer !== undefined && !referer.startsWith(`${scheme}://${host}/`))
     throw foreign('referer');

@@ -4,8 +4,8 @@
  * asked for, nor more of one client than `http.rate_limit`, nor more of one address to what is open to all. Runs in the HTTP threads, each for itself:
  * of limits that are meant for the server it takes its share.
  *
- * A token has 256 random bits: guessing is hopeless at any rate. So whoever sends wrong ones is told to
- * wait, and the log is told, but valid tokens from the same address go on being served: one client
+ * A token has 256 random bits: guessing is hopeless at any rate. So a client that sends wrong ones has
+ * to wait, and is logged, but valid tokens from the same address are still served: one client
  * with an old token must not lock out those behind the same proxy.
  */
 import type { Server } from 'node:http';
@@ -25,7 +25,7 @@ export interface Limits {
   readonly requestsPerSecond: number;
   /** Open at once. It may change. */
   readonly connections: number;
-  /** Beyond those, which are told so; those beyond are closed without a word. 256 if not given. */
+  /** Beyond those; they get a 503, and any further ones are closed without a reply. 256 if not given. */
   readonly refused?: number;
 }
 
@@ -89,10 +89,7 @@ export class Admission {
     const now = performance.now();
     if (now - this.#toldRefusedAt < TELL_REFUSED_MS) return;
     this.#toldRefusedAt = now;
-    this.#options.log.warn(
-      { connections },
-      'connections are refused: there are as many as are served',
-    );
+    this.#options.log.warn({ connections }, 'connections are refused: the limit is reached');
   }
 
   /** Errors: OVERLOADED, RATE_LIMITED, and those of `Access.check`. */
@@ -151,7 +148,10 @@ export class Admission {
     const count = this.#failures.count(address);
     if (count <= FAILURES_MAX) return;
     if (count === FAILURES_MAX + 1) {
-      this.#options.log.warn({ address }, 'many requests without a valid token from one address');
+      this.#options.log.warn(
+        { address },
+        'too many requests without a valid token from one address',
+      );
     }
     throw limited(`${FAILURES_MAX} requests a minute without a valid token`, this.#failures);
   }

@@ -54,7 +54,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     rewriteUrl: pathOf,
     frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
-    // A refusal is told in the words of its schema.
+    // A refusal quotes its schema.
     ajv: {
       customOptions: {
         coerceTypes: false,
@@ -123,7 +123,7 @@ function serverOptions(certificate: CertificateAndKey | undefined): object {
   return { https: { ...options, ...tlsOptions(certificate) } };
 }
 
-/** Of the addresses on a request's way: whoever connected, and nobody that he names. */
+/** Of the addresses on a request's way only the connected one is trusted, none that it names. */
 function isConnected(_: string, hop: number): boolean {
   return hop === 0;
 }

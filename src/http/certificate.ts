@@ -4,7 +4,7 @@
  * changed; HTTP threads get what was read and serve new connections with it, those that are open
  * keep what they began with.
  *
- * A new pair that cannot be used is told once in the log, and the old one stays. Files are written one
+ * A new pair that cannot be used is logged once, and the old one stays. Files are written one
  * after the other, so that a change counts when nothing has moved from one look to the next.
  * The key is in no log line and no error.
  */
@@ -60,7 +60,7 @@ function canUse(ecdhCurve: string): boolean {
   }
 }
 
-/** Error: CERTIFICATE_INVALID, with the file. One that is out of its time can be used. */
+/** Error: CERTIFICATE_INVALID, with the file. One that has expired can be used. */
 export function readCertificate(files: TlsFiles): CertificateAndKey {
   const cert = readPem('tls_cert', files.cert);
   const key = readPem('tls_key', files.key);
@@ -125,7 +125,10 @@ export class WatchedCertificate implements Disposable {
     if (now >= validFromDate.getTime() && now <= validToDate.getTime()) return;
     const [validFrom, validTo] = [validFromDate.toISOString(), validToDate.toISOString()];
     const fields = { file: this.#files.cert, validFrom, validTo };
-    this.#log.warn(fields, 'the certificate is out of its time: clients will refuse it');
+    this.#log.warn(
+      fields,
+      'the certificate has expired or is not valid yet: clients will refuse it',
+    );
   }
 }
 

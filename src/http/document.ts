@@ -54,26 +54,26 @@ const OF_NONE: Readonly<Record<string, HttpErrorCode>> = {
 };
 
 const TAGS = [
-  { name: 'pools', description: 'Take addresses; look at pools, make and change them.' },
+  { name: 'pools', description: 'Take addresses; list, create and change pools.' },
   { name: 'reservations', description: 'Hold an address, and decide later.' },
   { name: 'signatures', description: 'Sign with addresses whose secrets never leave.' },
   { name: 'tokens', description: 'Who may ask for what.' },
-  { name: 'imports', description: 'Bring in keypairs that were found elsewhere.' },
+  { name: 'imports', description: 'Import keypairs that were found elsewhere.' },
   { name: 'audit', description: 'What became of addresses.' },
   { name: 'backups', description: 'The store as a file.' },
-  { name: 'service', description: 'How the server is.' },
+  { name: 'service', description: 'Health and status of the server.' },
 ];
 
 const DESCRIPTION = `Vanity addresses of Solana, ground ahead of time, each handed out once.
 
-Times are RFC 3339 in UTC, ids whole numbers below 2^53. Errors are RFC 9457 problem documents: test for
-their \`code\`, which never changes; each response lists those that it can have as \`x-codes\`.
+Times are RFC 3339 in UTC, ids whole numbers below 2^53. Errors are RFC 9457 problem documents: test
+their \`code\`, which never changes. Each response lists its possible codes as \`x-codes\`.
 
 Paths and methods that are not listed here get 404 \`ROUTE_NOT_FOUND\` and 405 \`METHOD_NOT_ALLOWED\`. Keys of
-a body and parameters of a query that are not listed get 400, and so does a parameter that is given twice;
-operations of the tag \`service\` but for \`/v1/events\` pass over a query.
+a body and query parameters that are not listed get 400, and so does a parameter that is given twice;
+operations of the tag \`service\` except \`/v1/events\` ignore a query.
 
-On a loopback address no token is asked for until the first one is made, save by routes of the scope \`admin\`.`;
+On a loopback address no token is required until the first one is created, except by routes of the scope \`admin\`.`;
 
 /** Before the routes. */
 export async function documentRoutes(app: App, version: string): Promise<void> {
@@ -215,7 +215,7 @@ function exampleOf(code: HttpErrorCode) {
   return { type, title, status, code, detail: 'names the thing and what is allowed' };
 }
 
-/** The codes of a status are told at each response, as `x-codes`. */
+/** The codes of a status are listed at each response, as `x-codes`. */
 const PROBLEM = {
   type: 'object',
   description: 'RFC 9457 problem document.',

@@ -1,5 +1,6 @@
 /**
- * The ids of events: whole numbers that only grow, whatever the clock says, whichever HTTP thread tells the
+ * The ids of events: whole numbers that only grow, whatever the clock says, whichever HTTP thread
+ * sends the
  * event, and over restarts. An id is the epoch of the store, which no two starts share and which grows with each,
  * and behind it twelve digits that count the events of this start.
  *

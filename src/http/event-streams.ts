@@ -1,6 +1,6 @@
 /**
- * Open streams of server-sent events, each told the status once a second. Runs in an HTTP thread,
- * which has streams of its own.
+ * Open streams of server-sent events, each of which gets the status once a second. Runs in an HTTP
+ * thread, which has streams of its own.
  *
  * At each beat a stream is looked at again: one whose reader may not read any more is ended. The bytes
  * of a message are made once a beat for all that see the same pools. A message is written only when the
@@ -28,7 +28,7 @@ const HEADERS = {
   // A proxy that gathers replies would hold the events back.
   'x-accel-buffering': 'no',
 };
-/** For a reader to wait before it comes again, in ms; and a first line that tells it is open. */
+/** How long a reader waits before it reconnects, in ms; and a first line that shows it is open. */
 const OPENING = 'retry: 1000\n: status, once a second\n\n';
 const COMMENT = ': still here\n\n';
 

@@ -112,8 +112,8 @@ export class InFlight {
   }
 
   /**
-   * Whether what is written to the connection now would be read as the reply to a request that waits for its own,
-   * or as part of one: not if all that was asked for is answered, nor if the one request left is still on its way.
+   * True if bytes written now could be mistaken for a reply that is still owed, or for part of one.
+   * False if every request is answered, or if the only one left is still arriving.
    */
   isAnswering(socket: Socket): boolean {
     const reply = this.#connections.get(socket)?.latest;

@@ -4,7 +4,7 @@
  * HTTP threads, before the schemas, which refuse what is left.
  *
  * Bytes make a body, not headers: clients send a content type with a POST that has nothing to say.
- * Routes outside of version 1 pass over a query: probes and caches add to those what they like.
+ * Routes outside of version 1 ignore a query: probes and caches add what they like.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify';
@@ -51,7 +51,7 @@ export function checkInputs(app: App): void {
     const isUnread =
       is404 || isCoded(headers) || !READABLE.test(headers['content-type'] ?? ANY_TYPE);
     if (isCoded(headers)) reply.header('accept-encoding', 'identity');
-    // No byte will come, whatever type is told, also one that cannot be read.
+    // No byte will come, whatever the content type says, even if it cannot be parsed.
     if (!is404 && length === '0' && encoding === undefined) delete headers['content-type'];
     // Whether one comes is not known yet: it is read as of a type that is refused if one does.
     else if (isUnread) headers['content-type'] = ANY_TYPE;

@@ -12,9 +12,9 @@ export type ListenOn =
 const LOOPBACK = /^(localhost|127\.0\.0\.1|::1)$/;
 
 /**
- * What `auth.required` comes to where the server listens: other machines, and whoever is behind a
- * proxy, need a token. Error: BIND_REFUSED, with the command to type, for an address that others
- * reach without TLS, or without tokens.
+ * What `auth.required` means for the address that the server listens on: other machines, and clients
+ * behind a proxy, need a token. Error: BIND_REFUSED, with the command to type, for an address that
+ * others reach without TLS, or without tokens.
  */
 export function requiredAuth({ http, auth }: Pick<Config, 'http' | 'auth'>): AuthRequired {
   const { host, tls, insecure, trustProxy } = http;

@@ -46,7 +46,7 @@ const TOTALS = {
   grinder_priority_changes: 'Times that grinder threads got another priority.',
   store_turns: 'Transactions that leased and recorded.',
   store_inserts: 'Transactions that inserted hits.',
-  journals_renewed: 'Dispense journals made anew because their files were removed.',
+  journals_renewed: 'Dispense journals recreated because their files were removed.',
   clock_steps: 'Times that the clock of the machine was found set, by over a minute.',
   idempotent_replays: 'Replies that an idempotency key had before.',
 } as const;

@@ -1,7 +1,7 @@
 /**
  * What a proxy says of a request that it brings, with `http.trust_proxy`: whose it is (`X-Forwarded-For`)
  * and under which path clients see this server (`X-Forwarded-Prefix`). Runs in the HTTP threads,
- * before the access rules. Whom to believe is for Fastify to say, by the address of who connected.
+ * before the access rules. Fastify decides whom to believe, by the address of the connection.
  */
 import type { FastifyRequest } from 'fastify';
 import { VanityError } from '../errors.ts';
@@ -46,7 +46,7 @@ export function believeProxies(app: App): void {
   });
 }
 
-/** Whether the address of the client is one that a proxy told, and not that of who connected. */
+/** Whether the client's address comes from a proxy's header, and not from the connection. */
 function isBelieved({ ips = [] }: FastifyRequest): boolean {
   return ips.length > 1;
 }

@@ -1,7 +1,7 @@
 /**
  * Counts how often somebody came within a window of time; windows follow each other, so that two may
  * pass at the seam of two what one window allows. Runs in the HTTP threads, each of which counts for
- * itself. It holds at most KEYS_MAX names: whoever comes with more than that shares one count.
+ * itself. It holds at most KEYS_MAX names; further names share one count.
  *
  * By hand and not by @fastify/rate-limit: that is a hook more, three headers more on each reply and
  * no other rule for those who have no valid token.

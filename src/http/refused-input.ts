@@ -26,7 +26,7 @@ export interface Schema {
   readonly minProperties?: number;
 }
 
-/** As the checker tells it, with all that it knows. */
+/** A finding of the validator, with all its details. */
 export interface Refusal {
   readonly keyword: string;
   /** `/scopes/0`, within what is checked. */
@@ -53,7 +53,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 
 /**
  * Of a schema that is one of several, what is wrong with each comes first, and then that it is none: the
- * latter says most when nothing is wrong but what tells them apart.
+ * latter is most helpful when only the distinguishing part is wrong.
  */
 function mostTelling(refusals: readonly Refusal[]): Refusal {
   const last = refusals.at(-1)!;

@@ -1,11 +1,12 @@
 /**
- * Headers that every reply carries, so that a browser that gets one by mistake or by malice makes
- * nothing of it: it takes no other type than is said, shows it in no frame, runs nothing of it and
- * tells nobody where it was. A page may have a policy of its own instead, as that of the API's
+ * Headers of every reply, which make it harmless in a browser that gets one by mistake or by malice:
+ * the browser does not guess another type, shows it in no frame, runs nothing of it and sends no
+ * referrer. A page may have a policy of its own instead, as that of the API's
  * document has. Runs in the HTTP threads.
  *
- * They go behind the first line of a reply, as one text that is made once: whoever writes the reply,
- * Fastify, a stream or Node.js itself, none leaves without. Set like others, in a hook, they took 10 %
+ * They go behind the first line of a reply, as one text that is made once: whether Fastify,
+ * a stream or Node.js itself writes the reply, none is sent without them. Set like others, in a
+ * hook, they took 10 %
  * of what a dispense takes of the processor, and this 1 % (of 25 us; medians of 16 rounds, in turns);
  * @fastify/helmet sets twelve. `_storeHeader` is no public name of Node.js: the test of this file
  * looks at what comes over a connection.
@@ -23,7 +24,7 @@ export const PAGE_POLICY =
   "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
   "connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'";
 
-/** Lines of a reply. `isEncrypted`: with TLS; then a browser is told never to come without. */
+/** Lines of a reply. `isEncrypted`: with TLS; then browsers must always use it. */
 export function securityLines(isEncrypted: boolean, hasPolicy = false): string {
   const hsts = { 'strict-transport-security': `max-age=${YEAR_S}` };
   const headers = { ...PLAIN, ...(!hasPolicy && { [POLICY]: NEVER }), ...(isEncrypted && hsts) };

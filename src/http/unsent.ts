@@ -1,11 +1,12 @@
 /**
  * What a client has really taken, whether it goes on, and its end if it does not. Runs in the HTTP threads.
  *
- * Node.js tells what it gave to the system: a large write when all of it is there, and of smaller ones the
+ * Node.js reports what it gave to the system: a large write when all of it is there, and of smaller
+ * ones the
  * system takes up to some megabytes for a connection and asks for more when a third of that has left. At
  * 50 kB/s nothing seems to move for half a minute. So the handle is asked for what the system has not got yet, and
- * the system for what waits there; where the native addon is missing, and where the system does not tell, that is
- * not known, and slow clients are told apart from deaf ones less well.
+ * the system for what waits there; where the native addon is missing, and where the system does not
+ * report it, that is not known, and slow clients are harder to distinguish from those that read nothing.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -61,8 +62,8 @@ const PROGRESS_MIN = 16_384;
 const ADVANCE_MAX = 10;
 
 /**
- * Tells a client that is slow from one that takes nothing, looked at from time to time. It has so many looks to
- * take 16 KiB, and more if it took more before: a look for each 16 KiB.
+ * Distinguishes a client that is slow from one that takes nothing, checked from time to time. It
+ * has so many looks to take 16 KiB, and more if it took more before: a look for each 16 KiB.
  *
  * For what is seen is what its system takes, not what it reads. That makes room when a whole block of what came
  * in was read, and then for all of it: 100 kB at a time over a loopback address, 600 kB for a client that reads

@@ -67,7 +67,7 @@ export interface HttpWorkerData {
 /** What the main thread may ask. */
 export type HttpCalls = {
   /**
-   * `store` answers `StoreThreadCalls`, and this is what it told of this thread's connection;
+   * `store` answers `StoreThreadCalls`; `connection` is what it returned for this thread;
    * `ownToken` is the hash of the command line's token. Resolves to the port. Errors: PORT_IN_USE, BIND_REFUSED.
    */
   listen(what: {
@@ -208,7 +208,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     },
     async drain(seconds) {
       isDraining = true;
-      // Clients that are busy are told to come by another connection, before any is closed.
+      // Busy clients get `Connection: close` with their replies before any connection is closed.
       await sleep(Math.min(LAST_CALL_MS, seconds * 1000));
       const cutAt = performance.now() + seconds * 1000;
       const closed = app.close();

@@ -3,8 +3,9 @@
  *
  * An address is the number N of its public key (big-endian, uniform below 2^256) in base 58 with
  * one '1' for each leading zero byte, so neither the first characters nor the length are
- * uniform: three quarters of all first characters of 44 lie in 2..J. Instead of estimating, all N that match are counted: for
- * each number of leading zero bytes and each number of digits, every character has a set of
+ * uniform: three quarters of 44-character addresses start with 2 to J. Instead of estimating, all N
+ * that match are counted: for each number of leading zero bytes and each number of digits, every
+ * character has a set of
  * digits allowed there, and numbers below a bound with digits in given sets are counted digit
  * by digit. Curve points are a fixed subset of all N; that they are uniform in it is assumed.
  */

@@ -1,7 +1,7 @@
 /**
  * What a keypair must be to come into a pool from outside: one that can be proved, whose address
- * matches the pool's pattern. Any thread may use it. What is wrong is told with the place of the
- * key among those that came with it, and never with the key or its address: it may be in a pool.
+ * matches the pool's pattern. Any thread may use it. An error names the position of the
+ * key in its batch, never the key or its address: that may be in a pool.
  */
 import { VanityError } from '../errors.ts';
 import { addressOf } from './address.ts';

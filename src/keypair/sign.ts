@@ -24,7 +24,7 @@ export function signMessage(
     keyType === 'expanded'
       ? signExpanded(key, message)
       : signWithSeed(key.subarray(0, SEED_BYTES), message);
-  // Two signatures with one nonce tell the key: one that was computed wrong must not leave.
+  // Two signatures with one nonce reveal the key, so a wrongly computed one must not leave.
   if (!isSignature(publicKey, message, signature)) {
     throw new VanityError('INTERNAL', 'the key of the address made no signature of it');
   }

@@ -18,7 +18,7 @@ import { parts, type StoredPool } from '../store/stored-pool.ts';
 import { withStoreOffline } from './open.ts';
 
 /**
- * The pools as the store has them; changes nothing. Without the sealing key nothing tells who wrote
+ * The pools as the store has them; changes nothing. Without the sealing key nothing proves who wrote
  * them. Errors: those of opening a store to read, STORE_FORGED.
  */
 export async function poolsOffline({ store }: Config): Promise<StoredPool[]> {

@@ -1,6 +1,5 @@
 /**
- * What the HTTP threads and the store thread ask and tell each other, in messages. Types, but for one
- * limit of time.
+ * The messages between the HTTP threads and the store thread. Types, except for one time limit.
  */
 import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
 import type { SigningKey } from '../keypair/signing-key.ts';
@@ -93,7 +92,7 @@ export interface ImportOrder {
   readonly keys: readonly SigningKey[];
 }
 
-/** What the store thread tells an HTTP thread by itself. */
+/** What the store thread sends to an HTTP thread unasked. */
 export type StoreNotices = { token(change: TokenNotice): void; pools(change: PoolNotice): void };
 
 /** Of a change that the store thread waits for every HTTP thread to act on, and to say `heard`. */

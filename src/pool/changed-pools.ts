@@ -5,7 +5,7 @@
  *
  * Any thread marks, after what it did stands in shared memory; a reader takes the marks before it
  * looks. So a change is seen by this look, or its mark by the next. A mark that is there already
- * is only read: its reader has yet to take it, and looks after that. A thread that dies between the two
+ * is only read: its reader has not taken it, and looks after that. A thread that dies between the two
  * leaves no mark: who hears of its end marks what it could have changed.
  *
  *   word       what

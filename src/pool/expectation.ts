@@ -6,7 +6,7 @@
 import type { PoolStatus } from './pool-status.ts';
 
 export interface Expectation {
-  /** Undefined while nobody can tell. */
+  /** Undefined while it cannot be estimated. */
   readonly seconds: number | undefined;
   readonly words: string;
 }

@@ -13,7 +13,7 @@ import { Board } from './board.ts';
 const FIELDS = ['limit', 'ofServer', 'threads', 'wanted', 'parts'] as const;
 /** Of its writer, and of the store thread, which reads it. */
 const OF_PART = 2;
-/** Connections of one thread beyond its limit that are told so. */
+/** Connections of one thread beyond its limit that get a 503. */
 export const REFUSED_MAX = 256;
 /** Without as many for each thread a server is not started, and a pool not made. */
 const CONNECTIONS_MIN = 16;
@@ -52,7 +52,7 @@ export class FileBudget {
     return Math.min(wanted, threads * this.ofThread.connections);
   }
 
-  /** Connections that a thread serves, and those beyond that it tells that it does not. */
+  /** Connections that a thread serves, and those beyond that it refuses with a 503. */
   get ofThread(): { readonly connections: number; readonly refused: number } {
     const { threads, wanted } = this.#board.read();
     const room = Math.max(0, Math.floor(this.#left(0) / threads));

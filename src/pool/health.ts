@@ -93,7 +93,7 @@ export class StoreHealth {
   }
 
   /**
-   * Store thread only. Dispense journals that no start would find, and how many were made anew since
+   * Store thread only. Dispense journals that no start would find, and how many were recreated since
    * the server began; `isStuck`: the last try to make some failed.
    */
   writeJournals(journals: { lost: number; renewed: number; isStuck: boolean }): void {
@@ -109,7 +109,7 @@ export class StoreHealth {
   get journalFault(): string | undefined {
     const { journalsLost, journalsStuck } = this.#board.read();
     if (journalsLost + journalsStuck === 0) return undefined;
-    const next = journalsStuck === 1 ? 'cannot be made anew (the log says why)' : 'are made anew';
+    const next = journalsStuck === 1 ? 'cannot be recreated (the log says why)' : 'are recreated';
     return `JOURNAL_UNAVAILABLE: dispense journals were removed and ${next}, a kill would burn addresses`;
   }
 

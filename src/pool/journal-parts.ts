@@ -108,7 +108,7 @@ export class JournalWriter {
   readonly #parts: PartWriter[] = [];
   #current: PartWriter | undefined;
 
-  /** A first part that is gone by now is told by `prepare`, until the thread has another journal. */
+  /** If the first part is already gone, `prepare` reports it, until the thread has another journal. */
   constructor(shared: SharedJournal) {
     this.#shared = shared;
     this.#words = new Int32Array(shared.board);

@@ -78,7 +78,7 @@ export interface JournalPart {
 
 /**
  * Makes the file of a part with room for `records`, every byte of it allocated: a record is never
- * refused for want of space. A file that does not fit is removed again. Errors are the system's.
+ * refused because there is no space. A file that does not fit is removed again. Errors are the system's.
  */
 export function createPart(path: string, identity: PartIdentity, records: number): void {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;

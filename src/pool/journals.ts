@@ -219,7 +219,7 @@ export class Journals implements Disposable {
         const { message: reason } = error as Error;
         this.#log?.warn(
           { reason },
-          'journals that are over cannot be removed: they only take room',
+          'journals of ended runs cannot be removed: they only take space',
         );
       }
       this.#hasToldOfRest = true;

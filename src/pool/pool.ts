@@ -10,7 +10,7 @@
  *
  * Live figures: the store thread publishes the counts of each transaction together with the
  * position of the queue that they cover. What was popped since then has left `leased` for
- * `dispensed`, though the store has yet to record it; the sum stays what it is.
+ * `dispensed`, though the store has not recorded it; the sum does not change.
  */
 import { VanityError } from '../errors.ts';
 import type { HandOut } from '../store/hand-out.ts';
@@ -97,8 +97,8 @@ export class Pool {
   }
 
   /**
-   * All `count` (1..COUNT_MAX) addresses or none, at once if they are ready. `isGone` tells that
-   * nobody waits for them any more: then none is taken. Errors: POOL_EMPTY, STORE_UNAVAILABLE,
+   * All `count` (1..COUNT_MAX) addresses or none, at once if they are ready. `isGone` says whether
+   * the client is gone: then none is taken. Errors: POOL_EMPTY, STORE_UNAVAILABLE,
    * those of `pop`, REQUEST_TIMEOUT when nobody waits.
    */
   dispense(
@@ -133,7 +133,7 @@ export class Pool {
   }
 
   /**
-   * A number that differs after any change of what `status` tells, at a tenth of its cost: the sum of counters
+   * A number that differs after any change of what `status` returns, at a tenth of its cost: the sum of counters
    * that only grow, all but where those of the queue wrap.
    */
   get changes(): number {

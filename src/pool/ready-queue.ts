@@ -5,7 +5,7 @@
  *
  * Promises: an address is popped by exactly one consumer; order is first in, first out; a
  * request for several gets all of them or none; nobody waits for anybody, and a thread that dies
- * at any instruction leaves no hole. It does not tell when addresses come: ask again.
+ * at any instruction leaves no hole. It does not notify anyone when addresses come: ask again.
  *
  * Memory, one SharedArrayBuffer. Words that different threads write stand 128 bytes apart:
  * neighbours on one cache line cost 2.5 times as much per store.
@@ -138,7 +138,7 @@ export class ReadyQueue {
 
   /**
    * Addresses that are ready. Any thread. Head is read first: pops in between make the answer
-   * too large and never negative, so it is held to the capacity.
+   * too large and never negative, so it is limited to the capacity.
    */
   get size(): number {
     const head = this.head;

@@ -10,7 +10,7 @@ import type { PoolStatus } from '../pool/pool-status.ts';
 
 /** One search in twenty takes three times its mean. */
 const LATE_TIMES = 3;
-/** However short the mean is, and before a rate can be told: threads begin, tables are built. */
+/** However short the mean is, and before there is a rate: threads start, tables are built. */
 const PATIENCE_MS = 10_000;
 const LATE_LINES_MAX = 3;
 

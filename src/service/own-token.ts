@@ -1,13 +1,13 @@
 /**
  * How the command line of the same user finds a running server and manages it: two files of the data
- * directory that this user alone can read, made anew at each start, gone at the stop.
+ * directory that this user alone can read, recreated at each start, removed at the stop.
  *
- *   admin.token    a token for everything. Whoever can read it can read the store and its key, too
+ *   admin.token    a token for everything. Anyone who can read it can read the store and its key, too
  *   server.json    where the server listens, and which directory that is
  *
  * A kill leaves both. So what `server.json` says is a hint: it counts while a process holds the directory,
- * where that can be told, and the server that takes the token is the one that serves the directory, and
- * no other does.
+ * where that can be determined, and the server that accepts the token is the one that serves the
+ * directory, and no other does.
  */
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -82,7 +82,8 @@ export function readOwnToken(directory: string): string | undefined {
 
 /**
  * Where the server of the data directory listens; undefined in a copy, and when nobody holds the directory:
- * whatever listens there now is another program. Where that cannot be told, it may be that of a killed one.
+ * whatever listens there now is another program. Where that cannot be determined, it may be that of
+ * a killed server.
  */
 export function readListensAt(directory: string): ListensAt | undefined {
   if (isHeld(directory) === false) return undefined;

@@ -111,7 +111,7 @@ export class ServedGrinder {
     return totals;
   }
 
-  /** Grinds for the pools that are short, and tells all threads how it goes. */
+  /** Grinds for the pools that are short, and publishes its figures to all threads. */
   #steer(grinder: Grinder): void {
     const nowMs = performance.now();
     for (const place of this.#changes.take('steering')) this.#wake(this.#byPlace.get(place));

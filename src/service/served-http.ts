@@ -23,7 +23,7 @@ const DRAIN_GRACE_MS = 2000;
 const LIFE_MIN_MS = 1000;
 
 export interface ServedHttpOptions {
-  /** What a thread that starts now is told. */
+  /** The data for a thread that starts now. */
   readonly data: () => Omit<HttpWorkerData, 'port'>;
   readonly ownToken: Uint8Array;
   /** Connects a thread with the store. */
@@ -134,10 +134,7 @@ export class ServedHttp {
         return;
       }
       const waitMs = this.#backOff.next();
-      this.#options.log.error(
-        { reason, waitMs },
-        'an HTTP thread cannot be replaced; it is tried again',
-      );
+      this.#options.log.error({ reason, waitMs }, 'an HTTP thread cannot be replaced; retrying');
       const timer = setTimeout(() => {
         this.#nextStarts.delete(timer);
         void this.#replace(on);

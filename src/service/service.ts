@@ -111,7 +111,7 @@ export class Service implements AsyncDisposable {
     const { log } = this.#options;
     process.umask(0o077);
     this.#assertLimits();
-    if (!hardenProcess()) log.warn('this system cannot be told to make no core dumps');
+    if (!hardenProcess()) log.warn('core dumps cannot be disabled on this system');
     const changes = this.#changes;
     const configured = this.#config.pools.map((pool, place) => sharePool(pool, { changes, place }));
     this.#authRequired = requiredAuth(this.#config);
@@ -193,7 +193,7 @@ export class Service implements AsyncDisposable {
     const { limit } = room;
     this.#options.log.warn(
       { limit, room: room.threads, wanted },
-      'too few threads can be had for all',
+      'the system allows too few threads for everything',
     );
   }
 
@@ -208,7 +208,7 @@ export class Service implements AsyncDisposable {
   }
 
   /**
-   * Port 0 becomes a free one, and a port that anything listens on is told here: the HTTP threads
+   * Port 0 becomes a free one, and a port that is in use is reported here: the HTTP threads
    * share theirs, and would share it with a second server too.
    */
   async #listenOn(): Promise<ListenOn> {
@@ -259,7 +259,7 @@ export class Service implements AsyncDisposable {
   }
 
   #storeEnded(reason: Error | undefined): void {
-    // What could not be started is told by the call that opens the store.
+    // The call that opens the store reports what could not be started.
     if (isLimit(reason) || (this.#stopping !== undefined && reason === undefined)) return;
     if (reason !== undefined) {
       this.#options.log.fatal({ reason: reason.message }, 'the store thread failed');

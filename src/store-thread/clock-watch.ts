@@ -1,5 +1,5 @@
 /**
- * Looks at the system's clock for the store, once a second: tells where it was set, and lets the store
+ * Compares the system's clock with the store's, once a second: logs where it was set, and lets the store
  * take the step when that is due (store/own-clock.ts). Runs in the store thread.
  */
 import { VanityError } from '../errors.ts';
@@ -30,10 +30,7 @@ export class ClockWatch {
     const { store, log } = this.#options;
     if (store.clock.isInDoubt) {
       const time = new Date(store.clock.now).toISOString();
-      log.info(
-        { now: time },
-        'the clock is not what it was: for an hour nothing ends for good by it',
-      );
+      log.info({ now: time }, 'the clock is in doubt: for an hour nothing expires for good');
     }
     this.#publish();
     this.#timer = setInterval(() => void this.look(), LOOK_EVERY_MS);
@@ -58,7 +55,7 @@ export class ClockWatch {
       this.#steps++;
       log.warn(
         { seconds: Math.round(began / 1000) },
-        'the clock was set: it is believed when it stands for an hour',
+        'the clock was set: the new time counts after an hour',
       );
     }
     if (isOver) log.info('the clock is right again');
@@ -74,7 +71,7 @@ export class ClockWatch {
       await store.takeStep(stepMs);
       log.warn(
         { seconds: Math.round(stepMs / 1000) },
-        'the clock is believed, and reservations moved',
+        'the new time counts from now on; reservations were moved',
       );
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;

@@ -58,7 +58,7 @@ export class HttpThread {
     return this.#journals.get(pool);
   }
 
-  /** Which it writes when it is told. */
+  /** The thread writes to it once it is notified. */
   take(journal: FollowedJournal): void {
     this.#journals.set(journal.pool, journal);
   }

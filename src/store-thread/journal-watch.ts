@@ -1,15 +1,15 @@
 /**
  * Looks once a second whether the dispense journals of this run are where the next start will look for
- * them, and has those made anew that are not: `/dev/shm` is emptied by hand, or by the system when the
+ * them, and recreates those that are not: `/dev/shm` is emptied by hand, or by the system when the
  * server's user logs out. Runs in the store thread.
  *
  * A look is at the directories: of thousands of files each would be a call of the system. What removes or
  * replaces a file changes the time of its directory, so each file is looked at when that changed, and once
  * more with the next look: a second change in the same tick of the system's clock leaves the same time.
  *
- * While one is missing, requests are served on, and a kill would burn what its pool has leased: that is
- * told in the log, once per change of state, and on the board for `/readyz`. What cannot be made now is
- * tried again with each look. That nothing leaves twice does not depend on any of this: see
+ * While one is missing, requests are still served, and a kill would burn what its pool has leased. The
+ * log says so once per change of state, and so does the board for `/readyz`. What cannot be created is
+ * retried with each look. That nothing leaves twice does not depend on any of this: see
  * pool-journals.ts.
  */
 import { VanityError } from '../errors.ts';
@@ -34,7 +34,7 @@ export class JournalWatch {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
   #isLost = false;
-  /** Why what is lost cannot be made anew. */
+  /** Why the lost ones cannot be recreated. */
   #fault: string | undefined;
   #renewed = 0;
   #stamp: string | undefined;
@@ -66,7 +66,7 @@ export class JournalWatch {
     let fault: string | undefined;
     try {
       for (const directory of journals.holdAgain()) {
-        log.warn({ directory }, 'the lock of the dispense journals was removed; it is taken again');
+        log.warn({ directory }, 'the lock of the dispense journals was removed; taking it again');
       }
       if (this.#mayBeLost()) this.#tell();
       if (this.#isLost) this.#renewed += await pools.renewJournals();
@@ -75,7 +75,7 @@ export class JournalWatch {
       fault = error.message;
     }
     if (fault !== undefined && this.#fault === undefined) {
-      log.error({ reason: fault }, 'dispense journals cannot be made anew; it is tried again');
+      log.error({ reason: fault }, 'dispense journals cannot be recreated; retrying');
     }
     const isNews = this.#isLost || fault !== this.#fault;
     this.#fault = fault;
@@ -103,8 +103,8 @@ export class JournalWatch {
     this.#isLost = isLost;
     if (isLost) {
       const message =
-        'dispense journals were removed: until they are made anew a kill burns addresses';
+        'dispense journals were removed: until they are recreated a kill burns addresses';
       log.warn({ journals: lost, path }, message);
-    } else log.info({ renewed: this.#renewed }, 'dispense journals are whole again');
+    } else log.info({ renewed: this.#renewed }, 'dispense journals are complete again');
   }
 }

@@ -1,6 +1,6 @@
 /**
  * One pool's ready queue as its producer sees it: how much it is to hold, when a turn is due, and
- * what has left it that the store has yet to record. Runs in the store thread.
+ * what has left it and is not recorded in the store yet. Runs in the store thread.
  */
 import type { VanityError } from '../errors.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
@@ -38,13 +38,13 @@ export class Line {
   available = 0;
   /** What the last turn leased is to come with a later one. */
   isHeldUp = false;
-  /** The turn that is asked for and has yet to begin, and for how many addresses. */
+  /** The turn that is requested and not begun, and for how many addresses. */
   nextTurn: Promise<VanityError | undefined> | undefined;
   wanted = 0;
   readonly #settings: SettingsBoard;
   readonly #counts: CountsBoard;
   readonly #changes: ChangedPools;
-  /** Of what is ready, told to requests since the last turn. */
+  /** Ready addresses that were promised to requests since the last turn. */
   #promised = 0;
   #lastTurn = Number.NEGATIVE_INFINITY;
   #leasedAt = Number.NEGATIVE_INFINITY;
@@ -99,7 +99,7 @@ export class Line {
     return Math.min(Math.max(room - size, 0), most);
   }
 
-  /** Whether `count` are ready beside those that others were told of, first come, first served. */
+  /** Whether `count` are ready besides those promised to others, first come, first served. */
   promise(count: number): boolean {
     if (this.queue.size < this.#promised + count) return false;
     this.#promised += count;

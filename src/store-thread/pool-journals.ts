@@ -45,7 +45,7 @@ export interface JournalOrder {
   readonly pool: string;
   /** Read it from the moment on at which it is there, and have room in it for all that is leased. */
   readonly handOuts: UnrecordedHandOuts;
-  /** Its first part, if that was made before; one whose file is gone by now is made anew. */
+  /** Its first part, if that was made before; if its file is gone by now, it is recreated. */
   readonly made?: MadePart | undefined;
 }
 
@@ -84,7 +84,7 @@ export class PoolJournals {
     return this.#options.areNeeded;
   }
 
-  /** What leaves the pool and has yet to be recorded; its journals grow with what is leased. */
+  /** What has left the pool and is not recorded yet; its journals grow with what is leased. */
   handOutsOf(pool: string): UnrecordedHandOuts {
     if (!this.#options.areNeeded) return new UnrecordedHandOuts();
     const handOuts: UnrecordedHandOuts = new UnrecordedHandOuts((records) =>

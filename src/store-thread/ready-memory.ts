@@ -35,7 +35,7 @@ export function assertReadyMemory(
   if (could <= room) return;
   log.warn(
     { pools: pools.length, couldMib: mebibytes(could), roomMib: mebibytes(room), of },
-    'pools could grow beyond the memory there is: a lower ready_max bounds them',
+    'pools could grow beyond the available memory: a lower ready_max bounds them',
   );
 }
 

@@ -1,10 +1,10 @@
 /**
- * Keeps the ready queues filled and the store told of what was popped. Runs in the store thread,
+ * Keeps the ready queues filled, and records in the store what was popped. Runs in the store thread,
  * and is the one producer of every queue.
  *
  * One turn of a pool is one transaction of the store: the addresses popped since the last turn
  * become dispensed, and new ones are leased. Only when that is durable are the leased ones
- * published in the counts, and only then pushed: whoever pops one finds it in the counts.
+ * published in the counts, and only then pushed: when one is popped, the counts already include it.
  *
  * A turn that leases costs several syncs, one that only records costs one: so new ones are leased when
  * the queue has fallen below half its goal, when a request asks for more than there is, and once a
@@ -245,8 +245,8 @@ export class Refiller {
   }
 
   /**
-   * A turn that has yet to begin serves all who ask for one meanwhile: it leases for the sum of
-   * their `count`. A turn for each would lease for seconds what the last of them waits for.
+   * Callers before the next turn share it: it leases the sum of their counts. With a turn for each,
+   * the last caller would wait for seconds.
    */
   #turn(line: Line, count: number): Promise<VanityError | undefined> {
     line.wanted += count;

@@ -62,7 +62,7 @@ export class ServedCheck {
     try {
       check = startCheck(this.#options.directory, use);
     } catch (error) {
-      // Its file is gone: whoever writes to it says so.
+      // Its file is gone: the next write reports that.
       this.#startLater(error as VanityError, use);
       return;
     }
@@ -89,7 +89,7 @@ export class ServedCheck {
     this.#options.onFound(error);
   }
 
-  /** Its file was removed: whoever writes to it says so, and a check knows nothing of it. */
+  /** Its file was removed: the next write reports that; a check would not. */
   get #isGone(): boolean {
     return !existsSync(join(this.#options.directory, STORE_FILE));
   }
@@ -98,7 +98,7 @@ export class ServedCheck {
     const { log, onUnstarted } = this.#options;
     const waitMs = this.#backOff.next();
     onUnstarted();
-    log.warn({ reason, waitMs }, 'the store cannot be checked; it is tried again');
+    log.warn({ reason, waitMs }, 'the store cannot be checked; retrying');
     this.#startIn(waitMs, use);
   }
 

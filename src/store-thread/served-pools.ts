@@ -338,7 +338,10 @@ export class ServedPools {
     this.#options.journals.remove();
   }
 
-  /** Takes what it needs of `made`, the first parts of journals. Each thread is yet to be told. */
+  /**
+   * Takes what it needs of `made`, the first parts of journals. The threads still have to be
+   * notified.
+   */
   async #serve(pools: readonly NewPool[], made: MadePart[] = []): Promise<void> {
     const { store, exclusively, journals, refiller, parts: others } = this.#options;
     const served = pools.map(({ shared, stored, config }) => ({

@@ -1,7 +1,7 @@
 /**
  * What those who manage a running server read of its store: the audit, single addresses, backups.
- * Runs in the store thread, and does nothing there but pass on: a reader thread (reader-worker.ts) that is
- * started when it is first asked, and ended when it was not asked for half a minute, does it.
+ * Runs in the store thread, and only forwards to a reader thread (reader-worker.ts), which starts on
+ * demand and ends after 30 s idle.
  *
  * A backup is a file of the data directory, mode 0600, for as long as it is sent; one at a time. It
  * ends when its receiver says so or is gone, when the same token asks for a newer one, and after the

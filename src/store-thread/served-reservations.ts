@@ -3,8 +3,8 @@
  * Each call is one transaction, durable before it is answered; the live counts follow it.
  *
  * An address that its client gives back, or lets expire, is burned: the client has seen it, and
- * whoever knows an address can make it unusable for a new mint by funding it. A pool with
- * `reuse_released` takes it back all the same.
+ * anyone who knows an address can make it unusable for a new mint by funding it. A pool with
+ * `reuse_released` takes it back anyway.
  */
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';

@@ -35,7 +35,7 @@ import { WorkQueue } from './work-queue.ts';
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
 type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'expire' | 'check';
 
-/** The open store of this thread, its refiller, and what is told of their health. */
+/** The open store of this thread, its refiller, and what is reported of their health. */
 export class ServedStore {
   readonly refiller: Refiller;
   readonly dispenser: Dispenser;
@@ -85,10 +85,10 @@ export class ServedStore {
         onNoWitness: unwitnessed,
         onForged: (row) => {
           health.countForgedRow();
-          log.error({ row }, 'a row of the store was written by somebody else: it is refused');
+          log.error({ row }, 'a row of the store was written by somebody else and is refused');
         },
         onBound: (rows) =>
-          log.warn({ rows }, 'rows of an older version are bound to the sealing key as they are'),
+          log.warn({ rows }, 'rows of an older version were bound to the sealing key unchecked'),
         onCommit: (ms) => commitTimes.add(ms),
       }),
     );

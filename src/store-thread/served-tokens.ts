@@ -3,9 +3,9 @@
  * answered, so that no request that is begun after the answer is served by a revoked token. Runs in
  * the store thread; one change at a time, and no turn waits for a thread.
  *
- * A thread begins with the list of all, and is told of one token with each change, as that token is
- * then: so a change costs the same however many tokens there are, and one that the list has
- * already changes nothing.
+ * A thread starts with the list of all tokens. Each change sends it one token, in its new state. So a
+ * change costs the same however many tokens there are, and a token that the list already has changes
+ * nothing.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { VanityError } from '../errors.ts';
@@ -26,7 +26,7 @@ export class ServedTokens {
     this.#exclusively = exclusively;
   }
 
-  /** For one more HTTP thread: as they are now; it is told of every change. */
+  /** For one more HTTP thread: the tokens as they are now; every later change is sent to it. */
   async connect(port: MessagePort, notices: ThreadNotices): Promise<TokenList> {
     this.#threads.add(notices);
     port.once('close', () => this.#threads.delete(notices));

@@ -1,5 +1,5 @@
 /**
- * What the main thread and the store thread ask and tell each other, in messages. Types alone.
+ * The messages between the main thread and the store thread. Only types.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Durability, JournalSetting } from '../config/config.ts';
@@ -52,5 +52,5 @@ export type StoreCalls = {
   stop(counters: Counters): Promise<void>;
 };
 
-/** What the main thread is told: every pool there is, after one came or went. */
+/** Sent to the main thread: all pools, after one was created or deleted. */
 export type MainNotices = { pools(pools: readonly SharedPool[]): void };

@@ -1,6 +1,6 @@
 /**
- * What the store thread tells one HTTP thread of its own accord, and that thread's word that it acted
- * on it: a change is answered when every thread has. Runs in the store thread.
+ * What the store thread sends to one HTTP thread unasked, and the acknowledgement of that thread:
+ * a change is answered when every thread has applied it. Runs in the store thread.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { StoreNotices } from '../pool/calls.ts';

@@ -1,5 +1,5 @@
 /**
- * What left a pool and the store has yet to hear of, with whom it went: read from the dispense
+ * What left a pool and is not recorded in the store yet, and for whom: read from the dispense
  * journals of all threads, or, where every reply waits for the disk, noted in memory. Runs in the
  * store thread; a turn takes what there is, and confirms it when it is durable.
  */
@@ -48,7 +48,7 @@ export class UnrecordedHandOuts {
    * After `take`, and after the head was read of which the turn is to record all that is before it:
    * makes sure that each thread could write a record for each of `addresses` that wait in the
    * queue, and says for how many there is room. What was written since `take` stays in its slot
-   * until the next turn, and one pop of a thread may have yet to be written.
+   * until the next turn, and one pop of a thread may not be written yet.
    */
   async roomFor(addresses: number): Promise<number> {
     let late = 1;

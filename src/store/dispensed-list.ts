@@ -8,8 +8,8 @@
  *   {"tokenId":3,"name":"shop","createdAt":"2026-11-02T08:00:00.000Z","isValid":true,...}
  *   {"storeId":"2f0c...","epoch":12,"addresses":1,"tokens":1,"isComplete":true}
  *
- * Fields that are not named here are passed over. An address that could be read no more is null: then
- * its id tells which one it is. Messages name lines, never addresses.
+ * Fields that are not listed here are ignored. An address that could not be read any more is null:
+ * then its id identifies it. Messages name lines, never addresses.
  */
 import { createReadStream } from 'node:fs';
 import { openRegular, withoutMark } from '../disk/regular-files.ts';
@@ -29,7 +29,7 @@ const CAUSE = /^[a-z-]{1,32}$/;
 export interface ListedAddress {
   readonly id: number;
   readonly pool: string;
-  /** As `publicKeyHash` gives it; undefined if the address could not be read: its id tells it. */
+  /** As `publicKeyHash` gives it; undefined if the address could not be read: its id identifies it. */
   readonly keyHash: Uint8Array | undefined;
   readonly state: (typeof STATES)[number];
   /** Milliseconds since 1970. */
@@ -49,7 +49,7 @@ export interface ListedToken {
   readonly isValid: boolean;
 }
 
-/** Who is told of what is read. */
+/** Receives what is read. */
 export interface ListReader {
   address(address: ListedAddress, line: number): void;
   token(token: ListedToken): void;

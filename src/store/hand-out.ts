@@ -1,4 +1,4 @@
-/** What left, with whom it went, and what the store has yet to hear of that. */
+/** What left, and for whom; also what the store has not recorded of that. */
 import type { LeasedAddress } from './address.ts';
 import type { NewReservation } from './reservation-store.ts';
 

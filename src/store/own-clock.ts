@@ -9,10 +9,10 @@
  *           clock was looked at each minute; the ends of open reservations move by as much
  *   doubt   a start whose clock is behind the time that was saved last, or over an hour ahead of it,
  *           is in doubt for its first hour, and takes steps at once. It saves no time meanwhile: a second
- *           start by the same clock is in doubt, too; what left by then moves with a step, for only this
- *           start told its time
+ *           start by the same clock is in doubt, too; what left by then moves with a step, because its times
+ *           come from this start alone
  *
- * While a step stands or a start is in doubt nothing comes to its end for good: no secret is
+ * While a step stands or a start is in doubt nothing expires for good: no secret is
  * destroyed, and no idempotency key is forgotten.
  */
 import { uptime } from 'node:os';
@@ -98,7 +98,7 @@ export class OwnClock {
     return this.#isDoubtful && this.#time.elapsed() - this.#startedAt < HOUR_MS;
   }
 
-  /** Whether something has come to its end that began `at` and lasts `ms`. Never while it may be wrong. */
+  /** Whether something that began `at` and lasts `ms` has expired. Never while it may be wrong. */
   isOver(at: number, ms: number): boolean {
     return this.isSettled && this.now - at > ms;
   }

@@ -109,8 +109,8 @@ export interface Store extends AsyncDisposable {
   /**
    * One turn of a pool's lease, in one transaction: the `dispensed` oldest leased addresses are
    * recorded as dispensed, then up to `wanted` available ones are leased, oldest first. They are
-   * unsealed before it commits, so that a call that fails has leased nothing: an address that is
-   * leased and was never told of would be recorded as dispensed in place of one that did leave.
+   * unsealed before the commit, so a failed call leaves nothing leased: an address that is
+   * leased but never returned would be recorded as dispensed in place of one that did leave.
    * `handOuts` say with whom addresses went that are dispensed by this turn or were by one before.
    * RangeError if fewer than `dispensed` are leased.
    */

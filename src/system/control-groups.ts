@@ -1,5 +1,5 @@
 /**
- * The control groups that this process is in, as /proc and /sys tell them. Any thread may read it; it
+ * The control groups that this process is in, as /proc and /sys list them. Any thread may read it; it
  * never fails: what cannot be read or understood is not there.
  *
  * Limits hold for whole trees of groups: that of the process's own group and of all above it, as far
@@ -46,7 +46,7 @@ export function controlGroups(text: ReadText, controller: string): ControlGroup[
   );
 }
 
-/** The mounts that may tell of a controller: version 2, and its own of version 1 (proc(5)). */
+/** The mounts that may belong to a controller: version 2, and its own of version 1 (proc(5)). */
 export function mountsOf(controller: string, mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line): Mount[] => {
     const [mounted = '', system = ''] = line.split(' - ');

@@ -20,7 +20,7 @@ export interface ThreadRoom {
 
 /** A process of Node.js that does nothing: its main thread, V8's workers, and their timer. */
 export const NODE_THREADS = 6;
-/** Each with a bit of its own in CapEff: whoever has one is bound by no RLIMIT_NPROC. */
+/** Each has its own bit in CapEff. A process with either is not bound by RLIMIT_NPROC. */
 const CAP_SYS_ADMIN = 1n << 21n;
 const CAP_SYS_RESOURCE = 1n << 24n;
 const POOL_DEFAULT = 4;
@@ -72,7 +72,7 @@ function roomOfUser(text: ReadText, root: string): ThreadRoom | undefined {
   return roomOf('RLIMIT_NPROC', Number(soft), threadsOf(user, text, root));
 }
 
-/** The system's own root, or one who may pass over limits. In a namespace of users neither counts. */
+/** The system's own root, or one who may exceed limits. In a namespace of users neither counts. */
 function isExempt(user: string, status: string, text: ReadText): boolean {
   if (!/^\s*0\s+0\s+4294967295\s*$/.test(text('proc/self/uid_map'))) return false;
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);

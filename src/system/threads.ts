@@ -17,8 +17,8 @@ export interface ThreadOptions {
   readonly data: object;
   readonly transfer?: Transferable[];
   /**
-   * At its end, with what ended it: nothing if it ended by itself or was told to. SYSTEM_LIMIT_REACHED
-   * if it could not be started after all: none of it has run.
+   * Called when it ends, with the cause: undefined if it ended by itself or was stopped.
+   * SYSTEM_LIMIT_REACHED if it could not be started after all: none of it has run.
    */
   readonly onEnd: (reason: Error | undefined) => void;
 }
@@ -54,8 +54,8 @@ export function isLimitCode(code: unknown): boolean {
 }
 
 /**
- * Starts libuv's pool of threads, which reads files, resolves names and hashes: whoever uses it first
- * starts it, and where a thread cannot be had then, C aborts the process without a word. Main thread,
+ * Starts libuv's pool of threads, which reads files, resolves names and hashes. Its first use starts
+ * it, and if a thread cannot be had then, C aborts the process without a message. Main thread,
  * before anything else. Error: SYSTEM_LIMIT_REACHED.
  */
 export async function startPool(): Promise<void> {

@@ -3,7 +3,7 @@
  * and the commands that ask it from elsewhere. What is read agrees with what was handed out.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,48 +12,40 @@ import { addressOf } from '../../src/keypair/address.ts';
 import { readKeyFile } from '../../src/keypair/key-file.ts';
 import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import { type Outcome, vanitypool } from '../support/cli.ts';
-import { type Asking, EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
+import { ManagedServer } from '../support/managed-server.ts';
+import { type Asking, EASY_POOL, type Handed, type Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 100_000 };
 const OTHER = { ...EASY_POOL, name: 'other', suffix: 'u', target: 50 };
 
-class Setup implements AsyncDisposable {
-  readonly workspace = new Workspace();
-  server!: Server;
-  token = '';
-
+class Setup extends ManagedServer {
   constructor() {
-    this.workspace.configure([{ ...EASY_POOL, target: 400 }, OTHER], '[http]', 'threads = 2');
+    super([{ ...EASY_POOL, target: 400 }, OTHER], '[http]', 'threads = 2');
   }
 
   /** With addresses of both pools. */
   static async serving(): Promise<Setup> {
     const setup = new Setup();
     await setup.serve();
-    await setup.server.until(({ ground }) => ground >= 200);
-    await setup.server.until(({ ground }) => ground >= 20, 'other');
+    await setup.untilGround(200);
+    await setup.untilGround(20, 'other');
     return setup;
   }
 
-  async serve(): Promise<void> {
-    this.server = await this.workspace.serve();
-    this.token = readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
-  }
-
-  ask(path: string, { method = 'GET', ...asking }: Asking & { method?: string } = {}) {
-    return this.server.ask(method, path, { token: this.token, ...asking });
+  send(path: string, { method = 'GET', ...asking }: Asking & { method?: string } = {}) {
+    return this.ask(method, path, asking);
   }
 
   /** One that is made with the scopes, or for these pools alone. */
-  async make(name: string, scopes: readonly string[], pools?: readonly string[]): Promise<string> {
+  async made(name: string, scopes: readonly string[], pools?: readonly string[]): Promise<string> {
     const body = { name, scopes, ...(pools !== undefined && { pools }) };
-    const made = await this.ask('/v1/tokens', { method: 'POST', body });
+    const made = await this.send('/v1/tokens', { method: 'POST', body });
     assert.equal(made.status, 201, made.text);
     return made.body.token;
   }
 
-  /** From elsewhere: the server is told of by its URL alone. */
+  /** From elsewhere: the server is known only by its URL. */
   cli(token: string, ...args: string[]): Promise<Outcome> {
     const env = { VANITYPOOL_TOKEN: token, VANITYPOOL_STORE__URL: 'file:/nowhere' };
     return vanitypool([...args, '--url', this.server.url], { cwd: this.workspace.path, env });
@@ -61,11 +53,9 @@ class Setup implements AsyncDisposable {
 
   /** Turns record what left some time after its reply. */
   async untilRecorded(address: string): Promise<void> {
-    while ((await this.ask(`/v1/addresses/${address}`)).body.state !== 'dispensed') await sleep(20);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.workspace[Symbol.asyncDispose]();
+    while ((await this.send(`/v1/addresses/${address}`)).body.state !== 'dispensed') {
+      await sleep(20);
+    }
   }
 }
 
@@ -74,7 +64,7 @@ async function audited(setup: Setup, limit: number, query = '', token = setup.to
   const entries: Record<string, unknown>[] = [];
   for (let after = 0; ; ) {
     const path = `/v1/audit?after=${after}&limit=${limit}${query}`;
-    const { status, body, text } = await setup.ask(path, { token });
+    const { status, body, text } = await setup.send(path, { token });
     assert.equal(status, 200, text);
     assert.ok(body.entries.length <= limit);
     entries.push(...body.entries);
@@ -84,13 +74,13 @@ async function audited(setup: Setup, limit: number, query = '', token = setup.to
   }
 }
 
-test('the audit tells what left, in pages of any size, and no secret', LIMIT, async () => {
+test('the audit lists what left, in pages of any size, and no secret', LIMIT, async () => {
   await using setup = await Setup.serving();
   const { server } = setup;
   const handed: Handed[] = [...(await server.dispense(30)), ...(await server.dispense(5, 'other'))];
-  const shop = await setup.make('shop', ['dispense']);
+  const shop = await setup.made('shop', ['dispense']);
   const path = '/v1/pools/pet/dispense';
-  const last = (await setup.ask(path, { method: 'POST', token: shop })).body.addresses[0];
+  const last = (await setup.send(path, { method: 'POST', token: shop })).body.addresses[0];
   handed.push(last);
   for (const { address } of handed) await setup.untilRecorded(address);
 
@@ -113,7 +103,7 @@ test('the audit tells what left, in pages of any size, and no secret', LIMIT, as
   assert.equal((await audited(setup, 1000, '&pool=other')).length, 5);
   const future = new Date(Date.now() + 3_600_000).toISOString();
   assert.equal((await audited(setup, 1000, `&since=${future}`)).length, 0);
-  const bound = await setup.make('bound', ['admin'], ['other']);
+  const bound = await setup.made('bound', ['admin'], ['other']);
   assert.equal((await audited(setup, 1000, '', bound)).length, 5, 'of its pools');
   for (const [query, status, code] of [
     ['?pool=none', 404, 'POOL_NOT_FOUND'],
@@ -123,13 +113,13 @@ test('the audit tells what left, in pages of any size, and no secret', LIMIT, as
     ['?since=yesterday', 400, 'REQUEST_INVALID'],
     ['?unheard=1', 400, 'REQUEST_INVALID'],
   ] as const) {
-    const refused = await setup.ask(`/v1/audit${query}`);
+    const refused = await setup.send(`/v1/audit${query}`);
     assert.deepEqual([refused.status, refused.body.code], [status, code], query);
   }
-  assert.equal((await setup.ask('/v1/audit', { token: shop })).status, 403);
-  assert.equal((await setup.ask('/v1/audit?pool=pet', { token: bound })).status, 404);
+  assert.equal((await setup.send('/v1/audit', { token: shop })).status, 403);
+  assert.equal((await setup.send('/v1/audit?pool=pet', { token: bound })).status, 404);
 
-  const remote = await setup.make('remote', ['admin']);
+  const remote = await setup.made('remote', ['admin']);
   const list = await setup.cli(remote, 'audit', '--json');
   assert.equal(list.code, 0, list.stderr);
   assert.match(list.stderr, /^the list is not complete: .* serves the store/);
@@ -143,12 +133,12 @@ test('the audit tells what left, in pages of any size, and no secret', LIMIT, as
   assert.match(refused.stderr, /SCOPE_REQUIRED/);
 });
 
-test('an address is told by its name, in whatever state, without a secret', LIMIT, async () => {
+test('an address is reported by its name, in whatever state, without a secret', LIMIT, async () => {
   await using setup = await Setup.serving();
   const [handed] = await setup.server.dispense(1);
   const { address, id, secretKey } = handed!;
   await setup.untilRecorded(address);
-  const { body, text } = await setup.ask(`/v1/addresses/${address}`);
+  const { body, text } = await setup.send(`/v1/addresses/${address}`);
   const { at, createdAt, ...others } = body;
   assert.deepEqual(others, {
     id,
@@ -165,18 +155,18 @@ test('an address is told by its name, in whatever state, without a secret', LIMI
   });
   assert.ok(Date.parse(at) >= Date.parse(createdAt));
   assert.ok(!text.includes(secretKey));
-  const held = await setup.ask('/v1/pools/pet/reservations', { method: 'POST', body: {} });
-  assert.equal((await setup.ask(`/v1/addresses/${held.body.address}`)).body.state, 'reserved');
+  const held = await setup.send('/v1/pools/pet/reservations', { method: 'POST', body: {} });
+  assert.equal((await setup.send(`/v1/addresses/${held.body.address}`)).body.state, 'reserved');
   for (const unknown of [addressOf(new Uint8Array(32).fill(7)), 'x', `${address}1`, '%00']) {
-    const missing = await setup.ask(`/v1/addresses/${unknown}`);
+    const missing = await setup.send(`/v1/addresses/${unknown}`);
     assert.deepEqual([missing.status, missing.body.code], [404, 'ADDRESS_NOT_FOUND'], unknown);
   }
-  const bound = await setup.make('bound', ['admin'], ['other']);
-  assert.equal((await setup.ask(`/v1/addresses/${address}`, { token: bound })).status, 404);
-  const eye = await setup.make('eye', ['read', 'dispense']);
-  assert.equal((await setup.ask(`/v1/addresses/${address}`, { token: eye })).status, 403);
+  const bound = await setup.made('bound', ['admin'], ['other']);
+  assert.equal((await setup.send(`/v1/addresses/${address}`, { token: bound })).status, 404);
+  const eye = await setup.made('eye', ['read', 'dispense']);
+  assert.equal((await setup.send(`/v1/addresses/${address}`, { token: eye })).status, 403);
 
-  const remote = await setup.make('remote', ['admin']);
+  const remote = await setup.made('remote', ['admin']);
   const shown = await setup.cli(remote, 'audit', '--address', address, '--json');
   assert.deepEqual(JSON.parse(shown.stdout), body);
   await setup.server.kill('SIGTERM');
@@ -191,12 +181,12 @@ const sentFiles = ({ data }: Workspace) =>
 test('a backup is sent whole, one at a time, and leaves nothing', LIMIT, async () => {
   await using setup = await Setup.serving();
   const { workspace, server } = setup;
-  const remote = await setup.make('remote', ['admin']);
+  const remote = await setup.made('remote', ['admin']);
   const handed = await server.dispense(10).catch(async () => {
     const body = JSON.stringify({ count: 10 });
-    const token = await setup.make('shop', ['dispense']);
+    const token = await setup.made('shop', ['dispense']);
     const path = '/v1/pools/pet/dispense';
-    return (await setup.ask(path, { method: 'POST', token, body })).body.addresses as Handed[];
+    return (await setup.send(path, { method: 'POST', token, body })).body.addresses as Handed[];
   });
   await setup.untilRecorded(handed[0]!.address);
 
@@ -232,11 +222,11 @@ test('a backup is sent whole, one at a time, and leaves nothing', LIMIT, async (
     ['{"path":"/etc/passwd"}', 400, 'BODY_INVALID'],
     ['[]', 400, 'BODY_INVALID'],
   ] as const) {
-    const refused = await setup.ask('/v1/backups', { method: 'POST', body });
+    const refused = await setup.send('/v1/backups', { method: 'POST', body });
     assert.deepEqual([refused.status, refused.body.code], [status, code]);
   }
-  const bound = await setup.make('bound', ['admin'], ['pet']);
-  const refused = await setup.ask('/v1/backups', { method: 'POST', token: bound });
+  const bound = await setup.made('bound', ['admin'], ['pet']);
+  const refused = await setup.send('/v1/backups', { method: 'POST', token: bound });
   assert.deepEqual([refused.status, refused.body.code], [403, 'SCOPE_REQUIRED']);
   while (sentFiles(workspace).length > 0) await sleep(20);
 
@@ -268,23 +258,23 @@ test(
     await using setup = await Setup.serving();
     const { workspace } = setup;
     const out = join(workspace.path, 'keys');
-    const dispenser = await setup.make('shop', ['dispense']);
+    const dispenser = await setup.made('shop', ['dispense']);
     const args = ['export', '--pool', 'pet', '--out', out, '--count'];
     const refused = await setup.cli(dispenser, ...args, '20');
     assert.match(refused.stderr, /SCOPE_REQUIRED/);
-    const both = await setup.make('export', ['dispense', 'admin']);
+    const both = await setup.made('export', ['dispense', 'admin']);
     const exported = await setup.cli(both, ...args, '20');
     assert.equal(exported.code, 0, exported.stderr);
     assert.equal(exported.lines.length, 20);
     const states = await Promise.all(
-      exported.lines.map(async (address) => (await setup.ask(`/v1/addresses/${address}`)).body),
+      exported.lines.map(async (address) => (await setup.send(`/v1/addresses/${address}`)).body),
     );
     assert.ok(states.every(({ state, token }) => state === 'dispensed' && token === 'export'));
     // In batches: what was written before the pool was empty stays written.
     const few = await setup.cli(both, ...args, '100000');
     assert.equal(few.code, 1);
     assert.match(few.stderr, /POOL_EMPTY/);
-    const left = async () => (await setup.ask('/v1/pools/pet')).body;
+    const left = async () => (await setup.send('/v1/pools/pet')).body;
     for (let pool = await left(); pool.available + pool.leased < 10; pool = await left());
     await setup.server.kill('SIGTERM');
     const offline = await vanitypool([...args, '10'], {

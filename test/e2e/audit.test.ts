@@ -186,7 +186,7 @@ test(
   },
 );
 
-test('what left with a token is told with its name', LIMIT, async () => {
+test('what left with a token is reported with its name', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
   const run = (...args: string[]) =>

@@ -1,6 +1,6 @@
 /**
  * `benchmark_api.sh` against a small server that speaks the contract and can break it. Whether an
- * expectation on time is met depends on the machine, so that a good run is held to agree with
+ * expectation on time is met depends on the machine, so that a good run is checked to agree with
  * itself; only a server that is slow on purpose is known to miss.
  */
 import assert from 'node:assert/strict';
@@ -178,7 +178,7 @@ async function tokenFor(
   return (await server.ask('POST', '/v1/tokens', { token, body })).body.token;
 }
 
-test('a slow server is told so', LIMIT, async () => {
+test('a slow server is reported', LIMIT, async () => {
   const { code, stdout } = await benchmark({ delayMs: 20 });
   assert.equal(code, 1);
   assert.match(stdout, /10 sequential .*average < 5 ms: MISSED/);
@@ -211,7 +211,7 @@ for (const [args, pool, reason] of shorts) {
   });
 }
 
-test('--help tells each option', LIMIT, async () => {
+test('--help shows each option', LIMIT, async () => {
   const { code, stdout, stderr } = await run('http://127.0.0.1:1', ['--help']);
   assert.deepEqual([code, stderr], [0, '']);
   for (const option of ['--wait', '--no-wait', '--token', '--compat', 'VANITYPOOL_TOKEN']) {
@@ -231,7 +231,7 @@ const usages: readonly [args: string[], reason: RegExp][] = [
   [['localhost'], /"localhost" is not the URL of a server; allowed: http:\/\/HOST:PORT/],
 ];
 for (const [args, reason] of usages) {
-  test(`wrong usage is told: ${args.join(' ')}`, LIMIT, async () => {
+  test(`wrong usage is reported: ${args.join(' ')}`, LIMIT, async () => {
     const { code, stderr, dispensed } = await benchmark({}, args);
     assert.match(stderr, reason);
     assert.deepEqual([code, dispensed], [2, 0]);
@@ -279,7 +279,7 @@ for (const [what, fault, answer] of wrongs) {
   });
 }
 
-test('a server that is not there is told', LIMIT, async () => {
+test('a server that is not there is reported', LIMIT, async () => {
   const { code, stderr } = await benchmark({}, ['http://127.0.0.1:1']);
   assert.equal(code, 1);
   assert.match(stderr, /ECONNREFUSED 127\.0\.0\.1:1/);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { vanitypool } from '../support/cli.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
-test('what was given back or not taken is told as that', { timeout: 120_000 }, async () => {
+test('what was given back or not taken has its own cause', { timeout: 120_000 }, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
   const server = await workspace.serve();

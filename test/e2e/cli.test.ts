@@ -189,7 +189,7 @@ test('status shows the pools of a server', LIMIT, async (t) => {
   assert.match(stdout, /: not ready \(DRAINING: the server is shutting down\)$/m);
 });
 
-test('what is not ready is told once', LIMIT, async (t) => {
+test('what is not ready is reported once', LIMIT, async (t) => {
   const { app } = await testApp();
   t.after(() => app.close());
   const url = await app.listen({ host: '127.0.0.1', port: 0 });

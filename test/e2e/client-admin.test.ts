@@ -96,7 +96,7 @@ test('imports, and what became of each address', LIMIT, async (t) => {
     ...(await client.dispense('pet', { count: 9 })),
     ...(await client.dispense('pump')),
   ];
-  // Told when the store has recorded it.
+  // Known when the store has recorded it.
   let entries = await Array.fromAsync(admin.audit());
   while (entries.length < 10) entries = await Array.fromAsync(admin.audit());
   const ids = (rows: readonly { id: number }[]) =>

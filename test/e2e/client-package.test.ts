@@ -17,7 +17,7 @@ const PROGRAM = `
 import { VanitypoolClient, VanitypoolError, type DispensedAddress } from 'vanitypool/client';
 const client = new VanitypoolClient({ url: 'http://127.0.0.1:9', retries: 0 });
 client.dispense('pet', { count: 2 }).catch((error) => {
-  if (error instanceof VanitypoolError && error.code === 'UNREACHABLE') console.log('as told');
+  if (error instanceof VanitypoolError && error.code === 'UNREACHABLE') console.log('as documented');
 });
 export const secretOf = (mint: DispensedAddress): string | undefined => mint.secretKey;
 // @ts-expect-error There is no such field: types are not any.
@@ -62,7 +62,7 @@ test('the packed client runs and is typed without anything else', { timeout: 90_
       execFileSync(tsc, args, { cwd: place, stdio: 'inherit' });
     }
     const said = execFileSync(process.execPath, ['program.ts'], { cwd: place, encoding: 'utf8' });
-    assert.equal(said, 'as told\n');
+    assert.equal(said, 'as documented\n');
   } finally {
     rmSync(place, { recursive: true, force: true });
   }

@@ -50,7 +50,7 @@ const LASTING: readonly [command: RegExp, sign: RegExp][] = [
 const OVER_TLS = /\bVANITYPOOL_HTTP__TLS_CERT=/;
 /** These need a terminal. */
 const OF_TERMINAL = /^bin\/vanitypool top\b/;
-/** The text in front of these tells to stop the server. */
+/** The text before these says to stop the server. */
 const WITHOUT_SERVER = /^openssl req\b|^bin\/vanitypool audit --json/;
 /** What a command comes to when the machine is slow: it says so, and nothing is wrong. */
 const MAY_BE_SLOW = /^\.\/benchmark_api\.sh/;

@@ -15,7 +15,7 @@ const PRELOADED = `
   if (threadName === 'store') setInterval(look, 50).unref();
 `;
 
-test('a server without its store thread ends with 1 and tells why', {
+test('a server without its store thread ends with 1 and says why', {
   timeout: 60_000,
 }, async () => {
   await using workspace = new Workspace();

@@ -1,6 +1,6 @@
 /**
- * What the makers of tokens are told: that the first one closes the server to everybody without one, and
- * that a pool is not there. With a server and without one.
+ * What creators of tokens are warned of: that the first one closes the server to everybody without
+ * one, and that a pool is not there. With a server and without one.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,6 @@
 /**
- * A stranger's flood of what is open to all, unread, at a real server: whoever reads is served, and the memory
- * of the server stays bounded. Nothing is timed.
+ * A stranger's flood of what is open to all, unread, at a real server: clients that read are
+ * served, and the memory of the server stays bounded. Nothing is timed.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

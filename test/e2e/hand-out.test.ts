@@ -39,7 +39,10 @@ function handedIn({ code, lines, stderr }: Outcome): Handed[] {
   return lines.map((line) => JSON.parse(line));
 }
 
-/** Each key file but the last three of five finds no inode; what was taken is had again as told. */
+/**
+ * Each key file but the last three of five finds no inode; what was taken is had again as the
+ * error says.
+ */
 async function fillsUp(managed: ManagedServer): Promise<void> {
   // One inode is its root, three are for files: what was looked for before took one.
   const disk = diskIn(managed.workspace.path, 'size=1m,nr_inodes=4');
@@ -68,7 +71,7 @@ test('hand-outs that fail on their way', LIMIT, async (t) => {
   await managed.untilGround(10, 'vault');
 
   await t.test(
-    'a reply that is lost is had again by the command that the error tells',
+    'a reply that is lost is had again by the command that the error names',
     async () => {
       await using proxy = await FlakyProxy.before(managed.server.url);
       const args = ['dispense', 'pet', '--count', '3', '--url', proxy.url];
@@ -87,14 +90,14 @@ test('hand-outs that fail on their way', LIMIT, async (t) => {
       }
       const keys = proxy.seen.map(({ key }) => key);
       assert.ok(keys.every((key) => key !== undefined));
-      assert.equal(new Set(keys).size, 2, 'each command has a key of its own, and told it');
-      // What was refused took nothing, and no key is told.
+      assert.equal(new Set(keys).size, 2, 'each command has a key of its own, and printed it');
+      // What was refused took nothing, and no key is printed.
       const refused = await managed.run('dispense', 'none');
       assert.match(refused.stderr, /^vanitypool: [^\n]* \(POOL_NOT_FOUND\)\n$/);
     },
   );
 
-  await t.test('a command that is interrupted while it waits tells its key', async () => {
+  await t.test('a command that is interrupted while it waits prints its key', async () => {
     await using proxy = await FlakyProxy.before(managed.server.url);
     const before = await dispensed(managed);
     for (const [index, signal] of (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).entries()) {
@@ -159,7 +162,7 @@ test('hand-outs that fail on their way', LIMIT, async (t) => {
     fillsUp(managed),
   );
 
-  await t.test('files are written though their paths cannot be told', MOUNTED, async () => {
+  await t.test('files are written though their paths cannot be printed', MOUNTED, async () => {
     const disk = diskIn(managed.workspace.path, 'size=4k');
     const script = 'head -c 4096 /dev/zero > disk/out && "$0" "$@" >> disk/out';
     const args = ['dispense', 'pet', '--count', '3', '--out', 'untold'];

@@ -2,7 +2,8 @@
  * The examples of docs/http-api.md: every command of its `console` blocks is run as it stands, by bash
  * and curl, against a live server. Only the address of the server is put in, and the variables are set as
  * the document says: `RESERVATION` to a new reservation for each command, `ADDRESS` to an address of the pool
- * in the command, or of `vault`. Replies are held to the OpenAPI document, and to the fields that are shown.
+ * in the command, or of `vault`. Replies are validated against the OpenAPI document, and the fields
+ * that are shown.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -35,7 +36,7 @@ async function run(command: string, variables: Record<string, string>, home: str
     if (ENDLESS.test(command) && Buffer.concat(chunks).includes('data: ')) child.kill();
   });
   await once(child, 'close');
-  // curl has put the chunks of the reply together, and tells that there were some.
+  // curl has put the chunks of the reply together, and reports that there were some.
   const [, file] = / -o (\S+)/.exec(command) ?? [];
   const output = file === undefined ? Buffer.concat(chunks) : readFileSync(join(home, file));
   const text = output.toString('latin1');

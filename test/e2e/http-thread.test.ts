@@ -87,7 +87,7 @@ test('a dead HTTP thread is replaced while another serves, and nothing comes twi
     assertIdentity(await ask<PoolFigures>(url, 'GET'));
     await sleep(HTTP_LIFE_MIN_MS);
     await second.terminate();
-    // Whoever answers now came in place of another.
+    // The thread that answers now replaced another.
     assertIdentity(await look());
     isLoaded = false;
     await Promise.all(clients);

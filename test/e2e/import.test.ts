@@ -5,14 +5,14 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { writeKeypairFile } from '../../src/keypair/key-file.ts';
 import { keypairOf, SEED_BYTES } from '../../src/keypair/keypair.ts';
-import { type Outcome, vanitypool } from '../support/cli.ts';
-import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
+import { ManagedServer } from '../support/managed-server.ts';
+import { EASY_POOL, type Server } from '../support/server.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 100_000 };
@@ -32,31 +32,19 @@ function keypairsFor(suffix: string, count: number): Uint8Array[] {
   return found;
 }
 
-class Setup implements AsyncDisposable {
-  readonly workspace = new Workspace();
-  server!: Server;
-  #environment: Record<string, string> = { VANITYPOOL_HTTP__PORT: '9' };
-
+class Setup extends ManagedServer {
   constructor(...lines: string[]) {
-    this.workspace.configure([POOL, CLOSED], ...lines);
+    super([POOL, CLOSED], ...lines);
+    const env = { VANITYPOOL_GRINDER__THREADS: '0', VANITYPOOL_HTTP__PORT: '9' };
+    this.options = { ...this.options, env };
   }
 
-  async serve(): Promise<void> {
-    this.server = await this.workspace.serve('--threads', '0');
-    this.#environment = { VANITYPOOL_HTTP__PORT: new URL(this.server.url).port };
-  }
-
-  cli(...args: string[]): Promise<Outcome> {
-    const env = { VANITYPOOL_GRINDER__THREADS: '0', ...this.#environment };
-    return vanitypool(args, { cwd: this.workspace.path, env });
+  override serve(): Promise<Server> {
+    return super.serve('--threads', '0');
   }
 
   import(secretKeys: readonly string[], pool = 'pet', token = this.token) {
     return this.server.ask('POST', '/v1/imports', { token, body: { pool, secretKeys } });
-  }
-
-  get token(): string {
-    return readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
   }
 
   files(keypairs: readonly Uint8Array[]): string[] {
@@ -64,13 +52,9 @@ class Setup implements AsyncDisposable {
     mkdirSync(directory, { recursive: true });
     return keypairs.map((keypair) => writeKeypairFile(directory, keypair));
   }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.workspace[Symbol.asyncDispose]();
-  }
 }
 
-test('a request brings in all of its keys or none, and no secret is told', LIMIT, async () => {
+test('a request brings in all of its keys or none, and no secret is shown', LIMIT, async () => {
   await using setup = new Setup('[http]', 'threads = 2');
   await setup.serve();
   const keypairs = keypairsFor('t', 20);
@@ -135,34 +119,34 @@ test('the command brings files in, with a server and without one', LIMIT, async 
   const keypairs = keypairsFor('t', 30);
   const files = setup.files(keypairs);
   const [bad] = setup.files(keypairsFor('u', 1));
-  const online = await setup.cli('import', '--pool', 'pet', '--json', ...files.slice(0, 20));
+  const online = await setup.run('import', '--pool', 'pet', '--json', ...files.slice(0, 20));
   assert.equal(online.code, 0, online.stderr);
   assert.deepEqual(JSON.parse(online.stdout), { pool: 'pet', imported: 20, duplicates: 0 });
-  const refused = await setup.cli('import', '--pool', 'pet', ...files.slice(20), bad!);
+  const refused = await setup.run('import', '--pool', 'pet', ...files.slice(20), bad!);
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, new RegExp(`${bad}: its address does not match .*nothing came in`));
   await setup.server.kill('SIGTERM');
 
-  const closed = await setup.cli('import', '--pool', 'closed', files[0]!);
+  const closed = await setup.run('import', '--pool', 'closed', files[0]!);
   assert.match(closed.stderr, /IMPORTS_REFUSED/);
   const unproved = join(setup.workspace.path, 'unproved.json');
   writeFileSync(unproved, JSON.stringify([...keypairs[0]!.subarray(0, 63), 0, 1].slice(1)));
-  const early = await setup.cli('import', '--pool', 'pet', ...files, unproved);
+  const early = await setup.run('import', '--pool', 'pet', ...files, unproved);
   assert.match(early.stderr, /unproved\.json: .*KEY_FILE_INVALID/);
-  const wrong = await setup.cli('import', '--pool', 'pet', ...files.slice(20), bad!);
+  const wrong = await setup.run('import', '--pool', 'pet', ...files.slice(20), bad!);
   assert.match(wrong.stderr, new RegExp(`${bad}: its address does not match`));
-  const offline = await setup.cli('import', '--pool', 'pet', ...files);
+  const offline = await setup.run('import', '--pool', 'pet', ...files);
   assert.equal(offline.code, 0, offline.stderr);
   assert.equal(offline.stdout, '10 imported, 20 known before\n');
   checkStore(setup.workspace.data);
 
-  const verified = await setup.cli('verify', ...files, unproved);
+  const verified = await setup.run('verify', ...files, unproved);
   assert.equal(verified.code, 1);
   assert.deepEqual(
     verified.lines.map((line) => line.split(/ +/)[1]),
     [...keypairs.map(address), `${unproved}:`],
   );
-  const good = await setup.cli('verify', '--json', files[0]!);
+  const good = await setup.run('verify', '--json', files[0]!);
   assert.equal(good.code, 0);
   const { ok, keyType } = JSON.parse(good.stdout);
   assert.deepEqual([ok, keyType], [true, 'seed']);
@@ -176,14 +160,14 @@ test('many files go in batches; a bad one is named with what came in before', LI
   setup.workspace.configure([POOL, ANY]);
   await setup.serve();
   const files = setup.files(Array.from({ length: 1100 }, () => keypairOf(randomBytes(SEED_BYTES))));
-  const done = await setup.cli('import', '--pool', 'any', '--json', ...files);
+  const done = await setup.run('import', '--pool', 'any', '--json', ...files);
   assert.equal(done.code, 0, done.stderr);
   assert.match(done.stderr, /^imported 90%\nimported 100%\n/);
   assert.deepEqual(JSON.parse(done.stdout), { pool: 'any', imported: 1100, duplicates: 0 });
   const [good] = setup.files(keypairsFor('t', 1));
   const [bad] = setup.files(keypairsFor('u', 1));
   const repeated = Array.from({ length: 1000 }, () => good!);
-  const most = await setup.cli('import', '--pool', 'pet', ...repeated, bad!);
+  const most = await setup.run('import', '--pool', 'pet', ...repeated, bad!);
   assert.equal(most.code, 1);
   assert.ok(most.stderr.includes(`${bad}: its address does not match ...t; the 1000 files before`));
   assert.equal((await setup.server.pool()).imported, 1);

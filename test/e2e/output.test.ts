@@ -65,7 +65,7 @@ test('every command looks at its output before it does anything', async () => {
   }
 });
 
-test('each way to have no output is told, by a process', LIMIT, async (t) => {
+test('each way to have no output is reported, by a process', LIMIT, async (t) => {
   const cwd = directory(t);
   for (const [errno, script] of BROKEN) {
     const words = ['grind', '--suffix', 't', '--json', '--secrets'];
@@ -112,7 +112,7 @@ test(
     const fill = async () => {
       const before = await dispensed(managed);
       const args = ['dispense', 'pet', '--count', '40'];
-      // What was written is told on standard error, in front of what the command says.
+      // What was written is listed on standard error, before the output of the command.
       const script = '"$0" "$@" > disk/out; code=$?; grep -c "}$" disk/out >&2; exit $code';
       const full = await shellWithDisk(disk, script, args, options);
       assert.equal(full.code, 1);

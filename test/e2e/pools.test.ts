@@ -3,19 +3,17 @@
  * load, over HTTP and by the command line. What holds after a kill is in test/torture/pools-kill.test.ts.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Outcome, vanitypool } from '../support/cli.ts';
+import { ManagedServer } from '../support/managed-server.ts';
 import {
   type Answer,
   assertIdentity,
   EASY_POOL,
   type Handed,
   type PoolFigures,
-  type Server,
-  Workspace,
 } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
@@ -26,43 +24,25 @@ const ASKED = 24;
 /** About 58 attempts a hit, and a small ring. */
 const BODY = { name: 'new', suffix: 'x', target: 2000, readyMax: 1000 };
 
-class Setup implements AsyncDisposable {
-  readonly workspace = new Workspace();
-  server!: Server;
-  environment: Record<string, string> = {};
-
-  constructor(...lines: string[]) {
-    this.workspace.configure([EASY_POOL], '[http]', `threads = ${THREADS}`, ...lines);
-  }
-
-  async serve(): Promise<void> {
-    this.server = await this.workspace.serve();
-    this.environment = { VANITYPOOL_HTTP__PORT: new URL(this.server.url).port };
-  }
-
-  cli(...args: string[]): Promise<Outcome> {
-    return vanitypool(args, { cwd: this.workspace.path, env: this.environment });
+class Setup extends ManagedServer {
+  constructor(threads: number, ...lines: string[]) {
+    super([EASY_POOL], '[http]', `threads = ${threads}`, ...lines);
   }
 
   /** With the right to do everything. */
-  ask(method: string, path: string, body?: object): Promise<Answer> {
-    const token = readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
-    return this.server.ask(method, path, { token, body });
+  send(method: string, path: string, body?: object): Promise<Answer> {
+    return this.ask(method, path, { body });
   }
 
   /** Of many connections at once, so of all threads. */
   async askAll(method: string, path: string): Promise<string[]> {
-    const replies = await Promise.all(Array.from({ length: ASKED }, () => this.ask(method, path)));
+    const replies = await Promise.all(Array.from({ length: ASKED }, () => this.send(method, path)));
     return [...new Set(replies.map(({ status, body }) => `${status} ${body.code ?? ''}`.trim()))];
   }
 
-  /** Takes addresses of the pool until told to stop. */
+  /** Takes addresses of the pool until asked to stop. */
   load(pool: string): Load {
     return new Load(this, pool);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.workspace[Symbol.asyncDispose]();
   }
 }
 
@@ -75,7 +55,7 @@ class Load {
   constructor(setup: Setup, pool: string) {
     const client = async (): Promise<void> => {
       while (!this.#isOver) {
-        const { status, body } = await setup.ask('POST', `/v1/pools/${pool}/dispense`);
+        const { status, body } = await setup.send('POST', `/v1/pools/${pool}/dispense`);
         if (status === 200) this.handed.push(...body.addresses);
         else this.codes.add(body.code);
       }
@@ -99,83 +79,95 @@ function figuresOf(setup: Setup, name: string): Record<string, unknown> {
   }));
 }
 
-test(
-  'a pool that is made is found by every thread at once, while others are served',
-  LIMIT,
-  async () => {
-    await using setup = new Setup();
-    await setup.serve();
-    await setup.server.until(({ available, leased }) => available + leased > 50);
-    const load = setup.load('pet');
-    for (let index = 0; index < 5; index++) {
-      const made = await setup.ask('POST', '/v1/pools', { ...BODY, name: `new-${index}` });
-      assert.equal(made.status, 201, JSON.stringify(made.body));
-      assert.equal(made.headers.get('location'), `/v1/pools/new-${index}`);
-      assert.deepEqual([made.body.pattern, made.body.target], ['...x', 2000]);
-      assert.deepEqual(await setup.askAll('GET', `/v1/pools/new-${index}`), ['200']);
-    }
-    await setup.server.until(({ ground }) => ground > 0, 'new-4');
-    await load.stop();
-    assert.ok(
-      [...load.codes].every((code) => code === 'POOL_EMPTY'),
-      [...load.codes].join(),
-    );
-    const { pools } = await setup.server.get<{ pools: { name: string }[] }>('/v1/pools');
-    assert.deepEqual(
-      pools.map(({ name }) => name),
-      ['pet', 'new-0', 'new-1', 'new-2', 'new-3', 'new-4'],
-    );
-    const metrics = await setup.server.ask('GET', '/metrics');
-    assert.match(metrics.text, /^vanitypool_target\{pool="new-4"\} 2000$/m);
-  },
-);
+test('pools are made while a server with four threads runs', LIMIT, async (t) => {
+  await using setup = new Setup(THREADS);
+  await setup.serve();
 
-test(
-  'of two that make one name one wins; a limit and what is not allowed are told',
-  LIMIT,
-  async () => {
-    await using setup = new Setup();
-    await setup.serve();
-    const both = await Promise.all([1, 2].map(() => setup.ask('POST', '/v1/pools', BODY)));
-    assert.deepEqual(both.map(({ status, body }) => `${status} ${body.code ?? ''}`).sort(), [
-      '201 ',
-      '409 POOL_EXISTS',
-    ]);
-    const tiny = { suffix: 'xxxxx', target: 1, ready: 1, readyMax: 1 };
-    const refused = async (body: object) => (await setup.ask('POST', '/v1/pools', body)).body;
-    assert.equal((await refused({ ...BODY, name: 'pet' })).code, 'POOL_EXISTS');
-    assert.equal((await refused({ ...tiny, name: 'a', suffix: '0' })).code, 'PATTERN_IMPOSSIBLE');
-    assert.equal((await refused({ ...tiny, name: 'a', target: 0 })).code, 'BODY_INVALID');
-    const crossed = await refused({ ...tiny, name: 'a', ready: 2 });
-    assert.deepEqual(
-      [crossed.code, crossed.detail],
-      ['CONFIG_INVALID', 'pools.a.ready: 2 is more than ready_max (1)'],
-    );
-    assert.equal((await refused({ ...BODY, keys: 'seed' })).code, 'BODY_INVALID');
-    const { body } = await setup.ask('GET', '/v1/pools');
-    assert.equal(body.pools.length, 2, 'none of these was made');
-  },
-);
+  await t.test(
+    'a pool that is made is found by every thread at once, while others are served',
+    async () => {
+      await setup.server.until(({ available, leased }) => available + leased > 50);
+      const load = setup.load('pet');
+      for (let index = 0; index < 5; index++) {
+        const made = await setup.send('POST', '/v1/pools', { ...BODY, name: `new-${index}` });
+        assert.equal(made.status, 201, JSON.stringify(made.body));
+        assert.equal(made.headers.get('location'), `/v1/pools/new-${index}`);
+        assert.deepEqual([made.body.pattern, made.body.target], ['...x', 2000]);
+        assert.deepEqual(await setup.askAll('GET', `/v1/pools/new-${index}`), ['200']);
+      }
+      await setup.server.until(({ ground }) => ground > 0, 'new-4');
+      await load.stop();
+      assert.ok(
+        [...load.codes].every((code) => code === 'POOL_EMPTY'),
+        [...load.codes].join(),
+      );
+      const { pools } = await setup.server.get<{ pools: { name: string }[] }>('/v1/pools');
+      assert.deepEqual(
+        pools.map(({ name }) => name),
+        ['pet', 'new-0', 'new-1', 'new-2', 'new-3', 'new-4'],
+      );
+      const metrics = await setup.server.ask('GET', '/metrics');
+      assert.match(metrics.text, /^vanitypool_target\{pool="new-4"\} 2000$/m);
+    },
+  );
+
+  await t.test(
+    'of two that make one name one wins; a limit and what is not allowed are reported',
+    async () => {
+      const both = await Promise.all([1, 2].map(() => setup.send('POST', '/v1/pools', BODY)));
+      assert.deepEqual(both.map(({ status, body }) => `${status} ${body.code ?? ''}`).sort(), [
+        '201 ',
+        '409 POOL_EXISTS',
+      ]);
+      const tiny = { suffix: 'xxxxx', target: 1, ready: 1, readyMax: 1 };
+      const refused = async (body: object) => (await setup.send('POST', '/v1/pools', body)).body;
+      assert.equal((await refused({ ...BODY, name: 'pet' })).code, 'POOL_EXISTS');
+      assert.equal((await refused({ ...tiny, name: 'a', suffix: '0' })).code, 'PATTERN_IMPOSSIBLE');
+      assert.equal((await refused({ ...tiny, name: 'a', target: 0 })).code, 'BODY_INVALID');
+      const crossed = await refused({ ...tiny, name: 'a', ready: 2 });
+      assert.deepEqual(
+        [crossed.code, crossed.detail],
+        ['CONFIG_INVALID', 'pools.a.ready: 2 is more than ready_max (1)'],
+      );
+      assert.equal((await refused({ ...BODY, keys: 'seed' })).code, 'BODY_INVALID');
+      const { body } = await setup.send('GET', '/v1/pools');
+      assert.equal(body.pools.length, 7, 'none of these was made');
+    },
+  );
+
+  await t.test(
+    'a sign-only pool made at run time gives no secret without a server either',
+    async () => {
+      const body = { ...BODY, name: 'signer', handout: 'sign-only' };
+      assert.equal((await setup.send('POST', '/v1/pools', body)).body.handout, 'sign-only');
+      await setup.server.until(({ available }) => available > 10, 'signer');
+      assert.equal(await setup.server.kill('SIGTERM'), 0);
+      const { code, stdout, stderr } = await setup.run('dispense', 'signer');
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(stderr, /HANDOUT_MISMATCH/);
+    },
+  );
+});
 
 for (const durability of ['leased', 'committed']) {
   test(`nothing of a deleted pool leaves after the answer (${durability})`, LIMIT, async () => {
-    await using setup = new Setup('[store]', `durability = "${durability}"`);
+    await using setup = new Setup(THREADS, '[store]', `durability = "${durability}"`);
     await setup.serve();
-    assert.equal((await setup.ask('POST', '/v1/pools', BODY)).status, 201);
+    assert.equal((await setup.send('POST', '/v1/pools', BODY)).status, 201);
     await setup.server.until(({ available, leased }) => available + leased > 500, 'new');
-    const held = await setup.ask('POST', '/v1/pools/new/reservations', { ttlSeconds: 600 });
+    const held = await setup.send('POST', '/v1/pools/new/reservations', { ttlSeconds: 600 });
     assert.equal(held.status, 201);
     const load = setup.load('new');
     await load.until(100);
-    const unsaid = await setup.ask('DELETE', '/v1/pools/new', { burn: 'old' });
+    const unsaid = await setup.send('DELETE', '/v1/pools/new', { burn: 'old' });
     assert.equal(unsaid.body.code, 'BODY_INVALID');
-    const deleted = await setup.ask('DELETE', '/v1/pools/new', { burn: 'new' });
+    const deleted = await setup.send('DELETE', '/v1/pools/new', { burn: 'new' });
     assert.equal(deleted.status, 200, JSON.stringify(deleted.body));
     // From here on each thread says the same.
     assert.deepEqual(await setup.askAll('POST', '/v1/pools/new/dispense'), ['404 POOL_NOT_FOUND']);
     assert.deepEqual(await setup.askAll('GET', '/v1/pools/new'), ['404 POOL_NOT_FOUND']);
     await load.stop();
-    const late = await setup.ask('POST', `/v1/reservations/${held.body.id}/dispense`);
+    const late = await setup.send('POST', `/v1/reservations/${held.body.id}/dispense`);
     assert.equal(late.body.code, 'POOL_NOT_FOUND');
     const figures = figuresOf(setup, 'new');
     // A reply that waited for the disk when the gate closed is 404: its address may have left.
@@ -185,9 +177,9 @@ for (const durability of ['leased', 'committed']) {
     assert.equal(figures.burned, deleted.body.burned);
     assert.equal(Number(figures.dispensed) + Number(figures.burned), figures.ground);
 
-    const again = await setup.ask('POST', '/v1/pools', { ...BODY, suffix: 'y' });
+    const again = await setup.send('POST', '/v1/pools', { ...BODY, suffix: 'y' });
     assert.deepEqual([again.status, again.body.code], [409, 'POOL_MISMATCH']);
-    const back = await setup.ask('POST', '/v1/pools', BODY);
+    const back = await setup.send('POST', '/v1/pools', BODY);
     assert.equal(back.status, 201, 'the same one comes back');
     await setup.server.until(({ available, leased }) => available + leased > 100, 'new');
     const before = new Set(load.handed.map(({ address }) => address));
@@ -206,12 +198,12 @@ test(
   'a paused pool hands nothing out, on any thread, over a restart; resumed it does',
   LIMIT,
   async () => {
-    await using setup = new Setup();
+    await using setup = new Setup(2);
     await setup.serve();
     await setup.server.until(({ available, leased }) => available + leased > 300);
     const load = setup.load('pet');
     await load.until(20);
-    const paused = await setup.ask('POST', '/v1/pools/pet/pause');
+    const paused = await setup.send('POST', '/v1/pools/pet/pause');
     assert.deepEqual([paused.status, paused.body.paused], [200, true], 'also one of the file');
     assert.deepEqual(await setup.askAll('POST', '/v1/pools/pet/dispense'), ['503 POOL_PAUSED']);
     await load.stop();
@@ -226,20 +218,20 @@ test(
     assert.ok(
       setup.server.log.some(({ msg, pool }) => msg === 'the pool is paused' && pool === 'pet'),
     );
-    assert.equal((await setup.ask('POST', '/v1/pools/pet/resume')).body.paused, false);
+    assert.equal((await setup.send('POST', '/v1/pools/pet/resume')).body.paused, false);
     assert.deepEqual(await setup.askAll('POST', '/v1/pools/pet/dispense'), ['200']);
   },
 );
 
 test('the command line does the same, beside a server and without one', LIMIT, async () => {
-  await using setup = new Setup();
+  await using setup = new Setup(1);
   const pool = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await setup.cli('pool', ...args);
+    const { code, stdout, stderr } = await setup.run('pool', ...args);
     assert.equal(code, 0, stderr);
     return stdout;
   };
   const fails = async (expected: RegExp, ...args: string[]): Promise<void> => {
-    const { code, stderr } = await setup.cli('pool', ...args);
+    const { code, stderr } = await setup.run('pool', ...args);
     assert.ok(code === 1 || code === 2, `exit ${code}`);
     assert.match(stderr, expected);
   };
@@ -270,7 +262,7 @@ test('the command line does the same, beside a server and without one', LIMIT, a
   await fails(/POOL_CONFIGURED/, 'delete', 'pet', '--burn', 'pet');
   await fails(/PATTERN_/, 'create', 'three', '--suffix', '0');
   await pool('pause', 'one');
-  const { code, stderr } = await setup.cli('dispense', 'one');
+  const { code, stderr } = await setup.run('dispense', 'one');
   assert.equal(code, 1);
   assert.match(stderr, /POOL_PAUSED/);
   await pool('set', 'one', '--target', '90');
@@ -305,32 +297,16 @@ test('the command line does the same, beside a server and without one', LIMIT, a
     (await list()).map(({ name }) => name),
     ['pet', 'two'],
   );
-  const audit = await setup.cli('audit', '--pool', 'one');
+  const audit = await setup.run('audit', '--pool', 'one');
   assert.match(audit.stdout, /burned.*deleted/);
   checkStore(setup.workspace.data);
 });
 
 test(
-  'a sign-only pool made at run time gives no secret without a server either',
-  LIMIT,
-  async () => {
-    await using setup = new Setup();
-    await setup.serve();
-    const body = { ...BODY, handout: 'sign-only' };
-    assert.equal((await setup.ask('POST', '/v1/pools', body)).body.handout, 'sign-only');
-    await setup.server.until(({ available }) => available > 10, 'new');
-    assert.equal(await setup.server.kill('SIGTERM'), 0);
-    const { code, stdout, stderr } = await setup.cli('dispense', 'new');
-    assert.deepEqual([code, stdout], [1, '']);
-    assert.match(stderr, /HANDOUT_MISMATCH/);
-  },
-);
-
-test(
   'a pool that leaves the file can be deleted, or goes on at run time with all it had',
   LIMIT,
   async () => {
-    await using setup = new Setup();
+    await using setup = new Setup(2);
     const { workspace } = setup;
     workspace.configure([
       EASY_POOL,
@@ -345,11 +321,11 @@ test(
     workspace.configure([EASY_POOL]);
     await setup.serve();
     const { ground } = figuresOf(setup, 'kept');
-    const kept = await setup.ask('POST', '/v1/pools', { ...BODY, name: 'kept', target: 10 });
+    const kept = await setup.send('POST', '/v1/pools', { ...BODY, name: 'kept', target: 10 });
     assert.deepEqual([kept.status, kept.body.ground], [201, ground], JSON.stringify(kept.body));
-    const gone = await setup.ask('DELETE', '/v1/pools/gone', { burn: 'gone' });
+    const gone = await setup.send('DELETE', '/v1/pools/gone', { burn: 'gone' });
     assert.deepEqual([gone.status, gone.body.burned], [200, figuresOf(setup, 'gone').ground]);
-    assert.equal((await setup.ask('DELETE', '/v1/pools/gone', { burn: 'gone' })).status, 404);
+    assert.equal((await setup.send('DELETE', '/v1/pools/gone', { burn: 'gone' })).status, 404);
     await setup.server.kill('SIGKILL');
     workspace.configure([EASY_POOL, { ...BODY_OF_FILE, name: 'kept' }]);
     await setup.serve();

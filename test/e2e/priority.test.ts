@@ -92,7 +92,8 @@ suite('the priority of the grinder', { concurrency: true }, () => {
 
   test('a server that was started lower stays there and says so', { timeout: 60_000 }, async () => {
     await using workspace = new Workspace();
-    workspace.configure([POOL], ...AUTO);
+    // Soon full: its threads get their orders at their start.
+    workspace.configure([{ ...POOL, target: 5 }], ...AUTO);
     workspace.launcher = ['nice', '-n', '5'];
     const server = await workspace.serve('--threads', '2');
     await server.until(({ available }) => available > 0);

@@ -93,7 +93,7 @@ test('a server whose store another took over ends and hands out nothing more', L
 });
 
 test(
-  'a data directory that is removed is told, and what is ready is still served',
+  'a data directory that is removed is reported, and what is ready is still served',
   LIMIT,
   async () => {
     await using workspace = new Workspace();
@@ -287,7 +287,7 @@ test('one server, asked for many things', LIMIT, async (t) => {
     assert.ok(again.ground >= full.ground + 20);
   });
 
-  await t.test('a second server on the same data is told of the first', async () => {
+  await t.test('a second server on the same data is refused, naming the first', async () => {
     assert.match(
       await refused(workspace),
       new RegExp(`process ${server.process.pid} holds it.*DATA_IN_USE`),

@@ -1,5 +1,6 @@
 /**
- * The stock is one figure, wherever it is told, and it is what can be taken: all of it, and nothing more.
+ * The stock is one figure, wherever it is shown, and it is what can be taken: all of it, and
+ * nothing more.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -34,7 +35,7 @@ function assertStock({ stdout }: Outcome, stock: number): void {
   assert.match(stdout, new RegExp(`^pet +\\S+ +90 +${shown(stock)} +0 `, 'm'), stdout);
 }
 
-test('API, metrics and commands tell one figure, and all of it can be taken', LIMIT, async () => {
+test('API, metrics and commands show one figure, and all of it can be taken', LIMIT, async () => {
   await using workspace = new Workspace();
   const [server, stock] = await serveGround(workspace, 20);
   const run = (...args: string[]): Promise<Outcome> =>

@@ -1,6 +1,7 @@
 /**
- * Odd surroundings of a start: a working directory that is removed, a Node.js that is told to forbid things, and a
- * home directory that no shell has put in its place. Each is told in one line, and nothing is made.
+ * Odd surroundings of a start: a working directory that is removed, a Node.js that is set to forbid
+ * things, and a
+ * home directory that no shell has put in its place. Each is reported in one line, and nothing is made.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
@@ -13,13 +14,13 @@ const LIMIT = { timeout: 120_000 };
 /** Runs the rest of its arguments where its first one was. */
 const REMOVED = 'mkdir "$1" && cd "$1" && rmdir "$1" && shift && exec "$@"';
 
-/** What the program itself says: a shell tells of such a directory, too. */
+/** What the program itself says: a shell complains of such a directory, too. */
 function said(stderr: string): string[] {
   return stderr.split('\n').filter((line) => line !== '' && !/getcwd|uv_cwd/.test(line));
 }
 
 test(
-  'a start in a directory that was removed is told, whatever paths it is given',
+  'a start in a directory that was removed is reported, whatever paths it is given',
   LIMIT,
   async () => {
     await using workspace = new Workspace();
@@ -61,7 +62,7 @@ test('a server whose working directory is removed goes on, and starts threads', 
   assert.equal(await server.kill('SIGTERM'), 0, server.output);
 });
 
-test('a Node.js that forbids things by NODE_OPTIONS is told in one line', LIMIT, async () => {
+test('a Node.js that forbids things by NODE_OPTIONS is refused in one line', LIMIT, async () => {
   await using workspace = new Workspace();
   const all = '--allow-fs-read=* --allow-fs-write=* --allow-worker --allow-addons';
   for (const NODE_OPTIONS of ['--permission', `--no-warnings --permission ${all}`]) {

@@ -147,7 +147,8 @@ test('one server with TLS', LIMIT, async (t) => {
       assert.equal(listensAt.certificate, setup.cert);
       writeFileSync(file, JSON.stringify({ ...listensAt, certificate: chain }));
       writeFileSync(chain, makeCertificate('two').cert);
-      const other = /another certificate than .*chain\.pem \(CERT_NOT_OWN\), and was told nothing/;
+      const other =
+        /another certificate than .*chain\.pem \(CERT_NOT_OWN\); nothing was sent to it/;
       assert.match((await setup.cli(['status'])).stderr, other);
       writeFileSync(chain, makeCertificate('two').cert + readFileSync(setup.cert, 'utf8'));
       assert.match((await setup.cli(['status'])).stderr, other);
@@ -212,7 +213,7 @@ test('a new certificate is served under load, and no request fails for it', LIMI
     for (let row = 0; row < 20; ) row = (await setup.served()) === 'two' ? row + 1 : 0;
     assert.equal(setup.logged('a new certificate is served'), 1);
 
-    // Half a pair, and none: the old one stays, and a line tells of each.
+    // Half a pair, and none: the old one stays, and each is logged.
     const three = makeCertificate('three');
     writeFileSync(setup.cert, three.cert);
     const refused = 'the new certificate is refused; the old one stays';

@@ -83,7 +83,7 @@ class Line {
   /** Leased, in the order of the ready queue; the first of them is at `position`. */
   queue: number[] = [];
   position = 0;
-  /** Records that the store has yet to hear of, and whom they are of. */
+  /** Hand-outs that the store has not recorded, and for whom they are. */
   late: { record: HandOut; ids: number[] }[] = [];
 
   constructor(name: string) {

@@ -1,7 +1,7 @@
 /**
  * Hostile input over every route of the OpenAPI document: no request makes the server fail, hang, say
- * what its document does not tell, or lose an address. What was dispensed in the end is what came back,
- * and what clients that cut the connection asked for. FC_RUNS sets the number of runs.
+ * what its document does not describe, or lose an address. What was dispensed in the end is what
+ * came back, and what clients that cut the connection asked for. FC_RUNS sets the number of runs.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -149,7 +149,7 @@ async function assertNothingLost(): Promise<void> {
   assert.ok(silent <= unheard, `${silent} left without a reply; at most ${unheard} can have`);
 }
 
-test('no request to the application, over whatever route, gets what is not told', async () => {
+test('no request to the application, over whatever route, gets what is not documented', async () => {
   const { app, shared } = await testApp();
   fillPool(shared, 500);
   const told = operationsOf(await documentOf(app)).filter(({ operation }) => !isStream(operation));
@@ -183,7 +183,7 @@ function dispenseOften(whole: OpenApi): Told[] {
 const isStream = ({ responses }: Told['operation']) =>
   responses['200']?.content?.['text/event-stream'] !== undefined;
 
-test('no request to a server, over whatever route, gets what is not told', async () => {
+test('no request to a server, over whatever route, gets what is not documented', async () => {
   await fc.assert(
     fc.asyncProperty(hostileRequest(dispenseOften(document)), async (request) => {
       const [method = '', path = ''] = request.name.split(' ');
@@ -344,7 +344,10 @@ async function goneSoFar(): Promise<number> {
   );
 }
 
-/** Status, and code if it is an error, of each reply on a connection; the first is held to the document. */
+/**
+ * Status, and code if it is an error, of each reply on a connection; the first is validated
+ * against the document.
+ */
 async function answersTo(request: UnfinishedRequest, bearer: string): Promise<string[]> {
   const { method, path } = request.told;
   const pieces = piecesOf(request, `127.0.0.1:${port}`, bearer);

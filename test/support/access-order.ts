@@ -7,7 +7,7 @@
  *
  * Racy reads are allowed as long as nobody relies on them: `end` refuses an operation that does. A
  * compare-exchange that fails drops what its thread had read. Two writes that race, one of them
- * plain, are a Violation at once. A read that races with a later write is not told: who tries every
+ * plain, are a Violation at once. A read that races with a later write is not reported: who tries every
  * interleaving also comes to the one in which that write is first.
  *
  * What is tracked is the word of four bytes. Values are immutable; `key` is the same for the same.

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 export const PROGRAM = fileURLToPath(new URL('../../bin/vanitypool', import.meta.url));
 
 /**
- * For NODE_OPTIONS: a program is told that little memory is free. To build the largest table of the grind
+ * For NODE_OPTIONS: makes a program see little free memory. To build the largest table of the grind
  * kernel takes as long as all the rest of a start, and patterns of tests are easy.
  */
 export const SMALL_MACHINE = '--import=data:text/javascript,process.availableMemory=()=>300e6';
@@ -22,7 +22,7 @@ const STATE = join(tmpdir(), `vanitypool-cli-${process.pid}`);
 process.once('exit', () => rmSync(STATE, { recursive: true, force: true }));
 
 /**
- * Where programs keep what outlives them (`XDG_STATE_HOME`): never in the home directory of whoever
+ * Where programs keep what outlives them (`XDG_STATE_HOME`): never in the home directory of the user who
  * tests. Each directory in which a test runs the program has its own, as a `Workspace` has.
  */
 export function stateHome(cwd?: string): string {

@@ -36,7 +36,7 @@ interface Keyed {
 export class Book {
   /** Each address once, in the order in which they came. */
   readonly received: Handed[] = [];
-  /** Of the server: what it is told by is that it was started again. */
+  /** Of the server: it is recognised by having been started again. */
   life = 0;
   /** Addresses that were asked for without a key in requests that got no reply. */
   unheard = 0;

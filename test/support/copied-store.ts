@@ -285,7 +285,7 @@ export class CopiedStore implements Disposable {
     return { data, journals: copyOf(this.#journals), clock, epoch: this.life.store.epoch };
   }
 
-  /** As a server does that is told to end. */
+  /** As a server does that is stopped. */
   async stop(): Promise<void> {
     for (const pool of POOLS) {
       await this.turn(pool, 0);

@@ -129,7 +129,7 @@ export function revert(directory: string, copy: Copy, aside?: string): void {
   assert.deepEqual(
     missed.map(([name]) => name),
     [],
-    'what tells a store from its copy is as it was',
+    'what distinguishes a store from its copy is as it was',
   );
 }
 

@@ -111,7 +111,7 @@ export class Trial implements AsyncDisposable {
 
   /** As many hits wait as may: no thread searches, although the pool is short. */
   async untilGrindingPauses(): Promise<void> {
-    await this.untilLine('hits cannot be stored; they are kept');
+    await this.untilLine('hits cannot be stored; keeping them in memory');
     await this.server.until(({ grinding }) => !grinding.active);
   }
 

@@ -22,7 +22,7 @@ export function blocksOf(document: string): DocumentedCommand[][] {
   );
 }
 
-/** Names of fields, of the first of each list, in the order in which they are told. */
+/** Names of fields, of the first of each list, in the order in which they are documented. */
 export function fieldsOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.slice(0, 1).map(fieldsOf);
   if (typeof value !== 'object' || value === null) return '';

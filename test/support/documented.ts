@@ -1,7 +1,7 @@
 /**
- * The OpenAPI document as what replies are held to: a status, a content type, headers and a body that
- * the document does not tell is an error. Used by unit tests for every reply of their application, and
- * against real servers.
+ * The OpenAPI document as what replies are validated against: a status, a content type, headers and
+ * a body that the document does not describe is an error. Used by unit tests for every reply of their
+ * application, and against real servers.
  */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -81,7 +81,7 @@ export interface Reply {
   readonly body: string;
 }
 
-/** Of the application itself, whoever may ask for it. */
+/** Of the application itself, whatever token may ask for it. */
 export async function documentOf(app: App): Promise<OpenApi> {
   await app.ready();
   // As it leaves: what JSON drops is not in it.
@@ -96,7 +96,7 @@ export function operationsOf({ paths }: OpenApi): Told[] {
   );
 }
 
-/** The path in the document that a path of a request belongs to; undefined for what it does not tell. */
+/** The path in the document that a path of a request belongs to; undefined for what it does not list. */
 export function toldPath({ paths }: OpenApi, path: string): string | undefined {
   const [bare = ''] = path.split('?', 1);
   return Object.keys(paths).find((told) =>
@@ -129,7 +129,7 @@ export function validatorOf(document: OpenApi) {
   };
 }
 
-/** Throws at a reply that the document does not tell. */
+/** Throws at a reply that the document does not describe. */
 export type Judge = (method: string, path: string, reply: Reply) => void;
 
 export function judgeOf(document: OpenApi): Judge {
@@ -142,7 +142,7 @@ export function judgeOf(document: OpenApi): Judge {
     const refuse = (why: string): never => {
       throw new Error(`${name}: ${status}: ${why}: ${body.slice(0, 1000)}`);
     };
-    const response = operation.responses[status] ?? refuse('a status that is not told');
+    const response = operation.responses[status] ?? refuse('a status that is not documented');
     for (const [header, { schema }] of Object.entries(response.headers ?? {})) {
       const value = headers[header.toLowerCase()];
       // Whether asking again helps depends on the code.
@@ -152,18 +152,18 @@ export function judgeOf(document: OpenApi): Judge {
       if (wrong !== undefined) refuse(`header ${header}: ${value}: ${wrong}`);
     }
     if (response.content === undefined) {
-      if (body !== '') refuse('a body where none is told');
+      if (body !== '') refuse('a body where none is documented');
       return;
     }
     const type = String(headers['content-type']).split(';', 1)[0]!;
     const content = contentOf(response, type);
-    if (content === undefined) return refuse(`content-type ${type} is not told`);
+    if (content === undefined) return refuse(`content-type ${type} is not documented`);
     const isJson = /[/+]json$/.test(type);
     const value = isJson ? JSON.parse(body) : body;
     const wrong = validate(content.schema, value);
     if (wrong !== undefined) refuse(wrong);
     const codes = response['x-codes'];
-    if (codes !== undefined && !codes.includes(value.code)) refuse('a code that is not told');
+    if (codes !== undefined && !codes.includes(value.code)) refuse('a code that is not documented');
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * A reader of server-sent events over a real connection, for tests: keeps what came as text and as
- * events. It reads on until it is told to pause or to leave.
+ * events. It reads until it is asked to pause or to leave.
  */
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -192,7 +192,7 @@ int access(const char *path, int mode) {
   return NEXT(access)(path, mode);
 }
 
-/* What the system looks for first is told as it is: a name that is there, or is missing. */
+/* What the system looks for first is reported as it is: a name that is there, or is missing. */
 static int is_there(const char *path) {
   struct stat stats;
   int before = errno;

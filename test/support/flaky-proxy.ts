@@ -116,6 +116,6 @@ export function problem(status: number, code: string, retryAfter?: number): Fate
       'content-type': 'application/problem+json',
       ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
     },
-    body: JSON.stringify({ type: 'x', title: 'x', status, code, detail: `told: ${code}` }),
+    body: JSON.stringify({ type: 'x', title: 'x', status, code, detail: `said: ${code}` }),
   };
 }

@@ -10,7 +10,7 @@ import { Pool } from '../../src/pool/pool.ts';
 import type { ServedPools } from '../../src/store-thread/served-pools.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 
-/** An HTTP thread: what it was told, and the pools that it hands out of. */
+/** An HTTP thread: what it was sent, and the pools that it hands out of. */
 export class Thread {
   readonly notices: PoolNotice[] = [];
   readonly pools = new Map<string, Pool>();
@@ -39,7 +39,7 @@ export class Thread {
     });
   }
 
-  /** On all that it was told by now. */
+  /** On all that it was sent by now. */
   act(): void {
     for (const { notice, added, removed } of this.notices.splice(0)) {
       if (added !== undefined) this.#add(added);

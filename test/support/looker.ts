@@ -1,4 +1,4 @@
-/** The test's side of looking-process.ts: a process that looks at a store when it is told to. */
+/** The test's side of looking-process.ts: a process that looks at a store when asked. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

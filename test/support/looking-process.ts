@@ -1,5 +1,5 @@
 /**
- * A process that looks at a store as often as it is told, for a test whose disk fails under it
+ * A process that looks at a store as often as it is asked, for a test whose disk fails under it
  * (faulty-disk.ts). Argument: the data directory. For each line that it reads, the name of a look, it
  * writes one: `ok`, or the error's code and message.
  */

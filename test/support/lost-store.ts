@@ -76,7 +76,7 @@ export class LostStore implements Disposable {
     return JSON.stringify({ id, address, pool: 'pet', state, at: time, ...rest });
   }
 
-  /** A new directory that holds nothing but the sealing key, and how a restore into it is told. */
+  /** A new directory that holds nothing but the sealing key, and the arguments of a restore into it. */
   place(name: string) {
     const directory = join(this.root, name);
     mkdirSync(directory, { mode: 0o700 });

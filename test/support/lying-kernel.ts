@@ -2,7 +2,7 @@
  * Preloaded (`node --import`) it puts a kernel that lies in place of the real one, in every thread
  * of the process: the only way to see what a grinder thread does on a machine that miscomputes.
  * LYING_KERNEL says how: 'key' gives a wrong public key, 'pattern' an address that does not match,
- * 'index' a pattern that was not asked for, 'told' is a fault that the kernel saw itself.
+ * 'index' a pattern that was not asked for, 'seen' is a fault that the kernel saw itself.
  * Each slice has one true hit, and from the third slice on a lie after it.
  */
 import { randomBytes } from 'node:crypto';

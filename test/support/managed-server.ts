@@ -59,9 +59,14 @@ export class ManagedServer implements AsyncDisposable {
   }
 
   /** A token with these scopes, made by the command line. */
-  async make(name: string, ...scopes: string[]): Promise<string> {
-    const flags = scopes.flatMap((scope) => ['--scope', scope]);
-    const { code, stdout, stderr } = await this.run('token', 'create', '--name', name, ...flags);
+  make(name: string, ...scopes: string[]): Promise<string> {
+    return this.makeWith([name, ...scopes]);
+  }
+
+  /** The same with more flags. */
+  async makeWith([name, ...scopes]: readonly string[], ...flags: string[]): Promise<string> {
+    const all = [...scopes.flatMap((scope) => ['--scope', scope]), ...flags];
+    const { code, stdout, stderr } = await this.run('token', 'create', '--name', name!, ...all);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^vp_[A-Za-z0-9_-]{43}\n$/);
     return stdout.trim();

@@ -39,7 +39,7 @@ export const BROKEN: readonly (readonly [code: string, script: string])[] = [
   ['EPIPE', `${NO_READER} && "$0" "$@" >&4`],
 ];
 
-/** The command that an error tells to type, typed. */
+/** The command that an error names, typed. */
 export async function asTold(stderr: string, options: RunOptions): Promise<Outcome> {
   const [, command] = /^ {2}(vanitypool .*)$/m.exec(stderr) ?? assert.fail(stderr);
   const path = `${dirname(PROGRAM)}${delimiter}${process.env.PATH}`;

@@ -1,4 +1,4 @@
-/** The model of a disk, held to what it says of itself: every rule of it, by a trace of few records. */
+/** The model of a disk, checked against its description: every rule of it, by a trace of few records. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';

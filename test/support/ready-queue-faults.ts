@@ -161,7 +161,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     shows: 'takeover',
     found: /./,
   },
-  'the size is not held to the capacity': {
+  'the size is not limited to the capacity': {
     is: 'return Math.min((this.tail - head) >>> 0, this.capacity);',
     becomes: 'return (this.tail - head) >>> 0;',
     shows: 'sizes',

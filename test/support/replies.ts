@@ -1,5 +1,5 @@
 /**
- * What clients were told by some moment of a recorded trace (power-loss.ts), read from the replies that
+ * What clients know by some moment of a recorded trace (power-loss.ts), read from the replies that
  * were sent by then: which addresses have left, and how many are said to be ground.
  */
 import assert from 'node:assert/strict';
@@ -8,21 +8,21 @@ import { decodeBase58 } from '../../src/keypair/address.ts';
 import type { TraceRecord } from './power-loss.ts';
 import type { Handed, PoolFigures } from './server.ts';
 
-/** What others were told of one pool, by replies that may have left. */
+/** What others know of one pool, by replies that may have left. */
 class Told {
   /** By address, oldest first. */
   readonly left = new Map<string, { id: number; keyHash: string; sync: number; timeUs: number }>();
   ground = 0;
 }
 
-/** What others were told by some moment of the trace. */
+/** What others know by some moment of the trace. */
 export class Replies {
   readonly pools: ReadonlyMap<string, Told>;
   readonly #suffixes: ReadonlyMap<string, string>;
   syncs = 0;
   timeUs = 0;
 
-  /** Pools are told apart by the last character of their addresses. */
+  /** Pools are distinguished by the last character of their addresses. */
   constructor(pools: readonly { readonly name: string; readonly suffix: string }[]) {
     this.pools = new Map(pools.map(({ name }) => [name, new Told()]));
     this.#suffixes = new Map(pools.map(({ name, suffix }) => [suffix, name]));
@@ -35,7 +35,7 @@ export class Replies {
     if (kind !== 'sent') return [];
     const [head, body] = bytes.toString('latin1').split('\r\n\r\n');
     if (!body?.startsWith('{')) return [];
-    // A document is sent in pieces, and what tells of addresses is not.
+    // A document is sent in pieces, and a reply with addresses is not.
     const length = /^content-length: (\d+)$/im.exec(head!)?.[1];
     if (Number(length) > body.length) return [];
     const reply = JSON.parse(body) as {

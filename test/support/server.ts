@@ -116,7 +116,7 @@ export class Workspace implements AsyncDisposable {
   }
 }
 
-/** What replies are held to. */
+/** What replies are validated against. */
 interface Told {
   readonly document: OpenApi;
   readonly judge: Judge;
@@ -184,7 +184,10 @@ export class Server {
     return body as T;
   }
 
-  /** On a connection of its own, which any thread may take: what its document tells, or an error. */
+  /**
+   * On a connection of its own, which any thread may take: a reply that its document describes,
+   * or an error.
+   */
   ask(method: string, path: string, { token, key, body }: Asking = {}): Promise<Answer> {
     const headers = {
       connection: 'close',
@@ -217,7 +220,7 @@ export class Server {
     return { status, headers: reply.headers, text, body: isJson ? JSON.parse(text) : undefined };
   }
 
-  /** The server's own, which replies are held to. */
+  /** The server's own, which replies are validated against. */
   async #document(): Promise<Told> {
     const text = await (await fetch(`${this.url}/openapi.json`)).text();
     const known = Server.#judges.get(text);

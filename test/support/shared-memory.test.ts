@@ -21,7 +21,7 @@ function accessesOf(code: string): { texts: string[]; memory: Memory; returned: 
   return { texts, memory: alone.memory, returned };
 }
 
-test('each access is told, and does what it does', () => {
+test('each access is reported, and has its usual effect', () => {
   const { texts, memory, returned } = accessesOf(`
     const words = new Int32Array(buffer), doubles = new Float64Array(buffer);
     words[3] = 5;

@@ -1,5 +1,5 @@
 /**
- * Shared memory that tells of every access. `WatchedSource` evaluates the text of a source file in
+ * Shared memory that reports every access. `WatchedSource` evaluates the text of a source file in
  * a scope where the globals by which memory is shared (`SharedArrayBuffer`, its views, `Atomics`,
  * `Buffer`) are these ones: each access is handed to a `Host`, which performs it on a `Memory`, or
  * does not. Any other name of a global, and any other member of these, is a `Violation`: nothing

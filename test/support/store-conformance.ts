@@ -381,7 +381,7 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
       assert.deepEqual(await subject.store.insert(hits), { inserted: 0, duplicates: 4 });
     });
 
-    test('are told by the public key alone', async () => {
+    test('are identified by the public key alone', async () => {
       await using subject = await open();
       const [hit] = await subject.insert(1);
       const key = Buffer.from(hit!.key);

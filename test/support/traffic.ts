@@ -1,7 +1,7 @@
 /**
  * Clients that ask one server for everything at once, and the book of what they got: over all its
  * lives no address comes twice, a key has one reply and a message one signature. Each request has a
- * connection of its own, so that any thread may get it, and each reply is held to the server's
+ * connection of its own, so that any thread may get it, and each reply is validated against the server's
  * document. A server that is killed answers no more: that is `CutOff`.
  */
 import assert from 'node:assert/strict';

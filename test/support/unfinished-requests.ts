@@ -1,6 +1,6 @@
 /**
  * Requests whose body never ends, for every operation of the OpenAPI document: some bytes are missing,
- * or nothing but the mark of the end. Whoever acts before the end takes a part for the whole.
+ * or nothing but the mark of the end. Acting before the end takes a part for the whole.
  */
 import { contentOf, type Schema, type Told } from './documented.ts';
 
@@ -8,7 +8,7 @@ export interface UnfinishedRequest {
   readonly told: Told;
   /** How it ends too early, for messages. */
   readonly shape: string;
-  /** Lines of the head that tell of the body. */
+  /** Header lines about the body. */
   readonly headers: readonly string[];
   /** What is sent of it. */
   readonly body: string;

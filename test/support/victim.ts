@@ -1,5 +1,5 @@
 /**
- * A real store that somebody changes by SQL between two of its runs, and what it tells of that: for
+ * A real store that somebody changes by SQL between two of its runs, and what it reports of that: for
  * tests of rows that are bound to the sealing key.
  */
 import assert from 'node:assert/strict';

@@ -15,8 +15,8 @@ import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 const LIMIT = { timeout: 120_000 };
 const YEAR_HOURS = 365 * 24;
 const QUOTA = 3;
-const SET = 'the clock was set: it is believed when it stands for an hour';
-const BELIEVED = 'the clock is believed, and reservations moved';
+const SET = 'the clock was set: the new time counts after an hour';
+const BELIEVED = 'the new time counts from now on; reservations were moved';
 
 class Scene implements AsyncDisposable {
   readonly clock = new WallClock();
@@ -101,7 +101,7 @@ test('what was made while it was years ahead ends in its own time', LIMIT, async
   await scene.server.kill('SIGKILL');
   scene.clock.jump(-YEAR_HOURS);
   await scene.serve();
-  await scene.found('the clock is not what it was: for an hour nothing ends for good by it');
+  await scene.found('the clock is in doubt: for an hour nothing expires for good');
   while ((await scene.stateOf(short)) !== 'expired') await sleep(100);
   assert.equal(await scene.stateOf(long), 'reserved');
   const { expiresAt } = (await scene.server.ask('GET', `/v1/reservations/${long.id}`)).body;

@@ -28,7 +28,7 @@ const LATER = 8.64e15;
 /** Wider than any test takes, narrower than any jump. */
 const HOUR_MS = 3_600_000;
 
-/** One client, that is told of every address in the order in which they leave. */
+/** One client, which gets every address in the order in which they leave. */
 class Client {
   readonly #addresses = new Set<string>();
   #lastId = 0;

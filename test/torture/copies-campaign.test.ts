@@ -47,7 +47,7 @@ const LIVES = 6;
 const OPERATIONS_MAX = 25;
 const COPIES_MAX = 4;
 const TRIALS = Number(process.env.COPIES_TRIALS ?? 12);
-/** Told of those that are wrong, at most. */
+/** Reported of those that are wrong, at most. */
 const TOLD_MAX = 12;
 
 const FILES = ['db', 'wal', 'shm', 'anchor', 'journals'] as const;
@@ -297,7 +297,7 @@ async function alone(
   await store.dispenseToSign(1);
   for (let done = 1; done < SIGN_LIMIT; done++) await store.sign(store.out.signable()[0]!);
   if (isLifeOver) {
-    // Nothing is leased, and the copy has all in its database: no table tells what the act was.
+    // Nothing is leased, and the copy has all in its database: no table shows what the act was.
     await store.stop();
     await store.begin(durability);
     await store.destroy(0);

@@ -60,7 +60,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
 
 suite('a disk that fails and works again', { concurrency: true }, () => {
   for (const [name, { reason, begin, end }] of Object.entries(CAUSES)) {
-    test(`${name}: served from memory, told, and over when its cause is`, LIMIT, async () => {
+    test(`${name}: served from memory, reported, and over when its cause is`, LIMIT, async () => {
       await using trial = await Trial.begin();
       await trial.dispense(10);
       await trial.untilFull();

@@ -5,7 +5,7 @@
  * is killed and stopped, also while something fails, and started again, also while something fails.
  *
  *   nothing comes twice, in any life; all that is left is handed out at the end
- *   an older state that is put back either has leased all that left since, or the anchor tells it
+ *   an older state that is put back either has leased all that left since, or the anchor shows it
  *   a key that was answered has the same reply in every later life; a reservation is held
  *   what was received is dispensed in the store, and its figures add up
  *   a start on a sound disk is never refused, and burns nothing, whatever failed before

@@ -1,7 +1,8 @@
 /**
  * A store on a disk that refuses to read, here or there: for a moment, and what was begun goes on; all
- * the time, and it is told as what it is. To SQLite such a read is a damaged database, and the steps
- * after damage give up every address: an error of the disk is never told as damage, and burns nothing.
+ * the time, and it is reported as what it is. To SQLite such a read is a damaged database, and the steps
+ * after damage give up every address: an error of the disk is never reported as damage, and burns
+ * nothing.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -58,7 +59,7 @@ async function killedStore(root: string): Promise<{ directory: string; putBack: 
   await store.close();
   return {
     directory,
-    /** All of it, in its place: nobody could tell. */
+    /** All of it, in its place: nothing could detect it. */
     putBack() {
       rmSync(join(directory, 'store.db-shm'), { force: true });
       for (const [index, file] of FILES.entries())
@@ -70,7 +71,7 @@ async function killedStore(root: string): Promise<{ directory: string; putBack: 
 
 suite('a disk that refuses to read', { concurrency: true }, () => {
   for (const [name, files] of Object.entries(LOOKS)) {
-    test(`${name}: goes on after one refusal, and tells a lasting one`, LIMIT, async (t) => {
+    test(`${name}: continues after one refusal, and reports a lasting one`, LIMIT, async (t) => {
       const root = temporaryDirectory();
       t.after(() => removeDirectory(root));
       const { directory, putBack } = await killedStore(root);

@@ -3,7 +3,7 @@
  * after a clean end and after a kill; no copy of it is taken for it, also one that lies in its place
  * with its inode number; and what is adopted goes on. On overlays also a data directory that lies in
  * the layer below, as in the image of a container. And real servers where the system does not say
- * what tells a file from its copy.
+ * what distinguishes a file from its copy.
  *
  * Seen to fail when the anchor is not opened for writing before its identity is looked at, when the
  * database is not without the addon, and when the identity that a start records is not the one that
@@ -317,7 +317,7 @@ suite('where the system refuses statx and file handles', () => {
     await assertServed(workspace, other, ['SIGKILL', 'SIGTERM']);
   });
 
-  test('on tmpfs nothing tells: it has to be said', {
+  test('on tmpfs nothing distinguishes a copy: the configuration has to say so', {
     ...LIMIT,
     skip: WITHOUT_MEMORY,
   }, async (t) => {

@@ -96,7 +96,7 @@ suite('dispense journals that are removed from a server', { concurrency: 2 }, ()
     await tampering.exhaust(again);
   });
 
-  test('told until they can be made anew, and then a kill burns nothing', LIMIT, async () => {
+  test('reported until they can be recreated, and then a kill burns nothing', LIMIT, async () => {
     await using tampering = new Tampering('[store]', 'journal = "data"', ...THREADS);
     const server = await tampering.full();
     assert.match(await readiness(server), /"status":"ready"/);

@@ -1,4 +1,7 @@
-/** A server that may reserve little memory: what V8 would end in a stack of C is told in one line. */
+/**
+ * A server that may reserve little memory: what V8 would end in a stack of C is reported in one
+ * line.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

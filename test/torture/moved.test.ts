@@ -1,7 +1,8 @@
 /**
  * Data directories that are moved, copied, linked, restored elsewhere or looked at while they
  * rest, with real servers: at most one of two directories of one store is served, what is moved
- * loses nothing, and who has to choose is told how.
+ * loses nothing, and the error names the choices. A second server that comes by a way around the
+ * lock file is refused, says what to do, and does no harm.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -22,8 +23,8 @@ import { assertNothingBurned, IDLE, Tampering } from '../support/tampering.ts';
 const LIMIT = { timeout: 300_000 };
 const IN_USE = /DATA_IN_USE/;
 const MOVED = /DATA_MOVED/;
-/** What a directory is told that shares its files with another. */
-const LINKED = /link/i;
+/** The error for a directory that shares its files with another. */
+const TWO_NAMES = /2 names.*DATA_NOT_WRITABLE/;
 /** Nothing can be kept below it. */
 const NO_STATE = { XDG_STATE_HOME: '/dev/null' };
 
@@ -61,18 +62,40 @@ async function assertServed(tampering: Tampering, data: string, reply: string): 
   assert.equal(await server.kill('SIGTERM'), 0);
 }
 
+/** A store that rests is looked at without a trace. */
+async function assertNoTrace(tampering: Tampering, end: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  // No one knows a file of this name: it has to stay, too.
+  writeFileSync(join(tampering.data, 'notes'), '');
+  const [data, state] = [copyOf(tampering.data), copyOf(tampering.workspace.state)];
+  // An audit settles what a kill left leased, as a start does.
+  const audit = end === 'SIGTERM' ? [['audit', '--json']] : [];
+  for (const command of [['status'], ...audit, ['backup', 'backup']]) {
+    await tampering.done(...command);
+    // The index of a log that is there is made anew by whatever reads it.
+    const isIndex = (change: string) => end === 'SIGKILL' && change.startsWith('store.db-shm');
+    const changed = changesSince(data, tampering.data).filter((change) => !isIndex(change));
+    assert.deepEqual(changed, [], command[0]);
+    assert.deepEqual(changesSince(state, tampering.workspace.state), [], command[0]);
+  }
+}
+
 suite('`adopt --moved`', () => {
-  test('a copy is adopted: the original is refused from then on', LIMIT, async () => {
-    const { tampering, reply } = await used('SIGTERM');
-    await using _ = tampering;
-    const copy = copyAll(tampering);
-    await tampering.refusalAsMoved(copy);
-    const { code, stdout, stderr } = await tampering.run('adopt', '--moved', '--data', 'copy');
-    assert.equal(code, 0, stderr);
-    assert.match(stdout + stderr, /delete|remove/i);
-    await assertServed(tampering, copy, reply);
-    await tampering.refusal(MOVED);
-  });
+  test(
+    'a store that rests is looked at, copied and adopted; the original is refused',
+    LIMIT,
+    async () => {
+      const { tampering, reply } = await used('SIGTERM');
+      await using _ = tampering;
+      await assertNoTrace(tampering, 'SIGTERM');
+      const copy = copyAll(tampering);
+      await tampering.refusalAsMoved(copy);
+      const { code, stdout, stderr } = await tampering.run('adopt', '--moved', '--data', 'copy');
+      assert.equal(code, 0, stderr);
+      assert.match(stdout + stderr, /delete|remove/i);
+      await assertServed(tampering, copy, reply);
+      await tampering.refusal(MOVED);
+    },
+  );
 
   test('`--from` retires the original, with no witness at hand', LIMIT, async () => {
     await using tampering = new Tampering();
@@ -85,23 +108,6 @@ suite('`adopt --moved`', () => {
     await tampering.done('adopt', '--moved', '--from', 'data', '--data', 'copy');
     await assertServed(tampering, copy, reply);
     await tampering.refusal(MOVED);
-  });
-
-  test('it is refused while a server holds the original', LIMIT, async () => {
-    await using tampering = new Tampering();
-    const server = await tampering.full();
-    await tampering.takeEach(server, 20);
-    await tampering.quiet(server);
-    // Nothing leaves from now on: but for the server it could be adopted.
-    const copy = copyAll(tampering);
-    const before = copyOf(copy);
-    const { code, stderr } = await tampering.run(
-      ...['adopt', '--moved', '--from', 'data', '--data', 'copy'],
-    );
-    assert.equal(code, 1);
-    assert.match(stderr, IN_USE);
-    assert.deepEqual(changesSince(before, copy), []);
-    await tampering.exhaust(server);
   });
 
   test('killed, copied and adopted: the journals of the old place settle it', LIMIT, async () => {
@@ -134,61 +140,23 @@ suite('`adopt --moved`', () => {
 });
 
 suite('two directories with one store', () => {
-  test('without its lock file a running server is still alone', LIMIT, async () => {
-    await using tampering = new Tampering();
-    const server = await tampering.full();
-    await tampering.takeEach(server, 5);
-    rmSync(join(tampering.data, 'lock'));
-    // Its files change while it runs.
-    const second = await tampering.tryToServe(...IDLE);
-    assert.ok(typeof second === 'string', 'a second server is refused');
-    assert.match(second, IN_USE);
-    await tampering.takeEach(server, 50);
-    tampering.assertOnce();
-    assert.equal(await server.kill('SIGTERM'), 0, server.output);
-  });
-
-  for (const [kind, link] of Object.entries({ symbolic: symlinkSync, hard: linkSync })) {
-    test(`a ${kind} link to the database is refused, whoever else runs`, LIMIT, async () => {
-      const { tampering } = await used('SIGTERM');
-      await using _ = tampering;
-      const other = emptyPlace(tampering, 'other');
-      for (const isServed of [false, true]) {
-        // Before the link is made: two links would be refused on both sides.
-        const server = isServed ? await tampering.serve(...IDLE) : undefined;
-        link(join(tampering.data, 'store.db'), join(other, 'store.db'));
-        const before = copyOf(other);
-        const second = await tampering.tryToServe('--data', other, ...IDLE);
-        if (typeof second !== 'string') {
-          assert.fail(`it is not refused; ${await tampering.harm(second)}`);
-        }
-        assert.match(second, LINKED);
-        assert.deepEqual(changesSince(before, other), []);
-        rmSync(join(other, 'store.db'));
-        if (server === undefined) continue;
-        await tampering.exhaust(server);
-        assert.equal(await server.kill('SIGTERM'), 0, server.output);
-      }
-    });
-  }
-
-  test('`cp -al` after a kill: neither is served until one is removed', LIMIT, async () => {
-    const { tampering, reply } = await used('SIGKILL');
-    await using _ = tampering;
-    const twin = copyAll(tampering, '-l');
-    await tampering.refusal(LINKED, twin);
-    await tampering.refusal(LINKED);
-    rmSync(twin, { recursive: true });
-    await assertServed(tampering, tampering.data, reply);
-  });
-});
-
-suite('backups', () => {
-  test('one that is restored beside a running server costs that one nothing', LIMIT, async () => {
+  test('beside a running server nothing is adopted, served or lost', LIMIT, async () => {
     await using tampering = new Tampering();
     const server = await tampering.full();
     await tampering.takeEach(server, 20);
     const reply = await tampering.ask(server, 'a key', 3);
+    await tampering.quiet(server);
+    // Nothing leaves from now on: but for the server it could be adopted.
+    const copy = copyAll(tampering);
+    const before = copyOf(copy);
+    const { code, stderr } = await tampering.run(
+      ...['adopt', '--moved', '--from', 'data', '--data', 'copy'],
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, IN_USE);
+    assert.deepEqual(changesSince(before, copy), []);
+
+    // A backup that is restored beside it costs it nothing.
     await tampering.done('backup', 'backup');
     emptyPlace(tampering, 'other');
     await tampering.done('restore', tampering.path('backup'), '--data', 'other');
@@ -199,6 +167,66 @@ suite('backups', () => {
     assert.equal(await other.kill('SIGTERM'), 0);
   });
 
+  test('without its lock file a running server is still alone', LIMIT, async () => {
+    await using tampering = new Tampering();
+    const server = await tampering.full();
+    await tampering.takeEach(server, 5);
+    rmSync(join(tampering.data, 'lock'));
+    const holder = new RegExp(`process ${server.process.pid} holds it.*DATA_IN_USE`);
+    // Its files change while it runs. The second of these finds a lock file that the first of them made.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const second = await tampering.tryToServe(...IDLE);
+      assert.ok(typeof second === 'string', 'a second server is refused');
+      assert.match(second, holder);
+    }
+    await tampering.takeEach(server, 50);
+    // The directory is linked: it is one directory, by either name.
+    const link = tampering.path('link');
+    symlinkSync(tampering.data, link);
+    const third = await tampering.tryToServe('--data', link, ...IDLE);
+    assert.ok(typeof third === 'string', 'it is refused by its other name too');
+    assert.match(third, IN_USE);
+    assert.equal(await server.kill('SIGTERM'), 0, server.output);
+    await tampering.exhaust(await tampering.serve('--data', link, ...IDLE));
+  });
+
+  test('a link to the database is refused, whatever else runs', LIMIT, async () => {
+    const { tampering } = await used('SIGTERM');
+    await using _ = tampering;
+    const other = emptyPlace(tampering, 'other');
+    const assertRefused = async (link: typeof symlinkSync | typeof linkSync) => {
+      const told = link === linkSync ? TWO_NAMES : /symbolic link.*DATA_NOT_WRITABLE/;
+      link(join(tampering.data, 'store.db'), join(other, 'store.db'));
+      const before = copyOf(other);
+      const second = await tampering.tryToServe('--data', other, ...IDLE);
+      if (typeof second !== 'string') {
+        assert.fail(`it is not refused; ${await tampering.harm(second)}`);
+      }
+      assert.match(second, told);
+      assert.deepEqual(changesSince(before, other), []);
+      rmSync(join(other, 'store.db'));
+    };
+    for (const link of [symlinkSync, linkSync]) await assertRefused(link);
+    // Before the link is made: two links would be refused on both sides.
+    const server = await tampering.serve(...IDLE);
+    for (const link of [symlinkSync, linkSync]) await assertRefused(link);
+    await tampering.exhaust(server);
+    assert.equal(await server.kill('SIGTERM'), 0, server.output);
+  });
+
+  test('`cp -al` after a kill: neither is served until one is removed', LIMIT, async () => {
+    const { tampering, reply } = await used('SIGKILL');
+    await using _ = tampering;
+    await assertNoTrace(tampering, 'SIGKILL');
+    const twin = copyAll(tampering, '-l');
+    await tampering.refusal(TWO_NAMES, twin);
+    assert.match(await tampering.refusal(TWO_NAMES), /-samefile/);
+    rmSync(twin, { recursive: true });
+    await assertServed(tampering, tampering.data, reply);
+  });
+});
+
+suite('backups', () => {
   test('a copy of its file is not a store: only `restore` makes one', LIMIT, async () => {
     const { tampering } = await used('SIGTERM');
     await using _ = tampering;
@@ -224,29 +252,4 @@ suite('backups', () => {
     await tampering.done('restore', tampering.path('backup'), '--data', 'other');
     await tampering.exhaust(await tampering.serve('--data', other, ...IDLE));
   });
-});
-
-suite('a store that rests', () => {
-  for (const end of ['SIGTERM', 'SIGKILL'] as const) {
-    test(`after a ${end} it is looked at without a trace`, LIMIT, async () => {
-      const { tampering } = await used(end);
-      await using _ = tampering;
-      // No one knows a file of this name: it has to stay, too.
-      writeFileSync(join(tampering.data, 'notes'), '');
-      const [data, state] = [copyOf(tampering.data), copyOf(tampering.workspace.state)];
-      // An audit settles what a kill left leased, as a start does.
-      const audit = end === 'SIGTERM' ? [['audit', '--json']] : [];
-      for (const command of [['status'], ...audit, ['backup', 'backup']]) {
-        await tampering.done(...command);
-        // The index of a log that is there is made anew by whoever reads it.
-        const isIndex = (change: string) => end === 'SIGKILL' && change.startsWith('store.db-shm');
-        const changed = changesSince(data, tampering.data).filter((change) => !isIndex(change));
-        assert.deepEqual(changed, [], command[0]);
-        assert.deepEqual(changesSince(state, tampering.workspace.state), [], command[0]);
-      }
-      const server = await tampering.serve(...IDLE);
-      await assertNothingBurned(server);
-      await tampering.exhaust(server);
-    });
-  }
 });

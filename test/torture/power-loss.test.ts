@@ -7,8 +7,8 @@
  * as the next start opens it. Nothing that left before comes out again, nothing acknowledged is
  * missing, the file is whole, no more is burned than was promised, and no disk is taken for another
  * state of the store: its one anchor has one of the two names that the database records. The
- * journals are gone, as memory is. Times are told, not judged: how long a record waits is a matter of
- * the machine.
+ * journals are gone, as memory is. Times are reported, not judged: how long a record waits is a
+ * matter of the machine.
  *
  * POWER_CUTS sets how many disks are opened for each durability (Infinity: every one), POWER_SEED
  * which; the trace is another each time. Linux alone.
@@ -165,7 +165,7 @@ function sample(cuts: readonly Cut[], count: number, random: (min: number, max: 
 /**
  * What is on the disk is the store for the next start, if its files were not copies: it has its one
  * anchor under one of the two names that it records, and its database and log are of one store. False
- * if the store was never opened: then nothing that is recorded tells its copy.
+ * if the store was never opened: then nothing that is recorded identifies its copy.
  */
 function isRecorded(storeFile: string): boolean {
   const recorded = recordedIn(storeFile, 'with-log');
@@ -209,7 +209,7 @@ interface Lag {
 
 const NO_LAG: Lag = { addresses: 0, syncs: 0, ms: 0 };
 
-/** Opens a disk and holds it to what was promised, and to what others were told. */
+/** Opens a disk and checks it against what was promised, and what others know. */
 async function check(
   directory: string,
   image: ReadonlyMap<string, Buffer>,
@@ -230,7 +230,7 @@ async function check(
     assert.equal(leased, 0, 'the leases are settled');
     assert.ok(
       ground >= acknowledged,
-      `${acknowledged} were told to be ground, ${ground} are there`,
+      `${acknowledged} were reported as ground, ${ground} are there`,
     );
     const [gone, ready] =
       durability === 'committed' ? [dispensed, 0] : [dispensed + burned, READY_MAX];

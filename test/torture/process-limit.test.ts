@@ -76,13 +76,13 @@ test(
     while ((await unstarted(server, 'check')) < 2) await sleep(50);
     assert.ok((await unstarted(server, 'reader')) > 0);
     const { status } = await server.ask('GET', '/readyz');
-    assert.notEqual(status, 200, 'the pool is empty, and no damage is told');
+    assert.notEqual(status, 200, 'the pool is empty, and no damage is reported');
     const told = new Set(server.log.map(({ msg }) => msg));
     for (const msg of [
-      'too few threads can be had for all',
-      'a grinder thread cannot be started; it is tried again',
+      'the system allows too few threads for everything',
+      'a grinder thread cannot be started; retrying',
       'a reader of the store cannot be started',
-      'the store cannot be checked; it is tried again',
+      'the store cannot be checked; retrying',
     ]) {
       assert.ok(told.has(msg), msg);
     }
@@ -134,7 +134,7 @@ test(
       await sleep(1000);
       limit.set(1);
       await threads[0]!.terminate();
-      while (count('an HTTP thread cannot be replaced; it is tried again') < 3) await sleep(20);
+      while (count('an HTTP thread cannot be replaced; retrying') < 3) await sleep(20);
       assert.equal((await figures()).target, 300);
       limit.set('max');
       while (threads.length < 3) await sleep(20);

@@ -53,7 +53,7 @@ suite('after a clean stop', () => {
     );
     await tampering.refusalAsMoved();
     revert(tampering.data, now);
-    // All files rolled back in place, the anchor too, are told by the witness.
+    // All files rolled back in place, the anchor too, are detected by the witness.
     revert(tampering.data, old);
     await tampering.refusalAsMoved();
     revert(tampering.data, now);
@@ -77,7 +77,7 @@ suite('after a clean stop', () => {
       assert.equal(tampering.warningsOfWitness(server), 1, server.output);
     }
     tampering.assertOnce();
-    // What the witness alone could tell is not told without it; the anchor tells the rest.
+    // What only the witness detects is not detected without it; the anchor detects the rest.
     putBack(tampering.data, now, 'in place');
     await tampering.refusalAsMoved();
     putBack(

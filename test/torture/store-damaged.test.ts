@@ -1,7 +1,7 @@
 /**
  * A real server whose store is damaged under it or before it starts, that hangs on its disk, that
  * cannot store hits alone, or whose journal has no place: what the store or the journal does not
- * know of never leaves, and whatever it is is told.
+ * know of never leaves, and whatever it is is reported.
  */
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
@@ -86,45 +86,49 @@ async function assertNoneWaitsForEver({ server, workspace }: Trial): Promise<voi
 }
 
 suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
-  test('damaged pages: told with the steps to take, and refused at the start', LIMIT, async () => {
-    await using trial = await Trial.begin(BATCH);
-    const { server, workspace } = trial;
-    await server.until(({ ground }) => ground >= MORE_THAN_CACHED);
-    // So that more are leased, the oldest first: pages of hits that come now are in its cache.
-    const readPages = async () => {
-      for (let taken = 0; taken < POOL.ready / 2 + 1; taken++) await trial.dispense();
-      return (await trial.untilReadiness('degraded')).reasons;
-    };
-    trial.disk.strikeBelow(join(workspace.data, 'store.db'));
-    trial.disk.fail('EIO', 'read');
-    assert.equal(await readPages(), 'STORE_UNAVAILABLE', 'to SQLite it looks damaged');
-    trial.disk.heal();
-    await trial.untilReadiness('ready');
-    await trial.untilFull();
-    damage(workspace.data);
-    let reasons = await readPages();
-    while (reasons !== 'STORE_CORRUPT') {
-      assert.equal(reasons, 'STORE_UNAVAILABLE', 'until the check has read all of it');
-      await sleep(100);
-      ({ reasons } = await trial.untilReadiness('degraded'));
-    }
-    const { served, code } = await trial.dispenseUntilRefused();
-    assert.ok(served > 0);
-    assert.equal(code, 'STORE_UNAVAILABLE');
-    const told = trial.lines('the store fails');
-    for (const { code, reason } of told.slice(0, -1)) {
+  test(
+    'damaged pages: reported with the steps to take, and refused at the start',
+    LIMIT,
+    async () => {
+      await using trial = await Trial.begin(BATCH);
+      const { server, workspace } = trial;
+      await server.until(({ ground }) => ground >= MORE_THAN_CACHED);
+      // So that more are leased, the oldest first: pages of hits that come now are in its cache.
+      const readPages = async () => {
+        for (let taken = 0; taken < POOL.ready / 2 + 1; taken++) await trial.dispense();
+        return (await trial.untilReadiness('degraded')).reasons;
+      };
+      trial.disk.strikeBelow(join(workspace.data, 'store.db'));
+      trial.disk.fail('EIO', 'read');
+      assert.equal(await readPages(), 'STORE_UNAVAILABLE', 'to SQLite it looks damaged');
+      trial.disk.heal();
+      await trial.untilReadiness('ready');
+      await trial.untilFull();
+      damage(workspace.data);
+      let reasons = await readPages();
+      while (reasons !== 'STORE_CORRUPT') {
+        assert.equal(reasons, 'STORE_UNAVAILABLE', 'until the check has read all of it');
+        await sleep(100);
+        ({ reasons } = await trial.untilReadiness('degraded'));
+      }
+      const { served, code } = await trial.dispenseUntilRefused();
+      assert.ok(served > 0);
       assert.equal(code, 'STORE_UNAVAILABLE');
-      assert.doesNotMatch(String(reason), STEPS);
-    }
-    assert.match(String(told.at(-1)!.reason), STEPS);
-    assert.notEqual(await server.kill('SIGTERM'), null);
-    trial.assertDistinct();
-    for (let start = 0; start < 2; start++) {
-      const output = await refused(trial);
-      assert.match(output, STEPS);
-      assert.match(output, /STORE_CORRUPT/);
-    }
-  });
+      const told = trial.lines('the store fails');
+      for (const { code, reason } of told.slice(0, -1)) {
+        assert.equal(code, 'STORE_UNAVAILABLE');
+        assert.doesNotMatch(String(reason), STEPS);
+      }
+      assert.match(String(told.at(-1)!.reason), STEPS);
+      assert.notEqual(await server.kill('SIGTERM'), null);
+      trial.assertDistinct();
+      for (let start = 0; start < 2; start++) {
+        const output = await refused(trial);
+        assert.match(output, STEPS);
+        assert.match(output, /STORE_CORRUPT/);
+      }
+    },
+  );
 
   test('a store that takes no hits fails until it does, whatever else works', LIMIT, async () => {
     await using trial = await Trial.begin();
@@ -170,7 +174,7 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
     await trial.untilLine('stopping: requests are answered, leases returned');
     disk.release();
     await trial.stop();
-    assert.equal(trial.lines('hits are lost: the store took none').length, 0);
+    assert.equal(trial.lines('hits were lost: the store could not save them').length, 0);
     await trial.assertNothingComesTwice();
   });
 
@@ -193,7 +197,7 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
   );
 
   test(
-    'a journal that has no room at the start: told where, and nothing is served without one',
+    'a journal that has no room at the start: the error says where, and nothing is served without one',
     LIMIT,
     async () => {
       await using trial = await Trial.begin();

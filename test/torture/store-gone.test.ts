@@ -1,6 +1,6 @@
 /**
  * A real server whose store is removed or moved away under it: what is ready is handed out as long
- * as it lasts, it is told, the process ends when it is told to, and no later start hands out again
+ * as it lasts, it is reported, the process ends when asked, and no later start hands out again
  * what left. Most of the time is that of a stop, which tries to the last: the tests share it.
  */
 import assert from 'node:assert/strict';

@@ -23,7 +23,7 @@ const USER = new URL('./store-user.ts', import.meta.url).pathname;
 /** Lines of one life, at most; the first comes when the store is open. */
 const LINES_MAX = 40;
 
-/** What all lives were told, together. */
+/** What all lives learned, together. */
 class Ledger {
   readonly inserted = new Set<string>();
   readonly leased = new Set<number>();

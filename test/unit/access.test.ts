@@ -166,7 +166,7 @@ test('a change is of one token alone, and what was known of it before does not m
   assert.ok(access.isRequired, 'also when all are revoked');
 });
 
-test('which tokens were used is told once', () => {
+test('which tokens were used is reported once', () => {
   const access = new Access('auto');
   const own = newToken();
   access.setOwn(tokenHash(own));
@@ -185,7 +185,7 @@ test('a token of some pools sees no other', () => {
   assert.ok(mayUse(made(['read']).token, 'pump') && mayUse(undefined, 'pump'));
 });
 
-test('who is watched is told the token as it is by then, and the text of it is read once', () => {
+test('a watch returns the token as it is by then, and its text is read once', () => {
   const access = new Access('auto');
   const { text, token } = made(['read', 'dispense']);
   const other = made(['read']);
@@ -222,7 +222,7 @@ test('who is watched is told the token as it is by then, and the text of it is r
   assert.throws(watch, { code: 'TOKEN_REQUIRED' });
 });
 
-test('who is watched is held to the expiry of the token, by either clock', () => {
+test('a watch ends with the expiry of the token, by either clock', () => {
   let aheadMs = 0;
   const access = new Access('auto', false, () => Date.now() + aheadMs);
   const { text, token } = made(['read'], { expiresAt: Date.now() + 3_600_000 });
@@ -233,7 +233,7 @@ test('who is watched is held to the expiry of the token, by either clock', () =>
   assert.throws(watch, { code: 'TOKEN_REQUIRED' });
 });
 
-test('who is watched without a token is held to what such a request needs', () => {
+test('a watch without a token needs what such a request needs', () => {
   const access = new Access('auto');
   const watch = access.watch(HOST, 'read');
   assert.equal(watch(), undefined);

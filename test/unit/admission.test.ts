@@ -98,31 +98,27 @@ test('without http.rate_limit nobody is limited', LIMIT, async (t) => {
   for (let times = 0; times < 2000; times++) assert.equal((await ask(first)).statusCode, 200);
 });
 
-test(
-  'wrong tokens and none are told to wait, right ones from there are served',
-  LIMIT,
-  async (t) => {
-    const { ask, first, lines } = await guarded(t);
-    for (let times = 0; times < FAILURES_MAX; times++) {
-      assert.equal((await ask(times % 2 === 0 ? undefined : newToken())).statusCode, 401);
-    }
-    assert.deepEqual(lines, []);
-    for (const bearer of [undefined, newToken(), 'x']) {
-      const reply = await ask(bearer);
-      assert.equal(reply.json().code, 'RATE_LIMITED');
-      const seconds = Number(reply.headers['retry-after']);
-      assert.ok(seconds >= 1 && seconds <= 60);
-    }
-    assert.equal((await ask(first)).statusCode, 200);
-    assert.equal((await ask(undefined, '192.0.2.2')).statusCode, 401);
-    const open = await ask(newToken(), '192.0.2.1', {}, '/healthz');
-    assert.equal(open.statusCode, 429, 'an open route is no way to try tokens');
-    assert.deepEqual(
-      lines.map(({ level, msg, address }) => [level, msg, address]),
-      [['warn', 'many requests without a valid token from one address', '192.0.2.1']],
-    );
-  },
-);
+test('wrong tokens and none have to wait, right ones from there are served', LIMIT, async (t) => {
+  const { ask, first, lines } = await guarded(t);
+  for (let times = 0; times < FAILURES_MAX; times++) {
+    assert.equal((await ask(times % 2 === 0 ? undefined : newToken())).statusCode, 401);
+  }
+  assert.deepEqual(lines, []);
+  for (const bearer of [undefined, newToken(), 'x']) {
+    const reply = await ask(bearer);
+    assert.equal(reply.json().code, 'RATE_LIMITED');
+    const seconds = Number(reply.headers['retry-after']);
+    assert.ok(seconds >= 1 && seconds <= 60);
+  }
+  assert.equal((await ask(first)).statusCode, 200);
+  assert.equal((await ask(undefined, '192.0.2.2')).statusCode, 401);
+  const open = await ask(newToken(), '192.0.2.1', {}, '/healthz');
+  assert.equal(open.statusCode, 429, 'an open route is no way to try tokens');
+  assert.deepEqual(
+    lines.map(({ level, msg, address }) => [level, msg, address]),
+    [['warn', 'too many requests without a valid token from one address', '192.0.2.1']],
+  );
+});
 
 test(
   'behind a proxy the client is whom the proxy names, and nobody that he names',
@@ -152,7 +148,7 @@ test('a request through a proxy is served with a token', LIMIT, async (t) => {
 });
 
 test(
-  'connections too many are told so and closed; places that get free are taken',
+  'surplus connections get a 503 and are closed; places that get free are taken',
   LIMIT,
   async (t) => {
     const limits = { requestsPerSecond: 0, connections: 2 };
@@ -178,7 +174,7 @@ test(
 );
 
 test(
-  'whoever sends on and on and does not read is refused when 64 replies wait',
+  'a client that keeps sending and does not read is refused when 64 replies wait',
   LIMIT,
   async (t) => {
     const gate = Promise.withResolvers<void>();

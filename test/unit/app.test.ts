@@ -47,7 +47,7 @@ test('count gives all or nothing', async () => {
     'POOL_EMPTY',
     /^pool pet: 4 asked for, 3 left; nothing is ground for it now$/,
   );
-  assert.equal(short.headers['retry-after'], '3600', 'nothing grinds: it cannot be told sooner');
+  assert.equal(short.headers['retry-after'], '3600', 'nothing grinds: there is no better estimate');
   const all = (await ask(3)).json().addresses;
   assert.deepEqual(
     all.map(({ id }: { id: number }) => id),
@@ -67,7 +67,7 @@ test('what the queue lacks comes by a refill', async () => {
   assert.deepEqual(asked, { pool: 'pet', count: 5 });
 });
 
-test('the first requests of a new pool are told to come back soon', async () => {
+test('the first requests of a new pool are asked to come back soon', async () => {
   const { app, shared } = await testApp();
   grindingBoard(shared).write({ active: 1, threads: 2, attemptsPerSecond: 0 });
   const ask = () => app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
@@ -186,7 +186,7 @@ test('bad bodies are refused by name and nothing is handed out', async () => {
   assert.equal((await post('{"count":2}')).json().addresses.length, 2, 'all four were left');
 });
 
-test('an idempotency key is told of by hashes that know its pool and what was asked for', async () => {
+test('an idempotency key is passed on as hashes that know its pool and what was asked for', async () => {
   const records: HandOut[] = [];
   const { app, shared } = await testApp(undefined, true, (_, handOut) => records.push(handOut));
   fillPool(shared, 10);

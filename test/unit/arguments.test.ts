@@ -113,7 +113,7 @@ async function refusal(command: string, args: readonly string[]): Promise<string
   throw new Error(`vanitypool ${command} ${args.join(' ')} was not refused`);
 }
 
-/** The options that the help of the command tells, and what it calls their values. */
+/** The options that the help of the command lists, and what it calls their values. */
 function optionsOf(command: string): [option: string, placeholder: string | undefined][] {
   const [name = ''] = command.split(' ');
   const { text } = HELP[name as keyof typeof HELP];
@@ -216,7 +216,7 @@ test('what is right is read as it was typed', () => {
   assert.deepEqual(read('--', '--json').positionals, ['--json']);
 });
 
-test('an option of another subcommand is told to be that', () => {
+test('an option of another subcommand is named as that', () => {
   const siblings = {
     make: { size: { type: 'string' } },
     mend: { size: { type: 'string' } },
@@ -250,7 +250,7 @@ test('one thing is one', () => {
   }
 });
 
-test('the help tells what a value is called, and how each is used', () => {
+test('the help names what a value is called, and how each is used', () => {
   assert.equal(placeholderOf('grind', '--count'), 'N');
   assert.equal(placeholderOf('token create', '--quota'), 'N/day');
   assert.equal(usageOf('pool pause'), 'usage: vanitypool pool pause NAME');

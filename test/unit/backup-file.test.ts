@@ -75,7 +75,7 @@ test('completing and copying end with the signal', async () => {
   await assert.rejects(completeBackup(path, signal), /enough/);
 });
 
-test('what has come whole is told from what has not', async () => {
+test('what has come whole is distinguished from what has not', async () => {
   await newBackup(BYTES);
   await assertWholeBackup(path);
   const whole = readFileSync(path);

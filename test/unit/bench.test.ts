@@ -35,7 +35,7 @@ test('the program gets all but its name, wherever that stands, and its exit code
   }
 });
 
-test('an installation without benchmarks is told so', async () => {
+test('an installation without benchmarks says so', async () => {
   for (const name of NAMES) {
     await assert.rejects(bench([name], '/nowhere/'), {
       code: 'BENCH_NOT_FOUND',

@@ -15,7 +15,7 @@ const PROGRAM = `
     name: 'reader', entry: new URL(answering), data: { one: 1 }, unavailable: 'STORE_UNAVAILABLE',
     onEnd: (reason) => ends.push(reason?.code),
   });
-  const told = ({ code, message }) => ({ code, message });
+  const shown = ({ code, message }) => ({ code, message });
   const first = start();
   const before = await first.call('add', 1);
   const taken = [];
@@ -23,14 +23,14 @@ const PROGRAM = `
     for (;;) taken.push(openSync('/dev/null'));
   } catch {}
   const second = start();
-  const running = await second.running().catch(told);
-  const call = await second.call('add', 1).catch(told);
+  const running = await second.running().catch(shown);
+  const call = await second.call('add', 1).catch(shown);
   for (const file of taken) closeSync(file);
   const third = start();
   await third.running();
   const after = await third.call('add', 2);
   await Promise.all([first.terminate(), third.terminate()]);
-  const late = await third.call('add', 2).catch(told);
+  const late = await third.call('add', 2).catch(shown);
   console.log(JSON.stringify({ before, running, call, after, late, ends }));
 `;
 

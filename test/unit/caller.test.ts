@@ -113,7 +113,7 @@ test('after `retries` repetitions the last error is thrown', LIMIT, async () => 
     setup.proxy.seen.length = 0;
     const error = await errorOf(setup.client({ retries }).dispense('pet'));
     assert.deepEqual([error.code, error.status], ['STORE_UNAVAILABLE', 503]);
-    assert.deepEqual([error.detail, error.retryAfterSeconds], ['told: STORE_UNAVAILABLE', 0]);
+    assert.deepEqual([error.detail, error.retryAfterSeconds], ['said: STORE_UNAVAILABLE', 0]);
     assert.equal(setup.proxy.seen.length, retries + 1);
   }
 });
@@ -245,7 +245,7 @@ test(
         if (number === at) setTimeout(() => controller.abort(reason), 50);
       };
       const { signal } = controller;
-      // So long that whoever waits for the end of a wait misses the time limit of the test.
+      // So long that waiting for the end of a wait misses the time limit of the test.
       const call = setup.client({ timeoutMs: 600_000 }).dispense('pet', { signal });
       await assert.rejects(call, (error) => error === reason, stage);
       assert.equal(getEventListeners(signal, 'abort').length, 0, stage);

@@ -32,7 +32,7 @@ function filesOf(made: Made): TlsFiles {
   return files;
 }
 
-/** With what it told its log and its listener. */
+/** With what it sent to its log and its listener. */
 function watched(t: TestContext, files: TlsFiles) {
   const { log, lines } = keptLog();
   const changes: CertificateAndKey[] = [];
@@ -90,7 +90,7 @@ test('what cannot be used is named with its file, and no key is in the words', (
   refused(({ cert }) => writeFileSync(cert, broken), 'cert', /cannot be used/);
 });
 
-test('a new pair is taken when both files are written, and told once', (t) => {
+test('a new pair is taken when both files are written, and logged once', (t) => {
   const files = filesOf(makeCertificate('one'));
   const { certificate, changes, lines } = watched(t, files);
   certificate.look();

@@ -14,7 +14,7 @@ const directory = temporaryDirectory();
 after(() => removeDirectory(directory));
 const path = join(directory, 'store.db');
 
-test('a store in use is checked from outside, and what it finds is told', async () => {
+test('a store in use is checked from outside, and what it finds is reported', async () => {
   const store = await openStoreIn(directory);
   await store.definePool(poolNamed('pet'));
   await store.insert(hitsFor('pet', 20));
@@ -43,7 +43,7 @@ test('a check of a file ends with the signal, with its reason', async () => {
   await assert.rejects(checkFile(path, controller.signal), reason);
 });
 
-test('what cannot be checked is told by its code', async () => {
+test('what cannot be checked is reported by its code', async () => {
   assert.throws(() => startCheck(join(directory, 'nothing')), { code: 'STORE_NOT_FOUND' });
   withDatabase(directory, (db) => db.exec('PRAGMA user_version = 99'));
   await assert.rejects(startCheck(directory).result, { code: 'STORE_NEWER' });

@@ -1,6 +1,6 @@
 /**
  * The command line: help, wrong usage and exit codes. No command does any work, so all of it runs in this
- * process; a process of its own shows once each that what is told leaves it, and with which exit code.
+ * process; a process of its own shows once each that output leaves it, and with which exit code.
  */
 import assert from 'node:assert/strict';
 import {
@@ -66,7 +66,7 @@ test('each command explains itself, wherever --help stands', async () => {
   }
 });
 
-test('as a process it tells the same, with the same exit codes', async () => {
+test('as a process it prints the same, with the same exit codes', async () => {
   const asked = [['--help'], [], ['grind', '--help'], ['grind', '--sufix', 'x'], ['--version']];
   const processes = await Promise.all(asked.map((args) => vanitypool(args, { cwd })));
   for (const [index, args] of asked.entries())

@@ -47,7 +47,7 @@ export async function refused(error: VanitypoolError): Promise<void> {
   mint.address;
   // @ts-expect-error A sign-only pool gives none.
   mint!.secretKey.length;
-  // @ts-expect-error A reservation does not tell the secret.
+  // @ts-expect-error A reservation does not contain the secret.
   (await client.reserve('pet')).secretKey;
   // @ts-expect-error There is no such scope.
   await client.admin.createToken({ name: 'x', scopes: ['write'] });
@@ -55,7 +55,7 @@ export async function refused(error: VanitypoolError): Promise<void> {
   await client.admin.deletePool('pet');
   // @ts-expect-error The pattern of a pool never changes.
   await client.admin.changePool('pet', { suffix: 'x' });
-  // @ts-expect-error No audit tells a secret.
+  // @ts-expect-error No audit contains a secret.
   await client.admin.address('A').then(({ secretKey }) => secretKey);
   // @ts-expect-error HTTP never answers this code: it stops a start.
   if (error.code === 'PORT_IN_USE') return;

@@ -62,7 +62,7 @@ test('an empty pool is 404 in its envelope', async () => {
   assert.deepEqual(rest, { code: 404, message, data: null });
 });
 
-test('what is not there, or not so, is told in the envelope', async () => {
+test('what is not there, or not so, is reported in the envelope', async () => {
   const { app } = await testApp();
   const missing = await app.inject({ url: '/api/v1/nope', headers });
   assert.deepEqual([missing.statusCode, missing.json().code], [404, 404]);

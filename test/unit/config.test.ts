@@ -100,7 +100,7 @@ test('a file that cannot be read or is no TOML is refused by its path', () => {
   refuses(() => loadConfig({ cwd }), 'CONFIG_UNREADABLE', join(cwd, 'vanitypool.toml'));
 });
 
-test('a file that is no TOML is told by its line, which is not shown: a secret may be in it', () => {
+test('a file that is no TOML is reported by its line, which is not shown: a secret may be in it', () => {
   const cwd = mkdtempSync(join(root, 'bad-'));
   writeFileSync(join(cwd, 'vanitypool.toml'), '[store]\nsealing_key = deadbeef\n');
   assert.throws(
@@ -112,7 +112,7 @@ test('a file that is no TOML is told by its line, which is not shown: a secret m
   );
 });
 
-test('what is wrong is called as whoever gave it calls it', () => {
+test('what is wrong is named as its source names it', () => {
   const names = { 'http.port': '--port' };
   const env = { VANITYPOOL_HTTP__PORT: 'x' };
   const flags = { 'http.port': 'y' };

@@ -35,7 +35,7 @@ function held() {
   return { asked, gate, dispense };
 }
 
-test('what is refused below the routes is dated, told as others are, and counted', async (t) => {
+test('what is refused below the routes is dated, reported as others are, and counted', async (t) => {
   const { tallies, send } = await listening(t);
   const before = Date.now();
   for (const [text, code, detail] of [
@@ -81,7 +81,7 @@ test('a request that does not arrive is counted when it is refused', async (t) =
   const come = once(app.server, 'connection');
   socket.write('GET /heal');
   const [near] = (await come) as [Socket];
-  // As Node.js tells it after 10 s.
+  // As Node.js reports it after 10 s.
   const error = Object.assign(new Error(), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
   app.server.emit('clientError', error, near);
   const [chunk] = (await once(socket, 'data')) as [Buffer];

@@ -95,7 +95,7 @@ test('in a container the root of the mount is the group, whatever it is called',
   assert.equal(quotaIn({ ...bound, 'proc/self/cgroup': '0::/docker/abcd/inner\n' }), 2);
 });
 
-test('both versions at once: each tells what it knows', () => {
+test('both versions at once: each shows what it knows', () => {
   const files = {
     'proc/self/mountinfo': `${V1['proc/self/mountinfo']}34 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n`,
     'proc/self/cgroup': `${V1['proc/self/cgroup']}0::/user.slice\n`,

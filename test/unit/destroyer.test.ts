@@ -149,7 +149,7 @@ test('a backlog shortens the log in steps, and truncates it once, at its end', a
   assert.deepEqual([counted.truncations, counted.steps], [1, steps]);
 });
 
-test('pieces run behind requests, yet one in 100 ms; the backlog is told', async (t) => {
+test('pieces run behind requests, yet one in 100 ms; the backlog is reported', async (t) => {
   const { store } = await dispensed(t, 1, 5 * PIECE_ROWS);
   let now = 0;
   const { queue, destroyer, health, ran } = destroyerOf(store, () => now);
@@ -185,7 +185,7 @@ test('a stop ends after the piece that runs, and the next goes on', async (t) =>
   assert.equal(await store.dueSecrets(LATER), 0);
 });
 
-test('a store that fails is told, and nothing is destroyed while its clock is in doubt', async (t) => {
+test('a store that fails is reported, and nothing is destroyed while its clock is in doubt', async (t) => {
   const { store } = await dispensed(t, 1, 3);
   const { clock } = store;
   const failing = new VanityError('DISK_FULL', 'no room');

@@ -169,7 +169,7 @@ for (const durability of ['leased', 'committed'] as const) {
   );
 }
 
-test('a reply is told again from the store once it is recorded there', LIMIT, async () => {
+test('a reply is repeated from the store once it is recorded there', LIMIT, async () => {
   await using counter = await counterWith(30);
   const keys = Array.from({ length: 12 }, () => randomBytes(32));
   const replies = [];
@@ -247,7 +247,7 @@ test(
     const asked = Array.from({ length: 4 }, () => counter.dispenser.dispense(PLAIN));
     const ids = (await Promise.all(asked)).flat().map(({ id }) => id);
     assert.deepEqual(ids, [1, 2, 3, 4]);
-    assert.equal((await counter.store.counts('pet')).dispensed, 4, 'recorded before it is told');
+    assert.equal((await counter.store.counts('pet')).dispensed, 4, 'recorded before it is sent');
   },
 );
 
@@ -264,7 +264,7 @@ test('a quota counts what the token had today, whatever else it is asked for', L
     });
   const key = randomBytes(32);
   const first = await ask(2, key);
-  assert.deepEqual(await ask(2, key), first, 'a reply told again costs nothing');
+  assert.deepEqual(await ask(2, key), first, 'a repeated reply costs nothing');
   await assert.rejects(ask(4), { code: 'QUOTA_EXCEEDED', message: /4 asked for, 3 left of 5/ });
   const asked = await Promise.allSettled(Array.from({ length: 5 }, () => ask(1)));
   assert.equal(asked.filter(({ status }) => status === 'fulfilled').length, 3);
@@ -328,7 +328,7 @@ test('for an order that nobody waits for any longer nothing is popped', LIMIT, a
   assert.equal((await counter.store.counts('pet')).dispensed, 5);
 });
 
-test('how long an order may wait is not told by a clock that can be set', LIMIT, async (t) => {
+test('how long an order may wait does not depend on a clock that can be set', LIMIT, async (t) => {
   await using counter = await counterWith(20);
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
   const begun = Date.now();

@@ -1,6 +1,6 @@
 /**
- * The documents are held to the program: links lead somewhere, every configuration key, metric and
- * log line is told in docs/operations.md. Codes of errors are held to docs/http-api.md elsewhere.
+ * The documents are checked against the program: links lead somewhere, and docs/operations.md has every
+ * configuration key, metric and log line. Another test checks the error codes of docs/http-api.md.
  */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { HELP } from '../../src/cli/help.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { isOffered, POOL_SETTINGS, spelled } from '../../src/config/pool-settings.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
@@ -78,7 +79,7 @@ function keysKnown(load: () => unknown): string[] {
   throw new Error('an unknown key was taken');
 }
 
-test('every configuration key is told', () => {
+test('every configuration key is documented', () => {
   const keys = keysKnown(() => loadConfig({ cwd: '/', flags: { unheard: 1 } }));
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   const file = join(directory, 'vanitypool.toml');
@@ -92,9 +93,9 @@ test('every configuration key is told', () => {
   for (const key of keys) assert.ok(OPERATIONS.includes(`\`${key}\``), key);
 });
 
-test('the defaults are as told', () => {
+test('the defaults are as documented', () => {
   const { http, store, grinder, logLevel } = loadConfig({ cwd: '/' });
-  const told = new Map(
+  const documented = new Map(
     [...OPERATIONS.matchAll(/^\| `([a-z_.]+)` \| `?"?([^`"|]+?)"?`? \|/gm)].map(
       ([, key, value]) => [key, value],
     ),
@@ -116,7 +117,7 @@ test('the defaults are as told', () => {
     'grinder.slice_ms': grinder.sliceMs,
     'grinder.priority': grinder.priority,
   })) {
-    assert.equal(told.get(key), String(value), key);
+    assert.equal(documented.get(key), String(value), key);
   }
 });
 
@@ -166,7 +167,7 @@ test('the variables of the environment work as told', () => {
   assert.deepEqual([http.port, logLevel, pools[0]?.target], [5057, 'debug', 500]);
 });
 
-test('every metric is told', async () => {
+test('every metric is documented', async () => {
   const metrics = createMetrics({
     files: unlimitedFiles(),
     pools: new Map(),
@@ -182,7 +183,7 @@ test('every metric is told', async () => {
   }
 });
 
-test('every log line is told', () => {
+test('every log line is documented', () => {
   const lines = globSync('src/**/*.ts', { cwd: ROOT }).flatMap((path) => {
     const calls = read(path).matchAll(
       /[lL]og\.(?:info|warn|error|fatal)\((?:\{[^}]*\},\s*)?'([^']+)'/g,
@@ -193,5 +194,91 @@ test('every log line is told', () => {
   for (const line of lines) {
     const [start = ''] = line.split(':');
     assert.ok(OPERATIONS.includes(line) || OPERATIONS.includes(`${start}: ...`), line);
+  }
+});
+
+/** Words that are not those of the field: write "reported", "validated", "any client", "ends". */
+const REFUSED =
+  /\b(tell|tells|telling|told|whoever|holds? to|held to|(?:comes?|came) to (?:its|their|an) end|of its own accord|(?:has|have) yet to)\b/i;
+/** Besides, in documents and help. */
+const REFUSED_IN_DOCUMENTS = /\b(anew|for want of|(?:pass|passes|passed) over|goes on|go on)\b/i;
+/** Comments, strings and regular expressions; the latter so that a quote in one begins no string. */
+const PROSE =
+  /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|(?<=[(,=:[!&|?]\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\//g;
+
+/** Comments and strings of a program, without code in templates, each behind its line. */
+function proseOf(path: string): [line: number, text: string][] {
+  const text = read(path);
+  return [...text.matchAll(PROSE)].flatMap(({ 0: prose, index }) =>
+    prose
+      .replace(/\$\{[^}]*\}/g, '')
+      .split('\n')
+      .map((part, row): [number, string] => [text.slice(0, index).split('\n').length + row, part]),
+  );
+}
+
+test('documents, comments, log lines, help and errors are in the words of the field', () => {
+  const ours = fileURLToPath(import.meta.url);
+  const programs = globSync(
+    ['{src,test,bench,examples,tools}/**/*.{ts,mjs,js,c,h}', 'native/*.{c,h}', 'ops/*.{json,yml}'],
+    { cwd: ROOT, exclude: ['**/node_modules/**'] },
+  ).filter((path) => join(ROOT, path) !== ours);
+  assert.ok(programs.length > 300, `only ${programs.length} files were found`);
+  const faults: string[] = [];
+  for (const path of programs) {
+    for (const [line, text] of proseOf(path)) {
+      const word = REFUSED.exec(text)?.[0];
+      if (word !== undefined) faults.push(`${path}:${line}: ${word}`);
+    }
+  }
+  for (const path of [...DOCUMENTS, ...globSync('{examples,ops}/*.md', { cwd: ROOT })]) {
+    for (const [row, text] of read(path).split('\n').entries()) {
+      const word = (REFUSED.exec(text) ?? REFUSED_IN_DOCUMENTS.exec(text))?.[0];
+      if (word !== undefined) faults.push(`${path}:${row + 1}: ${word}`);
+    }
+  }
+  for (const [command, { text, summary }] of Object.entries(HELP)) {
+    const word = REFUSED_IN_DOCUMENTS.exec(`${summary}\n${text}`)?.[0];
+    if (word !== undefined) faults.push(`help of ${command}: ${word}`);
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('every word of the glossary is explained in one line', () => {
+  const rows = [...read('docs/glossary.md').matchAll(/^\| \*\*(.+?)\*\* \| (.+) \|$/gm)];
+  const words = rows.flatMap(([, names]) => names!.replaceAll('`', '').split(', '));
+  assert.equal(new Set(words).size, words.length);
+  for (const word of [
+    'seed',
+    'keypair',
+    'expanded key',
+    'address',
+    'pattern',
+    'difficulty',
+    'grind',
+    'candidate',
+    'hit',
+    'pool',
+    'ready queue',
+    'refill',
+    'lease',
+    'reservation',
+    'dispense',
+    'release',
+    'burn',
+    'seal',
+    'unseal',
+    'node',
+    'epoch',
+    'run',
+    'turn',
+    'board',
+    'journal',
+    'anchor',
+    'witness',
+    'place',
+    'leave',
+  ]) {
+    assert.ok(words.includes(word), word);
   }
 });

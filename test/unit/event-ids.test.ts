@@ -38,7 +38,7 @@ test('ids are whole numbers, and no two threads give one twice', LIMIT, async ()
   const last = BigInt(ids.next());
   assert.ok(
     threads.flat().every((id) => BigInt(id) < last),
-    'whoever comes later is told more',
+    'later requests get a longer time',
   );
 });
 

@@ -14,7 +14,7 @@ const LIMIT = { timeout: 30_000 };
 const BEAT_MS = 10;
 
 /**
- * A server whose every request is a stream; `status` is what it tells, made as often as `made` says. `written`
+ * A server whose every request is a stream; `status` is what it sends, made as often as `made` says. `written`
  * are the messages as they were given to the connections.
  */
 async function streaming(t: TestContext, status: (sight: Sight) => unknown = (sight) => sight) {
@@ -63,7 +63,7 @@ async function streaming(t: TestContext, status: (sight: Sight) => unknown = (si
 }
 
 test(
-  'a reader is told at once, and again at each beat, in the form of the standard',
+  'a reader gets an event at once, and again at each beat, in the form of the standard',
   LIMIT,
   async (t) => {
     const { open } = await streaming(t);
@@ -141,7 +141,7 @@ test(
   },
 );
 
-test('a reader who may see other pools from now on is told of those', LIMIT, async (t) => {
+test('a reader that may see other pools from now on gets those', LIMIT, async (t) => {
   const { open, lookBy } = await streaming(t);
   const [one, other] = [await open('/a'), await open('/b')];
   await other.until(3);

@@ -150,7 +150,7 @@ test(
   },
 );
 
-test('a store that fails is told, while what is ready can be had', LIMIT, async (t) => {
+test('a store that fails is reported, while what is ready can be had', LIMIT, async (t) => {
   const { shared, storeHealth, open } = await listening(t);
   fillPool(shared, 3, 4);
   storeHealth.write('DISK_FULL', { turns: 0, inserts: 0 });

@@ -86,7 +86,7 @@ test('nothing of it listens for signals any more', LIMIT, async (t) => {
   }
 });
 
-test('what is not told is asked for', LIMIT, async () => {
+test('what is not given is asked for', LIMIT, async () => {
   for (const [args, what] of [
     [[], /which pool/],
     [['--pool', 'pet'], /how many/],

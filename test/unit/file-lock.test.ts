@@ -172,7 +172,7 @@ for (const kind of KINDS) {
   });
 }
 
-test('overlay: a file of the layer below is locked once, whoever opens it first', (t) => {
+test('overlay: a file of the layer below is locked once, whichever process opens it first', (t) => {
   const disk = FileSystem.for(t, 'overlay');
   if (disk === undefined) return;
   writeFileSync(join(disk.lower, 'file'), 'content');

@@ -44,7 +44,7 @@ class Run {
   }
 }
 
-test('told once, as soon as there is a rate, and when it is there', () => {
+test('reported once, as soon as there is a rate, and when it is there', () => {
   const run = new Run();
   run.go(2, {});
   assert.deepEqual(run.said, []);
@@ -57,7 +57,7 @@ test('told once, as soon as there is a rate, and when it is there', () => {
   assert.deepEqual(run.log.lines.at(-1)!.fields, { pool: 'pet', afterSeconds: 22 });
 });
 
-test('much later than expected it is told again, with the rate, three times at most', () => {
+test('much later than expected it is reported again, with the rate, three times at most', () => {
   const run = new Run();
   run.go(1, { rate: 1000 });
   run.go(8.8, { rate: 2 });
@@ -71,7 +71,7 @@ test('much later than expected it is told again, with the rate, three times at m
   ]);
 });
 
-test('a grinder that gets no time at all is told, too', () => {
+test('a grinder that gets no time at all is reported, too', () => {
   const run = new Run();
   run.go(9.8, {});
   assert.deepEqual(run.said, []);
@@ -79,14 +79,14 @@ test('a grinder that gets no time at all is told, too', () => {
   assert.deepEqual(run.said, ['warn no address after 10 s: the grinder tries 0 a second']);
 });
 
-test('a pool with stock at the start is never told of, empty or not later', () => {
+test('a pool with stock at the start is never reported, empty or not later', () => {
   const run = new Run();
   run.go(1, { stock: 1, rate: 1 });
   run.go(5000, { rate: 1 });
   assert.deepEqual(run.said, []);
 });
 
-test('of a paused one nothing is told, and one that is made anew begins anew', () => {
+test('nothing is reported of a paused one, and one that is recreated starts over', () => {
   const run = new Run();
   run.go(100, { isPaused: true, rate: 10 });
   assert.deepEqual(run.said, []);

@@ -73,7 +73,7 @@ test('durations', () => {
   for (const [value, text] of cases) assert.equal(formatSeconds(value), text, String(value));
 });
 
-test('a duration never tells 60 of a unit that makes a larger one', () => {
+test('a duration never shows 60 of a unit that makes a larger one', () => {
   for (let seconds = 0; seconds < 200_000; seconds += 7.3) {
     assert.doesNotMatch(formatSeconds(seconds), /\b(60 s|60 min|24 h)\b/, String(seconds));
   }

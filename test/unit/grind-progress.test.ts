@@ -34,7 +34,7 @@ const FIGURES: ProgressFigures = {
   elapsedMs: 12_345,
 };
 
-test('the line tells what was found, attempts, rate, time, chance so far and ETA', () => {
+test('the line shows what was found, attempts, rate, time, chance so far and ETA', () => {
   assert.equal(
     progressLine(FIGURES),
     '1 of 3 found  1,234,567 attempts  100 k/s  12 s  chance 63%  ETA 9.1 s',

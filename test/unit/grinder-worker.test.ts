@@ -110,7 +110,7 @@ async function grindWithLies(how: string): Promise<Outcome> {
   return JSON.parse(stdout) as Outcome;
 }
 
-for (const how of ['key', 'pattern', 'index', 'told']) {
+for (const how of ['key', 'pattern', 'index', 'seen']) {
   test(`a thread whose kernel lies (${how}) stops and is replaced; only true hits come`, {
     timeout: 60_000,
   }, async () => {

@@ -1,4 +1,4 @@
-/** What is told of a hand-out that failed. The command at work is tested in test/e2e. */
+/** What is reported of a hand-out that failed. The command at work is tested in test/e2e. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { again, idsOf, readKey } from '../../src/cli/hand-out.ts';
 import { quoted } from '../../src/cli/options.ts';
 import type { Place } from '../../src/cli/or-store.ts';
 
-test('ids are told in runs', () => {
+test('ids are printed in ranges', () => {
   assert.equal(idsOf([7]), 'id 7');
   assert.equal(idsOf([7, 8]), 'ids 7-8');
   assert.equal(idsOf([1, 3, 4, 5, 9, 11, 12]), 'ids 1, 3-5, 9, 11-12');

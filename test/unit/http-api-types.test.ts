@@ -22,7 +22,7 @@ declare global {
   function later(seconds: number | undefined): void;
 }
 `;
-/** Readers who want to be told of what may be missing have it by their own settings. */
+/** Readers who want errors for what may be missing have it by their own settings. */
 const OPTIONS = { noUncheckedIndexedAccess: false, noUnusedLocals: false };
 
 function compile(blocks: readonly string[]): string {

@@ -112,7 +112,7 @@ for (const kind of KINDS) {
   });
 }
 
-test('ext3: of a file with the inode number of one before, the generation tells', (t) => {
+test('ext3: of a file with the inode number of one before, the generation distinguishes them', (t) => {
   const { file } = fileOn(t, 'ext3') ?? {};
   if (file === undefined) return;
   const first = identityOf(file);
@@ -124,7 +124,7 @@ test('ext3: of a file with the inode number of one before, the generation tells'
   assert.ok(same({ ...first, generation: undefined }, second));
 });
 
-test('ext3: a generation of 0, which image builders leave behind, tells nothing', (t) => {
+test('ext3: a generation of 0, which image builders leave behind, proves nothing', (t) => {
   const { file } = fileOn(t, 'ext3') ?? {};
   if (file === undefined) return;
   run('chattr', '-v', '0', file);
@@ -259,7 +259,7 @@ test('only what both know is compared', () => {
   assert.ok(!same(byHandle, { ...whole, generation: 'h04' }));
 });
 
-test('copies are told by the birth or the generation, not by the inode number', () => {
+test('copies are detected by the birth or the generation, not by the inode number', () => {
   assert.ok(!canTellCopies({ ...NOTHING, inode: '1' }));
   assert.ok(canTellCopies({ ...NOTHING, birth: '1' }));
   assert.ok(canTellCopies({ ...NOTHING, generation: 'v1' }));

@@ -1,7 +1,7 @@
 /**
  * Imports point down only: each room may import the rooms below it, so that any part can be read
  * without those above. A type costs nothing at run time, and some rooms may import no more than that.
- * The file of a thread counts as imported by whoever starts it.
+ * The file of a thread counts as imported by the file that starts it.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';

@@ -24,12 +24,12 @@ import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts
 import { WatchedStore } from '../support/watched-store.ts';
 
 const LIMIT = { timeout: 60_000 };
-const REMOVED = 'dispense journals were removed: until they are made anew a kill burns addresses';
-const WHOLE = 'dispense journals are whole again';
-const STUCK = 'dispense journals cannot be made anew; it is tried again';
-const LOCK_REMOVED = 'the lock of the dispense journals was removed; it is taken again';
-const BEING_MADE = /^JOURNAL_UNAVAILABLE: .*are made anew/;
-const NOT_MADE = /^JOURNAL_UNAVAILABLE: .*cannot be made anew/;
+const REMOVED = 'dispense journals were removed: until they are recreated a kill burns addresses';
+const WHOLE = 'dispense journals are complete again';
+const STUCK = 'dispense journals cannot be recreated; retrying';
+const LOCK_REMOVED = 'the lock of the dispense journals was removed; taking it again';
+const BEING_MADE = /^JOURNAL_UNAVAILABLE: .*are recreated/;
+const NOT_MADE = /^JOURNAL_UNAVAILABLE: .*cannot be recreated/;
 
 const removeAll = (directory: string) => rmSync(directory, { recursive: true });
 
@@ -94,7 +94,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     });
   }
 
-  test('a kill while one thread has yet to hear of its new journal burns', LIMIT, async () => {
+  test('a kill before one thread knows its new journal burns', LIMIT, async () => {
     await using watched = await WatchedStore.create();
     const [, late] = watched.threads;
     late!.isPrompt = false;
@@ -203,18 +203,22 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     assert.ok(existsSync(join(watched.memory, 'owner')));
   });
 
-  test('a lock that another took meanwhile is told, and taken when it is free', LIMIT, async () => {
-    await using watched = await WatchedStore.create();
-    const other = new JournalDirectory(watched.memory);
-    rmSync(join(watched.memory, 'lock'));
-    assert.equal(other.hold(), true);
-    for (let looks = 0; looks < 3; looks++) await watched.watch.look();
-    assert.deepEqual(watched.said(), [STUCK]);
-    assert.match(watched.health.journalFault!, NOT_MADE);
-    other[Symbol.dispose]();
-    await watched.repair();
-    assert.equal(watched.health.journalFault, undefined);
-  });
+  test(
+    'a lock that another took meanwhile is reported, and taken when it is free',
+    LIMIT,
+    async () => {
+      await using watched = await WatchedStore.create();
+      const other = new JournalDirectory(watched.memory);
+      rmSync(join(watched.memory, 'lock'));
+      assert.equal(other.hold(), true);
+      for (let looks = 0; looks < 3; looks++) await watched.watch.look();
+      assert.deepEqual(watched.said(), [STUCK]);
+      assert.match(watched.health.journalFault!, NOT_MADE);
+      other[Symbol.dispose]();
+      await watched.repair();
+      assert.equal(watched.health.journalFault, undefined);
+    },
+  );
 
   for (const what of ['a link', 'a directory that others may enter'] as const) {
     test(
@@ -262,7 +266,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
   );
 
   test(
-    'where they cannot be made it is told why, once, and tried until they can',
+    'where they cannot be made the reason is logged, once, and tried until they can',
     LIMIT,
     async () => {
       await using watched = await WatchedStore.create('data');

@@ -47,7 +47,7 @@ function journalOf(records: number) {
 const places = (records: readonly JournalRecord[]) =>
   records.map(({ position, count }) => [position, count]);
 
-test('what was written is read, in its order, by whoever comes later', () => {
+test('what was written is read, in its order, by any later reader', () => {
   using journal = journalOf(10);
   const [key, body] = [randomBytes(32), randomBytes(32)];
   journal.write(0, 1);

@@ -204,7 +204,7 @@ suite('on disk', () => {
     assert.deepEqual((await crashed.restart()).counts, [5, 0, 15]);
   });
 
-  test('where no start can be told from another they are not, at either end', async () => {
+  test('where no start can be distinguished from another they are not, at either end', async () => {
     await using crashed = await onDisk();
     const known = crashed.machine;
     const without = { ...known, bootId: () => undefined };
@@ -224,7 +224,7 @@ suite('on disk', () => {
     }
   });
 
-  test('in memory, which the machine takes with it, no start has to be told', {
+  test('in memory, which the machine takes with it, no start has to be recognised', {
     skip: WITHOUT_MEMORY,
   }, async () => {
     await using crashed = new Crashed();
@@ -310,7 +310,9 @@ test('journals lie in a place of this user alone, and go with their run', {
 
 for (const setting of ['memory', 'data'] as const) {
   const skip = setting === 'memory' && WITHOUT_MEMORY;
-  test(`${setting}: what cannot be removed is told once, and ends no run`, { skip }, async () => {
+  test(`${setting}: what cannot be removed is reported once, and ends no run`, {
+    skip,
+  }, async () => {
     await using crashed = new Crashed();
     crashed.setting = setting;
     await crashed.lease(20, 5);
@@ -325,7 +327,7 @@ for (const setting of ['memory', 'data'] as const) {
     const warnings = crashed.log.lines.filter(({ level }) => level === 'warn');
     assert.deepEqual(
       warnings.map(({ msg }) => msg),
-      ['journals that are over cannot be removed: they only take room'],
+      ['journals of ended runs cannot be removed: they only take space'],
     );
   });
 

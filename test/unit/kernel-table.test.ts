@@ -5,7 +5,7 @@ import { parsePattern } from '../../src/keypair/pattern.ts';
 
 const MIB = 2 ** 20;
 
-test('a search tells the table that it uses, of one of the sizes that there are', () => {
+test('a search reports the table that it uses, of one of the sizes that there are', () => {
   const pattern = parsePattern({ prefix: '', suffix: 'Pet', ignoreCase: false });
   const native = kernelLevels().filter((isa) => isa !== 'js');
   // Portable first: a larger table, once built, serves all levels.

@@ -127,7 +127,7 @@ test('a byte order mark, which an editor has put there, is no part of the file',
   assert.deepEqual(readKeyFile(path).key, keypair);
 });
 
-test('a file that holds no key of its address is refused, and nothing of it is told', () => {
+test('a file that holds no key of its address is refused, and nothing of it is shown', () => {
   const path = join(freshDirectory(), 'key.json');
   const keypair = keypairOf(randomBytes(SEED_BYTES));
   const swapped = Uint8Array.from(keypair);

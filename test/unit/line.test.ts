@@ -87,7 +87,7 @@ test('no more is leased than is there, than fits, and than one turn may', async 
 test('no more is leased than the journals have room for, beside what is ready', async () => {
   const { line, asked } = newLine(31);
   line.publish(counts(1000));
-  // One slot is for a pop that has yet to be written.
+  // One slot is for a pop that is not written yet.
   assert.equal(await line.leasable(20, 0), 20);
   assert.equal(await line.leasable(50, 0), 30);
   assert.equal(await line.leasable(20, 12), 18);
@@ -106,7 +106,7 @@ test('the goal is two seconds of demand, between `ready` and `ready_max`', () =>
   line.push(leased(200));
   line.queue.pop(30);
   line.measure(start + 99);
-  assert.equal(line.goal, READY, 'so short a time tells nothing');
+  assert.equal(line.goal, READY, 'so short a time proves nothing');
   line.measure(start + 1000);
   assert.equal(line.goal, 60);
   // Half of it every ten seconds.

@@ -58,7 +58,7 @@ test('a lock of another process holds until that is killed', LIMIT, async () => 
   assert.ok(lock);
 });
 
-test('in tmpfs whoever holds it may remove the file, and two never hold it', LIMIT, async (t) => {
+test('in tmpfs the holder may remove the file, and two never hold it', LIMIT, async (t) => {
   if (!isTmpfs(MEMORY)) return t.skip(`${MEMORY} is no tmpfs`);
   const directory = mkdtempSync(join(MEMORY, 'vanitypool-test-'));
   t.after(() => removeDirectory(directory));

@@ -75,7 +75,7 @@ function refused(bytes: Uint8Array, message: RegExp | string): void {
   });
 }
 
-test('a message of both versions tells its version and who must sign', () => {
+test('a message of both versions shows its version and who must sign', () => {
   const two = { header: [2, 1, 1] };
   assert.deepEqual(parseMessage(Uint8Array.from(wire(two))), {
     version: 'legacy',

@@ -118,7 +118,7 @@ test('a listing holds the directory, so that nothing leaves meanwhile, until it 
   assert.match(beside.gap!, /process \d+ holds it/);
 });
 
-test('a listing goes on page by page, and ends when it is told to', async () => {
+test('a listing goes on page by page, and ends when it is stopped', async () => {
   using made = await storeOf(3000);
   await dispenseOffline(made.config, 'pet', 3000);
   await using audit = await OfflineAudit.open(made.config);

@@ -88,7 +88,7 @@ const bodyOf = (id: string): Schema & Record<string, unknown> => {
   return contentOf(found.operation.requestBody!)!.schema as Schema & Record<string, unknown>;
 };
 
-test('what is a number, a length or a form is told as that', () => {
+test('a wrong number, length or form is named as that', () => {
   for (const [name, minimum, maximum] of [
     ['after', 0, Number.MAX_SAFE_INTEGER],
     ['limit', 1, 1000],

@@ -1,6 +1,6 @@
 /**
- * The OpenAPI document is held to the routes, to the table of errors and to docs/http-api.md: what is
- * served is told, what is told is served, every field says what it is and shows it.
+ * The OpenAPI document is checked against the routes, the table of errors and docs/http-api.md: what is
+ * served is documented, what is documented is served, every field has a description and an example.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ const document = await documentOf(app);
 const operations = operationsOf(document);
 const validate = validatorOf(document);
 
-/** Told elsewhere: the pages, and the ancestor's routes. HEAD follows from GET. */
+/** Documented elsewhere: the pages, and the ancestor's routes. HEAD follows from GET. */
 const UNTOLD =
   /^\/$|^\/docs($|\/)|^\/openapi\.json$|^\/api\/v1\/|^\/health(\/|$)|^\/swagger-ui$|^\*$/;
 
@@ -43,7 +43,7 @@ function routesOf(tree: string): string[] {
   return found.map((route) => route.replace(/:(\w+)/g, '{$1}')).sort();
 }
 
-test('every route is told, and nothing else', () => {
+test('every route is documented, and nothing else', () => {
   const told = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort();
   assert.deepEqual(told, routesOf(routes));
   assert.ok(told.length >= 24, `only ${told.length} operations`);
@@ -137,7 +137,7 @@ function codesOf(responses: Operation['responses']): string[] {
   return Object.values(responses).flatMap((response) => response['x-codes'] ?? []);
 }
 
-test('every code that HTTP answers is told with its status, and in docs/http-api.md', () => {
+test('every code that HTTP answers is documented with its status, and in docs/http-api.md', () => {
   const text = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
   const told = new Set(codesOf(document.components.responses));
   assert.deepEqual([...told].sort(), ['METHOD_NOT_ALLOWED', 'ROUTE_NOT_FOUND']);
@@ -157,7 +157,22 @@ test('every code that HTTP answers is told with its status, and in docs/http-api
   for (const code of answered) assert.ok(text.includes(`| \`${code}\` |`), code);
 });
 
-test('headers that carry something are told', () => {
+test('docs/lifecycle.md has every exit of the routes that it draws, with its status', () => {
+  const text = readFileSync(new URL('../../docs/lifecycle.md', import.meta.url), 'utf8');
+  const drawn = new Set(text.match(/\b[A-Z]+(?:_[A-Z]+)+\b|\b(?:OVERLOADED|INTERNAL)\b/g));
+  const ids = ['dispense', 'reserve', 'getReservation', 'dispenseReservation', 'release', 'sign'];
+  const exits = new Set(codesOf(document.components.responses));
+  for (const { operation } of operations) {
+    if (!ids.includes(operation.operationId)) continue;
+    for (const code of codesOf(operation.responses)) exits.add(code);
+  }
+  assert.deepEqual([...drawn].sort(), [...exits].sort());
+  for (const [, status, code] of text.matchAll(/(\d{3}) ([A-Z]+(?:_[A-Z]+)*)\b/g)) {
+    assert.equal(ERRORS[code as ErrorCode].status, Number(status), code);
+  }
+});
+
+test('headers that carry something are documented', () => {
   const headersOf = (id: string, status: string) =>
     Object.keys(
       operations.find(({ operation }) => operation.operationId === id)?.operation.responses[status]

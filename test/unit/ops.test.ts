@@ -1,5 +1,5 @@
 /**
- * The dashboard and the alert rules are held to the program: they can be read, and name metrics,
+ * The dashboard and the alert rules are checked against the program: they can be read, and name metrics,
  * labels and codes that there are, each metric by the suffix of its kind.
  */
 import assert from 'node:assert/strict';

@@ -214,7 +214,7 @@ test('the default address is that of the environment, reachable and with its cer
   assert.equal(await urlAt('pool.example', '6000', cert, key), 'https://pool.example:6000');
 });
 
-test('a certificate out of its time is warned of once, unless nobody is to be told', async (t) => {
+test('a certificate out of its time gives one warning, or none where none is wanted', async (t) => {
   const { cwd } = workingDirectory(t);
   const [cert, key] = [join(cwd, 'cert.pem'), join(cwd, 'key.pem')];
   writeFileSync(cert, makeCertificate('own', { validTo: new Date(0) }).cert);

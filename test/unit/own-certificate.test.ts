@@ -145,7 +145,7 @@ test('the file may hold others behind it, which are not trusted', LIMIT, async (
 });
 
 test(
-  'nobody there, no TLS there, and who never answers are told apart, and nothing was sent',
+  'nobody there, no TLS there, and no answer are distinguished, and nothing was sent',
   LIMIT,
   async (t) => {
     const made = makeCertificate('one');

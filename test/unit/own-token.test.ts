@@ -30,7 +30,7 @@ import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts
 const LOCK_MODULE = new URL('../../src/disk/lock-file.ts', import.meta.url).href;
 const AT: ListensAt = { url: 'http://127.0.0.1:5057', certificate: null };
 
-test('whoever can read the file has the token, until it is removed', () => {
+test('any reader of the file has the token, until it is removed', () => {
   const directory = temporaryDirectory();
   const token = new OwnToken();
   token.remove();
@@ -58,7 +58,7 @@ test('a file that cannot be removed keeps no server from stopping', () => {
   removeDirectory(directory);
 });
 
-test('where it listens is told by the directory itself, and by no copy of it', () => {
+test('the directory says where it listens, and no copy of it does', () => {
   const directory = temporaryDirectory();
   const copy = temporaryDirectory();
   const at: ListensAt = { url: 'https://[::]:7000', certificate: '/etc/cert.pem' };

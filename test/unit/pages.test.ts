@@ -13,7 +13,7 @@ const SCRIPT = '/docs/static/swagger-ui-bundle.js';
 
 const request = (line: string) => `${line} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
 
-/** A server with addresses, and a client of it that reads when it is told to. */
+/** A server with addresses, and a client of it that reads when asked. */
 async function listening(t: TestContext) {
   const { app, shared } = await testApp();
   fillPool(shared, 10);
@@ -41,7 +41,7 @@ async function rest(socket: Socket): Promise<Buffer> {
   return Buffer.concat(received);
 }
 
-test('a document is told by its ETag, and not sent to who has it', async () => {
+test('a document is identified by its ETag, and not sent to a client that has it', async () => {
   const { app } = await testApp();
   for (const path of ['/openapi.json', '/docs/json', '/docs', '/docs/', SCRIPT]) {
     const ask = (method: 'GET' | 'HEAD', known?: string) =>

@@ -287,7 +287,7 @@ suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
       for (let turn = 0; turn < 5; turn++) await bench.refiller.refill('pet', 1000);
       bench.refiller.start();
       while (pool.ready < 1150) await bench.refiller.record('pet').then(() => undefined);
-      assert.equal(pool.ready, 1150, 'one slot is kept for a pop that has yet to be written');
+      assert.equal(pool.ready, 1150, 'one slot is kept for a pop that is not written yet');
       pool.pop(0, 1150);
       assert.equal((await pool.threads[1]!.dispense(1000)).length, 1000);
       const [small, stuck, ...others] = bench.warnings();

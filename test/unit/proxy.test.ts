@@ -26,7 +26,7 @@ async function behind(trustProxy: AppDeps['trustProxy']) {
   return { ...made, ask, lines };
 }
 
-test('a port behind an address that a proxy tells is no part of it', async () => {
+test('a port behind an address that a proxy sends is no part of it', async () => {
   const counted = async (trustProxy: AppDeps['trustProxy'], forwarded: string) => {
     const { ask, lines } = await behind(trustProxy);
     const headers = { authorization: 'Bearer x', 'x-forwarded-for': forwarded };
@@ -41,7 +41,7 @@ test('a port behind an address that a proxy tells is no part of it', async () =>
   assert.equal(await counted(true, `${CLIENT}:`), 'unknown');
 });
 
-test('a client with wrong tokens does not have another told to wait, whatever its port', async () => {
+test('a client with wrong tokens does not make another wait, whatever its port', async () => {
   const { ask } = await behind(true);
   const wrong = (from: string) =>
     ask('/v1/pools', { authorization: 'Bearer x', 'x-forwarded-for': from });

@@ -1,5 +1,5 @@
 /**
- * What is refused is told in words: a wrong value in every field of every route, and no message with a
+ * Refusals are in words: a wrong value in every field of every route, and no message with a
  * regular expression or the words of the library that checks.
  */
 import assert from 'node:assert/strict';

@@ -93,7 +93,7 @@ test('a file has at most so many bytes, whatever its size says', (t) => {
   writeFileSync(path, 'x'.repeat(100));
   assert.equal(readRegular(path, 100).length, 100);
   assert.throws(() => readRegular(path, 99), { message: 'too large; allowed: at most 99 bytes' });
-  // One that tells no size.
+  // One that reports no size.
   assert.equal(statSync('/proc/self/maps').size, 0);
   assert.throws(() => readRegular('/proc/self/maps', 100), /too large/);
   assert.ok(readRegular('/proc/self/maps', 1 << 20).length > 100);
@@ -103,7 +103,7 @@ test('a file has at most so many bytes, whatever its size says', (t) => {
   assert.throws(() => readRegular(path, 1000), /too large/);
 });
 
-test('what leads to nothing, and what is always empty, are told from files', (t) => {
+test('what leads to nothing, and what is always empty, are distinguished from files', (t) => {
   const directory = base(t);
   const [file, dangling, none] = ['file', 'dangling', 'null'].map((name) => join(directory, name));
   writeFileSync(file!, '');

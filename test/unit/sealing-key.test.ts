@@ -90,7 +90,7 @@ test('a file that others can read is refused, with the remedy', async () => {
   }
 });
 
-test('what is no key of 64 digits is refused without being told', async () => {
+test('what is no key of 64 digits is refused without being shown', async () => {
   const digits = randomBytes(32).toString('hex');
   for (const text of [digits.slice(1), `${digits}0`, `${digits.slice(1)}g`, `${digits}\n\n0`]) {
     const path = newPath();

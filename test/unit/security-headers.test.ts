@@ -52,7 +52,7 @@ function assertSafe(headers: Record<string, unknown>, what: string): void {
   assert.match(String(headers['content-security-policy']), /frame-ancestors 'none'/, what);
 }
 
-test('every reply has them, whoever writes it', async (t) => {
+test('every reply has them, whatever writes it', async (t) => {
   const ask = await listening(t);
   const paths = ['/healthz', '/v1/pools', '/openapi.json', '/metrics', '/', '/v1/pools/%zz'];
   for (const path of [
@@ -101,7 +101,7 @@ test('the page of the document may load its own files and ask its own server, no
   }
 });
 
-test('with TLS a browser is told never to come without', async (t) => {
+test('with TLS a browser must never come without', async (t) => {
   const ask = await listening(t, { certificate: makeCertificate('test') });
   for (const line of ['GET /healthz', 'GET /docs', 'nonsense']) {
     const { headers } = await ask(line);

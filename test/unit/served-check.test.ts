@@ -31,7 +31,7 @@ test('a store that is removed under its check is no failure that it found', LIMI
   renameSync(file, `${file}.away`);
   while (unstarted === 0) await sleep(5);
   assert.deepEqual(found, []);
-  assert.equal(log.lines[0]!.msg, 'the store cannot be checked; it is tried again');
+  assert.equal(log.lines[0]!.msg, 'the store cannot be checked; retrying');
   renameSync(`${file}.away`, file);
   while (found.length === 0) await sleep(5);
   assert.deepEqual(found, [undefined], 'it is looked at again, and whole');

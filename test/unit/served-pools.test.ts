@@ -158,7 +158,7 @@ test('a pool is made when every thread has it, with a journal of its own', LIMIT
   two.isPrompt = false;
   const made = bench.pools.create(config('new'));
   await two.told();
-  assert.equal(await isSettled(made), false, 'the second has yet to act on it');
+  assert.equal(await isSettled(made), false, 'the second has not acted on it');
   assert.ok(one.pools.has('new'));
   two.act();
   await made;

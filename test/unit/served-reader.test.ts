@@ -172,7 +172,7 @@ test('what a crash left is removed, and nothing else', LIMIT, async () => {
   assert.deepEqual(subject.sent, ['sent-backup-of-mine']);
 });
 
-test('a store that cannot be read is told, and read when it can be', LIMIT, async () => {
+test('a store that cannot be read is reported, and read when it can be', LIMIT, async () => {
   await using subject = await Subject.open();
   const { calls } = subject.connect();
   const key = join(subject.directory, 'sealing.key');

@@ -79,7 +79,7 @@ test('a change is answered when each thread has acted on it, or is gone', LIMIT,
   threads[1].port.close();
   await isGone;
   for (let turns = 0; turns < 20; turns++) await nextTurn();
-  assert.equal(isAnswered, false, 'the third has yet to act');
+  assert.equal(isAnswered, false, 'the third has not acted');
   threads[2].heard(told[2]!);
   assert.equal((await made).name, 'shop');
 
@@ -105,7 +105,7 @@ test(
     assert.deepEqual(
       (await tokens.all()).map(({ name }) => name),
       ['a'],
-      'the second change has yet to begin',
+      'the second change has not begun',
     );
     const late = await connect();
     assert.deepEqual([late.known.map(({ name }) => name), late.areAny], [['a'], true]);
@@ -121,7 +121,7 @@ test(
   },
 );
 
-test('a change that fails is told to nobody, and waits for nobody', LIMIT, async (t) => {
+test('a change that fails is sent to nobody, and waits for nobody', LIMIT, async (t) => {
   const { tokens, connect } = await served(t);
   const thread = await connect();
   await assert.rejects(tokens.revoke('nobody'), { code: 'TOKEN_NOT_FOUND' });

@@ -1,4 +1,4 @@
-/** What commands get of a server, and what they are told instead. */
+/** What commands get from a server, and the errors they get instead. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
@@ -100,7 +100,7 @@ test('a token may end with a line feed; what is none is refused before anything 
   assert.deepEqual(tokens, []);
 });
 
-test('another program there is told from a server', async (t) => {
+test('another program there is distinguished from a server', async (t) => {
   const pages: [number, string][] = [
     [200, '<html>hello</html>'],
     [200, ''],
@@ -137,7 +137,7 @@ test('a connection that breaks off is an error, and nothing is sent twice', asyn
   assert.equal(requests, 1);
 });
 
-test('follows the status of a real server until it is told to stop', async (t) => {
+test('follows the status of a real server until it is stopped', async (t) => {
   const { app, shared } = await testApp();
   t.after(() => app.close());
   fillPool(shared, 3);
@@ -213,7 +213,7 @@ test('a silent stream and a silent backup say how long nothing came', async (t) 
   );
 });
 
-test('a backup tells its size first, and that it broke off', async (t) => {
+test('a backup gives its size first, and says that it broke off', async (t) => {
   const headers = { 'content-type': 'application/octet-stream', 'content-length': '9' };
   const url = await stranger(t, (_, reply) => {
     reply.writeHead(200, headers);

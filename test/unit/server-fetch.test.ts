@@ -95,7 +95,7 @@ test('the URL may end in a slash; what is none is refused with what is allowed',
   }
 });
 
-test('a server without TLS is told from one whose certificate is not trusted', async (t) => {
+test('a server without TLS is distinguished from one whose certificate is not trusted', async (t) => {
   const url = (await stranger(t, (_, reply) => void reply.end('{}'))).replace('http:', 'https:');
   await assert.rejects(
     new ServerClient(url).ask((one) => one.health()),

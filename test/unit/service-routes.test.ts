@@ -9,7 +9,7 @@ import { assertProblem } from '../support/problems.ts';
 const LOCAL = { host: '127.0.0.1:5057' };
 const DISPENSE = '/v1/pools/pet/dispense';
 
-test('a pool tells its exact figures', async () => {
+test('a pool reports its exact figures', async () => {
   const { app, shared } = await testApp();
   fillPool(shared, 3, 7);
   await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });
@@ -63,7 +63,7 @@ test('health, readiness and draining', async () => {
   assertProblem(await get('/readyz'), 'DRAINING', /shutting down/);
 });
 
-test('metrics tell the pools and no address', async () => {
+test('metrics name the pools and no address', async () => {
   const { app, shared } = await testApp();
   const addresses = fillPool(shared, 3, 7);
   await app.inject({ method: 'POST', url: DISPENSE, headers: LOCAL });

@@ -19,7 +19,7 @@ import { noNamespaces } from '../support/namespaces.ts';
 
 const LIMIT = { timeout: 120_000 };
 const MODULE = new URL('../../tools/setup-lock.mjs', import.meta.url).href;
-/** Says `in`, stays until it is told to go, and says `out`. */
+/** Says `in`, stays until it is sent away, and says `out`. */
 const PROGRAM = `
   import { withLock } from ${JSON.stringify(MODULE)};
   import { once } from 'node:events';
@@ -133,7 +133,7 @@ suite('the lock of a set-up', { concurrency: true }, () => {
     const alive = new Holder(t, `${lock}-other`);
     await alive.says('in\n');
     const { scope, pid, start } = JSON.parse(readFileSync(`${lock}-other/owner`, 'utf8'));
-    if (start === undefined) return t.skip('this system does not tell when a process began');
+    if (start === undefined) return t.skip('this system does not report when a process began');
     leave(lock, { scope, pid, start: String(Number(start) - 1) });
     keepTouching(t, lock);
     const next = new Holder(t, lock);

@@ -189,7 +189,7 @@ test('a checkout that cannot be written serves if it is set up, and else says wh
   assert.deepEqual(asReader(), { status: 0, said: [] });
 });
 
-test('a failing npm is told, with its exit code', (t) => {
+test('a failing npm is reported, with its exit code', (t) => {
   const { path, setup } = checkout(t, 'runs');
   writeFileSync(join(path, 'package-lock.json'), '{}');
   const failed = 'vanitypool: npm ci failed';
@@ -221,7 +221,7 @@ test('the command line says what is missing in a checkout that is not set up', (
   assert.equal(saidWith(right), `vanitypool: not set up yet; run 'npm run setup' in ${root}\n`);
 });
 
-test('a step that takes long is told again', { timeout: 60_000 }, async () => {
+test('a step that takes long is announced again', { timeout: 60_000 }, async () => {
   const steps = new URL('../../tools/steps.mjs', import.meta.url).href;
   const program = `
     import { once } from 'node:events';

@@ -203,7 +203,7 @@ suite('moved', () => {
     await adoptIn(options);
     await assert.rejects(open(directory, witness), MOVED);
     assert.equal(await figures(copy, witness), '3 0 2 1');
-    // It is what it is said to be, and may be told so once more.
+    // It is what it is said to be, and may hear so once more.
     await adoptIn({ directory: copy, as: 'moved', witness });
     assert.equal(await figures(copy, witness), '3 0 2 1');
   });

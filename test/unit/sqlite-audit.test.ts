@@ -162,7 +162,7 @@ for (const keys of KEY_TYPES) {
       }
     });
 
-    test('what may still leave is never told, nor unsealed: it stands in no page', async () => {
+    test('what may still leave is never listed, nor unsealed: it is in no page', async () => {
       using audited = new Audited(keys);
       await audited.epoch(async (store) => {
         await audited.insert(store, ...many(6));
@@ -180,7 +180,7 @@ for (const keys of KEY_TYPES) {
       });
     });
 
-    test('an address that came back and left in a later epoch is told with who got it then', async () => {
+    test('an address that came back and left in a later epoch is listed with who got it then', async () => {
       using audited = new Audited(keys);
       const nothingLeft: Recover = () => [];
       await audited.epoch(async (store) => {
@@ -244,7 +244,7 @@ for (const keys of KEY_TYPES) {
       assert.deepEqual(await audited.lines(), expected, 'what could not be read is not made up');
     });
 
-    test('a public key that is not the one of its row is not told', async () => {
+    test('a public key that is not the one of its row is not listed', async () => {
       using audited = await killed(keys);
       await audited.epoch((store) => store.destroySecrets(LATER));
       audited.exec(`UPDATE addresses SET sealed = (SELECT sealed FROM addresses WHERE id = 2)
@@ -304,7 +304,7 @@ for (const keys of KEY_TYPES) {
       assert.deepEqual(await audited.lines(), KILLED.slice(0, -1));
     });
 
-    test('one address is told by its public key, in whatever state, as the pages tell it', async () => {
+    test('one address is found by its public key, in whatever state, as the pages list it', async () => {
       using audited = await killed(keys);
       await audited.epoch(async (store) => {
         await store.turn('pet', 0, 1);

@@ -117,7 +117,7 @@ test('a store that is damaged makes no backup', async () => {
   assert.deepEqual(readdirSync(backups), before);
 });
 
-test('what cannot be read or written is told by its name', async () => {
+test('what cannot be read or written is named', async () => {
   await assert.rejects(backupStore(join(root, 'nothing'), join(backups, 'x')), {
     code: 'STORE_NOT_FOUND',
   });

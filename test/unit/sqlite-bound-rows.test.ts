@@ -12,7 +12,7 @@ import { hitsFor } from '../support/store-conformance.ts';
 import { FORGED, VAULT, Victim } from '../support/victim.ts';
 
 suite('tokens', () => {
-  test('one that somebody else wrote is none, and is told once', async () => {
+  test('one that somebody else wrote is not valid, and is reported once', async () => {
     await using victim = await Victim.make();
     await victim.attack(`INSERT INTO tokens (name, hash, scopes, created_at)
       VALUES ('mine', zeroblob(32), '["admin"]', 1)`);

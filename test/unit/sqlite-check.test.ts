@@ -98,7 +98,7 @@ const FAULTS: Readonly<Record<string, [sql: string, found: RegExp]>> = {
   ],
   'figures that are not those of the states': [
     'UPDATE pools SET available = available - 1, dispensed = dispensed + 1 WHERE id = 1',
-    /pool pet: 6 addresses are available, and 5 are told/,
+    /pool pet: 6 addresses are available, and 5 are counted/,
   ],
   'a pool without segments': ['DELETE FROM segments', /pool pet: the states of its addresses/],
   'a segment of no pool': [

@@ -105,7 +105,7 @@ test('a store whose making was cut short is made anew', () => {
 });
 
 /** As a power cut leaves it: the journal is complete, the one page is written, in part or not at all. */
-test('a store whose first transaction was cut off is told, and made anew', () => {
+test('a store whose first transaction was cut off is reported, and created again', () => {
   const made = newPath();
   const first = new DatabaseSync(made);
   first.exec('PRAGMA journal_mode = WAL');
@@ -162,7 +162,7 @@ test('a transaction that throws leaves nothing, one that ends leaves all', () =>
   db.close();
 });
 
-test('a commit tells how long it took, and what is rolled back tells nothing', () => {
+test('a commit reports how long it took, and a rollback reports nothing', () => {
   using db = new DatabaseSync(':memory:');
   db.exec('CREATE TABLE rows (row INTEGER)');
   const took: number[] = [];

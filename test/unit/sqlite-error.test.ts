@@ -126,7 +126,7 @@ test('what looks damaged is in doubt, and damage with the steps to take once all
   assert.match(found.message, /^.*\.db: damaged: .*malformed.*vanitypool restore FILE/);
 });
 
-test('a text of the check of pages tells a page that could not be read from one that is damaged', () => {
+test('a text of the check of pages distinguishes an unreadable page from a damaged one', () => {
   const page = '*** in database main *** Tree 8 page 9';
   for (const text of [
     `${page}: unable to get the page. error code=8458`,

@@ -126,7 +126,7 @@ for (const keys of KEY_TYPES) {
       assert.equal(pools.pet!.dispensed, 2);
     });
 
-    test('an address that could be read no more is told by its id, in the pool that it names', async () => {
+    test('an address that could not be read any more is identified by its id, in the pool that it names', async () => {
       using store = await mixed(keys);
       const unread = (line: object) => ({ ...line, address: null });
       const lines = [3, 10].map((id) => unread(JSON.parse(store.line({ id, state: 'burned' }))));

@@ -38,7 +38,7 @@ class Subject implements AsyncDisposable {
     return this.stores.directoryOf(this.store);
   }
 
-  /** Pops as a turn is told of them: `held` positions are reserved, the others dispensed. */
+  /** Pops as a turn gets them: `held` positions are reserved, the others dispensed. */
   async pop(from: number, count: number, held: readonly number[], ttlMs = MINUTE_MS, token = 0) {
     const at = Date.now();
     const records: HandOut[] = Array.from({ length: count }, (_, index) => {
@@ -182,7 +182,7 @@ for (const keys of KEY_TYPES) {
       assert.equal(address, subject.address(0));
     });
 
-    test('an address that left without its secret is told again when that is destroyed', async () => {
+    test('an address that left without its secret is returned again when that is destroyed', async () => {
       await using subject = await Subject.open(keys);
       await subject.store.definePool({ ...poolNamed('vault', keys), handout: 'sign-only' });
       const [hit] = hitsFor('vault', 1, keys);

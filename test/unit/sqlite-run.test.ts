@@ -92,7 +92,7 @@ suite('while the anchor is stuck', () => {
     assert.equal(await subject.figures(), '2 4 0 0');
   });
 
-  test('what has left is recorded, with a failure for whoever waits for it', async () => {
+  test('what has left is recorded, with a failure for those who wait for it', async () => {
     await using subject = await Subject.open();
     const { store } = subject;
     await store.turn('pet', 0, 3);
@@ -251,7 +251,7 @@ suite('calls', () => {
     assert.deepEqual(idsOf((await store.turn('pet', 0, 1)).leased), [1]);
   });
 
-  test('tell how long each transaction took, and those that read tell nothing', async () => {
+  test('report how long each transaction took, and those that read report nothing', async () => {
     await using subject = await Subject.open();
     const { store, commits } = subject;
     const before = commits.length;

@@ -101,7 +101,7 @@ function assertRefused(
 }
 
 suite('the store as it was', () => {
-  test('is found by its anchor, with what tells it from copies, and is not changed', async () => {
+  test('is found by its anchor, with what distinguishes it from copies, and is not changed', async () => {
     for (const directory of [await newStore(), await killedStore()]) {
       const before = copyOf(directory);
       for (let looks = 0; looks < 2; looks++) {
@@ -113,7 +113,7 @@ suite('the store as it was', () => {
     }
   });
 
-  test('tells whether its log has more than the file', async () => {
+  test('knows whether its log has more than the file', async () => {
     assert.equal(look(await newStore()).isInFile, true);
     assert.equal(look(await killedStore()).isInFile, false);
   });
@@ -170,7 +170,7 @@ suite('refused by the identity of files', () => {
     }
   });
 
-  test('what is recorded tells too little, and does not have to where nobody guards', async () => {
+  test('what is recorded proves too little, and does not have to where nobody guards', async () => {
     const directory = await newStore();
     const { ino } = statSync(storeIn(directory));
     change(directory, 'UPDATE meta SET place = ?', `${ino}::`);
@@ -186,7 +186,7 @@ suite('refused by the identity of files', () => {
     look(other, { copies: 'unguarded' });
   });
 
-  test('a file system that tells nothing of a copy', async (t) => {
+  test('a file system that cannot detect a copy', async (t) => {
     const disk = FileSystem.for(t, 'ext3');
     if (disk === undefined) return;
     const directory = join(disk.path, 'data');
@@ -283,7 +283,7 @@ suite('refused as a mix', () => {
     await store.insert(hitsFor('pet', 1));
     const old = only(copyOf(directory), (name) => name === 'store.db-wal');
     await store.insert(hitsFor('pet', 1));
-    // Nothing has left since, so that the anchor tells nothing; the file has all of it.
+    // Nothing has left since, so that the anchor proves nothing; the file has all of it.
     await store.destroySecrets(LATER);
     await store.close();
     putBack(directory, old, 'as a new file');

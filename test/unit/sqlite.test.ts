@@ -100,7 +100,7 @@ for (const keys of KEY_TYPES) {
         assert.deepEqual(
           left.map(({ sealed }) => Buffer.from(sealed as Uint8Array)),
           publicKeys.map((key) => Buffer.concat([key, Buffer.alloc(sealedBytes(keys) - 32)])),
-          'what was dispensed can still be told',
+          'what was dispensed can still be repeated',
         );
       }));
 

@@ -14,7 +14,7 @@ const CAUSES: Readonly<Record<BurnCause, true>> = {
   deleted: true,
 };
 
-test('each cause of burning is told in words, here and in the documents', () => {
+test('each cause of burning is described in words, here and in the documents', () => {
   const operations = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
   assert.deepEqual(Object.keys(BURNED).toSorted(), Object.keys(CAUSES).toSorted());
   for (const cause of Object.keys(CAUSES)) {

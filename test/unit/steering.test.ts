@@ -20,7 +20,7 @@ function pool(name: string, suffix: string, held = 0, target = 1000): TestPool {
   return { job: job(name, suffix), target, held, dispensed: 0 };
 }
 
-/** Pools under a steering, with a clock that moves when told. */
+/** Pools under a steering, with a clock that moves by hand. */
 class Trial {
   readonly pools: readonly TestPool[];
   readonly #steering: Steering;
@@ -160,7 +160,7 @@ test('of more pools than a search takes the ones that run out come in', () => {
   assert.match(trial.turns(1)[0]!, new RegExp(`^p${PATTERNS_MAX} p${PATTERNS_MAX + 1} p0 `));
 });
 
-test('whether two patterns share an address is told by each of their characters', () => {
+test('each of their characters decides whether two patterns share an address', () => {
   const cases: [string, string, string, string, boolean][] = [
     ['', 'pump', '', 'pump', true],
     ['', 'pump', '', 'xpump', true],

@@ -26,7 +26,7 @@ test('what is leased and not ready is no stock, and no reason to say that the po
   assert.equal(some.json().addresses.length, 8, 'they came with a refill');
 });
 
-test('a pool that cannot serve is told once', async () => {
+test('a pool that cannot serve is reported once', async () => {
   const { app, shared, storeHealth } = await testApp();
   const detail = async () => (await app.inject({ url: '/readyz', headers })).json().detail;
   assert.equal(await detail(), 'no pool can serve: pool pet is empty');
@@ -38,6 +38,6 @@ test('a pool that cannot serve is told once', async () => {
   storeHealth.write(undefined, { turns: 0, inserts: 0 });
   countsBoard(shared).write({ available: 0, ground: 0 });
   storeHealth.writeJournals({ lost: 1, renewed: 0, isStuck: false });
-  const lost = 'dispense journals were removed and are made anew, a kill would burn addresses';
+  const lost = 'dispense journals were removed and are recreated, a kill would burn addresses';
   assert.equal(await detail(), `no pool can serve: ${lost}, pool pet is empty`);
 });

@@ -122,7 +122,7 @@ test('an overfull pool does not break its bar', () => {
   assert.match(line!, /########## +999%/);
 });
 
-test('what is wrong is told, with the last figures', () => {
+test('what is wrong is shown, with the last figures', () => {
   const latest = snapshot(0, [pool()], ['DISK_FULL', 'POOL_EMPTY: pump']);
   assert.equal(linesOf(shown(latest), 200, 50)[1], 'DISK_FULL; POOL_EMPTY: pump');
   const lost = linesOf(shown(latest, { lost: 'no server answers' }), 200, 50);
@@ -130,7 +130,7 @@ test('what is wrong is told, with the last figures', () => {
   assert.match(lost[3]!, /pet .* 12,345 /);
 });
 
-test('what is wrong is told in as many lines as it takes, three at most', () => {
+test('what is wrong is shown in as many lines as it takes, three at most', () => {
   const lost =
     'http://127.0.0.1:5057: no server answers (ECONNREFUSED); start one with: vanitypool serve';
   const lines = linesOf(shown(snapshot(0, [pool()]), { lost }), 40, 24);
@@ -200,7 +200,7 @@ test('at every width numbers are whole or not there, and names keep both ends', 
   }
 });
 
-test('pools that are alike at their beginning are told apart', () => {
+test('pools that are alike at their beginning are distinguished', () => {
   const pools = ['eu', 'us'].map((end) => pool({ name: `the-same-beginning-of-a-name-${end}` }));
   const [, , , one, other] = linesOf(shown(snapshot(0, pools)), 40, 24);
   assert.match(one!, /…\S*eu /);

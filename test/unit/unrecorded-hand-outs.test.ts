@@ -1,4 +1,4 @@
-/** How much room the journals of a pool need, told from real parts. */
+/** How much room the journals of a pool need, measured on real parts. */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

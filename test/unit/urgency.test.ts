@@ -143,7 +143,7 @@ test('it rises at once, and falls when there is more than enough and 10 s have p
   const watch = new UrgencyWatch();
   const at = (nowMs: number, stock: number) => watch.next([figures({ stock })], nowMs)?.urgency;
   assert.equal(at(0, 5000), 'stocked');
-  assert.equal(at(200, 5000), undefined, 'told once');
+  assert.equal(at(200, 5000), undefined, 'reported once');
   assert.equal(at(400, 999), 'low');
   assert.equal(at(600, 50), 'dry');
   assert.equal(at(800, 5000), undefined, 'not so soon');

@@ -21,7 +21,7 @@ test('leases wait by pool, in their order, until they are taken', () => {
   assert.ok(!waiting.isEmpty('pet'));
   const taken = waiting.take('pet');
   assert.deepEqual(idsOf(taken), [1, 2, 3]);
-  assert.ok(!taken.some(isWiped), 'whoever takes them has their secrets');
+  assert.ok(!taken.some(isWiped), 'the taker has their secrets');
   assert.ok(waiting.isEmpty('pet'));
   assert.deepEqual(waiting.take('pet'), []);
   assert.deepEqual(idsOf(waiting.take('pump')), [9]);

@@ -1,7 +1,7 @@
 /**
  * What became of addresses, for those who manage the server: pages of what left or was given up, and
  * any address by its name. Never a secret. Runs in the HTTP threads; a reader beside the store
- * thread looks, so that no other request waits. What left in the last 100 ms may not be told yet.
+ * thread looks, so that no other request waits. What left in the last 100 ms may not be listed yet.
  */
 
 import { AddressView, AuditPageView, AuditQueryString, OneAddressParams } from '../../api/audit.ts';

@@ -2,8 +2,8 @@
  * A backup as the body of a reply. Runs in the HTTP threads. A reader beside the store thread makes it
  * as a file of the data directory, complete and checked, before the first byte is sent; it is
  * removed when the last one is, or when the client leaves. One at a time; a newer one of the same token
- * and a stop of the server end it. It is sent in pieces, so that a client that is slow is told
- * from one that takes nothing (in-flight.ts).
+ * and a stop of the server end it. It is sent in pieces, so that a slow client can be
+ * distinguished from one that takes nothing (in-flight.ts).
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';

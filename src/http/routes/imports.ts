@@ -70,7 +70,7 @@ function provedKey(secretKey: string, index: number, pattern: Pattern): SigningK
   try {
     keypair = decodeBase58(secretKey);
   } catch {
-    // Its message tells a character of the secret.
+    // Its message contains a character of the secret.
     throw refusedAt(index, 'not base58');
   }
   assertImportable(keypair, index, pattern);

@@ -1,6 +1,6 @@
 /**
  * Tokens over HTTP, for the command line and for programs that manage the server. Runs in the HTTP
- * threads; the store thread makes and revokes them, and tells every HTTP thread at once.
+ * threads; the store thread creates and revokes them, and notifies every HTTP thread at once.
  *
  * Not for a token of some pools alone, whatever its scopes: it could make itself one of all.
  */
@@ -40,7 +40,7 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
       },
       schema: {
         operationId: 'createToken',
-        summary: 'Make a token; its text is told this once',
+        summary: 'Create a token; its text is shown only once',
         description:
           'From the first one on every request needs a token: its reply has a `warning` that says so.',
         tags: ['tokens'],

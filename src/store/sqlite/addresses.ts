@@ -112,8 +112,8 @@ export class Addresses {
   }
 
   /**
-   * The addresses of the ranges as they were handed out, or undefined if one of them cannot be told
-   * that way again: its secret is destroyed. A sign-only pool gave none: there `key` is then
+   * The addresses of the ranges as they were handed out, or undefined if one of them cannot be returned
+   * again because its secret is destroyed. A sign-only pool gave none: there `key` is then
    * empty.
    */
   async again(

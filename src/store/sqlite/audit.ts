@@ -1,13 +1,13 @@
 /**
  * What left a store or was given up: every address that is dispensed, reserved or burned, with when,
  * to whom and why. Runs in the thread that calls it, on a connection that may be one that only
- * reads, beside a server. Its pages never tell an address that is available or leased: its row is
+ * reads, beside a server. Its pages never show an address that is available or leased: its row is
  * not even unsealed. Who knows an address can look for what became of it.
  *
  * From an address to who got it: its segment names the epoch, the newest lease of that epoch that
  * covers it gives the position that it had in the ready queue, and the hand-out that covers the
  * position is the reply in which it left. Without one (burned, listed by a restore, or taken by a
- * thread that died before it could say for whom) the segment tells the time, and nobody the rest.
+ * thread that died before it could say for whom) the segment has the time, and the rest is unknown.
  *
  * Costs 20 us an address and no memory but that of a page. The lease is looked for from the newest
  * on: an epoch has one for each gap in what it leased. Most have one; with 1,000 it takes twice as long.
@@ -162,7 +162,10 @@ export class AuditBook {
     };
   }
 
-  /** One that is not what its row is known by is none: whoever looks for it would find another. */
+  /**
+   * Undefined if an address does not match the hash of its row: a search for it would find
+   * another row.
+   */
   async #addresses(rows: readonly Row[]): Promise<(string | undefined)[]> {
     const sealed = rows.filter(({ is_destroyed }) => is_destroyed === 0);
     const dataKeys = await this.#unsealer.dataKeys(

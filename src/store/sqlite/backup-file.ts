@@ -1,6 +1,6 @@
 /**
  * A backup as a file: the pages of a database, and behind them one line that says that it is
- * complete and what its bytes are. SQLite passes over the line, so that any program that reads a
+ * complete and what its bytes are. SQLite ignores the line, so that any program that reads a
  * database reads a backup too. Runs in the thread that calls it, in pieces of 1 MiB.
  *
  *     pages of SQLite ...   vanitypool-backup 1 <SHA-256 of all before it, 64 digits>\n

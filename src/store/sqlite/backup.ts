@@ -31,7 +31,7 @@ const PAGES_PER_STEP = 256;
 export interface BackupOptions {
   /** Ends it; then it rejects with the signal's reason, and nothing is left. */
   readonly signal?: AbortSignal;
-  /** Told after each step of the copy, in pages. */
+  /** Called after each step of the copy, with numbers of pages. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

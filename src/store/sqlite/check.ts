@@ -7,7 +7,7 @@
  * addresses (220 MB) `quick_check` takes 0.4 s, and more than a second from a cold disk;
  * `integrity_check`, which also compares each row with each index, 2.6 s and 6 s: it is not made.
  *
- * A connection that only reads is not told of broken CHECK constraints: those that matter follow
+ * A read-only connection does not report broken CHECK constraints: those that matter follow
  * from ours. What no check can see is a row that was changed to another one that may be. A backup is
  * checked for that too, byte by byte (backup-file.ts), and a sealed secret by its own tag.
  */
@@ -143,7 +143,7 @@ function checkIndexes(db: DatabaseSync, path: string): void {
   assertOk(found, path);
 }
 
-/** A page that could not be read is told as a finding, too. */
+/** A page that could not be read is a finding, too. */
 function assertOk(found: unknown, path: string): void {
   if (found === 'ok') return;
   const text = String(found).replaceAll('\n', ' ');
@@ -166,7 +166,7 @@ function checkSegments(db: DatabaseSync, path: string): void {
       if (sum === pool[state]) continue;
       throw damaged(
         path,
-        `pool ${name}: ${sum} addresses are ${state}, and ${pool[state]} are told`,
+        `pool ${name}: ${sum} addresses are ${state}, and ${pool[state]} are counted`,
       );
     }
   }

@@ -157,7 +157,7 @@ function removeHolder(file: string): void {
   try {
     rmSync(file, { force: true });
   } catch {
-    // Whatever ends here has ended as it should, or has an error of its own to tell.
+    // A process that ends here has ended as it should, or reports its own error.
   }
 }
 

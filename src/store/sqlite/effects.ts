@@ -186,7 +186,7 @@ export class Effects implements Disposable {
   /** A new one knows nothing of the runs before this one. */
   #lookForWitness(): void {
     if (this.#witness === undefined || readWitness(this.#witness) !== undefined) return;
-    this.#report(`${this.#witness}: is missing or cannot be read, and is made anew`);
+    this.#report(`${this.#witness}: is missing or cannot be read, and is recreated`);
   }
 
   /** Once. */

@@ -3,8 +3,8 @@
  * name tables and columns, never values.
  *
  * To SQLite a read that the system answers with EIO or ENXIO is a damaged database: its statements end
- * with SQLITE_CORRUPT, as they do after real damage. So that alone is none: it is doubtful until the files
- * were read whole, and `decided` tells.
+ * with SQLITE_CORRUPT, as they do after real damage. So that error alone proves no damage: it is in
+ * doubt until the files were fully read, and `decided` decides.
  */
 import { accessSync, constants } from 'node:fs';
 import { readThrough, triedAgain } from '../../disk/reads.ts';
@@ -32,9 +32,9 @@ const STEPS_AFTER_DAMAGE =
 const STEPS_AT_REFUSAL = 'This is no damage: look at the disk and its connection';
 const STEPS_IN_DOUBT =
   'It is not known to be damage: look at the disk and its connection. A start or a backup reads ' +
-  'all of it, and tells';
+  'all of it, and reports which';
 
-/** What is no database was never a store when it is opened, and is damaged when it was one. */
+/** Not a database: "foreign" while opening, "damaged" while running. */
 export type Moment = 'opening' | 'running';
 
 /**
@@ -85,7 +85,7 @@ export function refused(path: string, reason: string, cause?: unknown): VanityEr
   return new VanityError('STORE_UNAVAILABLE', `${path}: ${reason}. ${STEPS_AT_REFUSAL}`, { cause });
 }
 
-/** Whether `found`, a text of SQLite's check of pages, tells of a page that could not be read. */
+/** Whether `found`, a text of SQLite's check of pages, names a page that could not be read. */
 export function tellsRefusal(found: string): boolean {
   const codes = Array.from(found.matchAll(/error code=(\d+)/g), ([, code]) => Number(code));
   return found.includes('failed to get page') || codes.some((code) => (code & 0xff) === IOERR);

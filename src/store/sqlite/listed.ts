@@ -109,7 +109,7 @@ export class Listed implements ListReader {
       const reason = `line ${line}: this address has another id or pool in the backup`;
       throw listError(this.#path, reason);
     }
-    // The client that held it cannot be told from one that has it.
+    // A client that reserved it cannot be distinguished from one that got it.
     const to = state === 'dispensed' ? 'dispensed' : 'burned';
     if (row.handout === 'sign-only' && to === 'dispensed') this.#allowToSign(listed);
     const [poolId, seq] = [Number(row.pool_id), Number(row.seq)];
@@ -127,7 +127,7 @@ export class Listed implements ListReader {
     this.#run = { poolId, pool, from, to, second, cause, at, ...range };
   }
 
-  /** One that the backup does not have, or has with another name or time, is passed over. */
+  /** One that the backup does not have, or has with another name or time, is ignored. */
   token({ id, name, createdAt, isValid }: ListedToken): void {
     const row = this.#token.get(id);
     if (row === undefined || !isValid || !this.#rows.isRight('token', row)) return;

@@ -37,7 +37,10 @@ export interface SqliteStoreOptions {
   readonly recover?: Recover;
   /** What leases are taken for: 'leased' if not given. */
   readonly durability?: Durability;
-  /** 'guarded' if not given: the start is refused where a copy cannot be told from the store. */
+  /**
+   * 'guarded' if not given: the start is refused where a copy cannot be distinguished from the
+   * store.
+   */
   readonly copies?: StandingOptions['copies'];
   /** Where a second witness of the store is kept; without it there is none. */
   readonly witness?: string | undefined;

@@ -71,7 +71,7 @@ export function readWithoutLog<T>(path: string, look: (db: DatabaseSync) => T): 
     try {
       using db = new DatabaseSync(file, { readOnly: true, defensive: false });
       // A file that is shorter than it says is none of the pages that are looked at. A schema that the
-      // disk refuses to read passes for an empty one then: no error alone tells which it is.
+      // disk refuses to read looks like an empty one then: no error alone shows which it is.
       db.exec('PRAGMA writable_schema = ON');
       return look(db);
     } catch (cause) {

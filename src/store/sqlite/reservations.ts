@@ -167,7 +167,7 @@ export class SqliteReservations implements ReservationStore {
     return (await this.#books.addresses.again(pool, [range]))?.[0];
   }
 
-  /** The address is told, its secret is not. */
+  /** With the address, without its secret. */
   async #shown(row: Row): Promise<Reservation> {
     const opened = await this.#open(row);
     const publicKey = opened?.publicKey ?? publicKeyLeft(row.sealed);

@@ -95,7 +95,7 @@ export class SqliteSignatures implements SignatureStore {
     const { state, epoch } = segments.stateOf(row.id, row.seq);
     const isTheirs =
       state === 'dispensed' && handOuts.tokenOf(row.id, epoch, row.seq) === order.token;
-    // What is not theirs is not told apart from what is not there.
+    // An address of others gets the same answer as one that does not exist.
     if (!isTheirs) throw notFound(order, 'no address of this pool');
     return row;
   }

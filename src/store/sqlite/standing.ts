@@ -2,10 +2,10 @@
  * Whether a store is the one that it was when something last left it: an older state of its files,
  * a copy, a backup, and mixes of them are refused, for addresses may have left since. Runs in the
  * thread that opens the store, before it is opened for writing: a start that refuses changes no
- * byte. On overlayfs it makes what lies in the layer below a file of its own, with the same bytes: what
- * tells the store from a copy is that file's.
+ * byte. On overlayfs it first copies a file of a lower layer up, with the same bytes; the identity
+ * that is compared is that of the new file.
  *
- * What each check recognises (SECURITY.md, "What a store recognises"):
+ * What each check detects (SECURITY.md, "What a store detects"):
  *
  *   database and anchor, by inode, time of birth, generation   a copy of the directory, or of a file
  *   name of the anchor                         an older state in the same file, the log included
@@ -135,7 +135,7 @@ function isOriginal(recorded: string, found: FileIdentity, isGuarded: boolean): 
 function cannotTell(storeFile: string): VanityError {
   const why =
     'this file system gives a file no time of birth and no generation, by which a copy of the ' +
-    'store could be told from it';
+    'store could be distinguished from it';
   const remedy =
     'name a directory on another one, or, if you take care that no copy is ever served: ' +
     'store.copies = "unguarded"';

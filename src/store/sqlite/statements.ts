@@ -61,7 +61,7 @@ const SQL = {
   counters: 'SELECT name, value FROM counters ORDER BY name',
   moveReservations: 'UPDATE reservations SET expires_at = expires_at + ? WHERE ended_at IS NULL',
   moveHandOuts: 'UPDATE hand_outs SET at = at + ? WHERE pool_id = ? AND epoch = ?',
-  /** In whole seconds, which neighbours are told apart by. */
+  /** In whole seconds, which separate neighbouring segments. */
   moveSecrets: `UPDATE segments SET changed_at = changed_at + ?
     WHERE state IN ('dispensed', 'burned') AND is_destroyed = 0 AND changed_at BETWEEN ? AND ?`,
   /** After a start: ?1 is the time, ?2 whether that may be wrong. */
@@ -110,7 +110,7 @@ export function poolRows(statements: Statements): PoolRow[] {
   return statements.pools.all() as unknown as PoolRow[];
 }
 
-/** Beside the counters: no figure, and told to nobody. */
+/** Stored beside the counters, but not a figure and never reported. */
 const TIME = 'own_time';
 /** That a `Date` has. */
 const LAST_TIME = 8.64e15;
@@ -188,7 +188,7 @@ function identityRow({ ignoreCase, ...identity }: PoolIdentity) {
   return { ...identity, ignore_case: Number(ignoreCase) };
 }
 
-/** As JSON. Undefined for what this program did not write: whoever serves the pool is told that by its MAC. */
+/** As JSON. Undefined for what this program did not write: the server of the pool detects that by its MAC. */
 function settingsIn(text: string): PoolSettings | undefined {
   let parsed: PoolSettings | null;
   try {

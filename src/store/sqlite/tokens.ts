@@ -1,6 +1,6 @@
 /**
  * The tokens of the store, and what was handed out to them. Runs in the store thread. A token that
- * is revoked stays known: what it took is told by its name for ever.
+ * is revoked stays known: what it took is listed under its name for ever.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
