@@ -286,7 +286,8 @@ async function benchmark(
 
 async function main(args: string[]): Promise<number> {
   const print = (line: string) => process.stdout.write(`${line}\n`);
-  const signal = interruptible();
+  using interrupt = interruptible();
+  const { signal } = interrupt;
   try {
     const options = readOptions(args, process.env);
     if (options === undefined) {

@@ -8,9 +8,9 @@ import { OPTIONS } from './command-options.ts';
 import { tokensOffText } from './format.ts';
 import { usage } from './options.ts';
 import { configAt } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 
-export async function adopt(args: string[]): Promise<number> {
+export async function adopt(args: string[], { print }: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'adopt',
     options: OPTIONS.adopt,

@@ -16,8 +16,8 @@ import type { AuditSource } from './audit-source.ts';
 import { OPTIONS } from './command-options.ts';
 import { INTERRUPTED, interruptible, usage } from './options.ts';
 import { assertPlace, configAt } from './or-store.ts';
-import { print } from './output.ts';
-import { addressOfServer, serverAudit } from './server-audit.ts';
+import type { Outputs } from './output.ts';
+import { ServerClient } from './server-client.ts';
 
 const CLEAR_LINE = '\r\x1b[K';
 const HEADINGS = ['time', 'pool', 'id', 'address', 'state', 'token', 'key', 'signed', 'cause'];
@@ -29,10 +29,12 @@ const SIGNED_WIDTH = 6;
 /** Those of most ids and tokens: a longer one moves the rest of its line. */
 const ID_WIDTH = 8;
 const TOKEN_WIDTH = 12;
+/** That of most names, where they are not known. */
+const POOL_WIDTH = 8;
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
 
-export async function audit(args: string[]): Promise<number> {
+export async function audit(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'audit',
     options: OPTIONS.audit,
@@ -48,21 +50,43 @@ export async function audit(args: string[]): Promise<number> {
     throw usage('--address: one address alone; leave --pool and --since out');
   }
   assertPlace(values);
-  const signal = interruptible();
+  using interrupt = interruptible();
+  const { signal } = interrupt;
+  const show = (view: AddressView) => outputs.print(textOf(view, json));
+  const list = (source: AuditSource) =>
+    (json ? writeList : writeTable)({ source, filter, signal, outputs });
   try {
     if (url !== undefined) {
-      if (isOne) await show(await addressOfServer(url, address), json);
-      else await (json ? writeList : writeTable)(serverAudit(url), filter, signal);
+      const server = new ServerClient(url);
+      if (isOne) await show(await server.ask(({ admin }) => admin.address(address)));
+      else await list(serverAudit(server));
       return 0;
     }
     await using found = await OfflineAudit.open(configAt(values));
-    if (isOne) await show(addressIn(found, address), json);
-    else await (json ? writeList : writeTable)(localAudit(found), filter, signal);
+    if (isOne) await show(addressIn(found, address));
+    else await list(localAudit(found));
     return 0;
   } catch (error) {
     if (signal.aborted) return INTERRUPTED;
     throw error;
   }
+}
+
+/**
+ * It serves meanwhile, so that the list is never complete: what a restore takes is made where the
+ * store is, when nothing serves it.
+ */
+function serverAudit(server: ServerClient): AuditSource {
+  return {
+    gap: `${server.url} serves the store; what leaves meanwhile may be missing`,
+    poolWidth: POOL_WIDTH,
+    store: undefined,
+    tokens: [],
+    pages: ({ pool, since: time }, signal) => {
+      const since = time === undefined ? undefined : new Date(time);
+      return server.audit({ pool, since, signal });
+    },
+  };
 }
 
 function localAudit(found: OfflineAudit): AuditSource {
@@ -92,14 +116,14 @@ function addressIn(audit: OfflineAudit, address: string): AddressView {
   throw new VanityError('ADDRESS_NOT_FOUND', `${address}: the store has never had this address`);
 }
 
-function show(view: AddressView, json: boolean): Promise<void> {
+function textOf(view: AddressView, json: boolean): string {
   const { signatures, ...rest } = view;
   const rows = Object.entries(rest).map(([name, value]) => [name, value ?? '-']);
   for (const { at, token, messageHash, signature } of signatures) {
     rows.push(['signature', `${at}  ${token ?? '-'}  ${messageHash}  ${signature}`]);
   }
   const lines = rows.map(([name, value]) => `${String(name).padEnd(20)}${value}\n`);
-  return print(json ? `${JSON.stringify(view)}\n` : lines.join(''));
+  return json ? `${JSON.stringify(view)}\n` : lines.join('');
 }
 
 /** Milliseconds since 1970. */
@@ -113,14 +137,18 @@ function readTime(text: string | undefined): number | undefined {
   );
 }
 
-async function writeList(
-  found: AuditSource,
-  filter: AuditFilter,
-  signal: AbortSignal,
-): Promise<void> {
-  const { gap } = found;
-  const count = await write(found, filter, signal, (row) => JSON.stringify(row));
-  const { store } = found;
+interface Listing {
+  readonly source: AuditSource;
+  readonly filter: AuditFilter;
+  readonly signal: AbortSignal;
+  readonly outputs: Outputs;
+}
+
+async function writeList(listing: Listing): Promise<void> {
+  const { source, filter, signal, outputs } = listing;
+  const { gap } = source;
+  const count = await write(listing, (row) => JSON.stringify(row));
+  const { store } = source;
   // Without a last line the list is none that a restore takes.
   if (store === undefined) return;
   const { storeId, epoch, listed } = store;
@@ -128,12 +156,15 @@ async function writeList(
   // More figures than rows is damage that nothing else has reported: the missing ones did leave.
   const isLost = isWhole && gap === undefined && count !== listed;
   const isComplete = isWhole && gap === undefined && !isLost;
-  if (!isWhole) warn('of one pool or time only; without --pool and --since it can be');
-  if (isLost) warn(`${count} addresses were read, and the store counts ${listed}: it is damaged`);
-  const tokens = isWhole ? found.tokens.map(tokenLine) : [];
-  await print(tokens.join(''), signal);
+  if (!isWhole) warn(outputs, 'of one pool or time only; without --pool and --since it can be');
+  if (isLost) {
+    const lost = `${count} addresses were read, and the store counts ${listed}: it is damaged`;
+    warn(outputs, lost);
+  }
+  const tokens = isWhole ? source.tokens.map(tokenLine) : [];
+  await outputs.print(tokens.join(''), signal);
   const summary = { storeId, epoch, addresses: count, tokens: tokens.length, isComplete };
-  await print(`${JSON.stringify(summary)}\n`, signal);
+  await outputs.print(`${JSON.stringify(summary)}\n`, signal);
 }
 
 function tokenLine(token: AuditedToken): string {
@@ -148,19 +179,15 @@ function tokenLine(token: AuditedToken): string {
   return `${JSON.stringify({ tokenId, name, ...times, isValid })}\n`;
 }
 
-async function writeTable(
-  found: AuditSource,
-  filter: AuditFilter,
-  signal: AbortSignal,
-): Promise<void> {
-  const poolWidth = Math.max(HEADINGS[1]!.length, found.poolWidth);
+async function writeTable(listing: Listing): Promise<void> {
+  const poolWidth = Math.max(HEADINGS[1]!.length, listing.source.poolWidth);
   const widths = [
     ...[TIME_WIDTH, poolWidth, ID_WIDTH, ADDRESS_WIDTH],
     ...[STATE_WIDTH, TOKEN_WIDTH, KEY_DIGITS, SIGNED_WIDTH],
   ];
   const lineOf = (cells: readonly string[]) =>
     [...cells.map((cell, column) => cell.padEnd(widths[column] ?? 0))].join('  ').trimEnd();
-  await write(found, filter, signal, (row) => lineOf(cellsOf(row)), `${lineOf(HEADINGS)}\n`);
+  await write(listing, (row) => lineOf(cellsOf(row)), `${lineOf(HEADINGS)}\n`);
 }
 
 function cellsOf(row: AuditEntry): string[] {
@@ -174,27 +201,26 @@ function cellsOf(row: AuditEntry): string[] {
 
 /** A line for each address, and `head` before them; how many there were. */
 async function write(
-  found: AuditSource,
-  filter: AuditFilter,
-  signal: AbortSignal,
+  { source, filter, signal, outputs }: Listing,
   lineOf: (row: AuditEntry) => string,
   head = '',
 ): Promise<number> {
-  if (found.gap !== undefined) warn(found.gap);
+  const { print, stderr, isTerminal } = outputs;
+  if (source.gap !== undefined) warn(outputs, source.gap);
   // On the terminal that shows the list it would stand in between.
-  const isShown = process.stderr.isTTY && !process.stdout.isTTY;
+  const isShown = stderr.isTTY && !isTerminal;
   let count = 0;
   let before = head;
-  for await (const rows of found.pages(filter, signal)) {
+  for await (const rows of source.pages(filter, signal)) {
     await print(before + rows.map((row) => `${lineOf(row)}\n`).join(''), signal);
     before = '';
     count += rows.length;
-    if (isShown) process.stderr.write(`${CLEAR_LINE}listed ${count}`);
+    if (isShown) stderr.write(`${CLEAR_LINE}listed ${count}`);
   }
-  if (isShown) process.stderr.write(CLEAR_LINE);
+  if (isShown) stderr.write(CLEAR_LINE);
   return count;
 }
 
-function warn(reason: string): void {
-  process.stderr.write(`the list is not complete: ${reason}\n`);
+function warn({ stderr }: Outputs, reason: string): void {
+  stderr.write(`the list is not complete: ${reason}\n`);
 }

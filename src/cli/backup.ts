@@ -9,10 +9,10 @@ import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
 import { assertPlace, configAt } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 import { ServerClient } from './server-client.ts';
 
-export async function backup(args: string[]): Promise<number> {
+export async function backup(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'backup',
     allowPositionals: true,
@@ -20,13 +20,13 @@ export async function backup(args: string[]): Promise<number> {
   });
   const file = onePositional('backup', 'file', positionals);
   assertPlace(values);
-  if (values.url !== undefined) return fetchBackup(values.url, file);
+  if (values.url !== undefined) return fetchBackup(values.url, file, outputs);
   const config = configAt(values);
-  const code = await withProgress((options) => backupOffline(config, file, options));
+  const code = await withProgress(outputs, (options) => backupOffline(config, file, options));
   if (code !== 0) return code;
-  await told(file);
+  await told(file, outputs);
   const { sealingKey, directory } = config.store;
-  process.stderr.write(
+  outputs.stderr.write(
     `The sealing key is not in it, and without that key nothing in it can be read: keep a copy of\n` +
       `${sealingKey.replace(/^file:/, '')} in another place than ${directory} and this file.\n`,
   );
@@ -34,23 +34,37 @@ export async function backup(args: string[]): Promise<number> {
 }
 
 /** Made, checked and sent by the server at `url`; its bytes are proved again here. */
-async function fetchBackup(url: string, file: string): Promise<number> {
-  const code = await withProgress(async (options) => {
-    const { size, source } = await new ServerClient(url).download('/v1/backups', options.signal);
-    await keepBackup(source, size, file, options);
+async function fetchBackup(url: string, file: string, outputs: Outputs): Promise<number> {
+  const server = new ServerClient(url);
+  const code = await withProgress(outputs, async ({ signal, onProgress }) => {
+    let size = 0;
+    let kept = 0;
+    const onSize = (bytes: number) => {
+      size = bytes;
+    };
+    const pieces = async function* () {
+      for await (const piece of server.backup({ signal, onSize })) {
+        yield piece;
+        kept += piece.length;
+        onProgress(kept, size);
+      }
+    };
+    await keepBackup(pieces(), file, signal);
   });
   if (code !== 0) return code;
-  await told(file);
-  process.stderr.write('The sealing key is not in it: keep a copy of that in another place.\n');
+  await told(file, outputs);
+  outputs.stderr.write('The sealing key is not in it: keep a copy of that in another place.\n');
   return 0;
 }
 
 /** The exit code: 0, or that of a signal. */
 async function withProgress(
+  { stderr }: Outputs,
   work: (options: Required<BackupOptions>) => Promise<void>,
 ): Promise<number> {
-  const signal = interruptible();
-  const progress = new CopyProgress();
+  using interrupt = interruptible();
+  const { signal } = interrupt;
+  const progress = new CopyProgress(stderr);
   try {
     await work({ signal, onProgress: (done, total) => progress.at(done, total) });
     return 0;
@@ -62,6 +76,6 @@ async function withProgress(
   }
 }
 
-function told(file: string): Promise<void> {
+function told(file: string, { print }: Outputs): Promise<void> {
   return print(`${file}: ${statSync(file).size} bytes, checked\n`);
 }

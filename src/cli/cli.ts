@@ -4,24 +4,18 @@
  */
 import { flushCompileCache } from 'node:module';
 import { keepHangUpIgnored } from './hang-up.ts';
-import { assertOutput, print, unwritable } from './output.ts';
-import { type Outputs, report, run } from './run.ts';
-
-const outputs: Outputs = {
-  assertOutput,
-  print,
-  printError: (text) => process.stderr.write(text),
-};
+import { PROCESS_OUTPUTS, unwritable } from './output.ts';
+import { report, run } from './run.ts';
 
 keepHangUpIgnored();
 // Of what goes on for ever, and is not written by `print`.
 process.stdout.on('error', (error) => {
-  process.exit(report(unwritable(error), outputs));
+  process.exit(report(unwritable(error), PROCESS_OUTPUTS));
 });
 // Output that cannot be written must not end the work.
 process.stderr.on('error', () => undefined);
 const args = process.argv.slice(2);
-process.exitCode = await run(args, outputs);
+process.exitCode = await run(args, PROCESS_OUTPUTS);
 // Its grinder threads may get no core for long, and there is nothing left for them to do.
 if (args[0] === 'serve') {
   flushCompileCache();

@@ -10,12 +10,12 @@ import { POOL_SETTINGS, type SettingsTable } from '../config/pool-settings.ts';
 import { readArguments, readVerb } from './arguments.ts';
 import { type Options, optionsByCommand, SHELL_OPTIONS } from './command-options.ts';
 import { COMMAND_NAMES } from './help.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 
 type Shell = keyof typeof SHELL_OPTIONS;
 const SHELLS = Object.keys(SHELL_OPTIONS) as Shell[];
 
-export async function completions(args: string[]): Promise<number> {
+export async function completions(args: string[], { print }: Outputs): Promise<number> {
   const [shell, rest] = readVerb('completions', args, SHELLS);
   readArguments(rest, { command: `completions ${shell}`, options: SHELL_OPTIONS[shell] });
   await print(completionsFor(shell));

@@ -2,17 +2,16 @@
  * The progress of a copy, or of what takes as long, on standard error: a percentage, rewritten in place on a terminal; a line
  * for each tenth anywhere else.
  */
+import type { Screen } from './output.ts';
+
 const CLEAR_LINE = '\r\x1b[K';
 
 export class CopyProgress {
-  readonly #stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>;
+  readonly #stream: Screen;
   readonly #verb: string;
   #told = -1;
 
-  constructor(
-    stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr,
-    verb = 'copied',
-  ) {
+  constructor(stream: Screen, verb = 'copied') {
     this.#stream = stream;
     this.#verb = verb;
   }

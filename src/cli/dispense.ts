@@ -11,8 +11,9 @@ import { again, type HandOut, printAddresses, readKey, take, writeFiles } from '
 import { prepareDirectory } from './key-directory.ts';
 import { readWhole, sayIfInterrupted } from './options.ts';
 import { assertPlace } from './or-store.ts';
+import type { Outputs } from './output.ts';
 
-export async function dispense(args: string[]): Promise<number> {
+export async function dispense(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'dispense',
     allowPositionals: true,
@@ -23,10 +24,10 @@ export async function dispense(args: string[]): Promise<number> {
   assertPlace(values);
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
   const handOut: HandOut = { pool, count, key: readKey(values.key), place: values, out };
-  if (out !== undefined) prepareDirectory(out, count);
-  sayIfInterrupted(again(handOut));
-  const addresses = await take(handOut);
-  if (out === undefined) await printAddresses(handOut, addresses);
-  else await writeFiles(handOut, addresses, json);
+  if (out !== undefined) prepareDirectory(out, count, outputs.stderr);
+  using _interrupt = sayIfInterrupted(again(handOut));
+  const addresses = await take(handOut, outputs);
+  if (out === undefined) await printAddresses(handOut, addresses, outputs);
+  else await writeFiles(handOut, addresses, json, outputs);
   return 0;
 }

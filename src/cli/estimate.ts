@@ -15,7 +15,7 @@ import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
 import { readPattern, readThreads } from './options.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 
 const CHANCES = [0.5, 0.95];
 const MEASURE_MS = 1000;
@@ -27,7 +27,7 @@ interface Rate {
   readonly isa: string;
 }
 
-export async function estimate(args: string[]): Promise<number> {
+export async function estimate(args: string[], { print, stderr }: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'estimate',
     options: OPTIONS.estimate,
@@ -36,13 +36,13 @@ export async function estimate(args: string[]): Promise<number> {
   const threads = readThreads(values.threads);
   // Here first, because what fails in the grinder's threads is tried again for ever.
   loadKernel().kernel.open([pattern]).close();
-  const rate = await measure(pattern, threads);
+  const rate = await measure(pattern, threads, stderr.isTTY);
   await print(values.json ? asJson(pattern, rate) : asTable(pattern, rate));
   return 0;
 }
 
 /** The rate over about a second, counted from the first report, when all tables are built. */
-async function measure(pattern: Pattern, threads: number): Promise<Rate> {
+async function measure(pattern: Pattern, threads: number, isPretty: boolean): Promise<Rate> {
   assertThreads(threads, 'the grinder');
   assertMemory({ threads, hasTable: true }, 'the grinder');
   await using grinder = new Grinder({
@@ -51,7 +51,7 @@ async function measure(pattern: Pattern, threads: number): Promise<Rate> {
     sliceMs: 25,
     priority: 'normal',
     onHits: () => Promise.resolve(),
-    log: createLog('main', 'warn', process.stderr.isTTY === true),
+    log: createLog('main', 'warn', isPretty),
   });
   grinder.steer([{ pool: 'estimate', pattern, keyType: 'seed' }]);
   const first = await reported(grinder, 0);

@@ -7,24 +7,17 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AddressView } from '../api/audit.ts';
-import type { Dispensed } from '../api/dispense.ts';
+import type { DispensedAddress } from '../api/dispense.ts';
+import { randomKey } from '../client/call.ts';
 import { COUNT_MAX } from '../config/pool-settings.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
-import {
-  type Around,
-  again,
-  type HandOut,
-  NO_ADDRESS,
-  newKey,
-  take,
-  writeFiles,
-} from './hand-out.ts';
+import { type Around, again, type HandOut, NO_ADDRESS, take, writeFiles } from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { adviceOf, advised, INTERRUPTED, interruptible, readWhole, usage } from './options.ts';
 import { assertPlace } from './or-store.ts';
+import type { Outputs } from './output.ts';
 import type { ServerClient } from './server-client.ts';
 
 const ALL_MAX = 1_000_000;
@@ -33,7 +26,7 @@ const LOOK_MS = 50;
 /** After an interrupt: a store that works has recorded it long before. */
 const LAST_LOOKS = 100;
 
-export async function exportKeys(args: string[]): Promise<number> {
+export async function exportKeys(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'export',
     options: OPTIONS.export,
@@ -45,7 +38,8 @@ export async function exportKeys(args: string[]): Promise<number> {
   assertPlace(values);
   const count = readWhole('--count', text, 1, ALL_MAX);
   let handOut: HandOut | undefined;
-  const signal = interruptible(() => (handOut === undefined ? '' : again(handOut)));
+  using interrupt = interruptible(() => (handOut === undefined ? '' : again(handOut)));
+  const { signal } = interrupt;
   const around: Around = {
     before: assertMayLook,
     after: (server, batch) => untilRecorded(server, batch, signal),
@@ -53,10 +47,10 @@ export async function exportKeys(args: string[]): Promise<number> {
   for (let done = 0; done < count; ) {
     if (signal.aborted) return INTERRUPTED;
     const size = Math.min(COUNT_MAX, count - done);
-    handOut = { pool, count: size, key: newKey(), place: values, out };
+    handOut = { pool, count: size, key: randomKey(), place: values, out };
     try {
-      prepareDirectory(out, size, done === 0);
-      await writeFiles(handOut, await take(handOut, around), json);
+      prepareDirectory(out, size, outputs.stderr, done === 0);
+      await writeFiles(handOut, await take(handOut, outputs, around), json, outputs);
     } catch (error) {
       throw done === 0 ? error : told(error, done);
     }
@@ -69,7 +63,7 @@ export async function exportKeys(args: string[]): Promise<number> {
 /** Before anything is taken. Errors: TOKEN_REQUIRED, SCOPE_REQUIRED. */
 async function assertMayLook(server: ServerClient): Promise<void> {
   try {
-    await server.ask('GET', `/v1/addresses/${NO_ADDRESS}`, 'state');
+    await server.ask(({ admin }) => admin.address(NO_ADDRESS));
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'ADDRESS_NOT_FOUND') throw error;
   }
@@ -78,12 +72,12 @@ async function assertMayLook(server: ServerClient): Promise<void> {
 /** One turn records all of a reply. A store that fails is waited for: the addresses have left. */
 async function untilRecorded(
   server: ServerClient,
-  { addresses }: Dispensed,
+  addresses: readonly DispensedAddress[],
   signal: AbortSignal,
 ): Promise<void> {
   const { address } = addresses.at(-1)!;
   for (let left = LAST_LOOKS; ; ) {
-    const { state } = await server.ask<AddressView>('GET', `/v1/addresses/${address}`, 'state');
+    const { state } = await server.ask(({ admin }) => admin.address(address));
     if (state === 'dispensed') return;
     if (signal.aborted && left-- === 0)
       throw new VanityError(

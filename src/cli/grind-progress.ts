@@ -6,6 +6,7 @@ import type { GrinderStats } from '../grinder/grinder.ts';
 import { chanceAfter } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
 import { formatChance, formatCount, formatRate, formatSeconds } from './format.ts';
+import type { Screen } from './output.ts';
 
 const TERMINAL_MS = 200;
 const ELSEWHERE_MS = 10_000;
@@ -13,8 +14,6 @@ const ELSEWHERE_MS = 10_000;
 const COLUMNS = 80;
 const CLEAR_LINE = '\r\x1b[K';
 
-/** Where it is shown: standard error. */
-export type Screen = Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
 type Figures = Pick<GrinderStats, 'attempts' | 'attemptsPerSecond'>;
 
 export class GrindProgress {
@@ -28,12 +27,7 @@ export class GrindProgress {
   #found = 0;
   #attemptsAtHit = 0;
 
-  constructor(
-    pattern: Pattern,
-    count: number,
-    figures: () => Figures,
-    screen: Screen = process.stderr,
-  ) {
+  constructor(pattern: Pattern, count: number, figures: () => Figures, screen: Screen) {
     this.#pattern = pattern;
     this.#count = count;
     this.#figures = figures;

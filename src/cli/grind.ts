@@ -24,7 +24,7 @@ import { OPTIONS } from './command-options.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';
 import { readPattern, readThreads, readWhole, usage } from './options.ts';
-import { print, syncOutput } from './output.ts';
+import type { Outputs } from './output.ts';
 
 const INTERRUPTED = 130;
 const COUNT_MAX = 1_000_000;
@@ -44,7 +44,7 @@ interface Kept {
 /** Keeps a key that was found; throws when it cannot be kept. */
 type Keep = (hit: Hit, attempts: number, elapsedMs: number) => Kept;
 
-export async function grind(args: string[]): Promise<number> {
+export async function grind(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'grind',
     options: OPTIONS.grind,
@@ -64,9 +64,9 @@ export async function grind(args: string[]): Promise<number> {
   loadKernel().kernel.open([pattern], keys).close();
   assertThreads(threads, 'the grinder');
   assertMemory({ threads, hasTable: true }, 'the grinder');
-  if (!secrets) prepareDirectory(out, Math.min(count, BATCH_MAX));
+  if (!secrets) prepareDirectory(out, Math.min(count, BATCH_MAX), outputs.stderr);
   const keep = keeper(keys, out, json, secrets);
-  return search(pattern, keys, count, threads, keep);
+  return search(pattern, keys, count, threads, keep, outputs);
 }
 
 function keeper(keys: KeyType, directory: string, json: boolean, secrets: boolean): Keep {
@@ -87,7 +87,10 @@ function keeper(keys: KeyType, directory: string, json: boolean, secrets: boolea
 }
 
 /** Error: FILE_NOT_WRITABLE, with the file that the key is in. */
-async function printKept({ line, isOnly, file }: Kept): Promise<void> {
+async function printKept(
+  { line, isOnly, file }: Kept,
+  { print, syncOutput }: Outputs,
+): Promise<void> {
   try {
     await print(`${line}\n`);
     if (isOnly) syncOutput();
@@ -104,6 +107,7 @@ async function search(
   count: number,
   threads: number,
   keep: Keep,
+  outputs: Outputs,
 ): Promise<number> {
   const end = Promise.withResolvers<void>();
   const interrupt = () => {
@@ -121,7 +125,7 @@ async function search(
       try {
         const kept = keep(hit, attempts, progress.elapsedMs);
         progress.hit(attempts);
-        await printKept(kept);
+        await printKept(kept, outputs);
       } catch (error) {
         failure = error;
       }
@@ -136,13 +140,14 @@ async function search(
     sliceMs: SLICE_MS,
     priority: 'normal',
     onHits,
-    log: createLog('main', 'warn', process.stderr.isTTY === true),
+    log: createLog('main', 'warn', outputs.stderr.isTTY),
   });
-  const progress = new GrindProgress(pattern, count, () => grinder.stats());
+  const progress = new GrindProgress(pattern, count, () => grinder.stats(), outputs.stderr);
   try {
     grinder.steer([{ pool: 'grind', pattern, keyType }]);
     await end.promise;
   } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await grinder.close();
     progress.end();
   }

@@ -6,11 +6,9 @@
  * What can be known to fail is looked for before: whether files can be written, by
  * `prepareDirectory`, and whether the pool lets secrets out at all.
  */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { Dispensed, DispensedAddress } from '../api/dispense.ts';
-import type { PoolView } from '../api/pools.ts';
-import type { SignatureView } from '../api/signatures.ts';
+import type { DispensedAddress } from '../api/dispense.ts';
+import { isIdempotencyKey, randomKey } from '../client/call.ts';
 import { VanityError } from '../errors.ts';
 import { addressOf, decodeBase58 } from '../keypair/address.ts';
 import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
@@ -18,11 +16,9 @@ import { proveKeypair, signingKeyOf } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
-import { print, syncOutput } from './output.ts';
+import type { Outputs } from './output.ts';
 import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 
-const KEY = /^[\x20-\x7e]{1,255}$/;
-const KEY_BYTES = 16;
 /** Never an address of the store: a token with the right scope gets a 404 for it. */
 export const NO_ADDRESS = '11111111111111111111111111111111';
 
@@ -39,43 +35,34 @@ export interface HandOut {
 /** What else is asked of a server, before anything is taken and after it was. */
 export interface Around {
   readonly before?: (server: ServerClient) => Promise<void>;
-  readonly after?: (server: ServerClient, taken: Dispensed) => Promise<void>;
-}
-
-export function newKey(): string {
-  return randomBytes(KEY_BYTES).toString('hex');
+  readonly after?: (server: ServerClient, taken: readonly DispensedAddress[]) => Promise<void>;
 }
 
 /** Of `--key`; a new one if it is not given. */
 export function readKey(text: string | undefined): string {
-  if (text === undefined) return newKey();
-  if (KEY.test(text)) return text;
+  if (text === undefined) return randomKey();
+  if (isIdempotencyKey(text)) return text;
   throw usage('--key: allowed: 1 to 255 printable ASCII characters');
 }
 
 /** Takes all of them or none. Errors: those of the server, or of `dispenseOffline`. */
 export async function take(
   handOut: HandOut,
+  outputs: Outputs,
   { before, after }: Around = {},
 ): Promise<readonly DispensedAddress[]> {
   const { pool, count, key, place, out } = handOut;
-  const path = `/v1/pools/${encodeURIComponent(pool)}`;
   let isAsked = false;
   let isTaken = false;
   try {
-    const { addresses } = await askOrLook<Dispensed>(
+    return await askOrLook<readonly DispensedAddress[]>(
       place,
       async (server) => {
-        if (out !== undefined) await assertSecretsLeave(server, pool, path);
+        if (out !== undefined) await assertSecretsLeave(server, pool);
         await before?.(server);
         isAsked = true;
-        const taken = await server.ask<Dispensed>(
-          'POST',
-          `${path}/dispense`,
-          'addresses',
-          { count },
-          key,
-        );
+        const asking = { count, idempotencyKey: key };
+        const taken = await server.ask((client) => client.dispense(pool, asking));
         isTaken = true;
         await after?.(server, taken);
         return taken;
@@ -85,10 +72,10 @@ export async function take(
         const repeatable = { key, token: givenToken() };
         isAsked = true;
         const ready = await dispenseOffline(config, pool, count, repeatable);
-        return { addresses: ready.map(asDispensed) };
+        return ready.map(asDispensed);
       },
+      outputs,
     );
-    return addresses;
   } catch (error) {
     const mayBeTaken = isTaken || (isAsked && mayBeDone(error));
     throw mayBeTaken ? advised(error, again(handOut)) : error;
@@ -99,6 +86,7 @@ export async function take(
 export async function printAddresses(
   handOut: HandOut,
   addresses: readonly DispensedAddress[],
+  { print, syncOutput }: Outputs,
 ): Promise<void> {
   let written = 0;
   try {
@@ -121,6 +109,7 @@ export async function writeFiles(
   handOut: HandOut,
   addresses: readonly DispensedAddress[],
   json: boolean,
+  { print }: Outputs,
 ): Promise<void> {
   const directory = handOut.out!;
   const failed: DispensedAddress[] = [];
@@ -205,16 +194,14 @@ function holds(path: string, keypair: Uint8Array): boolean {
  * a signature by an address that there is not. Errors: HANDOUT_MISMATCH, POOL_NOT_FOUND, those of
  * asking.
  */
-async function assertSecretsLeave(server: ServerClient, pool: string, path: string): Promise<void> {
+async function assertSecretsLeave(server: ServerClient, pool: string): Promise<void> {
   try {
-    const { handout } = await server.ask<PoolView>('GET', path, 'handout');
+    const { handout } = await server.ask((client) => client.pool(pool));
     if (handout === 'secret') return;
   } catch (error) {
     if (codeOf(error) !== 'SCOPE_REQUIRED') throw error;
     const code = await server
-      .ask<SignatureView>('POST', `${path}/addresses/${NO_ADDRESS}/signatures`, 'signature', {
-        message: Buffer.of(0).toString('base64'),
-      })
+      .ask((client) => client.sign(pool, NO_ADDRESS, Uint8Array.of(0)))
       .then(() => 'ADDRESS_NOT_FOUND', codeOrThrow);
     if (code === 'HANDOUT_MISMATCH') return;
   }

@@ -14,12 +14,12 @@ import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
 import { askOrLook, assertPlace } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs, Screen } from './output.ts';
 
 /** All of the keypairs, or none. */
 type Take = (keypairs: readonly Uint8Array[]) => Promise<ImportReport>;
 
-export async function importKeys(args: string[]): Promise<number> {
+export async function importKeys(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals: files } = readArguments(args, {
     command: 'import',
     allowPositionals: true,
@@ -29,14 +29,15 @@ export async function importKeys(args: string[]): Promise<number> {
   if (pool === undefined) throw usage('import: into which pool? give its name: --pool NAME');
   assertPlace(values);
   assertFiles('import', files);
-  const batches = new Batches(files, interruptible());
+  using interrupt = interruptible();
+  const batches = new Batches(files, interrupt.signal, outputs.stderr);
   try {
     await askOrLook(
       values,
       (server) =>
         batches.bring((keypairs) => {
-          const body = { pool, secretKeys: keypairs.map(encodeBase58) };
-          return server.ask('POST', '/v1/imports', 'imported', body);
+          const secretKeys = keypairs.map(encodeBase58);
+          return server.ask(({ admin }) => admin.importKeypairs(pool, secretKeys));
         }),
       async (config) => {
         const { importOffline } = await import('../offline/import.ts');
@@ -47,6 +48,7 @@ export async function importKeys(args: string[]): Promise<number> {
           }),
         );
       },
+      outputs,
     );
   } finally {
     batches.wipe();
@@ -56,9 +58,9 @@ export async function importKeys(args: string[]): Promise<number> {
   const text = json
     ? JSON.stringify({ pool, imported, duplicates })
     : `${imported} imported${known}`;
-  await print(`${text}\n`);
+  await outputs.print(`${text}\n`);
   if (isInterrupted) return INTERRUPTED;
-  process.stderr.write('The files still hold these keys: remove them.\n');
+  outputs.stderr.write('The files still hold these keys: remove them.\n');
   return 0;
 }
 
@@ -69,12 +71,14 @@ class Batches {
   readonly #files: readonly string[];
   readonly #keypairs: Uint8Array[] = [];
   readonly #signal: AbortSignal;
+  readonly #stderr: Screen;
   #done = 0;
 
   /** Error: KEY_FILE_INVALID. */
-  constructor(files: readonly string[], signal: AbortSignal) {
+  constructor(files: readonly string[], signal: AbortSignal, stderr: Screen) {
     this.#files = files;
     this.#signal = signal;
+    this.#stderr = stderr;
     for (const file of files) {
       const { keyType, key } = readKeyFile(file);
       if (keyType !== 'seed') {
@@ -92,7 +96,7 @@ class Batches {
   /** Those that are not in yet: a batch that failed is brought again. */
   async bring(take: Take): Promise<void> {
     const all = this.#keypairs.length;
-    const progress = new CopyProgress(process.stderr, 'imported');
+    const progress = new CopyProgress(this.#stderr, 'imported');
     try {
       while (this.#done < all && !this.#signal.aborted) {
         const batch = this.#keypairs.slice(this.#done, this.#done + IMPORT_LIMIT);

@@ -60,26 +60,38 @@ export function assertFiles(command: string, files: readonly string[]): void {
 /** Exit code of a command that a signal has ended. */
 export const INTERRUPTED = 130;
 
+/** Until the command has ended. */
+export interface Interrupt extends Disposable {
+  readonly signal: AbortSignal;
+}
+
 /** Aborts at the first signal that ends a command; a second one exits at once, after what `last` has to say. */
-export function interruptible(last: () => string = () => ''): AbortSignal {
+export function interruptible(last: () => string = () => ''): Interrupt {
   const controller = new AbortController();
   const interrupt = () => {
     if (!controller.signal.aborted) return controller.abort();
     process.stderr.write(last());
     process.exit(INTERRUPTED);
   };
-  for (const signal of endingSignals()) process.on(signal, interrupt);
-  return controller.signal;
+  return { signal: controller.signal, ...atEnd(interrupt) };
 }
 
 /** Says `text` at a signal that ends the command, and exits: something may be half done. */
-export function sayIfInterrupted(text: string): void {
-  for (const signal of endingSignals()) {
-    process.once(signal, () => {
-      process.stderr.write(text);
-      process.exit(INTERRUPTED);
-    });
-  }
+export function sayIfInterrupted(text: string): Disposable {
+  return atEnd(() => {
+    process.stderr.write(text);
+    process.exit(INTERRUPTED);
+  });
+}
+
+function atEnd(listener: () => void): Disposable {
+  const signals = endingSignals();
+  for (const signal of signals) process.on(signal, listener);
+  return {
+    [Symbol.dispose]: () => {
+      for (const signal of signals) process.off(signal, listener);
+    },
+  };
 }
 
 /** The error with what to type next, on lines of its own. */

@@ -4,27 +4,21 @@
  * directory is never taken for it: only one that takes the directory's own token is. Where there is
  * neither a configuration nor a store, the server at the default address is asked.
  */
+import { isToken } from '../client/call.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../service/own-token.ts';
 import { dataFlags, optionWords, usage } from './options.ts';
+import type { Outputs, Screen } from './output.ts';
 import { OwnCertificate } from './own-certificate.ts';
-import {
-  assertUrl,
-  givenToken,
-  isNobodyThere,
-  isStranger,
-  NotSent,
-  ServerClient,
-} from './server-client.ts';
+import { givenToken, isStranger, ServerClient } from './server-client.ts';
+import { assertUrl, isNobodyThere, NotSent } from './server-fetch.ts';
 
 export interface Place {
   readonly url?: string | undefined;
   readonly config?: string | undefined;
   readonly data?: string | undefined;
 }
-
-type Warn = (warning: string) => void;
 
 /** As it was typed. */
 export function wordsOf({ url, config, data }: Place): string[] {
@@ -58,11 +52,12 @@ export async function askOrLook<T>(
   place: Place,
   ask: (server: ServerClient) => Promise<T>,
   look: (config: Config) => T | Promise<T>,
+  { stderr }: Pick<Outputs, 'stderr'>,
 ): Promise<T> {
   assertPlace(place);
   if (place.url !== undefined) return ask(new ServerClient(place.url));
   const config = configAt(place);
-  const server = await findServer(config, warnPeople);
+  const server = await findServer(config, stderr);
   try {
     if (server !== undefined) return await ask(server);
   } catch (nobody) {
@@ -78,39 +73,43 @@ export async function askOrLook<T>(
 }
 
 /**
- * Where there has to be a server; `warn` is for what is not right about it. Errors: SERVER_UNREACHABLE, and those
+ * Where there has to be a server; what is not right about it is said on `stderr`, if there is one. Errors: SERVER_UNREACHABLE, and those
  * of the configuration.
  */
-export async function serverAt(place: Place, warn: Warn = warnPeople): Promise<ServerClient> {
+export async function serverAt(place: Place, stderr: Screen | undefined): Promise<ServerClient> {
   assertPlace(place);
   if (place.url !== undefined) return new ServerClient(place.url);
   const config = configAt(place);
-  const server = await findServer(config, warn);
+  const server = await findServer(config, stderr);
   if (server === undefined) throw notServed(config, '');
   return server;
 }
 
 /** The one that serves the data directory; the one at the default address where there is none. */
-async function findServer(config: Config, warn: Warn): Promise<ServerClient | undefined> {
+async function findServer(
+  config: Config,
+  stderr: Screen | undefined,
+): Promise<ServerClient | undefined> {
   const { data } = config.store;
   const [listensAt, token] = [readListensAt(data), readOwnToken(data)];
-  if (listensAt !== undefined && token !== undefined) {
+  if (listensAt !== undefined && token !== undefined && isToken(token)) {
     const url = reachable(listensAt.url);
     const certificate = ownCertificate(listensAt.certificate ?? undefined);
     if (await takes(new ServerClient(url, { token, certificate }))) {
       const own = givenToken() ?? token;
-      if (certificate?.warning !== undefined) warn(certificate.warning);
+      warn(stderr, certificate);
       return new ServerClient(url, { token: own, certificate });
     }
   }
   if (await isPlaceOf(config)) return undefined;
   const certificate = ownCertificate(config.http.tls?.cert);
-  if (certificate?.warning !== undefined) warn(certificate.warning);
+  warn(stderr, certificate);
   return new ServerClient(configuredUrl(config), { certificate });
 }
 
-function warnPeople(warning: string): void {
-  process.stderr.write(`vanitypool: ${warning}\n`);
+function warn(stderr: Screen | undefined, certificate: OwnCertificate | undefined): void {
+  const warning = certificate?.warning;
+  if (warning !== undefined) stderr?.write(`vanitypool: ${warning}\n`);
 }
 
 function ownCertificate(file: string | undefined): OwnCertificate | undefined {
@@ -127,7 +126,7 @@ async function isPlaceOf(config: Config): Promise<boolean> {
 /** Whether a server that serves this directory is there; a killed one has left its address. */
 async function takes(server: ServerClient): Promise<boolean> {
   try {
-    await server.ask('GET', '/v1/pools', 'pools');
+    await server.ask((client) => client.pools());
     return true;
   } catch (error) {
     const { code } = error as { code?: unknown };

@@ -20,8 +20,6 @@ export interface ConnectOptions {
   readonly host: string;
   readonly port: number;
   readonly signal: AbortSignal;
-  /** Without a byte. */
-  readonly idleMs: number;
 }
 
 export class OwnCertificate {
@@ -51,17 +49,12 @@ export class OwnCertificate {
     return `http.tls_cert: ${this.file}: ${what}: other clients refuse this server; renew it`;
   }
 
-  /**
-   * A socket with `idleMs` as its time-out. Errors are the system's and OpenSSL's; with the code NOT_OWN for
-   * another certificate.
-   */
-  connect({ host, port, signal, idleMs }: ConnectOptions): Promise<TLSSocket> {
+  /** Errors are the system's, OpenSSL's and those of `signal`; with the code NOT_OWN for another certificate. */
+  connect({ host, port, signal }: ConnectOptions): Promise<TLSSocket> {
     const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
     const socket = connect({ host, port, rejectUnauthorized: false });
     addAbortSignal(signal, socket);
-    const onTimeout = () => socket.destroy(new Error(`nothing came in ${idleMs} ms`));
     const onClose = () => reject(new Error('the connection was closed'));
-    socket.setTimeout(idleMs, onTimeout);
     socket.once('error', reject).once('close', onClose);
     socket.once('secureConnect', () => {
       const shown = socket.getPeerX509Certificate()?.raw;
@@ -70,8 +63,7 @@ export class OwnCertificate {
         socket.destroy(Object.assign(other, { code: NOT_OWN }));
         return;
       }
-      // The time-out itself stays, for the request to hear of.
-      socket.off('timeout', onTimeout).off('error', reject).off('close', onClose);
+      socket.off('error', reject).off('close', onClose);
       resolve(socket);
     });
     return promise;

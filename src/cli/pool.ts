@@ -3,7 +3,7 @@
  * store when none runs; then the next server takes it up.
  */
 
-import type { PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
+import type { NewPoolBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
 import type { Config } from '../config/config.ts';
 import type { Settings } from '../config/file.ts';
 import { inFile, readChange, readPool, readText } from '../config/pool-config.ts';
@@ -14,7 +14,7 @@ import { type Options, POOL_OPTIONS } from './command-options.ts';
 import { formatCount, formatTable, leftByKill } from './format.ts';
 import { type PatternValues, readPattern, usage } from './options.ts';
 import { askOrLook, assertPlace, type Place } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 import { setFlags } from './pool-help.ts';
 
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'state'];
@@ -28,14 +28,14 @@ interface Values extends Place, PatternValues {
   readonly [setting: string]: unknown;
 }
 
-export async function pool(args: string[]): Promise<number> {
+export async function pool(args: string[], outputs: Outputs): Promise<number> {
   const [verb, rest] = readVerb('pool', args, VERBS);
-  if (verb === 'create') return create(rest);
-  if (verb === 'list') return list(rest);
-  if (verb === 'set') return set(rest);
-  if (verb === 'pause') return pause(rest, true);
-  if (verb === 'resume') return pause(rest, false);
-  return remove(rest);
+  if (verb === 'create') return create(rest, outputs);
+  if (verb === 'list') return list(rest, outputs);
+  if (verb === 'set') return set(rest, outputs);
+  if (verb === 'pause') return pause(rest, true, outputs);
+  if (verb === 'resume') return pause(rest, false, outputs);
+  return remove(rest, outputs);
 }
 
 /** The arguments of a subcommand that takes the name of one pool. */
@@ -66,23 +66,24 @@ function flagOf(key: string): string {
   return key === 'name' ? 'pool create: NAME' : `--${key.replaceAll('_', '-')}`;
 }
 
-async function create(args: string[]): Promise<number> {
+async function create(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('create', args);
   readPattern(values);
   const given = { name, ...settingsIn(values) };
   const config = readPool(inFile(given), flagOf);
   const made = await askOrLook(
     values,
-    (server) => server.ask<PoolView>('POST', '/v1/pools', 'pattern', given),
+    (server) => server.ask(({ admin }) => admin.createPool(given as NewPoolBody)),
     async (configuration) => {
       const { createPoolOffline } = await import('../offline/pools.ts');
       return viewOf(configuration, await createPoolOffline(configuration, config));
     },
+    outputs,
   );
-  return tell(made, values.json, `made, ${made.pattern}`);
+  return tell(made, values.json, `made, ${made.pattern}`, outputs);
 }
 
-async function list(args: string[]): Promise<number> {
+async function list(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'pool list',
     options: POOL_OPTIONS.list,
@@ -91,7 +92,7 @@ async function list(args: string[]): Promise<number> {
   let killed: string[] = [];
   const { pools } = await askOrLook(
     values,
-    (server) => server.ask<PoolList>('GET', '/v1/pools', 'pools'),
+    (server) => server.ask((client) => client.status()),
     async (config): Promise<PoolList> => {
       const { poolsOffline } = await import('../offline/pools.ts');
       const stored = await poolsOffline(config);
@@ -99,14 +100,15 @@ async function list(args: string[]): Promise<number> {
       killed = views.flatMap(leftByKill);
       return { pools: views };
     },
+    outputs,
   );
   const table = formatTable([HEADINGS, ...pools.map(row)], 2);
   const notes = killed.length === 0 ? '' : `\n${killed.join('')}`;
-  await print(values.json ? `${JSON.stringify({ pools })}\n` : table + notes);
+  await outputs.print(values.json ? `${JSON.stringify({ pools })}\n` : table + notes);
   return 0;
 }
 
-async function set(args: string[]): Promise<number> {
+async function set(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('set', args);
   const change = readChange(inFile(settingsIn(values)), flagOf);
   if (Object.keys(change).length === 0) {
@@ -118,49 +120,54 @@ async function set(args: string[]): Promise<number> {
   }
   const changed = await askOrLook(
     values,
-    (server) => server.ask<PoolView>('PATCH', pathOf(name), 'pattern', change),
+    (server) => server.ask(({ admin }) => admin.changePool(name, change)),
     async (config) => {
       const { changePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await changePoolOffline(config, name, change));
     },
+    outputs,
   );
-  return tell(changed, values.json, `target ${formatCount(changed.target)}`);
+  return tell(changed, values.json, `target ${formatCount(changed.target)}`, outputs);
 }
 
-async function pause(args: string[], isPaused: boolean): Promise<number> {
+async function pause(args: string[], isPaused: boolean, outputs: Outputs): Promise<number> {
   const verb = isPaused ? 'pause' : 'resume';
   const { values, name } = readNamed(verb, args);
   const view = await askOrLook(
     values,
-    (server) => server.ask<PoolView>('POST', `${pathOf(name)}/${verb}`, 'pattern'),
+    (server) =>
+      server.ask(({ admin }) => (isPaused ? admin.pausePool(name) : admin.resumePool(name))),
     async (config) => {
       const { pausePoolOffline } = await import('../offline/pools.ts');
       return viewOf(config, await pausePoolOffline(config, name, isPaused));
     },
+    outputs,
   );
-  return tell(view, values.json, isPaused ? 'paused' : 'resumed');
+  return tell(view, values.json, isPaused ? 'paused' : 'resumed', outputs);
 }
 
-async function remove(args: string[]): Promise<number> {
+async function remove(args: string[], outputs: Outputs): Promise<number> {
   const { values, name } = readNamed('delete', args);
   if (values.burn !== name) {
     throw usage(`pool delete: burns all that the pool has left; to say so, give --burn ${name}`);
   }
   const removed = await askOrLook(
     values,
-    (server) => server.ask<PoolRemoved>('DELETE', pathOf(name), 'burned', { burn: name }),
+    (server) => server.ask(({ admin }) => admin.deletePool(name, { burn: name })),
     async (config): Promise<PoolRemoved> => {
       const { removePoolOffline } = await import('../offline/pools.ts');
       return { name, burned: await removePoolOffline(config, name) };
     },
+    outputs,
   );
-  return tell(removed, values.json, `deleted, ${formatCount(removed.burned)} burned`);
+  return tell(removed, values.json, `deleted, ${formatCount(removed.burned)} burned`, outputs);
 }
 
 async function tell(
   view: { name: string },
   asJson: boolean | undefined,
   words: string,
+  { print }: Outputs,
 ): Promise<number> {
   await print(`${asJson ? JSON.stringify(view) : `pool ${view.name}: ${words}`}\n`);
   return 0;
@@ -178,8 +185,4 @@ function row({ name, pattern, target, stock, dispensed, burned, ...pool }: PoolV
   const figures = [target, stock, dispensed, burned].map(formatCount);
   const state = pool.grinding.active ? 'grinding' : '-';
   return [name, pattern, ...figures, pool.paused ? 'paused' : state];
-}
-
-function pathOf(name: string): string {
-  return `/v1/pools/${encodeURIComponent(name)}`;
 }

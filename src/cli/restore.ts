@@ -8,9 +8,9 @@ import { OPTIONS } from './command-options.ts';
 import { tokensOffText } from './format.ts';
 import { INTERRUPTED, interruptible } from './options.ts';
 import { configAt } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 
-export async function restore(args: string[]): Promise<number> {
+export async function restore(args: string[], { print }: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'restore',
     allowPositionals: true,
@@ -19,7 +19,8 @@ export async function restore(args: string[]): Promise<number> {
   const file = onePositional('restore', 'file', positionals);
   const { dispensed: list, 'ignore-clock': ignoreClock } = values;
   const config = configAt(values);
-  const signal = interruptible();
+  using interrupt = interruptible();
+  const { signal } = interrupt;
   try {
     const { pools, tokensOff } = await restoreOffline(config, { file, list, ignoreClock, signal });
     await print(`restored ${config.store.directory} from ${file}\n`);

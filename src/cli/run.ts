@@ -9,6 +9,7 @@ import { VanityError } from '../errors.ts';
 import { startPool } from '../system/threads.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { adviceOf, hint, usage } from './options.ts';
+import type { Outputs } from './output.ts';
 
 const NAME_WIDTH = Math.max(...COMMAND_NAMES.map(({ length }) => length)) + 2;
 
@@ -26,34 +27,27 @@ const DONE = 0;
 const FAILED = 1;
 const WRONG_USAGE = 2;
 
-const RUN: Readonly<Record<CommandName, (args: string[]) => Promise<number>>> = {
-  serve: async (args) => (await import('./serve.ts')).serve(args),
-  grind: async (args) => (await import('./grind.ts')).grind(args),
-  estimate: async (args) => (await import('./estimate.ts')).estimate(args),
-  status: async (args) => (await import('./status.ts')).status(args),
-  top: async (args) => (await import('./top.ts')).top(args),
-  audit: async (args) => (await import('./audit.ts')).audit(args),
-  backup: async (args) => (await import('./backup.ts')).backup(args),
-  restore: async (args) => (await import('./restore.ts')).restore(args),
-  adopt: async (args) => (await import('./adopt.ts')).adopt(args),
-  dispense: async (args) => (await import('./dispense.ts')).dispense(args),
-  import: async (args) => (await import('./import.ts')).importKeys(args),
-  export: async (args) => (await import('./export.ts')).exportKeys(args),
-  verify: async (args) => (await import('./verify.ts')).verify(args),
-  pool: async (args) => (await import('./pool.ts')).pool(args),
-  token: async (args) => (await import('./token.ts')).token(args),
-  bench: async (args) => (await import('./bench.ts')).bench(args),
-  completions: async (args) => (await import('./completions.ts')).completions(args),
-};
+type Command = (args: string[], outputs: Outputs) => Promise<number>;
 
-/** Where help, the version and errors go; what a command finds goes to standard output itself. */
-export interface Outputs {
-  /** Error: FILE_NOT_WRITABLE; then nothing was done yet. */
-  readonly assertOutput: () => void;
-  /** Written when it resolves. Error: FILE_NOT_WRITABLE. */
-  readonly print: (text: string) => Promise<void>;
-  readonly printError: (text: string) => void;
-}
+const RUN: Readonly<Record<CommandName, Command>> = {
+  serve: async (args) => (await import('./serve.ts')).serve(args),
+  grind: async (...to) => (await import('./grind.ts')).grind(...to),
+  estimate: async (...to) => (await import('./estimate.ts')).estimate(...to),
+  status: async (...to) => (await import('./status.ts')).status(...to),
+  top: async (...to) => (await import('./top.ts')).top(...to),
+  audit: async (...to) => (await import('./audit.ts')).audit(...to),
+  backup: async (...to) => (await import('./backup.ts')).backup(...to),
+  restore: async (...to) => (await import('./restore.ts')).restore(...to),
+  adopt: async (...to) => (await import('./adopt.ts')).adopt(...to),
+  dispense: async (...to) => (await import('./dispense.ts')).dispense(...to),
+  import: async (...to) => (await import('./import.ts')).importKeys(...to),
+  export: async (...to) => (await import('./export.ts')).exportKeys(...to),
+  verify: async (...to) => (await import('./verify.ts')).verify(...to),
+  pool: async (...to) => (await import('./pool.ts')).pool(...to),
+  token: async (...to) => (await import('./token.ts')).token(...to),
+  bench: async (args) => (await import('./bench.ts')).bench(args),
+  completions: async (...to) => (await import('./completions.ts')).completions(...to),
+};
 
 /** Returns the exit code; errors are printed. */
 export function run(args: readonly string[], outputs: Outputs): Promise<number> {
@@ -66,7 +60,7 @@ async function dispatch(args: readonly string[], outputs: Outputs): Promise<numb
   // A server writes its log alone, which goes elsewhere.
   if (first !== 'serve') outputs.assertOutput();
   if (first === undefined) {
-    outputs.printError(USAGE);
+    outputs.stderr.write(USAGE);
     return WRONG_USAGE;
   }
   if (first === '--version' || first === '-v') {
@@ -83,7 +77,7 @@ async function dispatch(args: readonly string[], outputs: Outputs): Promise<numb
   if (rest.includes('--help') || rest.includes('-h')) return show(HELP[first].text);
   assertWorkingDirectory();
   await startPool();
-  return RUN[first](rest);
+  return RUN[first](rest, outputs);
 }
 
 /** Whatever is done asks for it, threads that start too, whether or not a path begins there. */
@@ -109,14 +103,14 @@ function unknownCommand(name: string): VanityError {
 }
 
 /** Prints the error on standard error, and returns the exit code. */
-export function report(error: unknown, { printError }: Pick<Outputs, 'printError'>): number {
+export function report(error: unknown, { stderr }: Pick<Outputs, 'stderr'>): number {
   if (!(error instanceof VanityError)) {
     const text = error instanceof Error ? error.stack : error;
-    printError(`vanitypool: ${text}\n${adviceOf(error)}`);
+    stderr.write(`vanitypool: ${text}\n${adviceOf(error)}`);
     return FAILED;
   }
   const { code, message, retryAfterSeconds } = error;
   const retry = retryAfterSeconds === undefined ? '' : `; try again in ${retryAfterSeconds} s`;
-  printError(`vanitypool: ${message}${retry} (${code})\n${adviceOf(error)}`);
+  stderr.write(`vanitypool: ${message}${retry} (${code})\n${adviceOf(error)}`);
   return /^(USAGE|CONFIG|PATTERN)_/.test(code) ? WRONG_USAGE : FAILED;
 }

@@ -5,8 +5,7 @@
  */
 
 import type { GrinderView } from '../api/grinder.ts';
-import type { PoolList, PoolView } from '../api/pools.ts';
-import type { Health, Readiness } from '../api/service.ts';
+import type { PoolView } from '../api/pools.ts';
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { VERSION } from '../version.ts';
@@ -14,7 +13,7 @@ import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { formatCount, formatRate, formatSeconds, formatTable, leftByKill } from './format.ts';
 import { askOrLook, configAt } from './or-store.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 import type { ServerClient } from './server-client.ts';
 
 interface Report {
@@ -55,12 +54,13 @@ const WORDS = {
 
 const HEADINGS = ['pool', 'pattern', 'target', 'stock', 'dispensed', 'burned', 'grinding'];
 
-export async function status(args: string[]): Promise<number> {
+export async function status(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'status',
     options: OPTIONS.status,
   });
-  const found = await askOrLook(values, reportOfServer, reportOfStore);
+  const found = await askOrLook(values, reportOfServer, reportOfStore, outputs);
+  const { print } = outputs;
   const report = values.url === undefined ? await withCauses(found, configAt(values)) : found;
   if (values.json) {
     await print(`${JSON.stringify(report)}\n`);
@@ -80,9 +80,9 @@ export async function status(args: string[]): Promise<number> {
 }
 
 async function reportOfServer(server: ServerClient): Promise<Report> {
-  const { version, uptimeSeconds } = await server.ask<Health>('GET', '/healthz', 'version');
-  const { pools, grinder } = await server.ask<PoolList>('GET', '/v1/pools', 'pools');
-  const readiness = readinessOf((await server.send('GET', '/readyz')).body);
+  const { version, uptimeSeconds } = await server.ask((client) => client.health());
+  const { pools, grinder } = await server.ask((client) => client.status());
+  const readiness = await server.ask((client) => client.ready()).catch(whyNot);
   const running = { url: server.url, version, uptimeSeconds, ...readiness, pools };
   return grinder === undefined ? running : { ...running, grinder };
 }
@@ -119,14 +119,11 @@ async function withCauses(report: Report, config: Config): Promise<Report> {
 }
 
 /** A server that cannot serve answers with a problem: that is a status too, not an error here. */
-function readinessOf(body: unknown): { status: string; reasons: readonly string[] } {
-  const { status, reasons, code, detail } = body as Partial<Readiness> & {
-    code?: string;
-    detail?: string;
-  };
-  if (reasons !== undefined) return { status: String(status), reasons };
-  // A detail that names codes itself says each only once.
-  const reason = detail?.includes(`${code}`) ? detail : `${code}: ${detail}`;
+function whyNot(error: unknown): { status: string; reasons: readonly string[] } {
+  if (!(error instanceof VanityError) || error.code === 'SERVER_UNREACHABLE') throw error;
+  const { code, message } = error;
+  // A message that names codes itself says each only once.
+  const reason = message.includes(code) ? message : `${code}: ${message}`;
   return { status: 'not ready', reasons: [reason] };
 }
 

@@ -4,7 +4,7 @@
  * be printed is revoked.
  */
 
-import type { TokenList, TokenMade, TokenView } from '../api/tokens.ts';
+import type { TokenMade, TokenView } from '../api/tokens.ts';
 import { VanityError } from '../errors.ts';
 import type { NewToken, StoredToken } from '../store/token-store.ts';
 import { newToken, SCOPES, type Scope, tokenHash } from '../token.ts';
@@ -13,7 +13,7 @@ import { TOKEN_OPTIONS } from './command-options.ts';
 import { formatTable } from './format.ts';
 import { advised, quoted, sayIfInterrupted, usage } from './options.ts';
 import { askOrLook, assertPlace, type Place, wordsOf } from './or-store.ts';
-import { print, syncOutput } from './output.ts';
+import type { Outputs } from './output.ts';
 import { mayBeDone } from './server-client.ts';
 
 const VERBS = Object.keys(TOKEN_OPTIONS) as (keyof typeof TOKEN_OPTIONS)[];
@@ -21,14 +21,14 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const SPAN_MS = { h: 3_600_000, d: 86_400_000 } as const;
 const HEADINGS = ['name', 'scopes', 'pools', 'quota', 'expires', 'last used', 'state'];
 
-export async function token(args: string[]): Promise<number> {
+export async function token(args: string[], outputs: Outputs): Promise<number> {
   const [verb, rest] = readVerb('token', args, VERBS);
-  if (verb === 'create') return create(rest);
-  if (verb === 'list') return list(rest);
-  return verb === 'revoke' ? revoke(rest) : restore(rest);
+  if (verb === 'create') return create(rest, outputs);
+  if (verb === 'list') return list(rest, outputs);
+  return verb === 'revoke' ? revoke(rest, outputs) : restore(rest, outputs);
 }
 
-async function create(args: string[]): Promise<number> {
+async function create(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'token create',
     options: TOKEN_OPTIONS.create,
@@ -44,13 +44,15 @@ async function create(args: string[]): Promise<number> {
   };
   const undo = remedyOf(wanted.name, values);
   const mayBeMade = `If it was made, nobody has its text, so revoke it:\n  ${undo}\n`;
-  sayIfInterrupted(mayBeMade);
+  using _interrupt = sayIfInterrupted(mayBeMade);
   const made = await askOrLook(
     values,
     (server) => {
-      const { expiresAt } = wanted;
-      const time = expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() };
-      return server.ask<TokenMade>('POST', '/v1/tokens', 'token', { ...wanted, ...time });
+      const { name, scopes, pools = null, quota = null, expiresAt: at } = wanted;
+      const expiresAt = at === undefined ? null : new Date(at).toISOString();
+      return server.ask(({ admin }) =>
+        admin.createToken({ name, scopes, pools, quota, expiresAt }),
+      );
     },
     async (config): Promise<TokenMade> => {
       const { createTokenOffline } = await import('../offline/tokens.ts');
@@ -60,25 +62,31 @@ async function create(args: string[]): Promise<number> {
       const { made, isFirst } = await createTokenOffline(config, stored);
       return tokenMade(text, made, isFirst);
     },
+    outputs,
   ).catch((error: unknown) => {
     throw mayBeDone(error) ? advised(error, mayBeMade) : error;
   });
   try {
-    await print(values.json ? `${JSON.stringify(made)}\n` : `${made.token}\n`);
-    syncOutput();
+    await outputs.print(values.json ? `${JSON.stringify(made)}\n` : `${made.token}\n`);
+    outputs.syncOutput();
   } catch (error) {
-    throw await undone(wanted.name, values, error as Error);
+    throw await undone(wanted.name, values, error as Error, outputs);
   }
-  if (!values.json) process.stderr.write('This is the only time that it is shown.\n');
-  if (made.warning !== null) process.stderr.write(`vanitypool: ${made.warning}\n`);
+  if (!values.json) outputs.stderr.write('This is the only time that it is shown.\n');
+  if (made.warning !== null) outputs.stderr.write(`vanitypool: ${made.warning}\n`);
   return 0;
 }
 
 /** Revokes a token that could not be printed; returns what became of it. */
-async function undone(name: string, place: Place, reason: Error): Promise<unknown> {
+async function undone(
+  name: string,
+  place: Place,
+  reason: Error,
+  outputs: Outputs,
+): Promise<unknown> {
   const made = `${reason.message}; token ${name} was made, and nobody has its text:`;
   try {
-    await revokeToken(name, place);
+    await revokeToken(name, place, outputs);
     return new VanityError(
       'FILE_NOT_WRITABLE',
       `${made} it is revoked, give the next another name`,
@@ -94,33 +102,34 @@ function remedyOf(name: string, place: Place): string {
   return ['vanitypool', 'token', 'revoke', name, ...wordsOf(place)].map(quoted).join(' ');
 }
 
-async function list(args: string[]): Promise<number> {
+async function list(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'token list',
     options: TOKEN_OPTIONS.list,
     siblings: TOKEN_OPTIONS,
   });
-  const { tokens } = await tokensAt(values);
+  const tokens = await tokensAt(values, outputs);
   const text = values.json
     ? `${JSON.stringify({ tokens })}\n`
     : formatTable([HEADINGS, ...tokens.map((view) => row(view, Date.now()))], HEADINGS.length);
-  await print(text);
+  await outputs.print(text);
   return 0;
 }
 
-function tokensAt(place: Place): Promise<TokenList> {
+function tokensAt(place: Place, outputs: Outputs): Promise<TokenView[]> {
   return askOrLook(
     place,
-    (server) => server.ask<TokenList>('GET', '/v1/tokens', 'tokens'),
-    async (config): Promise<TokenList> => {
+    (server) => server.ask(({ admin }) => admin.tokens()),
+    async (config) => {
       const { withTokensOffline } = await import('../offline/tokens.ts');
       const stored = await withTokensOffline(config, (all) => all.all());
-      return { tokens: await Promise.all(stored.map(viewOf)) };
+      return Promise.all(stored.map(viewOf));
     },
+    outputs,
   );
 }
 
-async function revoke(args: string[]): Promise<number> {
+async function revoke(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'token revoke',
     options: TOKEN_OPTIONS.revoke,
@@ -128,26 +137,26 @@ async function revoke(args: string[]): Promise<number> {
     allowPositionals: true,
   });
   const name = onePositional('token revoke', 'token', positionals);
-  const revoked = await revokeToken(name, values);
+  const revoked = await revokeToken(name, values, outputs);
   const text = values.json ? JSON.stringify(revoked) : `${name}: revoked ${revoked.revokedAt}`;
-  await print(`${text}\n`);
+  await outputs.print(`${text}\n`);
   return 0;
 }
 
-function revokeToken(name: string, place: Place): Promise<TokenView> {
+function revokeToken(name: string, place: Place, outputs: Outputs): Promise<TokenView> {
   return askOrLook(
     place,
-    (server) =>
-      server.ask<TokenView>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`, 'revokedAt'),
+    (server) => server.ask(({ admin }) => admin.revokeToken(name)),
     async (config) => {
       const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.revoke(name)));
     },
+    outputs,
   );
 }
 
 /** After a restore of the store, whose tokens are off: one by its name, or all of them. */
-async function restore(args: string[]): Promise<number> {
+async function restore(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals } = readArguments(args, {
     command: 'token restore',
     options: TOKEN_OPTIONS.restore,
@@ -158,13 +167,13 @@ async function restore(args: string[]): Promise<number> {
     throw usage('token restore: the name of a token, or --all, not both');
   }
   const names = values.all
-    ? (await tokensAt(values)).tokens.filter(isOff).map(({ name }) => name)
+    ? (await tokensAt(values, outputs)).filter(isOff).map(({ name }) => name)
     : [onePositional('token restore', 'token', positionals)];
   const restored: TokenView[] = [];
-  for (const name of names) restored.push(await restoreToken(name, values));
+  for (const name of names) restored.push(await restoreToken(name, values, outputs));
   const lines = restored.map((view) => `${view.name}: ${stateOf(view, Date.now())}\n`);
-  if (values.json) await print(`${JSON.stringify({ tokens: restored })}\n`);
-  else await print(lines.join('') || 'no token is off\n');
+  const all = values.json ? `${JSON.stringify({ tokens: restored })}\n` : lines.join('');
+  await outputs.print(all || 'no token is off\n');
   return 0;
 }
 
@@ -172,15 +181,15 @@ function isOff({ offAt, revokedAt, isForged }: TokenView): boolean {
   return offAt !== null && revokedAt === null && !isForged;
 }
 
-function restoreToken(name: string, place: Place): Promise<TokenView> {
+function restoreToken(name: string, place: Place, outputs: Outputs): Promise<TokenView> {
   return askOrLook(
     place,
-    (server) =>
-      server.ask<TokenView>('POST', `/v1/tokens/${encodeURIComponent(name)}/restore`, 'name'),
+    (server) => server.ask(({ admin }) => admin.restoreToken(name)),
     async (config) => {
       const { withTokensOffline } = await import('../offline/tokens.ts');
       return viewOf(await withTokensOffline(config, (tokens) => tokens.restore(name)));
     },
+    outputs,
   );
 }
 

@@ -8,9 +8,9 @@ import type { StatusEvent } from '../api/service.ts';
 import { VanityError } from '../errors.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
-import { endingSignals } from './hang-up.ts';
 import { interruptible, usage } from './options.ts';
 import { assertPlace, serverAt } from './or-store.ts';
+import type { Outputs } from './output.ts';
 import { TopScreen } from './top-screen.ts';
 
 const RETRY_MS = 1000;
@@ -18,35 +18,35 @@ const RETRY_MS = 1000;
 const PASSING = new Set(['SERVER_UNREACHABLE', 'DRAINING', 'OVERLOADED']);
 
 interface View {
-  show(url: string, latest: StatusEvent): void;
+  show(url: string, latest: StatusEvent): Promise<void>;
   /** No more came, for this reason. */
   lose(reason: string): void;
   end(): void;
 }
 
-export async function top(args: string[]): Promise<number> {
+export async function top(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'top',
     options: OPTIONS.top,
   });
   const { json = false } = values;
   assertPlace(values);
-  if (!json && !process.stdout.isTTY) {
+  if (!json && !outputs.isTerminal) {
     throw usage('standard output is no terminal; "vanitypool top --json" prints one status a line');
   }
   const end = new AbortController();
-  for (const name of endingSignals()) process.once(name, () => end.abort());
-  const signal = AbortSignal.any([interruptible(), end.signal]);
+  using interrupt = interruptible();
+  const signal = AbortSignal.any([interrupt.signal, end.signal]);
   let view: View | undefined;
   try {
     while (!signal.aborted) {
       try {
         // Anew each time: a server that is started again has another token of its own. What there is to warn
         // of is said before the screen is.
-        const server = await serverAt(values, view && (() => undefined));
+        const server = await serverAt(values, view === undefined ? outputs.stderr : undefined);
         for await (const status of server.follow(signal)) {
-          view ??= json ? lines() : screen(() => end.abort());
-          view.show(server.url, status);
+          view ??= json ? lines(outputs) : screen(() => end.abort());
+          await view.show(server.url, status);
         }
         view?.lose('the server has ended the stream');
       } catch (error) {
@@ -63,10 +63,10 @@ export async function top(args: string[]): Promise<number> {
   return 0;
 }
 
-function lines(): View {
+function lines({ print, stderr }: Outputs): View {
   return {
-    show: (_, status) => void process.stdout.write(`${JSON.stringify(status)}\n`),
-    lose: (reason) => void process.stderr.write(`vanitypool: ${reason}; trying again\n`),
+    show: (_, status) => print(`${JSON.stringify(status)}\n`),
+    lose: (reason) => void stderr.write(`vanitypool: ${reason}; trying again\n`),
     end: () => undefined,
   };
 }
@@ -78,7 +78,7 @@ function screen(onEnd: () => void): View {
   let at = '';
   let latest: StatusEvent | undefined;
   return {
-    show: (url, status) => {
+    show: async (url, status) => {
       const before = latest;
       at = url;
       latest = status;

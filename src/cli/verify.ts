@@ -7,11 +7,11 @@ import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { assertFiles } from './options.ts';
-import { print } from './output.ts';
+import type { Outputs } from './output.ts';
 
 const FAILED = 1;
 
-export async function verify(args: string[]): Promise<number> {
+export async function verify(args: string[], { print }: Outputs): Promise<number> {
   const { values, positionals: files } = readArguments(args, {
     command: 'verify',
     allowPositionals: true,

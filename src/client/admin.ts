@@ -5,7 +5,7 @@
  * What is the same the second time is sent again by itself, as src/client/caller.ts says. Making a
  * token or a pool and deleting a pool are not: if no reply comes, look whether it was done.
  */
-import { type CallOptions, part, poolPath, whole } from './call.ts';
+import { type CallOptions, part, poolPath, type StreamOptions, whole } from './call.ts';
 import type { Ask, Caller } from './caller.ts';
 import type {
   AddressView,
@@ -25,14 +25,20 @@ export interface AuditOptions extends CallOptions {
   /** Addresses with greater ids. Default: 0, all. */
   readonly after?: number;
   /** Of this pool alone. */
-  readonly pool?: string;
+  readonly pool?: string | undefined;
   /** What changed its state then or later. */
-  readonly since?: Date;
+  readonly since?: Date | undefined;
 }
 
 export interface DeletePoolOptions extends CallOptions {
   /** The name of the pool again. */
   readonly burn: string;
+}
+
+/** `silenceMs` is ten minutes unless it is given, whatever `timeoutMs` is. */
+export interface BackupOptions extends StreamOptions {
+  /** Called once with the size of the backup in bytes, before its first piece. */
+  readonly onSize?: ((bytes: number) => void) | undefined;
 }
 
 /** A large backup is made and checked before its first byte. */
@@ -122,12 +128,17 @@ export class VanitypoolAdmin {
    * What left or was given up, by id, to the end: `for await (const entry of ...)`. Asks for a page
    * at a time; each has the whole time limit.
    */
-  async *audit({
+  async *audit(options: AuditOptions = {}): AsyncGenerator<AuditEntry, void> {
+    for await (const entries of this.auditPages(options)) yield* entries;
+  }
+
+  /** The same in pages, as they come: up to 1000 entries each, or none where nothing of it left. */
+  async *auditPages({
     after = 0,
     pool,
     since,
     signal,
-  }: AuditOptions = {}): AsyncGenerator<AuditEntry, void> {
+  }: AuditOptions = {}): AsyncGenerator<AuditEntry[], void> {
     const filter = {
       limit: String(AUDIT_PAGE),
       ...(pool !== undefined && { pool }),
@@ -137,7 +148,7 @@ export class VanitypoolAdmin {
       const query = new URLSearchParams({ ...filter, after: String(next) });
       const reply = await this.#ask('GET', `/v1/audit?${query}`, { signal });
       const page: AuditPageView = whole(reply, 'entries');
-      yield* page.entries;
+      yield page.entries;
       next = page.next;
     }
   }
@@ -150,12 +161,15 @@ export class VanitypoolAdmin {
 
   /**
    * A backup of the whole store, as `vanitypool restore` takes it, in pieces: it is whole when the
-   * loop over them ends without an error. Up to ten minutes may pass without a byte, whatever
-   * `timeoutMs` is. Takes a token for all pools.
+   * loop over them ends without an error. Takes a token for all pools.
    */
-  backup({ signal }: CallOptions = {}): AsyncGenerator<Uint8Array, void> {
+  backup({
+    signal,
+    silenceMs = BACKUP_SILENCE_MS,
+    onSize,
+  }: BackupOptions = {}): AsyncGenerator<Uint8Array, void> {
     const ask = { method: 'POST', path: '/v1/backups', repeatable: false, signal } as const;
-    return this.#caller.bytes(ask, 'application/octet-stream', BACKUP_SILENCE_MS);
+    return this.#caller.bytes(ask, { type: 'application/octet-stream', silenceMs, onSize });
   }
 
   #ask(

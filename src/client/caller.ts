@@ -10,7 +10,7 @@
  * thrown at once.
  */
 import { type ClientErrorCode, VanitypoolError } from './error.ts';
-import { sleep, TimeLimit } from './time-limit.ts';
+import { isTime, sleep, TIME_MAX_MS, TimeLimit } from './time-limit.ts';
 
 /** Before the first repetition without a `Retry-After`; twice as long before each further one. */
 const PAUSE_MS = 250;
@@ -30,13 +30,50 @@ export interface Ask {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What is used of a reply: each `Response` has it. */
+export interface FetchReply {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: { getReader(): FetchReader } | null;
+  text(): Promise<string>;
+}
+
+export interface FetchReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+}
+
+export interface FetchRequest {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  /** JSON; none without it. */
+  readonly body?: string;
+  /** Ends the request, and the reply until it is whole. */
+  readonly signal: AbortSignal;
+  readonly cache: 'no-store';
+  readonly credentials: 'omit';
+  readonly redirect: 'error';
+}
+
+/** What is used of `fetch`: one that goes another way has to do no more. */
+export type Fetch = (url: string, request: FetchRequest) => Promise<FetchReply>;
+
+export interface PiecesOptions {
+  /** The media type that the reply has to have. */
+  readonly type: string;
+  /** Default: the time limit of a call. */
+  readonly silenceMs?: number | undefined;
+  /** Called once with the size of the whole in bytes, before the first piece, if the server says it. */
+  readonly onSize?: ((bytes: number) => void) | undefined;
+}
+
 export interface CallerOptions {
   /** Without a slash at its end. */
   readonly url: string;
   readonly token: string | undefined;
   readonly timeoutMs: number;
   readonly retries: number;
-  readonly fetch: typeof fetch;
+  readonly fetch: Fetch;
 }
 
 export class Caller {
@@ -54,10 +91,10 @@ export class Caller {
     try {
       for (let sent = 1; ; sent++) {
         try {
-          const read = async (reply: Response) => parsed(await reply.text(), reply.status);
+          const read = async (reply: FetchReply) => parsed(await reply.text(), reply.status);
           return await this.#request(ask, limit.signal, read);
         } catch (error) {
-          if (limit.isOver) throw limit.error(last);
+          if (limit.isOver) throw limit.error(last ?? error);
           if (!ask.repeatable || sent > retries || !isPassing(error)) throw error;
           last = error;
         }
@@ -72,40 +109,46 @@ export class Caller {
   }
 
   /**
-   * A reply of this media type in pieces, as they come; `silenceMs` is for each of them. Ends when it
-   * is whole. Asks once.
+   * A reply in pieces, as they come; `silenceMs` is for each of them. Ends when it is whole. Asks once.
    */
   async *bytes(
     ask: Ask,
-    type: string,
-    silenceMs = this.#options.timeoutMs,
+    { type, silenceMs = this.#options.timeoutMs, onSize }: PiecesOptions,
   ): AsyncGenerator<Uint8Array, void> {
+    if (!isTime(silenceMs)) {
+      throw new VanitypoolError('REQUEST_INVALID', `silenceMs: allowed: 1 to ${TIME_MAX_MS}`);
+    }
     const limit = new TimeLimit(silenceMs, ask.signal);
     try {
       const reader = await this.#request(ask, limit.signal, async ({ body, headers, status }) => {
-        if (headers.get('content-type')?.startsWith(type)) return body!.getReader();
+        if (headers.get('content-type')?.startsWith(type)) {
+          const size = headers.get('content-length');
+          if (size !== null) onSize?.(Number(size));
+          return body!.getReader();
+        }
         throw new VanitypoolError('REPLY_INVALID', `the reply is not ${type}`, { status });
       });
       for (;;) {
         const { done, value } = await reader.read();
         if (done) return;
         limit.restart();
-        yield value;
+        yield value!;
       }
     } catch (error) {
-      throw limit.isOver ? limit.error() : this.#vanitypoolError(ask, error);
+      const failure = this.#vanitypoolError(ask, error);
+      throw limit.isOver ? limit.error(failure) : failure;
     } finally {
       limit.end();
     }
   }
 
-  /** Events without an end; each piece has the whole time limit to come. Asks once. */
-  async *stream(ask: Ask): AsyncGenerator<string, void> {
+  /** Events without an end: one is UNREACHABLE, with the status of the reply. Asks once. */
+  async *stream(ask: Ask, silenceMs: number | undefined): AsyncGenerator<string, void> {
     const decoder = new TextDecoder();
-    for await (const piece of this.bytes(ask, 'text/event-stream')) {
+    for await (const piece of this.bytes(ask, { type: 'text/event-stream', silenceMs })) {
       yield decoder.decode(piece, { stream: true });
     }
-    throw this.#vanitypoolError(ask, new TypeError('the stream ended'));
+    throw new VanitypoolError('UNREACHABLE', 'the server has ended the stream', { status: 200 });
   }
 
   /**
@@ -120,7 +163,7 @@ export class Caller {
   async #request<T>(
     ask: Ask,
     signal: AbortSignal,
-    read: (reply: Response) => Promise<T>,
+    read: (reply: FetchReply) => Promise<T>,
   ): Promise<T> {
     const { url, token, fetch } = this.#options;
     const { method, path, body, idempotencyKey } = ask;
@@ -188,7 +231,7 @@ export function parsed(text: string, status: number | undefined): unknown {
   }
 }
 
-function problemOf(text: string, { status, headers }: Response): VanitypoolError {
+function problemOf(text: string, { status, headers }: FetchReply): VanitypoolError {
   // A proxy may send a date, which is useless without its clock.
   const seconds = headers.get('retry-after') ?? '';
   const retryAfterSeconds = /^\d+$/.test(seconds) ? Number(seconds) : undefined;

@@ -8,12 +8,23 @@
  * again with the same `idempotencyKey` to have it.
  */
 import { VanitypoolAdmin } from './admin.ts';
-import { type CallOptions, part, poolPath, whole } from './call.ts';
-import { Caller } from './caller.ts';
+import {
+  type CallOptions,
+  isIdempotencyKey,
+  isToken,
+  part,
+  poolPath,
+  randomKey,
+  type StreamOptions,
+  whole,
+} from './call.ts';
+import { Caller, type Fetch } from './caller.ts';
 import { VanitypoolError } from './error.ts';
 import { statusEvents } from './events.ts';
 import type {
   DispensedAddress,
+  Health,
+  PoolList,
   PoolView,
   Readiness,
   ReservationMade,
@@ -21,9 +32,16 @@ import type {
   SignatureView,
   StatusEvent,
 } from './replies.ts';
+import { isTime, TIME_MAX_MS } from './time-limit.ts';
 
-export type { AuditOptions, DeletePoolOptions, VanitypoolAdmin } from './admin.ts';
-export type { CallOptions } from './call.ts';
+export type {
+  AuditOptions,
+  BackupOptions,
+  DeletePoolOptions,
+  VanitypoolAdmin,
+} from './admin.ts';
+export type { CallOptions, StreamOptions } from './call.ts';
+export type { Fetch, FetchReader, FetchReply, FetchRequest } from './caller.ts';
 export type { ClientErrorCode } from './error.ts';
 export { VanitypoolError } from './error.ts';
 export type * from './replies.ts';
@@ -38,7 +56,7 @@ export interface VanitypoolClientOptions {
   /** How often a call is sent again at most. Default: 3. */
   readonly retries?: number;
   /** Default: the global one. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: Fetch;
 }
 
 export interface TakingOptions extends CallOptions {
@@ -59,10 +77,7 @@ export interface ReserveOptions extends TakingOptions {
   readonly ttlSeconds?: number;
 }
 
-const KEY_BYTES = 16;
 const TIMEOUT_MS = 10_000;
-/** Of timers: they take a longer time for none at all. */
-const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const RETRIES = 3;
 
 /** Every method throws VanitypoolError, or the reason of its signal. */
@@ -73,8 +88,8 @@ export class VanitypoolClient {
   /** Throws a RangeError that names the option and what is allowed. */
   constructor(options: VanitypoolClientOptions) {
     const { token, timeoutMs = TIMEOUT_MS, retries = RETRIES } = options;
-    allow(token === undefined || /^[\x21-\x7e]+$/.test(token), 'token: printable ASCII, no spaces');
-    allow(timeoutMs > 0 && timeoutMs <= TIMEOUT_MAX_MS, `timeoutMs: 1 to ${TIMEOUT_MAX_MS}`);
+    allow(token === undefined || isToken(token), 'token: printable ASCII, no spaces');
+    allow(isTime(timeoutMs), `timeoutMs: 1 to ${TIME_MAX_MS}`);
     allow(Number.isInteger(retries) && retries >= 0, 'retries: a whole number, 0 for none');
     const { fetch = globalThis.fetch } = options;
     this.#caller = new Caller({ url: baseOf(options.url), token, timeoutMs, retries, fetch });
@@ -138,12 +153,22 @@ export class VanitypoolClient {
 
   /** The status of every pool that exists for the token. */
   async pools(options: CallOptions = {}): Promise<PoolView[]> {
-    return part(await this.#get('/v1/pools', options), 'pools');
+    return (await this.status(options)).pools;
+  }
+
+  /** The same, with that of the grinder for a token of all pools. */
+  async status(options: CallOptions = {}): Promise<PoolList> {
+    return whole(await this.#get('/v1/pools', options), 'pools');
   }
 
   /** The status of one pool. */
   async pool(name: string, options: CallOptions = {}): Promise<PoolView> {
     return whole(await this.#get(poolPath(name), options), 'name');
+  }
+
+  /** Which version answers, and how long it has run. Needs no token. */
+  async health(options: CallOptions = {}): Promise<Health> {
+    return whole(await this.#get('/healthz', options), 'version');
   }
 
   /** Whether addresses can be handed out now; throws why not. Asks once, since "now" is asked for. */
@@ -154,10 +179,11 @@ export class VanitypoolClient {
 
   /**
    * The status of all pools, once a second, without an end: `for await (const status of ...)`. A
-   * stream that breaks or sends nothing for `timeoutMs` is opened again, `retries` times in a row.
+   * stream that breaks or sends nothing for `silenceMs` (default: `timeoutMs`) is opened again, `retries`
+   * times in a row.
    */
-  events({ signal }: CallOptions = {}): AsyncGenerator<StatusEvent, void> {
-    return statusEvents(this.#caller, signal);
+  events(options: StreamOptions = {}): AsyncGenerator<StatusEvent, void> {
+    return statusEvents(this.#caller, options);
   }
 
   #get(path: string, { signal }: CallOptions): Promise<unknown> {
@@ -171,7 +197,7 @@ export class VanitypoolClient {
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
     // What no header can hold would fail inside `fetch` and look like a server that is away.
-    if (!/^[\x20-\x7e]{1,255}$/.test(idempotencyKey)) {
+    if (!isIdempotencyKey(idempotencyKey)) {
       const detail = 'idempotencyKey: allowed: 1 to 255 printable ASCII characters';
       throw new VanitypoolError('IDEMPOTENCY_KEY_INVALID', detail);
     }
@@ -204,11 +230,6 @@ function baseOf(url: string | URL): string {
 
 function allow(isAllowed: boolean, allowed: string): void {
   if (!isAllowed) throw new RangeError(allowed.replace(': ', ': allowed: '));
-}
-
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function base64(bytes: Uint8Array): string {

@@ -7,9 +7,9 @@
 export type { AddressView, AuditEntry, AuditPageView } from '../api/audit.ts';
 export type { DispensedAddress } from '../api/dispense.ts';
 export type { ImportReport } from '../api/imports.ts';
-export type { NewPoolBody, PoolChangeBody, PoolRemoved, PoolView } from '../api/pools.ts';
+export type { NewPoolBody, PoolChangeBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
 export type { ReservationMade, ReservationView } from '../api/reservations.ts';
-export type { Readiness, StatusEvent } from '../api/service.ts';
+export type { Health, Readiness, StatusEvent } from '../api/service.ts';
 export type { SignatureView } from '../api/signatures.ts';
 export type { NewTokenBody, TokenMade, TokenView } from '../api/tokens.ts';
 export type { HttpErrorCode } from '../errors.ts';

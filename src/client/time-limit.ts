@@ -4,6 +4,14 @@
  */
 import { VanitypoolError } from './error.ts';
 
+/** Of timers: they take a longer time for none at all. */
+export const TIME_MAX_MS = 2 ** 31 - 1;
+
+/** Whether a timer can wait so long. */
+export function isTime(ms: number): boolean {
+  return ms > 0 && ms <= TIME_MAX_MS;
+}
+
 export class TimeLimit {
   readonly #timeoutMs: number;
   readonly #outer: AbortSignal | undefined;

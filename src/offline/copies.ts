@@ -41,14 +41,13 @@ export function backupOffline(
   return backupStore(directory, file, options);
 }
 
-/** Keeps a backup that a server sends, `size` bytes, as a new file. Errors: those of `receiveBackup`. */
+/** Keeps a backup that a server sends as a new file. Errors: those of `receiveBackup`. */
 export function keepBackup(
   source: AsyncIterable<Uint8Array>,
-  size: number,
   file: string,
-  options: BackupOptions,
+  signal: AbortSignal,
 ): Promise<void> {
-  return receiveBackup(source, size, file, options);
+  return receiveBackup(source, file, signal);
 }
 
 /** Makes the store out of a backup; what became of its addresses and tokens. */

@@ -262,7 +262,7 @@ test('a secret key that is not that of its address is not written', LIMIT, async
   const lies = [other.secret, encodeBase58(mixed), ''];
   const liar = createServer((_, reply) => {
     const addresses = lies.map((secretKey) => ({ ...one, secretKey }));
-    reply.end(JSON.stringify({ handout: 'secret', addresses }));
+    reply.end(JSON.stringify({ name: 'pet', handout: 'secret', addresses }));
   });
   await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve));
   t.after(() => liar.close());

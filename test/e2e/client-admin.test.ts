@@ -104,6 +104,7 @@ test('imports, and what became of each address', LIMIT, async (t) => {
   assert.deepEqual(ids(entries), ids(taken));
   assert.deepEqual(ids(await Array.fromAsync(admin.audit({ since }))), ids(taken));
   assert.equal((await Array.fromAsync(admin.audit({ since: tomorrow }))).length, 0);
+  assert.deepEqual((await Array.fromAsync(admin.auditPages())).flat(), entries);
   const [last] = await Array.fromAsync(admin.audit({ pool: 'pump' }));
   const { id, address } = taken.at(-1)!;
   assert.deepEqual([last?.id, last?.address, last?.state], [id, address, 'dispensed']);
@@ -121,9 +122,14 @@ test(
     const { workspace, server, token, admin } = await managed(t);
     await server.until(({ ground }) => ground >= 100);
     const file = join(workspace.path, 'taken.backup');
-    await writeFile(file, admin.backup(), { mode: 0o600 });
+    let size = 0;
+    const onSize = (bytes: number) => {
+      size = bytes;
+    };
+    await writeFile(file, admin.backup({ onSize }), { mode: 0o600 });
     await assertWholeBackup(file);
-    assert.ok(statSync(file).size > 10_000);
+    assert.ok(size > 10_000);
+    assert.equal(statSync(file).size, size);
 
     await using proxy = await FlakyProxy.before(server.url);
     const far = new VanitypoolClient({ url: proxy.url, token }).admin;

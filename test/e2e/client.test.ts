@@ -73,6 +73,10 @@ test('one server, through the client', LIMIT, async (t) => {
     }
 
     assert.deepEqual((await client.pools()).map(({ name }) => name).toSorted(), ['mints', 'pet']);
+    const { pools, grinder } = await client.status();
+    assert.deepEqual(pools.map(({ name }) => name).toSorted(), ['mints', 'pet']);
+    assert.ok(grinder!.threads.length > 0);
+    assert.ok((await client.health()).uptimeSeconds >= 0);
     assert.equal((await client.pool('pet')).dispensed, 5);
     assert.equal((await client.ready()).status, 'ready');
     assert.equal(await codeOf(client.pool('no such / pool?')), 'POOL_NOT_FOUND');

@@ -15,6 +15,7 @@ import { COMMAND_NAMES } from '../../src/cli/help.ts';
 import { unwritable } from '../../src/cli/output.ts';
 import { run } from '../../src/cli/run.ts';
 import { type Outcome, vanitypool } from '../support/cli.ts';
+import { CollectedOutputs } from '../support/collected-outputs.ts';
 import { ManagedServer } from '../support/managed-server.ts';
 import { noNamespaces } from '../support/namespaces.ts';
 import { asTold, BROKEN, diskIn, shell, shellWithDisk } from '../support/outputs.ts';
@@ -54,15 +55,12 @@ const handedIn = ({ lines }: Outcome): Handed[] => lines.map((line) => JSON.pars
 test('every command looks at its output before it does anything', async () => {
   for (const name of COMMAND_NAMES.filter((command) => command !== 'serve')) {
     for (const args of [[name], [name, '--help'], ['help', name], ['--version']]) {
-      const told: string[] = [];
-      const code = await run(args, {
-        assertOutput: () => {
-          throw unwritable({ code: 'EPIPE' }, '; nothing was done');
-        },
-        print: () => assert.fail('nothing can be printed'),
-        printError: (text) => told.push(text),
+      const outputs = new CollectedOutputs(() => {
+        throw unwritable({ code: 'EPIPE' }, '; nothing was done');
       });
-      assertUnwritable({ code, stderr: told.join('') }, 'EPIPE');
+      const code = await run(args, outputs);
+      assert.equal(outputs.stdout, '');
+      assertUnwritable({ code, stderr: outputs.said.join('') }, 'EPIPE');
     }
   }
 });

@@ -10,10 +10,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { onePositional, readArguments, readVerb } from '../../src/cli/arguments.ts';
+import { bench } from '../../src/cli/bench.ts';
 import { COMMAND_NAMES, HELP, placeholderOf, usageOf } from '../../src/cli/help.ts';
+import type { Outputs } from '../../src/cli/output.ts';
 import { VanityError } from '../../src/errors.ts';
 import { keypairFileText } from '../../src/keypair/key-file.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
+import { CollectedOutputs } from '../support/collected-outputs.ts';
 
 const cwd = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
 process.chdir(cwd);
@@ -25,7 +28,7 @@ after(() => {
   rmSync(cwd, { recursive: true });
 });
 
-type Run = (args: string[]) => Promise<number>;
+type Run = (args: string[], outputs?: Outputs) => Promise<number>;
 
 const load = async (file: string, name = file): Promise<Run> =>
   (await import(`../../src/cli/${file}.ts`))[name];
@@ -56,7 +59,7 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
     { options: { '--pool': 'pet', '--count': '1', '--out': 'keys' } },
   ],
   verify: [await load('verify'), { words: ['key.json'] }],
-  bench: [await load('bench'), { words: ['store'] }],
+  bench: [(args) => bench(args), { words: ['store'] }],
   'completions bash': [await load('completions'), {}],
   'pool create': [await load('pool'), { words: ['new'], options: { '--suffix': 'a' } }],
   'pool list': [await load('pool'), {}],
@@ -96,13 +99,15 @@ const FOREIGN =
 async function refusal(command: string, args: readonly string[]): Promise<string> {
   const [run] = COMMANDS[command]!;
   const [, verb] = command.split(' ');
+  const outputs = new CollectedOutputs();
   try {
-    await run(verb === undefined ? [...args] : [verb, ...args]);
+    await run(verb === undefined ? [...args] : [verb, ...args], outputs);
   } catch (error) {
     assert.ok(error instanceof VanityError, `${command} ${args.join(' ')}: ${String(error)}`);
     assert.match(error.code, /^(USAGE|CONFIG|PATTERN)_/, `${command} ${args}: ${error.message}`);
     assert.doesNotMatch(error.message, FOREIGN);
     assert.ok(!error.message.includes('\n'), error.message);
+    assert.deepEqual([outputs.stdout, outputs.said], ['', []]);
     return error.message;
   }
   throw new Error(`vanitypool ${command} ${args.join(' ')} was not refused`);

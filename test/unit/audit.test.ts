@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { vanitypool } from '../support/cli.ts';
+import { stateHome, vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { LostStore } from '../support/lost-store.ts';
 import { openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 
@@ -22,7 +23,7 @@ async function stopped(): Promise<LostStore> {
 type Directories = Pick<LostStore, 'root' | 'directory'>;
 
 const auditOf = ({ root, directory }: Directories, ...args: string[]) =>
-  vanitypool(['audit', '--data', directory, ...args], { cwd: root });
+  vanitypoolHere(['audit', '--data', directory, ...args], { XDG_STATE_HOME: stateHome(root) });
 
 async function listOf(store: Directories, ...args: string[]) {
   const { code, stderr, lines } = await auditOf(store, '--json', ...args);
@@ -146,7 +147,7 @@ test('what is asked for wrongly is said', LIMIT, async () => {
     assert.match(unknown.stderr, /pool pump: no such pool; there are: pet \(POOL_NOT_FOUND\)/);
   }
   const nothing = join(store.root, 'nothing');
-  const missing = await vanitypool(['audit', '--data', nothing], { cwd: store.root });
+  const missing = await auditOf({ root: store.root, directory: nothing });
   assert.deepEqual([missing.code, /STORE_NOT_FOUND/.test(missing.stderr)], [1, true]);
   assert.equal(existsSync(nothing), false);
 });

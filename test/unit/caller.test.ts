@@ -199,7 +199,21 @@ test('a server that says nothing: TIMEOUT, with the error before it', LIMIT, asy
   const error = await errorOf(client.dispense('pet'));
   assert.equal(error.code, 'TIMEOUT');
   assert.equal((error.cause as VanitypoolError).code, 'DRAINING');
-  assert.equal((await errorOf(client.pools())).code, 'TIMEOUT');
+  const silent = await errorOf(client.pools());
+  assert.equal(silent.code, 'TIMEOUT');
+  assert.equal((silent.cause as VanitypoolError).code, 'UNREACHABLE');
+});
+
+test('a stream has a time limit of its own for each piece', LIMIT, async () => {
+  await using setup = await setupOf('hold', 'hold');
+  const client = setup.client({ timeoutMs: 600_000, retries: 0 });
+  for (const pieces of [
+    client.events({ silenceMs: 100 }),
+    client.admin.backup({ silenceMs: 100 }),
+  ]) {
+    const error = await errorOf(pieces.next());
+    assert.deepEqual([error.code, error.detail], ['TIMEOUT', 'no reply within 100 ms']);
+  }
 });
 
 test('nobody there: UNREACHABLE, and where it was asked for', LIMIT, async () => {
@@ -250,6 +264,8 @@ test(
       client.pools({ signal }),
       client.pool('pet', { signal }),
       client.ready({ signal }),
+      client.status({ signal }),
+      client.health({ signal }),
       client.admin.tokens({ signal }),
       client.admin.createPool({ name: 'pump', suffix: 'pump' }, { signal }),
       client.admin.changePool('pump', { target: 1 }, { signal }),

@@ -17,6 +17,9 @@ export async function allowed(signal: AbortSignal, error: unknown): Promise<stri
     const status: 'ready' | 'degraded' | 'unavailable' = readiness.status;
     if (status === 'ready' && figures.length > 0) return state;
   }
+  const { grinder } = await client.status();
+  const [thread] = grinder?.threads ?? [];
+  if (thread?.priority === 'idle') return (await client.health()).version;
   await client.admin.createToken({ name: 'x', scopes: ['dispense'], quota: null, pools: ['pet'] });
   await client.admin.createPool({ name: 'x', suffix: 'pump', handout: 'sign-only', signLimit: 2 });
   for await (const { id, cause } of client.admin.audit({ pool: 'pet', since: new Date(0) })) {

@@ -81,12 +81,23 @@ test('requests go to the path of the url, with names escaped, and the token in o
   }
 });
 
+test('a silence that no timer can wait for is refused before anything is sent', async () => {
+  const fetch = () => assert.fail('sent');
+  const client = new VanitypoolClient({ url: 'http://127.0.0.1', fetch });
+  for (const silenceMs of [0, Number.NaN, 2 ** 31]) {
+    const refused = { code: 'REQUEST_INVALID', detail: 'silenceMs: allowed: 1 to 2147483647' };
+    await assert.rejects(client.events({ silenceMs }).next(), refused);
+    await assert.rejects(client.admin.backup({ silenceMs }).next(), refused);
+  }
+});
+
 test('the audit is asked for page by page, to its end', async () => {
-  const pages = [
+  const all = [
     { entries: [{ id: 1 }, { id: 4 }], next: 7 },
     { entries: [], next: 9 },
     { entries: [{ id: 9 }], next: null },
   ];
+  const pages = [...all, ...all];
   const paths: string[] = [];
   const fetch = async (url: unknown) => {
     paths.push(String(url).replace('http://127.0.0.1/v1/audit?limit=1000', ''));
@@ -103,6 +114,11 @@ test('the audit is asked for page by page, to its end', async () => {
   assert.deepEqual(
     paths,
     [0, 7, 9].map((after) => `${filter}&after=${after}`),
+  );
+  const asPages = await Array.fromAsync(admin.auditPages());
+  assert.deepEqual(
+    asPages,
+    all.map(({ entries: page }) => page),
   );
 });
 

@@ -7,11 +7,8 @@ function written(isTTY: boolean, pages: readonly number[]): string {
   let text = '';
   const write = (some: string) => {
     text += some;
-    return true;
   };
-  const progress = new CopyProgress({ isTTY, write } as ConstructorParameters<
-    typeof CopyProgress
-  >[0]);
+  const progress = new CopyProgress({ isTTY, columns: 0, write });
   for (const done of pages) progress.at(done, 200);
   progress.end();
   return text;

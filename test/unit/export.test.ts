@@ -14,7 +14,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { PROGRAM, vanitypool } from '../support/cli.ts';
+import { PROGRAM } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 
 const LIMIT = { timeout: 60_000 };
 const keypair = keypairOf(randomBytes(32));
@@ -35,9 +36,9 @@ async function standIn(t: TestContext, states: string[], onTaken = () => {}) {
       const fields = { keyType: 'seed', origin: 'ground', createdAt: new Date(0).toISOString() };
       send(200, { addresses: [{ id: 1, address, secretKey, ...fields }] });
     } else if (url.endsWith(address)) {
-      send(200, { state: states.shift() });
+      send(200, { address, state: states.shift() });
     } else if (url === '/v1/pools/pet') {
-      send(200, { handout: 'secret' });
+      send(200, { name: 'pet', handout: 'secret' });
     } else {
       send(404, { code: 'ADDRESS_NOT_FOUND', detail: 'none' });
     }
@@ -51,7 +52,7 @@ async function standIn(t: TestContext, states: string[], onTaken = () => {}) {
 
 test('nothing is written before the store has recorded it', LIMIT, async (t) => {
   const { directory, asked, args } = await standIn(t, ['leased', 'leased', 'dispensed']);
-  const { code, stdout, stderr } = await vanitypool([...args, '1']);
+  const { code, stdout, stderr } = await vanitypoolHere([...args, '1']);
   assert.equal(code, 0, stderr);
   assert.equal(stdout, `${address}\n`);
   assert.deepEqual(asked, [
@@ -76,6 +77,15 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
+test('nothing of it listens for signals any more', LIMIT, async (t) => {
+  const { args } = await standIn(t, ['dispensed']);
+  const { code, stderr } = await vanitypoolHere([...args, '1']);
+  assert.equal(code, 0, stderr);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    assert.equal(process.listenerCount(signal), 0, signal);
+  }
+});
+
 test('what is not given is asked for', LIMIT, async () => {
   for (const [args, what] of [
     [[], /which pool/],
@@ -83,7 +93,7 @@ test('what is not given is asked for', LIMIT, async () => {
     [['--pool', 'pet', '--count', '3'], /where to/],
     [['--pool', 'pet', '--out', '.', '--count', '1000001'], /--count/],
   ] as const) {
-    const { code, stderr } = await vanitypool(['export', ...args]);
+    const { code, stderr } = await vanitypoolHere(['export', ...args]);
     assert.equal(code, 2);
     assert.match(stderr, what);
   }

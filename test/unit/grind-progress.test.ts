@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  GrindProgress,
-  type ProgressFigures,
-  progressLine,
-  type Screen as Stderr,
-} from '../../src/cli/grind-progress.ts';
+import { GrindProgress, type ProgressFigures, progressLine } from '../../src/cli/grind-progress.ts';
+import type { Screen as Stderr } from '../../src/cli/output.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
 
 /** What comes to a terminal, or to a file. */
@@ -18,7 +14,6 @@ class Screen {
     const write = (text: string) => {
       this.written.push(text);
       for (const resolve of this.#waiting.splice(0)) resolve();
-      return true;
     };
     this.stderr = { ...stderr, write };
   }

@@ -36,7 +36,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   client: [],
   service: ['ground', 'grinder', 'http', 'pool', 'store-thread'],
   offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
-  cli: ['api', 'ground', 'grinder', 'keypair', 'offline', 'service'],
+  cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service'],
 };
 
 /** What a room may import the types of, and nothing else. */

@@ -6,10 +6,10 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { PoolList } from '../../src/api/pools.ts';
 import { askOrLook, type Place, serverAt } from '../../src/cli/or-store.ts';
 import { OwnToken } from '../../src/service/own-token.ts';
 import { makeCertificate } from '../support/certificates.ts';
+import { CollectedOutputs } from '../support/collected-outputs.ts';
 import { testApp } from '../support/http-app.ts';
 
 /** A working directory of the test's own, in which nothing is configured; `data` is its `./data`. */
@@ -41,15 +41,18 @@ async function serve(t: TestContext, directory: string): Promise<{ url: string; 
   return { url, asked };
 }
 
+const OUTPUTS = new CollectedOutputs();
+
 /** What a command finds: the URL of a server, or `store DIRECTORY`. */
 function found(place: Place = {}): Promise<string> {
   return askOrLook(
     place,
     async (server) => {
-      await server.ask<PoolList>('GET', '/v1/pools', 'pools');
+      await server.ask((client) => client.pools());
       return server.url;
     },
     ({ store }) => `store ${store.directory}`,
+    OUTPUTS,
   );
 }
 
@@ -66,7 +69,7 @@ test('the server that serves the data directory is asked, wherever it listens', 
   const { url } = await serve(t, data);
   assert.equal(await found(), url);
   assert.equal(await found({ data: 'data' }), url);
-  assert.equal((await serverAt({})).url, url);
+  assert.equal((await serverAt({}, OUTPUTS.stderr)).url, url);
   const other = join(cwd, 'other');
   mkdirSync(other);
   const second = await serve(t, other);
@@ -83,7 +86,7 @@ test('a server that took the port of a killed one is not taken for it', async (t
   const living = await serve(t, other);
   new OwnToken().write(data, { url: living.url, certificate: null });
   assert.equal(await found({ data }), `store ${data}`);
-  await assert.rejects(serverAt({ data }), {
+  await assert.rejects(serverAt({ data }, OUTPUTS.stderr), {
     code: 'SERVER_UNREACHABLE',
     message: `${data}: no server serves this data directory; start one with: vanitypool serve, or name another with --url URL`,
   });
@@ -103,7 +106,7 @@ test('what took the port of a killed one learns no token, and is not waited for'
   new OwnToken().write(data, { url, certificate: null });
   for (const name of ['store.db', 'lock']) writeFileSync(join(data, name), '');
   assert.equal(await found({ data }), `store ${data}`);
-  await assert.rejects(serverAt({ data }), { code: 'SERVER_UNREACHABLE' });
+  await assert.rejects(serverAt({ data }, OUTPUTS.stderr), { code: 'SERVER_UNREACHABLE' });
   assert.equal(heard, 0);
 });
 
@@ -157,6 +160,7 @@ test('without a store the error names the directory, and what can be done', asyn
         assert.equal(hasStore(config), false);
         return poolsOffline(config);
       },
+      OUTPUTS,
     );
   await assert.rejects(look, {
     code: 'SERVER_UNREACHABLE',
@@ -184,7 +188,9 @@ test('a URL that is none, or one beside a directory, is refused', async (t) => {
   await assert.rejects(found({ url, data: 'data' }), {
     message: /^--url: .* --data another place/,
   });
-  await assert.rejects(serverAt({ url, config: 'f' }), { message: /--config another place/ });
+  await assert.rejects(serverAt({ url, config: 'f' }, OUTPUTS.stderr), {
+    message: /--config another place/,
+  });
 });
 
 test('the default address is that of the environment, reachable and with its certificate', async (t) => {
@@ -193,7 +199,7 @@ test('the default address is that of the environment, reachable and with its cer
   const names = ['HOST', 'PORT', 'TLS_CERT', 'TLS_KEY'].map((name) => `VANITYPOOL_HTTP__${name}`);
   const urlAt = async (...values: string[]) => {
     environment(t, Object.fromEntries(values.map((value, index) => [names[index]!, value])));
-    return (await serverAt({})).url;
+    return (await serverAt({}, OUTPUTS.stderr)).url;
   };
   assert.equal(await urlAt('0.0.0.0', '6000'), 'http://127.0.0.1:6000');
   assert.equal(await urlAt('::', '6000'), 'http://[::1]:6000');
@@ -206,4 +212,16 @@ test('the default address is that of the environment, reachable and with its cer
   await assert.rejects(urlAt('pool.example', '6000', cert, key), unreadable);
   writeFileSync(cert, makeCertificate('own').cert);
   assert.equal(await urlAt('pool.example', '6000', cert, key), 'https://pool.example:6000');
+});
+
+test('a certificate out of its time gives one warning, or none where none is wanted', async (t) => {
+  const { cwd } = workingDirectory(t);
+  const [cert, key] = [join(cwd, 'cert.pem'), join(cwd, 'key.pem')];
+  writeFileSync(cert, makeCertificate('own', { validTo: new Date(0) }).cert);
+  environment(t, { VANITYPOOL_HTTP__TLS_CERT: cert, VANITYPOOL_HTTP__TLS_KEY: key });
+  const outputs = new CollectedOutputs();
+  await serverAt({}, outputs.stderr);
+  await serverAt({}, undefined);
+  assert.equal(outputs.said.length, 1);
+  assert.match(outputs.said[0]!, /^vanitypool: http\.tls_cert: .*cert\.pem: is valid no longer/);
 });

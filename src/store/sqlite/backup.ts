@@ -61,24 +61,19 @@ export async function backupStore(
 }
 
 /**
- * Writes a backup that a server sends, of `size` bytes, to the new file `path`, on disk and proved by
- * its sum when this returns. Errors: FILE_EXISTS, FILE_NOT_WRITABLE, DISK_FULL, STORE_FOREIGN,
+ * Writes a backup that a server sends to the new file `path`, on disk and proved by its sum when this returns. Errors: FILE_EXISTS, FILE_NOT_WRITABLE, DISK_FULL, STORE_FOREIGN,
  * STORE_CORRUPT, those of `source`.
  */
 export async function receiveBackup(
   source: AsyncIterable<Uint8Array>,
-  size: number,
   path: string,
-  { signal, onProgress }: BackupOptions = {},
+  signal?: AbortSignal,
 ): Promise<void> {
   await makeFile(path, async (partial) => {
     await using file = await open(partial, 'r+');
-    let done = 0;
     for await (const piece of source) {
       signal?.throwIfAborted();
       for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
-      done += piece.length;
-      onProgress?.(done, size);
     }
     await assertWholeBackup(partial, signal);
   });
