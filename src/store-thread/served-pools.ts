@@ -38,11 +38,11 @@ import {
   sharePool,
 } from '../pool/shared-pool.ts';
 import type { PoolCounts } from '../store/address.ts';
-import type { HandOut } from '../store/hand-out.ts';
 import type { Store } from '../store/store.ts';
 import { type PoolIdentity, parts, type StoredPool } from '../store/stored-pool.ts';
 import { type Exclusively, inTurn } from './in-turn.ts';
 import { HttpThread, orderOf, ServedEntry } from './journal-owners.ts';
+import type { OwnRecords } from './own-records.ts';
 import type { PoolJournals } from './pool-journals.ts';
 import type { ReadyFigures } from './ready-memory.ts';
 import type { Refiller } from './refiller.ts';
@@ -61,6 +61,7 @@ export interface ServedPoolsOptions {
   readonly withoutInserts: Exclusively;
   readonly journals: PoolJournals;
   readonly refiller: Refiller;
+  readonly own: OwnRecords;
   /** Those of the configured pools, too. */
   readonly changes: ChangedPools;
   readonly parts: readonly Part[];
@@ -123,20 +124,6 @@ export class ServedPools {
     const count = this.#options.journals.areNeeded ? pools.length * (1 + threads) : 0;
     log.info({ pools: pools.length, journals: count }, 'making ready queues and dispense journals');
     await this.#serve(pools);
-  }
-
-  /** Before this thread pops. Errors: JOURNAL_UNAVAILABLE, STORE_UNAVAILABLE. */
-  prepare(pool: string): void {
-    const { writer } = this.#entries.get(pool)!;
-    if (writer === undefined) this.#options.refiller.assertWorks();
-    else writer.prepare();
-  }
-
-  /** Of what this thread popped, where a turn does not know it by itself. */
-  record(pool: string, handOut: HandOut): void {
-    const { writer, handOuts } = this.#entries.get(pool)!;
-    writer?.write(handOut);
-    if (writer === undefined || handOut.reservation !== undefined) handOuts.note(handOut);
   }
 
   /** For one more HTTP thread. Error: JOURNAL_UNAVAILABLE. */
@@ -221,7 +208,7 @@ export class ServedPools {
   /** How many addresses were burned. */
   remove(name: string): Promise<number> {
     return this.#oneAtATime(async () => {
-      const { store, exclusively, withoutInserts, refiller } = this.#options;
+      const { store, exclusively, withoutInserts, refiller, own } = this.#options;
       const { parts: others, journals } = this.#options;
       const entry = this.#entries.get(name);
       // One that stood in the configuration once, or that could not be served.
@@ -235,6 +222,7 @@ export class ServedPools {
         try {
           const count = await refiller.remove(name);
           this.#entries.delete(name);
+          own.remove(name);
           return count;
         } catch (error) {
           settings.write({ gate });
@@ -343,7 +331,7 @@ export class ServedPools {
    * notified.
    */
   async #serve(pools: readonly NewPool[], made: MadePart[] = []): Promise<void> {
-    const { store, exclusively, journals, refiller, parts: others } = this.#options;
+    const { store, exclusively, journals, refiller, own, parts: others } = this.#options;
     const served = pools.map(({ shared, stored, config }) => ({
       entry: new ServedEntry(shared, config, journals.handOutsOf(shared.name)),
       isPaused: stored.isPaused,
@@ -368,6 +356,7 @@ export class ServedPools {
       settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
       refiller.add(shared, counts[index]!, handOuts);
       this.#entries.set(shared.name, entry);
+      own.add(entry);
       for (const part of others) part.add(shared);
     }
   }

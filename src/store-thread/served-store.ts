@@ -22,6 +22,7 @@ import { Dispenser } from './dispenser.ts';
 import type { Exclusively } from './in-turn.ts';
 import { Inserts } from './inserts.ts';
 import { JournalWatch } from './journal-watch.ts';
+import { OwnRecords } from './own-records.ts';
 import { PoolJournals } from './pool-journals.ts';
 import { Refiller } from './refiller.ts';
 import { ServedCheck } from './served-check.ts';
@@ -140,14 +141,15 @@ export class ServedStore {
       onChange: async (pool) => this.refiller.publish(pool, await store.counts(pool)),
       onExpired: (error) => this.#note('expire', error),
     });
+    const own = new OwnRecords(() => this.refiller.assertWorks());
     this.dispenser = new Dispenser({
       store,
       exclusively: this.#exclusively,
       refiller: this.refiller,
       durability: data.durability,
       windowMs: retentionMs,
-      prepare: (pool) => this.pools.prepare(pool),
-      record: (pool, handOut) => this.pools.record(pool, handOut),
+      prepare: own.prepare,
+      record: own.record,
       onRepeat: () => this.#tallies.countRepeat(),
     });
     const common = { store, exclusively: this.#exclusively };
@@ -168,6 +170,7 @@ export class ServedStore {
       journals: new PoolJournals({ ...common, journals, areNeeded, files, log }),
       log,
       refiller: this.refiller,
+      own,
       withoutInserts: this.#inserts.without,
       changes,
       parts: [this.dispenser, this.reservations],

@@ -19,6 +19,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { inTurn } from '../../src/store-thread/in-turn.ts';
 import { JournalWatch } from '../../src/store-thread/journal-watch.ts';
+import { OwnRecords } from '../../src/store-thread/own-records.ts';
 import { PoolJournals } from '../../src/store-thread/pool-journals.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
 import { ServedPools } from '../../src/store-thread/served-pools.ts';
@@ -45,6 +46,7 @@ export class WatchedStore implements AsyncDisposable {
   poolJournals!: PoolJournals;
   pools!: ServedPools;
   refiller!: Refiller;
+  own!: OwnRecords;
   watch!: JournalWatch;
   #looking: Promise<void> = Promise.resolve();
 
@@ -72,6 +74,7 @@ export class WatchedStore implements AsyncDisposable {
     journals.begin(store);
     const common = { store, exclusively: inTurn(), changes: new ChangedPools() };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
+    this.own = new OwnRecords(() => this.refiller.assertWorks());
     this.poolJournals = new PoolJournals({
       ...common,
       journals,
@@ -84,6 +87,7 @@ export class WatchedStore implements AsyncDisposable {
       journals: this.poolJournals,
       log: log,
       refiller: this.refiller,
+      own: this.own,
       withoutInserts: inTurn(),
       parts: [],
       onChange: () => undefined,

@@ -29,6 +29,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { parts } from '../../src/store/stored-pool.ts';
 import { inTurn } from '../../src/store-thread/in-turn.ts';
+import { OwnRecords } from '../../src/store-thread/own-records.ts';
 import { type FollowedJournal, PoolJournals } from '../../src/store-thread/pool-journals.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
 import { ServedPools } from '../../src/store-thread/served-pools.ts';
@@ -53,6 +54,7 @@ class Bench implements AsyncDisposable {
   store!: Store;
   journals!: Journals;
   refiller!: Refiller;
+  own!: OwnRecords;
   poolJournals!: PoolJournals;
   served!: ServedPools;
   readonly #ownMachine = testMachine();
@@ -71,6 +73,7 @@ class Bench implements AsyncDisposable {
     this.journals.begin(this.store);
     const common = { store: this.store, exclusively: inTurn(), changes: this.changes };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
+    this.own = new OwnRecords(() => this.refiller.assertWorks());
     const options = {
       ...common,
       journals: this.journals,
@@ -84,6 +87,7 @@ class Bench implements AsyncDisposable {
       journals: this.poolJournals,
       log: this.log,
       refiller: this.refiller,
+      own: this.own,
       withoutInserts: inTurn(),
       parts: [],
       onChange: () => undefined,

@@ -23,6 +23,7 @@ import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { inTurn } from '../../src/store-thread/in-turn.ts';
+import { OwnRecords } from '../../src/store-thread/own-records.ts';
 import { PoolJournals } from '../../src/store-thread/pool-journals.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
 import { ServedPools } from '../../src/store-thread/served-pools.ts';
@@ -52,6 +53,7 @@ class Bench implements AsyncDisposable {
   readonly durability: Durability;
   store!: Store;
   refiller!: Refiller;
+  own!: OwnRecords;
   pools!: ServedPools;
   journals!: Journals;
   readonly changes: string[] = [];
@@ -81,6 +83,7 @@ class Bench implements AsyncDisposable {
     this.store = store;
     const common = { store, exclusively, changes };
     this.refiller = new Refiller({ ...common, onTurn: () => undefined });
+    this.own = new OwnRecords(() => this.refiller.assertWorks());
     const areNeeded = durability === 'leased';
     this.pools = new ServedPools({
       ...common,
@@ -93,6 +96,7 @@ class Bench implements AsyncDisposable {
       }),
       log: log,
       refiller: this.refiller,
+      own: this.own,
       withoutInserts: inTurn(),
       parts: [],
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
@@ -380,8 +384,8 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   const shop = thread.pools.get('new')!;
   const store = new Pool(bench.pools.all[0]!, {
     refill: async () => undefined,
-    prepare: (pool) => bench.pools.prepare(pool),
-    record: (pool, handOut) => bench.pools.record(pool, handOut),
+    prepare: (pool) => bench.own.prepare(pool),
+    record: (pool, handOut) => bench.own.record(pool, handOut),
   });
   const key = randomBytes(32);
   const reserve = (id: string) => {
