@@ -43,7 +43,7 @@
  * one joined string (push: 75 ns), the two texts end to end (they are concatenated first, push:
  * 115 ns), Buffer's `fill` (wipe: 45 ns).
  */
-import { KEY_TYPES } from '../keypair/signing-key.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { Origin } from '../store/address.ts';
 import type { ReadyAddress } from './ready-address.ts';
 
@@ -64,6 +64,8 @@ const CREATED_AT = 144; // float64, milliseconds
 const ADDRESS_MAX = SECRET - ADDRESS;
 const SECRET_MAX = SHAPE - SECRET;
 
+/** By their numbers in a cell. */
+const KEY_TYPES: readonly KeyType[] = ['seed', 'expanded'];
 const ORIGINS: readonly Origin[] = ['ground', 'imported'];
 
 export const CAPACITY_MAX = 2 ** 20;

@@ -361,7 +361,7 @@ async function everythingAtOnce(t: TestContext): Promise<void> {
   await using workspace = new Workspace();
   workspace.configure(
     [
-      { ...EASY_POOL, name: 'open', ready: 64, ready_max: 256 },
+      { ...EASY_POOL, name: 'open', target: 1000, ready: 64, ready_max: 256 },
       { name: 'vault', suffix: 'x', target: 1000, handout: 'sign-only', sign_limit: SIGN_LIMIT },
     ],
     ...['[http]', `threads = ${THREADS}`],

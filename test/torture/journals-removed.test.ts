@@ -103,7 +103,7 @@ suite('dispense journals that are removed from a server', { concurrency: 2 }, ()
     const { journals } = tampering.workspace;
     remove(journals);
     writeFileSync(journals, 'in the way');
-    while (!/"degraded".*cannot be made/.test(await readiness(server))) await sleep(POLL_MS);
+    while (!/"degraded".*cannot be recreated/.test(await readiness(server))) await sleep(POLL_MS);
     const metrics = async () => (await server.ask('GET', '/metrics')).text;
     assert.match(await metrics(), /^vanitypool_journals_lost 3$/m);
     await tampering.takeEach(server, 20);
