@@ -149,7 +149,7 @@ async function writeList(listing: Listing): Promise<void> {
   const { gap } = source;
   const count = await write(listing, (row) => JSON.stringify(row));
   const { store } = source;
-  // Without a last line the list is none that a restore takes.
+  // A restore refuses a list without a last line.
   if (store === undefined) return;
   const { storeId, epoch, listed } = store;
   const isWhole = filter.pool === undefined && filter.since === undefined;

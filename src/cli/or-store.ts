@@ -27,7 +27,7 @@ export function wordsOf({ url, config, data }: Place): string[] {
 }
 
 /**
- * Before anything is done. Errors: USAGE_INVALID for a URL that is none, or beside a directory; those
+ * Before anything is done. Errors: USAGE_INVALID for an invalid URL, or one beside a directory; those
  * of the configuration.
  */
 export function assertPlace({ url, config, data }: Place): void {

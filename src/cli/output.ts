@@ -1,6 +1,6 @@
 /**
  * Where commands write, and how a process of the command line does: standard output, for every command
- * but `serve`, is looked at before a command does anything, and written so that it is known what was
+ * but `serve`, is checked before a command does anything, and written so that it is known what was
  * not. Main thread.
  *
  * It is written by the system's own call, not by `process.stdout`: that reports a failure later, by

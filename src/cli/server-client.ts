@@ -3,7 +3,7 @@
  * Nothing is sent twice: a dispense whose reply was lost may have handed an address out, and that is
  * for the user to know.
  *
- * Errors: USAGE_INVALID for a URL or a token that is none, SERVER_UNREACHABLE when nobody answers in
+ * Errors: USAGE_INVALID for an invalid URL or token, SERVER_UNREACHABLE when nobody answers in
  * time or what answers is another program; a problem of the server keeps its code and detail.
  */
 import { isToken } from '../client/call.ts';

@@ -36,8 +36,8 @@ export function isNobodyThere(error: unknown): boolean {
 }
 
 /**
- * For requests to ORIGIN, which go to `url`. Errors of its own: USAGE_INVALID for a URL that is none.
- * Those of a request are NotSent; what is none comes after the request was sent.
+ * For requests to ORIGIN, which go to `url`. Errors of its own: USAGE_INVALID for an invalid URL.
+ * An error before the request was sent is NotSent; any other comes after it.
  */
 export function serverFetch(url: string, certificate?: OwnCertificate): Fetch {
   const to = connectionTo(url);

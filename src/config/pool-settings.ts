@@ -14,7 +14,7 @@ interface Common {
   readonly description: string;
   /** In a running pool; the others are fixed when the pool is made. */
   readonly isChangeable?: boolean;
-  /** Of the command line; without it there is none. */
+  /** The flag of the command line; undefined if there is no flag. */
   readonly flag?: {
     /** What the help calls the value; none for a boolean. */
     readonly value?: string;

@@ -2,7 +2,7 @@
  * Open streams of server-sent events, each of which gets the status once a second. Runs in an HTTP
  * thread, which has streams of its own.
  *
- * At each beat a stream is looked at again: one whose reader may not read any more is ended. The bytes
+ * Each beat checks each stream again: it ends if its reader may no longer read. The bytes
  * of a message are made once a beat for all that see the same pools. A message is written only when the
  * one before it is out of our memory, so that a reader that is slow misses some and costs one message at
  * most; one that takes nothing for ten beats is dropped.

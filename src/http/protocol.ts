@@ -10,7 +10,7 @@ import type { FastifyRequest } from 'fastify';
 import { VanityError } from '../errors.ts';
 import type { App } from './app-deps.ts';
 
-/** RFC 9110, section 7.2; what is in brackets is looked at by itself. */
+/** RFC 9110, section 7.2; an address in brackets is parsed separately. */
 const HOST = /^(?:\[([^\]]+)\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::(\d{0,5}))?$/i;
 const PORT_MAX = 65_535;
 /** RFC 9112, section 3.2.2: as a client writes it to a proxy. */

@@ -55,7 +55,7 @@ const LIMBS = new Float64Array(CHUNKS_MAX + 1);
 const TEXT = Buffer.alloc(LIMBS.length * LIMB_DIGITS);
 const PAIRS = new Uint16Array(TEXT.buffer, TEXT.byteOffset, TEXT.length / 2);
 
-/** The value 0..57 of a base58 character at `index`, or undefined if it is none. */
+/** The value 0..57 of a base58 character at `index`, or undefined if it is not one. */
 export function digitAt(text: string, index: number): number | undefined {
   const digit = DIGIT_OF_CODE[text.charCodeAt(index)];
   return digit === NO_DIGIT ? undefined : digit;

@@ -32,7 +32,7 @@ const BASE_X = 15112221349535400772501151409588531511454012693041857206046113283
 const BASE_Y = 46316835694926478169428394003475163141307993866256225615783033603165251855960n;
 const BASE: Point = { x: BASE_X, y: BASE_Y, z: 1n, t: modulo(BASE_X * BASE_Y, P) };
 
-/** The 32-byte public key of an expanded key. RangeError if it is none. */
+/** The 32-byte public key of an expanded key. RangeError if it is not one. */
 export function publicKeyOfExpanded(expandedKey: Uint8Array): Uint8Array {
   return encode(multiple(scalarOf(expandedKey)));
 }

@@ -125,7 +125,7 @@ function readLookups(reader: Reader): number {
   return loaded.reduce((sum, accounts) => sum + accounts, 0);
 }
 
-/** Programs are among the account keys themselves, and the one who pays is none. */
+/** Programs are among the account keys themselves; the fee payer is never a program. */
 function checkIndexes(instructions: Instruction[], keys: number, accounts: number): void {
   for (const [index, { programIndex, accountIndexes }] of instructions.entries()) {
     const name = `instruction ${index + 1} of ${instructions.length}`;

@@ -278,7 +278,7 @@ export async function isDataKey(
   return bytes !== undefined;
 }
 
-/** One of a store from before its rows were bound, sealed for this one; undefined if it is none. */
+/** One of a store from before its rows were bound, sealed for this one; undefined if it is not such a key. */
 export async function resealDataKey(
   key: SealingKey,
   storeId: string,

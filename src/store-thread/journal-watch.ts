@@ -4,7 +4,7 @@
  * server's user logs out. Runs in the store thread.
  *
  * A look is at the directories: of thousands of files each would be a call of the system. What removes or
- * replaces a file changes the time of its directory, so each file is looked at when that changed, and once
+ * replaces a file changes the time of its directory, so each file is checked when that changed, and once
  * more with the next look: a second change in the same tick of the system's clock leaves the same time.
  *
  * While one is missing, requests are still served, and a kill would burn what its pool has leased. The
@@ -38,7 +38,7 @@ export class JournalWatch {
   #fault: string | undefined;
   #renewed = 0;
   #stamp: string | undefined;
-  /** With which each file is looked at, whatever the directories say. */
+  /** Looks until each file is checked again, whatever the directories say. */
   #looksLeft = 0;
 
   constructor(options: JournalWatchOptions) {

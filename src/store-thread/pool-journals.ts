@@ -129,7 +129,7 @@ export class PoolJournals {
 
   /**
    * All that are ordered, in their order, with one commit for all of them; none if none is needed. If
-   * this fails there is none, and no file of them. Errors: JOURNAL_UNAVAILABLE, those of the store.
+   * this fails, no journal and no file is left. Errors: JOURNAL_UNAVAILABLE, those of the store.
    */
   async add(orders: readonly JournalOrder[]): Promise<FollowedJournal[]> {
     const { exclusively, areNeeded } = this.#options;

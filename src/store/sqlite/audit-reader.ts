@@ -32,7 +32,7 @@ export interface AuditedStore {
   readonly listed: number;
 }
 
-/** A store that is looked at by a connection of its own; a server may hold it meanwhile. */
+/** Reads a store over its own connection; a server may hold it meanwhile. */
 export class AuditReader implements Disposable {
   readonly #db: DatabaseSync;
   readonly #path: string;

@@ -85,7 +85,7 @@ function start(path: string, use: Use): Check {
     assertThreads(NODE_THREADS, `${path}: the check`);
     return run(path, use);
   } catch (error) {
-    // Most errors of the system come by the callback.
+    // The callback gets most errors of the system.
     const found = error instanceof VanityError ? error : foundBy('', path, error as Error);
     return { result: Promise.reject(found), stop: () => undefined };
   }
