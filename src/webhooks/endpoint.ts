@@ -88,6 +88,8 @@ export class Endpoint {
 /** The code alone: a message could contain the URL. */
 function codeOf(error: unknown): string {
   const { cause } = error as Error;
+  // Ports of other services, which `fetch` never connects to.
+  if ((cause as Error | undefined)?.message === 'bad port') return 'this port is not allowed';
   const { code, errors } = (cause ?? {}) as NodeJS.ErrnoException & Partial<AggregateError>;
   return String(code ?? errors?.[0]?.code ?? 'the connection failed');
 }

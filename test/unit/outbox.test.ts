@@ -114,6 +114,10 @@ test(
     await gone[Symbol.asyncDispose]();
     const refused = await endpoint.send(messageOf('pool.low', {}));
     assert.deepEqual(refused, { isAccepted: false, reason: 'no answer (ECONNREFUSED)' });
+    const ofOthers = await endpointOf({ url: 'http://127.0.0.1:9' }).send(
+      messageOf('pool.low', {}),
+    );
+    assert.equal(ofOthers.reason, 'no answer (this port is not allowed)');
     await using silent = await Receiver.start(() => undefined);
     const late = await endpointOf(silent, 100).send(messageOf('pool.low', {}));
     assert.deepEqual(late, { isAccepted: false, reason: 'no answer within 0.1 s' });
