@@ -291,6 +291,17 @@ Commands send the token in the environment variable VANITYPOOL_TOKEN, if it is s
 Example:  vanitypool token create --name shop --scope dispense --pool pet --quota 10000/day
 `,
   },
+  webhook: {
+    summary: 'send a test event to the webhooks of the configuration',
+    text: `usage: vanitypool webhook test [--config FILE]
+
+Sends a signed event of the type webhook.test to each [[webhooks]] table of the configuration, once,
+and prints what each answered. No server is needed. Exits with 1 if one of them does not accept it
+with a status from 200 to 299 within 10 s. Only scheme and host of each are shown, never a secret.
+
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
+`,
+  },
   bench: {
     summary: 'measure this machine: the kernel, the server, the store',
     text: `usage: vanitypool bench NAME [options]

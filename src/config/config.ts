@@ -8,10 +8,12 @@ import { resolve } from 'node:path';
 import { VanityError } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../log.ts';
 import { readCpuLimits, serverThreads } from '../system/cores.ts';
+import type { TablesOfEnvironment, TableVariables } from './counted-tables.ts';
 import { readFile, type Settings } from './file.ts';
-import { type PoolConfig, type PoolVariables, readPools } from './pool-config.ts';
+import { type PoolConfig, readPools } from './pool-config.ts';
 import { POOL_SETTINGS, type SettingsTable } from './pool-settings.ts';
 import { check, flag, oneOf, only, type Rule, text, trustProxy, whole } from './rules.ts';
+import { readWebhooks, type WebhookConfig } from './webhooks.ts';
 
 export type Durability = 'leased' | 'committed';
 
@@ -71,6 +73,7 @@ export interface Config {
     readonly priority: 'auto' | 'idle' | 'low' | 'normal';
   };
   readonly pools: readonly PoolConfig[];
+  readonly webhooks: readonly WebhookConfig[];
 }
 
 /** A shell that is not asked puts nothing in its place: a directory of this name would be made. */
@@ -135,16 +138,19 @@ export function loadConfig(
   poolSettings: SettingsTable = POOL_SETTINGS,
 ): Config {
   const { flags = {}, names = {}, env = {}, file, cwd = process.cwd() } = sources;
-  const { isThere, settings, pools } = readFile(file, cwd);
+  const { isThere, settings, pools, webhooks } = readFile(file, cwd);
   const environment = readEnvironment(env);
   const given = { ...settings, ...environment.settings, ...flags };
   const value = check(given, RULES, (key) => {
     const called = Object.hasOwn(flags, key) ? names : environment.names;
     return Object.hasOwn(called, key) ? called[key]! : key;
   });
-  const allPools = readPools(pools, environment.pools, poolSettings);
+  const tables = {
+    pools: readPools(pools, environment.pools, poolSettings),
+    webhooks: readWebhooks(webhooks, environment.webhooks),
+  };
   const isPlaced = given['store.url'] !== undefined || given['store.data'] !== undefined;
-  return freeze(value, allPools, cwd, !isThere && !isPlaced);
+  return freeze(value, tables, cwd, !isThere && !isPlaced);
 }
 
 /** Each is where the other one is, if one alone is given. */
@@ -155,7 +161,7 @@ function placesOf(url: string, data: string, cwd: string): { directory: string; 
 
 function freeze(
   value: Settings,
-  pools: readonly PoolConfig[],
+  { pools, webhooks }: Pick<Config, 'pools' | 'webhooks'>,
   cwd: string,
   isDefault: boolean,
 ): Config {
@@ -205,6 +211,7 @@ function freeze(
       priority: value['grinder.priority'],
     },
     pools,
+    webhooks,
   } as Config;
   for (const part of [config, config.http, config.store, config.auth, config.grinder, pools]) {
     Object.freeze(part);
@@ -228,27 +235,32 @@ function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFile
 
 /**
  * `VANITYPOOL_HTTP__PORT=5057`, `VANITYPOOL__LOG_LEVEL=warn`, `VANITYPOOL_POOLS__0__TARGET=500` for the first
- * pool; only names with `__` are configuration. A text that its key takes is that text, and else the number or
+ * pool, and so those of webhooks; only names with `__` are configuration. A text that its key takes is that text, and else the number or
  * the truth that it spells.
  */
 function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
   settings: Settings;
   /** Of the variables, by key. */
   names: Readonly<Record<string, string>>;
-  pools: Map<number, PoolVariables>;
+  pools: TablesOfEnvironment;
+  webhooks: TablesOfEnvironment;
 } {
   const settings: Record<string, unknown> = {};
   const names: Record<string, string> = {};
-  const pools = new Map<number, PoolVariables>();
+  const tables = {
+    pools: new Map<number, TableVariables>(),
+    webhooks: new Map<number, TableVariables>(),
+  };
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || !name.startsWith('VANITYPOOL_') || !name.includes('__')) continue;
     const path = name.slice('VANITYPOOL'.length).toLowerCase();
-    if (path.startsWith('_pools__')) {
-      const [place, ofPool] = placeAndKey(path, name);
-      const pool = pools.get(place) ?? { values: {}, names: {} };
-      pool.values[ofPool] = value;
-      pool.names[ofPool] = name;
-      pools.set(place, pool);
+    const what = (['pools', 'webhooks'] as const).find((one) => path.startsWith(`_${one}__`));
+    if (what !== undefined) {
+      const [place, ofTable] = placeAndKey(path, name);
+      const table = tables[what].get(place) ?? { values: {}, names: {} };
+      table.values[ofTable] = value;
+      table.names[ofTable] = name;
+      tables[what].set(place, table);
       continue;
     }
     const key = path.startsWith('__') ? path.replace(/^_+/, '') : path.slice(1).replace('__', '.');
@@ -256,14 +268,17 @@ function readEnvironment(env: Readonly<Record<string, string | undefined>>): {
     settings[key] = rule?.read(value) === undefined ? literal(value) : value;
     names[key] = name;
   }
-  return { settings, names, pools };
+  return { settings, names, ...tables };
 }
 
 function placeAndKey(path: string, name: string): [place: number, key: string] {
-  const [, place, key] = /^_pools__(0|[1-9]\d{0,2})__([a-z]\w*)$/.exec(path) ?? [];
+  const [, place, key] = /^_[a-z]+__(0|[1-9]\d{0,2})__([a-z]\w*)$/.exec(path) ?? [];
   if (place !== undefined && key !== undefined) return [Number(place), key];
-  const form = 'VANITYPOOL_POOLS__0__TARGET, for the first pool, and 1 for the next one';
-  throw new VanityError('CONFIG_UNKNOWN_KEY', `${name}: no such key; allowed: as ${form}`);
+  const form = path.startsWith('_pools')
+    ? 'VANITYPOOL_POOLS__0__TARGET, for the first pool'
+    : 'VANITYPOOL_WEBHOOKS__0__URL, for the first webhook';
+  const detail = `${name}: no such key; allowed: as ${form}, and 1 for the next one`;
+  throw new VanityError('CONFIG_UNKNOWN_KEY', detail);
 }
 
 function literal(value: string): unknown {

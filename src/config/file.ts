@@ -1,5 +1,5 @@
 /**
- * The configuration file: TOML becomes settings by key, and pools. What they may be is no matter here.
+ * The configuration file: TOML becomes settings by key, pools and webhooks. What they may be is no matter here.
  * Any thread may use it.
  */
 import { resolve } from 'node:path';
@@ -15,9 +15,10 @@ export interface ReadFile {
   readonly isThere: boolean;
   readonly settings: Settings;
   readonly pools: unknown;
+  readonly webhooks: unknown;
 }
 
-const NO_FILE: ReadFile = { isThere: false, settings: {}, pools: undefined };
+const NO_FILE: ReadFile = { isThere: false, settings: {}, pools: undefined, webhooks: undefined };
 
 /** `vanitypool.toml` in `cwd`, which need not be there, unless a file is named. Error: CONFIG_UNREADABLE. */
 export function readFile(file: string | undefined, cwd: string): ReadFile {
@@ -42,13 +43,13 @@ export function readFile(file: string | undefined, cwd: string): ReadFile {
     const detail = `${path}: line ${line}, column ${column}: ${reason}`;
     throw new VanityError('CONFIG_UNREADABLE', detail, { cause });
   }
-  const { pools, ...sections } = parsed;
+  const { pools, webhooks, ...sections } = parsed;
   const settings: Record<string, unknown> = {};
   for (const [name, section] of Object.entries(sections)) {
     if (!isTable(section)) settings[name] = section;
     else for (const [key, value] of Object.entries(section)) settings[`${name}.${key}`] = value;
   }
-  return { isThere: true, settings, pools };
+  return { isThere: true, settings, pools, webhooks };
 }
 
 export function isTable(value: unknown): value is Record<string, unknown> {

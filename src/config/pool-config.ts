@@ -3,7 +3,8 @@
  * request or a command gives. What there is of them stands in pool-settings.ts. Any thread may use it.
  */
 import { VanityError } from '../errors.ts';
-import { isTable, type Settings } from './file.ts';
+import { addPlaces, type TablesOfEnvironment, tablesOf } from './counted-tables.ts';
+import type { Settings } from './file.ts';
 import {
   type ChangeableOf,
   changeable,
@@ -26,31 +27,15 @@ export const POOLS_MAX = 256;
 
 const DEFAULT_POOL = { name: 'pet', suffix: '[a-z]Pet' };
 
-/** Of one pool: values by key as in the file, and the variables that gave them. */
-export interface PoolVariables {
-  readonly values: Record<string, string>;
-  readonly names: Record<string, string>;
-}
-
-/** Pools of the environment, by their place among those of the file. */
-export type PoolsOfEnvironment = ReadonlyMap<number, PoolVariables>;
-
 /** `pools` as in the file, and what the environment says in their place. Errors as of `loadConfig`. */
 export function readPools(
   pools: unknown,
-  environment: PoolsOfEnvironment = new Map(),
+  environment: TablesOfEnvironment = new Map(),
   table: SettingsTable = POOL_SETTINGS,
 ): readonly PoolConfig[] {
-  const tables = pools === undefined ? defaultPools(environment) : tablesOf(pools);
+  const tables = pools === undefined ? defaultPools(environment) : tablesOf('pools', pools);
   const written = tables.length;
-  const places = [...environment.keys()].sort((one, other) => one - other);
-  for (const place of places) {
-    if (place <= tables.length) tables[place] ??= {};
-    else throw gap(environment.get(place)!, tables.length);
-  }
-  if (tables.length > POOLS_MAX) {
-    throw new VanityError('CONFIG_INVALID', `pools: ${tables.length}; allowed: ${POOLS_MAX}`);
-  }
+  addPlaces('pools', tables, environment, POOLS_MAX);
   const names = new Set<string>();
   return tables.map((given, index) => {
     const { values, names: variables } = environment.get(index) ?? { values: {}, names: {} };
@@ -72,18 +57,8 @@ export function readPools(
 }
 
 /** A pool that variables name takes nothing of the default one. */
-function defaultPools(environment: PoolsOfEnvironment): Settings[] {
+function defaultPools(environment: TablesOfEnvironment): Settings[] {
   return environment.get(0)?.values.name === undefined ? [DEFAULT_POOL] : [];
-}
-
-function tablesOf(pools: unknown): Settings[] {
-  if (Array.isArray(pools) && pools.length > 0 && pools.every(isTable)) return [...pools];
-  throw new VanityError('CONFIG_INVALID', 'pools: write each pool as a [[pools]] table');
-}
-
-function gap({ names }: PoolVariables, next: number): VanityError {
-  const detail = `${Object.values(names)[0]}: pools are counted from 0, and ${next} is the next one`;
-  return new VanityError('CONFIG_INVALID', detail);
 }
 
 /** One pool by its keys as in the file, which errors call `nameOf` them. Errors as of `loadConfig`. */

@@ -28,7 +28,7 @@ export interface StockFigures {
 const RANKS: readonly Urgency[] = ['stocked', 'low', 'dry'];
 /** Of `low_hours`, and without consumption of the target. */
 const DRY = 0.1;
-const LOW_SHARE = 0.1;
+export const LOW_SHARE = 0.1;
 const MARGIN = 1.25;
 const STEADY_MS = 10_000;
 
@@ -53,12 +53,14 @@ export class UrgencyWatch {
    */
   next(figures: readonly StockFigures[], nowMs: number): Found | undefined {
     const short = figures.filter(({ isShort }) => isShort);
-    const neediest = short.toSorted((one, other) => enough(one) - enough(other)).at(0);
+    const neediest = short
+      .toSorted((one, other) => shareOfEnough(one) - shareOfEnough(other))
+      .at(0);
     if (neediest === undefined) return undefined;
     const before = this.#current;
-    const wanted = urgencyAt(enough(neediest));
+    const wanted = urgencyAt(shareOfEnough(neediest));
     const isRise = before === undefined || RANKS.indexOf(wanted) > RANKS.indexOf(before);
-    const urgency = isRise ? wanted : urgencyAt(enough(neediest) / MARGIN);
+    const urgency = isRise ? wanted : urgencyAt(shareOfEnough(neediest) / MARGIN);
     const mayChange = isRise || nowMs - this.#changedAt >= STEADY_MS;
     if (urgency === before || !mayChange) return undefined;
     this.#current = urgency;
@@ -68,7 +70,7 @@ export class UrgencyWatch {
 }
 
 /** What it has of what is enough: low below 1. */
-function enough(figures: StockFigures): number {
+export function shareOfEnough(figures: StockFigures): number {
   const { stock, target, perHour, lowHours } = figures;
   if (stock === 0) return 0;
   return perHour === 0 ? stock / (target * LOW_SHARE) : hoursOfStock(figures) / lowHours;

@@ -10,7 +10,7 @@ import { ERRORS } from '../errors.ts';
 import type { FileBudget } from '../pool/file-budget.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Pool } from '../pool/pool.ts';
-import { STARTED, type Tallies, type Times } from '../pool/tallies.ts';
+import { STARTED, type Tallies, type Times, WEBHOOK_OUTCOMES } from '../pool/tallies.ts';
 import { NICE, ownNice } from '../system/priority.ts';
 import type { GrinderFigures } from './grinder-view.ts';
 
@@ -49,6 +49,9 @@ const TOTALS = {
   journals_renewed: 'Dispense journals recreated because their files were removed.',
   clock_steps: 'Times that the clock of the machine was found set, by over a minute.',
   idempotent_replays: 'Replies that an idempotency key had before.',
+  webhooks_sent: 'Messages that a webhook accepted.',
+  webhooks_failed: 'Attempts to send a message that a webhook did not accept.',
+  webhooks_dropped: 'Messages given up: too old, too many, or the server stopped.',
 } as const;
 
 const GAUGES = {
@@ -124,6 +127,9 @@ export function createMetrics({ pools, grinder, storeHealth, tallies, files }: S
     totals.journals_renewed.inc(journalsRenewed);
     totals.clock_steps.inc(clockSteps);
     totals.idempotent_replays.inc(tallies.repeats);
+    for (const outcome of WEBHOOK_OUTCOMES) {
+      totals[`webhooks_${outcome}`].inc(tallies.webhooks(outcome));
+    }
     const { errors } = tallies;
     for (const code of ANSWERED) http_errors.inc({ code }, errors[code]);
     for (const what of STARTED) unstarted.inc({ what }, tallies.unstarted(what));

@@ -1,6 +1,6 @@
 /**
  * What several threads count together, in one shared memory: how long hand-outs and commits took,
- * errors by their code, repeated replies, what the system refused. Any thread adds, with atomic additions, and any thread
+ * errors by their code, repeated replies, what the system refused, what webhooks got. Any thread adds, with atomic additions, and any thread
  * reads the sums of all: those of a thread that has died are kept. They begin at 0 with the server.
  *
  * Where one thread writes alone a board is simpler (board.ts). An addition is 50 ns. A reader sees
@@ -9,7 +9,8 @@
  * Words of 64 bits; each part begins 128 bytes or a multiple behind the one before, because
  * different threads write them:
  *
- *     dispense times | commit times | errors, one word for each code | repeats | unstarted, one for each
+ *     dispense times | commit times | errors, one word for each code | repeats | unstarted, one for each |
+ *     webhooks, one for each outcome
  *
  * Times: one word for each bound, one for what took longer, and one with the sum in ns.
  */
@@ -26,6 +27,9 @@ const CODES = Object.keys(ERRORS) as ErrorCode[];
 /** What the system may refuse to start: threads, and the process that checks the store. */
 export const STARTED = ['http', 'grinder', 'reader', 'check'] as const;
 export type Started = (typeof STARTED)[number];
+/** Messages of webhooks that were accepted, attempts that failed, and messages that were given up. */
+export const WEBHOOK_OUTCOMES = ['sent', 'failed', 'dropped'] as const;
+export type WebhookOutcome = (typeof WEBHOOK_OUTCOMES)[number];
 const PART_WORDS = 16;
 const NS_PER_MS = 1e6;
 
@@ -39,16 +43,17 @@ export class Tallies {
   readonly #errors: BigInt64Array;
   readonly #repeats: BigInt64Array;
   readonly #unstarted: BigInt64Array;
+  readonly #webhooks: BigInt64Array;
 
   /** New ones, all 0, or those in `buffer`. */
   constructor(buffer?: SharedArrayBuffer) {
     const times = [DISPENSE_BOUNDS, COMMIT_BOUNDS].map((bounds) => bounds.length + 2);
-    const sizes = [...times, CODES.length, 1, STARTED.length];
+    const sizes = [...times, CODES.length, 1, STARTED.length, WEBHOOK_OUTCOMES.length];
     const parts = sizes.map((words) => Math.ceil(words / PART_WORDS) * PART_WORDS);
     const words = parts.reduce((sum, part) => sum + part, 0);
     this.buffer = buffer ?? new SharedArrayBuffer(words * BigInt64Array.BYTES_PER_ELEMENT);
     let offset = 0;
-    const [dispense, commit, errors, repeats, unstarted] = parts.map((part, index) => {
+    const [dispense, commit, errors, repeats, unstarted, webhooks] = parts.map((part, index) => {
       const view = new BigInt64Array(this.buffer, offset, sizes[index]);
       offset += part * BigInt64Array.BYTES_PER_ELEMENT;
       return view;
@@ -58,6 +63,7 @@ export class Tallies {
     this.#errors = errors!;
     this.#repeats = repeats!;
     this.#unstarted = unstarted!;
+    this.#webhooks = webhooks!;
   }
 
   countError(code: ErrorCode): void {
@@ -89,6 +95,14 @@ export class Tallies {
 
   unstarted(what: Started): number {
     return Number(Atomics.load(this.#unstarted, STARTED.indexOf(what)));
+  }
+
+  countWebhook(outcome: WebhookOutcome): void {
+    Atomics.add(this.#webhooks, WEBHOOK_OUTCOMES.indexOf(outcome), 1n);
+  }
+
+  webhooks(outcome: WebhookOutcome): number {
+    return Number(Atomics.load(this.#webhooks, WEBHOOK_OUTCOMES.indexOf(outcome)));
   }
 }
 

@@ -17,6 +17,7 @@ import type { PoolStatus } from '../pool/pool-status.ts';
 import { type GrindingBoard, grindingBoard, type SharedPool } from '../pool/shared-pool.ts';
 import type { Tallies } from '../pool/tallies.ts';
 import { ownNice } from '../system/priority.ts';
+import type { AlertFigures, Alerts } from './alerts.ts';
 import { FirstAddresses } from './first-addresses.ts';
 
 const STEER_MS = 200;
@@ -44,9 +45,10 @@ export class ServedGrinder {
   readonly #urgency = new UrgencyWatch();
   readonly #firstAddresses: FirstAddresses;
   readonly #changes: ChangedPools;
+  readonly #alerts: Alerts | undefined;
   #pools: readonly GroundPool[] = [];
   #byPlace: ReadonlyMap<number, GroundPool> = new Map();
-  /** Those that are ground for, and those that changed: all others are as they were. */
+  /** Those that are ground for, that changed, or whose recovery is watched: all others are as they were. */
   readonly #awake = new Set<GroundPool>();
   #lookedAt = performance.now();
   #steering = new Steering([]);
@@ -55,7 +57,15 @@ export class ServedGrinder {
   #before: Readonly<Record<string, number>> = {};
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: Config['grinder'], tallies: Tallies, changes: ChangedPools, log: Log) {
+  /** `alerts`: undefined where nobody asks for any. */
+  constructor(
+    options: Config['grinder'],
+    tallies: Tallies,
+    changes: ChangedPools,
+    log: Log,
+    alerts?: Alerts,
+  ) {
+    this.#alerts = alerts;
     this.#tallies = tallies;
     this.#changes = changes;
     this.#options = options;
@@ -93,7 +103,9 @@ export class ServedGrinder {
     this.#byPlace = new Map(this.#pools.map((pool) => [pool.shared.place, pool]));
     this.#awake.clear();
     for (const pool of this.#pools) this.#wake(pool);
-    this.#firstAddresses.keep(new Set(pools.map(({ name }) => name)));
+    const names = new Set(pools.map(({ name }) => name));
+    this.#firstAddresses.keep(names);
+    this.#alerts?.keep(names);
     this.#steering = new Steering(
       pools.map(({ name, pattern, keys }) => ({ job: { pool: name, pattern, keyType: keys } })),
     );
@@ -127,7 +139,8 @@ export class ServedGrinder {
     grinder.steer(this.#steering.next(figures, nowMs));
     const { active, attemptsPerSecond, perThread } = grinder.stats();
     const rate = Math.round(attemptsPerSecond);
-    for (const { index, isShort } of figures) {
+    this.#alerts?.look(figures, nowMs);
+    for (const { index, isShort, isPaused } of figures) {
       const isGround = isShort && active > 0;
       const pool = this.#pools[index]!;
       pool.grinding.write({
@@ -135,7 +148,8 @@ export class ServedGrinder {
         threads: isGround ? active : 0,
         attemptsPerSecond: isGround ? rate : 0,
       });
-      if (!isShort) this.#awake.delete(pool);
+      const isWatched = !isPaused && this.#alerts?.watches(pool.shared.name);
+      if (!isShort && !isWatched) this.#awake.delete(pool);
     }
     this.#threads.write(perThread);
     this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
@@ -169,7 +183,7 @@ export class ServedGrinder {
 function figuresOf(
   { index, shared, now, consumption }: GroundPool & { readonly now: PoolStatus },
   nowMs: number,
-): StockFigures & PoolFigures {
+): AlertFigures & PoolFigures {
   const { available, leased, reserved, dispensed, burned, ...pool } = now;
   const target = pool.paused ? 0 : pool.target;
   const held = available + leased;
@@ -185,6 +199,8 @@ function figuresOf(
     dispensed,
     perHour: consumption.perHour,
     lowHours: pool.lowHours,
+    isPaused: pool.paused,
+    everHad: pool.ground + pool.imported,
   };
 }
 

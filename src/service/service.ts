@@ -5,7 +5,7 @@
  *
  * Start: shared memory -> store thread opens the store, while HTTP threads load -> HTTP threads
  * listen -> grinder. The grinder comes last: its tables never delay the first reply.
- * Stop: grinder (its last hits are stored) and HTTP threads (their last requests are answered)
+ * Stop: grinder (its last hits are stored), HTTP threads (their last requests are answered) and webhooks
  * -> store thread (pops recorded, leases returned, counters saved). A second stop is the first.
  *
  * A grinder thread or an HTTP thread that dies is replaced. When the store thread dies the server
@@ -28,19 +28,24 @@ import { ChangedPools } from '../pool/changed-pools.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { queueBytes, type SharedPool, sharePool } from '../pool/shared-pool.ts';
-import { Tallies } from '../pool/tallies.ts';
+import { Tallies, type WebhookOutcome } from '../pool/tallies.ts';
 import type { MainNotices, StoreCalls, StoreWorkerData } from '../store-thread/store-calls.ts';
 import { fileLimit, filesOfServer } from '../system/file-limits.ts';
 import { assertMemory } from '../system/memory-limits.ts';
 import { hardenProcess } from '../system/process.ts';
 import { assertThreads, NODE_THREADS, threadRoom } from '../system/thread-limits.ts';
 import { isLimit } from '../system/threads.ts';
+import { Webhooks } from '../webhooks/webhooks.ts';
+import { Alerts } from './alerts.ts';
 import { OwnToken } from './own-token.ts';
 import { ServedGrinder } from './served-grinder.ts';
 import { ServedHttp } from './served-http.ts';
 import { freeSocket } from './socket.ts';
 
 const SAVE_COUNTERS_MS = 10_000;
+/** For alerts that wait at a stop. */
+const WEBHOOKS_GRACE_MS = 3000;
+
 export interface ServiceOptions {
   readonly log: Log;
   readonly isPretty: boolean;
@@ -61,6 +66,7 @@ export class Service implements AsyncDisposable {
   readonly #changes = new ChangedPools();
   readonly #eventIds = new EventIds();
   readonly #files: FileBudget;
+  readonly #webhooks: Webhooks | undefined;
   readonly #grinder: ServedGrinder;
   readonly #http: ServedHttp;
   readonly #fail: (error: VanityError) => void;
@@ -70,7 +76,7 @@ export class Service implements AsyncDisposable {
   #saver: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
 
-  /** Errors: those of the configuration's patterns, of opening a store, and of listening. */
+  /** Errors: those of the configuration's patterns and secrets of webhooks, of opening a store, and of listening. */
   static async start(config: Config, options: ServiceOptions): Promise<Service> {
     const service = new Service(config, options);
     try {
@@ -86,7 +92,15 @@ export class Service implements AsyncDisposable {
     this.#config = config;
     this.#options = options;
     const { log } = options;
-    this.#grinder = new ServedGrinder(config.grinder, this.#tallies, this.#changes, log);
+    const alerts = this.#startAlerts();
+    this.#webhooks = alerts?.webhooks;
+    this.#grinder = new ServedGrinder(
+      config.grinder,
+      this.#tallies,
+      this.#changes,
+      log,
+      alerts?.alerts,
+    );
     const { threads: httpThreads, maxConnections: wanted } = config.http;
     const { threads: grinderThreads } = config.grinder;
     const ofServer = filesOfServer({ httpThreads, grinderThreads });
@@ -156,13 +170,29 @@ export class Service implements AsyncDisposable {
   async #stop(): Promise<void> {
     clearInterval(this.#saver);
     this.#certificate?.[Symbol.dispose]();
-    await Promise.all([this.#grinder.close(), this.#http.drain(this.#config.http.drainSeconds)]);
+    await Promise.all([
+      this.#grinder.close(),
+      this.#http.drain(this.#config.http.drainSeconds),
+      this.#webhooks?.close(WEBHOOKS_GRACE_MS),
+    ]);
     try {
       this.#ownToken.remove();
       await this.#store?.call('stop', this.#grinder.totals());
     } finally {
       await this.#store?.worker.terminate();
     }
+  }
+
+  #startAlerts(): { webhooks: Webhooks; alerts: Alerts } | undefined {
+    const { webhooks: configured } = this.#config;
+    if (configured.length === 0) return undefined;
+    const count = (outcome: WebhookOutcome): void => this.#tallies.countWebhook(outcome);
+    const webhooks = new Webhooks(configured, process.env, { count, log: this.#options.log });
+    const alerts = new Alerts(
+      (type, data) => webhooks.raise(type, data),
+      () => this.#storeHealth.failure,
+    );
+    return { webhooks, alerts };
   }
 
   #watchCertificate(files: TlsFiles): void {

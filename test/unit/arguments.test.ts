@@ -70,6 +70,7 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
   'token create': [await load('token'), { options: { '--name': 'a', '--scope': 'read' } }],
   'token list': [await load('token'), {}],
   'token revoke': [await load('token'), { words: ['a'] }],
+  'webhook test': [await load('webhook'), {}],
 };
 
 /** By what the help calls a value: some that are none. Free texts are refused when they are empty. */

@@ -52,6 +52,7 @@ test('with nothing at all there is one pool and every default', () => {
         lowHours: 1,
       },
     ],
+    webhooks: [],
   });
 });
 

@@ -83,9 +83,11 @@ test('every configuration key is documented', () => {
   const keys = keysKnown(() => loadConfig({ cwd: '/', flags: { unheard: 1 } }));
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   const file = join(directory, 'vanitypool.toml');
-  writeFileSync(file, '[[pools]]\nname = "x"\nsuffix = "x"\nunheard = 1\n');
   try {
-    keys.push(...keysKnown(() => loadConfig({ file })));
+    for (const table of ['pools', 'webhooks']) {
+      writeFileSync(file, `[[${table}]]\nunheard = 1\n`);
+      keys.push(...keysKnown(() => loadConfig({ file })));
+    }
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -5,6 +5,7 @@ import {
   POOL_OPTIONS,
   SHELL_OPTIONS,
   TOKEN_OPTIONS,
+  WEBHOOK_OPTIONS,
 } from '../../src/cli/command-options.ts';
 import { COMMAND_NAMES, flagsOf, HELP } from '../../src/cli/help.ts';
 import { LOG_LEVELS } from '../../src/log.ts';
@@ -14,6 +15,7 @@ const TAKEN: Readonly<Record<string, readonly object[]>> = {
   completions: Object.values(SHELL_OPTIONS),
   pool: Object.values(POOL_OPTIONS),
   token: Object.values(TOKEN_OPTIONS),
+  webhook: Object.values(WEBHOOK_OPTIONS),
 };
 
 for (const command of COMMAND_NAMES) {

@@ -8,8 +8,16 @@ import { Board } from '../../src/pool/board.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
-import { countsBoard, type SharedPool, shareAnew, sharePool } from '../../src/pool/shared-pool.ts';
+import {
+  countsBoard,
+  GATE,
+  type SharedPool,
+  settingsBoard,
+  shareAnew,
+  sharePool,
+} from '../../src/pool/shared-pool.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
+import { Alerts } from '../../src/service/alerts.ts';
 import { ServedGrinder } from '../../src/service/served-grinder.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { inTurn } from '../../src/store-thread/in-turn.ts';
@@ -113,5 +121,54 @@ test('100 steps of the steering touch no full pool, and what leaves one is seen'
   grinder.setPools(anew);
   const stocks = grinder.statusOf().map(({ status: { available } }) => available);
   assert.deepEqual(new Set(stocks), new Set([12]), 'those of the new queues are looked at');
+  await grinder.close();
+});
+
+test('a pool that is low is looked at until it has recovered, then no more, and none that is paused', async (t) => {
+  const changes = new ChangedPools();
+  const pools = sharedPools(changes);
+  const options = { threads: 0, batch: 1, sliceMs: 25, priority: 'low' } as const;
+  const raised: string[] = [];
+  const alerts = new Alerts(
+    (type, { pool }) => raised.push(`${pool} ${type}`),
+    () => undefined,
+  );
+  const log = collectedLog();
+  const grinder = new ServedGrinder(options, new Tallies(), changes, log as never, alerts);
+  for (const shared of pools) countsBoard(shared).write({ available: 30, ground: 30 });
+  const status = t.mock.method(Pool.prototype, 'status');
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  // A minute passes between two steps.
+  let nowMs = performance.now();
+  t.mock.method(performance, 'now', () => nowMs);
+  const step = (): number => {
+    const before = status.mock.callCount();
+    nowMs += 60_000;
+    t.mock.timers.tick(200);
+    return status.mock.callCount() - before;
+  };
+  grinder.setPools(pools);
+  grinder.start({}, async () => undefined);
+  assert.equal(step(), 0);
+  const change = (counts: { available: number; dispensed?: number }): void => {
+    countsBoard(pools[7]!).write(counts);
+    changes.mark(7);
+  };
+  change({ available: 2 });
+  assert.equal(step(), 1);
+  assert.deepEqual(raised, ['pool-7 pool.low']);
+  settingsBoard(pools[7]!).write({ gate: GATE.paused });
+  changes.mark(7);
+  assert.equal(step(), 1);
+  assert.equal(step(), 0, 'paused');
+  settingsBoard(pools[7]!).write({ gate: GATE.open });
+  // Full again, for less than an hour at the rate at which it is consumed: that declines with time alone.
+  change({ available: 30, dispensed: 600 });
+  for (let steps = 0; raised.length === 1; steps++) {
+    assert.equal(step(), 1, `step ${steps}`);
+    assert.ok(steps < 200, 'it never recovered');
+  }
+  assert.deepEqual(raised, ['pool-7 pool.low', 'pool-7 pool.recovered']);
+  assert.equal(step(), 0);
   await grinder.close();
 });

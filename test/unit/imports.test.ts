@@ -31,12 +31,13 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   'store/sqlite': ['ground', 'keypair', 'store'],
   pool: ['ground', 'keypair', 'store'],
   'store-thread': ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
+  webhooks: ['ground'],
   api: ['config', 'keypair'],
   http: ['api', 'ground', 'keypair', 'pool'],
   client: [],
-  service: ['ground', 'grinder', 'http', 'pool', 'store-thread'],
+  service: ['ground', 'grinder', 'http', 'pool', 'store-thread', 'webhooks'],
   offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
-  cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service'],
+  cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service', 'webhooks'],
 };
 
 /** What a room may import the types of, and nothing else. */

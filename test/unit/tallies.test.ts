@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { Tallies } from '../../src/pool/tallies.ts';
+import { STARTED, Tallies, WEBHOOK_OUTCOMES } from '../../src/pool/tallies.ts';
 
 test('a time counts in the first bucket that it fits, and in all above', () => {
   const { dispenseTimes } = new Tallies();
@@ -29,6 +29,10 @@ test('no figure is in the place of another', () => {
   tallies.countError('SERVER_UNREACHABLE');
   tallies.countError('SERVER_UNREACHABLE');
   for (let times = 0; times < 5; times++) tallies.countRepeat();
+  for (const outcome of ['sent', 'failed', 'failed', 'dropped'] as const) {
+    tallies.countWebhook(outcome);
+  }
+  tallies.countUnstarted('check');
   const joined = new Tallies(tallies.buffer);
   assert.equal(joined.dispenseTimes.read().upTo.at(-1), 0);
   assert.equal(joined.dispenseTimes.read().sum, 0);
@@ -40,6 +44,14 @@ test('no figure is in the place of another', () => {
     ['SERVER_UNREACHABLE', 2],
   ]);
   assert.equal(joined.repeats, 5);
+  assert.deepEqual(
+    WEBHOOK_OUTCOMES.map((outcome) => joined.webhooks(outcome)),
+    [1, 2, 1],
+  );
+  assert.deepEqual(
+    STARTED.map((what) => joined.unstarted(what)),
+    [0, 0, 0, 1],
+  );
 });
 
 test('nothing is lost that two threads count at once', async () => {
