@@ -200,6 +200,7 @@ test('the command line says what is missing in a checkout that is not set up', (
   const path = mkdtempSync(join(tmpdir(), 'vanitypool-setup-'));
   t.after(() => rmSync(path, { recursive: true, force: true }));
   cpSync(join(ROOT, 'bin'), join(path, 'bin'), { recursive: true });
+  mkdirSync(join(path, 'src'));
   const [old, right] = [join(path, 'old'), join(path, 'right')];
   mkdirSync(old);
   mkdirSync(right);
