@@ -143,7 +143,7 @@ test('scripts run by what is not npm begin with the Node.js in PATH', (t) => {
     env: { ...env, PATH: places },
   });
   assert.equal(status, 0, stderr);
-  for (const name of ['start', 'test', 'check', 'format', 'prepack'])
+  for (const name of ['start', 'test', 'check', 'format', 'tarballs'])
     assert.ok(scripts[name].startsWith(scripts.setup), name);
 });
 
