@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env sh
 ':' /* 2>/dev/null
 # What npm links as the command "vanitypool". It is both: a shell reads these lines and goes on with
 # bin/vanitypool, which starts Node.js once, with what it has to be started with. Node.js, of any

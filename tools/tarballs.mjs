@@ -2,9 +2,9 @@
  * Makes build/tarballs: what is published. The package `vanitypool`, and `vanitypool-client`, which is
  * the same client alone, for programs and pages that run no server. Run by `npm run tarballs`.
  */
-import { spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { buildPackage } from './build-package.mjs';
@@ -25,16 +25,30 @@ const [mint] = await client.dispense('pet');
 \`\`\`
 `;
 
-/** Both, into `directory`; their paths, or undefined after a line that says why not. */
+/** Both, into `directory`; their paths, or undefined after what says why not. */
 export async function makeTarballs(directory) {
   if (!(await buildPackage())) return undefined;
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
-  const client = join(root, 'build', 'client-package');
-  layClient(client);
-  const [program, library] = [pack(root, directory), pack(client, directory)];
-  if (program === undefined || library === undefined) return undefined;
-  return { program, client: library };
+  const program = layProgram(join(root, 'build', 'package'));
+  const client = layClient(join(root, 'build', 'client-package'));
+  return { program: pack(program, directory), client: pack(client, directory) };
+}
+
+/**
+ * The files of the package `vanitypool`, as its `files` lists them. Its description has no scripts: all
+ * of them are for a checkout, and npm warns of `prepare` where a tarball is installed.
+ */
+function layProgram(place) {
+  rmSync(place, { recursive: true, force: true });
+  const [{ files }] = Object.values(JSON.parse(npm(root, 'pack', '--dry-run', '--json')));
+  for (const { path } of files) {
+    mkdirSync(dirname(join(place, path)), { recursive: true });
+    cpSync(join(root, path), join(place, path));
+  }
+  const { scripts: _, devDependencies: __, ...description } = descriptionOf(root);
+  describe(place, description);
+  return place;
 }
 
 /** The files of the package `vanitypool-client`. */
@@ -47,9 +61,9 @@ function layClient(place) {
   }
   cpSync(join(root, 'LICENSE'), join(place, 'LICENSE'));
   writeFileSync(join(place, 'README.md'), CLIENT_README);
-  const { version, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const { version, license } = descriptionOf(root);
   const entry = { types: './client.d.ts', default: './client.js' };
-  const description = {
+  describe(place, {
     name: 'vanitypool-client',
     version,
     description: 'The client of a vanitypool server, which hands out Solana vanity keypairs.',
@@ -59,21 +73,33 @@ function layClient(place) {
     engines: { node: '>=20' },
     exports: { '.': entry, './package.json': './package.json' },
     files: ['*.js', '*.d.ts', '*.js.map'],
-  };
+  });
+  return place;
+}
+
+function descriptionOf(place) {
+  return JSON.parse(readFileSync(join(place, 'package.json'), 'utf8'));
+}
+
+function describe(place, description) {
   writeFileSync(join(place, 'package.json'), `${JSON.stringify(description, null, 2)}\n`);
 }
 
-/** The path of the tarball of one package; its scripts have run. */
+/** The path of the tarball of one package. */
 function pack(place, directory) {
-  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', directory];
-  const { status, stdout } = spawnSync('npm', args, {
-    cwd: place,
+  const [{ filename }] = Object.values(
+    JSON.parse(npm(place, 'pack', '--json', '--pack-destination', directory)),
+  );
+  return join(directory, filename);
+}
+
+/** Its output; no script runs. */
+function npm(cwd, ...args) {
+  return execFileSync('npm', [...args, '--ignore-scripts'], {
+    cwd,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  if (status !== 0) return undefined;
-  const [{ filename }] = Object.values(JSON.parse(stdout));
-  return join(directory, filename);
 }
 
 if (argv[1] === SELF) {

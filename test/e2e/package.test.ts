@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { publint } from 'publint';
 import { prebuilt } from '../../tools/build-package.mjs';
 import { makeTarballs } from '../../tools/tarballs.mjs';
 import { SMALL_MACHINE } from '../support/cli.ts';
@@ -94,8 +95,7 @@ test('it holds JavaScript with source maps, SQL and an addon, and nothing that r
   const sources = files.filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'));
   assert.deepEqual(sources, []);
   assert.ok(!files.some((file) => file.endsWith('binding.gyp')));
-  for (const name of ['preinstall', 'install', 'postinstall'])
-    assert.equal(description(installed).scripts?.[name], undefined);
+  assert.equal(description(installed).scripts, undefined);
   const migrations = readdirSync(join(ROOT, 'src', 'store', 'sqlite', 'migrations'));
   for (const name of migrations)
     assert.ok(files.includes(join('dist', 'store', 'sqlite', 'migrations', name)), name);
@@ -106,6 +106,14 @@ test('it holds JavaScript with source maps, SQL and an addon, and nothing that r
   assert.equal(sourcesContent[0], readFileSync(join(ROOT, 'src', 'cli', 'cli.ts'), 'utf8'));
   if (process.platform === 'linux')
     assert.ok(files.includes(join('build', 'prebuilds', MACHINE, 'vanitypool.node')));
+});
+
+test('publint has nothing to say about either package', LIMIT, async () => {
+  for (const path of Object.values(tarballs!)) {
+    const tarball = new Uint8Array(readFileSync(path)).buffer;
+    const { messages } = await publint({ pack: { tarball }, strict: true });
+    assert.deepEqual(messages, [], path);
+  }
 });
 
 test('npx grinds in an empty folder', LIMIT, () => {
