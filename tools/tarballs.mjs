@@ -1,6 +1,7 @@
 /**
  * Makes build/tarballs: what is published. The package `vanitypool`, and `vanitypool-client`, which is
- * the same client alone, for programs and pages that run no server. Run by `npm run tarballs`.
+ * the same client alone, for programs and pages that run no server. Beside them, as CycloneDX, a list of
+ * the dependencies of the first with their hashes; the other has none. Run by `npm run tarballs`.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,6 +33,7 @@ export async function makeTarballs(directory) {
   mkdirSync(directory, { recursive: true });
   const program = layProgram(join(root, 'build', 'package'));
   const client = layClient(join(root, 'build', 'client-package'));
+  listDependencies(join(directory, 'vanitypool.cdx.json'));
   return { program: pack(program, directory), client: pack(client, directory) };
 }
 
@@ -83,6 +85,14 @@ function descriptionOf(place) {
 
 function describe(place, description) {
   writeFileSync(join(place, 'package.json'), `${JSON.stringify(description, null, 2)}\n`);
+}
+
+/** What an installation brings, by the lock file. npm names it after the folder of the checkout. */
+function listDependencies(path) {
+  const flags = ['--sbom-format=cyclonedx', '--omit=dev', '--package-lock-only'];
+  const list = JSON.parse(npm(root, 'sbom', ...flags));
+  list.metadata.component.name = descriptionOf(root).name;
+  writeFileSync(path, `${JSON.stringify(list, null, 2)}\n`);
 }
 
 /** The path of the tarball of one package. */

@@ -108,6 +108,20 @@ test('it holds JavaScript with source maps, SQL and an addon, and nothing that r
     assert.ok(files.includes(join('build', 'prebuilds', MACHINE, 'vanitypool.node')));
 });
 
+test('what it brings is listed, with hashes, and nothing of development', () => {
+  const path = join(place, 'tarballs', 'vanitypool.cdx.json');
+  const { metadata, components } = JSON.parse(readFileSync(path, 'utf8'));
+  assert.equal(metadata.component.name, 'vanitypool');
+  const versions = new Map<string, string>();
+  for (const { name, version, hashes } of components) {
+    versions.set(name, version);
+    assert.match(hashes[0].content, /^[0-9a-f]{128}$/, name);
+  }
+  for (const [name, version] of Object.entries(description(installed).dependencies!))
+    assert.equal(versions.get(name), version, name);
+  assert.ok(!versions.has('typescript') && !versions.has('publint'));
+});
+
 test('publint has nothing to say about either package', LIMIT, async () => {
   for (const path of Object.values(tarballs!)) {
     const tarball = new Uint8Array(readFileSync(path)).buffer;
@@ -212,9 +226,10 @@ test(
 
     await using workspace = new Workspace();
     workspace.configure([EASY_POOL], ...DILIGENT);
-    // The package's command in the place of the checkout's.
-    workspace.launcher = ['sh', '-c', 'shift; exec "$0" "$@"', bin];
+    // The package's command in the place of the checkout's, as `nohup` starts it.
+    workspace.launcher = ['sh', '-c', `trap '' HUP; shift; exec "$0" "$@"`, bin];
     const server = await workspace.serve();
+    process.kill(server.process.pid!, 'SIGHUP');
     await server.until(({ ready }) => ready >= 2);
     const code = `
     import { VanitypoolClient } from 'vanitypool-client';
