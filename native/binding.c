@@ -252,6 +252,12 @@ static napi_value harden(napi_env env, napi_callback_info info) {
   return number(env, grind_harden());
 }
 
+/* check(): 0 if this build computes right */
+static napi_value check(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number(env, grind_check());
+}
+
 /* The path in a string, to be freed; NULL if it is none, or no memory is left. */
 static char *path_of(napi_env env, napi_value value) {
   size_t length;
@@ -283,6 +289,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
     const struct of_number *of_number;
   } functions[] = {
+      {"check", check, NULL},
       {"levelName", level_name, NULL},
       {"open", open_search, NULL},
       {"slice", slice, NULL},

@@ -86,6 +86,10 @@ void grind_close(grind_search *search);
 void grind_public_from_seed(const uint8_t seed[GRIND_SEED_BYTES],
                             uint8_t public_key[GRIND_PUBLIC_BYTES]);
 
+/* 0 if this build derives the public key of a published seed right on this machine, else -1: asked
+ * before anything else of it is used. */
+int grind_check(void);
+
 /* The public keys of `count` seeds by the arithmetic of the search, but without their sign
  * (bit 255 is 0): for tests against a reference. */
 int grind_derive(grind_search *search, const uint8_t (*seeds)[GRIND_SEED_BYTES], size_t count,

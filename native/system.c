@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -71,9 +70,11 @@ void system_wipe(void *memory, size_t bytes) {
 
 int grind_lower(int nice) {
 #if defined(__linux__)
-  /* Zero means the calling thread, not the process. */
-  struct sched_param none = {0};
-  if (nice == GRIND_IDLE) return sched_setscheduler(0, SCHED_IDLE, &none) == 0 ? 0 : -errno;
+  /* Zero means the calling thread, not the process. By number: musl has the function, but it only
+   * fails. */
+  const struct sched_param none = {0};
+  if (nice == GRIND_IDLE)
+    return syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &none) == 0 ? 0 : -errno;
   errno = 0;
   int now = getpriority(PRIO_PROCESS, 0);
   if (errno != 0) return -errno;
@@ -90,21 +91,33 @@ int grind_lower(int nice) {
 #if defined(__linux__)
 enum { LOWERED_MAX = 256, LOWERED_LOOK_US = 2000, LOWERED_WAIT_US = 30000000 };
 
+static bool is_idle(pid_t thread) {
+  return syscall(SYS_sched_getscheduler, thread) == SCHED_IDLE;
+}
+
 static bool is_lowered(pid_t thread, int own_nice) {
-  int policy = sched_getscheduler(thread);
   errno = 0;
   int nice = getpriority(PRIO_PROCESS, (id_t)thread);
-  return policy == SCHED_IDLE || (errno == 0 && nice > own_nice);
+  bool is_nicer = errno == 0 && nice > own_nice;
+  return is_nicer || is_idle(thread);
+}
+
+/* The number in the name of an entry, 0 for other names. Not strtol: newer headers make it another
+ * function, which other C libraries lack. */
+static pid_t number_of(const char *name) {
+  pid_t number = 0;
+  for (; *name >= '0' && *name <= '9'; name++) number = number * 10 + (*name - '0');
+  return *name == '\0' ? number : 0;
 }
 
 /* The threads of this process that run below the calling one, at most LOWERED_MAX. */
 static size_t lowered_threads(pid_t threads[LOWERED_MAX]) {
   size_t count = 0;
   int own_nice = getpriority(PRIO_PROCESS, 0);
-  DIR *tasks = sched_getscheduler(0) == SCHED_IDLE ? NULL : opendir("/proc/self/task");
+  DIR *tasks = is_idle(0) ? NULL : opendir("/proc/self/task");
   if (tasks == NULL) return 0;
   for (struct dirent *task; count < LOWERED_MAX && (task = readdir(tasks)) != NULL;) {
-    pid_t thread = (pid_t)strtol(task->d_name, NULL, 10);
+    pid_t thread = number_of(task->d_name);
     if (thread > 0 && is_lowered(thread, own_nice)) threads[count++] = thread;
   }
   closedir(tasks);

@@ -6,6 +6,7 @@
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
  */
 import { VanityError } from '../errors.ts';
+import { prepareAddon } from '../system/addon.ts';
 import { startPool } from '../system/threads.ts';
 import { COMMAND_NAMES, type CommandName, HELP } from './help.ts';
 import { adviceOf, hint, usage } from './options.ts';
@@ -50,6 +51,9 @@ const RUN: Readonly<Record<CommandName, Command>> = {
   completions: async (...to) => (await import('./completions.ts')).completions(...to),
 };
 
+/** They are slow without native code. */
+const GRINDING: ReadonlySet<CommandName> = new Set(['serve', 'grind', 'estimate']);
+
 /** Returns the exit code; errors are printed. */
 export function run(args: readonly string[], outputs: Outputs): Promise<number> {
   return dispatch(args, outputs).catch((error) => report(error, outputs));
@@ -78,6 +82,7 @@ async function dispatch(args: readonly string[], outputs: Outputs): Promise<numb
   if (rest.includes('--help') || rest.includes('-h')) return show(HELP[first].text);
   assertWorkingDirectory();
   await startPool();
+  if (GRINDING.has(first)) prepareAddon();
   return RUN[first](rest, outputs);
 }
 

@@ -88,6 +88,7 @@ export class Grinder implements AsyncDisposable {
   #hits = 0;
   #faults = 0;
   #isa: string | undefined;
+  #origin: string | undefined;
   #isOpened = false;
   #priorityChanges = 0;
   readonly #rate = { attempts: 0, ms: 0 };
@@ -171,9 +172,10 @@ export class Grinder implements AsyncDisposable {
     return this.close();
   }
 
-  #loaded({ isa, warning }: Loaded): void {
+  #loaded({ isa, warning, origin }: Loaded): void {
     if (this.#isa !== undefined) return;
     this.#isa = isa;
+    this.#origin = origin;
     if (warning !== undefined) this.#log.warn(warning);
   }
 
@@ -182,7 +184,8 @@ export class Grinder implements AsyncDisposable {
     if (this.#isOpened) return;
     this.#isOpened = true;
     const tableMiB = Math.round(tableBytes / 2 ** 20);
-    this.#log.info({ isa: this.#isa, tableMiB }, 'the grind kernel is ready');
+    const [isa, origin] = [this.#isa, this.#origin];
+    this.#log.info({ isa, origin, tableMiB }, 'the grind kernel is ready');
   }
 
   #progress(thread: GrinderThread, { attempts, elapsedMs, hits, faults }: Progress): void {

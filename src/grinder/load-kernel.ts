@@ -4,7 +4,7 @@
  */
 
 import { VanityError } from '../errors.ts';
-import { loadAddon } from '../system/addon.ts';
+import { type AddonOrigin, loadAddon } from '../system/addon.ts';
 import type { Kernel } from './kernel.ts';
 import { nativeKernel } from './native-kernel.ts';
 import { portableKernel } from './portable-kernel.ts';
@@ -14,15 +14,17 @@ const NATIVE_LEVELS = ['portable', 'avx2', 'avx512'];
 
 /**
  * The fastest kernel of this machine, or the one that `isa` (VANITYPOOL_ISA) names: a level of the
- * native kernel, or 'js' for the portable path. `warning` says why grinding will be slow.
+ * native kernel, or 'js' for the portable path. `warning` says why grinding will be slow, and `origin`
+ * where native code is from.
  * Errors: CONFIG_INVALID for a level that is unknown here.
  */
 export function loadKernel(isa = process.env.VANITYPOOL_ISA || undefined): {
   kernel: Kernel;
   warning: string | undefined;
+  origin?: AddonOrigin;
 } {
   if (isa === 'js') return { kernel: portableKernel(), warning: undefined };
-  const { addon, problem } = loadAddon();
+  const { addon, origin, problem } = loadAddon();
   if (addon === undefined) {
     if (isa !== undefined) {
       throw new VanityError('CONFIG_INVALID', `VANITYPOOL_ISA: "${isa}" cannot be had: ${problem}`);
@@ -35,7 +37,7 @@ export function loadKernel(isa = process.env.VANITYPOOL_ISA || undefined): {
     const message = `VANITYPOOL_ISA: this machine and build have ${kernelLevels().join(', ')}, not "${isa}"`;
     throw new VanityError('CONFIG_INVALID', message);
   }
-  return { kernel: nativeKernel(addon, level), warning: undefined };
+  return { kernel: nativeKernel(addon, level), warning: undefined, origin };
 }
 
 /** What VANITYPOOL_ISA may say on this machine, slowest first. */

@@ -26,6 +26,8 @@ export interface Loaded {
   readonly isa: string;
   /** Of the kernel, for the operator. */
   readonly warning: string | undefined;
+  /** Where native code is from; undefined for the portable path. */
+  readonly origin: string | undefined;
 }
 
 /** What happened since the last report; sent with every hit, else ten times a second. */

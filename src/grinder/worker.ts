@@ -187,8 +187,8 @@ function cpuMs(): number {
 }
 
 function run(port: MessagePort, data: GrinderWorkerData): void {
-  const { kernel, warning } = loadKernel();
-  port.postMessage({ kind: 'loaded', isa: kernel.isa, warning } satisfies Loaded);
+  const { kernel, warning, origin } = loadKernel();
+  port.postMessage({ kind: 'loaded', isa: kernel.isa, warning, origin } satisfies Loaded);
   const loop = new GrindLoop(kernel, port, data);
   port.on('message', (order: Order) => loop.take(order));
 }

@@ -143,7 +143,7 @@ test('scripts run by what is not npm begin with the Node.js in PATH', (t) => {
     env: { ...env, PATH: places },
   });
   assert.equal(status, 0, stderr);
-  for (const name of ['start', 'test', 'check', 'format', 'prepack'])
+  for (const name of ['start', 'test', 'check', 'format', 'tarballs'])
     assert.ok(scripts[name].startsWith(scripts.setup), name);
 });
 
@@ -200,6 +200,7 @@ test('the command line says what is missing in a checkout that is not set up', (
   const path = mkdtempSync(join(tmpdir(), 'vanitypool-setup-'));
   t.after(() => rmSync(path, { recursive: true, force: true }));
   cpSync(join(ROOT, 'bin'), join(path, 'bin'), { recursive: true });
+  mkdirSync(join(path, 'src'));
   const [old, right] = [join(path, 'old'), join(path, 'right')];
   mkdirSync(old);
   mkdirSync(right);

@@ -1,0 +1,3 @@
+/** Types of build-package.mjs for the tests, which are TypeScript. */
+export function buildPackage(): Promise<boolean>;
+export function prebuilt(arch: string): string;

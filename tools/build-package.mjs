@@ -1,0 +1,87 @@
+/**
+ * Makes what the package needs beside the sources of a checkout: the client (build/client), all of
+ * src as JavaScript with source maps (dist), and the addons for the machines that it serves
+ * (build/prebuilds). Only what changed since the last time. npm runs it before it packs, and when the
+ * package is installed from git. Runs on any Node.js >= 18.
+ *
+ * What cannot be made here is said in one line. An addon is left out where no compiler makes it.
+ */
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { argv, execPath } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { buildClient } from './build-client.mjs';
+import { buildForAny, PREBUILT } from './build-native.mjs';
+import { run, say, step } from './steps.mjs';
+
+const SELF = fileURLToPath(import.meta.url);
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = join(root, 'dist');
+const stamp = join(dist, '.hash');
+const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+
+/** False, after a line that says why, if JavaScript could not be made. */
+export async function buildPackage() {
+  if (!existsSync(compiler)) {
+    say('development dependencies are not installed: nothing is compiled for a package');
+    return true;
+  }
+  for (const arch of PREBUILT) await buildForAny(arch, prebuilt(arch));
+  return (await buildClient()) && (await buildProgram());
+}
+
+/** The addon for one kind of machine. */
+export function prebuilt(arch) {
+  return join(root, 'build', 'prebuilds', `linux-${arch}`, 'vanitypool.node');
+}
+
+async function buildProgram() {
+  const hash = hashOfSources();
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return true;
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const work = mkdtempSync(join(root, 'build', 'dist-'));
+  try {
+    const args = [compiler, '-p', join(root, 'tsconfig.package.json'), '--outDir', work];
+    const { status } = await step('compiling the program', () =>
+      run(execPath, args, { cwd: root, stdio: ['ignore', 2, 2] }),
+    );
+    if (status !== 0) return false;
+    for (const file of sources().filter((name) => name.endsWith('.sql'))) {
+      cpSync(join(root, 'src', file), join(work, file));
+    }
+    writeFileSync(join(work, '.hash'), hash);
+    rmSync(dist, { recursive: true, force: true });
+    renameSync(work, dist);
+    return true;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The sources, by their paths in `src`. */
+function sources() {
+  const files = readdirSync(join(root, 'src'), { recursive: true });
+  return files.filter((file) => /\.(ts|sql)$/.test(file)).sort();
+}
+
+function hashOfSources() {
+  const hash = createHash('sha256');
+  const files = sources().map((file) => join('src', file));
+  for (const file of [...files, 'tsconfig.json', 'tsconfig.package.json']) {
+    hash.update(file).update(readFileSync(join(root, file)));
+  }
+  return hash.digest('hex');
+}
+
+if (argv[1] === SELF) process.exitCode = (await buildPackage()) ? 0 : 1;
