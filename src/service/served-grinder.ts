@@ -12,12 +12,15 @@ import type { Log } from '../log.ts';
 import type { ChangedPools } from '../pool/changed-pools.ts';
 import { GrinderThreads } from '../pool/grinder-threads.ts';
 import { grinderBoard } from '../pool/health.ts';
+import { History } from '../pool/history.ts';
+import { monotonicMs } from '../pool/monotonic.ts';
 import { Pool } from '../pool/pool.ts';
 import type { PoolStatus } from '../pool/pool-status.ts';
 import { type GrindingBoard, grindingBoard, type SharedPool } from '../pool/shared-pool.ts';
 import type { Tallies } from '../pool/tallies.ts';
 import { ownNice } from '../system/priority.ts';
 import { FirstAddresses } from './first-addresses.ts';
+import { milliPerHour, Samples } from './samples.ts';
 
 const STEER_MS = 200;
 const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as const;
@@ -31,6 +34,7 @@ interface GroundPool {
   readonly status: Pool;
   readonly grinding: GrindingBoard;
   readonly consumption: Consumption;
+  readonly history: History;
 }
 
 export class ServedGrinder {
@@ -44,6 +48,7 @@ export class ServedGrinder {
   readonly #urgency = new UrgencyWatch();
   readonly #firstAddresses: FirstAddresses;
   readonly #changes: ChangedPools;
+  #samples = new Samples();
   #pools: readonly GroundPool[] = [];
   #byPlace: ReadonlyMap<number, GroundPool> = new Map();
   /** Those that are ground for, and those that changed: all others are as they were. */
@@ -91,6 +96,8 @@ export class ServedGrinder {
     const known = new Map(this.#pools.map((pool) => [pool.shared.name, pool]));
     this.#pools = pools.map((shared, index) => groundPool(shared, index, known.get(shared.name)));
     this.#byPlace = new Map(this.#pools.map((pool) => [pool.shared.place, pool]));
+    // A new one gets its first sample at once.
+    this.#samples = new Samples();
     this.#awake.clear();
     for (const pool of this.#pools) this.#wake(pool);
     this.#firstAddresses.keep(new Set(pools.map(({ name }) => name)));
@@ -134,11 +141,13 @@ export class ServedGrinder {
         active: isGround ? 1 : 0,
         threads: isGround ? active : 0,
         attemptsPerSecond: isGround ? rate : 0,
+        milliPerHour: milliPerHour(pool.consumption),
       });
       if (!isShort) this.#awake.delete(pool);
     }
     this.#threads.write(perThread);
     this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
+    this.#samples.takeIfDue(this.#pools, nowMs, monotonicMs());
   }
 
   #wake(pool: GroundPool | undefined): void {
@@ -196,5 +205,6 @@ function groundPool(shared: SharedPool, index: number, known: GroundPool | undef
   const status = new Pool(shared, { refill: none, prepare: none, record: none });
   const grinding = grindingBoard(shared);
   const consumption = known?.consumption ?? new Consumption();
-  return { index, shared, status, grinding, consumption };
+  const history = new History(shared.history);
+  return { index, shared, status, grinding, consumption, history };
 }
