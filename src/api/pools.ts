@@ -30,6 +30,8 @@ export const PoolView = {
     'reserved',
     'dispensed',
     'burned',
+    'consumptionPerHour',
+    'hoursOfStock',
     'ground',
     'imported',
     'grinding',
@@ -50,6 +52,19 @@ export const PoolView = {
     reserved: figure('Addresses held for clients by reservations that have not ended.', 0),
     dispensed: figure('Addresses that may have left the server.', 17),
     burned: figure('Addresses given up for ever.', 0),
+    consumptionPerHour: {
+      type: 'number',
+      minimum: 0,
+      description:
+        'Addresses taken an hour: the larger of the rates of the last 15 min and of the last hour.',
+      examples: [120],
+    },
+    hoursOfStock: {
+      type: ['number', 'null'],
+      minimum: 0,
+      description: 'How long available and leased last at that rate; null when nobody takes any.',
+      examples: [8.333, null],
+    },
     ground: figure('Addresses found by grinding since the pool was made.', 1017),
     imported: figure('Addresses brought in from files since the pool was made.', 0),
     grinding: {

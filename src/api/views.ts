@@ -33,6 +33,8 @@ export function storedPoolView(stored: StoredPool, settings = stored.settings): 
     ...counts,
     ready: 0,
     stock: counts.available,
+    consumptionPerHour: 0,
+    hoursOfStock: null,
     grinding: {
       active: false,
       threads: 0,

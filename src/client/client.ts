@@ -24,6 +24,7 @@ import { statusEvents } from './events.ts';
 import type {
   DispensedAddress,
   Health,
+  HistoryView,
   PoolList,
   PoolView,
   Readiness,
@@ -75,6 +76,11 @@ export interface DispenseOptions extends TakingOptions {
 export interface ReserveOptions extends TakingOptions {
   /** 1 to 86,400. Default: 300. */
   readonly ttlSeconds?: number;
+}
+
+export interface HistoryOptions extends CallOptions {
+  /** Of this pool alone. */
+  readonly pool?: string;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -164,6 +170,12 @@ export class VanitypoolClient {
   /** The status of one pool. */
   async pool(name: string, options: CallOptions = {}): Promise<PoolView> {
     return whole(await this.#get(poolPath(name), options), 'name');
+  }
+
+  /** What every pool, or `pool` alone, was over the last hour and the last day. */
+  async history({ pool, signal }: HistoryOptions = {}): Promise<HistoryView> {
+    const query = pool === undefined ? '' : `?pool=${encodeURIComponent(pool)}`;
+    return whole(await this.#get(`/v1/history${query}`, { signal }), 'pools');
   }
 
   /** Which version answers, and how long it has run. Needs no token. */

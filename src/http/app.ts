@@ -23,6 +23,7 @@ import { believeProxies } from './proxy.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { eventRoutes } from './routes/events.ts';
+import { historyRoutes } from './routes/history.ts';
 import { importRoutes } from './routes/imports.ts';
 import { poolChangeRoutes } from './routes/pool-changes.ts';
 import { poolRoutes } from './routes/pools.ts';
@@ -104,6 +105,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   signatureRoutes(app, deps);
   tokenRoutes(app, deps);
   eventRoutes(app, deps);
+  historyRoutes(app, deps);
   importRoutes(app, deps);
   auditRoutes(app, deps);
   backupRoutes(app, deps);

@@ -39,7 +39,7 @@ export function poolFor(
 
 export function poolView(pool: Pool): PoolView {
   const { name, pattern, keys, handout } = pool.shared;
-  const { grinding, ...figures } = pool.status();
+  const { grinding, consumptionPerHour, hoursOfStock, ...figures } = pool.status();
   return {
     name,
     pattern: pattern.text,
@@ -47,6 +47,13 @@ export function poolView(pool: Pool): PoolView {
     keys,
     handout,
     ...figures,
-    grinding: { ...grinding, hitsPerSecond: Number(grinding.hitsPerSecond.toPrecision(4)) },
+    consumptionPerHour: rounded(consumptionPerHour),
+    hoursOfStock: hoursOfStock === null ? null : rounded(hoursOfStock),
+    grinding: { ...grinding, hitsPerSecond: rounded(grinding.hitsPerSecond) },
   };
+}
+
+/** To four digits. */
+function rounded(figure: number): number {
+  return Number(figure.toPrecision(4));
 }

@@ -8,6 +8,10 @@ export interface PoolStatus extends PoolCounts {
   readonly ready: number;
   /** What can be taken now: available and ready. */
   readonly stock: number;
+  /** Addresses that leave in an hour, as the grinder counts them. */
+  readonly consumptionPerHour: number;
+  /** How long available and leased addresses last at that rate; null when nobody takes any. */
+  readonly hoursOfStock: number | null;
   readonly grinding: {
     readonly active: boolean;
     readonly threads: number;

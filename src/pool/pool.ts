@@ -16,6 +16,8 @@ import { VanityError } from '../errors.ts';
 import type { HandOut } from '../store/hand-out.ts';
 import { ChangedPools } from './changed-pools.ts';
 import { expectation } from './expectation.ts';
+import { History, type Samples } from './history.ts';
+import { monotonicMs } from './monotonic.ts';
 import type { PoolStatus } from './pool-status.ts';
 import type { ReadyAddress } from './ready-address.ts';
 import { ReadyQueue } from './ready-queue.ts';
@@ -63,6 +65,7 @@ export class Pool {
   readonly #settings: SettingsBoard;
   readonly #counts: CountsBoard;
   readonly #grinding: GrindingBoard;
+  readonly #history: History;
   readonly #changes: ChangedPools;
   readonly #hands: Hands;
 
@@ -72,6 +75,7 @@ export class Pool {
     this.#settings = settingsBoard(shared);
     this.#counts = countsBoard(shared);
     this.#grinding = grindingBoard(shared);
+    this.#history = new History(shared.history);
     this.#changes = new ChangedPools(shared.changes);
     this.#hands = hands;
   }
@@ -149,9 +153,11 @@ export class Pool {
     const { position, ...counts } = figures;
     const unrecorded = (value.head - position) >>> 0;
     const { target, lowMs, gate } = this.#settings.read();
-    const { active, threads, attemptsPerSecond } = this.#grinding.read();
+    const { active, threads, attemptsPerSecond, milliPerHour } = this.#grinding.read();
     const hitsPerSecond = attemptsPerSecond / this.shared.pattern.difficulty;
-    const missing = Math.max(0, target - counts.available - counts.leased + unrecorded);
+    const held = counts.available + counts.leased - unrecorded;
+    const missing = Math.max(0, target - held);
+    const perHour = milliPerHour / 1000;
     const eta = hitsPerSecond > 0 ? Math.ceil(missing / hitsPerSecond) : null;
     return {
       ...counts,
@@ -162,6 +168,8 @@ export class Pool {
       dispensed: counts.dispensed + unrecorded,
       ready: value.ready,
       stock: counts.available + value.ready,
+      consumptionPerHour: perHour,
+      hoursOfStock: perHour === 0 ? null : held / perHour,
       grinding: {
         active: active === 1,
         threads,
@@ -170,6 +178,11 @@ export class Pool {
         etaSeconds: missing === 0 ? 0 : eta,
       },
     };
+  }
+
+  /** Samples of the last hour and of the last day. */
+  history(): { readonly hour: Samples; readonly day: Samples } {
+    return this.#history.read(monotonicMs());
   }
 
   /** Names what is left in sum only: nothing about which addresses. */

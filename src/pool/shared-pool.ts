@@ -8,6 +8,7 @@ import { type Pattern, parsePattern } from '../keypair/pattern.ts';
 import type { KeyType } from '../keypair/signing-key.ts';
 import { Board } from './board.ts';
 import { ChangedPools } from './changed-pools.ts';
+import { History } from './history.ts';
 import { ReadyQueue } from './ready-queue.ts';
 
 const COUNT_FIELDS = [
@@ -21,7 +22,13 @@ const COUNT_FIELDS = [
   /** Of the ready queue: pops before it are in the counts. */
   'position',
 ] as const;
-const GRINDING_FIELDS = ['active', 'threads', 'attemptsPerSecond'] as const;
+const GRINDING_FIELDS = [
+  'active',
+  'threads',
+  'attemptsPerSecond',
+  /** Thousandths of an address: how fast the pool is consumed, as the grinder sees it. */
+  'milliPerHour',
+] as const;
 /** What changes at run time. `gate` is one of `GATE`. */
 const SETTINGS_FIELDS = ['target', 'ready', 'lowMs', 'gate'] as const;
 
@@ -40,6 +47,7 @@ export interface SharedPool
   readonly queue: SharedArrayBuffer;
   readonly counts: SharedArrayBuffer;
   readonly grinding: SharedArrayBuffer;
+  readonly history: SharedArrayBuffer;
   /** Grows by one each time that it gets another ready queue. */
   readonly generation: number;
   /** Where a change of it is marked: see changed-pools.ts. */
@@ -88,13 +96,17 @@ export function sharePool(
     queue: ReadyQueue.create(capacityOf(config), position).buffer,
     counts: new Board(COUNT_FIELDS).buffer,
     grinding: new Board(GRINDING_FIELDS).buffer,
+    history: new History().buffer,
     generation: 0,
     changes: changes.buffer,
     place,
   };
 }
 
-/** The same pool with an empty ready queue, whose counters start at `position`, and boards of its own. */
+/**
+ * The same pool with an empty ready queue, whose counters start at `position`, and boards of its own; its
+ * history goes on.
+ */
 export function shareAnew(shared: SharedPool, position: number): SharedPool {
   const settings = new Board(SETTINGS_FIELDS);
   settings.write({ ...settingsBoard(shared).read(), gate: GATE.open });

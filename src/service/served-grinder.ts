@@ -12,6 +12,8 @@ import type { Log } from '../log.ts';
 import type { ChangedPools } from '../pool/changed-pools.ts';
 import { GrinderThreads } from '../pool/grinder-threads.ts';
 import { grinderBoard } from '../pool/health.ts';
+import { History } from '../pool/history.ts';
+import { monotonicMs } from '../pool/monotonic.ts';
 import { Pool } from '../pool/pool.ts';
 import type { PoolStatus } from '../pool/pool-status.ts';
 import { type GrindingBoard, grindingBoard, type SharedPool } from '../pool/shared-pool.ts';
@@ -19,6 +21,7 @@ import type { Tallies } from '../pool/tallies.ts';
 import { ownNice } from '../system/priority.ts';
 import type { AlertFigures, Alerts } from './alerts.ts';
 import { FirstAddresses } from './first-addresses.ts';
+import { milliPerHour, Samples } from './samples.ts';
 
 const STEER_MS = 200;
 const TOTALS = ['attempts', 'hits', 'faults', 'restarts', 'priorityChanges'] as const;
@@ -32,6 +35,7 @@ interface GroundPool {
   readonly status: Pool;
   readonly grinding: GrindingBoard;
   readonly consumption: Consumption;
+  readonly history: History;
 }
 
 export class ServedGrinder {
@@ -46,6 +50,7 @@ export class ServedGrinder {
   readonly #firstAddresses: FirstAddresses;
   readonly #changes: ChangedPools;
   readonly #alerts: Alerts | undefined;
+  #samples = new Samples();
   #pools: readonly GroundPool[] = [];
   #byPlace: ReadonlyMap<number, GroundPool> = new Map();
   /** Those that are ground for, that changed, or whose recovery is watched: all others are as they were. */
@@ -101,6 +106,8 @@ export class ServedGrinder {
     const known = new Map(this.#pools.map((pool) => [pool.shared.name, pool]));
     this.#pools = pools.map((shared, index) => groundPool(shared, index, known.get(shared.name)));
     this.#byPlace = new Map(this.#pools.map((pool) => [pool.shared.place, pool]));
+    // A new one gets its first sample at once.
+    this.#samples = new Samples();
     this.#awake.clear();
     for (const pool of this.#pools) this.#wake(pool);
     const names = new Set(pools.map(({ name }) => name));
@@ -147,12 +154,14 @@ export class ServedGrinder {
         active: isGround ? 1 : 0,
         threads: isGround ? active : 0,
         attemptsPerSecond: isGround ? rate : 0,
+        milliPerHour: milliPerHour(pool.consumption),
       });
       const isWatched = !isPaused && this.#alerts?.watches(pool.shared.name);
       if (!isShort && !isWatched) this.#awake.delete(pool);
     }
     this.#threads.write(perThread);
     this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
+    this.#samples.takeIfDue(this.#pools, nowMs, monotonicMs());
   }
 
   #wake(pool: GroundPool | undefined): void {
@@ -212,5 +221,6 @@ function groundPool(shared: SharedPool, index: number, known: GroundPool | undef
   const status = new Pool(shared, { refill: none, prepare: none, record: none });
   const grinding = grindingBoard(shared);
   const consumption = known?.consumption ?? new Consumption();
-  return { index, shared, status, grinding, consumption };
+  const history = new History(shared.history);
+  return { index, shared, status, grinding, consumption, history };
 }

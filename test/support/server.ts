@@ -39,6 +39,8 @@ export interface PoolFigures {
   readonly burned: number;
   readonly ground: number;
   readonly imported: number;
+  readonly consumptionPerHour: number;
+  readonly hoursOfStock: number | null;
   readonly target: number;
   readonly grinding: { readonly active: boolean; readonly attemptsPerSecond: number };
 }

@@ -23,7 +23,8 @@ function statusOf({ stock = 0, rate = 0, isPaused = false }: Now): PoolStatus {
     etaSeconds: null,
   };
   const settings = { target: 10, lowHours: 1, paused: isPaused };
-  return { ...none, ...settings, stock, available: stock, leased: 0, grinding };
+  const taken = { consumptionPerHour: 0, hoursOfStock: null };
+  return { ...none, ...settings, ...taken, stock, available: stock, leased: 0, grinding };
 }
 
 /** Five looks a second, as the server has them, until `seconds`. */

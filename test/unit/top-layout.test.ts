@@ -21,6 +21,8 @@ function pool(figures: Partial<Pool> = {}): Pool {
     reserved: 3,
     dispensed: 12_345,
     burned: 0,
+    consumptionPerHour: 0,
+    hoursOfStock: null,
     ground: 13_000,
     imported: 0,
     paused: false,
