@@ -23,6 +23,7 @@ import { argv, execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { buildClient } from './build-client.mjs';
 import { buildForAny, PREBUILT } from './build-native.mjs';
+import { withLock } from './setup-lock.mjs';
 import { run, say, step } from './steps.mjs';
 
 const SELF = fileURLToPath(import.meta.url);
@@ -37,11 +38,17 @@ export async function buildPackage() {
     say('development dependencies are not installed: nothing is compiled for a package');
     return true;
   }
-  for (const arch of PREBUILT) await buildForAny(arch, prebuilt(arch));
+  for (const arch of PREBUILT) await buildAddon(arch);
   return (await buildClient()) && (await buildProgram());
 }
 
-/** The addon for one kind of machine. */
+/** As buildForAny of build-native.mjs; of two at once the second takes what the first made. */
+export function buildAddon(arch) {
+  const lock = join(root, 'build', 'prebuilds.lock');
+  return withLock(lock, () => buildForAny(arch, prebuilt(arch)));
+}
+
+/** The path of the addon for one kind of machine. */
 export function prebuilt(arch) {
   return join(root, 'build', 'prebuilds', `linux-${arch}`, 'vanitypool.node');
 }
@@ -78,7 +85,8 @@ function sources() {
 function hashOfSources() {
   const hash = createHash('sha256');
   const files = sources().map((file) => join('src', file));
-  for (const file of [...files, 'tsconfig.json', 'tsconfig.package.json']) {
+  const makers = ['tsconfig.json', 'tsconfig.package.json', 'tools/build-package.mjs'];
+  for (const file of [...files, ...makers]) {
     hash.update(file).update(readFileSync(join(root, file)));
   }
   return hash.digest('hex');

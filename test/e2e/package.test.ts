@@ -27,6 +27,8 @@ import { SMALL_MACHINE } from '../support/cli.ts';
 import { DILIGENT, EASY_POOL, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
+/** Three compilations, where nothing was built before. */
+const BUILD_LIMIT = { timeout: 300_000 };
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const place = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
 const program = join(place, 'program');
@@ -49,7 +51,7 @@ before(async () => {
   writeFileSync(join(program, 'package.json'), '{}');
   // Links the commands of what is there, as an installation from a registry does.
   npm(program, 'rebuild', '--ignore-scripts');
-}, LIMIT);
+}, BUILD_LIMIT);
 
 after(() => rmSync(place, { recursive: true, force: true }));
 
