@@ -36,7 +36,6 @@ const BODY_MAX = 16_384;
 /** For all of a request to arrive, its headers included; looked at every other second. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUT_LOOK_MS = 2000;
-const KEEP_ALIVE_MS = 72_000;
 
 export async function buildApp(deps: AppDeps): Promise<App> {
   const isEncrypted = deps.certificate !== undefined;
@@ -44,7 +43,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     bodyLimit: BODY_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
     trustProxy: deps.trustProxy === true ? isConnected : deps.trustProxy,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveTimeout: deps.keepAliveSeconds * 1000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     ...serverOptions(deps.certificate),

@@ -269,7 +269,7 @@ export class Service implements AsyncDisposable {
   }
 
   #httpData(): Omit<HttpWorkerData, 'port'> {
-    const { threads, compat, trustProxy, rateLimit } = this.#config.http;
+    const { threads, compat, trustProxy, rateLimit, keepAliveSeconds } = this.#config.http;
     return {
       storeHealth: this.#storeHealth.buffer,
       tallies: this.#tallies.buffer,
@@ -280,6 +280,7 @@ export class Service implements AsyncDisposable {
       authRequired: this.#authRequired,
       certificate: this.#certificate?.current,
       trustProxy,
+      keepAliveSeconds,
       requestsPerSecond: Math.ceil(rateLimit / threads),
       files: this.#files.buffer,
       durability: this.#config.store.durability,
