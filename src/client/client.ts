@@ -38,6 +38,7 @@ export type {
   AuditOptions,
   BackupOptions,
   DeletePoolOptions,
+  RotateKeyOptions,
   VanitypoolAdmin,
 } from './admin.ts';
 export type { CallOptions, StreamOptions } from './call.ts';

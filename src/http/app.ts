@@ -24,6 +24,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { eventRoutes } from './routes/events.ts';
 import { importRoutes } from './routes/imports.ts';
+import { keyRoutes } from './routes/keys.ts';
 import { poolChangeRoutes } from './routes/pool-changes.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { reservationRoutes } from './routes/reservations.ts';
@@ -102,6 +103,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   reservationRoutes(app, deps);
   signatureRoutes(app, deps);
   tokenRoutes(app, deps);
+  keyRoutes(app, deps);
   eventRoutes(app, deps);
   importRoutes(app, deps);
   auditRoutes(app, deps);
