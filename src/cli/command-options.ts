@@ -89,6 +89,8 @@ export const TOKEN_OPTIONS = {
   restore: { all: FLAG, ...COMMON },
 } as const;
 
+export const KEY_OPTIONS = { rotate: { to: TEXT, ...COMMON } } as const;
+
 /** Of each subcommand of `completions`. */
 export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;
 
@@ -98,6 +100,7 @@ export function optionsByCommand(table: SettingsTable): Readonly<Record<string, 
     ...OPTIONS,
     ...family('pool', poolOptions(table)),
     ...family('token', TOKEN_OPTIONS),
+    ...family('key', KEY_OPTIONS),
     ...family('completions', SHELL_OPTIONS),
   };
 }

@@ -4,6 +4,7 @@
  * take.
  */
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
+import { keyHelp } from './key-help.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
 export interface CommandHelp {
@@ -290,6 +291,10 @@ ${PLACE_HELP}
 Commands send the token in the environment variable VANITYPOOL_TOKEN, if it is set.
 Example:  vanitypool token create --name shop --scope dispense --pool pet --quota 10000/day
 `,
+  },
+  key: {
+    summary: 'replace the sealing key, also while a server runs',
+    text: keyHelp(PLACE_HELP),
   },
   bench: {
     summary: 'measure this machine: the kernel, the server, the store',

@@ -45,6 +45,7 @@ const RUN: Readonly<Record<CommandName, Command>> = {
   verify: async (...to) => (await import('./verify.ts')).verify(...to),
   pool: async (...to) => (await import('./pool.ts')).pool(...to),
   token: async (...to) => (await import('./token.ts')).token(...to),
+  key: async (...to) => (await import('./key.ts')).key(...to),
   bench: async (args) => (await import('./bench.ts')).bench(args),
   completions: async (...to) => (await import('./completions.ts')).completions(...to),
 };
