@@ -43,18 +43,12 @@ export function isKey({ publicKey: its }: SealingKey, publicKey: Uint8Array | nu
 }
 
 /**
- * A new key beside the one of `source`, on disk when this returns; one that was never used is replaced,
- * `used` is refused. Errors: those of `createSealingKey`.
+ * A new key beside the one of `source`, which is the one in use; on disk when this returns. One that was
+ * made before and never used is replaced. Errors: those of `createSealingKey`.
  */
-export async function createNextKey(source: string, used: Uint8Array): Promise<SealingKey> {
-  const next = nextOf(source);
-  const left = await loadSealingKey(next).catch(() => undefined);
-  if (left !== undefined && isKey(left, used)) {
-    const detail = `${pathOf(next)}: the store is sealed with this key, which has not taken its name`;
-    throw new VanityError('SEALING_KEY_INVALID', `${detail}; start again`);
-  }
-  rmSync(pathOf(next), { force: true });
-  return createSealingKey(next);
+export function createNextKey(source: string): Promise<SealingKey> {
+  dropNextKey(source);
+  return createSealingKey(nextOf(source));
 }
 
 export function dropNextKey(source: string): void {

@@ -1,7 +1,7 @@
 /** The rotation of the sealing key of a store, in the words of the product. Types alone. */
 
 /** What a rotation has on disk, in this order: cut off after any of them, a start finds its key. */
-export type RotationStep = 'new key' | 'old key kept' | 'store sealed' | 'named';
+export type RotationStep = 'old key kept' | 'new key' | 'store sealed' | 'named';
 
 export interface RotationOptions {
   /** 'env:NAME' for a key that stands in a variable; without it a new one is made beside the old. */

@@ -16,8 +16,8 @@ const LIMIT = { timeout: 60_000 };
 const PROCESS = fileURLToPath(new URL('../support/rotating-process.ts', import.meta.url));
 
 const STEPS: Readonly<Record<RotationStep | 'prepared', boolean>> = {
-  'new key': false,
   'old key kept': false,
+  'new key': false,
   prepared: false,
   'store sealed': true,
   named: true,

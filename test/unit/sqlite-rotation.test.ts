@@ -217,6 +217,28 @@ test('what cannot be rotated is refused with the reason, and nothing is changed'
   assert.deepEqual(await opened(victim, path), [[true]]);
 });
 
+test('a new key that cannot take its name is found without it, and takes it later', async () => {
+  await using victim = await Victim.make();
+  const path = pathOf(victim);
+  const kept = `${path}.${sealingKeyId((await keyIn(path)).publicKey)}`;
+  const other = () => writeFileSync(kept, `${randomBytes(32).toString('hex')}\n`);
+  const old = readFileSync(path, 'latin1');
+  const rotation = await victim.store.beginRotation({
+    onStep: (step) => step === 'store sealed' && other(),
+  });
+  const { source, to } = await rotation.finish();
+  assert.deepEqual([source, readFileSync(path, 'latin1')], [`file:${path}.new`, old]);
+  await victim.store.close();
+  await victim.open();
+  assert.equal((await addressesOf(victim, 'pet')).length, 3);
+  await assert.rejects(victim.store.beginRotation(), { code: REFUSED, message: /another key/ });
+  assert.deepEqual(await opened(victim, path, `${path}.new`), [[false, true]]);
+  writeFileSync(kept, old);
+  assert.equal((await rotate(victim)).from, to);
+  assert.ok(!existsSync(`${path}.new`));
+  assert.equal((await addressesOf(victim, 'vault')).length, 3);
+});
+
 test('a rotation that is given up leaves no key behind', async () => {
   await using victim = await Victim.make();
   const rotation = await victim.store.beginRotation();

@@ -3,8 +3,8 @@
  * are bound by it (bound-rows.ts). Sealed rows of addresses stay as they are, and so do the data keys
  * themselves, but nothing new is sealed under one that the old key opens. Runs in the store thread.
  *
- *   1 the new key beside the old one, synced     2 the old one under its id, synced
- *   3 one transaction                            4 the new key takes the name
+ *   1 the old key under its id, synced     2 the new one beside it, synced
+ *   3 one transaction                      4 the new key takes the name
  *
  * A start takes the key that the store records (sealing.ts): ended before 3 the old one, after it the
  * new one, wherever each of them is by then. With a key from a variable 3 is all that there is.
@@ -16,6 +16,7 @@ import { loadSealingKey, type SealingKey, sealingKeyId } from '../../keypair/sea
 import {
   createNextKey,
   dropNextKey,
+  findSealingKey,
   isKey,
   keepKey,
   nextOf,
@@ -67,10 +68,12 @@ export async function beginRotation(
     }
     // A commit of one before that failed on the disk is settled by one that did not: its key is no longer needed.
     await run.write(() => undefined);
-    const next = await createNextKey(source, key.publicKey);
-    onStep('new key');
+    // It could not take its name before.
+    if ((await findSealingKey(source, key.publicKey)).isNext) await takeNextKey(source);
     const kept = await keepKey(source, key.publicKey);
     onStep('old key kept');
+    const next = await createNextKey(source);
+    onStep('new key');
     return new Rotation(store, next, undefined, onStep, `file:${kept}`);
   } catch (cause) {
     const { code, message, syscall } = cause as NodeJS.ErrnoException;
