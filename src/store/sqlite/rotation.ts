@@ -143,7 +143,6 @@ class Rotation implements KeyRotation {
     onMoved(this.#next, this.#to ?? source);
     this.#onStep('store sealed');
     const to = this.#to ?? (await this.#name());
-    this.#onStep('named');
     return {
       from: sealingKeyId(key.publicKey),
       to: sealingKeyId(this.#next.publicKey),
@@ -191,10 +190,11 @@ class Rotation implements KeyRotation {
     const { source } = this.#store;
     try {
       await takeNextKey(source);
-      return source;
     } catch {
       return nextOf(source);
     }
+    this.#onStep('named');
+    return source;
   }
 }
 
