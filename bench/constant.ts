@@ -51,6 +51,7 @@ if (import.meta.main) {
     log: createLog('http', 'warn', false),
     certificate: undefined,
     trustProxy: false,
+    keepAliveSeconds: 72,
     limits: { requestsPerSecond: 0, connections: 10_000 },
   };
   const app = await buildApp(deps);

@@ -3,7 +3,7 @@
  * with 130, and leave nothing. A second one exits at once, and may leave a `.partial` file.
  */
 import { statSync } from 'node:fs';
-import { type BackupOptions, backupOffline, keepBackup } from '../offline/copies.ts';
+import { type BackupOptions, backupOffline, keepBackup, neededKey } from '../offline/copies.ts';
 import { onePositional, readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
@@ -76,6 +76,8 @@ async function withProgress(
   }
 }
 
-function told(file: string, { print }: Outputs): Promise<void> {
-  return print(`${file}: ${statSync(file).size} bytes, checked\n`);
+async function told(file: string, { print, stderr }: Outputs): Promise<void> {
+  await print(`${file}: ${statSync(file).size} bytes, checked\n`);
+  const id = neededKey(file);
+  if (id !== undefined) stderr.write(`It needs the sealing key with the id ${id}.\n`);
 }

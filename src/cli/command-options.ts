@@ -90,6 +90,7 @@ export const TOKEN_OPTIONS = {
 } as const;
 
 export const WEBHOOK_OPTIONS = { test: { config: TEXT } } as const;
+export const KEY_OPTIONS = { rotate: { to: TEXT, ...COMMON } } as const;
 
 /** Of each subcommand of `completions`. */
 export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;
@@ -101,6 +102,7 @@ export function optionsByCommand(table: SettingsTable): Readonly<Record<string, 
     ...family('pool', poolOptions(table)),
     ...family('token', TOKEN_OPTIONS),
     ...family('webhook', WEBHOOK_OPTIONS),
+    ...family('key', KEY_OPTIONS),
     ...family('completions', SHELL_OPTIONS),
   };
 }

@@ -4,6 +4,7 @@
  * take.
  */
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
+import { keyHelp } from './key-help.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
 export interface CommandHelp {
@@ -301,6 +302,10 @@ with a status from 200 to 299 within 10 s. Only scheme and host of each are show
 
   --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
 `,
+  },
+  key: {
+    summary: 'replace the sealing key, also while a server runs',
+    text: keyHelp(PLACE_HELP),
   },
   bench: {
     summary: 'measure this machine: the kernel, the server, the store',

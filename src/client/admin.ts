@@ -12,6 +12,7 @@ import type {
   AuditEntry,
   AuditPageView,
   ImportReport,
+  KeyRotated,
   NewPoolBody,
   NewTokenBody,
   PoolChangeBody,
@@ -33,6 +34,11 @@ export interface AuditOptions extends CallOptions {
 export interface DeletePoolOptions extends CallOptions {
   /** The name of the pool again. */
   readonly burn: string;
+}
+
+export interface RotateKeyOptions extends CallOptions {
+  /** `env:NAME`, a variable of the server that holds the new key. Default: a new key is made. */
+  readonly to?: string | undefined;
 }
 
 /** `silenceMs` is ten minutes unless it is given, whatever `timeoutMs` is. */
@@ -77,6 +83,15 @@ export class VanitypoolAdmin {
   async restoreToken(name: string, options: CallOptions = {}): Promise<TokenView> {
     const path = `/v1/tokens/${encodeURIComponent(name)}/restore`;
     return whole(await this.#ask('POST', path, options), 'name');
+  }
+
+  /**
+   * Replaces the sealing key of the server; back up the new one then. Never sent again by itself: if no
+   * reply comes, the log of the server says whether it was done. Takes a token for all pools.
+   */
+  async rotateKey({ to, signal }: RotateKeyOptions = {}): Promise<KeyRotated> {
+    const body = to === undefined ? {} : { to };
+    return whole(await this.#ask('POST', '/v1/keys/rotate', { signal }, body, false), 'source');
   }
 
   /** Makes a pool, which every thread serves then, and after a restart. Never sent again by itself. */

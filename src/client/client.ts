@@ -39,6 +39,7 @@ export type {
   AuditOptions,
   BackupOptions,
   DeletePoolOptions,
+  RotateKeyOptions,
   VanitypoolAdmin,
 } from './admin.ts';
 export type { CallOptions, StreamOptions } from './call.ts';

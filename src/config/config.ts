@@ -47,6 +47,8 @@ export interface Config {
     readonly maxConnections: number;
     readonly compat: boolean;
     readonly drainSeconds: number;
+    /** That an open connection may be without a request. */
+    readonly keepAliveSeconds: number;
   };
   readonly store: {
     /** Absolute path of the directory that the store lies in. */
@@ -100,6 +102,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.max_connections': whole(10_000, 1, 1_000_000),
   'http.compat': flag(true),
   'http.drain_seconds': whole(20, 0, 3600),
+  'http.keep_alive_seconds': whole(72, 1, 3600),
   'store.data': text('', `a directory; ${NO_HOME}`, /^(?!~)./),
   'store.url': text('', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
   'store.durability': oneOf('leased', 'leased', 'committed'),
@@ -191,6 +194,7 @@ function freeze(
       maxConnections: value['http.max_connections'],
       compat: value['http.compat'],
       drainSeconds: value['http.drain_seconds'],
+      keepAliveSeconds: value['http.keep_alive_seconds'],
     },
     store: {
       directory,

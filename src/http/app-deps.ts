@@ -88,6 +88,8 @@ export interface AppDeps {
   /** What it serves TLS with; undefined for none. */
   readonly certificate: CertificateAndKey | undefined;
   readonly trustProxy: TrustProxy;
+  /** After so long without a request a connection is closed. */
+  readonly keepAliveSeconds: number;
   /** Of this thread. */
   readonly limits: Limits;
 }

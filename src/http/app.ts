@@ -25,6 +25,7 @@ import { backupRoutes } from './routes/backups.ts';
 import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
 import { importRoutes } from './routes/imports.ts';
+import { keyRoutes } from './routes/keys.ts';
 import { poolChangeRoutes } from './routes/pool-changes.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { reservationRoutes } from './routes/reservations.ts';
@@ -37,7 +38,6 @@ const BODY_MAX = 16_384;
 /** For all of a request to arrive, its headers included; looked at every other second. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUT_LOOK_MS = 2000;
-const KEEP_ALIVE_MS = 72_000;
 
 export async function buildApp(deps: AppDeps): Promise<App> {
   const isEncrypted = deps.certificate !== undefined;
@@ -45,7 +45,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     bodyLimit: BODY_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
     trustProxy: deps.trustProxy === true ? isConnected : deps.trustProxy,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveTimeout: deps.keepAliveSeconds * 1000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     ...serverOptions(deps.certificate),
@@ -104,6 +104,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   reservationRoutes(app, deps);
   signatureRoutes(app, deps);
   tokenRoutes(app, deps);
+  keyRoutes(app, deps);
   eventRoutes(app, deps);
   historyRoutes(app, deps);
   importRoutes(app, deps);

@@ -58,6 +58,7 @@ const TAGS = [
   { name: 'reservations', description: 'Hold an address, and decide later.' },
   { name: 'signatures', description: 'Sign with addresses whose secrets never leave.' },
   { name: 'tokens', description: 'Who may ask for what.' },
+  { name: 'keys', description: 'The key that all secrets are sealed to.' },
   { name: 'imports', description: 'Import keypairs that were found elsewhere.' },
   { name: 'audit', description: 'What became of addresses.' },
   { name: 'backups', description: 'The store as a file.' },

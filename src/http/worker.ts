@@ -56,6 +56,7 @@ export interface HttpWorkerData {
   readonly authRequired: AuthRequired;
   readonly certificate: CertificateAndKey | undefined;
   readonly trustProxy: TrustProxy;
+  readonly keepAliveSeconds: number;
   readonly requestsPerSecond: number;
   readonly files: SharedArrayBuffer;
   readonly durability: Durability;
@@ -126,7 +127,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     const order = { pool: pool.shared.name, count, receiver, quota, until };
     return store().call('dispense', order);
   };
-  const { version, isCompat, certificate, trustProxy, requestsPerSecond } = data;
+  const { version, isCompat, certificate, trustProxy, requestsPerSecond, keepAliveSeconds } = data;
   const files = new FileBudget(data.files);
   const limits: Limits = {
     requestsPerSecond,
@@ -166,6 +167,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     log,
     certificate,
     trustProxy,
+    keepAliveSeconds,
     limits,
   });
   await app.ready();

@@ -106,11 +106,19 @@ export interface SealerOptions {
 export class Sealer {
   readonly #options: Required<SealerOptions>;
   readonly #associated: AssociatedData;
+  #publicKey: Uint8Array;
   #current: DataKey | undefined;
 
   constructor(options: SealerOptions) {
     this.#options = { now: () => performance.now(), ...options };
     this.#associated = new AssociatedData(options.storeId);
+    this.#publicKey = options.publicKey;
+  }
+
+  /** From now on under new data keys, sealed to this public half: the old key opens none of them. */
+  sealTo(publicKey: Uint8Array): void {
+    this.#publicKey = publicKey;
+    this.#current = undefined;
   }
 
   /**
@@ -127,7 +135,7 @@ export class Sealer {
     if (rows > ROWS_PER_DATA_KEY) {
       throw new RangeError(`${rows} rows; a data key seals at most ${ROWS_PER_DATA_KEY}`);
     }
-    const { storeId, binding, publicKey, save, now } = this.#options;
+    const { storeId, binding, save, now } = this.#options;
     const current = this.#current;
     const isUsable = current !== undefined && now() < current.expiresAt;
     if (isUsable && current.used + rows <= ROWS_PER_DATA_KEY) {
@@ -135,7 +143,14 @@ export class Sealer {
       return current;
     }
     const bytes = randomBytes(DATA_KEY_BYTES);
-    const sealed = await sealTo(publicKey, bytes, infoOf(storeId, binding));
+    const info = infoOf(storeId, binding);
+    let publicKey: Uint8Array;
+    let sealed: Uint8Array;
+    do {
+      publicKey = this.#publicKey;
+      sealed = await sealTo(publicKey, bytes, info);
+      // The sealing key was rotated meanwhile.
+    } while (publicKey !== this.#publicKey);
     const key = createSecretKey(bytes);
     bytes.fill(0);
     this.#current = { id: save(sealed), key, expiresAt: now() + DATA_KEY_MS, used: rows };
@@ -163,7 +178,7 @@ export class Sealer {
 }
 
 export class Unsealer {
-  readonly #sealingKey: SealingKey;
+  #sealingKey: SealingKey;
   readonly #associated: AssociatedData;
   readonly #info: Uint8Array;
   readonly #remembered = new Map<number, KeyObject>();
@@ -172,6 +187,11 @@ export class Unsealer {
     this.#sealingKey = sealingKey;
     this.#associated = new AssociatedData(storeId);
     this.#info = infoOf(storeId, binding);
+  }
+
+  /** Data keys are sealed to this one from now on. */
+  openWith(sealingKey: SealingKey): void {
+    this.#sealingKey = sealingKey;
   }
 
   /**
@@ -279,16 +299,35 @@ export async function isDataKey(
 }
 
 /** One of a store from before its rows were bound, sealed for this one; undefined if it is not such a key. */
-export async function resealDataKey(
+export function resealDataKey(
   key: SealingKey,
   storeId: string,
   binding: string,
   sealed: Uint8Array,
 ): Promise<Uint8Array | undefined> {
-  const bytes = await key.open(sealed, infoOf(storeId));
+  const [from, to] = [infoOf(storeId), infoOf(storeId, binding)];
+  return reseal(sealed, { key, info: from }, { publicKey: key.publicKey, info: to });
+}
+
+/** One of this store, sealed to the public half of another key; undefined if it is none. */
+export function moveDataKey(
+  key: SealingKey,
+  { storeId, binding, publicKey }: Pick<SealerOptions, 'storeId' | 'binding' | 'publicKey'>,
+  sealed: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  const info = infoOf(storeId, binding);
+  return reseal(sealed, { key, info }, { publicKey, info });
+}
+
+async function reseal(
+  sealed: Uint8Array,
+  from: { readonly key: SealingKey; readonly info: Uint8Array },
+  to: { readonly publicKey: Uint8Array; readonly info: Uint8Array },
+): Promise<Uint8Array | undefined> {
+  const bytes = await from.key.open(sealed, from.info);
   if (bytes === undefined) return undefined;
   try {
-    return await sealTo(key.publicKey, bytes, infoOf(storeId, binding));
+    return await sealTo(to.publicKey, bytes, to.info);
   } finally {
     bytes.fill(0);
   }

@@ -11,6 +11,7 @@ import {
   createPrivateKey,
   createPublicKey,
   createSecretKey,
+  hash,
   hkdfSync,
   type KeyObject,
   randomBytes,
@@ -36,6 +37,7 @@ const ENCAPSULATED_BYTES = 32;
 
 /** What stands before the key in a PKCS #8 private key of X25519 (RFC 8410, section 7). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
+const ID_DIGITS = 16;
 const DIGITS = /^[0-9a-f]{64}$/i;
 const REMEDY = 'restore it from a backup';
 
@@ -43,6 +45,11 @@ const REMEDY = 'restore it from a backup';
 const ROWS_LABEL = 'vanitypool rows 1';
 
 const SUITE = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM);
+
+/** What a key is called where people read it: 16 digits of the SHA-256 of its public half. No secret. */
+export function sealingKeyId(publicKey: Uint8Array): string {
+  return hash('sha256', publicKey, 'hex').slice(0, ID_DIGITS);
+}
 
 /** Seals a message to the public half (32 bytes). `info` binds it to its purpose. */
 export async function sealTo(

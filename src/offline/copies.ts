@@ -6,11 +6,17 @@ import type { Config } from '../config/config.ts';
 import { witnessDirectory } from '../disk/witness.ts';
 import { Journals } from '../pool/journals.ts';
 import { type Adopted, type AdoptOptions, adoptStore } from '../store/sqlite/adopt.ts';
-import { type BackupOptions, backupStore, receiveBackup } from '../store/sqlite/backup.ts';
+import {
+  type BackupOptions,
+  backupStore,
+  neededKey,
+  receiveBackup,
+} from '../store/sqlite/backup.ts';
 import { type Restored, type RestoreOptions, restoreStore } from '../store/sqlite/restore.ts';
 import { onBound } from './open.ts';
 
 export type { BackupOptions };
+export { neededKey };
 
 /**
  * Takes a store that was moved, copied or put back for what it is said to be. Errors: those of

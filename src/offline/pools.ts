@@ -10,9 +10,10 @@ import {
 } from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
-import { loadSealingKey } from '../keypair/sealing-key.ts';
+import type { SealingKey } from '../keypair/sealing-key.ts';
+import { findSealingKey } from '../keypair/sealing-key-files.ts';
 import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
-import { readBurned, readPools } from '../store/sqlite/look.ts';
+import { readBurned, readPools, readSealingKey } from '../store/sqlite/look.ts';
 import type { Store } from '../store/store.ts';
 import { parts, type StoredPool } from '../store/stored-pool.ts';
 import { withStoreOffline } from './open.ts';
@@ -22,8 +23,13 @@ import { withStoreOffline } from './open.ts';
  * them. Errors: those of opening a store to read, STORE_FORGED.
  */
 export async function poolsOffline({ store }: Config): Promise<StoredPool[]> {
-  const key = await loadSealingKey(store.sealingKey).catch(() => undefined);
-  return readPools(store.directory, key).filter(({ isRemoved }) => !isRemoved);
+  return readPools(store.directory, await keyOf(store).catch(() => undefined)).filter(
+    ({ isRemoved }) => !isRemoved,
+  );
+}
+
+async function keyOf({ directory, sealingKey }: Config['store']): Promise<SealingKey | undefined> {
+  return (await findSealingKey(sealingKey, readSealingKey(directory))).key;
 }
 
 /**

@@ -4,6 +4,7 @@
 import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
 import type { SigningKey } from '../keypair/signing-key.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
+import type { RotatedKey } from '../store/key-rotation.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { InsertReport } from '../store/store.ts';
 import type { NewToken, StoredToken } from '../store/token-store.ts';
@@ -49,6 +50,8 @@ export type StoreThreadCalls = ReadingCalls & {
   revokeToken(name: string): Promise<StoredToken>;
   /** Errors as of `revokeToken`. */
   restoreToken(name: string): Promise<StoredToken>;
+  /** To the key in 'env:NAME', or to a new one. Errors: KEY_ROTATION_REFUSED, STORE_FORGED. */
+  rotateKey(to: string | undefined): Promise<RotatedKey>;
   /** Tokens that were used since the last call, by id. */
   noteTokens(ids: readonly number[]): Promise<void>;
 };

@@ -299,7 +299,7 @@ export class Service implements AsyncDisposable {
   }
 
   #httpData(): Omit<HttpWorkerData, 'port'> {
-    const { threads, compat, trustProxy, rateLimit } = this.#config.http;
+    const { threads, compat, trustProxy, rateLimit, keepAliveSeconds } = this.#config.http;
     return {
       storeHealth: this.#storeHealth.buffer,
       tallies: this.#tallies.buffer,
@@ -310,6 +310,7 @@ export class Service implements AsyncDisposable {
       authRequired: this.#authRequired,
       certificate: this.#certificate?.current,
       trustProxy,
+      keepAliveSeconds,
       requestsPerSecond: Math.ceil(rateLimit / threads),
       files: this.#files.buffer,
       durability: this.#config.store.durability,

@@ -28,19 +28,25 @@ export type ReaderCalls = {
   find(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
   /** Makes a backup under this name; one at a time. Errors: those of `backupStore`. */
   backup(path: string): Promise<void>;
+  /** The sealing key is there from now on. */
+  useKey(source: string): void;
   /** Ends the backup that is being made. */
   stopBackup(): void;
 };
 
 if (parentPort !== null) {
   const data = workerData as ReaderData;
-  const { directory, sealingKey } = data;
+  const { directory } = data;
+  let { sealingKey } = data;
   const log = createLog('reader', data.logLevel, data.isPretty);
   let opening: Promise<AuditReader> | undefined;
   let backup = new AbortController();
   const reader = async (): Promise<AuditReader> => {
     opening ??= AuditReader.open(directory, sealingKey);
     try {
+      const opened = await opening;
+      if (opened.isCurrent) return opened;
+      opening = AuditReader.open(directory, sealingKey);
       return await opening;
     } catch (error) {
       opening = undefined;
@@ -60,6 +66,9 @@ if (parentPort !== null) {
     async backup(path) {
       backup = new AbortController();
       await backupStore(directory, path, { signal: backup.signal });
+    },
+    useKey(source) {
+      sealingKey = source;
     },
     stopBackup: () => backup.abort(new VanityError('STORE_UNAVAILABLE', 'the backup was ended')),
   };

@@ -46,7 +46,7 @@ interface RunningBackup extends AskedBackup {
 }
 
 export class ServedReader {
-  readonly #options: ServedReaderOptions;
+  #options: ServedReaderOptions;
   #thread: CalledThread<ReaderCalls> | undefined;
   /** Calls that are not answered. */
   #asked = 0;
@@ -95,6 +95,12 @@ export class ServedReader {
       },
       endBackup: end,
     };
+  }
+
+  /** The sealing key was rotated, and is there now. */
+  useKey(sealingKey: string): void {
+    this.#options = { ...this.#options, sealingKey };
+    this.#thread?.call('useKey', sealingKey).catch(() => undefined);
   }
 
   async stop(): Promise<void> {

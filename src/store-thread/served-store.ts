@@ -26,6 +26,7 @@ import { OwnRecords } from './own-records.ts';
 import { PoolJournals } from './pool-journals.ts';
 import { Refiller } from './refiller.ts';
 import { ServedCheck } from './served-check.ts';
+import { ServedKeys } from './served-keys.ts';
 import { ServedPools } from './served-pools.ts';
 import { ServedReader } from './served-reader.ts';
 import { ServedReservations } from './served-reservations.ts';
@@ -42,6 +43,7 @@ export class ServedStore {
   readonly dispenser: Dispenser;
   readonly tokens: ServedTokens;
   readonly reservations: ServedReservations;
+  readonly keys: ServedKeys;
   readonly pools: ServedPools;
   readonly reader: ServedReader;
   readonly #store: Store;
@@ -175,6 +177,11 @@ export class ServedStore {
       changes,
       parts: [this.dispenser, this.reservations],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
+    });
+    this.keys = new ServedKeys({
+      ...{ ...common, log },
+      withoutInserts: this.#inserts.without,
+      onMoved: (source) => this.reader.useKey(source),
     });
     const { pools } = this;
     this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });

@@ -29,7 +29,7 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller, dispenser, reservations, pools, tokens, reader } = opened();
+      const { refiller, dispenser, reservations, pools, tokens, keys, reader } = opened();
       const notices = new ThreadNotices(port);
       const given = pools.connect(port, notices);
       const threadCalls: StoreThreadCalls = {
@@ -49,6 +49,7 @@ if (parentPort !== null) {
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
         restoreToken: (name) => tokens.restore(name).catch(refuse),
+        rotateKey: (to) => keys.rotate(to).catch(refuse),
         import: (order) => opened().import(order).catch(refuse),
         ...reader.callsOf(port),
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),

@@ -22,6 +22,7 @@ import type { VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
+import type { KeyRotation, RotationOptions } from './key-rotation.ts';
 import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
@@ -135,6 +136,9 @@ export interface Store extends AsyncDisposable {
   returnLease(pool: string): Promise<number>;
 
   counts(pool: string): Promise<PoolCounts>;
+
+  /** The sealing key gives way to another, one rotation at a time. Errors: KEY_ROTATION_REFUSED. */
+  beginRotation(options?: RotationOptions): Promise<KeyRotation>;
 
   /**
    * Overwrites the sealed secrets of what was dispensed or burned before `before` (milliseconds),

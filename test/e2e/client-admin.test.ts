@@ -56,6 +56,21 @@ function importable(count: number): string[] {
   return keys;
 }
 
+test('the sealing key is replaced, and a second time', LIMIT, async (t) => {
+  const { admin, workspace } = await managed(t);
+  const first = await admin.rotateKey();
+  assert.equal(first.source, `file:${join(workspace.data, 'sealing.key')}`);
+  assert.equal(statSync(first.oldSource.slice('file:'.length)).mode & 0o777, 0o600);
+  const second = await admin.rotateKey();
+  assert.deepEqual([second.from, second.source], [first.to, first.source]);
+  assert.equal(await codeOf(admin.rotateKey({ to: 'env:NO_KEY' })), 'KEY_ROTATION_REFUSED');
+  const both = await Promise.all([1, 2, 3].map(() => codeOf(admin.rotateKey())));
+  assert.ok(both.includes('no error'), `${both}`);
+  for (const code of both) assert.match(code, /^(no error|KEY_ROTATION_REFUSED)$/);
+  const { source } = await admin.rotateKey();
+  assert.equal(source, first.source);
+});
+
 test('a pool from its making to its end', LIMIT, async (t) => {
   const { client, admin, server } = await managed(t);
   const made = await admin.createPool({ ...POOL, target: 100 });

@@ -96,6 +96,7 @@ export async function testApp(
     log: createLog('test', 'silent', false),
     certificate: undefined,
     trustProxy: false,
+    keepAliveSeconds: 72,
     limits: { requestsPerSecond: 0, connections: 1000 },
     ...more,
   });

@@ -67,6 +67,7 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
   'pool pause': [await load('pool'), { words: ['pet'] }],
   'pool resume': [await load('pool'), { words: ['pet'] }],
   'pool delete': [await load('pool'), { words: ['pet'], options: { '--burn': 'pet' } }],
+  'key rotate': [await load('key'), {}],
   'token create': [await load('token'), { options: { '--name': 'a', '--scope': 'read' } }],
   'token list': [await load('token'), {}],
   'token revoke': [await load('token'), { words: ['a'] }],
@@ -77,6 +78,7 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
 const WRONG: Readonly<Record<string, readonly string[]>> = {
   N: ['-1', '0.5', '1e3', 'abc', '0x10', ' 1', '9'.repeat(30)],
   HOURS: ['-1', '1e3', 'abc', '8761'],
+  'env:NAME': ['NAME', 'file:key', 'env:1A', 'env:'],
   'N/day': ['10', '0/day', '-1/day', '1/week'],
   URL: ['localhost:5057', 'ftp://localhost', 'http://', 'unix:'],
   PATTERN: ['0', '[z-a]', 'a'.repeat(11)],

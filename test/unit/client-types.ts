@@ -21,6 +21,9 @@ export async function allowed(signal: AbortSignal, error: unknown): Promise<stri
   const [thread] = grinder?.threads ?? [];
   if (thread?.priority === 'idle') return (await client.health()).version;
   await client.admin.createToken({ name: 'x', scopes: ['dispense'], quota: null, pools: ['pet'] });
+  await client.admin
+    .rotateKey({ to: 'env:NEW' })
+    .then(({ source, oldSource }) => [source, oldSource]);
   await client.admin.createPool({ name: 'x', suffix: 'pump', handout: 'sign-only', signLimit: 2 });
   for await (const { id, cause } of client.admin.audit({ pool: 'pet', since: new Date(0) })) {
     if (id > 1) return cause ?? undefined;

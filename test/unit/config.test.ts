@@ -23,6 +23,7 @@ test('with nothing at all there is one pool and every default', () => {
       maxConnections: 10_000,
       compat: true,
       drainSeconds: 20,
+      keepAliveSeconds: 72,
     },
     store: {
       directory: join(cwd, 'data'),
@@ -249,6 +250,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['http.max_connections', 'a whole number from 1 to 1000000', 0],
   ['http.compat', 'true or false', 'yes', 1],
   ['http.drain_seconds', 'a whole number from 0 to 3600', -1, 3601],
+  ['http.keep_alive_seconds', 'a whole number from 1 to 3600', 0, 3601, 1.5],
   [
     'store.url',
     `"file:DIRECTORY" in this version; ${NO_HOME}`,

@@ -113,6 +113,7 @@ test('the defaults are as documented', () => {
     'http.max_connections': http.maxConnections,
     'http.compat': http.compat,
     'http.drain_seconds': http.drainSeconds,
+    'http.keep_alive_seconds': http.keepAliveSeconds,
     'store.journal': store.journal,
     'store.retention_hours': store.retentionHours,
     'grinder.batch': grinder.batch,

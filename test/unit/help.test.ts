@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  KEY_OPTIONS,
   OPTIONS,
   POOL_OPTIONS,
   SHELL_OPTIONS,
@@ -13,6 +14,7 @@ import { LOG_LEVELS } from '../../src/log.ts';
 const TAKEN: Readonly<Record<string, readonly object[]>> = {
   ...Object.fromEntries(Object.entries(OPTIONS).map(([command, options]) => [command, [options]])),
   completions: Object.values(SHELL_OPTIONS),
+  key: Object.values(KEY_OPTIONS),
   pool: Object.values(POOL_OPTIONS),
   token: Object.values(TOKEN_OPTIONS),
   webhook: Object.values(WEBHOOK_OPTIONS),

@@ -315,6 +315,17 @@ test('two sealers never share a data key', async () => {
   assert.ok(await one.unseal(place, row));
 });
 
+test('a data key that is made while the sealing key is replaced is sealed to the new one', async () => {
+  const [envelope, next] = [await Envelope.make(), await SealingKey.from(randomBytes(32))];
+  const { key, place } = newRow();
+  const sealing = envelope.seal(place, key);
+  envelope.sealer.sealTo(next.publicKey);
+  const row = await sealing;
+  assert.equal(await envelope.unseal(place, row), undefined);
+  envelope.unsealer.openWith(next);
+  assert.ok(await envelope.unseal(place, row));
+});
+
 test('nothing is sealed with a data key that could not be saved', async () => {
   const envelope = await Envelope.make();
   const { key, place } = newRow();

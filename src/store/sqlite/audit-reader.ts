@@ -6,7 +6,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { triedAgain, triedAgainLater } from '../../disk/reads.ts';
 import { VanityError } from '../../errors.ts';
 import { publicKeyHash, Unsealer } from '../../keypair/seal.ts';
-import { loadSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
+import type { SealingKey } from '../../keypair/sealing-key.ts';
+import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
 import type { AuditedToken, AuditPage, AuditQuery, FoundAddress } from '../audit-store.ts';
 import { AuditBook, SQL } from './audit.ts';
 import { BoundRows } from './bound-rows.ts';
@@ -39,10 +40,12 @@ export class AuditReader implements Disposable {
   readonly #statements: Statements;
   readonly #book: AuditBook;
   readonly #rows: BoundRows;
+  readonly #key: SealingKey;
 
   private constructor(db: DatabaseSync, path: string, key: SealingKey) {
     this.#db = db;
     this.#path = path;
+    this.#key = key;
     this.#statements = prepareStatements(db);
     const { store_id: storeId, binding } = metaOf(this.#statements);
     // Without one nothing in it is right.
@@ -57,8 +60,12 @@ export class AuditReader implements Disposable {
    */
   static async open(directory: string, sealingKey: string): Promise<AuditReader> {
     const path = storeFileOf(directory);
-    const key = await loadSealingKey(sealingKey);
     try {
+      const recorded = read(path, 'opening', () => {
+        using db = openToRead(path);
+        return metaOf(prepareStatements(db)).sealing_key;
+      });
+      const { key } = await findSealingKey(sealingKey, recorded);
       return read(path, 'opening', () => {
         using resources = new DisposableStack();
         const db = resources.use(openToRead(path));
@@ -70,6 +77,20 @@ export class AuditReader implements Disposable {
     } catch (error) {
       throw await judgedInUse(error, path);
     }
+  }
+
+  /** Whether the sealing key is still the one that this reader has: it does not follow a rotation. */
+  get isCurrent(): boolean {
+    return read(this.#path, 'running', () => {
+      const { sealing_key } = metaOf(this.#statements);
+      return sealing_key === null || isKey(this.#key, sealing_key);
+    });
+  }
+
+  #assertCurrent(): void {
+    if (this.isCurrent) return;
+    const detail = 'the sealing key was rotated meanwhile; ask again';
+    throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
   }
 
   /** As it is at this moment. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE, also in doubt. */
@@ -96,7 +117,9 @@ export class AuditReader implements Disposable {
         throw storeError(cause, this.#path, 'running');
       });
     try {
-      return await triedAgainLater(look, mayPass);
+      const page = await triedAgainLater(look, mayPass);
+      this.#assertCurrent();
+      return page;
     } catch (error) {
       throw await judgedInUse(error, this.#path);
     }
@@ -104,6 +127,7 @@ export class AuditReader implements Disposable {
 
   /** Every token that was ever made, but for rows that somebody else wrote. Errors as of `store`. */
   get tokens(): AuditedToken[] {
+    this.#assertCurrent();
     return read(this.#path, 'running', () => {
       const rows = this.#db.prepare(SQL.tokens).all();
       const right = rows.filter((row) => this.#rows.isRight('token', row));
@@ -156,10 +180,11 @@ export function isSettled(directory: string): boolean {
 
 function keyOf(source: string, meta: MetaRow, key: SealingKey | undefined): SealingKey {
   const { sealing_key } = meta;
-  const isIts =
-    key !== undefined && (sealing_key === null || Buffer.compare(sealing_key, key.publicKey) === 0);
-  if (isIts) return key;
-  const fault = key === undefined ? 'missing' : 'not the key that the store is sealed with';
+  if (key !== undefined && (sealing_key === null || isKey(key, sealing_key))) return key;
+  const fault =
+    key === undefined
+      ? 'missing'
+      : `not the key that the store is sealed with (${wrongKey(source, key, sealing_key)})`;
   const message =
     `${source}: ${fault}; without that key no address in the store can be read: put your copy of ` +
     'it there (mode 0600), or name its place as store.sealing_key';

@@ -18,6 +18,7 @@ import { backup } from 'node:sqlite';
 import { triedAgainLater } from '../../disk/reads.ts';
 import { syncDirectory } from '../../disk/synced-writes.ts';
 import { VanityError } from '../../errors.ts';
+import { sealingKeyId } from '../../keypair/sealing-key.ts';
 import { assertWholeBackup, completeBackup } from './backup-file.ts';
 import { checkFile, judgedInUse } from './check-runner.ts';
 import { storeFileOf } from './data-directory.ts';
@@ -58,6 +59,13 @@ export async function backupStore(
     await checkFile(partial, signal);
     await completeBackup(partial, signal);
   });
+}
+
+/** The id of the sealing key that a backup needs; undefined if nothing in it is sealed. */
+export function neededKey(path: string): string | undefined {
+  using db = openToRead(path, true);
+  const { sealing_key } = db.prepare('SELECT sealing_key FROM meta').get()!;
+  return sealing_key instanceof Uint8Array ? sealingKeyId(sealing_key) : undefined;
 }
 
 /**

@@ -66,7 +66,7 @@ export type OnForged = (row: string) => void;
 
 export class BoundRows {
   readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
-  readonly #key: KeyObject;
+  #key: KeyObject;
   readonly #onForged: OnForged;
   readonly #forged = new Set<string>();
 
@@ -133,6 +133,27 @@ export class BoundRows {
     return names;
   }
 
+  /**
+   * Inside a transaction: rows that are right get their MACs under another key, and others stay wrong.
+   * When that is committed, what it returns makes this go by that key. Error: STORE_FORGED.
+   */
+  move(key: KeyObject): () => void {
+    const { meta, setMeta, tokens, setToken, pools, setPool } = this.#statements;
+    const { lastId, hadTokens } = this.history;
+    setMeta.run(lastId, Number(hadTokens), macOf('meta', meta.get()!, key));
+    for (const [kind, rows, set] of [
+      ['token', tokens.all(), setToken],
+      ['pool', pools.all(), setPool],
+    ] as const) {
+      for (const row of rows) {
+        if (this.#isRight(kind, row)) set.run(macOf(kind, row, key), Number(row.id));
+      }
+    }
+    return () => {
+      this.#key = key;
+    };
+  }
+
   #isRight(kind: Kind, row: Row): boolean {
     const { mac } = row;
     const right = this.#macOf(kind, row);
@@ -140,8 +161,12 @@ export class BoundRows {
   }
 
   #macOf(kind: Kind, row: Row): Buffer {
-    return createHmac('sha256', this.#key).update(saidBy(kind, row)).digest();
+    return macOf(kind, row, this.#key);
   }
+}
+
+function macOf(kind: Kind, row: Row, key: KeyObject): Buffer {
+  return createHmac('sha256', key).update(saidBy(kind, row)).digest();
 }
 
 function saidBy(kind: Kind, row: Row): string {

@@ -9,7 +9,7 @@ import { boundRowsOf } from './bound-rows.ts';
 import { storeFileOf } from './data-directory.ts';
 import { openToRead } from './database.ts';
 import { decided } from './error.ts';
-import { poolRows, prepareStatements, storedPool } from './statements.ts';
+import { metaOf, poolRows, prepareStatements, storedPool } from './statements.ts';
 
 /**
  * Rows that are bound to `key` are checked by it, if it is that of the store. Errors: STORE_NOT_FOUND,
@@ -23,6 +23,11 @@ export function readPools(directory: string, key?: SealingKey): StoredPool[] {
       return storedPool(row);
     });
   });
+}
+
+/** The public half of its sealing key; null where it has none yet. Errors as of `readPools`. */
+export function readSealingKey(directory: string): Uint8Array | null {
+  return read(directory, (db) => metaOf(prepareStatements(db)).sealing_key);
 }
 
 /**

@@ -99,7 +99,9 @@ async function openHeld(
   });
   effects.begun();
   if (bound.length > 0) options.onBound?.(bound);
-  const opened = { db, storeFile, ...books, key, rows, binding, clock, epoch, effects, onCommit };
+  const { sealingKey } = options;
+  const parts = { key, sealingKey, rows, binding, clock, epoch, effects, onCommit };
+  const opened = { db, storeFile, ...books, ...parts };
   const all = held.move();
   all.use(resources.move());
   return new SqliteStore(opened, all);

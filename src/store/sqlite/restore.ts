@@ -17,7 +17,8 @@ import { ownIdentityOf } from '../../disk/identity.ts';
 import { isRefusal } from '../../disk/reads.ts';
 import { syncDirectory } from '../../disk/synced-writes.ts';
 import { VanityError } from '../../errors.ts';
-import { loadSealingKey } from '../../keypair/sealing-key.ts';
+import { sealingKeyId } from '../../keypair/sealing-key.ts';
+import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
 import { readList } from '../dispensed-list.ts';
 import { OwnClock, type Time } from '../own-clock.ts';
 import { assertBackup, copyBackup } from './backup-file.ts';
@@ -132,12 +133,15 @@ async function assertSealingKey(
   { sealing_key, is_sealed }: Meta,
   { file, sealingKey }: RestoreOptions,
 ): Promise<void> {
-  const key = await loadSealingKey(sealingKey);
-  if (is_sealed === 0 || (key && sealing_key && Buffer.compare(sealing_key, key.publicKey) === 0))
-    return;
-  const fault = key === undefined ? 'missing' : 'not the key that the backup is sealed with';
+  const { key } = await findSealingKey(sealingKey, sealing_key);
+  if (is_sealed === 0 || (key !== undefined && isKey(key, sealing_key))) return;
+  const fault =
+    key === undefined
+      ? 'missing'
+      : `not the key that the backup is sealed with (${wrongKey(sealingKey, key, sealing_key)})`;
+  const id = sealing_key === null ? '' : ` (id ${sealingKeyId(sealing_key)})`;
   const message =
-    `${sealingKey}: ${fault}; ${file} cannot be read without that key: put your copy of it there ` +
+    `${sealingKey}: ${fault}; ${file} cannot be read without that key${id}: put your copy of it there ` +
     '(mode 0600), or name its place as store.sealing_key; then restore again';
   throw new VanityError('SEALING_KEY_INVALID', message);
 }

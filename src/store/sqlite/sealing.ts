@@ -4,20 +4,21 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
-import {
-  createSealingKey,
-  keepSealingKey,
-  loadSealingKey,
-  type SealingKey,
-} from '../../keypair/sealing-key.ts';
+import { createSealingKey, keepSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
+import { findSealingKey, isKey, takeNextKey, wrongKey } from '../../keypair/sealing-key-files.ts';
 
-/** A store takes any key as long as nothing is sealed in it, and no token was made. */
+/**
+ * A store takes any key as long as nothing is sealed in it, and no token was made. Of a rotation that was
+ * cut off it takes the key that it records (rotation.ts), and gives it its name.
+ */
 export async function sealingKeyOf(db: DatabaseSync, source: string): Promise<SealingKey> {
   const { sealing_key, isUsed } = db
     .prepare(`SELECT sealing_key, had_tokens OR EXISTS (SELECT 1 FROM data_keys)
       OR EXISTS (SELECT 1 FROM tokens) AS isUsed FROM meta`)
     .get() as { sealing_key: Uint8Array | null; isUsed: 0 | 1 };
-  const key = await loadSealingKey(source);
+  const { key, isNext } = await findSealingKey(source, sealing_key);
+  // One that cannot be renamed is found by the next start, too.
+  if (isNext) await takeNextKey(source).catch(() => undefined);
   if (isUsed === 0) {
     if (key === undefined) return createSealingKey(source);
     keepSealingKey(source);
@@ -29,10 +30,12 @@ export async function sealingKeyOf(db: DatabaseSync, source: string): Promise<Se
       `${source}: missing, and the store is sealed with it; restore it from a backup`,
     );
   }
-  if (sealing_key === null || Buffer.compare(sealing_key, key.publicKey) !== 0) {
+  if (!isKey(key, sealing_key)) {
     throw new VanityError(
       'SEALING_KEY_INVALID',
-      `${source}: not the key that the store is sealed with; restore that one from a backup`,
+      `${source}: not the key that the store is sealed with (${wrongKey(source, key, sealing_key)}); ` +
+        'restore that one from a backup. After "vanitypool key rotate --to env:NAME" set ' +
+        'store.sealing_key = "env:NAME"',
     );
   }
   return key;

@@ -9,6 +9,7 @@ import type { SealingKey } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
+import type { KeyRotation, RotationOptions } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
@@ -24,6 +25,7 @@ import type { Epoch } from './epoch.ts';
 import type { HandOutBook } from './hand-out-book.ts';
 import { SqliteReservations } from './reservations.ts';
 import { countDue, destroy, nextPiece } from './retention.ts';
+import { beginRotation, type RotatedStore } from './rotation.ts';
 import { Run } from './run.ts';
 import type { Segments } from './segments.ts';
 import { SqliteSignatures } from './signatures.ts';
@@ -47,6 +49,8 @@ export interface Opened {
   readonly segments: Segments;
   readonly handOuts: HandOutBook;
   readonly key: SealingKey;
+  /** Where that comes from. */
+  readonly sealingKey: string;
   readonly rows: BoundRows;
   /** Of the rows. */
   readonly binding: string;
@@ -74,6 +78,7 @@ export class SqliteStore implements Store {
   readonly #changes: Changes;
   readonly #effects: Effects;
   readonly #run: Run;
+  #rotated: RotatedStore;
   readonly #waiting = new WaitingLeases();
   /** Pools whose hand-outs stand in a journal, too, by id. */
   readonly #journaled = new Set<number>();
@@ -105,7 +110,19 @@ export class SqliteStore implements Store {
           Number(statements.addDataKey.run(sealed, this.clock.now).lastInsertRowid),
         ),
     });
-    this.#addresses = new Addresses(statements, sealer, new Unsealer(this.id, binding, key));
+    const unsealer = new Unsealer(this.id, binding, key);
+    this.#addresses = new Addresses(statements, sealer, unsealer);
+    const { id: storeId } = this;
+    this.#rotated = {
+      ...{ db, run: this.#run, storeId, binding, rows, key, source: opened.sealingKey },
+      onMoved: (key, source) => {
+        sealer.sealTo(key.publicKey);
+        unsealer.openWith(key);
+        this.#rotated = { ...this.#rotated, key, source };
+        // The data keys in it are sealed to the old one.
+        this.#isLogStale = true;
+      },
+    };
     const poolRow = (name: string) => this.#poolRow(name);
     const books = { segments, handOuts, addresses: this.#addresses };
     const { clock } = this;
@@ -275,6 +292,10 @@ export class SqliteStore implements Store {
       this.#run.take();
       return returned;
     });
+  }
+
+  beginRotation(options: RotationOptions = {}): Promise<KeyRotation> {
+    return this.#run.call(() => beginRotation(this.#rotated, options));
   }
 
   counts(pool: string): Promise<PoolCounts> {

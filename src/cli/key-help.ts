@@ -1,0 +1,20 @@
+/** The help of `vanitypool key`. Pure data. */
+
+/** `place`: the lines on where a command works. */
+export const keyHelp = (place: string) => `usage: vanitypool key rotate [options]
+
+Replaces the sealing key, to which all secrets in the store are sealed, by a new one, also while a
+server runs and hands out. The new key is written beside the old one and takes its name when the
+store is sealed with it. The old one is kept as sealing.key.ID, readable only by you: backups that
+were made before need it. Nothing is lost if the command or the server is killed. Back up the new
+key when it is done, and make a new backup.
+
+  --to env:NAME      take the new key from this environment variable of the server, or of this
+                     command without one: 64 hexadecimal digits, as "openssl rand -hex 32" prints
+                     them. Then set store.sealing_key to it. Needed if the key is in a variable now
+${place}
+  --json             print one JSON object: from, to, source, oldSource, dataKeys
+
+If a key has leaked, it still opens copies of the database and backups from before the rotation. See
+"Replace the sealing key" in docs/operations.md.
+`;

@@ -1,0 +1,57 @@
+/**
+ * The rotation of the sealing key of a running server. Runs in the store thread. Data keys are sealed to
+ * the new key a few at a time between the calls that requests wait for; then one transaction, while no
+ * insert is under way.
+ */
+import { VanityError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { RotatedKey } from '../store/key-rotation.ts';
+import type { Store } from '../store/store.ts';
+import type { Exclusively } from './in-turn.ts';
+
+export interface ServedKeysOptions {
+  readonly store: Store;
+  readonly exclusively: Exclusively;
+  readonly withoutInserts: Exclusively;
+  /** Where the key is by now, for what reads the store beside this thread. */
+  readonly onMoved: (source: string) => void;
+  readonly log: Log;
+}
+
+export class ServedKeys {
+  readonly #options: ServedKeysOptions;
+  #isRunning = false;
+
+  constructor(options: ServedKeysOptions) {
+    this.#options = options;
+  }
+
+  /** Errors: KEY_ROTATION_REFUSED, also of a second one meanwhile; STORE_FORGED, those of the store. */
+  async rotate(to: string | undefined): Promise<RotatedKey> {
+    if (this.#isRunning) {
+      throw new VanityError('KEY_ROTATION_REFUSED', 'another rotation is under way');
+    }
+    this.#isRunning = true;
+    try {
+      return await this.#rotate(to);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async #rotate(to: string | undefined): Promise<RotatedKey> {
+    const { store, exclusively, withoutInserts, onMoved, log } = this.#options;
+    const rotation = await exclusively(() => store.beginRotation({ to }));
+    log.info({ dataKeys: rotation.total }, 'rotating the sealing key');
+    try {
+      while (rotation.done < rotation.total) await exclusively(() => rotation.prepare());
+    } catch (error) {
+      rotation.cancel();
+      throw error;
+    }
+    const rotated = await withoutInserts(() => exclusively(() => rotation.finish()));
+    onMoved(rotated.source);
+    log.info({ ...rotated }, 'the sealing key was rotated: back up the new one now');
+    return rotated;
+  }
+}

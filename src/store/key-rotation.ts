@@ -1,0 +1,38 @@
+/** The rotation of the sealing key of a store, in the words of the product. Types alone. */
+
+/** What a rotation has on disk, in this order: cut off after any of them, a start finds its key. */
+export type RotationStep = 'old key kept' | 'new key' | 'store sealed' | 'named';
+
+export interface RotationOptions {
+  /** 'env:NAME' for a key that stands in a variable; without it a new one is made beside the old. */
+  readonly to?: string | undefined;
+  /** Hears of each step when it is on disk. */
+  readonly onStep?: ((step: RotationStep) => void) | undefined;
+}
+
+/** A rotation that is under way. Others may call the store between two of these calls. */
+export interface KeyRotation {
+  /** Of data keys: how many there are, and how many are sealed to the new key. */
+  readonly total: number;
+  readonly done: number;
+  /** Seals some more data keys to the new key; nothing in the store is changed by it. */
+  prepare(): Promise<void>;
+  /**
+   * Seals the rest, and then, in one transaction, the store goes by the new key. While no insert is
+   * under way. Errors: STORE_FORGED, those of the store; then it goes by the old one.
+   */
+  finish(): Promise<RotatedKey>;
+  /** Instead of `finish`: nothing has happened. */
+  cancel(): void;
+}
+
+export interface RotatedKey {
+  /** Ids of the keys (keypair/sealing-key.ts). */
+  readonly from: string;
+  readonly to: string;
+  /** Where the new key is: 'file:PATH' or 'env:NAME'. */
+  readonly source: string;
+  /** Where the old one is: the same forms. Backups that were made before need it. */
+  readonly oldSource: string;
+  readonly dataKeys: number;
+}

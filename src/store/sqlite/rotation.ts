@@ -1,0 +1,203 @@
+/**
+ * The sealing key of an open store, replaced by another: data keys are sealed to the new one, and rows
+ * are bound by it (bound-rows.ts). Sealed rows of addresses stay as they are, and so do the data keys
+ * themselves, but nothing new is sealed under one that the old key opens. Runs in the store thread.
+ *
+ *   1 the old key under its id, synced     2 the new one beside it, synced
+ *   3 one transaction                      4 the new key takes the name
+ *
+ * A start takes the key that the store records (sealing.ts): ended before 3 the old one, after it the
+ * new one, wherever each of them is by then. With a key from a variable 3 is all that there is.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { VanityError } from '../../errors.ts';
+import { moveDataKey } from '../../keypair/seal.ts';
+import { loadSealingKey, type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
+import {
+  createNextKey,
+  dropNextKey,
+  findSealingKey,
+  isKey,
+  keepKey,
+  nextOf,
+  takeNextKey,
+} from '../../keypair/sealing-key-files.ts';
+import type { KeyRotation, RotatedKey, RotationOptions } from '../key-rotation.ts';
+import type { BoundRows } from './bound-rows.ts';
+import { prepareAll } from './database.ts';
+import type { Run } from './run.ts';
+
+const SQL = {
+  sealingKey: 'SELECT sealing_key FROM meta',
+  setSealingKey: 'UPDATE meta SET sealing_key = ?',
+  count: 'SELECT count(*) AS count FROM data_keys',
+  next: 'SELECT id, sealed FROM data_keys WHERE id > ? ORDER BY id LIMIT ?',
+  set: 'UPDATE data_keys SET sealed = ? WHERE id = ?',
+} as const;
+
+/** About ten milliseconds, for which nothing else is done. */
+const KEYS_AT_ONCE = 16;
+
+export interface RotatedStore {
+  readonly db: DatabaseSync;
+  readonly run: Run;
+  readonly storeId: string;
+  readonly binding: string;
+  readonly rows: BoundRows;
+  readonly key: SealingKey;
+  /** Of `key`. */
+  readonly source: string;
+  /** The store goes by this key from now on. Must not throw. */
+  readonly onMoved: (key: SealingKey, source: string) => void;
+}
+
+/**
+ * Errors: KEY_ROTATION_REFUSED for a key that cannot be written, read or used; of the store. Whatever
+ * it fails with, the store goes by its key.
+ */
+export async function beginRotation(
+  store: RotatedStore,
+  { to, onStep = () => undefined }: RotationOptions,
+): Promise<KeyRotation> {
+  const { source, key, run } = store;
+  try {
+    if (to !== undefined) return new Rotation(store, await keyIn(to, store), to, onStep);
+    if (source.startsWith('env:')) {
+      const remedy = 'put a new key into another variable of this process, and name that: env:NAME';
+      throw refused(`the sealing key is in ${source}, where nothing can write it; ${remedy}`);
+    }
+    // A commit of one before that failed on the disk is settled by one that did not: its key is no longer needed.
+    await run.write(() => undefined);
+    // It could not take its name before.
+    if ((await findSealingKey(source, key.publicKey)).isNext) await takeNextKey(source);
+    const kept = await keepKey(source, key.publicKey);
+    onStep('old key kept');
+    const next = await createNextKey(source);
+    onStep('new key');
+    return new Rotation(store, next, undefined, onStep, `file:${kept}`);
+  } catch (cause) {
+    const { code, message, syscall } = cause as NodeJS.ErrnoException;
+    if (code !== 'SEALING_KEY_INVALID' && syscall === undefined) throw cause;
+    throw refused(message, cause);
+  }
+}
+
+/** The key in a variable of this process, which has to be another one. */
+async function keyIn(to: string, { source, key }: RotatedStore): Promise<SealingKey> {
+  if (!/^env:[A-Za-z_]\w*$/.test(to)) throw refused(`${JSON.stringify(to)}: allowed: env:NAME`);
+  if (to === source) throw refused(`${to}: holds the key that is to be replaced; name another`);
+  const next = await loadSealingKey(to);
+  if (next !== undefined && !isKey(next, key.publicKey)) return next;
+  throw refused(`${to}: the same key as now; put a new one there: openssl rand -hex 32`);
+}
+
+class Rotation implements KeyRotation {
+  readonly total: number;
+  readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
+  readonly #store: RotatedStore;
+  readonly #next: SealingKey;
+  readonly #to: string | undefined;
+  readonly #onStep: NonNullable<RotationOptions['onStep']>;
+  readonly #oldSource: string;
+  /** By id; what the old key cannot open is not in it, and stays as it is. */
+  readonly #moved = new Map<number, Uint8Array>();
+  #last = 0;
+  #done = 0;
+
+  constructor(
+    store: RotatedStore,
+    next: SealingKey,
+    to: string | undefined,
+    onStep: NonNullable<RotationOptions['onStep']>,
+    oldSource = store.source,
+  ) {
+    this.#statements = prepareAll(store.db, SQL);
+    this.#store = store;
+    this.#next = next;
+    this.#to = to;
+    this.#onStep = onStep;
+    this.#oldSource = oldSource;
+    this.total = Number(this.#statements.count.get()!.count);
+  }
+
+  get done(): number {
+    return this.#done;
+  }
+
+  async prepare(): Promise<void> {
+    const { storeId, binding, key } = this.#store;
+    const { publicKey } = this.#next;
+    for (const { id, sealed } of this.#statements.next.all(this.#last, KEYS_AT_ONCE)) {
+      const moved = await moveDataKey(key, { storeId, binding, publicKey }, sealed as Uint8Array);
+      if (moved !== undefined) this.#moved.set(Number(id), moved);
+      this.#last = Number(id);
+      this.#done++;
+    }
+  }
+
+  async finish(): Promise<RotatedKey> {
+    const { key, onMoved, source } = this.#store;
+    while (this.#isMore) await this.prepare();
+    const use = await this.#commit();
+    use();
+    onMoved(this.#next, this.#to ?? source);
+    this.#onStep('store sealed');
+    const to = this.#to ?? (await this.#name());
+    return {
+      from: sealingKeyId(key.publicKey),
+      to: sealingKeyId(this.#next.publicKey),
+      source: to,
+      oldSource: this.#oldSource,
+      dataKeys: this.#done,
+    };
+  }
+
+  cancel(): void {
+    if (this.#to === undefined) dropNextKey(this.#store.source);
+  }
+
+  get #isMore(): boolean {
+    return this.#statements.next.get(this.#last, 1) !== undefined;
+  }
+
+  /** Returns what makes the rows go by the new key. What a commit that fails may leave needs both keys. */
+  async #commit(): Promise<() => void> {
+    const { storeId, binding, rows, run } = this.#store;
+    const { set, setSealingKey, sealingKey } = this.#statements;
+    const rowKey = this.#next.rowKey(storeId, binding);
+    let use = (): void => undefined;
+    try {
+      return await run.call(() =>
+        run.transaction(() => {
+          if (this.#isMore)
+            throw new Error('a data key was made while the sealing key was rotated');
+          use = rows.move(rowKey);
+          for (const [id, sealed] of this.#moved) set.run(sealed, id);
+          setSealingKey.run(this.#next.publicKey);
+          return use;
+        }, true),
+      );
+    } catch (error) {
+      // What comes after the commit may fail, too.
+      const recorded = sealingKey.get()!.sealing_key as Uint8Array | null;
+      if (isKey(this.#next, recorded)) return use;
+      throw error;
+    }
+  }
+
+  /** Where the new key is by now: a start gives it the name that it could not get here. */
+  async #name(): Promise<string> {
+    const { source } = this.#store;
+    try {
+      await takeNextKey(source);
+    } catch {
+      return nextOf(source);
+    }
+    this.#onStep('named');
+    return source;
+  }
+}
+
+function refused(message: string, cause?: unknown): VanityError {
+  return new VanityError('KEY_ROTATION_REFUSED', message, { cause });
+}

@@ -1,0 +1,71 @@
+/**
+ * The rotation of the sealing key is killed after each of its steps: the next start finds the key that
+ * the store needs, under its name, and nothing is lost. A rotation after that is as any other.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { RotationStep } from '../../src/store/key-rotation.ts';
+import { Victim } from '../support/victim.ts';
+
+const LIMIT = { timeout: 60_000 };
+const PROCESS = fileURLToPath(new URL('../support/rotating-process.ts', import.meta.url));
+
+const STEPS: Readonly<Record<RotationStep | 'prepared', boolean>> = {
+  'old key kept': false,
+  'new key': false,
+  prepared: false,
+  'store sealed': true,
+  named: true,
+};
+
+for (const [step, isRotated] of Object.entries(STEPS)) {
+  test(`killed after the step "${step}"`, LIMIT, async () => {
+    await using victim = await Victim.make();
+    const { directory } = victim;
+    const path = join(directory, 'sealing.key');
+    const before = readFileSync(path, 'latin1');
+    await victim.store.close();
+    const child = spawn(process.execPath, [PROCESS, directory, step], { stdio: 'inherit' });
+    const [, signal] = await once(child, 'exit');
+    assert.equal(signal, 'SIGKILL');
+
+    // A start takes the key that is recorded, and gives it its name.
+    await victim.open();
+    const after = readFileSync(path, 'latin1');
+    assert.equal(after !== before, isRotated);
+    await assertWhole(victim);
+    if (isRotated) {
+      const kept = readdirSync(directory).filter((name) =>
+        /^sealing\.key\.[0-9a-f]{16}$/.test(name),
+      );
+      assert.deepEqual(
+        kept.map((name) => readFileSync(join(directory, name), 'latin1')),
+        [before],
+      );
+      assert.ok(!existsSync(`${path}.new`));
+    }
+
+    await (await victim.store.beginRotation()).finish();
+    assert.notEqual(readFileSync(path, 'latin1'), after);
+    assert.ok(!existsSync(`${path}.new`));
+    await assertWhole(victim);
+    await victim.store.close();
+    await victim.open();
+    await assertWhole(victim);
+    assert.deepEqual([victim.forged, victim.bound], [[], []]);
+  });
+}
+
+/** The token is valid, and every address of the pool that is available can be unsealed. */
+async function assertWhole(victim: Victim): Promise<void> {
+  assert.deepEqual(await victim.tokens(), { shop: true });
+  const { store } = victim;
+  const { leased, burned } = await store.turn('vault', 0, 10);
+  assert.deepEqual([leased.length, burned], [3, 0]);
+  await store.returnLease('vault');
+}
