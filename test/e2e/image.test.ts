@@ -5,12 +5,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,15 +33,26 @@ const IMAGE = mkdtempSync(join(tmpdir(), 'vanitypool-image-'));
 if (MISSING === undefined) makeImage(IMAGE);
 after(() => rmSync(IMAGE, { recursive: true }));
 
-/** Volumes, as Docker makes them of the directories of the image. */
-function inImage(workspace: Workspace): string {
+/** What a new volume is: for Docker a directory of the image, for Kubernetes a disk with an `fsGroup`. */
+const VOLUMES = {
+  docker(path: string): void {
+    chownSync(path, USER, USER);
+  },
+  kubernetes(path: string): void {
+    chownSync(path, 0, USER);
+    chmodSync(path, 0o2775);
+    mkdirSync(join(path, 'lost+found'), { mode: 0o700 });
+  },
+};
+
+function inImage(workspace: Workspace, kind: keyof typeof VOLUMES): string {
   const root = join(workspace.path, 'root');
   const volumes = join(workspace.path, 'volumes');
   const [data, state] = [join(volumes, 'data'), join(volumes, 'state')];
   mkdirSync(root);
   for (const path of [data, state]) {
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    chownSync(path, USER, USER);
+    VOLUMES[kind](path);
   }
   workspace.launcher = imageLauncher({ image: IMAGE, root, data, state });
   workspace.environment = {
@@ -62,7 +75,7 @@ function statusOf(server: Server): string {
 test('the image serves, stops by SIGTERM, and its end burns nothing', LIMIT, async (t) => {
   if (MISSING !== undefined) return t.skip(MISSING);
   await using workspace = new Workspace();
-  const volumes = inImage(workspace);
+  const volumes = inImage(workspace, 'docker');
   const first = await workspace.serve();
   assert.match(statusOf(first), /^NSpid:\s+\d+\s+1$/m, 'it is process 1');
   assert.match(statusOf(first), new RegExp(`^Uid:(\\s+${USER}){4}$`, 'm'));
@@ -87,6 +100,21 @@ test('the image serves, stops by SIGTERM, and its end burns nothing', LIMIT, asy
   assert.equal(await second.exited, 0, second.output);
   assert.match(second.output, /stopped cleanly: nothing was burned/);
   assert.match(check(volumes).stderr, /^vanitypool: not healthy: .*server\.json/);
+});
+
+test('a volume of Kubernetes, of root and open to a group, is served', LIMIT, async (t) => {
+  if (MISSING !== undefined) return t.skip(MISSING);
+  await using workspace = new Workspace();
+  const volumes = inImage(workspace, 'kubernetes');
+  const server = await workspace.serve();
+  await server.until(({ ready }) => ready > 0);
+  await server.dispense();
+  const faults = server.log.filter(({ level }) => level !== 'info' && level !== 'debug');
+  assert.deepEqual(faults, []);
+  const { mode, uid } = statSync(join(volumes, 'data', 'store'));
+  assert.deepEqual([mode & 0o777, uid], [0o700, USER]);
+  process.kill(forkedBy(server), 'SIGTERM');
+  assert.equal(await server.exited, 0, server.output);
 });
 
 test('the health check asks a server with TLS, at any address', LIMIT, async () => {
