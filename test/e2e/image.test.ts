@@ -45,7 +45,7 @@ const VOLUMES = {
   },
 };
 
-function inImage(workspace: Workspace, kind: keyof typeof VOLUMES): string {
+function inImage(workspace: Workspace, kind: keyof typeof VOLUMES, shm?: string): string {
   const root = join(workspace.path, 'root');
   const volumes = join(workspace.path, 'volumes');
   const [data, state] = [join(volumes, 'data'), join(volumes, 'state')];
@@ -54,7 +54,10 @@ function inImage(workspace: Workspace, kind: keyof typeof VOLUMES): string {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     VOLUMES[kind](path);
   }
-  workspace.launcher = imageLauncher({ image: IMAGE, root, data, state });
+  workspace.launcher = imageLauncher({
+    ...{ image: IMAGE, root, data, state },
+    ...(shm !== undefined && { shm }),
+  });
   workspace.environment = {
     VANITYPOOL_POOLS__0__NAME: EASY_POOL.name,
     VANITYPOOL_POOLS__0__SUFFIX: EASY_POOL.suffix,
@@ -115,6 +118,25 @@ test('a volume of Kubernetes, of root and open to a group, is served', LIMIT, as
   assert.deepEqual([mode & 0o777, uid], [0o700, USER]);
   process.kill(forkedBy(server), 'SIGTERM');
   assert.equal(await server.exited, 0, server.output);
+});
+
+test('journals in memory of a pod outlive a kill of its container', LIMIT, async (t) => {
+  if (MISSING !== undefined) return t.skip(MISSING);
+  const shm = mkdtempSync('/dev/shm/vanitypool-test-');
+  chmodSync(shm, 0o1777);
+  t.after(() => rmSync(shm, { recursive: true }));
+  await using workspace = new Workspace();
+  inImage(workspace, 'kubernetes', shm);
+  workspace.environment = { ...workspace.environment, VANITYPOOL_STORE__JOURNAL: 'memory' };
+  const first = await workspace.serve();
+  const [line] = first.log.filter(({ msg }) => msg === 'journals');
+  assert.equal(line!.place, 'memory');
+  await first.until(({ ready }) => ready >= 256);
+  await first.dispense(5);
+  await killWhole(first);
+  const second = await workspace.serve();
+  const { burned, dispensed } = await second.pool();
+  assert.deepEqual([burned, dispensed], [0, 5]);
 });
 
 test('the health check asks a server with TLS, at any address', LIMIT, async () => {

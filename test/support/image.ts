@@ -102,14 +102,14 @@ function copyBuild(target: string): void {
 
 /** What makes the new root, and starts a program in it. Another user would lose the signal of `--kill-child`. */
 const CONTAINER = `
-root=$1 image=$2 data=$3 state=$4 node=$5 user=$6; shift 7
+root=$1 image=$2 data=$3 state=$4 node=$5 user=$6 shm=$7; shift 8
 mount -t tmpfs root "$root"; cd "$root"
 mkdir usr proc sys dev opt data state etc etc/vanitypool node
 for name in bin lib lib64 sbin; do
   if [ -h /$name ]; then ln -s usr/$name $name; elif [ -d /$name ]; then mkdir $name; mount --bind /$name $name; fi
 done
 mount --rbind /usr usr; mount --rbind /sys sys; mount -t proc proc proc; mount --rbind /dev dev
-mount -t tmpfs -o size=64m shm dev/shm
+if [ -n "$shm" ]; then mount --bind "$shm" dev/shm; else mount -t tmpfs -o size=64m shm dev/shm; fi
 mount --bind "$image/opt" opt; mount -o remount,bind,ro opt
 mount --bind "$data" data; mount --bind "$state" state
 touch node/node; mount --bind "$node" node/node
@@ -125,6 +125,8 @@ export interface Places {
   readonly root: string;
   readonly data: string;
   readonly state: string;
+  /** What is at /dev/shm and outlives the container, as memory of a pod does; without it 64 MB that end with it. */
+  readonly shm?: string;
 }
 
 /** What starts a server in the image, for `Workspace.launcher`: it gets the program, and leaves it out. */
@@ -134,13 +136,13 @@ export function imageLauncher(places: Places): string[] {
   const [user] = textsOf(stage!, 'USER')[0]!.split(':');
   const [work] = textsOf(stage!, 'WORKDIR');
   const variables = Object.entries(variablesOf(stage!)).map(([name, value]) => `${name}=${value}`);
-  const { root, image, data, state } = places;
+  const { root, image, data, state, shm = '' } = places;
   const node = realpathSync(join(ROOT, 'build', 'node'));
   const flags = ['--mount', '--pid', '--ipc', '--fork', '--kill-child'];
   // The program that comes behind all this is the checkout's own.
   const start = ['sh', '-c', `cd ${work} && shift && exec ${entry} "$@"`, 'sh'];
   return [
     ...['unshare', ...flags, 'sh', '-ec', CONTAINER, 'sh'],
-    ...[root, image, data, state, node, user!, '--', ...variables, ...start],
+    ...[root, image, data, state, node, user!, shm, '--', ...variables, ...start],
   ];
 }
