@@ -223,7 +223,11 @@ function proseOf(path: string): [line: number, text: string][] {
 test('documents, comments, log lines, help and errors are in the words of the field', () => {
   const ours = fileURLToPath(import.meta.url);
   const programs = globSync(
-    ['{src,test,bench,examples,tools}/**/*.{ts,mjs,js,c,h}', 'native/*.{c,h}', 'ops/*.{json,yml}'],
+    [
+      '{src,test,bench,examples,tools}/**/*.{ts,mjs,js,c,h}',
+      'native/*.{c,h}',
+      'ops/*.{json,yml,yaml,mjs}',
+    ],
     { cwd: ROOT, exclude: ['**/node_modules/**'] },
   ).filter((path) => join(ROOT, path) !== ours);
   assert.ok(programs.length > 300, `only ${programs.length} files were found`);

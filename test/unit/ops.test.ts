@@ -125,6 +125,24 @@ test('every alert has a name of its own, says how bad it is, what happened and w
   }
 });
 
+test('the runbook of docs/operations.md has each alert once, and no other', () => {
+  const operations = read('../docs/operations.md');
+  const [, section = ''] = operations.split('\n## When an alert fires\n');
+  const rows = [...section.split('\n## ')[0]!.matchAll(/^\| `(\w+)` \| (.+) \| (.+) \|$/gm)];
+  assert.deepEqual(
+    rows.map(([, alert]) => alert),
+    RULES.map(({ alert }) => alert),
+  );
+  for (const [, alert, look, act] of rows) {
+    for (const [series] of `${look} ${act}`.matchAll(/vanitypool_\w+/g)) {
+      assert.ok(
+        operations.includes(`\`${series}\``) || operations.includes(series.slice(10)),
+        alert,
+      );
+    }
+  }
+});
+
 test('panels have ids of their own and do not overlap', () => {
   const { panels } = DASHBOARD;
   assert.ok(panels.length > 15);
