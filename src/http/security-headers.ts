@@ -11,7 +11,8 @@
  * @fastify/helmet sets twelve. `_storeHeader` is no public name of Node.js: the test of this file
  * looks at what comes over a connection.
  */
-import { ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { http } from '../system/http-module.ts';
 
 const YEAR_S = 31_536_000;
 const POLICY = 'content-security-policy';
@@ -41,8 +42,8 @@ interface Storing {
 export function safeResponse(isEncrypted: boolean): typeof ServerResponse {
   const lines = securityLines(isEncrypted);
   const linesOfPage = securityLines(isEncrypted, true);
-  const { _storeHeader: store } = ServerResponse.prototype as unknown as Storing;
-  class SafeResponse extends ServerResponse {
+  const { _storeHeader: store } = http.ServerResponse.prototype as unknown as Storing;
+  class SafeResponse extends http.ServerResponse {
     _storeHeader(firstLine: string, headers: Readonly<Record<string, unknown>> | undefined): void {
       const more = headers?.[POLICY] === undefined ? lines : linesOfPage;
       store.call(this, firstLine + more, headers);
