@@ -1,8 +1,8 @@
 /**
  * Every error that a user, a client or an operator can meet, in one table: a stable code, the
- * HTTP status it travels with, a short title, and whether trying again later can help. Pure
- * data; any thread may use it. A code is never renamed or reused. `docs/http-api.md` lists those
- * that HTTP can answer, and a test holds both together.
+ * HTTP status it travels with, a short title, and whether a later retry can help. Pure data; any thread may
+ * use it. A code is never renamed or reused. `docs/http-api.md` lists those that HTTP can answer, and a test
+ * holds both together.
  */
 
 interface ErrorKind<Status extends number = number> {

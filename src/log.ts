@@ -29,7 +29,7 @@ export function createLog(thread: string, level: LogLevel, pretty: boolean): Log
   );
 }
 
-/** A pipe whose reader is slow answers EAGAIN, one whose reader left EPIPE: neither may stop us. */
+/** A pipe gives EAGAIN if its reader is slow and EPIPE if it is gone: neither may stop us. */
 function writeAll(text: string): void {
   try {
     writeSync(STDERR, text);
