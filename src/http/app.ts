@@ -96,7 +96,6 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   await documentRoutes(app, deps.version);
   pageRoutes(app);
-  app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));
 
   serviceRoutes(app, deps);
   poolRoutes(app, deps);

@@ -35,6 +35,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   api: ['config', 'keypair'],
   http: ['api', 'ground', 'keypair', 'pool'],
   client: [],
+  dashboard: ['client'],
   service: ['ground', 'grinder', 'http', 'pool', 'store-thread', 'webhooks'],
   offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
   cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service', 'webhooks'],
