@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Workspace } from '../support/server.ts';
 import { openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const TWO_DAYS_MS = 48 * 3_600_000;
 const DUE = 1000;

@@ -8,6 +8,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import { loadConfig } from '../../src/config/config.ts';
 import { Service } from '../../src/service/service.ts';
@@ -109,8 +110,9 @@ test('a dead HTTP thread is replaced while another serves, and nothing comes twi
       const names = existsSync(journals) ? readdirSync(journals) : [];
       return names.filter((name) => name.endsWith('.journal'));
     };
-    while (parts().length > 3) await sleep(20);
-    assert.deepEqual(parts().sort(), ['1-1.journal', '1-4.journal', '1-5.journal']);
+    // The last thread may still be loading: its journal comes when it connects. The limit of the test ends this.
+    const living = ['1-1.journal', '1-4.journal', '1-5.journal'];
+    while (!isDeepStrictEqual(parts().sort(), living)) await sleep(20);
     await service.stop();
     assert.deepEqual(parts(), []);
     const recorded = withDatabase(workspace.data, (db) =>

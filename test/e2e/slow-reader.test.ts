@@ -12,7 +12,7 @@ import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import { type Server, Workspace } from '../support/server.ts';
 import { slowReaders } from '../support/slow-reader.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const LIMIT = { timeout: 110_000 };
 /** The same reply again and again, of 330 kB: more than is kept for a connection that takes little. */

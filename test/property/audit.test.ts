@@ -16,7 +16,7 @@ import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
 
 const POOLS = ['pet', 'pump'] as const;

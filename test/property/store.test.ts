@@ -11,7 +11,7 @@ import { type Hit, KEY_TYPES, type SigningKey } from '../../src/keypair/signing-
 import type { PoolCounts } from '../../src/store/address.ts';
 import type { Store } from '../../src/store/store.ts';
 import { SqliteStores } from '../support/sqlite-stores.ts';
-import { poolNamed } from '../support/store-conformance.ts';
+import { poolNamed } from '../support/store-subject.ts';
 
 const RUNS = Number(process.env.FC_RUNS ?? 18);
 const LATER = 8.64e15;

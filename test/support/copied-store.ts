@@ -17,7 +17,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
 import { type Copy, copyOf, revert } from './copies.ts';
-import { hitsFor, poolNamed } from './store-conformance.ts';
+import { hitsFor, poolNamed } from './store-subject.ts';
 import { addressIn, type IsForgiven, type Leased, signWith, WhatLeft } from './what-left.ts';
 
 /** Of which secrets leave, and one of which none does. */

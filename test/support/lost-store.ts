@@ -8,7 +8,7 @@ import { addressOf } from '../../src/keypair/address.ts';
 import type { KeyType } from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory, withDatabase } from './sqlite-stores.ts';
-import { hitsFor, poolNamed } from './store-conformance.ts';
+import { hitsFor, poolNamed } from './store-subject.ts';
 
 export const AT = Date.parse('2026-11-20T12:00:00.500Z');
 

@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type Adopted, type AdoptOptions, adoptStore } from '../../src/store/sqlite/adopt.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
-import type { StoreMaker } from './store-conformance.ts';
+import type { StoreMaker } from './store-subject.ts';
 
 export const STATES = ['available', 'leased', 'reserved', 'dispensed', 'burned'] as const;
 

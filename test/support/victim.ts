@@ -15,7 +15,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 export const FORGED = { code: 'STORE_FORGED' };
 export const VAULT: PoolIdentity = { ...poolNamed('vault'), handout: 'sign-only' };

@@ -16,7 +16,7 @@ import { FaultyDisk } from '../support/faulty-disk.ts';
 import { type SealedKeypair, SecretSearch, unsealStore } from '../support/secrets.ts';
 import { assertIdentity, type Server, Workspace } from '../support/server.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const LIMIT = { timeout: 120_000 };
 /** Hard enough that grinding does not run far ahead of its target. */

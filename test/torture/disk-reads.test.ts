@@ -18,7 +18,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const LIMIT = { timeout: 240_000 };
 const AVAILABLE = 350;

@@ -32,7 +32,7 @@ import {
   removeDirectory,
   temporaryDirectory,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { withoutCalls } from '../support/without-calls.ts';
 
 const LIMIT = { timeout: 300_000 };

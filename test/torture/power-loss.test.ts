@@ -55,7 +55,7 @@ import { Replies } from '../support/replies.ts';
 import { randomOf } from '../support/sequence.ts';
 import { type Handed, type Server, Workspace } from '../support/server.ts';
 import { adoptIn, checkStore, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor } from '../support/store-conformance.ts';
+import { hitsFor } from '../support/store-subject.ts';
 
 /** Where disks are opened: in memory, where a sync costs nothing. */
 const MEMORY = '/dev/shm';

@@ -15,7 +15,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor } from '../support/store-conformance.ts';
+import { hitsFor } from '../support/store-subject.ts';
 
 const SUPPORT = new URL('../support/sqlite-stores.ts', import.meta.url).href;
 const FILLER = new URL('./store-full.ts', import.meta.url).pathname;

@@ -5,7 +5,7 @@
 import { VanityError } from '../../src/errors.ts';
 import { publicKeyHash } from '../../src/keypair/seal.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 /** More than one batch of these has room for, so that it fails half-way. */
 const BIG = 2048;

@@ -9,7 +9,7 @@ import { randomInt } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { publicKeyHash } from '../../src/keypair/seal.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const STDOUT = 1;
 const say = (...words: unknown[]) => writeSync(STDOUT, `${words.join(' ')}\n`);

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { readPool } from '../../src/config/pool-config.ts';
 import { ChangedPools, PLACES } from '../../src/pool/changed-pools.ts';
+import { Pool } from '../../src/pool/pool.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
+import { sharePool } from '../../src/pool/shared-pool.ts';
+import { readyAddress } from '../support/http-app.ts';
 
 test('a mark is taken once by each reader', () => {
   const changes = new ChangedPools();
@@ -49,4 +54,25 @@ test('what another thread did before its mark is seen by the look that takes it,
   }
   look();
   assert.deepEqual(seen, [times, times]);
+});
+
+test('a pop is marked, also one that could not be recorded; one that finds nothing is not', () => {
+  const changes = new ChangedPools();
+  const place = 9;
+  const pool = readPool({ name: 'pet', suffix: 'x' }, (key) => key);
+  const shared = sharePool(pool, { changes, place });
+  const refill = async () => undefined;
+  let isBroken = false;
+  const record = () => {
+    if (isBroken) throw new Error('no journal');
+  };
+  const popping = new Pool(shared, { refill, prepare: () => undefined, record });
+  assert.equal(popping.pop(1), undefined);
+  assert.deepEqual(changes.take('refill'), []);
+  new ReadyQueue(shared.queue).push([readyAddress(1), readyAddress(2)]);
+  popping.pop(1);
+  assert.deepEqual(changes.take('refill'), [place]);
+  isBroken = true;
+  assert.throws(() => popping.pop(1), /no journal/);
+  assert.deepEqual(changes.take('refill'), [place]);
 });

@@ -18,7 +18,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const HOUR_MS = 3_600_000;
 const LATER = Date.now() + 1000 * HOUR_MS;

@@ -12,7 +12,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
 
 const HOUR = 3_600_000;

@@ -3,158 +3,23 @@
  * of which the test says when they act on a notice, and pops as one of them does.
  */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Durability } from '../../src/config/config.ts';
-import { POOLS_MAX, type PoolConfig, readPool } from '../../src/config/pool-config.ts';
+import { POOLS_MAX } from '../../src/config/pool-config.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
-import { createLog } from '../../src/log.ts';
 import type { PoolNotice } from '../../src/pool/calls.ts';
-import { ChangedPools } from '../../src/pool/changed-pools.ts';
-import { Journals } from '../../src/pool/journals.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import { GATE, settingsBoard, sharePool } from '../../src/pool/shared-pool.ts';
+import { ReadyQueue } from '../../src/pool/ready-queue.ts';
+import { GATE, settingsBoard } from '../../src/pool/shared-pool.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
-import { openSqliteStore } from '../../src/store/sqlite/open.ts';
-import type { Store } from '../../src/store/store.ts';
-import { inTurn } from '../../src/store-thread/in-turn.ts';
-import { OwnRecords } from '../../src/store-thread/own-records.ts';
-import { PoolJournals } from '../../src/store-thread/pool-journals.ts';
-import { Refiller } from '../../src/store-thread/refiller.ts';
-import { ServedPools } from '../../src/store-thread/served-pools.ts';
-import { Thread } from '../support/handing-thread.ts';
-import {
-  checkStore,
-  removeDirectory,
-  temporaryDirectory,
-  withDatabase,
-} from '../support/sqlite-stores.ts';
-import { unlimitedFiles } from '../support/unlimited-files.ts';
+import { Bench, config, hash, isSettled } from '../support/pools-bench.ts';
+import { withDatabase } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 60_000 };
-const log = createLog('test', 'silent', false);
-
-function config(name: string, more: object = {}): PoolConfig {
-  return readPool(
-    { name, suffix: 'x', ready: 10, ready_max: 20, ...more },
-    (key) => `pools.${name}.${key}`,
-  );
-}
-
-const hash = (text: string) => createHash('sha256').update(text).digest();
-
-class Bench implements AsyncDisposable {
-  readonly directory = temporaryDirectory();
-  readonly durability: Durability;
-  store!: Store;
-  refiller!: Refiller;
-  own!: OwnRecords;
-  pools!: ServedPools;
-  journals!: Journals;
-  readonly changes: string[] = [];
-  commits = 0;
-  readonly #threads: Thread[] = [];
-
-  constructor(durability: Durability = 'leased') {
-    this.durability = durability;
-  }
-
-  open(...configured: PoolConfig[]): Promise<this> {
-    return this.openFor(0, configured);
-  }
-
-  async openFor(threads: number, configured: readonly PoolConfig[]): Promise<this> {
-    const changes = new ChangedPools();
-    const shared = configured.map((pool, place) => sharePool(pool, { changes, place }));
-    const { directory, durability } = this;
-    const sealingKey = `file:${directory}/sealing.key`;
-    const make = { setting: 'auto', log } as const;
-    this.journals = new Journals({ dataDirectory: directory, make });
-    const { recover } = this.journals;
-    const onCommit = () => this.commits++;
-    const store = await openSqliteStore({ directory, sealingKey, recover, durability, onCommit });
-    this.journals.begin(store);
-    const exclusively = inTurn();
-    this.store = store;
-    const common = { store, exclusively, changes };
-    this.refiller = new Refiller({ ...common, onTurn: () => undefined });
-    this.own = new OwnRecords(() => this.refiller.assertWorks());
-    const areNeeded = durability === 'leased';
-    this.pools = new ServedPools({
-      ...common,
-      journals: new PoolJournals({
-        ...common,
-        journals: this.journals,
-        areNeeded,
-        files: unlimitedFiles(),
-        log,
-      }),
-      log: log,
-      refiller: this.refiller,
-      own: this.own,
-      withoutInserts: inTurn(),
-      parts: [],
-      onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
-    });
-    await this.pools.open(shared, threads);
-    return this;
-  }
-
-  async connect(): Promise<Thread> {
-    const thread = await Thread.connect(this.pools);
-    this.#threads.push(thread);
-    return thread;
-  }
-
-  /** Leases are not returned, and the journals stay: as a process that is killed. */
-  async crash(): Promise<void> {
-    await this.pools.stop();
-    await this.store.close();
-    this.journals[Symbol.dispose]();
-  }
-
-  async fill(pool: string, count: number): Promise<string[]> {
-    const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    const addresses = keypairs.map((keypair) => addressOf(signingKeyOf(keypair).publicKey));
-    await this.store.insert(keypairs.map((keypair) => ({ pool, ...signingKeyOf(keypair) })));
-    this.refiller.publish(pool, await this.store.counts(pool));
-    await this.refiller.refill(pool, 10);
-    return addresses;
-  }
-
-  async stored(name: string) {
-    return (await this.store.pools()).find((pool) => pool.name === name)!;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const thread of this.#threads) thread.die();
-    await this.crash();
-    checkStore(this.directory);
-    this.journals.remove();
-    this.journals[Symbol.dispose]();
-    removeDirectory(this.directory);
-  }
-}
-
-/** Whether it is settled after whatever could settle it had its turn. */
-async function isSettled(promise: Promise<unknown>): Promise<boolean> {
-  let settled = false;
-  promise.then(
-    () => {
-      settled = true;
-    },
-    () => {
-      settled = true;
-    },
-  );
-  await sleep(50);
-  return settled;
-}
 
 test('a pool is made when every thread has it, with a journal of its own', LIMIT, async () => {
   await using bench = await new Bench().open();
@@ -276,6 +141,30 @@ test('a store that fails while pools are served anew is tried again', LIMIT, asy
   const { counts } = await bench.stored('file');
   assert.deepEqual([counts.dispensed, counts.burned], [8, 0]);
 });
+
+test(
+  'what a thread popped right before its end is recorded, though it marked nothing',
+  LIMIT,
+  async () => {
+    await using bench = await new Bench().open(config('file'));
+    const thread = await bench.connect();
+    await bench.fill('file', 20);
+    while (bench.refiller.recordedBefore('file') !== thread.pools.get('file')!.head) await sleep(1);
+    // Until the pool is at rest: nothing is looked at any more.
+    for (let looks = 0; looks < 20; looks++) {
+      await bench.refiller.look();
+      await sleep(20);
+    }
+    new ReadyQueue(bench.pools.all[0]!.queue).pop(2);
+    for (let looks = 0; looks < 5; looks++) await bench.refiller.look();
+    assert.equal((await bench.stored('file')).counts.dispensed, 0, 'nobody looks');
+    thread.die();
+    while ((await bench.stored('file')).counts.dispensed !== 2) {
+      await bench.refiller.look();
+      await sleep(10);
+    }
+  },
+);
 
 test('a thread that dies is not waited for, and its journals go', LIMIT, async () => {
   await using bench = await new Bench().open();

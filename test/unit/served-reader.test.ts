@@ -14,7 +14,7 @@ import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import type { Store } from '../../src/store/store.ts';
 import { ServedReader } from '../../src/store-thread/served-reader.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const LIMIT = { timeout: 60_000 };
 /** Asked for by that token. */

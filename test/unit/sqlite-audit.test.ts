@@ -12,7 +12,7 @@ import { AuditReader, isSettled } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
 
 /** Of hand-outs; the store's clock stands at some seconds later. */

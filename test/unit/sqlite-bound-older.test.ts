@@ -19,7 +19,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { FORGED, Victim } from '../support/victim.ts';
 
 suite('a store of an older version', () => {

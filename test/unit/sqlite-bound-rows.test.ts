@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor } from '../support/store-conformance.ts';
+import { hitsFor } from '../support/store-subject.ts';
 import { FORGED, VAULT, Victim } from '../support/victim.ts';
 
 suite('tokens', () => {

@@ -9,7 +9,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const root = temporaryDirectory();
 after(() => removeDirectory(root));

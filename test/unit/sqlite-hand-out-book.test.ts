@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
 
 const TIME = new TestTime();

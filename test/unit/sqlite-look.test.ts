@@ -7,7 +7,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 test('burned addresses are counted by pool and cause, beside an open store', async () => {
   const directory = temporaryDirectory();

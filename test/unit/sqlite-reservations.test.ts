@@ -12,7 +12,7 @@ import type { SignatureOrder } from '../../src/store/signature-store.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import type { Store } from '../../src/store/store.ts';
 import { adoptIn, SqliteStores, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const LATER = 8.64e15;
 const MINUTE_MS = 60_000;

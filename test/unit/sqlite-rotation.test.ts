@@ -11,7 +11,7 @@ import { backupStore, neededKey } from '../../src/store/sqlite/backup.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor } from '../support/store-conformance.ts';
+import { hitsFor } from '../support/store-subject.ts';
 import { Victim } from '../support/victim.ts';
 
 const REFUSED = 'KEY_ROTATION_REFUSED';

@@ -20,7 +20,8 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed, storeConformance } from '../support/store-conformance.ts';
+import { storeConformance } from '../support/store-conformance.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 storeConformance('SQLite', new SqliteStores());
 
