@@ -1,76 +1,172 @@
-/** A chart of some lines over time, and the same as a table behind it. */
-import { drawing, element } from './element.ts';
-import { duration, exact, rounded } from './figures.ts';
+/**
+ * A chart of some lines over time, drawn by uPlot, and the same as a table behind it. Made once; `show` gives it
+ * other figures. A chart whose box has no width yet is drawn when it gets one.
+ */
+import uPlot from 'uplot';
+import { element, setText } from './element.ts';
+import { exact, rounded, short } from './figures.ts';
 
-export interface Line {
-  readonly name: string;
-  readonly values: readonly number[];
+export interface ChartData {
+  /** Seconds since 1970 of each value, growing. */
+  readonly times: readonly number[];
+  /** Of each line, as many as there are times; null for none. */
+  readonly values: readonly (readonly (number | null)[])[];
 }
 
-export interface ChartOf {
-  readonly title: string;
-  /** Of each value of each line, falling. */
-  readonly secondsAgo: readonly number[];
-  readonly span: 'hour' | 'day';
-  readonly lines: readonly Line[];
-}
-
-const SECONDS = { hour: 3600, day: 86_400 } as const;
-const WIDTH = 600;
 const HEIGHT = 120;
-const TOP = 8;
+/** What a young server has would fill the width with seconds. */
+const SPAN_MIN_S = 300;
+const AXIS_Y = 44;
+const AXIS_X = 24;
+const TICK_APART = 28;
 /** A table of a day would be 289 rows, read one by one. */
 const ROWS_MAX = 60;
+const FONT = '11px system-ui, sans-serif';
+const DASHES = [[], [5, 3]] as const;
+const NOTHING: ChartData = { times: [], values: [] };
 
-export function chart(what: ChartOf): HTMLElement {
-  const { title, span, lines } = what;
-  const highest = Math.max(0, ...lines.flatMap(({ values }) => values));
-  const caption = element('figcaption', {}, `${title}, last ${span}`);
-  const legend = element('ul', { class: 'legend' });
-  for (const [index, { name }] of lines.entries()) {
-    legend.append(element('li', { class: `line-${index + 1}` }, name));
-  }
-  const scale = element('p', { class: 'scale' }, `0 to ${rounded(highest)}`);
-  return element('figure', {}, caption, legend, picture(what, highest), scale, table(what));
-}
+export class Chart {
+  readonly figure: HTMLElement;
+  readonly #lines: readonly string[];
+  readonly #box = element('div', { class: 'plot', role: 'img' });
+  readonly #values: readonly HTMLElement[];
+  readonly #table = element('details');
+  readonly #rows = element('tbody');
+  #title = '';
+  readonly #caption = element('figcaption');
+  readonly #tableCaption = element('caption', { class: 'unseen' });
+  readonly #region = element('div', { class: 'scroll', tabindex: 0, role: 'region' });
+  #plot: uPlot | undefined;
+  #data = NOTHING;
 
-function picture({ title, secondsAgo, span, lines }: ChartOf, highest: number): SVGElement {
-  const box = `0 0 ${WIDTH} ${HEIGHT}`;
-  const label = `${title}: the table below has the figures`;
-  const svg = drawing('svg', {
-    viewBox: box,
-    preserveAspectRatio: 'none',
-    role: 'img',
-    'aria-label': label,
-  });
-  svg.append(drawing('line', { class: 'axis', x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
-  for (const [index, { values }] of lines.entries()) {
-    const points = values.map((value, at) => {
-      const x = WIDTH * (1 - secondsAgo[at]! / SECONDS[span]);
-      const y = HEIGHT - (HEIGHT - TOP) * (highest === 0 ? 0 : value / highest);
-      return `${x.toFixed(1)},${y.toFixed(1)}`;
+  constructor(lines: readonly string[]) {
+    this.#lines = lines;
+    this.#values = lines.map(() => element('output', {}));
+    const legend = element('ul', { class: 'legend' });
+    for (const [index, name] of lines.entries()) {
+      legend.append(
+        element('li', { class: `line-${index + 1}` }, `${name} `, this.#values[index]!),
+      );
+    }
+    this.#makeTable();
+    this.figure = element('figure', {}, this.#caption, legend, this.#box, this.#table);
+    this.#table.addEventListener('toggle', () => this.#list());
+    new ResizeObserver(() => this.#fit()).observe(this.#box);
+    // Colours of a canvas do not follow by themselves.
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+      this.#plot?.destroy();
+      this.#plot = undefined;
+      this.#fit();
     });
-    svg.append(drawing('polyline', { class: `line-${index + 1}`, points: points.join(' ') }));
   }
-  return svg;
+
+  show(title: string, data: ChartData): void {
+    const isOther = title !== this.#title || data.times.at(-2) !== this.#data.times.at(-2);
+    if (title !== this.#title) {
+      this.#title = title;
+      for (const where of [this.#caption, this.#tableCaption]) setText(where, title);
+      this.#box.ariaLabel = `Chart: ${title}. The table below has its figures.`;
+      this.#region.ariaLabel = title;
+    }
+    this.#data = data;
+    this.#plot?.setData(aligned(data));
+    this.#tell(undefined);
+    this.#fit();
+    // The last row of a live chart changes each second: nobody could read that.
+    if (isOther) this.#list();
+  }
+
+  /** The values at a place of the pointer, or the last ones. */
+  #tell(at: number | null | undefined): void {
+    for (const [index, where] of this.#values.entries()) {
+      const values = this.#data.values[index] ?? [];
+      const value = at == null ? values.at(-1) : values[at];
+      setText(where, value == null ? '' : rounded(value));
+    }
+  }
+
+  #fit(): void {
+    const width = Math.floor(this.#box.clientWidth);
+    if (width === 0 || this.#data.times.length === 0) return;
+    if (this.#plot === undefined) this.#plot = this.#draw(width);
+    else if (this.#plot.width !== width) this.#plot.setSize({ width, height: HEIGHT });
+  }
+
+  #draw(width: number): uPlot {
+    // A canvas takes colours, and no variables of the style.
+    const { color: quiet, borderTopColor: edge } = getComputedStyle(this.#box);
+    const colours = this.#values.map((value) => getComputedStyle(value).color);
+    const axis = { stroke: quiet, font: FONT, ticks: { show: false } };
+    const options: uPlot.Options = {
+      width,
+      height: HEIGHT,
+      padding: [6, 6, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
+      scales: {
+        x: { range: (_, first, last) => [Math.min(first, last - SPAN_MIN_S), last] },
+        y: { range: (_, __, highest) => [0, Math.max(1, highest * 1.05)] },
+      },
+      axes: [
+        { ...axis, size: AXIS_X, grid: { show: false }, values: (_, ticks) => ticks.map(minute) },
+        {
+          ...axis,
+          size: AXIS_Y,
+          space: TICK_APART,
+          grid: { stroke: edge, width: 1 },
+          values: (_, ticks) => ticks.map(short),
+        },
+      ],
+      series: [
+        {},
+        ...this.#lines.map((label, index) => ({
+          label,
+          stroke: colours[index]!,
+          width: 1.5,
+          dash: [...DASHES[index % DASHES.length]!],
+          points: { show: false },
+        })),
+      ],
+      hooks: { setCursor: [({ cursor }) => this.#tell(cursor.idx)] },
+    };
+    return new uPlot(options, aligned(this.#data), this.#box);
+  }
+
+  #makeTable(): void {
+    const head = ['Time', ...this.#lines].map((name) => element('th', { scope: 'col' }, name));
+    const table = element(
+      'table',
+      {},
+      this.#tableCaption,
+      element('thead', {}, element('tr', {}, ...head)),
+      this.#rows,
+    );
+    this.#region.append(table);
+    this.#table.append(element('summary', {}, 'As a table'), this.#region);
+  }
+
+  /** The newest first; only while somebody looks. */
+  #list(): void {
+    if (!this.#table.open) return;
+    const { times, values } = this.#data;
+    const every = Math.max(1, Math.ceil(times.length / ROWS_MAX));
+    const rows: HTMLElement[] = [];
+    for (let at = times.length - 1; at >= 0; at -= every) {
+      const time = new Date(times[at]! * 1000).toLocaleTimeString();
+      const cells = values.map((line) => {
+        const value = line[at];
+        return element('td', {}, value == null ? '' : exact(Math.round(value)));
+      });
+      rows.push(element('tr', {}, element('th', { scope: 'row' }, time), ...cells));
+    }
+    this.#rows.replaceChildren(...rows);
+  }
 }
 
-function table({ title, secondsAgo, lines }: ChartOf): HTMLElement {
-  const every = Math.max(1, Math.ceil(secondsAgo.length / ROWS_MAX));
-  const head = ['Ago', ...lines.map(({ name }) => name)];
-  const cells = head.map((name) => element('th', { scope: 'col' }, name));
-  const body = element('tbody');
-  for (let at = secondsAgo.length - 1; at >= 0; at -= every) {
-    const ago = element('th', { scope: 'row' }, duration(secondsAgo[at]!));
-    const values = lines.map(({ values }) => element('td', {}, exact(Math.round(values[at]!))));
-    body.append(element('tr', {}, ago, ...values));
-  }
-  const rows = element('table', {}, element('thead', {}, element('tr', {}, ...cells)), body);
-  const region = {
-    class: 'scroll',
-    tabindex: 0,
-    role: 'region',
-    'aria-label': `${title}, as a table`,
-  };
-  return element('details', {}, element('summary', {}, 'As a table'), element('div', region, rows));
+function minute(time: number): string {
+  return new Date(time * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+}
+
+function aligned({ times, values }: ChartData): uPlot.AlignedData {
+  return [times, ...values] as unknown as uPlot.AlignedData;
 }

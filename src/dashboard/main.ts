@@ -1,22 +1,28 @@
 /**
- * The dashboard: the status of the server as it changes. Runs in a browser, and uses the API like any other
- * client: with the client library, and a token if the server asks for one.
+ * The dashboard: the status of the server as it changes, and what an admin may do. Runs in a browser, and uses the
+ * API like any other client: with the client library, and a token if the server asks for one or somebody wants to act.
  */
 import { VanitypoolClient, VanitypoolError } from '../client/client.ts';
-import type { StatusEvent } from '../client/replies.ts';
-import { byId, element, setText } from './element.ts';
-import { PoolCard } from './pool-card.ts';
+import type { PoolView, StatusEvent } from '../client/replies.ts';
+import { type Actor, mayManage, mayManageAll } from './actor.ts';
+import { Oversight, showGrinder } from './beside.ts';
+import { byId, setText } from './element.ts';
+import { answer, duration, type Outlook, outlook } from './figures.ts';
+import { NewPool } from './new-pool.ts';
+import { type ChartSpan, PoolCard } from './pool-card.ts';
 import { Session } from './session.ts';
+import { Tokens } from './tokens.ts';
 
 /** Where the server is, from where this file is: also behind a path of a proxy. */
-const SERVER = new URL('../..', import.meta.url);
+const SERVER = new URL('..', import.meta.url);
 /** The status comes once a second. */
 const SILENCE_MS = 3000;
 const AGAIN_MS = 1000;
 const HISTORY_MS = 30_000;
 const REFUSALS = ['TOKEN_REQUIRED', 'SCOPE_REQUIRED'];
+const IDLE = 'Nobody touched the page for 15 minutes: the token is forgotten.';
 
-const [health, reasons, stale] = ['health', 'reasons', 'stale'].map((id) => byId(id)) as [
+const [health, reasons, live] = ['health', 'reasons', 'live'].map((id) => byId(id)) as [
   HTMLElement,
   HTMLElement,
   HTMLElement,
@@ -24,57 +30,111 @@ const [health, reasons, stale] = ['health', 'reasons', 'stale'].map((id) => byId
 const form = byId<HTMLFormElement>('token-form');
 const input = byId<HTMLInputElement>('token');
 const status = byId('status');
+const signIn = byId('sign-in');
+const signOut = byId('sign-out');
 const cards = new Map<string, PoolCard>();
-const session = new Session(() =>
-  ask('Nobody touched the page for 15 minutes: type the token again.'),
-);
+const outlooks = new Map<string, Outlook>();
+const session = new Session(() => start(undefined, IDLE));
+const newPool = new NewPool(showPool);
+const tokens = new Tokens(() => void learn());
+const oversight = new Oversight();
+
 let watching = new AbortController();
+let client: VanitypoolClient | undefined;
+let actor: Actor | undefined;
 let seenAt: Date | undefined;
+let fullRate: number | null = null;
+let span: ChartSpan = 'hour';
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
   const token = input.value.trim();
   input.value = '';
-  start(token === '' ? undefined : token);
+  if (token !== '') start(token);
 });
+signIn.addEventListener('click', () => {
+  form.hidden = !form.hidden;
+  if (!form.hidden) input.focus();
+});
+byId('span').addEventListener('change', ({ target }) => {
+  span = (target as HTMLInputElement).value as ChartSpan;
+  for (const card of cards.values()) card.setSpan(span);
+});
+signOut.addEventListener('click', () => start(undefined));
 start(undefined);
 
-function start(token: string | undefined): void {
+/** With this token from now on. Forgets what another one showed. */
+function start(token: string | undefined, why = ''): void {
   watching.abort();
   watching = new AbortController();
   session.token = token;
-  setText(byId('refusal'), '');
+  forget();
+  setText(byId('refusal'), why);
   const { signal } = watching;
   try {
-    const client = new VanitypoolClient({ url: SERVER, token, retries: 0 });
-    void watch(client, signal);
-    void keepHistory(client, signal);
+    client = new VanitypoolClient({ url: SERVER, token, retries: 0 });
   } catch {
     ask('A token is printable ASCII, without spaces.');
+    return;
   }
+  void watch(client, signal);
+  void keepHistory(client, signal);
+  void learn();
 }
 
-/** Forgets all that a token showed, and asks for one. */
+/** Shows nothing but the question for a token. */
 function ask(why: string): void {
   watching.abort();
   session.token = undefined;
-  seenAt = undefined;
-  cards.clear();
-  byId('pools').replaceChildren();
-  byId('threads').replaceChildren();
-  setText(health, '');
-  setText(reasons, '');
+  client = undefined;
+  forget();
   status.hidden = true;
-  stale.hidden = true;
   form.hidden = false;
-  setText(byId('refusal'), why);
+  signIn.hidden = true;
+  if (why !== '') setText(byId('refusal'), why);
   input.focus();
 }
 
-async function watch(client: VanitypoolClient, signal: AbortSignal): Promise<void> {
+function forget(): void {
+  seenAt = undefined;
+  cards.clear();
+  outlooks.clear();
+  byId('pools').replaceChildren();
+  showGrinder(undefined);
+  setActor(undefined);
+  for (const where of [health, reasons, live, byId('answer'), byId('version')]) setText(where, '');
+  delete health.dataset.status;
+  live.hidden = true;
+}
+
+/** What the token may do. */
+async function learn(): Promise<void> {
+  const asked = client;
+  if (asked === undefined) return;
+  const access = await asked.access().catch(() => undefined);
+  const running = await asked.health().catch(() => undefined);
+  if (client !== asked || access === undefined) return;
+  setActor(access.token === null ? undefined : { client: asked, access });
+  if (running !== undefined) setText(byId('version'), `vanitypool ${running.version}`);
+}
+
+function setActor(now: Actor | undefined): void {
+  actor = now;
+  const isIn = session.token !== undefined;
+  signIn.hidden = isIn;
+  signOut.hidden = !isIn;
+  setText(byId('who'), now?.access.token?.name ?? '');
+  for (const card of cards.values()) card.setActor(now);
+  const all = mayManageAll(now) ? now : undefined;
+  newPool.setActor(mayManage(now) ? now : undefined);
+  tokens.setActor(all);
+  oversight.setActor(all);
+}
+
+async function watch(from: VanitypoolClient, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      for await (const event of client.events({ signal, silenceMs: SILENCE_MS })) show(event);
+      for await (const event of from.events({ signal, silenceMs: SILENCE_MS })) show(event);
     } catch (error) {
       if (signal.aborted) return;
       const { code, detail } = error instanceof VanitypoolError ? error : unknownError(error);
@@ -86,57 +146,72 @@ async function watch(client: VanitypoolClient, signal: AbortSignal): Promise<voi
 }
 
 /** What goes wrong here goes wrong with the status too, which says so. */
-async function keepHistory(client: VanitypoolClient, signal: AbortSignal): Promise<void> {
+async function keepHistory(from: VanitypoolClient, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const { pools } = await client.history({ signal }).catch(() => ({ pools: [] }));
+    const { pools } = await from.history({ signal }).catch(() => ({ pools: [] }));
     if (signal.aborted) return;
     for (const { name, ...history } of pools) cards.get(name)?.setHistory(history);
     await pause(pools.some(({ name }) => cards.has(name)) ? HISTORY_MS : AGAIN_MS);
   }
 }
 
-function show({ pools, grinder, readiness }: StatusEvent): void {
+function show({ pools, grinder, readiness, uptimeMs }: StatusEvent): void {
+  // What the token may is another question after a break: the server may have been another meanwhile.
+  if (document.body.classList.contains('is-stale')) void learn();
   seenAt = new Date();
-  stale.hidden = true;
-  form.hidden = true;
+  if (session.token !== undefined || status.hidden) form.hidden = true;
   status.hidden = false;
   document.body.classList.remove('is-stale');
+  live.hidden = false;
+  live.role = 'status';
+  setText(live, 'Live');
   health.dataset.status = readiness.status;
   setText(health, readiness.status);
   setText(reasons, readiness.reasons.join(', '));
-  const list = byId('pools');
+  setText(byId('uptime'), `up ${duration(uptimeMs / 1000)}`);
+  fullRate = grinder?.fullAttemptsPerSecond ?? null;
+  newPool.setRate(fullRate);
   const names = new Set(pools.map(({ name }) => name));
   for (const [name, card] of cards) {
     if (names.has(name)) continue;
     card.article.remove();
     cards.delete(name);
+    outlooks.delete(name);
   }
-  for (const pool of pools) {
-    let card = cards.get(pool.name);
-    if (card === undefined) {
-      card = new PoolCard(pool);
-      cards.set(pool.name, card);
-      list.append(card.article);
-    }
-    card.show(pool);
+  for (const pool of pools) showPool(pool);
+  showGrinder(grinder);
+  const { text, isGood } = answer(outlooks);
+  setText(byId('answer'), text);
+  byId('answer').classList.toggle('bad', !isGood);
+}
+
+function showPool(pool: PoolView): void {
+  const { name } = pool;
+  const seen = outlook(pool, fullRate);
+  outlooks.set(name, seen);
+  let card = cards.get(name);
+  if (card === undefined) {
+    card = new PoolCard(pool, showPool);
+    cards.set(name, card);
+    card.setActor(actor);
+    card.setSpan(span);
+    byId('pools').append(card.article);
   }
-  byId('grinder').hidden = grinder === undefined;
-  const threads = (grinder?.threads ?? []).map(({ priority, share }, index) => {
-    const got = share === null ? 'no work' : `${Math.round(share * 100)} % of a core`;
-    return `Thread ${index + 1}: ${priority}, ${got}`;
-  });
-  const shown = byId('threads');
-  while (shown.children.length > threads.length) shown.lastElementChild!.remove();
-  while (shown.children.length < threads.length) shown.append(element('li'));
-  for (const [index, text] of threads.entries()) setText(shown.children[index]!, text);
+  card.show(pool, seen);
 }
 
 function showStale(why: string): void {
   document.body.classList.add('is-stale');
   const since =
     seenAt === undefined ? 'No status yet' : `Stale since ${seenAt.toLocaleTimeString()}`;
-  setText(stale, `${since}: ${why}. Trying again.`);
-  stale.hidden = false;
+  live.hidden = false;
+  live.role = 'alert';
+  if (health.dataset.status !== undefined) {
+    setText(reasons, `it was ${health.textContent}`);
+    setText(health, 'unknown');
+    delete health.dataset.status;
+  }
+  setText(live, `${since}: ${why}. Trying again.`);
 }
 
 function unknownError(error: unknown): { code: string; detail: string } {

@@ -14,7 +14,7 @@ export interface DashboardFile {
 }
 
 const BUILT = fileURLToPath(new URL('../../build/dashboard', import.meta.url));
-const PAGE = 'dashboard/page.html';
+const PAGE = 'page.html';
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
@@ -24,7 +24,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export function dashboardFiles(directory = BUILT): DashboardFile[] {
   if (!existsSync(join(directory, PAGE))) return [];
-  return globSync('{dashboard,client}/*', { cwd: directory }).flatMap((name) => {
+  return globSync('*', { cwd: directory }).flatMap((name) => {
     const type = TYPES[extname(name)];
     if (type === undefined) return [];
     const path = name === PAGE ? '/' : `/dashboard/${name}`;

@@ -166,7 +166,7 @@ export class ServedGrinder {
       threads: active,
       attemptsPerSecond: rate,
       fullAttemptsPerSecond: Math.round(fullAttemptsPerSecond ?? 0),
-      isa: ISA_LEVELS.findIndex((level) => level === isa) + 1,
+      isa: (ISA_LEVELS as readonly unknown[]).indexOf(isa) + 1,
     });
     this.#samples.takeIfDue(this.#pools, nowMs, monotonicMs());
   }

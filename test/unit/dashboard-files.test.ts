@@ -5,24 +5,32 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { dashboardFiles } from '../../src/http/dashboard-files.ts';
 
-test('the page and its modules, small, with what the client needs and nothing else', () => {
-  const files = dashboardFiles();
-  const paths = files.map(({ path }) => path);
-  for (const path of ['/', '/dashboard/dashboard/page.css', '/dashboard/dashboard/main.js']) {
-    assert.ok(paths.includes(path), path);
-  }
-  assert.deepEqual(
-    paths.filter((path) => !/^\/$|\.(js|css|svg)$/.test(path)),
-    [],
-  );
-  const bytes = gzipSync(Buffer.concat(files.map(({ body }) => body))).length;
+test('the page, one script, one style and an icon, small, and no word of another host', () => {
+  const files = new Map(dashboardFiles().map(({ path, ...file }) => [path, file]));
+  const paths = ['/', '/dashboard/icon.svg', '/dashboard/main.js', '/dashboard/page.css'];
+  assert.deepEqual([...files.keys()].sort(), paths);
+  const sizes = [...files.values()].map(({ body }) => gzipSync(body).length);
+  const bytes = sizes.reduce((sum, size) => sum + size);
   assert.ok(bytes < 100_000, `${bytes} bytes`);
-  for (const { path, body } of files.filter(({ path }) => path.endsWith('.js'))) {
-    for (const [, from] of body.toString().matchAll(/from '([^']+)'/g)) {
-      const url = new URL(from!, `http://localhost${path}`);
-      assert.ok(paths.includes(url.pathname), `${path} imports ${from}`);
-    }
+  const page = files.get('/')!.body.toString();
+  const named = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, name]) => name!);
+  assert.deepEqual(named.map((name) => (name === 'docs' ? name : `/${name}`)).sort(), [
+    ...paths.slice(1),
+    'docs',
+    'docs',
+  ]);
+  assert.doesNotMatch(page, /style=|<style|<script(?! type="module" src=)|\son\w+=/);
+  for (const [path, { body }] of files) {
+    const hosts =
+      body
+        .toString()
+        .replace(/\/\*![\s\S]*?\*\//, '')
+        .match(/https?:\/\/[\w.]+/g) ?? [];
+    assert.deepEqual(new Set(hosts), new Set(path.endsWith('.svg') ? ['http://www.w3.org'] : []));
   }
+  const script = files.get('/dashboard/main.js')!.body.toString();
+  assert.match(script, /^\/\*! uplot\nThe MIT License/);
+  assert.doesNotMatch(script, /localStorage|sessionStorage|indexedDB|document\.cookie|innerHTML/);
 });
 
 test('where it could not be built there are no files', () => {

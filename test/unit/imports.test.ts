@@ -36,7 +36,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   api: ['config', 'keypair'],
   http: ['api', 'ground', 'keypair', 'pool'],
   client: [],
-  dashboard: ['client'],
+  dashboard: ['client', 'errors', 'keypair'],
   service: ['ground', 'grinder', 'http', 'pool', 'store-thread', 'webhooks'],
   offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
   cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service', 'webhooks'],

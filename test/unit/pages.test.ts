@@ -43,7 +43,7 @@ async function rest(socket: Socket): Promise<Buffer> {
 
 test('a document is identified by its ETag, and not sent to a client that has it', async () => {
   const { app } = await testApp();
-  const dashboard = ['/', '/dashboard/dashboard/main.js', '/dashboard/client/client.js'];
+  const dashboard = ['/', '/dashboard/main.js', '/dashboard/page.css'];
   for (const path of ['/openapi.json', '/docs/json', '/docs', '/docs/', SCRIPT, ...dashboard]) {
     const ask = (method: 'GET' | 'HEAD', known?: string) =>
       app.inject({
