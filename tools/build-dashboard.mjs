@@ -57,6 +57,8 @@ async function build() {
       format: 'esm',
       platform: 'browser',
       target: 'es2022',
+      // It needs no settings of the compiler, which an image is built without.
+      tsconfigRaw: {},
       banner: { js: licenseOf('uplot') },
       logLevel: 'warning',
     });

@@ -32,6 +32,7 @@ export class Chart {
   readonly #values: readonly HTMLElement[];
   readonly #table = element('details');
   readonly #rows = element('tbody');
+  readonly #what: string;
   #title = '';
   readonly #caption = element('figcaption');
   readonly #tableCaption = element('caption', { class: 'unseen' });
@@ -39,7 +40,8 @@ export class Chart {
   #plot: uPlot | undefined;
   #data = NOTHING;
 
-  constructor(lines: readonly string[]) {
+  constructor(what: string, lines: readonly string[]) {
+    this.#what = what;
     this.#lines = lines;
     this.#values = lines.map(() => element('output', {}));
     const legend = element('ul', { class: 'legend' });
@@ -49,6 +51,7 @@ export class Chart {
       );
     }
     this.#makeTable();
+    this.#name(what);
     this.figure = element('figure', {}, this.#caption, legend, this.#box, this.#table);
     this.#table.addEventListener('toggle', () => this.#list());
     new ResizeObserver(() => this.#fit()).observe(this.#box);
@@ -60,20 +63,23 @@ export class Chart {
     });
   }
 
-  show(title: string, data: ChartData): void {
+  show(span: string, data: ChartData): void {
+    const title = `${this.#what}, ${span}`;
     const isOther = title !== this.#title || data.times.at(-2) !== this.#data.times.at(-2);
-    if (title !== this.#title) {
-      this.#title = title;
-      for (const where of [this.#caption, this.#tableCaption]) setText(where, title);
-      this.#box.ariaLabel = `Chart: ${title}. The table below has its figures.`;
-      this.#region.ariaLabel = title;
-    }
+    if (title !== this.#title) this.#name(title);
     this.#data = data;
     this.#plot?.setData(aligned(data));
     this.#tell(undefined);
     this.#fit();
     // The last row of a live chart changes each second: nobody could read that.
     if (isOther) this.#list();
+  }
+
+  #name(title: string): void {
+    this.#title = title;
+    for (const where of [this.#caption, this.#tableCaption]) setText(where, title);
+    this.#box.ariaLabel = `Chart: ${title}. The table below has its figures.`;
+    this.#region.ariaLabel = title;
   }
 
   /** The values at a place of the pointer, or the last ones. */

@@ -147,11 +147,15 @@ async function watch(from: VanitypoolClient, signal: AbortSignal): Promise<void>
 
 /** What goes wrong here goes wrong with the status too, which says so. */
 async function keepHistory(from: VanitypoolClient, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const { pools } = await from.history({ signal }).catch(() => ({ pools: [] }));
-    if (signal.aborted) return;
-    for (const { name, ...history } of pools) cards.get(name)?.setHistory(history);
-    await pause(pools.some(({ name }) => cards.has(name)) ? HISTORY_MS : AGAIN_MS);
+  for (let askedAt = Number.NEGATIVE_INFINITY; !signal.aborted; ) {
+    const now = performance.now();
+    if (now - askedAt >= HISTORY_MS || [...cards.values()].some(({ hasHistory }) => !hasHistory)) {
+      askedAt = now;
+      const { pools } = await from.history({ signal }).catch(() => ({ pools: [] }));
+      if (signal.aborted) return;
+      for (const { name, ...history } of pools) cards.get(name)?.setHistory(history);
+    }
+    await pause(AGAIN_MS);
   }
 }
 

@@ -43,7 +43,7 @@ const TOTALS = [
 export type ChartSpan = 'hour' | 'day';
 /** Samples of the last hour are 15 s apart: a rate of less than a minute would be all peaks. */
 const RATE_OVER = { hour: 4, day: 1 } as const;
-const UNKNOWN = 'not yet';
+const UNKNOWN = 'n/a';
 
 export class PoolCard {
   readonly article: HTMLElement;
@@ -54,8 +54,8 @@ export class PoolCard {
   readonly #share = element('span', { class: 'share' });
   readonly #figures = new Map<Figure, HTMLElement>();
   readonly #rates = new Map<string, HTMLElement>();
-  readonly #stock = new Chart(['Stock', 'Ready']);
-  readonly #flow = new Chart(['Dispensed', 'Found']);
+  readonly #stock = new Chart('Stock', ['Stock', 'Ready']);
+  readonly #flow = new Chart('Addresses an hour', ['Dispensed', 'Found']);
   readonly #actions: PoolActions;
   #isInView = false;
   #span: ChartSpan = 'hour';
@@ -140,6 +140,10 @@ export class PoolCard {
     this.#draw();
   }
 
+  get hasHistory(): boolean {
+    return this.#history !== undefined;
+  }
+
   setHistory(history: PoolHistory): void {
     this.#history = history;
     this.#askedAt = performance.now();
@@ -165,9 +169,9 @@ export class PoolCard {
     if (!this.#isInView || this.#history === undefined || document.hidden) return;
     const span = this.#span;
     const { times, secondsAgo, stock, ready, dispensed, ground } = this.#withNow(span);
-    this.#stock.show(`Stock, last ${span}`, { times, values: [stock, ready] });
+    this.#stock.show(`last ${span}`, { times, values: [stock, ready] });
     const rates = [dispensed, ground].map((totals) => ratesOf(secondsAgo, totals, RATE_OVER[span]));
-    this.#flow.show(`Addresses an hour, last ${span}`, { times, values: rates });
+    this.#flow.show(`last ${span}`, { times, values: rates });
   }
 
   /** The samples, and what is now as the last of them. */

@@ -1,20 +1,47 @@
-/** The dashboard in a real browser, before a real server. */
+/**
+ * The dashboard in a real browser, before a real server, through a proxy that serves it under a path. One browser and
+ * one server for all parts, each of which begins where the one before ended. With `SCREENSHOTS=directory` the pictures
+ * stay there.
+ */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type Server as NetServer, connect as open, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Browser, Locator, Page } from 'playwright-core';
+import type { TakerList } from '../../src/api/oversight.ts';
 import type { PoolView } from '../../src/api/pools.ts';
-import { openBrowser, withoutBrowser } from '../support/browser.ts';
+import { assertAccessible, complaintsOf, openBrowser, withoutBrowser } from '../support/browser.ts';
 import { ManagedServer } from '../support/managed-server.ts';
-import { EASY_POOL, Workspace } from '../support/server.ts';
+import { PathProxy } from '../support/path-proxy.ts';
+import { EASY_POOL } from '../support/server.ts';
 
 const LIMIT = { timeout: 240_000, skip: withoutBrowser() };
 const PATIENCE = { timeout: 60_000 };
+/** How often the page is compared with the server while addresses are taken. */
+const LOOKS = 5;
+/** What the browser itself says when the connection is cut, or a request is refused. */
+const OF_REFUSAL = /Failed to load resource|ERR_/;
 
-/** The text of a figure of a pool. */
-function figure(page: Page, name: string, pool = 'pet') {
-  return page.locator(`[data-pool="${pool}"] [data-figure="${name}"]`);
+const english = (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: 10 });
+
+/** In the units of `duration` of the dashboard that occur here. */
+const EXACT = ['stock', 'target', 'ready', 'available', 'leased', 'reserved'] as const;
+const MORE = ['dispensed', 'burned', 'ground', 'consumptionPerHour', 'difficulty'] as const;
+
+/** What the page should show of a pool; how long it takes until it is full is written in other units. */
+function expected(pool: PoolView): Record<string, string> {
+  const { attemptsPerSecond, hitsPerSecond } = pool.grinding;
+  const figures = Object.fromEntries(
+    [...EXACT, ...MORE].map((name) => [name, english(pool[name])] as const),
+  );
+  return {
+    ...figures,
+    hoursOfStock: pool.hoursOfStock === null ? '∞' : english(pool.hoursOfStock),
+    odds: `1 in ${english(pool.difficulty)}`,
+    attemptsPerSecond: english(attemptsPerSecond),
+    hitsPerSecond: english(hitsPerSecond),
+  };
 }
 
 async function figuresOn(page: Page, pool: string): Promise<Record<string, string>> {
@@ -25,204 +52,293 @@ async function figuresOn(page: Page, pool: string): Promise<Record<string, strin
   return Object.fromEntries(pairs);
 }
 
-/** A page that fails its test with anything that the browser complains of. */
-async function opened(t: TestContext, browser: Browser, url: string) {
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
-  });
-  await page.goto(url);
-  return { page, context, complaints };
+function figure(page: Page, name: string, pool = 'pet'): Locator {
+  return page.locator(`[data-pool="${pool}"] [data-figure="${name}"]`);
 }
 
-/** Stands between the browser and the server, and can be cut. */
-class Cable implements AsyncDisposable {
-  readonly #sockets = new Set<Socket>();
-  #isCut = false;
-  readonly #server: NetServer;
-
-  constructor(port: number) {
-    this.#server = createServer((socket) => {
-      if (this.#isCut) return void socket.destroy();
-      const behind = open(port, '127.0.0.1');
-      for (const one of [socket, behind]) {
-        this.#sockets.add(one);
-        one.on('error', () => undefined);
-        one.once('close', () => {
-          socket.destroy();
-          behind.destroy();
-        });
-      }
-      socket.pipe(behind).pipe(socket);
-    });
-  }
-
-  async listen(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    return `http://127.0.0.1:${(this.#server.address() as { port: number }).port}/`;
-  }
-
-  cut(): void {
-    this.#isCut = true;
-    for (const socket of this.#sockets) socket.destroy();
-    this.#sockets.clear();
-  }
-
-  mend(): void {
-    this.#isCut = false;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.cut();
-    this.#server.close();
-  }
+async function until(text: RegExp, where: Locator): Promise<void> {
+  await where.filter({ hasText: text }).first().waitFor(PATIENCE);
 }
 
-test(
-  'every figure is that of the API; it moves with the server, goes stale and heals',
-  LIMIT,
-  async (t) => {
-    await using workspace = new Workspace();
-    const pools = [
-      { ...EASY_POOL, target: 300, ready: 50 },
-      { ...EASY_POOL, name: 'spare', suffix: 'k', target: 40, ready: 10 },
-    ];
-    workspace.configure(pools);
-    const grinding = await workspace.serve();
-    await grinding.until(({ stock }) => stock >= 300);
-    await grinding.until(({ stock }) => stock >= 40, 'spare');
-    await grinding.kill('SIGTERM');
-    // From now on only what the test takes changes anything.
-    workspace.environment = { VANITYPOOL_GRINDER__THREADS: '0' };
-    const server = await workspace.serve();
-    await server.until(({ ready, leased }) => ready === 50 && leased === 50);
-    await server.until(({ ready, leased }) => ready === 10 && leased === 10, 'spare');
-    await server.dispense(7);
-    await server.until(
-      ({ ready, leased, hoursOfStock }) => hoursOfStock !== null && ready === leased,
-    );
-    const browser = await openBrowser();
-    t.after(() => browser.close());
-    await using cable = new Cable(Number(new URL(server.url).port));
-    const { page, context, complaints } = await opened(t, browser, await cable.listen());
-    await page.locator('#health').filter({ hasText: 'ready' }).waitFor(PATIENCE);
+class Bench {
+  readonly managed: ManagedServer;
+  readonly proxy: PathProxy;
+  readonly browser: Browser;
 
-    const english = (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: 10 });
-    for (const name of ['pet', 'spare']) {
-      const pool = await server.get<PoolView>(`/v1/pools/${name}`);
-      await figure(page, 'dispensed', name)
-        .filter({ hasText: english(pool.dispensed) })
-        .waitFor();
-      const { etaSeconds, attemptsPerSecond, hitsPerSecond } = pool.grinding;
-      const expected: Record<string, string> = {
-        hoursOfStock: pool.hoursOfStock === null ? 'nobody takes any' : english(pool.hoursOfStock),
-        odds: `1 in ${english(pool.difficulty)}`,
-        etaSeconds: etaSeconds === 0 ? 'full' : 'nothing is ground',
-        attemptsPerSecond: english(attemptsPerSecond),
-        hitsPerSecond: english(hitsPerSecond),
-      };
-      const rest = ['reserved', 'dispensed', 'burned', 'difficulty', 'consumptionPerHour'] as const;
-      for (const field of ['stock', 'target', 'ready', 'available', 'leased', ...rest] as const) {
-        expected[field] = english(pool[field]);
-      }
-      assert.deepEqual(await figuresOn(page, name), expected);
-    }
-    assert.equal(await page.locator('article').count(), 2);
+  constructor(managed: ManagedServer, proxy: PathProxy, browser: Browser) {
+    this.managed = managed;
+    this.proxy = proxy;
+    this.browser = browser;
+  }
 
-    await server.dispense(3);
-    await figure(page, 'dispensed').filter({ hasText: /^10$/ }).waitFor(PATIENCE);
+  async open(): Promise<{ page: Page; complaints: string[] }> {
+    const context = await this.browser.newContext();
+    const page = await context.newPage();
+    const complaints = complaintsOf(page);
+    return { page, complaints };
+  }
 
-    cable.cut();
-    await page
-      .locator('#stale')
-      .filter({ hasText: /^Stale since \d.*Trying again/ })
-      .waitFor(PATIENCE);
-    await server.dispense(5);
-    assert.equal(await figure(page, 'dispensed').textContent(), '10', 'what it knew stays');
-    const ofCut = complaints.splice(0);
-    assert.deepEqual(
-      ofCut.filter((text) => !/ERR_|Failed to load resource/.test(text)),
-      [],
-    );
-    cable.mend();
-    await figure(page, 'dispensed').filter({ hasText: /^15$/ }).waitFor(PATIENCE);
-    await page.locator('#stale').waitFor({ state: 'hidden', ...PATIENCE });
-    complaints.splice(0);
+  async pool(name = 'pet'): Promise<PoolView> {
+    return (await this.managed.pool(name)) as unknown as PoolView;
+  }
 
-    // Charts with a table behind each, by the keyboard alone, on the width of a telephone.
-    await page.setViewportSize({ width: 360, height: 640 });
-    await page.locator('[data-pool="pet"] .charts > summary').focus();
-    await page.keyboard.press('Enter');
-    const tables = page.locator('[data-pool="pet"] .charts figure details');
-    await tables.first().waitFor(PATIENCE);
-    assert.equal(await tables.count(), 4);
-    await tables.first().locator('summary').focus();
-    await page.keyboard.press('Enter');
-    const cell = tables.first().locator('tbody tr td').first();
-    await cell.waitFor();
-    assert.match((await cell.textContent())!, /^\d+$/);
-    const wide = await page.evaluate('document.documentElement.scrollWidth');
-    assert.ok(Number(wide) <= 360, `${wide} pixels wide`);
-    assert.deepEqual(complaints, []);
-    assert.deepEqual(await context.cookies(), []);
-  },
-);
-
-test('a token is asked for, kept in memory alone, and forgotten', LIMIT, async (t) => {
-  await using managed = new ManagedServer([EASY_POOL], '[auth]', 'required = true');
-  const { url } = await managed.serve();
-  await managed.untilGround(5);
-  const browser = await openBrowser();
-  t.after(() => browser.close());
-  const { page, context } = await opened(t, browser, url);
-  const asked: string[] = [];
-  page.on('request', (request) => asked.push(request.url()));
-  await page.clock.install();
-  await page.reload();
-  const input = page.locator('#token');
-  const enter = async (token: string): Promise<void> => {
+  async signIn(page: Page, token: string): Promise<void> {
+    const input = page.locator('#token');
     await input.waitFor(PATIENCE);
     await input.fill(token);
     await input.press('Enter');
-  };
-  await enter(`vp_${'1'.repeat(43)}`);
-  await page.locator('#refusal').filter({ hasText: 'not a valid token' }).waitFor(PATIENCE);
-  assert.equal(await page.locator('article').count(), 0);
-  await enter(managed.token);
-  await figure(page, 'target').filter({ hasText: '400' }).waitFor(PATIENCE);
+  }
+}
+
+/** Nothing is left of a token but in the memory of the page. */
+async function assertNothingKept(page: Page, token: string): Promise<void> {
   const kept = 'JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])';
   assert.equal(await page.evaluate(kept), '[{},{},""]');
-  const { token } = managed;
+  assert.deepEqual(await page.context().cookies(), []);
   assert.ok(!(await page.content()).includes(token));
-  assert.ok(asked.length > 3 && asked.every((one) => one.startsWith(url) && !one.includes(token)));
+}
 
-  const thread = page.locator('#threads li');
-  await thread
-    .first()
-    .filter({ hasText: /^Thread 1: \w+, (no work|\d+ % of a core)$/ })
-    .waitFor();
-  assert.ok(await page.locator('.paused').isHidden());
-  await managed.ask('POST', '/v1/pools/pet/pause');
-  await page.locator('.paused').waitFor(PATIENCE);
-  await page.locator('#reasons').filter({ hasText: 'POOL_PAUSED: pet' }).waitFor(PATIENCE);
-  assert.equal(await page.locator('#health').textContent(), 'unavailable');
+test('the dashboard', LIMIT, async (t: TestContext) => {
+  await using managed = new ManagedServer([
+    { ...EASY_POOL, target: 300, ready: 50 },
+    { ...EASY_POOL, name: 'spare', suffix: 'k', target: 40, ready: 10 },
+  ]);
+  // For a warning.
+  managed.workspace.launcher = ['nice', '-n', '1'];
+  const server = await managed.serve();
+  await using proxy = await PathProxy.before(server.url);
+  const browser = await openBrowser();
+  t.after(() => browser.close());
+  const bench = new Bench(managed, proxy, browser);
+  const { page, complaints } = await bench.open();
 
-  await page.clock.fastForward('14:00');
-  await page.mouse.move(5, 5);
-  await page.clock.fastForward('02:00');
-  assert.ok(await input.isHidden(), 'somebody touched the page');
-  await page.clock.fastForward('16:00');
-  await page.locator('#refusal').filter({ hasText: '15 minutes' }).waitFor(PATIENCE);
-  assert.equal(await page.locator('article').count(), 0);
+  await t.test(
+    'every figure is that of one status, while addresses are taken and found',
+    async () => {
+      await page.goto(proxy.url);
+      await until(/ready/, page.locator('#health'));
+      await server.until(({ stock }) => stock >= 300);
+      let isOver = false;
+      const load = (async () => {
+        while (!isOver) {
+          await server.dispense(2).catch(() => undefined);
+          await server.dispense(1, 'spare').catch(() => undefined);
+          await sleep(20);
+        }
+      })();
+      const seen = new Set<string>();
+      while (seen.size < LOOKS) {
+        const before = await bench.pool();
+        await until(new RegExp(`^(?!${english(before.dispensed)}$)`), figure(page, 'dispensed'));
+        const { etaSeconds, ...shown } = await figuresOn(page, 'pet');
+        const after = await bench.pool();
+        const like = proxy.statuses
+          .map(({ pools }) => pools.find(({ name }) => name === 'pet')!)
+          .find((pool) => isDeepStrictEqual(expected(pool), shown));
+        assert.ok(like, `no status is ${JSON.stringify(shown)}`);
+        assert.match(etaSeconds!, /^(full|nothing is ground|\d+ (s|min))$/);
+        for (const total of ['dispensed', 'ground', 'burned'] as const) {
+          assert.ok(like[total] <= after[total], `${total}: more than GET /v1/pools says later`);
+        }
+        assert.equal(
+          like.available + like.leased + like.reserved + like.dispensed + like.burned,
+          like.ground + like.imported,
+        );
+        seen.add(shown.dispensed!);
+      }
+      isOver = true;
+      await load;
+      for (const name of ['pet', 'spare']) {
+        for (;;) {
+          const { etaSeconds: _, ...shown } = await figuresOn(page, name);
+          if (isDeepStrictEqual(shown, expected(await bench.pool(name)))) break;
+          await sleep(100);
+        }
+      }
+      assert.equal(await page.locator('article').count(), 2);
+      await until(/^1: normal|1/, page.locator('#threads tr'));
+      await until(/portable C, [\d,]+ attempts a second/, page.locator('#kernel'));
+    },
+  );
 
-  await enter(token);
-  await figure(page, 'target').waitFor(PATIENCE);
-  await page.reload();
-  await input.waitFor(PATIENCE);
-  assert.deepEqual(await context.cookies(), []);
+  await t.test('an address that is taken moves the chart, and a table is behind it', async () => {
+    const chart = page.locator('[data-pool="pet"] figure').first();
+    await chart.locator('canvas').waitFor(PATIENCE);
+    const { dispensed } = await bench.pool();
+    await server.dispense(3);
+    await until(new RegExp(`^${english(dispensed + 3)}$`), figure(page, 'dispensed'));
+    for (;;) {
+      const stock = (await bench.pool()).stock;
+      const legend = await chart.locator('.legend output').first().textContent();
+      if (legend === String(stock)) break;
+      await sleep(100);
+    }
+    await chart.locator('summary').focus();
+    await page.keyboard.press('Enter');
+    await until(/^\d+$/, chart.locator('tbody td'));
+    await page.locator('#span-day').check();
+    await until(/last day/, chart.locator('figcaption'));
+    await page.locator('#span-hour').check();
+    assert.deepEqual(complaints, []);
+  });
+
+  await t.test('a lost connection shows since when, and heals', async () => {
+    const { dispensed } = await bench.pool();
+    await until(new RegExp(`^${english(dispensed)}$`), figure(page, 'dispensed'));
+    proxy.cut();
+    await until(/^Stale since \d.*Trying again/, page.locator('#live'));
+    assert.equal(await page.locator('#health').textContent(), 'unknown');
+    await server.dispense(5);
+    assert.equal(await figure(page, 'dispensed').textContent(), english(dispensed));
+    proxy.mend();
+    await until(new RegExp(`^${english(dispensed + 5)}$`), figure(page, 'dispensed'));
+    await until(/^Live$/, page.locator('#live'));
+    const others = complaints.splice(0).filter((text) => !OF_REFUSAL.test(text));
+    assert.deepEqual(others, []);
+  });
+
+  await t.test('without a token there is nothing to act with', async () => {
+    await assertNoActions(page);
+    await page.locator('#sign-in').click();
+    await bench.signIn(page, `vp_${'1'.repeat(43)}`);
+    await until(/not a valid token/, page.locator('#refusal'));
+    assert.equal(await page.locator('article').count(), 0);
+    complaints.splice(0);
+  });
+
+  await t.test('an admin pauses, resumes, and makes a pool that is computed first', async () => {
+    await bench.signIn(page, managed.token);
+    const buttons = page.locator('[data-pool="pet"] .buttons button');
+    await buttons.first().waitFor(PATIENCE);
+    await page.getByRole('button', { name: 'Pause' }).first().click();
+    await until(/^paused$/, page.locator('[data-pool="pet"] .state'));
+    assert.equal((await bench.pool()).paused, true);
+    await until(/pet is paused/, page.locator('#answer'));
+    await until(/POOL_PAUSED: pet/, page.locator('#reasons'));
+    assert.equal(await page.locator('#health').textContent(), 'degraded');
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await until(/^(full|filling)$/, page.locator('[data-pool="pet"] .state'));
+    assert.equal((await bench.pool()).paused, false);
+
+    await page.locator('#new-pool-title').click();
+    await page.locator('#pool-name').fill('made');
+    await page.locator('#pool-suffix').fill('0');
+    await until(/is in no address/, page.locator('#estimate'));
+    assert.ok(await page.locator('#make-pool').isDisabled());
+    await page.locator('#pool-suffix').fill('m');
+    await page.locator('#pool-target').fill('20');
+    const computed = await page.locator('#estimate').textContent();
+    await page.locator('#make-pool').click();
+    await until(/^20$/, figure(page, 'target', 'made'));
+    const { difficulty, pattern } = await bench.pool('made');
+    assert.ok(
+      computed!.startsWith(`${pattern}: ${english(difficulty)} attempts a hit are expected`),
+    );
+    assert.match(computed!, /Time to fill: \d+ s for 20, \d+ s for each, at [\d,]+ attempts/);
+
+    await page.locator('[data-pool="made"] .buttons button').last().click();
+    await page.locator('#target-made').fill('25');
+    await page.locator('#target-made').press('Enter');
+    await until(/^25$/, figure(page, 'target', 'made'));
+    assert.equal((await bench.pool('made')).target, 25);
+    await page.locator('[data-pool="pet"] .buttons button').last().click();
+    await page.locator('#target-pet').press('Enter');
+    await until(/^Refused: pool pet/, page.locator('[data-pool="pet"] .outcome'));
+  });
+
+  await t.test('an admin sees warnings, and who took how many', async () => {
+    await until(/started at a low priority.*nice=1/, page.locator('#warnings li'));
+    const { body } = await managed.ask('GET', '/v1/takers');
+    const [{ addresses }] = (body as TakerList).takers as [TakerList['takers'][number]];
+    assert.equal(await page.locator('#takers td').textContent(), english(addresses));
+  });
+
+  await t.test('it can be used by everybody, in both themes, at any width', async (part) => {
+    await page.getByText('Make a token').click();
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const width of [1280, 360]) {
+        await page.setViewportSize({ width, height: 800 });
+        await assertAccessible(page, `${colorScheme}, ${width} pixels`);
+        const wide = Number(await page.evaluate('document.documentElement.scrollWidth'));
+        assert.ok(wide <= width, `${wide} pixels of ${width}`);
+        const { SCREENSHOTS } = process.env;
+        const name = `${colorScheme}-${width}.png`;
+        const path = SCREENSHOTS === undefined ? {} : { path: join(SCREENSHOTS, name) };
+        await page.setViewportSize({ width, height: width === 360 ? 4000 : 1800 });
+        const picture = await page.screenshot({ fullPage: true, ...path });
+        assert.ok(picture.length > 20_000, `${name}: ${picture.length} bytes`);
+        part.diagnostic(`${name}: ${picture.length} bytes`);
+      }
+    }
+    await page.setViewportSize({ width: 1280, height: 900 });
+  });
+
+  let reader = '';
+  await t.test('before the first token it warns, and shows a new one once', async () => {
+    await until(/From then on every caller needs one/, page.locator('#first-token'));
+    await page.locator('#token-name').fill('watcher');
+    await page.locator('#scope-dispense').uncheck();
+    await page.locator('#scope-read').check();
+    await page.locator('#token-name').press('Enter');
+    const text = page.locator('#new-token-text');
+    await until(/^vp_/, text);
+    reader = (await text.textContent())!;
+    await until(/every request needs one/, page.locator('#tokens-section > .outcome'));
+    assert.equal((await server.ask('GET', '/v1/pools')).status, 401);
+    assert.equal((await server.ask('GET', '/v1/pools', { token: reader })).status, 200);
+    await page.getByRole('button', { name: 'Done' }).click();
+    assert.ok(!(await page.content()).includes(reader));
+    await until(/^watcher$/, page.locator('#tokens th'));
+    await page.locator('#first-token').waitFor({ state: 'hidden', ...PATIENCE });
+    await assertNothingKept(page, managed.token);
+  });
+
+  await t.test('a token that may not, sees no button, and the server refuses', async () => {
+    const { page: other } = await bench.open();
+    await other.goto(proxy.url);
+    await bench.signIn(other, reader);
+    await until(/^300$/, figure(other, 'target'));
+    await until(/^watcher$/, other.locator('#who'));
+    await assertNoActions(other);
+    const asked = await server.ask('POST', '/v1/pools/pet/pause', { token: reader });
+    assert.equal(asked.status, 403);
+
+    await page.locator('#tokens button').first().click();
+    await page.getByRole('button', { name: 'Revoke watcher for ever' }).click();
+    await until(/not a valid token/, other.locator('#refusal'));
+    assert.equal(await other.locator('article').count(), 0);
+    await other.context().close();
+  });
+
+  await t.test('a token is forgotten after 15 idle minutes, and by a reload', async () => {
+    await page.clock.install();
+    await page.reload();
+    await bench.signIn(page, managed.token);
+    await figure(page, 'target').waitFor(PATIENCE);
+    await page.clock.fastForward('14:00');
+    await page.mouse.move(5, 5);
+    await page.clock.fastForward('02:00');
+    assert.ok(await page.locator('#token').isHidden(), 'somebody touched the page');
+    await page.clock.fastForward('16:00');
+    await until(/15 minutes/, page.locator('#refusal'));
+    await page.locator('#token').waitFor(PATIENCE);
+    assert.equal(await page.locator('article').count(), 0);
+    await assertNothingKept(page, managed.token);
+  });
+
+  await t.test('it asked its own server alone, and no URL has a token', () => {
+    assert.ok(proxy.urls.length > 20);
+    for (const url of proxy.urls) assert.match(url, /^\/some\/path\/[\w./-]*$/);
+    const others = complaints.filter((text) => !OF_REFUSAL.test(text));
+    assert.deepEqual(others, []);
+  });
 });
+
+async function assertNoActions(page: Page): Promise<void> {
+  for (const id of ['new-pool-section', 'tokens-section', 'oversight']) {
+    assert.ok(await page.locator(`#${id}`).isHidden(), id);
+  }
+  const shown = await page.locator('main button:visible').allTextContents();
+  assert.deepEqual(shown, []);
+}
