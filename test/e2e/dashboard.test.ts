@@ -14,7 +14,7 @@ import type { PoolView } from '../../src/api/pools.ts';
 import { assertAccessible, complaintsOf, openBrowser, withoutBrowser } from '../support/browser.ts';
 import { ManagedServer } from '../support/managed-server.ts';
 import { PathProxy } from '../support/path-proxy.ts';
-import { EASY_POOL } from '../support/server.ts';
+import { EASY_POOL, type Server } from '../support/server.ts';
 
 const LIMIT = { timeout: 240_000, skip: withoutBrowser() };
 const PATIENCE = { timeout: 60_000 };
@@ -57,6 +57,30 @@ function figure(page: Page, name: string, pool = 'pet'): Locator {
 
 async function until(text: RegExp, where: Locator): Promise<void> {
   await where.filter({ hasText: text }).first().waitFor(PATIENCE);
+}
+
+/** Takes addresses of both pools, until it is disposed of. */
+class Load implements AsyncDisposable {
+  #isOver = false;
+  readonly #end: Promise<void>;
+
+  constructor(server: Server) {
+    this.#end = this.#run(server);
+  }
+
+  async #run(server: Server): Promise<void> {
+    while (!this.#isOver) {
+      // It may be empty.
+      await server.dispense(2).catch(() => undefined);
+      await server.dispense(1, 'spare').catch(() => undefined);
+      await sleep(20);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    await this.#end;
+  }
 }
 
 class Bench {
@@ -117,14 +141,7 @@ test('the dashboard', LIMIT, async (t: TestContext) => {
       await page.goto(proxy.url);
       await until(/ready/, page.locator('#health'));
       await server.until(({ stock }) => stock >= 300);
-      let isOver = false;
-      const load = (async () => {
-        while (!isOver) {
-          await server.dispense(2).catch(() => undefined);
-          await server.dispense(1, 'spare').catch(() => undefined);
-          await sleep(20);
-        }
-      })();
+      await using load = new Load(server);
       const seen = new Set<string>();
       while (seen.size < LOOKS) {
         const before = await bench.pool();
@@ -145,8 +162,7 @@ test('the dashboard', LIMIT, async (t: TestContext) => {
         );
         seen.add(shown.dispensed!);
       }
-      isOver = true;
-      await load;
+      await load[Symbol.asyncDispose]();
       for (const name of ['pet', 'spare']) {
         for (;;) {
           const { etaSeconds: _, ...shown } = await figuresOn(page, name);
@@ -172,7 +188,7 @@ test('the dashboard', LIMIT, async (t: TestContext) => {
     for (;;) {
       const stock = (await bench.pool()).stock;
       const legend = await chart.locator('.legend output').first().textContent();
-      if (legend === String(stock)) break;
+      if (legend === stock.toLocaleString('en-US', { maximumSignificantDigits: 3 })) break;
       await sleep(100);
     }
     await chart.locator('summary').focus();
@@ -273,7 +289,9 @@ test('the dashboard', LIMIT, async (t: TestContext) => {
       await page.emulateMedia({ colorScheme });
       for (const width of [1280, 360]) {
         await page.setViewportSize({ width, height: 800 });
-        await assertAccessible(page, `${colorScheme}, ${width} pixels`);
+        // Colours and widths have no faults together that neither has alone.
+        const isJudged = (colorScheme === 'light') === (width === 1280);
+        if (isJudged) await assertAccessible(page, `${colorScheme}, ${width} pixels`);
         const wide = Number(await page.evaluate('document.documentElement.scrollWidth'));
         assert.ok(wide <= width, `${wide} pixels of ${width}`);
         const { SCREENSHOTS } = process.env;
