@@ -1,6 +1,6 @@
 /**
- * Makes what the package needs beside the sources of a checkout: the client (build/client), all of
- * src as JavaScript with source maps (dist), and the addons for the machines that it serves
+ * Makes what the package needs beside the sources of a checkout: the client (build/client), the page at `/`
+ * (build/dashboard), all of src as JavaScript with source maps (dist), and the addons for the machines that it serves
  * (build/prebuilds). Only what changed since the last time. npm runs it before it packs, and when the
  * package is installed from git. Runs on any Node.js >= 18.
  *
@@ -22,6 +22,7 @@ import { join } from 'node:path';
 import { argv, execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { buildClient } from './build-client.mjs';
+import { buildDashboard } from './build-dashboard.mjs';
 import { buildForAny, PREBUILT } from './build-native.mjs';
 import { withLock } from './setup-lock.mjs';
 import { run, say, step } from './steps.mjs';
@@ -39,7 +40,7 @@ export async function buildPackage() {
     return true;
   }
   for (const arch of PREBUILT) await buildAddon(arch);
-  return (await buildClient()) && (await buildProgram());
+  return (await buildClient()) && (await buildDashboard()) && (await buildProgram());
 }
 
 /** As buildForAny of build-native.mjs; of two at once the second takes what the first made. */

@@ -18,8 +18,10 @@ import type {
   PoolChangeBody,
   PoolRemoved,
   PoolView,
+  TakerList,
   TokenMade,
   TokenView,
+  WarningList,
 } from './replies.ts';
 
 export interface AuditOptions extends CallOptions {
@@ -166,6 +168,16 @@ export class VanitypoolAdmin {
       yield page.entries;
       next = page.next;
     }
+  }
+
+  /** Who took how many addresses since the begin of the UTC day, most first. Takes a token for all pools. */
+  async takers(options: CallOptions = {}): Promise<TakerList> {
+    return whole(await this.#ask('GET', '/v1/takers', options), 'takers');
+  }
+
+  /** The last warnings and errors of the server's log, the newest first. Takes a token for all pools. */
+  async warnings(options: CallOptions = {}): Promise<WarningList['warnings']> {
+    return part(await this.#ask('GET', '/v1/warnings', options), 'warnings');
   }
 
   /** What became of one address, in whatever state. */

@@ -22,6 +22,7 @@ import { Caller, type Fetch } from './caller.ts';
 import { VanitypoolError } from './error.ts';
 import { statusEvents } from './events.ts';
 import type {
+  AccessView,
   DispensedAddress,
   Health,
   HistoryView,
@@ -177,6 +178,11 @@ export class VanitypoolClient {
   async history({ pool, signal }: HistoryOptions = {}): Promise<HistoryView> {
     const query = pool === undefined ? '' : `?pool=${encodeURIComponent(pool)}`;
     return whole(await this.#get(`/v1/history${query}`, { signal }), 'pools');
+  }
+
+  /** What the token of this client may do, and whether the server requires one. Needs no token. */
+  async access(options: CallOptions = {}): Promise<AccessView> {
+    return whole(await this.#get('/v1/access', options), 'required');
   }
 
   /** Which version answers, and how long it has run. Needs no token. */

@@ -48,6 +48,8 @@ export interface GrinderStats {
   readonly hits: number;
   /** All threads together, over about the last 10 s of grinding; 0 when none grinds. */
   readonly attemptsPerSecond: number;
+  /** The same if all threads had work, also while none grinds; undefined before any did. */
+  readonly fullAttemptsPerSecond: number | undefined;
   readonly restarts: number;
   /** Times that threads got another priority. */
   readonly priorityChanges: number;
@@ -66,6 +68,8 @@ export interface ThreadStats {
   readonly priority: Priority;
   /** Of a core, over about the last 10 s, 0 to 1; undefined while it has nothing to grind. */
   readonly share: number | undefined;
+  /** Over the same time; undefined as `share` is. */
+  readonly attemptsPerSecond: number | undefined;
 }
 
 /** The priority of the first thread and of the others: one is enough for a pool that runs dry, and
@@ -140,19 +144,24 @@ export class Grinder implements AsyncDisposable {
   stats(): GrinderStats {
     const active = this.#threads.filter(({ isActive }) => isActive).length;
     const { attempts, ms } = this.#rate;
+    const ofThread = ms === 0 ? undefined : (attempts * 1000) / ms;
+    const threads = this.#threads.length;
     return {
-      threads: this.#threads.length,
+      threads,
       active,
       attempts: this.#attempts,
       hits: this.#hits,
-      attemptsPerSecond: ms === 0 ? 0 : (active * attempts * 1000) / ms,
+      attemptsPerSecond: active * (ofThread ?? 0),
+      fullAttemptsPerSecond: ofThread && threads * ofThread,
       restarts: this.#threads.reduce((sum, { restarts }) => sum + restarts, 0),
       priorityChanges: this.#priorityChanges,
       faults: this.#faults,
       isa: this.#isa,
       unstored: this.#delivery.size,
       paused: this.#threads.some(({ isPaused }) => isPaused),
-      perThread: this.#threads.map(({ priority, share }) => ({ priority, share })),
+      perThread: this.#threads.map(({ priority, share, attemptsPerSecond }) => {
+        return { priority, share, attemptsPerSecond };
+      }),
     };
   }
 

@@ -51,7 +51,7 @@ export class GrinderThread implements Sender {
   #nextStart: NodeJS.Timeout | undefined;
   #isClosed = false;
   /** What it got of the time in which it had work. */
-  #got = { cpuMs: 0, elapsedMs: 0, reportedAt: 0 };
+  #got = { attempts: 0, cpuMs: 0, elapsedMs: 0, reportedAt: 0 };
 
   constructor(options: GrinderThreadOptions) {
     this.#options = options;
@@ -84,6 +84,13 @@ export class GrinderThread implements Sender {
     if (!this.isActive) return undefined;
     const { cpuMs, elapsedMs, reportedAt } = this.#got;
     return Math.min(cpuMs / (elapsedMs + performance.now() - reportedAt), 1);
+  }
+
+  /** Over the same time; undefined as `share` is. */
+  get attemptsPerSecond(): number | undefined {
+    if (!this.isActive) return undefined;
+    const { attempts, elapsedMs, reportedAt } = this.#got;
+    return (attempts * 1000) / Math.max(elapsedMs + performance.now() - reportedAt, 1);
   }
 
   steer(jobs: readonly GrindJob[]): void {
@@ -122,7 +129,7 @@ export class GrinderThread implements Sender {
   }
 
   #beginShare(): void {
-    this.#got = { cpuMs: 0, elapsedMs: 0, reportedAt: performance.now() };
+    this.#got = { attempts: 0, cpuMs: 0, elapsedMs: 0, reportedAt: performance.now() };
   }
 
   #start(): void {
@@ -194,9 +201,10 @@ export class GrinderThread implements Sender {
     this.#options.onProgress(this, report);
   }
 
-  #addShare({ cpuMs, elapsedMs }: Progress): void {
+  #addShare({ attempts, cpuMs, elapsedMs }: Progress): void {
     const weight = Math.exp(-elapsedMs / SHARE_WINDOW_MS);
     this.#got = {
+      attempts: this.#got.attempts * weight + attempts,
       cpuMs: this.#got.cpuMs * weight + cpuMs,
       elapsedMs: this.#got.elapsedMs * weight + elapsedMs,
       reportedAt: performance.now(),

@@ -128,6 +128,11 @@ export class Access {
     return this.#required === 'auto' ? this.#areAny : this.#required;
   }
 
+  /** Whether the first token that is made changes that. */
+  get isRequiredAfterFirst(): boolean {
+    return this.#required === 'auto' && !this.#areAny;
+  }
+
   #add(token: KnownToken): void {
     this.#byHash.set(keyOf(token.hash), token);
   }
@@ -152,6 +157,12 @@ export class Access {
 /** Whether the pool is one that the token may see. */
 export function mayUse(token: Pick<Token, 'pools'> | undefined, pool: string): boolean {
   return token?.pools === undefined || token.pools.includes(pool);
+}
+
+/** `what` is asked for. Error: SCOPE_REQUIRED. */
+export function assertOfAllPools(token: Pick<Token, 'pools'> | undefined, what: string): void {
+  if (token?.pools === undefined) return;
+  throw new VanityError('SCOPE_REQUIRED', `${what}: not for a token of some pools alone`);
 }
 
 function keyOf(hash: Uint8Array): string {

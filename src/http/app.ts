@@ -26,6 +26,7 @@ import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
 import { importRoutes } from './routes/imports.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { oversightRoutes } from './routes/oversight.ts';
 import { poolChangeRoutes } from './routes/pool-changes.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { reservationRoutes } from './routes/reservations.ts';
@@ -98,7 +99,6 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 
   await documentRoutes(app, deps.version);
   pageRoutes(app);
-  app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));
 
   serviceRoutes(app, deps);
   poolRoutes(app, deps);
@@ -109,6 +109,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   keyRoutes(app, deps);
   eventRoutes(app, deps);
   historyRoutes(app, deps);
+  oversightRoutes(app, deps);
   importRoutes(app, deps);
   auditRoutes(app, deps);
   backupRoutes(app, deps);

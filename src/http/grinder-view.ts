@@ -3,6 +3,7 @@
 import type { GrinderView } from '../api/grinder.ts';
 import type { GrinderThreads } from '../pool/grinder-threads.ts';
 import type { GrinderBoard } from '../pool/health.ts';
+import { ISA_LEVELS } from '../system/isa.ts';
 
 export interface GrinderFigures {
   readonly board: GrinderBoard;
@@ -10,8 +11,15 @@ export interface GrinderFigures {
 }
 
 export function grinderView({ board, threads }: GrinderFigures): GrinderView {
+  const { priorityChanges, isa, fullAttemptsPerSecond } = board.read();
   return {
-    priorityChanges: board.get('priorityChanges'),
-    threads: threads.read().map(({ priority, share }) => ({ priority, share: share ?? null })),
+    priorityChanges,
+    instructions: ISA_LEVELS[isa - 1] ?? null,
+    fullAttemptsPerSecond: fullAttemptsPerSecond || null,
+    threads: threads.read().map(({ priority, share, attemptsPerSecond }) => ({
+      priority,
+      share: share ?? null,
+      attemptsPerSecond: attemptsPerSecond ?? null,
+    })),
   };
 }

@@ -33,6 +33,10 @@ const GRINDER_FIELDS = [
   'priorityChanges',
   'threads',
   'attemptsPerSecond',
+  /** 0 while nobody knows, as `isa`. */
+  'fullAttemptsPerSecond',
+  /** Of the kernel: its place in `ISA_LEVELS`, from 1. */
+  'isa',
 ] as const;
 
 /** Why the store fails, by its number on the board; 0 there is for "it does not". */

@@ -18,6 +18,7 @@ import { Pool } from '../pool/pool.ts';
 import type { PoolStatus } from '../pool/pool-status.ts';
 import { type GrindingBoard, grindingBoard, type SharedPool } from '../pool/shared-pool.ts';
 import type { Tallies } from '../pool/tallies.ts';
+import { ISA_LEVELS } from '../system/isa.ts';
 import { ownNice } from '../system/priority.ts';
 import type { AlertFigures, Alerts } from './alerts.ts';
 import { FirstAddresses } from './first-addresses.ts';
@@ -144,7 +145,7 @@ export class ServedGrinder {
     // First: a thread that starts at another priority is replaced at once.
     this.#prioritize(grinder, figures, nowMs);
     grinder.steer(this.#steering.next(figures, nowMs));
-    const { active, attemptsPerSecond, perThread } = grinder.stats();
+    const { active, attemptsPerSecond, fullAttemptsPerSecond, isa, perThread } = grinder.stats();
     const rate = Math.round(attemptsPerSecond);
     this.#alerts?.look(figures, nowMs);
     for (const { index, isShort, isPaused } of figures) {
@@ -160,7 +161,13 @@ export class ServedGrinder {
       if (!isShort && !isWatched) this.#awake.delete(pool);
     }
     this.#threads.write(perThread);
-    this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
+    this.#board.write({
+      ...this.totals(),
+      threads: active,
+      attemptsPerSecond: rate,
+      fullAttemptsPerSecond: Math.round(fullAttemptsPerSecond ?? 0),
+      isa: (ISA_LEVELS as readonly unknown[]).indexOf(isa) + 1,
+    });
     this.#samples.takeIfDue(this.#pools, nowMs, monotonicMs());
   }
 

@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
+import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type Log } from '../log.ts';
 import type { ImportOrder } from '../pool/calls.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
@@ -64,7 +65,8 @@ export class ServedStore {
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
     const { directory } = data;
-    const log = createLog('store', data.logLevel, data.isPretty);
+    const lastWarnings = new LastWarnings(data.lastWarnings);
+    const log = createLog('store', data.logLevel, data.isPretty, lastWarnings);
     const { commitTimes } = new Tallies(data.tallies);
     const health = new StoreHealth(data.health);
     log.info({ directory }, 'opening the store');

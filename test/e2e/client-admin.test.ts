@@ -93,7 +93,7 @@ test('a pool from its making to its end', LIMIT, async (t) => {
   assert.equal(await codeOf(admin.deletePool('pet', { burn: 'pet' })), 'POOL_CONFIGURED');
 });
 
-test('imports, and what became of each address', LIMIT, async (t) => {
+test('imports, what became of each address, and who took how many', LIMIT, async (t) => {
   const { client, admin, server } = await managed(t);
   await admin.createPool(POOL);
   await admin.pausePool('pump');
@@ -124,6 +124,14 @@ test('imports, and what became of each address', LIMIT, async (t) => {
   const { id, address } = taken.at(-1)!;
   assert.deepEqual([last?.id, last?.address, last?.state], [id, address, 'dispensed']);
   assert.deepEqual(await Array.fromAsync(admin.audit({ pool: 'pump', after: id })), []);
+
+  const { since: today, takers } = await admin.takers();
+  const isSameDay = new Date(today) <= since;
+  assert.deepEqual(takers, isSameDay ? [{ token: null, addresses: 10 }] : takers);
+  const access = await client.access();
+  assert.deepEqual([access.required, access.requiredAfterFirst], [false, true]);
+  assert.deepEqual([access.token?.name, access.token?.pools], ['command line', null]);
+  for (const { level, message } of await admin.warnings()) assert.ok(level && message);
 
   const view = await admin.address(address);
   assert.deepEqual([view.id, view.pool, view.state], [id, 'pump', 'dispensed']);

@@ -121,7 +121,7 @@ test('what it brings is listed, with hashes, and nothing of development', () => 
   }
   for (const [name, version] of Object.entries(description(installed).dependencies!))
     assert.equal(versions.get(name), version, name);
-  assert.ok(!versions.has('typescript') && !versions.has('publint'));
+  for (const name of ['typescript', 'publint', 'esbuild', 'uplot']) assert.ok(!versions.has(name));
 });
 
 test('publint has nothing to say about either package', LIMIT, async () => {
@@ -233,6 +233,14 @@ test(
     const server = await workspace.serve();
     process.kill(server.process.pid!, 'SIGHUP');
     await server.until(({ ready }) => ready >= 2);
+    for (const [path, text] of [
+      ['/', /src="dashboard\/main\.js"/],
+      ['/dashboard/main.js', /^\/\*! uplot/],
+    ] as const) {
+      const reply = await fetch(`${server.url}${path}`);
+      assert.equal(reply.status, 200);
+      assert.match(await reply.text(), text);
+    }
     const code = `
     import { VanitypoolClient } from 'vanitypool-client';
     const client = new VanitypoolClient({ url: ${JSON.stringify(server.url)} });

@@ -47,17 +47,23 @@ test('the figures are what the threads posted', LIMIT, async () => {
     attempts: 0,
     hits: 0,
     attemptsPerSecond: 0,
+    fullAttemptsPerSecond: undefined,
     restarts: 0,
     priorityChanges: 0,
     faults: 0,
     isa: undefined,
     unstored: 0,
     paused: false,
-    perThread: Array(2).fill({ priority: 'normal', share: undefined }),
+    perThread: Array(2).fill({
+      priority: 'normal',
+      share: undefined,
+      attemptsPerSecond: undefined,
+    }),
   });
   grinder.steer([A]);
   await until(() => grinding.stored.length >= 50);
-  const { active, attemptsPerSecond, isa } = grinder.stats();
+  const { active, attemptsPerSecond, isa, perThread } = grinder.stats();
+  assert.ok(perThread.some((thread) => (thread.attemptsPerSecond ?? 0) > 0));
   assert.equal(active, 2);
   assert.ok(attemptsPerSecond > 0);
   assert.equal(typeof isa, 'string');
@@ -67,6 +73,7 @@ test('the figures are what the threads posted', LIMIT, async () => {
   assert.equal(hits, grinding.posted.length);
   assert.equal(unstored, 0);
   assert.deepEqual([after.active, after.attemptsPerSecond], [0, 0]);
+  assert.ok(after.fullAttemptsPerSecond! > 0, 'what it would be is known');
   // A hit takes 58 attempts; one in ten thousand runs of 50 hits needs fewer than 28 or more than 96.
   assert.ok(attempts / hits > 20 && attempts / hits < 130, `${attempts} attempts, ${hits} hits`);
 });

@@ -24,7 +24,7 @@ const validate = validatorOf(document);
 
 /** Documented elsewhere: the pages, and the ancestor's routes. HEAD follows from GET. */
 const UNTOLD =
-  /^\/$|^\/docs($|\/)|^\/openapi\.json$|^\/api\/v1\/|^\/health(\/|$)|^\/swagger-ui$|^\*$/;
+  /^\/$|^\/d(ocs|ashboard)($|\/)|^\/openapi\.json$|^\/api\/v1\/|^\/health(\/|$)|^\/swagger-ui$|^\*$/;
 
 /** Paths with their methods, of the tree that Fastify prints. */
 function routesOf(tree: string): string[] {
