@@ -22,7 +22,7 @@ import type { VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
-import type { KeyRotation, RotationOptions } from './key-rotation.ts';
+import type { KeyRotation, RotationOptions, SealingKeyState } from './key-rotation.ts';
 import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
@@ -139,6 +139,16 @@ export interface Store extends AsyncDisposable {
 
   /** The sealing key gives way to another, one rotation at a time. Errors: KEY_ROTATION_REFUSED. */
   beginRotation(options?: RotationOptions): Promise<KeyRotation>;
+
+  sealingKey(): Promise<SealingKeyState>;
+
+  /**
+   * After a rotation with `reseal`: seals some more rows anew, so that others need not wait long; how many
+   * are left then, at most. Rows of every state that still have a secret. Also of one that was cut off, in
+   * any run. When it returns 0, what was sealed under the data keys from before is neither in the database
+   * nor in the log. It returns what it did before while another program reads the log.
+   */
+  reseal(): Promise<number>;
 
   /**
    * Overwrites the sealed secrets of what was dispensed or burned before `before` (milliseconds),

@@ -8,11 +8,13 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { test } from 'node:test';
+import { moveDataKey, newDataKey } from '../../src/keypair/data-keys.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import {
   type Place,
   publicKeyHash,
   ROWS_PER_DATA_KEY,
+  type RowInPlace,
   type SealedRow,
   Sealer,
   sealedBytes,
@@ -33,7 +35,6 @@ class Envelope {
   readonly unsealer: Unsealer;
   readonly #key: SealingKey;
   readonly #storeId: string;
-  reads = 0;
   now = 0;
   saveFails = false;
 
@@ -70,11 +71,12 @@ class Envelope {
   }
 
   async unseal(place: Place, row: SealedRow): Promise<SigningKey | undefined> {
-    const [key] = await this.unsealer.unseal([{ place, ...row }], (id) => {
-      this.reads++;
-      return this.sealedDataKeys.get(id);
-    });
+    const [key] = await this.unsealer.unseal([this.inPlace(place, row)]);
     return key;
+  }
+
+  inPlace(place: Place, { dataKeyId, sealed }: SealedRow): RowInPlace {
+    return { place, sealed, dataKey: this.sealedDataKeys.get(dataKeyId) };
   }
 }
 
@@ -354,26 +356,60 @@ test('what a data key has sealed that is missing, damaged or of another store is
 });
 
 test('opened data keys are remembered, and not more than 1024 of them', async () => {
-  const envelope = await Envelope.make();
+  const sealingKey = await SealingKey.from(randomBytes(32));
+  const envelope = new Envelope(sealingKey);
   const { key, place } = newRow();
   const row = await envelope.seal(place, key);
   const sealed = envelope.sealedDataKeys.get(1)!;
+  const { publicKey } = sealingKey;
+  const again = () =>
+    moveDataKey(sealingKey, { storeId: STORE_ID, binding: BINDING, publicKey }, sealed);
+  for (let id = 2; id <= 1026; id++) envelope.sealedDataKeys.set(id, (await again())!);
+  let opened = 0;
+  const really = sealingKey.open.bind(sealingKey);
+  sealingKey.open = (...args) => {
+    opened++;
+    return really(...args);
+  };
   const open = (dataKeyId: number) => envelope.unseal(place, { ...row, dataKeyId });
-  for (let id = 2; id <= 1026; id++) envelope.sealedDataKeys.set(id, sealed);
   for (let id = 1; id <= 1024; id++) await open(id);
-  assert.equal(envelope.reads, 1024);
+  assert.equal(opened, 1024);
   await open(1);
-  assert.equal(envelope.reads, 1024, 'remembered');
+  assert.equal(opened, 1024, 'remembered');
   await open(1025);
   await open(1);
-  assert.equal(envelope.reads, 1025, 'what was used last is kept');
+  assert.equal(opened, 1025, 'what was used last is kept');
   await open(2);
-  assert.equal(envelope.reads, 1026, 'what was used the longest ago is forgotten');
-  const rows = Array.from(envelope.sealedDataKeys.keys(), (dataKeyId) => ({
-    ...row,
-    dataKeyId,
-    place,
-  }));
-  const keys = await envelope.unsealer.unseal(rows, (id) => envelope.sealedDataKeys.get(id));
+  assert.equal(opened, 1026, 'what was used the longest ago is forgotten');
+  const rows = Array.from(envelope.sealedDataKeys.keys(), (dataKeyId) =>
+    envelope.inPlace(place, { ...row, dataKeyId }),
+  );
+  const keys = await envelope.unsealer.unseal(rows);
   assert.ok(keys.length === 1026 && keys.every(Boolean), 'one call opens as many as it needs');
+});
+
+test('a row is sealed again under another data key, and no longer opens with the one before', async () => {
+  const sealingKey = await SealingKey.from(randomBytes(32));
+  const envelope = new Envelope(sealingKey);
+  const of = { storeId: STORE_ID, binding: BINDING, publicKey: sealingKey.publicKey };
+  const next = await newDataKey(of);
+  envelope.sealedDataKeys.set(9, next);
+  for (const type of ['seed', 'expanded'] as const) {
+    const { key, place } = newRow(type);
+    const row = await envelope.seal(place, key);
+    const inPlace = envelope.inPlace(place, row);
+    const changed = { ...inPlace, sealed: Buffer.from(row.sealed).fill(1, 20, 21) };
+    const [resealed, bad] = await envelope.unsealer.reseal([
+      { ...inPlace, next },
+      { ...changed, next },
+    ]);
+    assert.equal(bad, undefined, 'what cannot be unsealed');
+    assert.equal(resealed!.length, row.sealed.length);
+    const sealedAgain = { ...row, sealed: resealed! };
+    assert.equal(await envelope.unseal(place, sealedAgain), undefined);
+    const opened = await envelope.unseal(place, { ...sealedAgain, dataKeyId: 9 });
+    assert.deepEqual(opened, key);
+    const lost = { ...inPlace, next: Buffer.alloc(80) };
+    await assert.rejects(envelope.unsealer.reseal([lost]), RangeError);
+  }
 });

@@ -28,7 +28,6 @@ const SQL = {
   removeJournals: 'DELETE FROM journals',
   saveNextId: 'UPDATE meta SET next_id = ?',
   anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
-  dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
   addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
   pools: 'SELECT * FROM pools ORDER BY id',
   pool: 'SELECT * FROM pools WHERE name = ? AND removed_at IS NULL',

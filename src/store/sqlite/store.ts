@@ -5,11 +5,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { Sealer, Unsealer } from '../../keypair/seal.ts';
-import type { SealingKey } from '../../keypair/sealing-key.ts';
+import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
-import type { KeyRotation, RotationOptions } from '../key-rotation.ts';
+import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
@@ -23,6 +23,7 @@ import { Changes } from './changes.ts';
 import type { Effects } from './effects.ts';
 import type { Epoch } from './epoch.ts';
 import type { HandOutBook } from './hand-out-book.ts';
+import { Resealing, SealedDataKeys } from './resealing.ts';
 import { SqliteReservations } from './reservations.ts';
 import { countDue, destroy, nextPiece } from './retention.ts';
 import { beginRotation, type RotatedStore } from './rotation.ts';
@@ -78,6 +79,7 @@ export class SqliteStore implements Store {
   readonly #changes: Changes;
   readonly #effects: Effects;
   readonly #run: Run;
+  readonly #resealing: Resealing;
   #rotated: RotatedStore;
   readonly #waiting = new WaitingLeases();
   /** Pools whose hand-outs stand in a journal, too, by id. */
@@ -111,10 +113,13 @@ export class SqliteStore implements Store {
         ),
     });
     const unsealer = new Unsealer(this.id, binding, key);
-    this.#addresses = new Addresses(statements, sealer, unsealer);
+    const dataKeys = new SealedDataKeys(db);
+    this.#addresses = new Addresses(statements, dataKeys, sealer, unsealer);
+    this.#resealing = new Resealing(dataKeys, { run: this.#run, unsealer, effects });
     const { id: storeId } = this;
     this.#rotated = {
       ...{ db, run: this.#run, storeId, binding, rows, key, source: opened.sealingKey },
+      resealing: this.#resealing,
       onMoved: (key, source) => {
         sealer.sealTo(key.publicKey);
         unsealer.openWith(key);
@@ -296,6 +301,16 @@ export class SqliteStore implements Store {
 
   beginRotation(options: RotationOptions = {}): Promise<KeyRotation> {
     return this.#run.call(() => beginRotation(this.#rotated, options));
+  }
+
+  sealingKey(): Promise<SealingKeyState> {
+    const { key, source } = this.#rotated;
+    const id = sealingKeyId(key.publicKey);
+    return this.#run.call(() => ({ id, source, toReseal: this.#resealing.left }));
+  }
+
+  reseal(): Promise<number> {
+    return this.#run.call(() => this.#resealing.step());
   }
 
   counts(pool: string): Promise<PoolCounts> {
