@@ -143,10 +143,10 @@ export interface Store extends AsyncDisposable {
   sealingKey(): Promise<SealingKeyState>;
 
   /**
-   * After a rotation with `reseal`: seals some more rows anew, so that others need not wait long; how many
+   * After a rotation with `reseal`: reseals some more rows, so that others need not wait long; how many
    * are left then, at most. Rows of every state that still have a secret. Also of one that was cut off, in
    * any run. When it returns 0, what was sealed under the data keys from before is neither in the database
-   * nor in the log. It returns what it did before while another program reads the log.
+   * nor in the log. While another program reads the log, it returns 1 and does nothing.
    */
   reseal(): Promise<number>;
 

@@ -1,5 +1,5 @@
 /**
- * The rows of a store, sealed anew after its sealing key has leaked: who has the old key and an older copy
+ * The rows of a store, resealed after its sealing key has leaked: who has the old key and an older copy
  * of the store has its data keys, and what is sealed under those is open to him in the store of today.
  * Runs in the store thread.
  *
@@ -117,10 +117,10 @@ export class Resealing {
     this.#options = options;
   }
 
-  /** How many rows are to be looked at, at most; 0 when nothing is left to do. */
+  /** How many rows are to be looked at, at most, and 1 for the end; 0 when nothing is left to do. */
   get left(): number {
     const { done, last } = this.#dataKeys.marks;
-    return done === null || last === null ? 0 : Math.max(last - done, 1);
+    return done === null || last === null ? 0 : last - done + 1;
   }
 
   /** Inside the transaction of a rotation: which data key takes the place of which, by id. */
@@ -184,8 +184,7 @@ export class Resealing {
         statements.replace.run();
         statements.removeNext.run();
       });
-    } else if (effects.truncateLog()) {
-      run.transaction(() => statements.mark.run(null, null));
     }
+    if (effects.truncateLog()) run.transaction(() => statements.mark.run(null, null));
   }
 }

@@ -1,7 +1,8 @@
 /**
  * The sealing key of an open store, replaced by another: data keys are sealed to the new one, and rows
- * are bound by it (bound-rows.ts). Sealed rows of addresses stay as they are (resealing.ts seals them
- * anew), and so do the data keys themselves, but nothing new is sealed under one that the old key opens. Runs in the store thread.
+ * are bound by it (bound-rows.ts). Sealed rows of addresses stay as they are, if they are not resealed
+ * then (resealing.ts), and so do the data keys themselves, but nothing new is sealed under one that the
+ * old key opens. Runs in the store thread.
  *
  *   1 the old key under its id, synced     2 the new one beside it, synced
  *   3 one transaction                      4 the new key takes the name
@@ -66,7 +67,7 @@ export async function beginRotation(
   try {
     if (resealing.left > 0) {
       const remedy = 'wait until that is done: vanitypool key rotate --reseal goes on with it';
-      throw refused(`the addresses are still being sealed anew since the last rotation; ${remedy}`);
+      throw refused(`the addresses are still being resealed since the last rotation; ${remedy}`);
     }
     if (to !== undefined) return new Rotation(store, options, await keyIn(to, store));
     if (source.startsWith('env:')) {
@@ -107,8 +108,8 @@ class Rotation implements KeyRotation {
   readonly #oldSource: string;
   /** By id; what the old key cannot open is not in it, and stays as it is. */
   readonly #moved = new Map<number, Uint8Array>();
-  /** Of the same ids: what takes their place, if rows are to be sealed anew. */
-  readonly #anew = new Map<number, Uint8Array>();
+  /** Of the same ids: what takes their place, if rows are to be resealed. */
+  readonly #resealed = new Map<number, Uint8Array>();
   #last = 0;
   #done = 0;
 
@@ -138,7 +139,7 @@ class Rotation implements KeyRotation {
       const moved = await moveDataKey(key, of, sealed as Uint8Array);
       if (moved !== undefined) this.#moved.set(Number(id), moved);
       if (moved !== undefined && this.#options.reseal) {
-        this.#anew.set(Number(id), await newDataKey(of));
+        this.#resealed.set(Number(id), await newDataKey(of));
       }
       this.#last = Number(id);
       this.#done++;
@@ -186,7 +187,7 @@ class Rotation implements KeyRotation {
           use = rows.move(rowKey);
           for (const [id, sealed] of this.#moved) set.run(sealed, id);
           setSealingKey.run(this.#next.publicKey);
-          if (this.#options.reseal) resealing.begin(this.#anew);
+          if (this.#options.reseal) resealing.begin(this.#resealed);
           return use;
         }, true),
       );

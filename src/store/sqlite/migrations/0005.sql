@@ -1,4 +1,4 @@
--- Rows of addresses that are sealed anew, under new data keys (resealing.ts).
+-- Rows of addresses that are resealed, under new data keys (resealing.ts).
 
 -- Those of ids up to `reseal_done` are; `reseal_end` is the last one that will be. NULL: nothing is
 -- left to do.
