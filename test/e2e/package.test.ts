@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { prebuilt } from '../../tools/build-package.mjs';
 import { makeTarballs } from '../../tools/tarballs.mjs';
@@ -129,6 +130,21 @@ test('publint has nothing to say about either package', LIMIT, async () => {
     const tarball = new Uint8Array(readFileSync(path)).buffer;
     const { messages } = await publint({ pack: { tarball }, strict: true });
     assert.deepEqual(messages, [], path);
+  }
+});
+
+test('every way to import either package as a module finds its types', LIMIT, async () => {
+  // As the profile "esm-only" of its command line.
+  const others = new Set(['node10', 'node16-cjs']);
+  for (const path of Object.values(tarballs!)) {
+    const packed = createPackageFromTarballData(new Uint8Array(readFileSync(path)));
+    const { types, ...found } = await checkPackage(packed);
+    assert.deepEqual(types, { kind: 'included' }, path);
+    assert.ok('problems' in found && Object.hasOwn(found.entrypoints, '.'));
+    const problems = found.problems.filter(
+      (problem) => !('resolutionKind' in problem && others.has(problem.resolutionKind)),
+    );
+    assert.deepEqual(problems, [], path);
   }
 });
 
