@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
@@ -146,6 +146,45 @@ test('every way to import either package as a module finds its types', LIMIT, as
     );
     assert.deepEqual(problems, [], path);
   }
+});
+
+/**
+ * What npm does with a git repository: it clones it, installs what it needs, and packs it, which runs `prepare`.
+ * The real `npm install git+file://...` does the same in 40 s of processor time, half of them the compiler's.
+ */
+test('packed from a clone, as an installation from git is, it is the same package', LIMIT, (t) => {
+  const listed = spawnSync(
+    'git',
+    ['ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+    {
+      cwd: ROOT,
+      encoding: 'utf8',
+    },
+  );
+  if (listed.status !== 0) return t.skip('this is no checkout of git');
+  const clone = join(place, 'clone');
+  const isThere = (name: string) => name !== '' && existsSync(join(ROOT, name));
+  for (const file of listed.stdout.split('\0').filter(isThere)) {
+    mkdirSync(dirname(join(clone, file)), { recursive: true });
+    cpSync(join(ROOT, file), join(clone, file));
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
+  // What the compiler makes is the same; its hash is in it.
+  cpSync(join(ROOT, 'build', 'prebuilds'), join(clone, 'build', 'prebuilds'), { recursive: true });
+  const [{ filename }] = Object.values(JSON.parse(npm(clone, 'pack', '--json'))) as [
+    { filename: string },
+  ];
+  const filesOf = (tarball: string) =>
+    execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).split('\n').sort();
+  assert.deepEqual(filesOf(join(clone, filename)), filesOf(tarballs!.program));
+
+  const unpacked = join(program, 'node_modules', 'from-git');
+  mkdirSync(unpacked);
+  execFileSync('tar', ['-xzf', join(clone, filename), '--strip-components=1', '-C', unpacked]);
+  const command = [process.execPath, join(unpacked, 'bin', 'vanitypool.cjs'), '--version'];
+  assert.deepEqual(run(command), {
+    ...{ status: 0, stdout: `${description(ROOT).version}\n`, stderr: '' },
+  });
 });
 
 test('npx grinds in an empty folder', LIMIT, () => {
