@@ -49,6 +49,13 @@ export interface LeaseReport {
   readonly failure: VanityError | undefined;
 }
 
+/** What left of a pool since its last turn, before nothing of it leaves any more. */
+export interface EndedLease {
+  readonly pool: string;
+  readonly dispensed: number;
+  readonly handOuts: HandOuts;
+}
+
 /** Figures that outlive a run: totals since the store was made, by name. */
 export type Counters = Readonly<Record<string, number>>;
 
@@ -131,6 +138,13 @@ export interface Store extends AsyncDisposable {
    * of them after the last lease is returned, which ends a run cleanly.
    */
   removeJournals(numbers: readonly number[] | 'all'): Promise<void>;
+
+  /**
+   * Ends leases in one transaction: the `dispensed` oldest of each pool are recorded as by a turn, and all
+   * others return to `available`. Why nothing may leave for it yet, as `failure` of a turn: it is done, and
+   * to be tried again with nothing left. RangeError as of `turn`.
+   */
+  giveBack(leases: readonly EndedLease[]): Promise<VanityError | undefined>;
 
   /** Gives every leased address of the pool back to `available`: none of them was handed out. */
   returnLease(pool: string): Promise<number>;

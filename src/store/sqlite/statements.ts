@@ -127,6 +127,18 @@ export function savedTime(statements: Statements): number | undefined {
   return row && Math.min(Number(row.value), LAST_TIME);
 }
 
+/** What has left since this start had its time from the clock that was wrong. */
+export function moveLeft(
+  statements: Statements,
+  { began, now }: OwnClock,
+  epoch: number,
+  stepMs: number,
+): void {
+  const { moveHandOuts, moveSecrets } = statements;
+  for (const { id } of poolRows(statements)) moveHandOuts.run(stepMs, id, epoch);
+  moveSecrets.run(Math.ceil(stepMs / 1000) * 1000, began, now);
+}
+
 /** While a start is in doubt what was saved stays: the next start would believe a wrong time. */
 export function saveTime(statements: Statements, { now, isInDoubt }: SavedClock): void {
   if (!isInDoubt) statements.saveCounter.run(TIME, now);

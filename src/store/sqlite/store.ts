@@ -14,7 +14,7 @@ import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
 import type { SignatureStore } from '../signature-store.ts';
-import type { Counters, InsertReport, LeaseReport, Store } from '../store.ts';
+import type { Counters, EndedLease, InsertReport, LeaseReport, Store } from '../store.ts';
 import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
 import type { TokenStore } from '../token-store.ts';
 import { Addresses } from './addresses.ts';
@@ -34,6 +34,7 @@ import {
   countersOf,
   countsOf,
   definePool,
+  moveLeft,
   type PoolRow,
   poolRows,
   type Statements,
@@ -286,13 +287,26 @@ export class SqliteStore implements Store {
     );
   }
 
+  giveBack(leases: readonly EndedLease[]): Promise<VanityError | undefined> {
+    return this.#run.call(() => {
+      this.#run.transaction(() => {
+        for (const { pool, dispensed, handOuts } of leases) {
+          this.#changes.record(this.#poolRow(pool), dispensed, handOuts);
+          // Its position is another one now.
+          this.#changes.returnLease(this.#poolRow(pool));
+        }
+      }, true);
+      for (const { pool } of leases) this.#waiting.drop(pool);
+      return this.#run.notTaken();
+    });
+  }
+
   returnLease(name: string): Promise<number> {
     return this.#run.call(() => {
-      const returned = this.#run.transaction(() => {
-        const { id, position } = this.#poolRow(name);
-        this.#handOuts.takeBack(id, this.epoch, position);
-        return this.#segments.changeAll(id, 'leased', { to: 'available' });
-      }, true);
+      const returned = this.#run.transaction(
+        () => this.#changes.returnLease(this.#poolRow(name)),
+        true,
+      );
       this.#waiting.drop(name);
       this.#run.take();
       return returned;
@@ -359,19 +373,11 @@ export class SqliteStore implements Store {
       this.#run.transaction(() => {
         const { now, isInDoubt } = this.clock;
         this.#statements.moveReservations.run(stepMs);
-        if (isInDoubt) this.#moveLeft(stepMs);
+        if (isInDoubt) moveLeft(this.#statements, this.clock, this.epoch, stepMs);
         saveTime(this.#statements, { now: now + stepMs, isInDoubt });
       });
       this.clock.take(stepMs);
     });
-  }
-
-  /** What has left since this start had its time from the clock that was wrong. */
-  #moveLeft(stepMs: number): void {
-    const { moveHandOuts, moveSecrets } = this.#statements;
-    for (const { id } of poolRows(this.#statements)) moveHandOuts.run(stepMs, id, this.epoch);
-    const { began, now } = this.clock;
-    moveSecrets.run(Math.ceil(stepMs / 1000) * 1000, began, now);
   }
 
   async close(): Promise<void> {
