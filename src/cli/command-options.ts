@@ -90,7 +90,7 @@ export const TOKEN_OPTIONS = {
 } as const;
 
 export const WEBHOOK_OPTIONS = { test: { config: TEXT } } as const;
-export const KEY_OPTIONS = { rotate: { to: TEXT, ...COMMON } } as const;
+export const KEY_OPTIONS = { rotate: { to: TEXT, reseal: FLAG, ...COMMON } } as const;
 
 /** Of each subcommand of `completions`. */
 export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;

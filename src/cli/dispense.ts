@@ -25,7 +25,7 @@ export async function dispense(args: string[], outputs: Outputs): Promise<number
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
   const handOut: HandOut = { pool, count, key: readKey(values.key), place: values, out };
   if (out !== undefined) prepareDirectory(out, count, outputs.stderr);
-  using _interrupt = sayIfInterrupted(again(handOut));
+  using _interrupt = sayIfInterrupted(() => again(handOut));
   const addresses = await take(handOut, outputs);
   if (out === undefined) await printAddresses(handOut, addresses, outputs);
   else await writeFiles(handOut, addresses, json, outputs);

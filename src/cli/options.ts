@@ -76,10 +76,10 @@ export function interruptible(last: () => string = () => ''): Interrupt {
   return { signal: controller.signal, ...atEnd(interrupt) };
 }
 
-/** Says `text` at a signal that ends the command, and exits: something may be half done. */
-export function sayIfInterrupted(text: string): Disposable {
+/** Says this `text` at a signal that ends the command, and exits: something may be half done. */
+export function sayIfInterrupted(text: () => string): Disposable {
   return atEnd(() => {
-    process.stderr.write(text);
+    process.stderr.write(text());
     process.exit(INTERRUPTED);
   });
 }

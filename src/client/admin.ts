@@ -18,6 +18,7 @@ import type {
   PoolChangeBody,
   PoolRemoved,
   PoolView,
+  SealingKeyView,
   TakerList,
   TokenMade,
   TokenView,
@@ -41,6 +42,8 @@ export interface DeletePoolOptions extends CallOptions {
 export interface RotateKeyOptions extends CallOptions {
   /** `env:NAME`, a variable of the server that holds the new key. Default: a new key is made. */
   readonly to?: string | undefined;
+  /** Also encrypt every secret in the store again, after the reply: see `sealingKey`. Default: false. */
+  readonly reseal?: boolean | undefined;
 }
 
 /** `silenceMs` is ten minutes unless it is given, whatever `timeoutMs` is. */
@@ -87,12 +90,17 @@ export class VanitypoolAdmin {
     return whole(await this.#ask('POST', path, options), 'name');
   }
 
+  /** Which sealing key the server has, never the key itself. Takes a token for all pools. */
+  async sealingKey(options: CallOptions = {}): Promise<SealingKeyView> {
+    return whole(await this.#ask('GET', '/v1/keys', options), 'source');
+  }
+
   /**
    * Replaces the sealing key of the server; back up the new one then. Never sent again by itself: if no
    * reply comes, the log of the server says whether it was done. Takes a token for all pools.
    */
-  async rotateKey({ to, signal }: RotateKeyOptions = {}): Promise<KeyRotated> {
-    const body = to === undefined ? {} : { to };
+  async rotateKey({ to, reseal, signal }: RotateKeyOptions = {}): Promise<KeyRotated> {
+    const body = { ...(to !== undefined && { to }), ...(reseal !== undefined && { reseal }) };
     return whole(await this.#ask('POST', '/v1/keys/rotate', { signal }, body, false), 'source');
   }
 

@@ -26,6 +26,7 @@ import { JournalWatch } from './journal-watch.ts';
 import { OwnRecords } from './own-records.ts';
 import { PoolJournals } from './pool-journals.ts';
 import { Refiller } from './refiller.ts';
+import { Resealer } from './resealer.ts';
 import { ServedCheck } from './served-check.ts';
 import { ServedKeys } from './served-keys.ts';
 import { ServedPools } from './served-pools.ts';
@@ -36,7 +37,7 @@ import type { MainNotices, OpenReport, StoreWorkerData } from './store-calls.ts'
 import { WorkQueue } from './work-queue.ts';
 
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
-type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'expire' | 'check';
+type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'reseal' | 'expire' | 'check';
 
 /** The open store of this thread, its refiller, and what is reported of their health. */
 export class ServedStore {
@@ -59,6 +60,7 @@ export class ServedStore {
   readonly #tallies: Tallies;
   readonly #tally = { turns: 0, inserts: 0 };
   readonly #destroyer: Destroyer;
+  readonly #resealer: Resealer;
   #check: ServedCheck | undefined;
   readonly #failures = new Map<StoreWork, VanityError>();
   #failure: ErrorCode | undefined;
@@ -184,14 +186,19 @@ export class ServedStore {
       ...{ ...common, log },
       withoutInserts: this.#inserts.without,
       onMoved: (source) => this.reader.useKey(source),
+      onReseal: () => void this.#resealer.reseal(),
     });
     const { pools } = this;
     this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });
     this.#clockWatch = new ClockWatch({ ...common, health: this.#health, log });
+    const behind: Exclusively = (work) => queue.behind(watched(work));
     this.#destroyer = new Destroyer({
-      ...{ store, health, retentionMs },
-      behind: (work) => queue.behind(watched(work)),
+      ...{ store, health, retentionMs, behind },
       onEnd: (error) => this.#note('destroy', error),
+    });
+    this.#resealer = new Resealer({
+      ...{ store, log, behind },
+      onEnd: (error) => this.#note('reseal', error),
     });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
@@ -211,6 +218,7 @@ export class ServedStore {
       log: this.#log,
     });
     this.#destroyer.start();
+    void this.#resealer.reseal();
   }
 
   async report(): Promise<OpenReport> {
@@ -250,6 +258,7 @@ export class ServedStore {
     this.#check?.stop();
     await this.reader.stop();
     await this.#destroyer.stop();
+    await this.#resealer.stop();
     try {
       await this.pools.stop();
       await this.refiller.stop();

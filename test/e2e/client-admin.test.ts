@@ -67,8 +67,12 @@ test('the sealing key is replaced, and a second time', LIMIT, async (t) => {
   const both = await Promise.all([1, 2, 3].map(() => codeOf(admin.rotateKey())));
   assert.ok(both.includes('no error'), `${both}`);
   for (const code of both) assert.match(code, /^(no error|KEY_ROTATION_REFUSED)$/);
-  const { source } = await admin.rotateKey();
-  assert.equal(source, first.source);
+  const { source, to, toReseal } = await admin.rotateKey({ reseal: true });
+  assert.ok(source === first.source && toReseal > 0);
+  const view = async () => await admin.sealingKey();
+  assert.deepEqual({ ...(await view()), toReseal: 0 }, { id: to, source, toReseal: 0 });
+  while ((await view()).toReseal > 0) await sleep(20);
+  await admin.rotateKey();
 });
 
 test('a pool from its making to its end', LIMIT, async (t) => {

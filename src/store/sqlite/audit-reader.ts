@@ -52,7 +52,7 @@ export class AuditReader implements Disposable {
     const { store_id: storeId, binding } = metaOf(this.#statements);
     // Without one nothing in it is right.
     const bound = binding ?? '';
-    this.#book = new AuditBook(db, this.#statements, new Unsealer(storeId, bound, key));
+    this.#book = new AuditBook(db, new Unsealer(storeId, bound, key));
     this.#rows = new BoundRows(db, key.rowKey(storeId, bound));
     this.#taken = new TakenSince(db);
   }
