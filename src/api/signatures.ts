@@ -1,5 +1,6 @@
 /** The shapes of signatures. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
+import { MESSAGE_BYTES_MAX } from '../keypair/transaction-sizes.ts';
 import { addressText, BASE64, ownText, SIGNATURE_EXAMPLE, text } from './fields.ts';
 import { PoolParams } from './pools.ts';
 
@@ -12,8 +13,8 @@ export const AddressParams = {
   },
 } as const;
 
-/** Base64 of 1167 bytes, which are the most that a packet has room for. */
-const MESSAGE_CHARACTERS_MAX = 1556;
+/** In base64, with padding. */
+const charactersOf = (bytes: number): number => 4 * Math.ceil(bytes / 3);
 
 export const SignatureBody = {
   type: 'object',
@@ -23,9 +24,9 @@ export const SignatureBody = {
     message: {
       type: 'string',
       minLength: 4,
-      maxLength: MESSAGE_CHARACTERS_MAX,
+      maxLength: charactersOf(MESSAGE_BYTES_MAX),
       pattern: BASE64.pattern,
-      description: 'Base64, with padding, of the message of a transaction, legacy or version 0.',
+      description: 'Base64, with padding, of the message of a transaction: legacy, version 0 or 1.',
     },
   },
 } as const;

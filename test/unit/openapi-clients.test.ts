@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MESSAGE_BYTES_MAX } from '../../src/keypair/message.ts';
+import { MESSAGE_BYTES_MAX } from '../../src/keypair/transaction-sizes.ts';
 import { contentOf, documentOf, operationsOf, type Schema } from '../support/documented.ts';
 import { testApp } from '../support/http-app.ts';
 
@@ -106,7 +106,7 @@ test('a wrong number, length or form is named as that', () => {
   const base64 = new RegExp(message!.pattern!);
   const largest = Buffer.alloc(MESSAGE_BYTES_MAX).toString('base64');
   assert.equal((message as { maxLength?: number }).maxLength, largest.length);
-  for (const size of [1, 2, 3, 32, 1167]) {
+  for (const size of [1, 2, 3, 32, 4032]) {
     assert.ok(base64.test(Buffer.alloc(size, 251).toString('base64')), String(size));
   }
   for (const text of ['A', 'AA', 'AAA', 'A===', 'AA=A', 'AQA_', 'AQAB\n', ' AQAB', 'AQAB=']) {

@@ -6,7 +6,7 @@
 import { AddressParams, SignatureBody, SignatureView } from '../../api/signatures.ts';
 import { VanityError } from '../../errors.ts';
 import { decodeBase58, encodeBase58, isAddress } from '../../keypair/address.ts';
-import { MESSAGE_BYTES_MAX } from '../../keypair/message.ts';
+import { MESSAGE_BYTES_MAX } from '../../keypair/transaction-sizes.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { poolFor } from '../visible-pools.ts';
 
