@@ -122,11 +122,11 @@ export const POOL_SETTINGS = {
   },
   signLimit: {
     kind: 'whole',
-    default: 1,
+    default: 16,
     min: 1,
     max: 1000,
-    description: 'Signatures for each address of a sign-only pool.',
-    flag: { value: 'N', help: 'a sign-only address signs N times' },
+    description: 'Different messages that each address of a sign-only pool signs, at most.',
+    flag: { value: 'N', help: 'a sign-only address signs N different messages' },
   },
   reuseReleased: {
     kind: 'boolean',

@@ -44,7 +44,7 @@ test('with nothing at all there is one pool and every default', () => {
         ignoreCase: false,
         keys: 'seed',
         handout: 'secret',
-        signLimit: 1,
+        signLimit: 16,
         reuseReleased: false,
         acceptsImports: false,
         target: 1000,

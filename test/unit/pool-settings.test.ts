@@ -17,8 +17,10 @@ import {
   type SettingsOf,
   spelled,
 } from '../../src/config/pool-settings.ts';
+import { configOf } from '../../src/pool/pool-definition.ts';
 import { completed, parts } from '../../src/store/stored-pool.ts';
 import { load, refuses } from '../support/configuration.ts';
+import { SqliteStores } from '../support/sqlite-stores.ts';
 
 const TABLE = {
   ...POOL_SETTINGS,
@@ -119,6 +121,24 @@ test('and comes back with stored settings, or as its default', () => {
     signPrograms: [],
     idleSeconds: 30,
   });
+});
+
+test('a stored limit of signatures stays, whatever the default is by now', async () => {
+  const stores = new SqliteStores();
+  const store = await stores.open();
+  for (const [name, signLimit] of [
+    ['old', 1],
+    ['new', undefined],
+  ] as const) {
+    const given = { ...BASE, name, handout: 'sign-only' };
+    const limit = signLimit === undefined ? {} : { sign_limit: signLimit };
+    const { identity, settings } = parts(readPool({ ...given, ...limit }, String));
+    await store.definePool(identity, settings);
+  }
+  const limits = (await store.pools()).map((pool) => configOf(pool)?.signLimit);
+  await stores.destroy(store);
+  assert.deepEqual(limits, [1, 16]);
+  assert.equal(completed({ target: 5, signLimit: 1 }).signLimit, 1);
 });
 
 test('and stands in the help, with what it may be', () => {
