@@ -23,6 +23,8 @@ export const ERRORS = {
   BODY_INVALID: kind(400, 'The request body is not valid for this route'),
   COUNT_INVALID: kind(400, 'The count is not a whole number from 1 to 1000'),
   MESSAGE_INVALID: kind(400, 'The message is not a Solana transaction message'),
+  TRANSACTION_INVALID: kind(400, 'The transaction is not one whole Solana transaction'),
+  SIGNATURE_INVALID: kind(400, 'The transaction carries a wrong signature'),
   SIGNER_NOT_REQUIRED: kind(400, 'The message does not require a signature of this address'),
   KEYPAIR_REFUSED: kind(400, 'The pool does not accept a key of the import'),
   REQUEST_INVALID: kind(400, 'The request is not valid HTTP for this route'),

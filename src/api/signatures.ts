@@ -1,6 +1,6 @@
 /** The shapes of signatures. Pure data. */
 import type { FromSchema } from 'json-schema-to-ts';
-import { MESSAGE_BYTES_MAX } from '../keypair/transaction-sizes.ts';
+import { MESSAGE_BYTES_MAX, TRANSACTION_BYTES_MAX } from '../keypair/transaction-sizes.ts';
 import { addressText, BASE64, ownText, SIGNATURE_EXAMPLE, text } from './fields.ts';
 import { PoolParams } from './pools.ts';
 
@@ -41,3 +41,31 @@ export const SignatureView = {
   },
 } as const;
 export type SignatureView = FromSchema<typeof SignatureView>;
+
+export const TransactionBody = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['transaction'],
+  properties: {
+    transaction: {
+      type: 'string',
+      minLength: 4,
+      maxLength: charactersOf(TRANSACTION_BYTES_MAX),
+      pattern: BASE64.pattern,
+      description:
+        'Base64, with padding, of a whole transaction: legacy, version 0 or 1. 64 zero bytes stand for ' +
+        'a signature that is absent.',
+    },
+  },
+} as const;
+
+export const TransactionView = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['transaction', 'signature'],
+  properties: {
+    transaction: text('Base64 of the same transaction with the signature in its place.', 'AQAB'),
+    signature: text('Base58 of 64 bytes.', SIGNATURE_EXAMPLE),
+  },
+} as const;
+export type TransactionView = FromSchema<typeof TransactionView>;

@@ -12,6 +12,6 @@ export type { KeyRotated } from '../api/keys.ts';
 export type { NewPoolBody, PoolChangeBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
 export type { ReservationMade, ReservationView } from '../api/reservations.ts';
 export type { Health, Readiness, StatusEvent } from '../api/service.ts';
-export type { SignatureView } from '../api/signatures.ts';
+export type { SignatureView, TransactionView } from '../api/signatures.ts';
 export type { NewTokenBody, TokenMade, TokenView } from '../api/tokens.ts';
 export type { HttpErrorCode } from '../errors.ts';

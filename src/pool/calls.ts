@@ -80,9 +80,9 @@ export interface ReservationOf {
   readonly token: number;
 }
 
-/** A request to sign with a dispensed address of a sign-only pool. */
+/** A request to sign with a dispensed address of one of these pools, as far as they are sign-only. */
 export interface SigningOrder {
-  readonly pool: string;
+  readonly pools: readonly string[];
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly token: number;

@@ -3,13 +3,13 @@ import type { SigningKey } from '../keypair/signing-key.ts';
 
 /** A signature with the key of a dispensed address. */
 export interface SignatureOrder {
-  readonly pool: string;
+  /** How many different messages an address of each of these pools signs; one of others signs none. */
+  readonly limits: ReadonlyMap<string, number>;
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly token: number;
   /** SHA-256. */
   readonly messageHash: Uint8Array;
-  readonly limit: number;
   /** Called with the key, in the store thread; may throw. */
   readonly sign: (key: SigningKey) => Uint8Array;
 }

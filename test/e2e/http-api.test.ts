@@ -69,6 +69,12 @@ async function post(server: Server, path: string, body?: object) {
   return reply.body as { id: string; addresses: { address: string }[] };
 }
 
+/** A transaction, in base64, in which nobody has signed. */
+function unsigned(signer: Uint8Array, memo: number): string {
+  const message = legacyMessage(signer, memo);
+  return Buffer.concat([Buffer.of(1), Buffer.alloc(64), message]).toString('base64');
+}
+
 /** A keypair of the easy pool. */
 function importable(): string {
   for (;;) {
@@ -95,6 +101,7 @@ test('every command of docs/http-api.md works as shown', async () => {
   const signer = await post(server, '/v1/pools/vault/dispense');
   const ADDRESS = signer.addresses[0]!.address;
   const MESSAGE = Buffer.from(legacyMessage(decodeBase58(ADDRESS), 7)).toString('base64');
+  const TRANSACTION = unsigned(decodeBase58(ADDRESS), 8);
   const SECRET_KEY = importable();
   // From the first token that is made every request needs one.
   const isOfTokens = ({ command }: DocumentedCommand) => command.includes('/v1/tokens');
@@ -105,7 +112,7 @@ test('every command of docs/http-api.md works as shown', async () => {
       ? (await post(server, '/v1/pools/pet/reservations')).id
       : '';
     const command = example.command.replaceAll('http://127.0.0.1:5057', server.url);
-    const variables = { TOKEN, ADDRESS, MESSAGE, SECRET_KEY, RESERVATION };
+    const variables = { TOKEN, ADDRESS, MESSAGE, TRANSACTION, SECRET_KEY, RESERVATION };
     const set = new Set(Object.keys(variables));
     for (const [, name] of command.matchAll(/\$(\w+)/g))
       assert.ok(set.has(name!), `${name}: unset`);
