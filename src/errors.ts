@@ -29,6 +29,7 @@ export const ERRORS = {
   KEYPAIR_REFUSED: kind(400, 'The pool does not accept a key of the import'),
   REQUEST_INVALID: kind(400, 'The request is not valid HTTP for this route'),
   TOKEN_REQUIRED: kind(401, 'The request carries no valid token'),
+  MESSAGE_REFUSED: kind(403, 'The pool does not sign such a message'),
   SCOPE_REQUIRED: kind(403, 'The token lacks the scope of this route'),
   HOST_REFUSED: kind(403, 'The Host header names another machine'),
   FOREIGN_REQUEST: kind(403, 'The request comes from a web page or a proxy'),

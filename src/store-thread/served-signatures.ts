@@ -6,6 +6,7 @@
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { signMessage } from '../keypair/sign.ts';
+import { parseSignPolicy, type SignPolicy } from '../keypair/sign-policy.ts';
 import type { SigningOrder } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Store } from '../store/store.ts';
@@ -18,16 +19,24 @@ export interface ServedSignaturesOptions {
   readonly record: (pool: string) => Promise<void>;
 }
 
+/** What an address of a pool signs. */
+interface Signing {
+  readonly limit: number;
+  readonly policy: SignPolicy;
+}
+
 export class ServedSignatures {
   readonly #options: ServedSignaturesOptions;
-  readonly #pools = new Map<string, SharedPool>();
+  readonly #pools = new Map<string, Signing>();
 
   constructor(options: ServedSignaturesOptions) {
     this.#options = options;
   }
 
   add(shared: SharedPool): void {
-    if (shared.handout === 'sign-only') this.#pools.set(shared.name, shared);
+    if (shared.handout !== 'sign-only') return;
+    const { name, signLimit: limit } = shared;
+    this.#pools.set(name, { limit, policy: parseSignPolicy(shared) });
   }
 
   remove(pool: string): void {
@@ -36,7 +45,8 @@ export class ServedSignatures {
 
   async sign({ pools, publicKey, token, message }: SigningOrder): Promise<Uint8Array> {
     const { store, exclusively } = this.#options;
-    const limits = await this.#recorded(pools);
+    const signing = await this.#recorded(pools);
+    const limits = new Map([...signing].map(([name, { limit }]) => [name, limit]));
     const messageHash = hash('sha256', message, 'buffer');
     return exclusively(() =>
       store.signatures.sign({
@@ -44,29 +54,29 @@ export class ServedSignatures {
         publicKey,
         token,
         messageHash,
-        sign: (key) => signMessage(key, message),
+        sign: (key, pool) => signMessage(key, message, signing.get(pool)!.policy),
       }),
     );
   }
 
   /**
    * A client may ask as soon as it has an address, before a turn has recorded that. All of the pools are
-   * recorded, whichever the address is of: how long it takes says nothing of that. Gives how many
-   * signatures an address of each has.
+   * recorded, whichever the address is of: how long it takes says nothing of that. Gives what an
+   * address of each signs.
    */
-  async #recorded(pools: readonly string[]): Promise<Map<string, number>> {
-    const limits = new Map<string, number>();
+  async #recorded(pools: readonly string[]): Promise<Map<string, Signing>> {
+    const recorded = new Map<string, Signing>();
     for (const name of pools) {
       const pool = this.#pools.get(name);
       if (pool === undefined) continue;
       try {
         await this.#options.record(name);
-        limits.set(name, pool.signLimit);
+        recorded.set(name, pool);
       } catch (error) {
         // It is being deleted.
         if (!(error instanceof VanityError) || error.code !== 'POOL_NOT_FOUND') throw error;
       }
     }
-    return limits;
+    return recorded;
   }
 }

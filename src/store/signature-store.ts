@@ -10,8 +10,8 @@ export interface SignatureOrder {
   readonly token: number;
   /** SHA-256. */
   readonly messageHash: Uint8Array;
-  /** Called with the key, in the store thread; may throw. */
-  readonly sign: (key: SigningKey) => Uint8Array;
+  /** Called with the key and the pool it is of, in the store thread; may throw. */
+  readonly sign: (key: SigningKey, pool: string) => Uint8Array;
 }
 
 export interface SignatureStore {

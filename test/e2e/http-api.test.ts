@@ -16,7 +16,7 @@ import { readOwnToken } from '../../src/service/own-token.ts';
 import { type Judge, judgeOf, type OpenApi, type Reply, toldPath } from '../support/documented.ts';
 import { blocksOf, type DocumentedCommand, fieldsOf } from '../support/documented-commands.ts';
 import { readyAddress } from '../support/http-app.ts';
-import { legacyMessage } from '../support/messages.ts';
+import { legacyMessage, unsignedLegacy } from '../support/messages.ts';
 import { repliesIn } from '../support/raw-connection.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
@@ -69,12 +69,6 @@ async function post(server: Server, path: string, body?: object) {
   return reply.body as { id: string; addresses: { address: string }[] };
 }
 
-/** A transaction, in base64, in which nobody has signed. */
-function unsigned(signer: Uint8Array, memo: number): string {
-  const message = legacyMessage(signer, memo);
-  return Buffer.concat([Buffer.of(1), Buffer.alloc(64), message]).toString('base64');
-}
-
 /** A keypair of the easy pool. */
 function importable(): string {
   for (;;) {
@@ -101,7 +95,7 @@ test('every command of docs/http-api.md works as shown', async () => {
   const signer = await post(server, '/v1/pools/vault/dispense');
   const ADDRESS = signer.addresses[0]!.address;
   const MESSAGE = Buffer.from(legacyMessage(decodeBase58(ADDRESS), 7)).toString('base64');
-  const TRANSACTION = unsigned(decodeBase58(ADDRESS), 8);
+  const TRANSACTION = Buffer.from(unsignedLegacy(decodeBase58(ADDRESS), 8)).toString('base64');
   const SECRET_KEY = importable();
   // From the first token that is made every request needs one.
   const isOfTokens = ({ command }: DocumentedCommand) => command.includes('/v1/tokens');

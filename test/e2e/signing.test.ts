@@ -76,12 +76,20 @@ function anyMessage(address: Address): Uint8Array {
 
 test('a server that signs', LIMIT, async (t) => {
   await using setup = new Setup(
-    [VAULT, { ...VAULT, name: 'twice', sign_limit: 2 }, { ...EASY_POOL, target: 20 }],
+    [
+      ...[VAULT, { ...VAULT, name: 'twice', sign_limit: 2 }, { ...EASY_POOL, target: 20 }],
+      {
+        ...VAULT,
+        name: 'launches',
+        sign_programs: ['system', 'token'],
+        sign_with: [PAYER.address],
+      },
+    ],
     '[http]',
     'threads = 2',
   );
   await setup.serve();
-  for (const pool of ['vault', 'twice', 'pet']) await setup.untilGround(20, pool);
+  for (const pool of ['vault', 'twice', 'pet', 'launches']) await setup.untilGround(20, pool);
   for (const version of VERSIONS) {
     const skip = version === 1 && NO_VERSION_1;
     await t.test(`version ${version}: a mint that it co-signs is made`, { skip }, async () => {
@@ -102,11 +110,59 @@ test('a server that signs', LIMIT, async (t) => {
   await t.test('one message is signed once, by whichever routes it comes at once', () =>
     signedOnce(setup),
   );
+  await t.test('a pool of the configuration signs what it lists', () =>
+    policyHolds(setup, 'launches'),
+  );
+  await t.test('and so does one that was made at run time, also after a restart', async () => {
+    const { name, suffix, target, handout } = VAULT;
+    const settings = { signPrograms: ['system', 'token'], signWith: [PAYER.address] };
+    const body = { ...settings, name: `new-${name}`, suffix, target, handout };
+    for (const [signPrograms, code, detail] of [
+      [['system', 'tokens'], 'BODY_INVALID', /^body\/signPrograms\/1: allowed: .*system, token, /],
+      // 44 bytes.
+      [['1'.repeat(44)], 'CONFIG_INVALID', /1" is not allowed; allowed: system, token, /],
+    ] as const) {
+      const wrong = { ...body, signPrograms };
+      const refused = await setup.ask('POST', '/v1/pools', { body: wrong });
+      assert.deepEqual([refused.status, refused.body.code], [400, code]);
+      assert.match(refused.body.detail, detail);
+    }
+    assert.equal((await setup.ask('POST', '/v1/pools', { body })).status, 201);
+    await setup.untilGround(5, body.name);
+    await policyHolds(setup, body.name);
+    await setup.server.kill('SIGKILL');
+    await setup.serve();
+    await policyHolds(setup, body.name);
+  });
   await t.test('what is refused is not counted', () => refusalsCountNothing(setup));
   await t.test('after the last signature those that were made are answered', () =>
     keptSignatures(setup),
   );
 });
+
+async function policyHolds(setup: Setup, pool: string): Promise<void> {
+  const mint = await setup.dispense(pool);
+  const other = [{ address: mint, role: AccountRole.READONLY_SIGNER }];
+  const programAddress = party(randomBytes(32)).address;
+  const called = { programAddress, accounts: other, data: randomBytes(8) };
+  const unlisted = transactionOf(SVM, 0, PAYER.address, [called]);
+  const thief = party(randomBytes(32));
+  const stolen = transactionOf(SVM, 0, thief.address, mintInstructions(thief.address, mint));
+  const paying = transactionOf(SVM, 0, mint, mintInstructions(PAYER.address, mint));
+  for (const [transaction, why] of [
+    [unlisted, /lists the address/],
+    [stolen, /sign_with/],
+    [paying, /fee payer/],
+  ] as const) {
+    const alone = await setup.sign(mint, transaction.messageBytes, pool);
+    assert.deepEqual([alone.status, alone.body.code], [403, 'MESSAGE_REFUSED'], alone.text);
+    assert.match(alone.body.detail, why);
+    const whole = await setup.cosign(mint, wireOf(transaction), pool);
+    assert.deepEqual(whole.body, alone.body);
+  }
+  assert.equal(await setup.signed(mint), 0);
+  assert.equal((await setup.cosign(mint, wireOf(launch(0, mint)), pool)).status, 200);
+}
 
 async function signedOnce(setup: Setup): Promise<void> {
   const mint = await setup.dispense();

@@ -11,6 +11,7 @@ import { type TestApp, testApp } from './http-app.ts';
 const OWN_BODIES: Readonly<Record<string, object>> = {
   deletePool: { burn: 'pet' },
   sign: { message: 'AQAB' },
+  cosign: { transaction: 'AQAB' },
 };
 
 export interface AnyAnswer {

@@ -10,6 +10,7 @@ import {
   parseTransaction,
   withSignature,
 } from '../../src/keypair/transaction.ts';
+import { ANY_POLICY } from '../support/messages.ts';
 import {
   clusterWith,
   failureOf,
@@ -47,7 +48,7 @@ for (const version of VERSIONS) {
     assert.deepEqual(parsed.message, parseMessage(parsed.messageBytes));
     assert.equal(parsed.message.version, version);
     assertSignatures(wire, parsed);
-    const signature = signMessage(KEY, parsed.messageBytes);
+    const signature = signMessage(KEY, parsed.messageBytes, ANY_POLICY);
     const signed = withSignature(wire, parsed, MINT.publicKey, signature);
     assert.deepEqual(wire, before);
     assert.deepEqual(signed, wireOf(signedBy(launch(version, svm), PAYER, MINT)));

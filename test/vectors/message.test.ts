@@ -28,7 +28,12 @@ import { addressOf } from '../../src/keypair/address.ts';
 import { expandedKeyOf } from '../../src/keypair/expanded.ts';
 import { keypairOf, SEED_BYTES, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { assertRequiredSigner, parseMessage } from '../../src/keypair/message.ts';
-import { signMessage } from '../../src/keypair/sign.ts';
+import { signMessage as signByPolicy } from '../../src/keypair/sign.ts';
+import type { SigningKey } from '../../src/keypair/signing-key.ts';
+import { ANY_POLICY } from '../support/messages.ts';
+
+const signMessage = (key: SigningKey, message: Uint8Array): Uint8Array =>
+  signByPolicy(key, message, ANY_POLICY);
 
 // The sample by which the Solana SDK in Rust holds its format still (test_sdk_serialize).
 const SEED = 'ff6524187c17a71584cc9b05b93a794b9ce374c1d7268e16080ee5ef775d05da';

@@ -20,6 +20,7 @@ import { poolFor } from '../visible-pools.ts';
 const ERRORS = [
   'MESSAGE_INVALID',
   'SIGNER_NOT_REQUIRED',
+  'MESSAGE_REFUSED',
   'POOL_NOT_FOUND',
   'ADDRESS_NOT_FOUND',
   'HANDOUT_MISMATCH',

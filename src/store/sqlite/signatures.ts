@@ -59,7 +59,7 @@ export class SqliteSignatures implements SignatureStore {
       const isLast = done + 1 >= limit;
       let signature: Uint8Array;
       try {
-        signature = order.sign(address);
+        signature = order.sign(address, row.name);
       } finally {
         address.key.fill(0);
       }
