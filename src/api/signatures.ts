@@ -14,7 +14,7 @@ export const AddressParams = {
 } as const;
 
 /** In base64, with padding. */
-const charactersOf = (bytes: number): number => 4 * Math.ceil(bytes / 3);
+export const charactersOf = (bytes: number): number => 4 * Math.ceil(bytes / 3);
 
 export const SignatureBody = {
   type: 'object',

@@ -7,7 +7,7 @@ import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
 import { signMessage } from '../keypair/sign.ts';
 import { parseSignPolicy, type SignPolicy } from '../keypair/sign-policy.ts';
-import type { SigningOrder } from '../pool/calls.ts';
+import type { Signer, SigningOrder } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Store } from '../store/store.ts';
 import type { Exclusively } from './in-turn.ts';
@@ -46,7 +46,7 @@ export class ServedSignatures {
   async sign({ pools, publicKey, token, message }: SigningOrder): Promise<Uint8Array> {
     const { store, exclusively } = this.#options;
     const signing = await this.#recorded(pools);
-    const limits = new Map([...signing].map(([name, { limit }]) => [name, limit]));
+    const limits = limitsOf(signing);
     const messageHash = hash('sha256', message, 'buffer');
     return exclusively(() =>
       store.signatures.sign({
@@ -57,6 +57,12 @@ export class ServedSignatures {
         sign: (key, pool) => signMessage(key, message, signing.get(pool)!.policy),
       }),
     );
+  }
+
+  async assertSigner({ pools, publicKey, token }: Signer): Promise<void> {
+    const { store, exclusively } = this.#options;
+    const limits = limitsOf(await this.#recorded(pools));
+    await exclusively(() => store.signatures.assertSigner({ limits, publicKey, token }));
   }
 
   /**
@@ -79,4 +85,8 @@ export class ServedSignatures {
     }
     return recorded;
   }
+}
+
+function limitsOf(signing: ReadonlyMap<string, Signing>): Map<string, number> {
+  return new Map([...signing].map(([name, { limit }]) => [name, limit]));
 }

@@ -41,6 +41,7 @@ if (parentPort !== null) {
         dispenseReservation: (which) => reservations.dispense(which).catch(refuse),
         releaseReservation: (which) => reservations.release(which).catch(refuse),
         sign: (order) => signatures.sign(order).catch(refuse),
+        assertSigner: (signer) => signatures.assertSigner(signer).catch(refuse),
         createPool: (config) => pools.create(config).catch(refuse),
         changePool: ({ pool, change }) => pools.change(pool, change).catch(refuse),
         pausePool: ({ pool, isPaused }) => pools.pause(pool, isPaused).catch(refuse),

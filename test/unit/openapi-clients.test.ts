@@ -67,13 +67,16 @@ test('every schema has its type, those of headers too', () => {
   );
 });
 
-test('every error is the one shape of a problem, by its status, with its codes beside it', () => {
+test('every error is one of two shapes, by its status, with its codes beside it', () => {
   for (const { name, operation } of operations) {
     for (const [status, response] of Object.entries(operation.responses)) {
       assert.match(status, /^[2-5]\d\d$/, `${name}: ${status} is no single status`);
       if (status < '400') continue;
-      const { schema } = contentOf(response, 'application/problem+json')!;
-      assert.deepEqual(schema, { $ref: '#/components/schemas/Problem' }, name);
+      const isTransit = operation.tags.includes('transit');
+      const type = isTransit ? 'application/json' : 'application/problem+json';
+      const { schema } = contentOf(response, type)!;
+      const shape = isTransit ? 'TransitErrors' : 'Problem';
+      assert.deepEqual(schema, { $ref: `#/components/schemas/${shape}` }, name);
       assert.ok((response['x-codes'] ?? []).length > 0, `${name}: ${status}`);
     }
   }

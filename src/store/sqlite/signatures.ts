@@ -7,7 +7,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { encodeBase58 } from '../../keypair/address.ts';
 import { publicKeyHash } from '../../keypair/seal.ts';
-import type { SignatureOrder, SignatureStore } from '../signature-store.ts';
+import type { SignatureOrder, SignatureStore, SignerOf } from '../signature-store.ts';
 import type { PoolOfRows } from './addresses.ts';
 import { prepareAll } from './database.ts';
 import type { Books } from './reservations.ts';
@@ -76,6 +76,10 @@ export class SqliteSignatures implements SignatureStore {
     });
   }
 
+  assertSigner(whose: SignerOf): Promise<void> {
+    return this.#run.afterEffects(async () => void this.#rowOf(whose));
+  }
+
   /** Here and in the lost store. Error: SIGN_LIMIT_REACHED where nobody knows how many. */
   #signed(id: number, { publicKey }: SignatureOrder): number {
     const { count, lost } = this.#statements;
@@ -91,7 +95,7 @@ export class SqliteSignatures implements SignatureStore {
    * Only what was dispensed, and to this token. An address of others gets the same answer as one that
    * does not exist, and is looked for in the same way.
    */
-  #rowOf(order: SignatureOrder): Row {
+  #rowOf(order: SignerOf): Row {
     const hash = publicKeyHash(order.publicKey);
     const row = this.#statements.address.get(hash) as unknown as Row | undefined;
     const { id, seq } = row ?? { id: 0, seq: 0 };
@@ -104,6 +108,6 @@ export class SqliteSignatures implements SignatureStore {
   }
 }
 
-function notFound({ publicKey }: SignatureOrder, why: string): VanityError {
+function notFound({ publicKey }: SignerOf, why: string): VanityError {
   return new VanityError('ADDRESS_NOT_FOUND', `${encodeBase58(publicKey)}: ${why}`);
 }
