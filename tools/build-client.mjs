@@ -72,6 +72,7 @@ export function clientSources() {
       return readdirSync(join(root, 'src', room)).map((name) => join('src', room, name));
     }),
     ...['src/config/pool-settings.ts', 'src/errors.ts', 'src/keypair/signing-key.ts'],
+    'src/keypair/transaction-sizes.ts',
     ...['tsconfig.json', 'tools/build-client.mjs', 'tools/made-directory.mjs'],
   ].sort();
 }

@@ -6,7 +6,7 @@
  * against, what the OpenAPI document shows, and, as types only, what clients are written against. Pure
  * data, written out as it is: a library that builds it would add 0.1 s to every start.
  */
-import { POOL_SETTINGS } from '../config/pool-settings.ts';
+import { POOL_SETTINGS, SIGNED_NAMES } from '../config/pool-settings.ts';
 
 /** The first key of the tests in RFC 8032: everybody has it, and nothing is worth it. */
 export const ADDRESS_EXAMPLE = 'FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z';
@@ -39,7 +39,18 @@ export const BASE64: PatternOfText = {
   pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
   words: 'base64, with padding',
 };
-export const PATTERNS: readonly PatternOfText[] = [POOL_NAME, TOKEN_NAME, PRINTABLE, BASE64];
+export const PROGRAM: PatternOfText = {
+  pattern: POOL_SETTINGS.signPrograms.pattern,
+  words: `${SIGNED_NAMES.join(', ')}, the id of a program, or "<id>:<hex>"`,
+};
+export const ADDRESS: PatternOfText = {
+  pattern: POOL_SETTINGS.signWith.pattern,
+  words: 'an address',
+};
+export const PATTERNS: readonly PatternOfText[] = [
+  ...[POOL_NAME, TOKEN_NAME, PRINTABLE, BASE64],
+  ...[PROGRAM, ADDRESS],
+];
 
 /** Of a reply with a secret. */
 export const NO_STORE = {

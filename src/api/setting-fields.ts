@@ -85,7 +85,8 @@ function fieldOf(setting: PoolSetting): object {
       return { type: 'string', enum: setting.values, description, examples: [setting.default] };
     }
     case 'list': {
-      const items = { type: 'string', minLength: 1 };
+      const { pattern } = setting;
+      const items = { type: 'string', minLength: 1, ...(pattern && { pattern }) };
       return { type: 'array', items, description, examples: [[setting.example]] };
     }
     case 'text': {

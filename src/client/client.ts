@@ -33,6 +33,7 @@ import type {
   ReservationView,
   SignatureView,
   StatusEvent,
+  TransactionView,
 } from './replies.ts';
 import { isTime, TIME_MAX_MS } from './time-limit.ts';
 
@@ -157,6 +158,22 @@ export class VanitypoolClient {
     const body = { message: base64(message) };
     const ask = { method: 'POST', path, body, repeatable: true, signal } as const;
     return whole(await this.#caller.call(ask), 'signature');
+  }
+
+  /**
+   * As `sign`, for a whole transaction, whose other signatures are verified and kept: gives the transaction,
+   * in base64, with the signature of the address in its place.
+   */
+  async cosign(
+    pool: string,
+    address: string,
+    transaction: Uint8Array,
+    { signal }: CallOptions = {},
+  ): Promise<TransactionView> {
+    const path = `${poolPath(pool)}/addresses/${encodeURIComponent(address)}/transactions`;
+    const body = { transaction: base64(transaction) };
+    const ask = { method: 'POST', path, body, repeatable: true, signal } as const;
+    return whole(await this.#caller.call(ask), 'transaction');
   }
 
   /** The status of every pool that exists for the token. */

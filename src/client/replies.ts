@@ -13,6 +13,6 @@ export type { AccessView, TakerList, WarningList } from '../api/oversight.ts';
 export type { NewPoolBody, PoolChangeBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
 export type { ReservationMade, ReservationView } from '../api/reservations.ts';
 export type { Health, Readiness, StatusEvent } from '../api/service.ts';
-export type { SignatureView } from '../api/signatures.ts';
+export type { SignatureView, TransactionView } from '../api/signatures.ts';
 export type { NewTokenBody, TokenMade, TokenView } from '../api/tokens.ts';
 export type { HttpErrorCode } from '../errors.ts';

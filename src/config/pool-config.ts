@@ -141,7 +141,7 @@ function ruleOf(setting: PoolSetting): Rule {
         ? only(setting.only)
         : oneOf(setting.default, ...setting.values);
     case 'list':
-      return list(setting.default, setting.allowed);
+      return list(setting.default, setting.allowed, new RegExp(setting.pattern ?? '.'));
     case 'text':
       return text(setting.default, setting.allowed, new RegExp(setting.pattern ?? '^'));
   }

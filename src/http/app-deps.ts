@@ -43,6 +43,8 @@ declare module 'fastify' {
     scope?: Scope;
     /** Asked again and again by machines, so that it has no limit. */
     isProbe?: boolean;
+    /** Of a Vault transit engine: see transit.ts. */
+    isTransit?: boolean;
     /** What it can answer beside those of every route. */
     errors?: readonly HttpErrorCode[];
   }

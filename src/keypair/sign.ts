@@ -1,7 +1,8 @@
 /**
  * Signatures for clients that never get the key: the one way by which a key of a sign-only pool is
  * used. Runs in the store thread, where such keys are unsealed. It promises that nothing is signed
- * but a message of a transaction that asks for it; how often, and for whom, is the caller's affair.
+ * but a message of a transaction that asks for it and that the policy of the pool allows; how often, and
+ * for whom, is the caller's affair.
  *
  * A seed takes 0.25 ms, an expanded key 3 ms.
  */
@@ -9,17 +10,21 @@ import { VanityError } from '../errors.ts';
 import { signExpanded } from './expanded.ts';
 import { isSignature, SEED_BYTES, signWithSeed } from './keypair.ts';
 import { assertRequiredSigner, parseMessage } from './message.ts';
+import { assertAllowed, type SignPolicy } from './sign-policy.ts';
 import type { SigningKey } from './signing-key.ts';
 
 /**
- * The signature, 64 bytes, of a message on the wire. MESSAGE_INVALID, SIGNER_NOT_REQUIRED; INTERNAL
- * if the key is not that of its public key.
+ * The signature, 64 bytes, of a message on the wire. MESSAGE_INVALID, SIGNER_NOT_REQUIRED,
+ * MESSAGE_REFUSED; INTERNAL if the key is not that of its public key.
  */
 export function signMessage(
   { keyType, key, publicKey }: SigningKey,
   message: Uint8Array,
+  policy: SignPolicy,
 ): Uint8Array {
-  assertRequiredSigner(parseMessage(message), publicKey);
+  const parsed = parseMessage(message);
+  assertRequiredSigner(parsed, publicKey);
+  assertAllowed(policy, parsed, publicKey);
   const signature =
     keyType === 'expanded'
       ? signExpanded(key, message)

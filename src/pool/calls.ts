@@ -29,6 +29,8 @@ export type StoreThreadCalls = ReadingCalls & {
   releaseReservation(which: ReservationOf): Promise<void>;
   /** The signature, 64 bytes. Errors: see store/sqlite/signatures.ts and keypair/sign.ts. */
   sign(what: SigningOrder): Promise<Uint8Array>;
+  /** Error: ADDRESS_NOT_FOUND, unless it was dispensed to the token by one of the pools that sign. */
+  assertSigner(what: Signer): Promise<void>;
   /** Proved by the caller. Durable when it resolves. */
   import(order: ImportOrder): Promise<InsertReport>;
   /**
@@ -84,12 +86,16 @@ export interface ReservationOf {
   readonly token: number;
 }
 
-/** A request to sign with a dispensed address of a sign-only pool. */
-export interface SigningOrder {
-  readonly pool: string;
+/** A dispensed address of one of these pools, as far as they are sign-only. */
+export interface Signer {
+  readonly pools: readonly string[];
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly token: number;
+}
+
+/** A request to sign with it. */
+export interface SigningOrder extends Signer {
   readonly message: Uint8Array;
 }
 

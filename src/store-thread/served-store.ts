@@ -32,6 +32,7 @@ import { ServedKeys } from './served-keys.ts';
 import { ServedPools } from './served-pools.ts';
 import { ServedReader } from './served-reader.ts';
 import { ServedReservations } from './served-reservations.ts';
+import { ServedSignatures } from './served-signatures.ts';
 import { ServedTokens } from './served-tokens.ts';
 import type { MainNotices, OpenReport, StoreWorkerData } from './store-calls.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -45,6 +46,7 @@ export class ServedStore {
   readonly dispenser: Dispenser;
   readonly tokens: ServedTokens;
   readonly reservations: ServedReservations;
+  readonly signatures: ServedSignatures;
   readonly keys: ServedKeys;
   readonly pools: ServedPools;
   readonly reader: ServedReader;
@@ -143,9 +145,13 @@ export class ServedStore {
     this.reservations = new ServedReservations({
       store,
       exclusively: this.#exclusively,
-      record: (pool) => this.refiller.record(pool),
       onChange: async (pool) => this.refiller.publish(pool, await store.counts(pool)),
       onExpired: (error) => this.#note('expire', error),
+    });
+    this.signatures = new ServedSignatures({
+      store,
+      exclusively: this.#exclusively,
+      record: (pool) => this.refiller.record(pool),
     });
     const own = new OwnRecords(() => this.refiller.assertWorks());
     this.dispenser = new Dispenser({
@@ -179,7 +185,7 @@ export class ServedStore {
       own,
       withoutInserts: this.#inserts.without,
       changes,
-      parts: [this.dispenser, this.reservations],
+      parts: [this.dispenser, this.reservations, this.signatures],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
     });
     this.keys = new ServedKeys({

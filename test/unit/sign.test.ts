@@ -3,12 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
 import { isSignature, SEED_BYTES, signWithSeed } from '../../src/keypair/keypair.ts';
-import { signMessage } from '../../src/keypair/sign.ts';
+import { signMessage as signByPolicy } from '../../src/keypair/sign.ts';
 import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
 import { trueKey } from '../support/keys.ts';
+import { ANY_POLICY } from '../support/messages.ts';
 
 const PAYER = randomBytes(32);
 const PROGRAM = randomBytes(32);
+
+const signMessage = (key: SigningKey, message: Uint8Array): Uint8Array =>
+  signByPolicy(key, message, ANY_POLICY);
 
 /** The expanded one has no seed. */
 function signingKey(keyType: KeyType): SigningKey {
