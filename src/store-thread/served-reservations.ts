@@ -8,6 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
+import { ExpandedSigner } from '../keypair/expanded-signer.ts';
 import { signMessage } from '../keypair/sign.ts';
 import type { ReservationOf, SigningOrder } from '../pool/calls.ts';
 import { type ReadyAddress, readyAddress } from '../pool/ready-address.ts';
@@ -33,6 +34,8 @@ export class ServedReservations {
   readonly #options: ServedReservationsOptions;
   readonly #pools = new Map<string, SharedPool>();
   #timer: NodeJS.Timeout | undefined;
+  /** Loaded for the first pool that needs it. */
+  #expandedSigner: Promise<ExpandedSigner> | undefined;
 
   constructor(options: ServedReservationsOptions) {
     this.#options = options;
@@ -40,6 +43,8 @@ export class ServedReservations {
 
   add(shared: SharedPool): void {
     this.#pools.set(shared.name, shared);
+    // Now, so that no client waits for it; a failure is reported to those that want a signature.
+    if (shared.handout === 'sign-only') this.#signerFor(shared).catch(() => undefined);
   }
 
   remove(pool: string): void {
@@ -88,6 +93,7 @@ export class ServedReservations {
       const detail = `pool ${name}: hands its secrets out; only a sign-only pool signs`;
       throw new VanityError('HANDOUT_MISMATCH', detail);
     }
+    const signer = await this.#signerFor(pool);
     const messageHash = hash('sha256', message, 'buffer');
     // A client may ask as soon as it has the address, before a turn has recorded that.
     await record(name);
@@ -98,9 +104,16 @@ export class ServedReservations {
         token,
         messageHash,
         limit: pool.signLimit,
-        sign: (key) => signMessage(key, message),
+        sign: (key) => signMessage(key, message, signer),
       }),
     );
+  }
+
+  /** Undefined for seeds. Error: INTERNAL. */
+  async #signerFor({ keys }: SharedPool): Promise<ExpandedSigner | undefined> {
+    if (keys === 'seed') return undefined;
+    this.#expandedSigner ??= ExpandedSigner.load();
+    return await this.#expandedSigner;
   }
 
   async #expire(): Promise<void> {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
+import { ExpandedSigner } from '../../src/keypair/expanded-signer.ts';
 import { isSignature, SEED_BYTES, signWithSeed } from '../../src/keypair/keypair.ts';
 import { signMessage } from '../../src/keypair/sign.ts';
 import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
+import { publicKeyOfExpanded } from '../support/expanded-oracle.ts';
 import { trueKey } from '../support/keys.ts';
 
+const expandedSigner = await ExpandedSigner.load();
 const PAYER = randomBytes(32);
 const PROGRAM = randomBytes(32);
 
@@ -35,12 +38,12 @@ for (const keyType of KEY_TYPES) {
     const { key, publicKey } = signer;
     const before = key.slice();
     for (const message of [messageOf(1, [publicKey]), messageOf(2, [PAYER, publicKey])]) {
-      const signature = signMessage(signer, message);
+      const signature = signMessage(signer, message, expandedSigner);
       assert.equal(signature.length, 64);
       assert.ok(isSignature(publicKey, message, signature));
       assert.equal(isSignature(publicKey, message.subarray(1), signature), false);
       assert.equal(isSignature(signingKey(keyType).publicKey, message, signature), false);
-      assert.deepEqual(signMessage(signer, message), signature);
+      assert.deepEqual(signMessage(signer, message, expandedSigner), signature);
     }
     assert.deepEqual(key, before);
   });
@@ -49,7 +52,7 @@ for (const keyType of KEY_TYPES) {
     const signer = signingKey(keyType);
     const { publicKey } = signer;
     for (const accounts of [[PAYER, publicKey], [PAYER], [PAYER, randomBytes(32), publicKey]]) {
-      assert.throws(() => signMessage(signer, messageOf(1, accounts)), {
+      assert.throws(() => signMessage(signer, messageOf(1, accounts), expandedSigner), {
         code: 'SIGNER_NOT_REQUIRED',
       });
     }
@@ -68,14 +71,14 @@ for (const keyType of KEY_TYPES) {
       Buffer.concat([message, Buffer.of(0)]),
       message.subarray(0, -1),
     ]) {
-      assert.throws(() => signMessage(signer, bytes), { code: 'MESSAGE_INVALID' });
+      assert.throws(() => signMessage(signer, bytes, expandedSigner), { code: 'MESSAGE_INVALID' });
     }
   });
 
   test(`${keyType}: a key of another address makes no signature that leaves`, () => {
     const { publicKey } = signingKey(keyType);
     const signer = { ...signingKey(keyType), publicKey };
-    assert.throws(() => signMessage(signer, messageOf(1, [publicKey])), {
+    assert.throws(() => signMessage(signer, messageOf(1, [publicKey]), expandedSigner), {
       code: 'INTERNAL',
       message: 'the key of the address made no signature of it',
     });
@@ -87,8 +90,8 @@ test('the key types of one seed make the same signature', () => {
   const { key, publicKey } = signer;
   const message = messageOf(1, [publicKey]);
   const expandedKey = expandedKeyOf(key.subarray(0, SEED_BYTES));
-  const signature = signMessage(signer, message);
+  const signature = signMessage(signer, message, expandedSigner);
   const expanded = { keyType: 'expanded', key: expandedKey, publicKey } as const;
-  assert.deepEqual(signMessage(expanded, message), signature);
+  assert.deepEqual(Buffer.from(signMessage(expanded, message, expandedSigner)), signature);
   assert.deepEqual(signWithSeed(key.subarray(0, SEED_BYTES), message), signature);
 });

@@ -26,6 +26,7 @@ import {
 } from '@solana/kit';
 import { addressOf } from '../../src/keypair/address.ts';
 import { expandedKeyOf } from '../../src/keypair/expanded.ts';
+import { ExpandedSigner } from '../../src/keypair/expanded-signer.ts';
 import { keypairOf, SEED_BYTES, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { assertRequiredSigner, parseMessage } from '../../src/keypair/message.ts';
 import { signMessage } from '../../src/keypair/sign.ts';
@@ -45,7 +46,7 @@ const MESSAGE = [
   '010202000103010203',
 ].join('');
 
-test('a published message is signed as published', () => {
+test('a published message is signed as published', async () => {
   const keypair = Buffer.from(SEED + PUBLIC_KEY, 'hex');
   const publicKey = keypair.subarray(SEED_BYTES);
   const message = Buffer.from(MESSAGE, 'hex');
@@ -53,9 +54,10 @@ test('a published message is signed as published', () => {
   assert.equal(version, 'legacy');
   assert.deepEqual(requiredSigners, [publicKey]);
   const expandedKey = expandedKeyOf(keypair.subarray(0, SEED_BYTES));
+  const signer = await ExpandedSigner.load();
   for (const signature of [
     signMessage(signingKeyOf(keypair), message),
-    signMessage({ keyType: 'expanded', key: expandedKey, publicKey }, message),
+    signMessage({ keyType: 'expanded', key: expandedKey, publicKey }, message, signer),
   ]) {
     assert.equal(Buffer.from(signature).toString('hex'), SIGNATURE);
   }
