@@ -126,7 +126,11 @@ export class ServedGrinder {
   totals(): Totals {
     const stats = this.#grinder?.stats();
     const totals = {} as Totals;
-    for (const name of TOTALS) totals[name] = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
+    for (const name of TOTALS) {
+      // Expanded keys take the largest whole number in years, not in ages; what is larger cannot be read.
+      const total = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
+      totals[name] = Math.min(total, Number.MAX_SAFE_INTEGER);
+    }
     return totals;
   }
 
@@ -144,8 +148,7 @@ export class ServedGrinder {
     // First: a thread that starts at another priority is replaced at once.
     this.#prioritize(grinder, figures, nowMs);
     grinder.steer(this.#steering.next(figures, nowMs));
-    const { active, attemptsPerSecond, perThread } = grinder.stats();
-    const rate = Math.round(attemptsPerSecond);
+    const { active, attemptsPerSecond, attemptsPerSecondOf, perThread } = grinder.stats();
     this.#alerts?.look(figures, nowMs);
     for (const { index, isShort, isPaused } of figures) {
       const isGround = isShort && active > 0;
@@ -153,13 +156,14 @@ export class ServedGrinder {
       pool.grinding.write({
         active: isGround ? 1 : 0,
         threads: isGround ? active : 0,
-        attemptsPerSecond: isGround ? rate : 0,
+        attemptsPerSecond: isGround ? Math.round(attemptsPerSecondOf[pool.shared.keys]) : 0,
         milliPerHour: milliPerHour(pool.consumption),
       });
       const isWatched = !isPaused && this.#alerts?.watches(pool.shared.name);
       if (!isShort && !isWatched) this.#awake.delete(pool);
     }
     this.#threads.write(perThread);
+    const rate = Math.round(attemptsPerSecond);
     this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
     this.#samples.takeIfDue(this.#pools, nowMs, monotonicMs());
   }

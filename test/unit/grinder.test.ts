@@ -47,6 +47,7 @@ test('the figures are what the threads posted', LIMIT, async () => {
     attempts: 0,
     hits: 0,
     attemptsPerSecond: 0,
+    attemptsPerSecondOf: { seed: 0, expanded: 0 },
     restarts: 0,
     priorityChanges: 0,
     faults: 0,
@@ -57,9 +58,10 @@ test('the figures are what the threads posted', LIMIT, async () => {
   });
   grinder.steer([A]);
   await until(() => grinding.stored.length >= 50);
-  const { active, attemptsPerSecond, isa } = grinder.stats();
+  const { active, attemptsPerSecond, attemptsPerSecondOf, isa } = grinder.stats();
   assert.equal(active, 2);
   assert.ok(attemptsPerSecond > 0);
+  assert.deepEqual(attemptsPerSecondOf, { seed: attemptsPerSecond, expanded: 0 });
   assert.equal(typeof isa, 'string');
   await grinding.close();
   const { attempts, hits, unstored, ...after } = grinder.stats();
@@ -279,6 +281,9 @@ test(
     const { grinder, stored, posted } = grinding;
     grinder.steer(jobs);
     await until(() => [...seen.values()].every((count) => count >= 10));
+    const { attemptsPerSecond, attemptsPerSecondOf: rates } = grinder.stats();
+    assert.ok(rates.seed > 0 && rates.expanded > 0);
+    assert.equal(attemptsPerSecond, rates.seed + rates.expanded);
     await grinding.close();
     assert.deepEqual(stored.toSorted(), posted.toSorted());
     assert.equal(new Set(stored).size, stored.length);
