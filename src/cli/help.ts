@@ -78,6 +78,7 @@ Computes exactly how many of all keys match, measures for a second how many this
 prints how long the search will take. Nothing that it finds is kept.
 
 ${PATTERN_HELP}
+  --keys KIND        measure seed (default) or expanded keys, as in "grind"
   --threads N        measure with N threads (default: all cores)
   --json             print one JSON object
 
@@ -328,6 +329,7 @@ two, "idle" three.
   memory      resident memory of a server, and bytes per address (--stored)
   destroy     how much destroying secrets delays requests (--seconds, --stored)
   idle        processor time of an idle server with 256 full pools (--seconds)
+  sign        processor time of a signature, by a seed and by an expanded key
 
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: the median of N rounds counts

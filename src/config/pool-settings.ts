@@ -107,7 +107,7 @@ export const POOL_SETTINGS = {
     values: ['seed', 'expanded'],
     description: 'What its secrets are: keypairs, or expanded keys, which sign but have no seed.',
     flag: {
-      value: 'TYPE',
+      value: 'KIND',
       help: 'seed (default), which every wallet imports, or expanded, found up to a hundred times as fast',
     },
   },
