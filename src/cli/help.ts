@@ -134,10 +134,10 @@ Example:  vanitypool dispense pet --out keys
 `,
   },
   import: {
-    summary: 'import keypair files into a pool that accepts imports',
+    summary: 'import key files into a pool that accepts imports',
     text: `usage: vanitypool import --pool NAME FILES... [options]
 
-Imports keypairs that were found elsewhere: files as solana-keygen and "grind" write them. The pool
+Imports keys that were found elsewhere: files as solana-keygen and "grind" write them. The pool
 needs accepts_imports = true. All files are read and proved before the first key is imported, and
 every address has to match the pattern of the pool. Keys that the store has had before are counted
 and dropped, so an interrupted import can simply be repeated. If a server runs, the command asks it;

@@ -158,6 +158,8 @@ async function byCommandLine(managed: ManagedServer, key: string): Promise<void>
   assert.equal(proved.code, 0, proved.stdout);
   for (const line of proved.lines) assert.equal(JSON.parse(line).keyType, 'expanded');
 
+  const status = await managed.run('status');
+  assert.match(status.stdout, /^pet +\.\.\.t \(expanded\) /m);
   const vault = await managed.run('dispense', 'vault', '--out', 'keys');
   assert.match(vault.stderr, /HANDOUT_MISMATCH/);
   rmSync(directory, { recursive: true });
