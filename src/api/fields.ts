@@ -12,6 +12,9 @@ import { POOL_SETTINGS, SIGNED_NAMES } from '../config/pool-settings.ts';
 export const ADDRESS_EXAMPLE = 'FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z';
 export const SECRET_EXAMPLE =
   '49W385L4rePHy6PAaQUovbD2aacgN4HsKXSMeUzRg4fmwXszN91JuMFrQRj3vMDpZuRF3ZknQBuRBoWQJEfXstMw';
+/** The same key, expanded. */
+export const EXPANDED_EXAMPLE =
+  '3Uzd2TJgFFjc61KfT5oWA1m9g2G2cdvbtLWmmeBJaVe9sWcbgmPnByeaZWyRDg2EpUKnJZGJPsafHwba18LCPCw8';
 export const SIGNATURE_EXAMPLE =
   '5awYiUvGiDFA33EJjj4TXJG44a5afJc8QjWRpGgQiu6b23jCr7yndW2fmp9ujwqJVe32J456wV3VF78Asb1obnTc';
 export const HASH_EXAMPLE = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08';

@@ -2,6 +2,10 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { figure } from './fields.ts';
 
+function fullRate(description: string, example: number) {
+  return { type: ['integer', 'null'], minimum: 0, description, examples: [example, null] } as const;
+}
+
 export const GrinderView = {
   type: 'object',
   additionalProperties: false,
@@ -18,11 +22,16 @@ export const GrinderView = {
       examples: ['avx2'],
     },
     fullAttemptsPerSecond: {
-      type: ['integer', 'null'],
-      minimum: 0,
+      type: 'object',
+      additionalProperties: false,
       description:
-        'Candidates a second with all threads at work, by the last 10 s of grinding; null before any.',
-      examples: [3_000_000, null],
+        'Candidates a second if all threads search for keys of one type, by the last 10 s of such a search; ' +
+        'null before any.',
+      required: ['seed', 'expanded'],
+      properties: {
+        seed: fullRate('Keypairs.', 3_000_000),
+        expanded: fullRate('Expanded keys.', 150_000_000),
+      },
     },
     threads: {
       type: 'array',

@@ -46,7 +46,7 @@ export const OPTIONS = {
     'log-level': { type: 'string', choices: LEVELS },
   },
   grind: { ...PATTERN, count: TEXT, keys: KEYS, out: TEXT, json: FLAG, secrets: FLAG },
-  estimate: { ...PATTERN, json: FLAG },
+  estimate: { ...PATTERN, keys: KEYS, json: FLAG },
   status: COMMON,
   top: COMMON,
   dispense: { count: TEXT, key: TEXT, ...PLACE, out: TEXT, json: FLAG },

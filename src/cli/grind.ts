@@ -23,7 +23,7 @@ import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';
-import { readPattern, readThreads, readWhole, usage } from './options.ts';
+import { readKeyType, readPattern, readThreads, readWhole, usage } from './options.ts';
 import type { Outputs } from './output.ts';
 
 const INTERRUPTED = 130;
@@ -49,10 +49,8 @@ export async function grind(args: string[], outputs: Outputs): Promise<number> {
     command: 'grind',
     options: OPTIONS.grind,
   });
-  const { keys = 'seed', out = '.', json = false, secrets = false } = values;
-  if (keys !== 'seed' && keys !== 'expanded') {
-    throw usage(`--keys: ${JSON.stringify(keys)} is not allowed; allowed: "seed", "expanded"`);
-  }
+  const { out = '.', json = false, secrets = false } = values;
+  const keys = readKeyType(values.keys);
   if (secrets && !json) throw usage('--secrets: goes with --json only');
   if (secrets && values.out !== undefined) {
     throw usage('--out: with --secrets no file is written; leave one of both out');

@@ -10,9 +10,15 @@ import { join } from 'node:path';
 import type { DispensedAddress } from '../api/dispense.ts';
 import { isIdempotencyKey, randomKey } from '../client/call.ts';
 import { VanityError } from '../errors.ts';
-import { addressOf, decodeBase58 } from '../keypair/address.ts';
-import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
-import { proveKeypair, signingKeyOf } from '../keypair/keypair.ts';
+import { decodeBase58 } from '../keypair/address.ts';
+import { proveKey } from '../keypair/expanded.ts';
+import {
+  keepKeyFile,
+  readKeyFile,
+  writeExpandedKeyFile,
+  writeKeypairFile,
+} from '../keypair/key-file.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
@@ -165,25 +171,35 @@ export function idsOf(ids: readonly number[]): string {
 }
 
 /** Its path. A file that holds this very key is that of an earlier try. */
-function writeFile(directory: string, { address, secretKey }: DispensedAddress): string {
-  if (secretKey === undefined) throw signOnly();
-  const keypair = decodeBase58(secretKey);
-  if (!proveKeypair(keypair) || addressOf(signingKeyOf(keypair).publicKey) !== address) {
-    throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
-  }
+function writeFile(directory: string, dispensed: DispensedAddress): string {
+  const signingKey = provedKey(dispensed);
+  const { keyType, key, publicKey } = signingKey;
+  const isSeed = keyType === 'seed';
   try {
-    return writeKeypairFile(directory, keypair);
+    return isSeed
+      ? writeKeypairFile(directory, key)
+      : writeExpandedKeyFile(directory, publicKey, key);
   } catch (error) {
-    const path = join(directory, `${address}.json`);
-    if ((error as VanityError).code !== 'FILE_EXISTS' || !holds(path, keypair)) throw error;
+    const path = join(directory, `${dispensed.address}${isSeed ? '' : '.expanded'}.json`);
+    if ((error as VanityError).code !== 'FILE_EXISTS' || !holds(path, signingKey)) throw error;
     keepKeyFile(path);
     return path;
   }
 }
 
-function holds(path: string, keypair: Uint8Array): boolean {
+/** Errors: HANDOUT_MISMATCH, INTERNAL. */
+function provedKey({ address, keyType, secretKey, expandedKey }: DispensedAddress): SigningKey {
+  const secret = keyType === 'expanded' ? expandedKey : secretKey;
+  if (secret === undefined) throw signOnly();
+  const signingKey = { keyType, key: decodeBase58(secret), publicKey: decodeBase58(address) };
+  if (proveKey(signingKey)) return signingKey;
+  throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
+}
+
+function holds(path: string, { keyType, key }: SigningKey): boolean {
   try {
-    return Buffer.compare(readKeyFile(path).key, keypair) === 0;
+    const filed = readKeyFile(path);
+    return filed.keyType === keyType && Buffer.compare(filed.key, key) === 0;
   } catch {
     return false;
   }

@@ -78,6 +78,7 @@ Computes exactly how many of all keys match, measures for a second how many this
 prints how long the search will take. Nothing that it finds is kept.
 
 ${PATTERN_HELP}
+  --keys KIND        measure seed (default) or expanded keys, as in "grind"
   --threads N        measure with N threads (default: all cores)
   --json             print one JSON object
 
@@ -133,10 +134,10 @@ Example:  vanitypool dispense pet --out keys
 `,
   },
   import: {
-    summary: 'import keypair files into a pool that accepts imports',
+    summary: 'import key files into a pool that accepts imports',
     text: `usage: vanitypool import --pool NAME FILES... [options]
 
-Imports keypairs that were found elsewhere: files as solana-keygen and "grind" write them. The pool
+Imports keys that were found elsewhere: files as solana-keygen and "grind" write them. The pool
 needs accepts_imports = true. All files are read and proved before the first key is imported, and
 every address has to match the pattern of the pool. Keys that the store has had before are counted
 and dropped, so an interrupted import can simply be repeated. If a server runs, the command asks it;
@@ -328,6 +329,7 @@ two, "idle" three.
   memory      resident memory of a server, and bytes per address (--stored)
   destroy     how much destroying secrets delays requests (--seconds, --stored)
   idle        processor time of an idle server with 256 full pools (--seconds)
+  sign        processor time of a signature, by a seed and by an expanded key
 
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: the median of N rounds counts

@@ -1,5 +1,5 @@
 /**
- * `vanitypool import`: keypair files into a pool, through the running server or into the store when
+ * `vanitypool import`: key files into a pool, through the running server or into the store when
  * none runs. All files are proved before the first key comes in. They come in batches, each of them
  * whole or not at all; SIGINT, SIGTERM and SIGHUP end it between two, with 130. Done again, it counts what
  * is in already.
@@ -7,8 +7,9 @@
 
 import { IMPORT_LIMIT, type ImportReport } from '../api/imports.ts';
 import { VanityError } from '../errors.ts';
-import { encodeBase58 } from '../keypair/address.ts';
+import { addressOf, decodeBase58, encodeBase58 } from '../keypair/address.ts';
 import { readKeyFile } from '../keypair/key-file.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
@@ -16,8 +17,8 @@ import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
 import { askOrLook, assertPlace } from './or-store.ts';
 import type { Outputs, Screen } from './output.ts';
 
-/** All of the keypairs, or none. */
-type Take = (keypairs: readonly Uint8Array[]) => Promise<ImportReport>;
+/** All of the keys, which are of one type, or none. */
+type Take = (keys: readonly SigningKey[]) => Promise<ImportReport>;
 
 export async function importKeys(args: string[], outputs: Outputs): Promise<number> {
   const { values, positionals: files } = readArguments(args, {
@@ -35,15 +36,18 @@ export async function importKeys(args: string[], outputs: Outputs): Promise<numb
     await askOrLook(
       values,
       (server) =>
-        batches.bring((keypairs) => {
-          const secretKeys = keypairs.map(encodeBase58);
-          return server.ask(({ admin }) => admin.importKeypairs(pool, secretKeys));
-        }),
+        batches.bring((keys) =>
+          server.ask(({ admin }) =>
+            keys[0]!.keyType === 'seed'
+              ? admin.importKeypairs(pool, keys.map(encoded))
+              : admin.importExpandedKeys(pool, keys.map(withAddress)),
+          ),
+        ),
       async (config) => {
         const { importOffline } = await import('../offline/import.ts');
         await importOffline(config, pool, (take) =>
-          batches.bring(async (keypairs) => {
-            const { inserted, duplicates } = await take(keypairs);
+          batches.bring(async (keys) => {
+            const { inserted, duplicates } = await take(keys);
             return { imported: inserted, duplicates };
           }),
         );
@@ -64,12 +68,20 @@ export async function importKeys(args: string[], outputs: Outputs): Promise<numb
   return 0;
 }
 
+function encoded({ key }: SigningKey): string {
+  return encodeBase58(key);
+}
+
+function withAddress({ key, publicKey }: SigningKey) {
+  return { address: addressOf(publicKey), expandedKey: encodeBase58(key) };
+}
+
 /** The keys of all files, and how far they are in. */
 class Batches {
   imported = 0;
   duplicates = 0;
   readonly #files: readonly string[];
-  readonly #keypairs: Uint8Array[] = [];
+  readonly #keys: SigningKey[] = [];
   readonly #signal: AbortSignal;
   readonly #stderr: Screen;
   #done = 0;
@@ -80,26 +92,27 @@ class Batches {
     this.#signal = signal;
     this.#stderr = stderr;
     for (const file of files) {
-      const { keyType, key } = readKeyFile(file);
-      if (keyType !== 'seed') {
-        const reason = 'an expanded key has no seed; pools take keypairs';
+      const { address, keyType, key } = readKeyFile(file);
+      this.#keys.push({ keyType, key, publicKey: decodeBase58(address) });
+      const first = this.#keys[0]!.keyType;
+      if (keyType !== first) {
+        const reason = `its key is of the type ${keyType}, those before are ${first}; a pool takes one`;
         throw new VanityError('KEY_FILE_INVALID', `${file}: ${reason}`);
       }
-      this.#keypairs.push(key);
     }
   }
 
   get isInterrupted(): boolean {
-    return this.#signal.aborted && this.#done < this.#keypairs.length;
+    return this.#signal.aborted && this.#done < this.#keys.length;
   }
 
   /** Those that are not in yet: a batch that failed is brought again. */
   async bring(take: Take): Promise<void> {
-    const all = this.#keypairs.length;
+    const all = this.#keys.length;
     const progress = new CopyProgress(this.#stderr, 'imported');
     try {
       while (this.#done < all && !this.#signal.aborted) {
-        const batch = this.#keypairs.slice(this.#done, this.#done + IMPORT_LIMIT);
+        const batch = this.#keys.slice(this.#done, this.#done + IMPORT_LIMIT);
         const { imported, duplicates } = await this.#take(take, batch);
         this.imported += imported;
         this.duplicates += duplicates;
@@ -112,19 +125,20 @@ class Batches {
   }
 
   wipe(): void {
-    for (const keypair of this.#keypairs) keypair.fill(0);
+    for (const { key } of this.#keys) key.fill(0);
   }
 
   /**
    * Rewrites an error that names a position in the batch to name the file, and adds what came in
    * before.
    */
-  async #take(take: Take, batch: readonly Uint8Array[]): Promise<ImportReport> {
+  async #take(take: Take, batch: readonly SigningKey[]): Promise<ImportReport> {
     try {
       return await take(batch);
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
-      const [, index, reason] = /^secretKeys\[(\d+)\]: (.*);/.exec(error.message) ?? [];
+      const [, index, reason] =
+        /^(?:secretKeys|expandedKeys)\[(\d+)\]: (.*);/.exec(error.message) ?? [];
       if (error.code !== 'KEYPAIR_REFUSED' || index === undefined) throw error;
       const file = this.#files[this.#done + Number(index)];
       const before = this.#done === 0 ? 'nothing came in' : `the ${this.#done} files before are in`;

@@ -5,6 +5,7 @@
 
 import { VanityError } from '../errors.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import { KEY_TYPES, type KeyType } from '../keypair/signing-key.ts';
 import { commandThreads, readCpuLimits } from '../system/cores.ts';
 import { endingSignals } from './hang-up.ts';
 
@@ -33,6 +34,14 @@ export function readPattern(values: PatternValues): Pattern {
 /** All cores when the flag is not given, or as many as a CPU quota can keep busy. */
 export function readThreads(text: string | undefined): number {
   return readWhole('--threads', text, commandThreads(readCpuLimits()), THREADS_MAX);
+}
+
+/** Seeds when the flag is not given. */
+export function readKeyType(text = 'seed'): KeyType {
+  const keyType = KEY_TYPES.find((known) => known === text);
+  if (keyType !== undefined) return keyType;
+  const allowed = KEY_TYPES.map((known) => `"${known}"`).join(', ');
+  throw usage(`--keys: ${JSON.stringify(text)} is not allowed; allowed: ${allowed}`);
 }
 
 /** From 1 to `max`; `fallback` when the flag is not given. */

@@ -11,6 +11,7 @@ import type {
   AddressView,
   AuditEntry,
   AuditPageView,
+  ExpandedKeyToImport,
   ImportReport,
   KeyRotated,
   NewPoolBody,
@@ -146,6 +147,16 @@ export class VanitypoolAdmin {
     options: CallOptions = {},
   ): Promise<ImportReport> {
     const body = { pool, secretKeys };
+    return whole(await this.#ask('POST', '/v1/imports', options, body), 'imported');
+  }
+
+  /** The same for expanded keys, each with its address, into a pool of such. */
+  async importExpandedKeys(
+    pool: string,
+    expandedKeys: readonly ExpandedKeyToImport[],
+    options: CallOptions = {},
+  ): Promise<ImportReport> {
+    const body = { pool, expandedKeys };
     return whole(await this.#ask('POST', '/v1/imports', options, body), 'imported');
   }
 

@@ -7,7 +7,7 @@
 export type { AddressView, AuditEntry, AuditPageView } from '../api/audit.ts';
 export type { DispensedAddress } from '../api/dispense.ts';
 export type { HistoryView } from '../api/history.ts';
-export type { ImportReport } from '../api/imports.ts';
+export type { ExpandedKeyToImport, ImportReport } from '../api/imports.ts';
 export type { KeyRotated, SealingKeyView } from '../api/keys.ts';
 export type { AccessView, TakerList, WarningList } from '../api/oversight.ts';
 export type { NewPoolBody, PoolChangeBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';

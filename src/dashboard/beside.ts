@@ -15,13 +15,11 @@ const INSTRUCTIONS = {
 
 export function showGrinder(grinder: StatusEvent['grinder']): void {
   byId('grinder').hidden = grinder === undefined;
-  const { threads = [], instructions = null, fullAttemptsPerSecond = null } = grinder ?? {};
+  const { threads = [], instructions = null, fullAttemptsPerSecond } = grinder ?? {};
   const kernel = instructions === null ? 'not loaded yet' : INSTRUCTIONS[instructions];
-  const rate =
-    fullAttemptsPerSecond === null
-      ? ''
-      : `, ${exact(fullAttemptsPerSecond)} attempts a second with all threads`;
-  setText(byId('kernel'), threads.length === 0 ? 'Off.' : `Instructions: ${kernel}${rate}.`);
+  const { seed = null, expanded = null } = fullAttemptsPerSecond ?? {};
+  const rates = [rateOf('seed', seed), rateOf('expanded', expanded)].join('');
+  setText(byId('kernel'), threads.length === 0 ? 'Off.' : `Instructions: ${kernel}${rates}.`);
   byId('threads-table').hidden = threads.length === 0;
   const rows = threads.map(({ priority, share, attemptsPerSecond }, index) => [
     String(index + 1),
@@ -30,6 +28,11 @@ export function showGrinder(grinder: StatusEvent['grinder']): void {
     share === null ? 'no work' : `${Math.round(share * 100)} %`,
   ]);
   setRows(byId('threads'), rows, tableRow);
+}
+
+function rateOf(keys: string, attemptsPerSecond: number | null): string {
+  if (attemptsPerSecond === null) return '';
+  return `; with all threads ${exact(attemptsPerSecond)} attempts a second for ${keys} keys`;
 }
 
 /** Asks again every ten seconds while somebody looks. */

@@ -102,16 +102,20 @@ export interface Outlook {
   readonly text: string;
 }
 
+/** Attempts a second of all grinder threads at work, by key type; null where nobody knows. */
+export type FullRates = Readonly<Record<PoolView['keys'], number | null>>;
+
+export const UNKNOWN_RATES: FullRates = { seed: null, expanded: null };
+
 /**
- * `fullAttemptsPerSecond`: of all grinder threads at work; null where nobody knows. It counts also while the pool is
- * full, and nothing is ground for it: the grinder will when addresses are taken.
+ * The rate counts also while the pool is full, and nothing is ground for it: the grinder will when addresses are taken.
  */
-export function outlook(pool: PoolView, fullAttemptsPerSecond: number | null): Outlook {
+export function outlook(pool: PoolView, fullRates: FullRates): Outlook {
   const { consumptionPerHour: taken, hoursOfStock, grinding, difficulty, paused } = pool;
   const of = (seconds: number, text: string): Outlook => ({ seconds, text, isPaused: paused });
   const never = (text: string) => of(Number.POSITIVE_INFINITY, text);
   if (paused) return never('Paused: it hands nothing out, and nothing is ground for it.');
-  const possible = Math.max(grinding.hitsPerSecond, (fullAttemptsPerSecond ?? 0) / difficulty);
+  const possible = Math.max(grinding.hitsPerSecond, (fullRates[pool.keys] ?? 0) / difficulty);
   if (hoursOfStock === 0 || pool.stock + pool.leased === 0) {
     const next = possible > 0 ? `: one is found in about ${duration(1 / possible)}` : '';
     return of(0, `It is empty${next}.`);

@@ -7,7 +7,14 @@ import type { PoolView, StatusEvent } from '../client/replies.ts';
 import { type Actor, mayManage, mayManageAll } from './actor.ts';
 import { Oversight, showGrinder } from './beside.ts';
 import { byId, setText } from './element.ts';
-import { answer, duration, type Outlook, outlook } from './figures.ts';
+import {
+  answer,
+  duration,
+  type FullRates,
+  type Outlook,
+  outlook,
+  UNKNOWN_RATES,
+} from './figures.ts';
 import { NewPool } from './new-pool.ts';
 import { type ChartSpan, PoolCard } from './pool-card.ts';
 import { Session } from './session.ts';
@@ -43,7 +50,7 @@ let watching = new AbortController();
 let client: VanitypoolClient | undefined;
 let actor: Actor | undefined;
 let seenAt: Date | undefined;
-let fullRate: number | null = null;
+let fullRates: FullRates = UNKNOWN_RATES;
 let span: ChartSpan = 'hour';
 
 form.addEventListener('submit', (event) => {
@@ -173,8 +180,8 @@ function show({ pools, grinder, readiness, uptimeMs }: StatusEvent): void {
   setText(health, readiness.status);
   setText(reasons, readiness.reasons.join(', '));
   setText(byId('uptime'), `up ${duration(uptimeMs / 1000)}`);
-  fullRate = grinder?.fullAttemptsPerSecond ?? null;
-  newPool.setRate(fullRate);
+  fullRates = grinder?.fullAttemptsPerSecond ?? UNKNOWN_RATES;
+  newPool.setRates(fullRates);
   const names = new Set(pools.map(({ name }) => name));
   for (const [name, card] of cards) {
     if (names.has(name)) continue;
@@ -191,7 +198,7 @@ function show({ pools, grinder, readiness, uptimeMs }: StatusEvent): void {
 
 function showPool(pool: PoolView): void {
   const { name } = pool;
-  const seen = outlook(pool, fullRate);
+  const seen = outlook(pool, fullRates);
   outlooks.set(name, seen);
   let card = cards.get(name);
   if (card === undefined) {

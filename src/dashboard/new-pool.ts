@@ -3,6 +3,7 @@ import type { PoolView } from '../client/replies.ts';
 import { type Actor, Outcome } from './actor.ts';
 import { byId, element } from './element.ts';
 import { estimate } from './estimate.ts';
+import { type FullRates, UNKNOWN_RATES } from './figures.ts';
 
 export class NewPool {
   readonly #form = byId<HTMLFormElement>('new-pool');
@@ -11,7 +12,7 @@ export class NewPool {
   readonly #submit = byId<HTMLButtonElement>('make-pool');
   readonly #outcome = new Outcome();
   #actor: Actor | undefined;
-  #attemptsPerSecond: number | null = null;
+  #rates: FullRates = UNKNOWN_RATES;
 
   constructor(onMade: (pool: PoolView) => void) {
     this.#form.append(this.#outcome.line);
@@ -20,10 +21,10 @@ export class NewPool {
       event.preventDefault();
       const admin = this.#actor?.client.admin;
       if (admin === undefined) return;
-      const { name, target, source } = this.#typed;
+      const { name, target, source, keys, handout } = this.#typed;
       void this.#outcome.run(async () => {
         const { prefix, suffix, ignoreCase } = source;
-        const rest = { name, target, ignoreCase };
+        const rest = { name, target, ignoreCase, keys, handout };
         const sides = suffix === '' ? { prefix } : { suffix, ...(prefix !== '' && { prefix }) };
         onMade(await admin.createPool({ ...rest, ...sides }));
         this.#form.reset();
@@ -43,11 +44,10 @@ export class NewPool {
     this.#compute();
   }
 
-  /** Of all grinder threads at work; null where nobody knows. */
-  setRate(attemptsPerSecond: number | null): void {
-    if (attemptsPerSecond === this.#attemptsPerSecond) return;
-    this.#attemptsPerSecond = attemptsPerSecond;
-    this.#compute();
+  setRates(rates: FullRates): void {
+    const { seed, expanded } = this.#rates;
+    this.#rates = rates;
+    if (rates.seed !== seed || rates.expanded !== expanded) this.#compute();
   }
 
   get #typed() {
@@ -55,12 +55,14 @@ export class NewPool {
     const text = (name: string) => String(data.get(name) ?? '').trim();
     const [prefix, suffix] = [text('prefix'), text('suffix')];
     const source = { prefix, suffix, ignoreCase: data.has('ignoreCase') };
-    return { name: text('name'), target: Number(text('target')), source };
+    const keys = text('keys') as PoolView['keys'];
+    const handout = text('handout') as PoolView['handout'];
+    return { name: text('name'), target: Number(text('target')), source, keys, handout };
   }
 
   #compute(): void {
-    const { source, target } = this.#typed;
-    const { isPossible, lines } = estimate(source, target, this.#attemptsPerSecond);
+    const { source, target, keys } = this.#typed;
+    const { isPossible, lines } = estimate(source, target, this.#rates[keys]);
     this.#submit.disabled = !isPossible;
     this.#estimate.classList.toggle('bad', !isPossible);
     this.#estimate.replaceChildren(...lines.map((line) => element('p', {}, line)));

@@ -19,7 +19,7 @@ import type { Log } from '../log.ts';
 import type { Priority } from '../system/priority.ts';
 import { isLimit, startThread } from '../system/threads.ts';
 import type { Sender } from './delivery.ts';
-import type { GrindJob } from './job.ts';
+import type { Allowance, GrindJob } from './job.ts';
 import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './messages.ts';
 
 export interface GrinderThreadOptions {
@@ -44,6 +44,7 @@ export class GrinderThread implements Sender {
   readonly #options: GrinderThreadOptions;
   #priority: Priority;
   #jobs: readonly GrindJob[] = [];
+  #allowed: Allowance = { seed: 0, expanded: 0 };
   #worker: Worker | undefined;
   #unstored = 0;
   #restarts = 0;
@@ -93,11 +94,18 @@ export class GrinderThread implements Sender {
     return (attempts * 1000) / Math.max(elapsedMs + performance.now() - reportedAt, 1);
   }
 
-  steer(jobs: readonly GrindJob[]): void {
+  steer(jobs: readonly GrindJob[], allowed: Allowance): void {
     if (!this.isActive) this.#beginShare();
     this.#jobs = jobs;
-    if (this.#worker !== undefined) this.#order({ kind: 'grind', jobs });
+    this.#allowed = allowed;
+    if (this.#worker !== undefined) this.#order({ kind: 'grind', jobs, allowed });
     else if (this.#nextStart === undefined) this.#start();
+  }
+
+  /** For the same jobs. */
+  allow(allowed: Allowance): void {
+    this.#allowed = allowed;
+    this.#order({ kind: 'allow', allowed });
   }
 
   /** Whether it had another one. */
@@ -152,7 +160,7 @@ export class GrinderThread implements Sender {
       this.#replace(error);
       return;
     }
-    this.#order({ kind: 'grind', jobs: this.#jobs });
+    this.#order({ kind: 'grind', jobs: this.#jobs, allowed: this.#allowed });
   }
 
   #ended(worker: Worker, reason: Error | undefined): void {
@@ -201,7 +209,8 @@ export class GrinderThread implements Sender {
     this.#options.onProgress(this, report);
   }
 
-  #addShare({ attempts, cpuMs, elapsedMs }: Progress): void {
+  #addShare({ tried, cpuMs, elapsedMs }: Progress): void {
+    const attempts = tried.seed.attempts + tried.expanded.attempts;
     const weight = Math.exp(-elapsedMs / SHARE_WINDOW_MS);
     this.#got = {
       attempts: this.#got.attempts * weight + attempts,

@@ -11,11 +11,14 @@ export interface GrinderFigures {
 }
 
 export function grinderView({ board, threads }: GrinderFigures): GrinderView {
-  const { priorityChanges, isa, fullAttemptsPerSecond } = board.read();
+  const figures = board.read();
   return {
-    priorityChanges,
-    instructions: ISA_LEVELS[isa - 1] ?? null,
-    fullAttemptsPerSecond: fullAttemptsPerSecond || null,
+    priorityChanges: figures.priorityChanges,
+    instructions: ISA_LEVELS[figures.isa - 1] ?? null,
+    fullAttemptsPerSecond: {
+      seed: figures.fullSeedAttemptsPerSecond || null,
+      expanded: figures.fullExpandedAttemptsPerSecond || null,
+    },
     threads: threads.read().map(({ priority, share, attemptsPerSecond }) => ({
       priority,
       share: share ?? null,

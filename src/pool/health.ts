@@ -34,7 +34,8 @@ const GRINDER_FIELDS = [
   'threads',
   'attemptsPerSecond',
   /** 0 while nobody knows, as `isa`. */
-  'fullAttemptsPerSecond',
+  'fullSeedAttemptsPerSecond',
+  'fullExpandedAttemptsPerSecond',
   /** Of the kernel: its place in `ISA_LEVELS`, from 1. */
   'isa',
 ] as const;

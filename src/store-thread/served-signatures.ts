@@ -5,8 +5,10 @@
  */
 import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
+import { ExpandedSigner } from '../keypair/expanded-signer.ts';
 import { signMessage } from '../keypair/sign.ts';
 import { parseSignPolicy, type SignPolicy } from '../keypair/sign-policy.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { Signer, SigningOrder } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Store } from '../store/store.ts';
@@ -23,11 +25,13 @@ export interface ServedSignaturesOptions {
 interface Signing {
   readonly limit: number;
   readonly policy: SignPolicy;
+  readonly keys: KeyType;
 }
 
 export class ServedSignatures {
   readonly #options: ServedSignaturesOptions;
   readonly #pools = new Map<string, Signing>();
+  #expandedSigner: Promise<ExpandedSigner> | undefined;
 
   constructor(options: ServedSignaturesOptions) {
     this.#options = options;
@@ -35,8 +39,10 @@ export class ServedSignatures {
 
   add(shared: SharedPool): void {
     if (shared.handout !== 'sign-only') return;
-    const { name, signLimit: limit } = shared;
-    this.#pools.set(name, { limit, policy: parseSignPolicy(shared) });
+    const { name, keys, signLimit: limit } = shared;
+    this.#pools.set(name, { limit, keys, policy: parseSignPolicy(shared) });
+    // Now, so that no client waits for it; a failure is reported to those that want a signature.
+    if (keys === 'expanded') this.#loadSigner().catch(() => undefined);
   }
 
   remove(pool: string): void {
@@ -47,6 +53,8 @@ export class ServedSignatures {
     const { store, exclusively } = this.#options;
     const signing = await this.#recorded(pools);
     const limits = limitsOf(signing);
+    const isExpanded = [...signing.values()].some(({ keys }) => keys === 'expanded');
+    const signer = isExpanded ? await this.#loadSigner() : undefined;
     const messageHash = hash('sha256', message, 'buffer');
     return exclusively(() =>
       store.signatures.sign({
@@ -54,7 +62,7 @@ export class ServedSignatures {
         publicKey,
         token,
         messageHash,
-        sign: (key, pool) => signMessage(key, message, signing.get(pool)!.policy),
+        sign: (key, pool) => signMessage(key, message, signing.get(pool)!.policy, signer),
       }),
     );
   }
@@ -63,6 +71,12 @@ export class ServedSignatures {
     const { store, exclusively } = this.#options;
     const limits = limitsOf(await this.#recorded(pools));
     await exclusively(() => store.signatures.assertSigner({ limits, publicKey, token }));
+  }
+
+  /** Once. Error: INTERNAL. */
+  #loadSigner(): Promise<ExpandedSigner> {
+    this.#expandedSigner ??= ExpandedSigner.load();
+    return this.#expandedSigner;
   }
 
   /**

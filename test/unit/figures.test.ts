@@ -77,11 +77,12 @@ test('short figures of axes, and how long the stock lasts in large letters', () 
 /** A pool for which `found` an hour would be found by a grinder at work. */
 function outlookOf(taken: number, hoursOfStock: number | null, found: number, more: object = {}) {
   const pool = { consumptionPerHour: taken, hoursOfStock, paused: false, difficulty: 1000 };
+  const rate = found === 0 ? null : (found / HOUR) * 1000;
   const stock = { stock: hoursOfStock === 0 ? 0 : 5, leased: 0, grinding: { hitsPerSecond: 0 } };
-  return outlook(
-    { ...pool, ...stock, ...more } as PoolView,
-    found === 0 ? null : (found / HOUR) * 1000,
-  );
+  return outlook({ ...pool, ...stock, keys: 'expanded', ...more } as PoolView, {
+    seed: 1,
+    expanded: rate,
+  });
 }
 
 test('whether a pool runs out, and when', () => {

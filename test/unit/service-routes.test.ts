@@ -51,7 +51,7 @@ test('a pool reports its exact figures', async () => {
   const grinder = {
     priorityChanges: 0,
     instructions: null,
-    fullAttemptsPerSecond: null,
+    fullAttemptsPerSecond: { seed: null, expanded: null },
     threads,
   };
   assert.deepEqual(list.json(), { pools: [expected], grinder });

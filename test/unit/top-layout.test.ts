@@ -88,7 +88,7 @@ test('what each grinder thread gets has a line of its own', () => {
     const grinder = {
       priorityChanges: 1,
       instructions: 'avx2',
-      fullAttemptsPerSecond: 2000,
+      fullAttemptsPerSecond: { seed: 2000, expanded: null },
       threads: of.map((thread) => ({ ...thread, attemptsPerSecond: thread.share && 1000 })),
     } as const;
     return linesOf(shown({ ...latest, grinder }), 100, 50)[2];

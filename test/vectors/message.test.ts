@@ -26,14 +26,15 @@ import {
 } from '@solana/kit';
 import { addressOf } from '../../src/keypair/address.ts';
 import { expandedKeyOf } from '../../src/keypair/expanded.ts';
+import { ExpandedSigner } from '../../src/keypair/expanded-signer.ts';
 import { keypairOf, SEED_BYTES, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { assertRequiredSigner, parseMessage } from '../../src/keypair/message.ts';
 import { signMessage as signByPolicy } from '../../src/keypair/sign.ts';
 import type { SigningKey } from '../../src/keypair/signing-key.ts';
 import { ANY_POLICY } from '../support/messages.ts';
 
-const signMessage = (key: SigningKey, message: Uint8Array): Uint8Array =>
-  signByPolicy(key, message, ANY_POLICY);
+const signMessage = (key: SigningKey, message: Uint8Array, signer?: ExpandedSigner): Uint8Array =>
+  signByPolicy(key, message, ANY_POLICY, signer);
 
 // The sample by which the Solana SDK in Rust holds its format still (test_sdk_serialize).
 const SEED = 'ff6524187c17a71584cc9b05b93a794b9ce374c1d7268e16080ee5ef775d05da';
@@ -50,7 +51,7 @@ const MESSAGE = [
   '010202000103010203',
 ].join('');
 
-test('a published message is signed as published', () => {
+test('a published message is signed as published', async () => {
   const keypair = Buffer.from(SEED + PUBLIC_KEY, 'hex');
   const publicKey = keypair.subarray(SEED_BYTES);
   const message = Buffer.from(MESSAGE, 'hex');
@@ -58,9 +59,10 @@ test('a published message is signed as published', () => {
   assert.equal(version, 'legacy');
   assert.deepEqual(requiredSigners, [publicKey]);
   const expandedKey = expandedKeyOf(keypair.subarray(0, SEED_BYTES));
+  const signer = await ExpandedSigner.load();
   for (const signature of [
     signMessage(signingKeyOf(keypair), message),
-    signMessage({ keyType: 'expanded', key: expandedKey, publicKey }, message),
+    signMessage({ keyType: 'expanded', key: expandedKey, publicKey }, message, signer),
   ]) {
     assert.equal(Buffer.from(signature).toString('hex'), SIGNATURE);
   }
