@@ -102,10 +102,11 @@ for (const [source, make] of Object.entries(MAKERS)) {
     const payer = await generateKeyPairSigner();
     const transaction = await kitMint(0, payer, createNoopSigner(mint.address), BLOCKHASH);
     await assert.rejects(mint.signTransactions([transaction], { abortSignal: signal }), reason);
-    await assert.rejects(
-      mint.sign('text' as unknown as Uint8Array),
-      failsWith('MESSAGE_INVALID', /^message: /),
-    );
+    const oddities: unknown[] = ['text', [1, 2], new DataView(new ArrayBuffer(9)), undefined];
+    for (const odd of oddities) {
+      const refused = failsWith('MESSAGE_INVALID', /^message: allowed: a Uint8Array$/);
+      await assert.rejects(mint.sign(odd as Uint8Array), refused);
+    }
   });
 }
 
