@@ -4,15 +4,15 @@
  */
 
 import { join } from 'node:path';
-import { copyOf, journalsOf, revert } from './copies.ts';
+import { type Copy, copyOf, journalsOf, revert } from './copies.ts';
 import type { Tampering } from './tampering.ts';
 
 export class LeftBehind {
-  readonly data;
+  readonly data: Copy;
   readonly #tampering: Tampering;
-  readonly #state;
+  readonly #state: Copy;
   readonly #memory: string;
-  readonly #journals;
+  readonly #journals: Copy;
   readonly #handed: number;
 
   constructor(tampering: Tampering) {
@@ -28,6 +28,10 @@ export class LeftBehind {
   /** What is taken away goes there, to come back. */
   get aside(): string {
     return this.#tampering.path('aside');
+  }
+
+  putBackJournals(copy: Copy): void {
+    revert(this.#memory, copy);
   }
 
   revert(): void {

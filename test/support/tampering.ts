@@ -255,13 +255,17 @@ export class Tampering implements AsyncDisposable {
 
   /** Without a server: nothing was given up, and of all that is left nothing came before. */
   async exhaustAtRest(data = this.data): Promise<void> {
+    await this.#drainAtRest(data);
+    const burned = withDatabase(data, (db) => db.prepare('SELECT burned FROM pools').get()!.burned);
+    assert.equal(burned, 0);
+  }
+
+  async #drainAtRest(data = this.data): Promise<void> {
     const rest = await this.restAtRest(data);
     if (typeof rest === 'string') assert.fail(`it is refused: ${rest}`);
     this.handed.push(...rest);
     this.assertOnce();
     checkStore(data);
-    const burned = withDatabase(data, (db) => db.prepare('SELECT burned FROM pools').get()!.burned);
-    assert.equal(burned, 0);
   }
 
   assertOnce(): void {
@@ -276,9 +280,8 @@ export class Tampering implements AsyncDisposable {
     assert.match(await this.done('adopt', '--restored'), /^adopted .*data\npool pet: \d+ burned\n/);
     const server = await this.full();
     await this.takeEach(server, 20);
-    this.assertOnce();
     await server.kill('SIGTERM');
-    await this.exhaust(await this.serve(...IDLE));
+    await this.#drainAtRest();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
