@@ -120,7 +120,7 @@ suite('after a kill', () => {
   let left: LeftBehind;
   before(async () => {
     reply = await use(tampering, 'SIGKILL');
-    left = new LeftBehind(tampering);
+    left = new LeftBehind(tampering.workspace, tampering.handed);
   });
   after(() => tampering[Symbol.asyncDispose]());
 

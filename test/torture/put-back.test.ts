@@ -117,7 +117,7 @@ class Killed implements AsyncDisposable {
     await tampering.quiet(server);
     await server.kill('SIGKILL');
     watcher.close();
-    killed.left = new LeftBehind(tampering);
+    killed.left = new LeftBehind(tampering.workspace, tampering.handed);
     return killed;
   }
 
