@@ -33,6 +33,8 @@ export class Tampering implements AsyncDisposable {
   /** By whatever server here. */
   readonly handed: Handed[] = [];
   readonly #servers: Server[] = [];
+  /** The working directory is that of the process. */
+  static #last: Promise<unknown> = Promise.resolve();
 
   constructor(...lines: string[]) {
     this.configure(...lines);
@@ -113,7 +115,13 @@ export class Tampering implements AsyncDisposable {
   }
 
   /** In this process, one at a time. */
-  async run(...args: string[]): Promise<Outcome> {
+  run(...args: string[]): Promise<Outcome> {
+    const outcome = Tampering.#last.then(() => this.#run(args));
+    Tampering.#last = outcome.catch(() => undefined);
+    return outcome;
+  }
+
+  async #run(args: readonly string[]): Promise<Outcome> {
     const before = process.cwd();
     process.chdir(this.workspace.path);
     try {
@@ -256,8 +264,12 @@ export class Tampering implements AsyncDisposable {
   /** Without a server: nothing was given up, and of all that is left nothing came before. */
   async exhaustAtRest(data = this.data): Promise<void> {
     await this.#drainAtRest(data);
-    const burned = withDatabase(data, (db) => db.prepare('SELECT burned FROM pools').get()!.burned);
-    assert.equal(burned, 0);
+    assert.equal(this.burnedAtRest(data), 0);
+  }
+
+  burnedAtRest(data = this.data): number {
+    const burned = 'SELECT burned FROM pools';
+    return withDatabase(data, (db) => Number(db.prepare(burned).get()!.burned));
   }
 
   async #drainAtRest(data = this.data): Promise<void> {
