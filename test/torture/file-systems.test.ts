@@ -13,6 +13,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, suite, test } from 'node:test';
@@ -43,7 +44,7 @@ const LINES = 30;
 const MOVED = { code: 'DATA_MOVED' };
 const MEMORY = '/dev/shm';
 
-const root = temporaryDirectory();
+const root = temporaryDirectory(tmpdir());
 after(() => removeDirectory(root));
 
 /** What has left the store, by id, over all its lives. */
