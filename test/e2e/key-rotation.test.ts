@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'n
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 110_000 };
@@ -19,7 +19,7 @@ test('a server that hands out goes by the new key, and so does the next start', 
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
   const { data, path: cwd } = workspace;
-  const run = (...args: string[]) => vanitypool(args, { cwd });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, cwd);
   const file = join(data, 'sealing.key');
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 200);
@@ -100,7 +100,7 @@ test('to a variable of the server, whose configuration then has to name it', LIM
     workspace.configure([EASY_POOL], '[store]', `sealing_key = "env:${key}"`);
   configure('OLD_KEY');
   workspace.environment = KEYS;
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path, env: KEYS });
+  const run = (...args: string[]) => vanitypoolHere(args, KEYS, workspace.path);
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 100);
   const [one] = await server.dispense(1);
@@ -139,7 +139,7 @@ test('to a variable of the server, whose configuration then has to name it', LIM
 test('without a server the store is rotated, and what is done is said', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   const none = await run('key', 'rotate');
   assert.deepEqual([none.code, none.stdout], [1, '']);
   const server = await workspace.serve();
