@@ -16,7 +16,6 @@ import type { SolanaSigner } from '../../src/client/solana/solana.ts';
 declare global {
   const client: VanitypoolClient;
   const signer: SolanaSigner;
-  const wireTransaction: Uint8Array;
   const signal: AbortSignal;
   const [address, secretKey, order]: [string, string, number];
   const since: Date;

@@ -105,10 +105,14 @@ const steps = ({ status, said }: ReturnType<Checkout['setup']>) => ({
 
 for (const [what, env] of [
   ['as it is', {}],
-  ['with NODE_ENV=production', { NODE_ENV: 'production' }],
-  ['with ignore-scripts=true', { npm_config_ignore_scripts: 'true' }],
-  ['with omit=dev', { npm_config_omit: 'dev' }],
-  ['with omit=optional', { npm_config_omit: 'optional' }],
+  [
+    'with all that has it leave something out',
+    {
+      NODE_ENV: 'production',
+      npm_config_ignore_scripts: 'true',
+      npm_config_omit: 'dev\n\noptional',
+    },
+  ],
 ] as const) {
   test(`set-up installs once and finds its Node.js: npm ${what}`, (t) => {
     const { path, setup } = checkout(t, 'runs');
