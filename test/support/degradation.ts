@@ -35,16 +35,17 @@ export class Trial implements AsyncDisposable {
   readonly handed: Handed[] = [];
   #server: Server | undefined;
 
-  constructor(batch = BATCH) {
+  /** `target`: one that is soon met, where nothing is to be ground meanwhile. */
+  constructor(batch = BATCH, target = POOL.target) {
     // At idle priority a busy machine would never find an address.
     const grinder = ['[grinder]', `batch = ${batch}`, 'priority = "normal"'];
-    this.workspace.configure([POOL], ...grinder);
+    this.workspace.configure([{ ...POOL, target }], ...grinder);
     this.workspace.environment = this.disk.environment;
   }
 
   /** A server with a full ready queue. */
-  static async begin(batch?: number): Promise<Trial> {
-    const trial = new Trial(batch);
+  static async begin(batch?: number, target?: number): Promise<Trial> {
+    const trial = new Trial(batch, target);
     await trial.serve();
     return trial;
   }
