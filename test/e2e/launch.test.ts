@@ -77,33 +77,6 @@ class Scene implements AsyncDisposable {
   }
 }
 
-test('the launch creates a mint at a vanity address', LIMIT, async () => {
-  await using scene = await Scene.make();
-  const { solana, server, payer } = scene;
-  solana.fund(payer);
-  const { said, stderr, code } = await scene.launch();
-  assert.deepEqual([code, stderr], [0, '']);
-  const told = (what: string) => said.filter(([word]) => word === what).map(([, text]) => text);
-  assert.deepEqual(
-    said.map(([word]) => word),
-    ['held', 'held', 'held', 'chosen', 'dispensed', 'signed', 'sent', 'released', 'released'],
-  );
-  const [chosen] = told('chosen');
-  assert.match(chosen!, /t$/);
-  assert.deepEqual(told('dispensed'), [chosen]);
-  assert.deepEqual([chosen, ...told('released')].toSorted(), told('held').toSorted());
-
-  const account = solana.svm.getAccount(chosen as Address);
-  assertAccountExists(account);
-  assert.equal(account.programAddress, TOKEN_PROGRAM_ADDRESS);
-  const { data } = decodeMint(account);
-  assert.deepEqual(data.mintAuthority, { __option: 'Some', value: payer });
-  assert.deepEqual([data.isInitialized, data.decimals, data.supply], [true, 6, 0n]);
-
-  const { dispensed, reserved, burned } = await server.pool('mints');
-  assert.deepEqual([dispensed, reserved, burned], [1, 0, 2]);
-});
-
 /** One plain sentence, exit code 1, and nothing held; `taken` and `released` are gone. */
 async function assertFailed(
   server: Server,
@@ -118,49 +91,76 @@ async function assertFailed(
   assert.deepEqual([dispensed, reserved, burned], [taken, 0, released]);
 }
 
-test('a launch that cannot be paid for takes nothing', LIMIT, async () => {
+test('launches at one server', LIMIT, async (t) => {
   await using scene = await Scene.make();
-  const poor = await scene.launch();
-  await assertFailed(
-    scene.server,
-    poor,
-    /^launch: \w+ has 0 lamports; a mint costs \d+ and fees\n$/,
-  );
-  const nobody = await scene.launch({ PAYER: '/nowhere/payer.json' });
-  await assertFailed(
-    scene.server,
-    nobody,
-    /\/nowhere\/payer\.json is not the keypair file of a payer: ENOENT/,
-  );
-  await scene.solana.stop();
-  const alone = await scene.launch();
-  await assertFailed(
-    scene.server,
-    alone,
-    /http:\S+ does not answer as a node of Solana: .*ECONNREFUSED/,
-  );
-});
+  const { solana, server, payer } = scene;
 
-test('a launch that fails later gives back what it holds', LIMIT, async () => {
-  await using scene = await Scene.make();
-  scene.solana.fund(scene.payer);
-  scene.solana.failing = 'getLatestBlockhash';
-  await assertFailed(scene.server, await scene.launch(), /overloaded/, [1, 2]);
-});
+  await t.test('a launch that cannot be paid for takes nothing', async () => {
+    const poor = await scene.launch();
+    await assertFailed(
+      scene.server,
+      poor,
+      /^launch: \w+ has 0 lamports; a mint costs \d+ and fees\n$/,
+    );
+    const nobody = await scene.launch({ PAYER: '/nowhere/payer.json' });
+    await assertFailed(
+      scene.server,
+      nobody,
+      /\/nowhere\/payer\.json is not the keypair file of a payer: ENOENT/,
+    );
+    const gone = await SolanaRpc.start();
+    await gone.stop();
+    const alone = await scene.launch({ SOLANA_RPC: gone.url });
+    await assertFailed(
+      scene.server,
+      alone,
+      /http:\S+ does not answer as a node of Solana: .*ECONNREFUSED/,
+    );
+  });
 
-test('a launch that gets too few addresses gives back those it has', LIMIT, async () => {
-  await using scene = await Scene.make();
-  scene.solana.fund(scene.payer);
-  assert.equal(await scene.server.kill('SIGTERM'), 0);
-  const server = await scene.workspace.serve('--threads', '0');
-  const { available, leased } = await server.pool('mints');
-  const taken = available + leased - 2;
-  for (let left = taken; left > 0; left -= 1000)
-    await server.dispense(Math.min(left, 1000), 'mints');
-  const ended = await scene.launch({ VANITYPOOL_URL: server.url });
-  assert.deepEqual(
-    ended.said.map(([word]) => word),
-    ['released', 'released'],
-  );
-  await assertFailed(server, ended, /^launch: POOL_EMPTY: /, [taken, 2]);
+  solana.fund(payer);
+  await t.test('the launch creates a mint at a vanity address', async () => {
+    const { said, stderr, code } = await scene.launch();
+    assert.deepEqual([code, stderr], [0, '']);
+    const told = (what: string) => said.filter(([word]) => word === what).map(([, text]) => text);
+    assert.deepEqual(
+      said.map(([word]) => word),
+      ['held', 'held', 'held', 'chosen', 'dispensed', 'signed', 'sent', 'released', 'released'],
+    );
+    const [chosen] = told('chosen');
+    assert.match(chosen!, /t$/);
+    assert.deepEqual(told('dispensed'), [chosen]);
+    assert.deepEqual([chosen, ...told('released')].toSorted(), told('held').toSorted());
+
+    const account = solana.svm.getAccount(chosen as Address);
+    assertAccountExists(account);
+    assert.equal(account.programAddress, TOKEN_PROGRAM_ADDRESS);
+    const { data } = decodeMint(account);
+    assert.deepEqual(data.mintAuthority, { __option: 'Some', value: payer });
+    assert.deepEqual([data.isInitialized, data.decimals, data.supply], [true, 6, 0n]);
+
+    const { dispensed, reserved, burned } = await server.pool('mints');
+    assert.deepEqual([dispensed, reserved, burned], [1, 0, 2]);
+  });
+
+  await t.test('a launch that fails later gives back what it holds', async () => {
+    solana.failing = 'getLatestBlockhash';
+    await assertFailed(scene.server, await scene.launch(), /overloaded/, [2, 4]);
+    solana.failing = undefined;
+  });
+
+  await t.test('a launch that gets too few addresses gives back those it has', async () => {
+    assert.equal(await scene.server.kill('SIGTERM'), 0);
+    const idle = await scene.workspace.serve('--threads', '0');
+    const { available, leased } = await idle.pool('mints');
+    const more = available + leased - 2;
+    for (let left = more; left > 0; left -= 1000)
+      await idle.dispense(Math.min(left, 1000), 'mints');
+    const ended = await scene.launch({ VANITYPOOL_URL: idle.url });
+    assert.deepEqual(
+      ended.said.map(([word]) => word),
+      ['released', 'released'],
+    );
+    await assertFailed(idle, ended, /^launch: POOL_EMPTY: /, [more + 2, 6]);
+  });
 });
