@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
@@ -74,7 +75,7 @@ test('a backup that was put back burns what it holds and goes on with new ids', 
   cpSync(backup, workspace.data, { recursive: true });
 
   assert.match(await refusal(workspace), /DATA_MOVED/);
-  const { code, stdout } = await vanitypoolHere(['adopt', '--restored'], {}, workspace.path);
+  const { code, stdout } = await vanitypool(['adopt', '--restored'], { cwd: workspace.path });
   assert.equal(code, 0);
   assert.match(stdout, /^adopted .*data\npool pet: \d+ burned\n$/);
   const restored = await workspace.serve();

@@ -11,6 +11,7 @@ import { test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { writeKeypairFile } from '../../src/keypair/key-file.ts';
 import { keypairOf, SEED_BYTES } from '../../src/keypair/keypair.ts';
+import { vanitypool } from '../support/cli.ts';
 import { ManagedServer } from '../support/managed-server.ts';
 import { EASY_POOL, type Server } from '../support/server.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
@@ -171,7 +172,7 @@ test('the command brings files in, with a server and without one', LIMIT, async 
     verified.lines.map((line) => line.split(/ +/)[1]),
     [...keypairs.map(address), `${unproved}:`],
   );
-  const good = await setup.run('verify', '--json', files[0]!);
+  const good = await vanitypool(['verify', '--json', files[0]!]);
   assert.equal(good.code, 0);
   const { ok, keyType } = JSON.parse(good.stdout);
   assert.deepEqual([ok, keyType], [true, 'seed']);
