@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import type { Outcome } from '../support/cli.ts';
@@ -56,6 +57,13 @@ class Shop implements AsyncDisposable {
     return body.addresses[0].address;
   }
 
+  /** Turns record what left some time after its reply. */
+  async untilRecorded(address: string): Promise<void> {
+    const token = readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
+    const look = () => this.server.ask('GET', `/v1/addresses/${address}`, { token });
+    while ((await look()).body.state !== 'dispensed') await sleep(20);
+  }
+
   /** 200, or the code of the refusal. */
   async sign(name: string, address: string, memo: number): Promise<number | string> {
     const message = Buffer.from(legacyMessage(decodeBase58(address), memo)).toString('base64');
@@ -96,6 +104,7 @@ test('a restore revives no right: nothing is known of it', LIMIT, async () => {
   await shop.open();
   for (const name of ['shop', 'gone']) await shop.make(name);
   const [used, unused] = [await shop.take('shop'), await shop.take('shop')];
+  for (const address of [used, unused]) await shop.untilRecorded(address);
   assert.equal((await shop.run('backup', 'backup')).code, 0);
   for (const memo of [1, 2]) assert.equal(await shop.sign('shop', used, memo), 200);
   assert.equal((await shop.run('token', 'revoke', 'gone')).code, 0);
