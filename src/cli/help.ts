@@ -4,6 +4,7 @@
  * take.
  */
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
+import { exportHelp, importHelp, VERIFY_HELP } from './file-help.ts';
 import { keyHelp } from './key-help.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
@@ -133,53 +134,16 @@ Example:  vanitypool dispense pet --out keys
 `,
   },
   import: {
-    summary: 'import keypair files into a pool that accepts imports',
-    text: `usage: vanitypool import --pool NAME FILES... [options]
-
-Imports keypairs that were found elsewhere: files as solana-keygen and "grind" write them. The pool
-needs accepts_imports = true. All files are read and proved before the first key is imported, and
-every address has to match the pattern of the pool. Keys that the store has had before are counted
-and dropped, so an interrupted import can simply be repeated. If a server runs, the command asks it;
-otherwise it uses the store in the data directory.
-
-  --pool NAME        into this pool
-${PLACE_HELP}
-  --json             print one JSON object
-
-The files stay as they are. Remove them: they hold keys of addresses that the pool hands out.
-Example:  vanitypool import --pool pet keys/*.json
-`,
+    summary: 'import keypairs of any form into a pool that accepts imports',
+    text: importHelp(PLACE_HELP),
   },
   export: {
     summary: 'take many addresses out of a pool, as keypair files',
-    text: `usage: vanitypool export --pool NAME --count N --out DIR [options]
-
-Hands addresses out, like "dispense", and writes each to DIR/<address>.json, readable only by you.
-They are recorded as dispensed, on disk, before the first byte of a file is written. If a server
-runs, the command asks it, which takes a token with the scopes dispense and admin; otherwise it uses
-the store in the data directory. Before each batch it checks that the files can be written. If a
-write still fails, the error shows the command that gets the same addresses again.
-
-  --pool NAME        from this pool
-  --count N          how many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
-                     before that, the command fails, and what was written stays
-  --out DIR          write the files here
-${PLACE_HELP}
-  --json             print a line of JSON for each file, with id, address and path
-`,
+    text: exportHelp(PLACE_HELP),
   },
   verify: {
-    summary: 'prove that key files hold the keys of their addresses',
-    text: `usage: vanitypool verify FILES... [options]
-
-Derives each public key again and prints the address, or what is wrong. It reads keypair files of
-solana-keygen and "grind", and those of expanded keys. No secret is shown. Exits with 1 if one of
-them is bad.
-
-  --json             one JSON object a line: file, ok, and address and keyType, or reason
-
-Example:  vanitypool verify keys/*.json
-`,
+    summary: 'prove that files hold keys, and show their addresses',
+    text: VERIFY_HELP,
   },
   audit: {
     summary: 'list what left the store or was given up, with when, to whom and why',

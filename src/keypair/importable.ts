@@ -16,9 +16,17 @@ export function assertImportable(keypair: Uint8Array, index: number, pattern: Pa
   if (!proveKeypair(keypair)) {
     throw refusedAt(index, 'its second half is not the public key of the first');
   }
-  if (!matches(pattern, addressOf(keypair.subarray(SEED_BYTES)))) {
-    throw refusedAt(index, `its address does not match ${pattern.text}`);
-  }
+  assertMatches({ publicKey: keypair.subarray(SEED_BYTES) }, index, pattern);
+}
+
+/** The part of it that a proved key still has to pass. Error: KEYPAIR_REFUSED. */
+export function assertMatches(
+  { publicKey }: { readonly publicKey: Uint8Array },
+  index: number,
+  pattern: Pattern,
+): void {
+  if (matches(pattern, addressOf(publicKey))) return;
+  throw refusedAt(index, `its address does not match ${pattern.text}`);
 }
 
 /** `index` counts from 0. */

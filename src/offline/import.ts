@@ -1,17 +1,17 @@
 /** Keypairs into a store that no server holds. Runs in the main thread. */
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
-import { assertImportable } from '../keypair/importable.ts';
-import { signingKeyOf } from '../keypair/keypair.ts';
+import { assertMatches } from '../keypair/importable.ts';
 import { parsePattern } from '../keypair/pattern.ts';
+import type { SigningKey } from '../keypair/signing-key.ts';
 import { configOf } from '../pool/pool-definition.ts';
 import type { InsertReport } from '../store/store.ts';
 import { parts } from '../store/stored-pool.ts';
 import { openOffline } from './open.ts';
 import { poolNotFound, poolsOffline } from './pools.ts';
 
-/** Takes keypairs into the pool; all of one call or, when it throws, none. */
-export type Import = (keypairs: readonly Uint8Array[]) => Promise<InsertReport>;
+/** Takes keypairs, which the caller has proved, into the pool; all of one call or, when it throws, none. */
+export type Import = (keys: readonly SigningKey[]) => Promise<InsertReport>;
 
 /**
  * Runs `work` with the store of a data directory that no server holds. Errors: POOL_NOT_FOUND,
@@ -33,9 +33,14 @@ export async function importOffline<T>(
   const pattern = parsePattern(pool);
   await using store = await openOffline(config);
   if (configured) await store.definePool(parts(configured).identity);
-  return await work((keypairs) => {
-    for (const [index, keypair] of keypairs.entries()) assertImportable(keypair, index, pattern);
-    const hits = keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) }));
+  return await work((keys) => {
+    for (const [index, key] of keys.entries()) assertMatches(key, index, pattern);
+    const hits = keys.map(({ keyType, key, publicKey }) => ({
+      pool: name,
+      keyType,
+      key,
+      publicKey,
+    }));
     return store.insert(hits, 'imported');
   });
 }

@@ -1,0 +1,61 @@
+/** The help of the commands that read and write files of keys. Pure. `place`: as of `poolHelp`. */
+import { COUNT_MAX } from '../config/pool-settings.ts';
+
+export const importHelp = (
+  place: string,
+) => `usage: vanitypool import --pool NAME FILES... [options]
+
+Imports keypairs that were found elsewhere. FILES are files, folders (all files in them) and "-",
+standard input. What a file holds decides, not its name; it may hold any number of keys:
+
+  solana-keygen      [1,2,...], 64 numbers, also with spaces and line feeds; 32 numbers: a seed
+  wallets, .env      base58, hex or base64 of 64 bytes; hex of 32: a seed; NAME=KEY, quoted or not
+  this program       what "dispense", "export" and "grind" print and write
+  others             {"publicKey": ..., "secretKey": ...} with any of these
+  many               one a line, JSON lines, or a JSON array of any of these; # begins a remark
+
+64 bytes have to be a seed and its public key. 32 bytes alone, and every other key, have to give an
+address that matches the pattern of the pool, which needs accepts_imports = true. An expanded key
+says its type. All keys are read and proved before the first one is imported, and an error names
+file and line. Keys that the store has had before are counted and dropped, so an interrupted import
+can simply be repeated. If a server runs, the command asks it; otherwise it uses the store in the
+data directory.
+
+  --pool NAME        into this pool
+${place}
+  --json             print one JSON object
+
+The files stay as they are. Remove them: they hold keys of addresses that the pool hands out.
+Example:  vanitypool import --pool pet keys/
+          age -d keys.age | vanitypool import --pool pet -
+`;
+
+export const exportHelp = (
+  place: string,
+) => `usage: vanitypool export --pool NAME --count N --out DIR [options]
+
+Hands addresses out, like "dispense", and writes each to DIR/<address>.json, readable only by you.
+They are recorded as dispensed, on disk, before the first byte of a file is written. If a server
+runs, the command asks it, which takes a token with the scopes dispense and admin; otherwise it uses
+the store in the data directory. Before each batch it checks that the files can be written. If a
+write still fails, the error shows the command that gets the same addresses again.
+
+  --pool NAME        from this pool
+  --count N          how many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
+                     before that, the command fails, and what was written stays
+  --out DIR          write the files here
+${place}
+  --json             print a line of JSON for each file, with id, address and path
+`;
+
+export const VERIFY_HELP = `usage: vanitypool verify FILES... [options]
+
+Derives each public key again and prints the address, or what is wrong, with file and line. It reads
+files, folders and "-", standard input, with keys in every form that "import" takes, and expanded
+keys. 32 bytes alone are a seed only in a file that is named after its address. No secret is shown.
+Exits with 1 if one of them is bad.
+
+  --json             one JSON object a line: file, line, ok, and address and keyType, or reason
+
+Example:  vanitypool verify keys/
+`;
