@@ -23,6 +23,11 @@ export type Options = Readonly<Record<string, Option>>;
 const TEXT = { type: 'string' } as const;
 const TEXTS = { type: 'string', multiple: true } as const;
 const FLAG = { type: 'boolean' } as const;
+/** How keys are written: a file each, or all of them in one. */
+export const FILE_FORMATS = ['json', 'base58'] as const;
+export const FORMATS = [...FILE_FORMATS, 'lines'] as const;
+const FILE_FORMAT = { type: 'string', choices: FILE_FORMATS } as const;
+const FORMAT = { type: 'string', choices: FORMATS } as const;
 const KEYS = { type: 'string', choices: ['seed', 'expanded'] } as const;
 
 /** Written out, as the log itself takes a while to load. */
@@ -49,9 +54,9 @@ export const OPTIONS = {
   estimate: { ...PATTERN, json: FLAG },
   status: COMMON,
   top: COMMON,
-  dispense: { count: TEXT, key: TEXT, ...PLACE, out: TEXT, json: FLAG },
+  dispense: { count: TEXT, key: TEXT, ...PLACE, out: TEXT, format: FILE_FORMAT, json: FLAG },
   import: { pool: TEXT, ...COMMON },
-  export: { pool: TEXT, count: TEXT, out: TEXT, ...COMMON },
+  export: { pool: TEXT, count: TEXT, out: TEXT, format: FORMAT, ...COMMON },
   verify: { json: FLAG },
   audit: { pool: TEXT, since: TEXT, address: TEXT, ...COMMON },
   backup: PLACE,

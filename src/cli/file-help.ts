@@ -34,18 +34,22 @@ export const exportHelp = (
   place: string,
 ) => `usage: vanitypool export --pool NAME --count N --out DIR [options]
 
-Hands addresses out, like "dispense", and writes each to DIR/<address>.json, readable only by you.
-They are recorded as dispensed, on disk, before the first byte of a file is written. If a server
-runs, the command asks it, which takes a token with the scopes dispense and admin; otherwise it uses
-the store in the data directory. Before each batch it checks that the files can be written. If a
-write still fails, the error shows the command that gets the same addresses again.
+Hands addresses out, like "dispense", and writes each to DIR/<address>.json, or all to one file,
+readable only by you. They are recorded as dispensed, on disk, before the first byte of them is
+written. If a server runs, the command asks it, which takes a token with the scopes dispense and
+admin; otherwise it uses the store in the data directory. Before each batch it checks that the files
+can be written. If a write still fails, the error shows the command that gets the same addresses
+again.
 
   --pool NAME        from this pool
   --count N          how many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
                      before that, the command fails, and what was written stays
-  --out DIR          write the files here
+  --format FORMAT    json (default): a file each, as solana-keygen writes it; base58: a file each,
+                     DIR/<address>.txt, as wallets import it; lines: one new file, a line of JSON
+                     for each, as "dispense" prints it. "import" takes them all
+  --out DIR          write the files here; with --format lines the name of the file
 ${place}
-  --json             print a line of JSON for each file, with id, address and path
+  --json             print a line of JSON for each address, with id, address and path
 `;
 
 export const VERIFY_HELP = `usage: vanitypool verify FILES... [options]

@@ -9,11 +9,19 @@
 import { join } from 'node:path';
 import type { DispensedAddress } from '../api/dispense.ts';
 import { isIdempotencyKey, randomKey } from '../client/call.ts';
+import { appendToFile } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { addressOf, decodeBase58 } from '../keypair/address.ts';
-import { keepKeyFile, readKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
+import { addressOf, decodeBase58, toAddress } from '../keypair/address.ts';
+import {
+  type KeypairFormat,
+  keepKeyFile,
+  keypairFileName,
+  readKeyFile,
+  writeKeypairFile,
+} from '../keypair/key-file.ts';
 import { proveKeypair, signingKeyOf } from '../keypair/keypair.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
+import type { FORMATS } from './command-options.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import type { Outputs } from './output.ts';
@@ -22,14 +30,25 @@ import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 /** Never an address of the store: a token with the right scope gets a 404 for it. */
 export const NO_ADDRESS = '11111111111111111111111111111111';
 
+export type Format = (typeof FORMATS)[number];
+
+/** Of `--format`. */
+export function readFormat<F extends Format>(text: string | undefined, formats: readonly F[]): F {
+  const format = text === undefined ? formats[0] : formats.find((known) => known === text);
+  if (format !== undefined) return format;
+  const allowed = formats.map((known) => `"${known}"`).join(', ');
+  throw usage(`--format: ${JSON.stringify(text)} is not allowed; allowed: ${allowed}`);
+}
+
 export interface HandOut {
   readonly pool: string;
   readonly count: number;
   /** Idempotency key. */
   readonly key: string;
   readonly place: Place;
-  /** Where the files go; undefined for standard output. */
+  /** Where the files go, or with 'lines' the file; undefined for standard output. */
   readonly out: string | undefined;
+  readonly format: Format;
 }
 
 /** What else is asked of a server, before anything is taken and after it was. */
@@ -102,8 +121,8 @@ export async function printAddresses(
 }
 
 /**
- * Writes each to its file, and prints its address: all that can be written are, for an error for one
- * must not lose the others. Error: FILE_NOT_WRITABLE, with the ids of those that were not.
+ * Writes each to its file, or with 'lines' all to one, and prints its address: all that can be written are, for an
+ * error for one must not lose the others. Error: FILE_NOT_WRITABLE, with the ids of those that were not.
  */
 export async function writeFiles(
   handOut: HandOut,
@@ -111,14 +130,16 @@ export async function writeFiles(
   json: boolean,
   { print }: Outputs,
 ): Promise<void> {
-  const directory = handOut.out!;
+  const { format } = handOut;
+  const out = handOut.out!;
+  if (format === 'lines') appendLines(handOut, addresses);
   const failed: DispensedAddress[] = [];
   let reason = '';
   let outputError: Error | undefined;
   for (const dispensed of addresses) {
     const { id, address } = dispensed;
     try {
-      const path = writeFile(directory, dispensed);
+      const path = format === 'lines' ? out : writeFile(out, dispensed, format);
       const line = json ? JSON.stringify({ id, address, path }) : address;
       if (outputError !== undefined) continue;
       await print(`${line}\n`).catch((error: Error) => {
@@ -131,15 +152,17 @@ export async function writeFiles(
   }
   if (failed.length > 0) throw lost(handOut, failed, reason);
   if (outputError === undefined) return;
-  const where = `all ${addresses.length} addresses are in ${directory}`;
+  const where = `all ${addresses.length} addresses are in ${out}`;
   throw new VanityError('FILE_NOT_WRITABLE', `${outputError.message}; ${where}`);
 }
 
 /** Which command gets the same addresses again, as lines for people. */
-export function again({ pool, count, key, place, out }: HandOut): string {
+export function again({ pool, count, key, place, out, format }: HandOut): string {
   const words = ['vanitypool', 'dispense', pool, ...optionWords('--count', String(count))];
   words.push(...optionWords('--key', key), ...wordsOf(place));
-  if (out !== undefined) words.push(...optionWords('--out', out));
+  // Lines are what it prints, too.
+  if (out !== undefined && format !== 'lines') words.push(...optionWords('--out', out));
+  if (format === 'base58') words.push('--format', format);
   return (
     'If they were handed out, this gets the same addresses again, as long as the store keeps\n' +
     `their secrets (store.retention_hours, a day by default):\n  ${words.map(quoted).join(' ')}\n`
@@ -164,21 +187,35 @@ export function idsOf(ids: readonly number[]): string {
   return `${ids.length === 1 ? 'id' : 'ids'} ${texts.join(', ')}`;
 }
 
-/** Its path. A file that holds this very key is that of an earlier try. */
-function writeFile(directory: string, { address, secretKey }: DispensedAddress): string {
-  if (secretKey === undefined) throw signOnly();
-  const keypair = decodeBase58(secretKey);
-  if (!proveKeypair(keypair) || addressOf(signingKeyOf(keypair).publicKey) !== address) {
-    throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
-  }
+/** Adds them to the file, all or none. Error: FILE_NOT_WRITABLE, with the ids of all. */
+function appendLines(handOut: HandOut, addresses: readonly DispensedAddress[]): void {
   try {
-    return writeKeypairFile(directory, keypair);
+    for (const dispensed of addresses) provedKeypair(dispensed).fill(0);
+    appendToFile(handOut.out!, addresses.map((address) => `${JSON.stringify(address)}\n`).join(''));
   } catch (error) {
-    const path = join(directory, `${address}.json`);
+    throw lost(handOut, addresses, (error as Error).message);
+  }
+}
+
+/** Its path. A file that holds this very key is that of an earlier try. */
+function writeFile(directory: string, dispensed: DispensedAddress, format: KeypairFormat): string {
+  const keypair = provedKeypair(dispensed);
+  try {
+    return writeKeypairFile(directory, keypair, format);
+  } catch (error) {
+    const path = join(directory, keypairFileName(toAddress(dispensed.address), format));
     if ((error as VanityError).code !== 'FILE_EXISTS' || !holds(path, keypair)) throw error;
     keepKeyFile(path);
     return path;
   }
+}
+
+function provedKeypair({ address, secretKey }: DispensedAddress): Uint8Array {
+  if (secretKey === undefined) throw signOnly();
+  const keypair = decodeBase58(secretKey);
+  if (proveKeypair(keypair) && addressOf(signingKeyOf(keypair).publicKey) === address)
+    return keypair;
+  throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
 }
 
 function holds(path: string, keypair: Uint8Array): boolean {

@@ -128,6 +128,7 @@ shows the command that gets the same ones again.
 ${PLACE_HELP}
   --out DIR          write keypair files as "grind" does and print their addresses; without it
                      each address is a line of JSON on standard output, with its secretKey
+  --format FORMAT    with --out: json (default), or base58: DIR/<address>.txt, as wallets import it
   --json             with --out: a line of JSON for each file, with id, address and path
 
 Example:  vanitypool dispense pet --out keys

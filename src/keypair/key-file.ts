@@ -59,10 +59,23 @@ export function probeKeyDirectory(directory: string, count: number): string | un
   }
 }
 
-/** Writes `<address>.json` and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
-export function writeKeypairFile(directory: string, keypair: Uint8Array): string {
-  const name = `${addressOf(keypair.subarray(SEED_BYTES))}.json`;
-  return writeKeyFile(join(directory, name), keypairFileText(keypair));
+/** 'json': as `solana-keygen` has it. 'base58': one line, as wallets import it. */
+export type KeypairFormat = 'json' | 'base58';
+
+/** The name of a keypair's file: `<address>.json`, or `<address>.txt` for base58. */
+export function keypairFileName(address: Address, format: KeypairFormat = 'json'): string {
+  return `${address}.${format === 'json' ? 'json' : 'txt'}`;
+}
+
+/** Writes it and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
+export function writeKeypairFile(
+  directory: string,
+  keypair: Uint8Array,
+  format: KeypairFormat = 'json',
+): string {
+  const name = keypairFileName(addressOf(keypair.subarray(SEED_BYTES)), format);
+  const text = format === 'json' ? keypairFileText(keypair) : `${encodeBase58(keypair)}\n`;
+  return writeKeyFile(join(directory, name), text);
 }
 
 /**
@@ -87,7 +100,8 @@ export function writeExpandedKeyFile(
   );
 }
 
-function writeKeyFile(path: string, text: string): string {
+/** Writes a new file of keys and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
+export function writeKeyFile(path: string, text: string | Uint8Array): string {
   try {
     writeNewFile(path, text);
   } catch (cause) {

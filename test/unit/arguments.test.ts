@@ -86,6 +86,7 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   PORT: ['-1', '65536', 'http', '1e3'],
   HOST: ['a b', 'unix:'],
   LEVEL: ['loud'],
+  FORMAT: ['xml'],
   TIME: ['yesterday', '2026-13-01', '-5d'],
   ADDRESS: ['pet', '0'.repeat(44)],
   SCOPE: ['all'],

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -64,6 +64,43 @@ test('nothing is written before the store has recorded it', LIMIT, async (t) => 
   assert.deepEqual(readdirSync(directory), [`${address}.json`]);
 });
 
+test('base58 is a file each, and lines are one file', LIMIT, async (t) => {
+  const { directory, args } = await standIn(t, Array(5).fill('dispensed'));
+  const base58 = await vanitypoolHere([...args, '1', '--format', 'base58']);
+  assert.equal(base58.code, 0, base58.stderr);
+  assert.equal(
+    readFileSync(join(directory, `${address}.txt`), 'utf8'),
+    `${encodeBase58(keypair)}\n`,
+  );
+  const path = join(directory, 'keys.jsonl');
+  const toLines = [...args.with(args.indexOf(directory), path), '3', '--format', 'lines', '--json'];
+  const lines = await vanitypoolHere(toLines);
+  assert.equal(lines.code, 0, lines.stderr);
+  assert.deepEqual(JSON.parse(lines.stdout), { id: 1, address, path });
+  const [line, end] = readFileSync(path, 'utf8').split('\n');
+  assert.equal(end, '');
+  const { id, secretKey, keyType } = JSON.parse(line!);
+  assert.deepEqual([id, secretKey, keyType], [1, encodeBase58(keypair), 'seed']);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const { code, stdout } = await vanitypoolHere(['verify', directory]);
+  assert.equal(code, 0, stdout);
+});
+
+test('a file of lines that is there is kept, and nothing is taken', LIMIT, async (t) => {
+  const { directory, asked, args } = await standIn(t, []);
+  const path = join(directory, 'keys.jsonl');
+  writeFileSync(path, 'precious');
+  const toLines = [...args.with(args.indexOf(directory), path), '1', '--format', 'lines'];
+  const { code, stderr } = await vanitypoolHere(toLines);
+  assert.deepEqual([code, asked], [1, []]);
+  assert.match(stderr, /keys\.jsonl: the file exists and is kept \(FILE_EXISTS\)/);
+  assert.equal(readFileSync(path, 'utf8'), 'precious');
+  const nobody = ['--url', 'http://127.0.0.1:9', '--out', join(directory, 'none')];
+  const failed = ['export', '--pool', 'pet', '--count', '1', '--format', 'lines', ...nobody];
+  assert.equal((await vanitypoolHere(failed)).code, 1);
+  assert.deepEqual(readdirSync(directory), ['keys.jsonl'], 'no empty file is left');
+});
+
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`what was taken is written after ${signal}, and no more is taken`, LIMIT, async (t) => {
     let child: ChildProcess | undefined;
@@ -91,6 +128,11 @@ test('what is not given is asked for', LIMIT, async () => {
     [[], /which pool/],
     [['--pool', 'pet'], /how many/],
     [['--pool', 'pet', '--count', '3'], /where to/],
+    [['--pool', 'pet', '--count', '3', '--format', 'lines'], /the name of a new file: --out FILE/],
+    [
+      ['--pool', 'pet', '--out', '.', '--count', '1', '--format', 'csv'],
+      /allowed: "json", "base58"/,
+    ],
     [['--pool', 'pet', '--out', '.', '--count', '1000001'], /--count/],
   ] as const) {
     const { code, stderr } = await vanitypoolHere(['export', ...args]);
