@@ -39,6 +39,18 @@ const DIRECTORY = { config: TEXT, data: TEXT } as const;
 const PLACE = { url: TEXT, ...DIRECTORY } as const;
 /** What to grind, and with how many threads. */
 const PATTERN = { prefix: TEXT, suffix: TEXT, 'ignore-case': FLAG, threads: TEXT } as const;
+/** Of several at once, also as `solana-keygen grind` calls it. */
+const PATTERNS = {
+  prefix: TEXTS,
+  suffix: TEXTS,
+  words: TEXT,
+  'ignore-case': FLAG,
+  threads: TEXT,
+  'starts-with': TEXTS,
+  'ends-with': TEXTS,
+  'starts-and-ends-with': TEXTS,
+  'num-threads': TEXT,
+} as const;
 const COMMON = { ...PLACE, json: FLAG } as const;
 
 export const OPTIONS = {
@@ -50,7 +62,15 @@ export const OPTIONS = {
     threads: TEXT,
     'log-level': { type: 'string', choices: LEVELS },
   },
-  grind: { ...PATTERN, count: TEXT, keys: KEYS, out: TEXT, json: FLAG, secrets: FLAG },
+  grind: {
+    ...PATTERNS,
+    count: TEXT,
+    keys: KEYS,
+    out: TEXT,
+    encrypt: TEXTS,
+    json: FLAG,
+    secrets: FLAG,
+  },
   estimate: { ...PATTERN, json: FLAG },
   status: COMMON,
   top: COMMON,

@@ -1,6 +1,49 @@
 /** The help of the commands that read and write files of keys. Pure. `place`: as of `poolHelp`. */
 import { COUNT_MAX } from '../config/pool-settings.ts';
 
+/** `note`: what a pattern is. */
+export const grindHelp = (note: string) => `usage: vanitypool grind --suffix PATTERN [options]
+
+Searches with all cores until the addresses are found, and writes each keypair to <address>.json, in
+the format of solana-keygen, readable only by you. An existing file is never overwritten. Standard
+output gets the path of each file, standard error the progress. Ctrl-C stops the search, keeps what
+was found, and prints the command that searches for the rest.
+
+  --suffix PATTERN   the address ends in this
+  --prefix PATTERN   the address starts with this
+  --words FILE       a pattern on each line: pump or ...pump, abc..., abc...pump; # begins a remark
+  --ignore-case      a letter matches in either case
+  --count N          find N addresses (default: 1), of each pattern without a number of its own
+  --threads N        search with N threads (default: all cores)
+  --keys KIND        seed (default), which every wallet imports, or expanded, which is found up to
+                     a hundred times as fast and signs, but has no seed: no wallet takes it; its
+                     file is <address>.expanded.json, and --secrets prints expandedKey
+  --out DIR          write the files here (default: the working directory)
+  --encrypt TO       encrypt each file to an age recipient (age1...), several times for several, or
+                     to a "passphrase", which is asked for, or is in VANITYPOOL_PASSPHRASE, and
+                     takes a second a file: <address>.json.age, which "age -d" decrypts
+  --json             print one JSON object a line instead of the path:
+                     address, attempts and elapsedMs since the start; pattern, if there are several
+  --secrets          with --json: print secretKey too, and write no file; only what cannot be
+                     printed is written to a file in the working directory
+
+Several patterns are searched for in one pass, up to 1024 at hardly more cost than one. Give each
+with a number of its own, as PATTERN:N. An address counts for the first pattern that lacks one. One
+--prefix and one --suffix without numbers are one pattern, of which both must match.
+
+As solana-keygen grind has them, so that a script changes only the name of the program:
+
+  --starts-with P:N  N addresses that start with P
+  --ends-with S:N    N addresses that end with S
+  --starts-and-ends-with P:S:N
+                     N addresses that do both
+  --num-threads N    another name of --threads
+
+${note}
+Example:  vanitypool grind --suffix '[a-z]Pet' --count 3 --out keys
+          vanitypool grind --suffix pump:3 --suffix '[a-z]Pet:5' --prefix abc --out keys
+`;
+
 export const importHelp = (
   place: string,
 ) => `usage: vanitypool import --pool NAME FILES... [options]

@@ -4,7 +4,7 @@
  * take.
  */
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
-import { exportHelp, importHelp, VERIFY_HELP } from './file-help.ts';
+import { exportHelp, grindHelp, importHelp, VERIFY_HELP } from './file-help.ts';
 import { keyHelp } from './key-help.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
@@ -48,28 +48,7 @@ Take an address:  curl -XPOST http://127.0.0.1:5057/v1/pools/pet/dispense
   },
   grind: {
     summary: 'search for addresses now and write their keypair files',
-    text: `usage: vanitypool grind --suffix PATTERN [options]
-
-Searches with all cores until the addresses are found, and writes each keypair to <address>.json, in
-the format of solana-keygen, readable only by you. An existing file is never overwritten. Standard
-output gets the path of each file, standard error the progress. Ctrl-C stops the search and keeps
-what was found.
-
-${PATTERN_HELP}
-  --count N          find N addresses (default: 1)
-  --threads N        search with N threads (default: all cores)
-  --keys KIND        seed (default), which every wallet imports, or expanded, which is found up to
-                     a hundred times as fast and signs, but has no seed: no wallet takes it; its
-                     file is <address>.expanded.json, and --secrets prints expandedKey
-  --out DIR          write the files here (default: the working directory)
-  --json             print one JSON object a line instead of the path:
-                     address, attempts and elapsedMs since the start
-  --secrets          with --json: print secretKey too, and write no file; only what cannot be
-                     printed is written to a file in the working directory
-
-${PATTERN_NOTE}
-Example:  vanitypool grind --suffix '[a-z]Pet' --count 3 --out keys
-`,
+    text: grindHelp(PATTERN_NOTE),
   },
   estimate: {
     summary: 'show how rare a pattern is and how long this machine takes',
