@@ -119,23 +119,14 @@ function goalOf(typed: Typed, ignoreCase: boolean, each: number, isOne: boolean)
   }
 }
 
-/** One of each without a count are one pattern, as in a pool; all else are patterns of their own. */
+/** One of each without a number are one pattern, as in a pool; all else are patterns of their own. */
 function ofSides(values: GoalValues): Typed[] {
   const fronts = (values.prefix ?? []).map((text) => counted('--prefix', text));
   const backs = (values.suffix ?? []).map((text) => counted('--suffix', text));
   const [front, back] = [fronts[0], backs[0]];
-  if (fronts.length === 1 && backs.length === 1 && front && back) {
-    const { text: prefix, count } = front;
-    const { text: suffix } = back;
-    if (count === undefined && back.count === undefined) {
-      return [{ prefix, suffix, count, where: '--count' }];
-    }
-    if (count === undefined || back.count === undefined) {
-      const both = `--starts-and-ends-with ${prefix}:${suffix}:${count ?? back.count}`;
-      throw usage(
-        `--prefix and --suffix, one with a count: for addresses that have both give ${both}; for two patterns give both a count`,
-      );
-    }
+  const areOnly = fronts.length === 1 && backs.length === 1;
+  if (areOnly && front?.count === undefined && back?.count === undefined) {
+    return [{ prefix: front!.text, suffix: back!.text, count: undefined, where: '--count' }];
   }
   const starts = (values['starts-with'] ?? []).map((text) => counted('--starts-with', text));
   const ends = (values['ends-with'] ?? []).map((text) => counted('--ends-with', text));
