@@ -93,6 +93,7 @@ export const OPTIONS = {
     ms: TEXT,
     keys: KEYS,
     suffix: TEXT,
+    patterns: TEXT,
     streams: TEXT,
     pools: TEXT,
   },

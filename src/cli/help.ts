@@ -259,7 +259,8 @@ Measures in a checkout, with its own stores in the directory for temporary files
 data are not touched. Each takes about a minute, "start", "events", "memory" and "destroy"
 two, "idle" three.
 
-  grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
+  grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix,
+              --patterns)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
   durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds)
   store       sealed inserts and leases a second (--stored, --directory)
@@ -287,6 +288,7 @@ two, "idle" three.
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)
+  --patterns N       grind: at the fastest level, for this and for N patterns at once
 `,
   },
   completions: {
