@@ -28,8 +28,8 @@ was found, and prints the command that searches for the rest.
                      printed is written to a file in the working directory
 
 Several patterns are searched for in one pass, up to 1024; seed keys at hardly more cost than one.
-Give each with a number of its own, as PATTERN:N. An address counts for the first pattern that lacks one. One
---prefix and one --suffix without numbers are one pattern, of which both must match.
+Give each with a number of its own, as PATTERN:N. An address counts for the first pattern that lacks
+one. One --prefix and one --suffix without numbers are one pattern, of which both must match.
 
 As solana-keygen grind has them, so that a script changes only the name of the program:
 
