@@ -6,6 +6,7 @@
 import { closeSync, type Dirent, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { openRegular } from '../disk/regular-files.ts';
 import { VanityError } from '../errors.ts';
 import { type Broken, KeyEntries, type KeyEntry } from '../keypair/key-entries.ts';
@@ -96,6 +97,8 @@ async function* keysOfParts(
       yield* foundIn(file, entry);
       isEmpty = false;
     }
+    // Signals are heard here: a part takes 50 ms to prove.
+    await nextTurn();
   }
   for (const entry of entries.end()) {
     yield* foundIn(file, entry);

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { keysOf } from '../../src/cli/key-sources.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairFileText } from '../../src/keypair/key-file.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
@@ -58,6 +59,17 @@ test('a key is not cut where a part of the file ends', async () => {
     code: 0,
     lines: [`ok   ${a}  long.txt:2`, `ok   ${b}  long.txt:3`],
   });
+});
+
+test('signals are heard while a large file is read', async () => {
+  const path = file('large.txt', `${base58[0]}\n${'#'.repeat(70_000)}\n${base58[1]}\n`);
+  let turns = 0;
+  const seen: number[] = [];
+  setImmediate(() => turns++);
+  for await (const { key } of keysOf([path])) {
+    if (key !== undefined) seen.push(turns);
+  }
+  assert.deepEqual(seen, [0, 1]);
 });
 
 test('32 bytes alone are a seed in a file that is named after their address', async () => {
