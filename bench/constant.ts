@@ -13,6 +13,7 @@ import { buildApp } from '../src/http/app.ts';
 import type { AppDeps } from '../src/http/app-deps.ts';
 import { EventIds } from '../src/http/event-ids.ts';
 import { createMetrics } from '../src/http/metrics.ts';
+import { LastWarnings } from '../src/last-warnings.ts';
 import { createLog } from '../src/log.ts';
 import { FileBudget } from '../src/pool/file-budget.ts';
 import { GrinderThreads } from '../src/pool/grinder-threads.ts';
@@ -48,6 +49,7 @@ if (import.meta.main) {
     version: 'none',
     isCompat: true,
     isDraining: () => false,
+    lastWarnings: new LastWarnings(),
     log: createLog('http', 'warn', false),
     certificate: undefined,
     trustProxy: false,

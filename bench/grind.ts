@@ -23,7 +23,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { kernelLevels, loadKernel } from '../src/grinder/load-kernel.ts';
-import { BASE58_ALPHABET } from '../src/keypair/address.ts';
+import { BASE58_ALPHABET } from '../src/keypair/base58-digits.ts';
 import { parsePattern } from '../src/keypair/pattern.ts';
 import { KEY_TYPES, type KeyType } from '../src/keypair/signing-key.ts';
 import { findCompiler } from '../tools/build-native.mjs';

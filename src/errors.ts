@@ -1,8 +1,8 @@
 /**
  * Every error that a user, a client or an operator can meet, in one table: a stable code, the
- * HTTP status it travels with, a short title, and whether trying again later can help. Pure
- * data; any thread may use it. A code is never renamed or reused. `docs/http-api.md` lists those
- * that HTTP can answer, and a test holds both together.
+ * HTTP status it travels with, a short title, and whether a later retry can help. Pure data; any thread may
+ * use it. A code is never renamed or reused. `docs/http-api.md` lists those that HTTP can answer, and a test
+ * holds both together.
  */
 
 interface ErrorKind<Status extends number = number> {
@@ -23,10 +23,13 @@ export const ERRORS = {
   BODY_INVALID: kind(400, 'The request body is not valid for this route'),
   COUNT_INVALID: kind(400, 'The count is not a whole number from 1 to 1000'),
   MESSAGE_INVALID: kind(400, 'The message is not a Solana transaction message'),
+  TRANSACTION_INVALID: kind(400, 'The transaction is not one whole Solana transaction'),
+  SIGNATURE_INVALID: kind(400, 'The transaction carries a wrong signature'),
   SIGNER_NOT_REQUIRED: kind(400, 'The message does not require a signature of this address'),
   KEYPAIR_REFUSED: kind(400, 'The pool does not accept a key of the import'),
   REQUEST_INVALID: kind(400, 'The request is not valid HTTP for this route'),
   TOKEN_REQUIRED: kind(401, 'The request carries no valid token'),
+  MESSAGE_REFUSED: kind(403, 'The pool does not sign such a message'),
   SCOPE_REQUIRED: kind(403, 'The token lacks the scope of this route'),
   HOST_REFUSED: kind(403, 'The Host header names another machine'),
   FOREIGN_REQUEST: kind(403, 'The request comes from a web page or a proxy'),

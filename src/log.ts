@@ -6,6 +6,7 @@
  */
 import { writeSync } from 'node:fs';
 import { pino } from 'pino';
+import type { LastWarnings } from './last-warnings.ts';
 
 export type Log = pino.Logger;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -13,11 +14,20 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const STDERR = 2;
 
-/** `thread` names the thread in each line; `pretty` makes lines for a person. */
-export function createLog(thread: string, level: LogLevel, pretty: boolean): Log {
-  const write = pretty
-    ? (line: string) => writeAll(readable(line))
-    : (line: string) => writeAll(line);
+/**
+ * `thread` names the thread in each line; `pretty` makes lines for a person. Warnings and errors that are written
+ * are noted in `last`, too.
+ */
+export function createLog(
+  thread: string,
+  level: LogLevel,
+  pretty: boolean,
+  last?: LastWarnings,
+): Log {
+  const write = (line: string) => {
+    writeAll(pretty ? readable(line) : line);
+    last?.note(line);
+  };
   return pino(
     {
       level,
@@ -29,7 +39,7 @@ export function createLog(thread: string, level: LogLevel, pretty: boolean): Log
   );
 }
 
-/** A pipe whose reader is slow answers EAGAIN, one whose reader left EPIPE: neither may stop us. */
+/** A pipe gives EAGAIN if its reader is slow and EPIPE if it is gone: neither may stop us. */
 function writeAll(text: string): void {
   try {
     writeSync(STDERR, text);

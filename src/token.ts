@@ -22,7 +22,7 @@ export interface Token {
   readonly expiresAt: number | undefined;
 }
 
-/** What is known to whom tokens are checked by. */
+/** What a thread that checks tokens knows of one. */
 export interface KnownToken extends Token {
   /** As `tokenHash` gives it. */
   readonly hash: Uint8Array;

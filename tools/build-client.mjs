@@ -7,35 +7,24 @@
  * not have. So they are written out: each type that replies.ts gives on, in full.
  */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { argv, execPath, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { isMadeFrom, makeDirectory } from './made-directory.mjs';
 import { run, say, step } from './steps.mjs';
 
 const SELF = fileURLToPath(import.meta.url);
 const root = dirname(dirname(SELF));
 const source = join(root, 'src', 'client');
 const output = join(root, 'build', 'client');
-const stamp = join(output, '.hash');
 
 /** Of the compiler's TypeFormatFlags: NoTruncation and InTypeAlias. */
 const IN_FULL = 1 | (1 << 23);
 
 /** False, after a warning, if it cannot be made: the server does without. */
 export async function buildClient() {
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOfSources()) return true;
+  if (isMadeFrom(output, clientSources)) return true;
   const { status } = await step('building the client, once', () =>
     run(execPath, [SELF], { stdio: ['ignore', 2, 2] }),
   );
@@ -43,25 +32,17 @@ export async function buildClient() {
   return status === 0;
 }
 
-async function build() {
-  const hash = hashOfSources();
-  mkdirSync(dirname(output), { recursive: true });
-  const work = mkdtempSync(join(dirname(output), 'client-'));
-  try {
+function build() {
+  return makeDirectory(output, clientSources, async (made, work) => {
     const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    const args = [compiler, '-p', source, '--outDir', work];
+    const all = join(work, 'all');
+    const args = [compiler, '-p', source, '--outDir', all];
     const { status } = spawnSync(execPath, args, { stdio: ['ignore', 2, 2] });
     if (status !== 0) return false;
-    const made = join(work, 'made');
-    cpSync(join(work, 'client'), made, { recursive: true });
+    cpSync(join(all, 'client'), made, { recursive: true });
     writeFileSync(join(made, 'replies.d.ts'), await typesInFull(join(source, 'replies.ts')));
-    writeFileSync(join(made, '.hash'), hash);
-    rmSync(output, { recursive: true, force: true });
-    renameSync(made, output);
     return true;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The exported types of a file, none of them by another's name. */
@@ -91,14 +72,9 @@ export function clientSources() {
       return readdirSync(join(root, 'src', room)).map((name) => join('src', room, name));
     }),
     ...['src/config/pool-settings.ts', 'src/errors.ts', 'src/keypair/signing-key.ts'],
-    ...['tsconfig.json', 'tools/build-client.mjs'],
+    'src/keypair/transaction-sizes.ts',
+    ...['tsconfig.json', 'tools/build-client.mjs', 'tools/made-directory.mjs'],
   ].sort();
-}
-
-function hashOfSources() {
-  const hash = createHash('sha256');
-  for (const file of clientSources()) hash.update(file).update(readFileSync(join(root, file)));
-  return hash.digest('hex');
 }
 
 if (argv[1] === SELF) exit((await build()) ? 0 : 1);

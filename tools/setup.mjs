@@ -1,6 +1,6 @@
 /**
  * Makes a checkout ready to run: dependencies, the right Node.js (`build/node`), the native kernel,
- * and the client as JavaScript. Does only what is missing or changed since the last time, so that a
+ * and the client and the dashboard as JavaScript. Does only what is missing or changed since the last time, so that a
  * second start costs milliseconds. Runs on any Node.js >= 18, from any working directory, whatever
  * npm leaves out by its settings; two at once are safe, the second waits for the first.
  */
@@ -18,6 +18,7 @@ import {
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildClient } from './build-client.mjs';
+import { buildDashboard } from './build-dashboard.mjs';
 import { buildNative } from './build-native.mjs';
 import { withLock } from './setup-lock.mjs';
 import { run, say, step } from './steps.mjs';
@@ -32,6 +33,7 @@ process.exitCode = await withLock(join(root, 'build', 'setup.lock'), async () =>
   if (!(await installDependencies()) || !chooseNode()) return 1;
   await buildNative();
   await buildClient();
+  await buildDashboard();
   return 0;
 }).catch(unwritable);
 

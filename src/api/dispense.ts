@@ -2,7 +2,15 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { COUNT_MAX } from '../config/pool-settings.ts';
 import { KEY_TYPES } from '../keypair/signing-key.ts';
-import { addressText, originText, PRINTABLE, SECRET_EXAMPLE, text, time } from './fields.ts';
+import {
+  addressText,
+  EXPANDED_EXAMPLE,
+  originText,
+  PRINTABLE,
+  SECRET_EXAMPLE,
+  text,
+  time,
+} from './fields.ts';
 
 export const IdempotencyHeaders = {
   type: 'object',
@@ -52,6 +60,11 @@ export const DispensedAddress = {
     secretKey: text(
       'Base58 of the 64-byte keypair: the seed, then the public key. Sign-only pools give none.',
       SECRET_EXAMPLE,
+    ),
+    expandedKey: text(
+      'Instead, of `keyType` expanded: base58 of 64 bytes, the scalar and then the nonce prefix. It ' +
+        'signs, but has no seed: no wallet imports it.',
+      EXPANDED_EXAMPLE,
     ),
     origin: originText(),
     createdAt: time('When it was ground or imported.'),

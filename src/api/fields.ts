@@ -6,12 +6,15 @@
  * against, what the OpenAPI document shows, and, as types only, what clients are written against. Pure
  * data, written out as it is: a library that builds it would add 0.1 s to every start.
  */
-import { POOL_SETTINGS } from '../config/pool-settings.ts';
+import { POOL_SETTINGS, SIGNED_NAMES } from '../config/pool-settings.ts';
 
 /** The first key of the tests in RFC 8032: everybody has it, and nothing is worth it. */
 export const ADDRESS_EXAMPLE = 'FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z';
 export const SECRET_EXAMPLE =
   '49W385L4rePHy6PAaQUovbD2aacgN4HsKXSMeUzRg4fmwXszN91JuMFrQRj3vMDpZuRF3ZknQBuRBoWQJEfXstMw';
+/** The same key, expanded. */
+export const EXPANDED_EXAMPLE =
+  '3Uzd2TJgFFjc61KfT5oWA1m9g2G2cdvbtLWmmeBJaVe9sWcbgmPnByeaZWyRDg2EpUKnJZGJPsafHwba18LCPCw8';
 export const SIGNATURE_EXAMPLE =
   '5awYiUvGiDFA33EJjj4TXJG44a5afJc8QjWRpGgQiu6b23jCr7yndW2fmp9ujwqJVe32J456wV3VF78Asb1obnTc';
 export const HASH_EXAMPLE = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08';
@@ -39,7 +42,18 @@ export const BASE64: PatternOfText = {
   pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
   words: 'base64, with padding',
 };
-export const PATTERNS: readonly PatternOfText[] = [POOL_NAME, TOKEN_NAME, PRINTABLE, BASE64];
+export const PROGRAM: PatternOfText = {
+  pattern: POOL_SETTINGS.signPrograms.pattern,
+  words: `${SIGNED_NAMES.join(', ')}, the id of a program, or "<id>:<hex>"`,
+};
+export const ADDRESS: PatternOfText = {
+  pattern: POOL_SETTINGS.signWith.pattern,
+  words: 'an address',
+};
+export const PATTERNS: readonly PatternOfText[] = [
+  ...[POOL_NAME, TOKEN_NAME, PRINTABLE, BASE64],
+  ...[PROGRAM, ADDRESS],
+];
 
 /** Of a reply with a secret. */
 export const NO_STORE = {

@@ -2,8 +2,6 @@
 import {
   type ChangeableOf,
   changeable,
-  isOffered,
-  type OfferedOf,
   type PoolSetting,
   type SettingsTable,
 } from '../config/pool-settings.ts';
@@ -49,12 +47,9 @@ type FieldsOf<Table extends SettingsTable, Names extends keyof Table> = {
 };
 
 /** What can be given when a pool is made. */
-export function newFields<Table extends SettingsTable>(
-  table: Table,
-): FieldsOf<Table, OfferedOf<Table>> {
-  const offered = Object.entries(table).filter(([, setting]) => isOffered(setting));
-  const fields = offered.map(([name, setting]) => [name, fieldOf(setting)]);
-  return Object.fromEntries(fields) as FieldsOf<Table, OfferedOf<Table>>;
+export function newFields<Table extends SettingsTable>(table: Table): FieldsOf<Table, keyof Table> {
+  const fields = Object.entries(table).map(([name, setting]) => [name, fieldOf(setting)]);
+  return Object.fromEntries(fields) as FieldsOf<Table, keyof Table>;
 }
 
 /** What can be given to a running pool. */
@@ -85,7 +80,8 @@ function fieldOf(setting: PoolSetting): object {
       return { type: 'string', enum: setting.values, description, examples: [setting.default] };
     }
     case 'list': {
-      const items = { type: 'string', minLength: 1 };
+      const { pattern } = setting;
+      const items = { type: 'string', minLength: 1, ...(pattern && { pattern }) };
       return { type: 'array', items, description, examples: [[setting.example]] };
     }
     case 'text': {

@@ -27,6 +27,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   memory: 'memory.ts',
   destroy: 'destroy.ts',
   idle: 'idle.ts',
+  sign: 'sign.ts',
 };
 const FAILED = 1;
 const INTERRUPTED = 130;

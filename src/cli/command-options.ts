@@ -71,7 +71,7 @@ export const OPTIONS = {
     json: FLAG,
     secrets: FLAG,
   },
-  estimate: { ...PATTERN, json: FLAG },
+  estimate: { ...PATTERN, keys: KEYS, json: FLAG },
   status: COMMON,
   top: COMMON,
   dispense: { count: TEXT, key: TEXT, ...PLACE, out: TEXT, format: FILE_FORMAT, json: FLAG },
@@ -116,7 +116,7 @@ export const TOKEN_OPTIONS = {
 } as const;
 
 export const WEBHOOK_OPTIONS = { test: { config: TEXT } } as const;
-export const KEY_OPTIONS = { rotate: { to: TEXT, ...COMMON } } as const;
+export const KEY_OPTIONS = { rotate: { to: TEXT, reseal: FLAG, ...COMMON } } as const;
 
 /** Of each subcommand of `completions`. */
 export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;

@@ -37,7 +37,7 @@ export async function dispense(args: string[], outputs: Outputs): Promise<number
   const format = readFormat(values.format, FILE_FORMATS);
   const handOut: HandOut = { pool, count, key: readKey(values.key), place: values, out, format };
   if (out !== undefined) prepareDirectory(out, count, outputs.stderr);
-  using _interrupt = sayIfInterrupted(again(handOut));
+  using _interrupt = sayIfInterrupted(() => again(handOut));
   const addresses = await take(handOut, outputs);
   if (out === undefined) await printAddresses(handOut, addresses, outputs);
   else await writeFiles(handOut, addresses, json, outputs);

@@ -8,13 +8,14 @@ import { Grinder, type GrinderStats } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/load-kernel.ts';
 import { attemptsFor, shownDifficulty } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import { createLog } from '../log.ts';
 import { assertMemory } from '../system/memory-limits.ts';
 import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { formatChance, formatCount, formatSeconds, formatTable } from './format.ts';
-import { readPattern, readThreads } from './options.ts';
+import { readKeyType, readPattern, readThreads } from './options.ts';
 import type { Outputs } from './output.ts';
 
 const CHANCES = [0.5, 0.95];
@@ -22,6 +23,7 @@ const MEASURE_MS = 1000;
 const POLL_MS = 20;
 
 interface Rate {
+  readonly keyType: KeyType;
   readonly attemptsPerSecond: number;
   readonly threads: number;
   readonly isa: string;
@@ -33,16 +35,22 @@ export async function estimate(args: string[], { print, stderr }: Outputs): Prom
     options: OPTIONS.estimate,
   });
   const pattern = readPattern(values);
+  const keyType = readKeyType(values.keys);
   const threads = readThreads(values.threads);
   // Here first, because what fails in the grinder's threads is tried again for ever.
-  loadKernel().kernel.open([pattern]).close();
-  const rate = await measure(pattern, threads, stderr.isTTY);
+  loadKernel().kernel.open([pattern], keyType).close();
+  const rate = await measure(pattern, keyType, threads, stderr.isTTY);
   await print(values.json ? asJson(pattern, rate) : asTable(pattern, rate));
   return 0;
 }
 
 /** The rate over about a second, counted from the first report, when all tables are built. */
-async function measure(pattern: Pattern, threads: number, isPretty: boolean): Promise<Rate> {
+async function measure(
+  pattern: Pattern,
+  keyType: KeyType,
+  threads: number,
+  isPretty: boolean,
+): Promise<Rate> {
   assertThreads(threads, 'the grinder');
   assertMemory({ threads, hasTable: true }, 'the grinder');
   await using grinder = new Grinder({
@@ -53,14 +61,14 @@ async function measure(pattern: Pattern, threads: number, isPretty: boolean): Pr
     onHits: () => Promise.resolve(),
     log: createLog('main', 'warn', isPretty),
   });
-  grinder.steer([{ pool: 'estimate', pattern, keyType: 'seed' }]);
+  grinder.steer([{ pool: 'estimate', pattern, keyType }]);
   const first = await reported(grinder, 0);
   const startedAt = performance.now();
   await sleep(MEASURE_MS);
   const last = await reported(grinder, first.attempts);
   const seconds = (performance.now() - startedAt) / 1000;
   const attemptsPerSecond = (last.attempts - first.attempts) / seconds;
-  return { attemptsPerSecond, threads, isa: last.isa ?? 'unknown' };
+  return { keyType, attemptsPerSecond, threads, isa: last.isa ?? 'unknown' };
 }
 
 /** The first report of more than so many attempts. */
@@ -72,7 +80,7 @@ async function reported(grinder: Grinder, attempts: number): Promise<GrinderStat
   }
 }
 
-function asJson(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): string {
+function asJson(pattern: Pattern, { keyType, attemptsPerSecond, threads, isa }: Rate): string {
   const { text, prefix, suffix, ignoreCase, difficulty, notes } = pattern;
   const report = {
     pattern: text,
@@ -81,6 +89,7 @@ function asJson(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): st
     ignoreCase,
     difficulty: shownDifficulty(difficulty),
     notes,
+    keys: keyType,
     attemptsPerSecond: Math.round(attemptsPerSecond),
     threads,
     isa,
@@ -93,14 +102,14 @@ function asJson(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): st
   return `${JSON.stringify(report)}\n`;
 }
 
-function asTable(pattern: Pattern, { attemptsPerSecond, threads, isa }: Rate): string {
+function asTable(pattern: Pattern, { keyType, attemptsPerSecond, threads, isa }: Rate): string {
   const { text, difficulty, notes } = pattern;
   const line = (name: string, attempts: number) => [
     name,
     `${formatCount(attempts)} attempts`,
     formatSeconds(attempts / attemptsPerSecond),
   ];
-  const rate = `${formatCount(attemptsPerSecond)} attempts/s, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${isa}`;
+  const rate = `${formatCount(attemptsPerSecond)} attempts/s, ${keyType === 'seed' ? '' : `${keyType} keys, `}${threads} ${threads === 1 ? 'thread' : 'threads'}, ${isa}`;
   return [
     `pattern  ${text}\n`,
     ...notes.map((note) => `note     ${note}\n`),

@@ -48,7 +48,7 @@ export const importHelp = (
   place: string,
 ) => `usage: vanitypool import --pool NAME FILES... [options]
 
-Imports keypairs that were found elsewhere. FILES are files, folders (all files in them) and "-",
+Imports keys that were found elsewhere. FILES are files, folders (all files in them) and "-",
 standard input. What a file holds decides, not its name; it may hold any number of keys:
 
   solana-keygen      [1,2,...], 64 numbers, also with spaces and line feeds; 32 numbers: a seed
@@ -59,10 +59,10 @@ standard input. What a file holds decides, not its name; it may hold any number 
 
 64 bytes have to be a seed and its public key. 32 bytes alone, and every other key, have to give an
 address that matches the pattern of the pool, which needs accepts_imports = true. An expanded key
-says its type. All keys are read and proved before the first one is imported, and an error names
-file and line. Keys that the store has had before are counted and dropped, so an interrupted import
-can simply be repeated. If a server runs, the command asks it; otherwise it uses the store in the
-data directory.
+says its type; a pool of expanded keys takes those, and no others. All keys are read and proved
+before the first one is imported, and an error names file and line. Keys that the store has had
+before are counted and dropped, so an interrupted import can simply be repeated. If a server runs,
+the command asks it; otherwise it uses the store in the data directory.
 
   --pool NAME        into this pool
 ${place}
@@ -89,7 +89,8 @@ again.
                      before that, the command fails, and what was written stays
   --format FORMAT    json (default): a file each, as solana-keygen writes it; base58: a file each,
                      DIR/<address>.txt, as wallets import it; lines: one new file, a line of JSON
-                     for each, as "dispense" prints it. "import" takes them all
+                     for each, as "dispense" prints it. "import" takes them all. An expanded key has
+                     no base58, and its file is DIR/<address>.expanded.json
   --out DIR          write the files here; with --format lines the name of the file
 ${place}
   --json             print a line of JSON for each address, with id, address and path

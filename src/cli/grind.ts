@@ -24,7 +24,7 @@ import { type Encrypt, readEncryption, writeEncryptedFile } from './grind-encryp
 import { type Goal, type Goals, readGoals } from './grind-goals.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';
-import { advised, optionWords, quoted, readThreads, usage } from './options.ts';
+import { advised, optionWords, quoted, readKeyType, readThreads, usage } from './options.ts';
 import type { Outputs } from './output.ts';
 
 const INTERRUPTED = 130;
@@ -59,10 +59,8 @@ export async function grind(args: string[], outputs: Outputs): Promise<number> {
     command: 'grind',
     options: OPTIONS.grind,
   });
-  const { keys = 'seed', out = '.', json = false, secrets = false, encrypt = [] } = values;
-  if (keys !== 'seed' && keys !== 'expanded') {
-    throw usage(`--keys: ${JSON.stringify(keys)} is not allowed; allowed: "seed", "expanded"`);
-  }
+  const { out = '.', json = false, secrets = false, encrypt = [] } = values;
+  const keys = readKeyType(values.keys);
   if (secrets && !json) throw usage('--secrets: goes with --json only');
   const other = secrets && (encrypt.length > 0 ? '--encrypt' : values.out && '--out');
   if (other) throw usage(`${other}: with --secrets no file is written; leave one of both out`);

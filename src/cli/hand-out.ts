@@ -11,15 +11,18 @@ import type { DispensedAddress } from '../api/dispense.ts';
 import { isIdempotencyKey, randomKey } from '../client/call.ts';
 import { appendToFile } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { addressOf, decodeBase58, toAddress } from '../keypair/address.ts';
+import { decodeBase58, toAddress } from '../keypair/address.ts';
+import { proveKey } from '../keypair/expanded.ts';
 import {
+  expandedKeyFileName,
   type KeypairFormat,
   keepKeyFile,
   keypairFileName,
   readKeyFile,
+  writeExpandedKeyFile,
   writeKeypairFile,
 } from '../keypair/key-file.ts';
-import { proveKeypair, signingKeyOf } from '../keypair/keypair.ts';
+import type { KeyType, SigningKey } from '../keypair/signing-key.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
 import type { FORMATS } from './command-options.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
@@ -29,6 +32,9 @@ import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 
 /** Never an address of the store: a token with the right scope gets a 404 for it. */
 export const NO_ADDRESS = '11111111111111111111111111111111';
+
+const NO_BASE58 =
+  'its keys are expanded; --format base58 is of keypairs, and they would be taken for some';
 
 export type Format = (typeof FORMATS)[number];
 
@@ -77,7 +83,7 @@ export async function take(
     return await askOrLook<readonly DispensedAddress[]>(
       place,
       async (server) => {
-        if (out !== undefined) await assertSecretsLeave(server, pool);
+        if (out !== undefined) await assertSecretsLeave(server, handOut);
         await before?.(server);
         isAsked = true;
         const asking = { count, idempotencyKey: key };
@@ -90,7 +96,8 @@ export async function take(
         const { dispenseOffline } = await import('../offline/dispense.ts');
         const repeatable = { key, token: givenToken() };
         isAsked = true;
-        const ready = await dispenseOffline(config, pool, count, repeatable);
+        const assertKeys = (keys: KeyType) => assertFormat(handOut, keys);
+        const ready = await dispenseOffline(config, pool, count, repeatable, assertKeys);
         return ready.map(asDispensed);
       },
       outputs,
@@ -132,6 +139,9 @@ export async function writeFiles(
 ): Promise<void> {
   const { format } = handOut;
   const out = handOut.out!;
+  if (format === 'base58' && addresses.some(({ keyType }) => keyType === 'expanded')) {
+    throw lost({ ...handOut, format: 'json' }, addresses, NO_BASE58);
+  }
   if (format === 'lines') appendLines(handOut, addresses);
   const failed: DispensedAddress[] = [];
   let reason = '';
@@ -190,7 +200,7 @@ export function idsOf(ids: readonly number[]): string {
 /** Adds them to the file, all or none. Error: FILE_NOT_WRITABLE, with the ids of all. */
 function appendLines(handOut: HandOut, addresses: readonly DispensedAddress[]): void {
   try {
-    for (const dispensed of addresses) provedKeypair(dispensed).fill(0);
+    for (const dispensed of addresses) provedKey(dispensed).key.fill(0);
     appendToFile(handOut.out!, addresses.map((address) => `${JSON.stringify(address)}\n`).join(''));
   } catch (error) {
     throw lost(handOut, addresses, (error as Error).message);
@@ -199,28 +209,36 @@ function appendLines(handOut: HandOut, addresses: readonly DispensedAddress[]): 
 
 /** Its path. A file that holds this very key is that of an earlier try. */
 function writeFile(directory: string, dispensed: DispensedAddress, format: KeypairFormat): string {
-  const keypair = provedKeypair(dispensed);
+  const signingKey = provedKey(dispensed);
+  const { keyType, key, publicKey } = signingKey;
+  const isSeed = keyType === 'seed';
   try {
-    return writeKeypairFile(directory, keypair, format);
+    return isSeed
+      ? writeKeypairFile(directory, key, format)
+      : writeExpandedKeyFile(directory, publicKey, key);
   } catch (error) {
-    const path = join(directory, keypairFileName(toAddress(dispensed.address), format));
-    if ((error as VanityError).code !== 'FILE_EXISTS' || !holds(path, keypair)) throw error;
+    const address = toAddress(dispensed.address);
+    const name = isSeed ? keypairFileName(address, format) : expandedKeyFileName(address);
+    const path = join(directory, name);
+    if ((error as VanityError).code !== 'FILE_EXISTS' || !holds(path, signingKey)) throw error;
     keepKeyFile(path);
     return path;
   }
 }
 
-function provedKeypair({ address, secretKey }: DispensedAddress): Uint8Array {
-  if (secretKey === undefined) throw signOnly();
-  const keypair = decodeBase58(secretKey);
-  if (proveKeypair(keypair) && addressOf(signingKeyOf(keypair).publicKey) === address)
-    return keypair;
+/** Errors: HANDOUT_MISMATCH, INTERNAL. */
+function provedKey({ address, keyType, secretKey, expandedKey }: DispensedAddress): SigningKey {
+  const secret = keyType === 'expanded' ? expandedKey : secretKey;
+  if (secret === undefined) throw signOnly();
+  const signingKey = { keyType, key: decodeBase58(secret), publicKey: decodeBase58(address) };
+  if (proveKey(signingKey)) return signingKey;
   throw new VanityError('INTERNAL', 'the server sent another key than that of the address');
 }
 
-function holds(path: string, keypair: Uint8Array): boolean {
+function holds(path: string, { keyType, key }: SigningKey): boolean {
   try {
-    return Buffer.compare(readKeyFile(path).key, keypair) === 0;
+    const filed = readKeyFile(path);
+    return filed.keyType === keyType && Buffer.compare(filed.key, key) === 0;
   } catch {
     return false;
   }
@@ -231,10 +249,11 @@ function holds(path: string, keypair: Uint8Array): boolean {
  * a signature by an address that there is not. Errors: HANDOUT_MISMATCH, POOL_NOT_FOUND, those of
  * asking.
  */
-async function assertSecretsLeave(server: ServerClient, pool: string): Promise<void> {
+async function assertSecretsLeave(server: ServerClient, handOut: HandOut): Promise<void> {
+  const { pool } = handOut;
   try {
-    const { handout } = await server.ask((client) => client.pool(pool));
-    if (handout === 'secret') return;
+    const { handout, keys } = await server.ask((client) => client.pool(pool));
+    if (handout === 'secret') return assertFormat(handOut, keys);
   } catch (error) {
     if (codeOf(error) !== 'SCOPE_REQUIRED') throw error;
     const code = await server
@@ -243,6 +262,11 @@ async function assertSecretsLeave(server: ServerClient, pool: string): Promise<v
     if (code === 'HANDOUT_MISMATCH') return;
   }
   throw signOnly(`pool ${pool}: `);
+}
+
+/** Error: USAGE_INVALID. */
+function assertFormat({ pool, format }: HandOut, keys: KeyType): void {
+  if (format === 'base58' && keys === 'expanded') throw usage(`pool ${pool}: ${NO_BASE58}`);
 }
 
 /** What a pool may answer to such a signature; anything else is an error here, too. */

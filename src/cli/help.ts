@@ -58,6 +58,7 @@ Computes exactly how many of all keys match, measures for a second how many this
 prints how long the search will take. Nothing that it finds is kept.
 
 ${PATTERN_HELP}
+  --keys KIND        measure seed (default) or expanded keys, as in "grind"
   --threads N        measure with N threads (default: all cores)
   --json             print one JSON object
 
@@ -107,14 +108,15 @@ shows the command that gets the same ones again.
 ${PLACE_HELP}
   --out DIR          write keypair files as "grind" does and print their addresses; without it
                      each address is a line of JSON on standard output, with its secretKey
-  --format FORMAT    with --out: json (default), or base58: DIR/<address>.txt, as wallets import it
+  --format FORMAT    with --out: json (default), or base58: DIR/<address>.txt, as wallets import it;
+                     expanded keys are written as json only
   --json             with --out: a line of JSON for each file, with id, address and path
 
 Example:  vanitypool dispense pet --out keys
 `,
   },
   import: {
-    summary: 'import keypairs of any form into a pool that accepts imports',
+    summary: 'import keys of any form into a pool that accepts imports',
     text: importHelp(PLACE_HELP),
   },
   export: {
@@ -273,6 +275,7 @@ two, "idle" three.
   memory      resident memory of a server, and bytes per address (--stored)
   destroy     how much destroying secrets delays requests (--seconds, --stored)
   idle        processor time of an idle server with 256 full pools (--seconds)
+  sign        processor time of a signature, by a seed and by an expanded key
 
   --json             print one JSON object, with machine and commit
   --rounds N         all but grind and ring: the median of N rounds counts

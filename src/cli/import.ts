@@ -1,5 +1,5 @@
 /**
- * `vanitypool import`: keypairs of files, folders and standard input into a pool, through the running server or into
+ * `vanitypool import`: keys of files, folders and standard input into a pool, through the running server or into
  * the store when none runs. All are read and proved before the first key comes in. They come in batches, each of them
  * whole or not at all; SIGINT, SIGTERM and SIGHUP end it between two, with 130. Done again, it counts what
  * is in already.
@@ -7,7 +7,7 @@
 
 import { IMPORT_LIMIT, type ImportReport } from '../api/imports.ts';
 import { VanityError } from '../errors.ts';
-import { encodeBase58 } from '../keypair/address.ts';
+import { addressOf, encodeBase58 } from '../keypair/address.ts';
 import type { SigningKey } from '../keypair/signing-key.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
@@ -18,7 +18,7 @@ import { assertFiles, INTERRUPTED, interruptible, usage } from './options.ts';
 import { askOrLook, assertPlace } from './or-store.ts';
 import type { Outputs, Screen } from './output.ts';
 
-/** All of the keypairs, or none. */
+/** All of the keys, which are of one type, or none. */
 type Take = (keys: readonly SigningKey[]) => Promise<ImportReport>;
 
 const CLEAR_LINE = '\r\x1b[K';
@@ -41,10 +41,13 @@ export async function importKeys(args: string[], outputs: Outputs): Promise<numb
     await askOrLook(
       values,
       (server) =>
-        batches.bring((keys) => {
-          const secretKeys = keys.map(({ key }) => encodeBase58(key));
-          return server.ask(({ admin }) => admin.importKeypairs(pool, secretKeys));
-        }),
+        batches.bring((keys) =>
+          server.ask(({ admin }) =>
+            keys[0]!.keyType === 'seed'
+              ? admin.importKeypairs(pool, keys.map(encoded))
+              : admin.importExpandedKeys(pool, keys.map(withAddress)),
+          ),
+        ),
       async (config) => {
         const { importOffline } = await import('../offline/import.ts');
         await importOffline(config, pool, (take) =>
@@ -68,6 +71,14 @@ export async function importKeys(args: string[], outputs: Outputs): Promise<numb
   if (isInterrupted) return INTERRUPTED;
   outputs.stderr.write('What they were read from still holds these keys: remove it.\n');
   return 0;
+}
+
+function encoded({ key }: SigningKey): string {
+  return encodeBase58(key);
+}
+
+function withAddress({ key, publicKey }: SigningKey) {
+  return { address: addressOf(publicKey), expandedKey: encodeBase58(key) };
 }
 
 /** The keys of all sources, and how far they are in. */
@@ -111,8 +122,9 @@ class Batches {
     if (key === undefined) throw new VanityError('KEY_FILE_INVALID', `${where}: ${reason}`);
     this.#keys.push(key);
     this.#places.push(where);
-    if (key.keyType !== 'seed') {
-      const remedy = 'an expanded key has no seed; pools take keypairs';
+    const first = this.#keys[0]!.keyType;
+    if (key.keyType !== first) {
+      const remedy = `its key is of the type ${key.keyType}, those before are ${first}; a pool takes one`;
       throw new VanityError('KEY_FILE_INVALID', `${where}: ${remedy}`);
     }
   }
@@ -157,7 +169,8 @@ class Batches {
       return await take(batch);
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
-      const [, index, reason] = /^secretKeys\[(\d+)\]: (.*);/.exec(error.message) ?? [];
+      const [, index, reason] =
+        /^(?:secretKeys|expandedKeys)\[(\d+)\]: (.*);/.exec(error.message) ?? [];
       if (error.code !== 'KEYPAIR_REFUSED' || index === undefined) throw error;
       const place = this.#places[this.#done + Number(index)];
       const before = this.#done === 0 ? 'nothing came in' : `the ${this.#done} keys before are in`;

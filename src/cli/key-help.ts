@@ -12,9 +12,14 @@ key when it is done, and make a new backup.
   --to env:NAME      take the new key from this environment variable of the server, or of this
                      command without one: 64 hexadecimal digits, as "openssl rand -hex 32" prints
                      them. Then set store.sealing_key to it. Needed if the key is in a variable now
+  --reseal           after a leak of the old key: also encrypt every secret in the store again,
+                     under new data keys, until nothing in the database and its log opens with the
+                     old one. The new key is in use before that. If it is interrupted, the server
+                     continues, or the next one, or the same command, which makes no other key then
 ${place}
-  --json             print one JSON object: from, to, source, oldSource, dataKeys
+  --json             print one JSON object: from, to, source, oldSource, dataKeys,
+                     toReseal; nothing if --reseal continued an earlier one
 
-If a key has leaked, it still opens copies of the database and backups from before the rotation. See
-"Replace the sealing key" in docs/operations.md.
+A key that has leaked still opens copies of the database and backups from before, also after
+--reseal. See "Replace the sealing key" in docs/operations.md.
 `;

@@ -1,7 +1,8 @@
 /**
  * `vanitypool key rotate`: by the running server, or in the store when none runs. What is to be backed
- * up now is the last thing that it says.
+ * up now is said as soon as the new key is in use; the resealing that may follow takes longer.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeyRotated } from '../api/keys.ts';
 import { readArguments, readVerb } from './arguments.ts';
 import { KEY_OPTIONS } from './command-options.ts';
@@ -9,38 +10,88 @@ import { CopyProgress } from './copy-progress.ts';
 import { advised, sayIfInterrupted, usage } from './options.ts';
 import { askOrLook, assertPlace } from './or-store.ts';
 import type { Outputs } from './output.ts';
-import { mayBeDone } from './server-client.ts';
+import { mayBeDone, type ServerClient } from './server-client.ts';
 
 const VERBS = Object.keys(KEY_OPTIONS) as (keyof typeof KEY_OPTIONS)[];
+const ASK_EVERY_MS = 500;
 const MAY_BE_DONE =
   'The key may have been rotated: the log of the server says so ("the sealing key was rotated").\n' +
   'The server goes on and starts with the key that the store needs in any case.\n';
+const NOT_SEALED =
+  'Not all addresses are resealed: the server goes on with it, or the next one that starts, or\n' +
+  'vanitypool key rotate --reseal.\n';
+const SEALED =
+  'resealed: nothing in the database and its log opens with the old key\n' +
+  'It still opens copies and backups from before: delete them when the new backup is made.\n';
+
+interface Rotation {
+  readonly to: string | undefined;
+  readonly reseal: boolean | undefined;
+  readonly onRotated: (rotated: KeyRotated) => Promise<void>;
+  readonly onReseal: (left: number) => void;
+}
 
 export async function key(args: string[], outputs: Outputs): Promise<number> {
   const [, rest] = readVerb('key', args, VERBS);
   const { values } = readArguments(rest, { command: 'key rotate', options: KEY_OPTIONS.rotate });
   assertPlace(values);
-  const { to } = values;
+  const { to, reseal, json } = values;
   if (to !== undefined && !/^env:[A-Za-z_]\w*$/.test(to)) {
     throw usage(`--to: ${JSON.stringify(to)} is not allowed; allowed: env:NAME, or leave it out`);
   }
-  using _interrupt = sayIfInterrupted(MAY_BE_DONE);
-  const progress = new CopyProgress(outputs.stderr, 'sealed data keys to the new key:');
-  const rotated = await askOrLook(
+  const { stderr } = outputs;
+  // What is to be known if it ends now.
+  let advice = MAY_BE_DONE;
+  using _interrupt = sayIfInterrupted(() => advice);
+  const progress = new CopyProgress(stderr, 'sealed data keys to the new key:');
+  const sealing = new CopyProgress(stderr, 'resealed addresses:');
+  let total = 0;
+  let isBegun = false;
+  const rotation: Rotation = {
+    ...{ to, reseal },
+    onRotated: async (rotated) => {
+      progress.end();
+      isBegun = true;
+      advice = reseal ? NOT_SEALED : '';
+      await outputs.print(json ? `${JSON.stringify(rotated)}\n` : text(rotated));
+    },
+    onReseal: (left) => {
+      isBegun = true;
+      advice = NOT_SEALED;
+      total = Math.max(total, left);
+      if (total > 0) sealing.at(total - left, total);
+    },
+  };
+  await askOrLook(
     values,
-    (server): Promise<KeyRotated> => server.ask(({ admin }) => admin.rotateKey({ to })),
+    (server) => byServer(server, rotation),
     async (config) => {
       const { rotateKeyOffline } = await import('../offline/keys.ts');
-      const done = await rotateKeyOffline(config, to, (count, total) => progress.at(count, total));
-      progress.end();
-      return done;
+      const onProgress = (done: number, all: number) => progress.at(done, all);
+      // Of a server that has stopped meanwhile only the rest is left.
+      await rotateKeyOffline(config, { ...rotation, isBegun, onProgress });
     },
     outputs,
   ).catch((error: unknown) => {
-    throw mayBeDone(error) ? advised(error, MAY_BE_DONE) : error;
+    throw isBegun || mayBeDone(error) ? advised(error, advice) : error;
   });
-  await outputs.print(values.json ? `${JSON.stringify(rotated)}\n` : text(rotated));
+  sealing.end();
+  if (reseal && !json) await outputs.print(SEALED);
   return 0;
+}
+
+async function byServer(server: ServerClient, rotation: Rotation): Promise<void> {
+  const { to, reseal, onRotated, onReseal } = rotation;
+  const left = () => server.ask(async ({ admin }) => (await admin.sealingKey()).toReseal);
+  if (!reseal || (await left()) === 0) {
+    await onRotated(await server.ask(({ admin }) => admin.rotateKey({ to, reseal })));
+  }
+  if (!reseal) return;
+  for (let now = await left(); ; now = await left()) {
+    onReseal(now);
+    if (now === 0) return;
+    await sleep(ASK_EVERY_MS);
+  }
 }
 
 function text({ from, to, source, oldSource, dataKeys }: KeyRotated): string {

@@ -5,6 +5,7 @@
 
 import { VanityError } from '../errors.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import { KEY_TYPES, type KeyType } from '../keypair/signing-key.ts';
 import { commandThreads, readCpuLimits } from '../system/cores.ts';
 import { endingSignals } from './hang-up.ts';
 
@@ -40,6 +41,14 @@ export function readThreads(text: string | undefined, other?: string): number {
   }
   const flag = other === undefined ? '--threads' : '--num-threads';
   return readWhole(flag, text ?? other, commandThreads(readCpuLimits()), THREADS_MAX);
+}
+
+/** Seeds when the flag is not given. */
+export function readKeyType(text = 'seed'): KeyType {
+  const keyType = KEY_TYPES.find((known) => known === text);
+  if (keyType !== undefined) return keyType;
+  const allowed = KEY_TYPES.map((known) => `"${known}"`).join(', ');
+  throw usage(`--keys: ${JSON.stringify(text)} is not allowed; allowed: ${allowed}`);
 }
 
 /** From 1 to `max`; `fallback` when the flag is not given. */
@@ -83,10 +92,10 @@ export function interruptible(last: () => string = () => ''): Interrupt {
   return { signal: controller.signal, ...atEnd(interrupt) };
 }
 
-/** Says `text` at a signal that ends the command, and exits: something may be half done. */
-export function sayIfInterrupted(text: string): Disposable {
+/** Says this `text` at a signal that ends the command, and exits: something may be half done. */
+export function sayIfInterrupted(text: () => string): Disposable {
   return atEnd(() => {
-    process.stderr.write(text);
+    process.stderr.write(text());
     process.exit(INTERRUPTED);
   });
 }

@@ -4,6 +4,7 @@
  * once; what was ready is settled at the next start.
  */
 import { loadConfig } from '../config/config.ts';
+import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type Log } from '../log.ts';
 import { Service } from '../service/service.ts';
 import { readCpuLimits, serverThreads } from '../system/cores.ts';
@@ -48,7 +49,8 @@ export async function serve(args: string[]): Promise<number> {
   // All paths are whole by now, and a thread cannot start where the working directory is removed meanwhile.
   process.chdir('/');
   const isPretty = process.stderr.isTTY === true;
-  const log = createLog('main', config.logLevel, isPretty);
+  const lastWarnings = new LastWarnings();
+  const log = createLog('main', config.logLevel, isPretty, lastWarnings);
   tellQuota(config.grinder.threads, log);
   const stop = Promise.withResolvers<void>();
   let firstAt: number | undefined;
@@ -63,7 +65,8 @@ export async function serve(args: string[]): Promise<number> {
   };
   for (const signal of endingSignals()) process.on(signal, onSignal);
 
-  const service = await Service.start(config, { log, isPretty, version: VERSION });
+  const options = { log, lastWarnings, isPretty, version: VERSION };
+  const service = await Service.start(config, options);
   try {
     await Promise.race([stop.promise, service.failed]);
   } catch (failure) {

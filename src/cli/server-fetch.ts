@@ -6,13 +6,13 @@
  * An error says whether anything was sent: only after the connection is there, and its
  * certificate trusted, can the server have seen anything.
  */
-import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { urlToHttpOptions } from 'node:url';
 import type { Fetch, FetchReply } from '../client/client.ts';
 import { VanityError } from '../errors.ts';
+import { http, https } from '../system/http-module.ts';
 import { usage } from './options.ts';
 import { NOT_OWN, type OwnCertificate } from './own-certificate.ts';
 
@@ -47,7 +47,7 @@ export function serverFetch(url: string, certificate?: OwnCertificate): Fetch {
     try {
       const own = isTls ? await certificate?.connect({ ...addressOf(to), signal }) : undefined;
       return await new Promise((resolve, reject) => {
-        const sent = (isTls ? requestHttps : requestHttp)({
+        const sent = (isTls ? https : http).request({
           ...to,
           ...(own !== undefined && { createConnection: () => own }),
           method,

@@ -128,9 +128,10 @@ function whyNot(error: unknown): { status: string; reasons: readonly string[] } 
 }
 
 function row(pool: PoolView): string[] {
-  const { name, pattern, target, stock, dispensed, burned } = pool;
+  const { name, pattern, keys, target, stock, dispensed, burned } = pool;
   const figures = [target, stock, dispensed, burned].map(formatCount);
-  return [name, pattern, ...figures, grindingOf(pool)];
+  const what = keys === 'seed' ? pattern : `${pattern} (${keys})`;
+  return [name, what, ...figures, grindingOf(pool)];
 }
 
 function burnedLines({ name, burnedBy = {} }: Report['pools'][number]): string[] {

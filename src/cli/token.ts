@@ -44,7 +44,7 @@ async function create(args: string[], outputs: Outputs): Promise<number> {
   };
   const undo = remedyOf(wanted.name, values);
   const mayBeMade = `If it was made, nobody has its text, so revoke it:\n  ${undo}\n`;
-  using _interrupt = sayIfInterrupted(mayBeMade);
+  using _interrupt = sayIfInterrupted(() => mayBeMade);
   const made = await askOrLook(
     values,
     (server) => {

@@ -11,6 +11,7 @@ import type {
   AddressView,
   AuditEntry,
   AuditPageView,
+  ExpandedKeyToImport,
   ImportReport,
   KeyRotated,
   NewPoolBody,
@@ -18,8 +19,11 @@ import type {
   PoolChangeBody,
   PoolRemoved,
   PoolView,
+  SealingKeyView,
+  TakerList,
   TokenMade,
   TokenView,
+  WarningList,
 } from './replies.ts';
 
 export interface AuditOptions extends CallOptions {
@@ -39,6 +43,8 @@ export interface DeletePoolOptions extends CallOptions {
 export interface RotateKeyOptions extends CallOptions {
   /** `env:NAME`, a variable of the server that holds the new key. Default: a new key is made. */
   readonly to?: string | undefined;
+  /** Also encrypt every secret in the store again, after the reply: see `sealingKey`. Default: false. */
+  readonly reseal?: boolean | undefined;
 }
 
 /** `silenceMs` is ten minutes unless it is given, whatever `timeoutMs` is. */
@@ -85,12 +91,17 @@ export class VanitypoolAdmin {
     return whole(await this.#ask('POST', path, options), 'name');
   }
 
+  /** Which sealing key the server has, never the key itself. Takes a token for all pools. */
+  async sealingKey(options: CallOptions = {}): Promise<SealingKeyView> {
+    return whole(await this.#ask('GET', '/v1/keys', options), 'source');
+  }
+
   /**
    * Replaces the sealing key of the server; back up the new one then. Never sent again by itself: if no
    * reply comes, the log of the server says whether it was done. Takes a token for all pools.
    */
-  async rotateKey({ to, signal }: RotateKeyOptions = {}): Promise<KeyRotated> {
-    const body = to === undefined ? {} : { to };
+  async rotateKey({ to, reseal, signal }: RotateKeyOptions = {}): Promise<KeyRotated> {
+    const body = { ...(to !== undefined && { to }), ...(reseal !== undefined && { reseal }) };
     return whole(await this.#ask('POST', '/v1/keys/rotate', { signal }, body, false), 'source');
   }
 
@@ -139,6 +150,16 @@ export class VanitypoolAdmin {
     return whole(await this.#ask('POST', '/v1/imports', options, body), 'imported');
   }
 
+  /** The same for expanded keys, each with its address, into a pool of such. */
+  async importExpandedKeys(
+    pool: string,
+    expandedKeys: readonly ExpandedKeyToImport[],
+    options: CallOptions = {},
+  ): Promise<ImportReport> {
+    const body = { pool, expandedKeys };
+    return whole(await this.#ask('POST', '/v1/imports', options, body), 'imported');
+  }
+
   /**
    * What left or was given up, by id, to the end: `for await (const entry of ...)`. Asks for a page
    * at a time; each has the whole time limit.
@@ -166,6 +187,16 @@ export class VanitypoolAdmin {
       yield page.entries;
       next = page.next;
     }
+  }
+
+  /** Who took how many addresses since the begin of the UTC day, most first. Takes a token for all pools. */
+  async takers(options: CallOptions = {}): Promise<TakerList> {
+    return whole(await this.#ask('GET', '/v1/takers', options), 'takers');
+  }
+
+  /** The last warnings and errors of the server's log, the newest first. Takes a token for all pools. */
+  async warnings(options: CallOptions = {}): Promise<WarningList['warnings']> {
+    return part(await this.#ask('GET', '/v1/warnings', options), 'warnings');
   }
 
   /** What became of one address, in whatever state. */

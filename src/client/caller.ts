@@ -152,8 +152,8 @@ export class Caller {
   }
 
   /**
-   * After an error of a stream, which was opened `sent` times in a row to no avail: waits, or throws
-   * the error if opening it again is no use.
+   * After an error of a stream, which was opened `sent` times in a row without success: waits, or throws the
+   * error if a retry cannot help.
    */
   async waitAfter(error: unknown, sent: number, signal: AbortSignal | undefined): Promise<void> {
     if (sent > this.#options.retries || !isPassing(error)) throw error;

@@ -22,6 +22,7 @@ import { Caller, type Fetch } from './caller.ts';
 import { VanitypoolError } from './error.ts';
 import { statusEvents } from './events.ts';
 import type {
+  AccessView,
   DispensedAddress,
   Health,
   HistoryView,
@@ -32,6 +33,7 @@ import type {
   ReservationView,
   SignatureView,
   StatusEvent,
+  TransactionView,
 } from './replies.ts';
 import { isTime, TIME_MAX_MS } from './time-limit.ts';
 
@@ -158,6 +160,22 @@ export class VanitypoolClient {
     return whole(await this.#caller.call(ask), 'signature');
   }
 
+  /**
+   * As `sign`, for a whole transaction, whose other signatures are verified and kept: gives the transaction,
+   * in base64, with the signature of the address in its place.
+   */
+  async cosign(
+    pool: string,
+    address: string,
+    transaction: Uint8Array,
+    { signal }: CallOptions = {},
+  ): Promise<TransactionView> {
+    const path = `${poolPath(pool)}/addresses/${encodeURIComponent(address)}/transactions`;
+    const body = { transaction: base64(transaction) };
+    const ask = { method: 'POST', path, body, repeatable: true, signal } as const;
+    return whole(await this.#caller.call(ask), 'transaction');
+  }
+
   /** The status of every pool that exists for the token. */
   async pools(options: CallOptions = {}): Promise<PoolView[]> {
     return (await this.status(options)).pools;
@@ -177,6 +195,11 @@ export class VanitypoolClient {
   async history({ pool, signal }: HistoryOptions = {}): Promise<HistoryView> {
     const query = pool === undefined ? '' : `?pool=${encodeURIComponent(pool)}`;
     return whole(await this.#get(`/v1/history${query}`, { signal }), 'pools');
+  }
+
+  /** What the token of this client may do, and whether the server requires one. Needs no token. */
+  async access(options: CallOptions = {}): Promise<AccessView> {
+    return whole(await this.#get('/v1/access', options), 'required');
   }
 
   /** Which version answers, and how long it has run. Needs no token. */

@@ -15,7 +15,7 @@ import {
   type SettingsTable,
   spelled,
 } from './pool-settings.ts';
-import { check, decimal, flag, list, oneOf, only, type Rule, text, whole } from './rules.ts';
+import { check, decimal, flag, list, oneOf, type Rule, text, whole } from './rules.ts';
 
 export type PoolConfig = SettingsOf<PoolSettingsTable>;
 
@@ -137,11 +137,9 @@ function ruleOf(setting: PoolSetting): Rule {
     case 'boolean':
       return flag(setting.default);
     case 'choice':
-      return setting.only !== undefined
-        ? only(setting.only)
-        : oneOf(setting.default, ...setting.values);
+      return oneOf(setting.default, ...setting.values);
     case 'list':
-      return list(setting.default, setting.allowed);
+      return list(setting.default, setting.allowed, new RegExp(setting.pattern ?? '.'));
     case 'text':
       return text(setting.default, setting.allowed, new RegExp(setting.pattern ?? '^'));
   }

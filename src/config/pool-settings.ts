@@ -9,6 +9,17 @@
 /** Addresses that one request takes, at most. */
 export const COUNT_MAX = 1000;
 
+/** What `signPrograms` may name: see keypair/sign-programs.ts, which has the same names. */
+export const SIGNED_NAMES = [
+  'system',
+  'token',
+  'token-2022',
+  'pump',
+  'launchlab',
+  'meteora-dbc',
+  'nonce',
+] as const;
+
 interface Common {
   /** In the HTTP API. */
   readonly description: string;
@@ -49,14 +60,14 @@ interface ChoiceSetting extends Common {
   readonly kind: 'choice';
   readonly default: string;
   readonly values: readonly [string, ...string[]];
-  /** What the configuration takes in this version, and nothing else; then it is offered nowhere. */
-  readonly only?: string;
 }
 
 /** Of texts. In the environment commas stand between them, and each flag gives one. */
 interface ListSetting extends Common {
   readonly kind: 'list';
   readonly default: readonly string[];
+  /** Of each text, in full. */
+  readonly pattern?: string;
   /** What is allowed, for people. */
   readonly allowed: string;
   readonly example: string;
@@ -107,8 +118,11 @@ export const POOL_SETTINGS = {
     kind: 'choice',
     default: 'seed',
     values: ['seed', 'expanded'],
-    only: 'seed',
-    description: 'What its secrets are made of.',
+    description: 'What its secrets are: keypairs, or expanded keys, which sign but have no seed.',
+    flag: {
+      value: 'KIND',
+      help: 'seed (default), which every wallet imports, or expanded, found up to a hundred times as fast',
+    },
   },
   handout: {
     kind: 'choice',
@@ -122,11 +136,44 @@ export const POOL_SETTINGS = {
   },
   signLimit: {
     kind: 'whole',
-    default: 1,
+    default: 16,
     min: 1,
     max: 1000,
-    description: 'Signatures for each address of a sign-only pool.',
-    flag: { value: 'N', help: 'a sign-only address signs N times' },
+    description: 'Different messages that each address of a sign-only pool signs, at most.',
+    flag: { value: 'N', help: 'a sign-only address signs N different messages' },
+  },
+  signPrograms: {
+    kind: 'list',
+    default: [],
+    pattern: `^(?:${SIGNED_NAMES.join('|')}|[1-9A-HJ-NP-Za-km-z]{32,44}(?::(?:[0-9a-f]{2}){1,32})?)$`,
+    allowed: `a list of ${SIGNED_NAMES.join(', ')}, ids of programs, and "<id>:<hex of the first bytes of data>"`,
+    example: 'pump',
+    description:
+      'Programs for whose instructions an address of a sign-only pool signs: names, ids, and ids with a ' +
+      'colon and the first bytes of the data in hexadecimal. Empty: any.',
+    flag: {
+      value: 'PROGRAM',
+      help: 'a sign-only address signs for this program alone: a name such as pump, an id, or ID:HEX',
+    },
+  },
+  signWith: {
+    kind: 'list',
+    default: [],
+    pattern: '^[1-9A-HJ-NP-Za-km-z]{32,44}$',
+    allowed: 'a list of addresses',
+    example: '4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi',
+    description:
+      'Accounts of which one has to sign, too, what an address of a sign-only pool signs. Empty: none.',
+    flag: {
+      value: 'ADDRESS',
+      help: 'whatever a sign-only address signs, this account has to sign, too',
+    },
+  },
+  signFeePayer: {
+    kind: 'boolean',
+    default: false,
+    description: 'An address of a sign-only pool signs also what it pays the fee for.',
+    flag: { help: 'a sign-only address may pay for what it signs' },
   },
   reuseReleased: {
     kind: 'boolean',
@@ -202,18 +249,9 @@ export type ChangeableOf<Table extends SettingsTable> = {
   [Key in keyof Table]: Table[Key] extends { readonly isChangeable: true } ? Key : never;
 }[keyof Table];
 
-/** Names of those that can be given when a pool is made, wherever that is. */
-export type OfferedOf<Table extends SettingsTable> = {
-  [Key in keyof Table]: Table[Key] extends { readonly only: string } ? never : Key;
-}[keyof Table];
-
 /** `readyMax` as `ready_max` in the file and the environment, or `ready-max` as a flag. */
 export function spelled(name: string, separator: '_' | '-'): string {
   return name.replace(/[A-Z]/g, (letter) => `${separator}${letter.toLowerCase()}`);
-}
-
-export function isOffered(setting: PoolSetting): boolean {
-  return setting.kind !== 'choice' || setting.only === undefined;
 }
 
 export function changeable(table: SettingsTable): SettingsTable {

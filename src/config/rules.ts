@@ -45,11 +45,11 @@ export const text = (fallback: string, allowed: string, pattern = /^/): Rule => 
 });
 
 /** Of texts, none of them empty. */
-export const list = (fallback: readonly string[], allowed: string): Rule => ({
+export const list = (fallback: readonly string[], allowed: string, pattern = /./): Rule => ({
   fallback,
   allowed,
   read: (value) =>
-    Array.isArray(value) && value.every((one) => typeof one === 'string' && one !== '')
+    Array.isArray(value) && value.every((one) => typeof one === 'string' && pattern.test(one))
       ? value
       : undefined,
 });

@@ -6,8 +6,8 @@
  *
  * The database records the name of its anchor and the one before. After each commit that lets
  * something leave, the anchor is renamed to a new random name and the directory is synced; only
- * then does anything leave. An older state of the database that is put back, by whatever tool and
- * with whatever inode, records names that the anchor no longer has.
+ * then does anything leave. An older state of the database that is put back, by any tool and with any inode,
+ * records names that the anchor no longer has.
  *
  * A rename moves no data and needs no room on most disks. It is atomic: there is one anchor at
  * every moment, under one of the two names that the database records.
@@ -58,7 +58,7 @@ export function anchorNames(storeFile: string): string[] {
     .filter((name) => NAME.test(name));
 }
 
-/** Makes a new anchor, on disk when this returns. Errors are the system's. */
+/** Makes a new anchor. It is on disk when this returns. Errors are the system's. */
 export function makeAnchor(storeFile: string, name: string): void {
   closeSync(openSync(anchorPath(storeFile, name), 'wx', 0o600));
   syncDirectory(dirname(storeFile));

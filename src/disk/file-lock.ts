@@ -3,9 +3,9 @@
  * whatever name or directory the file is reached by, and with every lock file deleted. Any thread
  * may use it.
  *
- * Promises: at most one holder, in this process or another; free when the process dies by whatever
- * means. It is an open file description lock (Linux 3.15) on one byte far beyond those of SQLite,
- * which neither sees nor needs it. Other systems, and an installation without the addon, have none.
+ * Promises: at most one holder, in this process or another; free when the process dies, however it dies. It
+ * is an open file description lock (Linux 3.15) on one byte far beyond those of SQLite, which neither sees
+ * nor needs it. Other systems, and an installation without the addon, have none.
  *
  * Does not: survive that the file is replaced by another of its name. And to close a descriptor of a
  * file drops all POSIX locks that this process has on it, those of SQLite: take this lock before SQLite

@@ -1,7 +1,7 @@
 /**
- * Whether a process holds a data directory, for who must not turn another away to find out: nothing is
- * locked. Any thread may ask, before SQLite opens a file there in this process: to close a descriptor of
- * it drops the locks that its process has on it.
+ * Whether a process holds a data directory. Nothing is locked to find out, so no other process is refused by
+ * the question. Any thread may ask, before SQLite opens a file there in this process: to close a descriptor
+ * of it drops the locks that its process has on it.
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';

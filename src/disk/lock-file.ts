@@ -3,9 +3,9 @@
  * thread may take one. It works on every system; the lock of a database file is file-lock.ts.
  *
  * It is an exclusive SQLite transaction on a file of its own, into which nothing is ever written:
- * the system drops it with the process, by whatever means that ends, and SQLite keeps two
- * connections of one process apart as it does two processes. No other program may open the file:
- * to close it again would drop every lock that its process holds on it (fcntl(2)).
+ * the system drops it when the process ends, however it ends, and SQLite keeps two connections of one process
+ * apart as it does two processes. No other program may open the file: to close it again would drop every lock
+ * that its process holds on it (fcntl(2)).
  *
  * Not promised: anything on a network file system, or between machines.
  */

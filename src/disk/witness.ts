@@ -33,8 +33,8 @@ export interface Testimony {
 }
 
 /**
- * Where witnesses lie; undefined if that is in `dataDirectory`, whose fate they would share, or if
- * the user has no home directory.
+ * Where witnesses lie; undefined if that is in `dataDirectory`, and would be lost with it, or if the user has
+ * no home directory.
  */
 export function witnessDirectory(
   dataDirectory: string,

@@ -48,6 +48,12 @@ export class Delivery {
     return this.#size;
   }
 
+  /** Of one pool. */
+  sizeOf(pool: string): number {
+    const sizes = this.#parcels.map(({ hits }) => hits.filter((hit) => hit.pool === pool).length);
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
   /** At most `batch` hits. */
   add(hits: readonly Hit[], sender: Sender): void {
     if (hits.length === 0) return;

@@ -5,17 +5,20 @@
  * Promises: nothing ground is lost. A hit that was posted is kept until `onHits` has it stored,
  * whatever happens to the thread that found it, and also when its pool is not wanted any more. Only a
  * close drops what threads find after it.
- * At most `maxUnstored` hits wait, in all threads together; then grinding pauses. With no jobs
+ * At most `maxUnstored` hits wait, in all threads together; then grinding pauses. A pool that lacks a
+ * number of addresses gets about so many, however fast they are found: each thread may find its share of
+ * them, and is allowed more when it has reported; a pool that lacks none is dropped at once. With no jobs
  * nothing runs: no timer here, every thread asleep. A hit that a thread had not posted when it
  * died is gone; nobody ever saw it.
  */
-import type { Hit } from '../keypair/signing-key.ts';
+import { type Hit, KEY_TYPES, type KeyType } from '../keypair/signing-key.ts';
 import type { Log } from '../log.ts';
 import type { Priority } from '../system/priority.ts';
 import { Delivery } from './delivery.ts';
-import type { GrindJob } from './job.ts';
+import type { Allowance, GrindJob } from './job.ts';
 import type { Loaded, Opened, Progress } from './messages.ts';
 import { GrinderThread } from './thread.ts';
+import { TypeRates } from './type-rates.ts';
 import type { Urgency } from './urgency.ts';
 
 export interface GrinderOptions {
@@ -48,6 +51,10 @@ export interface GrinderStats {
   readonly hits: number;
   /** All threads together, over about the last 10 s of grinding; 0 when none grinds. */
   readonly attemptsPerSecond: number;
+  /** The same of each key type, which take turns. */
+  readonly attemptsPerSecondOf: Readonly<Record<KeyType, number>>;
+  /** If all threads searched for that type alone, also while none does; undefined before any did. */
+  readonly fullAttemptsPerSecondOf: Readonly<Record<KeyType, number | undefined>>;
   readonly restarts: number;
   /** Times that threads got another priority. */
   readonly priorityChanges: number;
@@ -66,6 +73,8 @@ export interface ThreadStats {
   readonly priority: Priority;
   /** Of a core, over about the last 10 s, 0 to 1; undefined while it has nothing to grind. */
   readonly share: number | undefined;
+  /** Over the same time; undefined as `share` is. */
+  readonly attemptsPerSecond: number | undefined;
 }
 
 /** The priority of the first thread and of the others: one is enough for a pool that runs dry, and
@@ -76,14 +85,16 @@ const BY_URGENCY: Readonly<Record<Urgency, readonly [Priority, Priority]>> = {
   dry: ['normal', 'raised'],
 };
 
-const RATE_WINDOW_MS = 10_000;
-
 export class Grinder implements AsyncDisposable {
   readonly #log: Log;
   readonly #delivery: Delivery;
   readonly #threads: readonly GrinderThread[];
   readonly #isAuto: boolean;
+  /** What the threads grind for. */
   #jobs: readonly GrindJob[] = [];
+  #allowed: Allowance = { seed: 0, expanded: 0 };
+  /** By pool, since the last `steer`. */
+  readonly #lacking = new Map<string, number>();
   #attempts = 0;
   #hits = 0;
   #faults = 0;
@@ -91,7 +102,7 @@ export class Grinder implements AsyncDisposable {
   #origin: string | undefined;
   #isOpened = false;
   #priorityChanges = 0;
-  readonly #rate = { attempts: 0, ms: 0 };
+  readonly #rates: TypeRates;
   #closing: Promise<void> | undefined;
 
   constructor(options: GrinderOptions) {
@@ -99,6 +110,7 @@ export class Grinder implements AsyncDisposable {
     const { maxUnstored = 4 * batch } = options;
     this.#log = log;
     this.#isAuto = priority === 'auto';
+    this.#rates = new TypeRates(threads);
     this.#delivery = new Delivery(batch, onHits, log);
     const unstoredMax = Math.max(1, Math.floor(maxUnstored / threads));
     this.#threads = Array.from({ length: threads }, () => {
@@ -116,11 +128,17 @@ export class Grinder implements AsyncDisposable {
     });
   }
 
-  /** From now on for these pools, none: not at all. Heard by all threads within a slice. */
+  /**
+   * From now on for these pools, none: not at all. Heard by all threads within a slice. Hits that wait
+   * to be stored are not missing.
+   */
   steer(jobs: readonly GrindJob[]): void {
-    if (this.#closing !== undefined || isSame(jobs, this.#jobs)) return;
-    this.#jobs = [...jobs];
-    for (const thread of this.#threads) thread.steer(this.#jobs);
+    if (this.#closing !== undefined) return;
+    this.#lacking.clear();
+    for (const { pool, missing } of jobs) {
+      if (missing !== undefined) this.#lacking.set(pool, missing - this.#delivery.sizeOf(pool));
+    }
+    this.#order(jobs);
   }
 
   /**
@@ -139,20 +157,28 @@ export class Grinder implements AsyncDisposable {
 
   stats(): GrinderStats {
     const active = this.#threads.filter(({ isActive }) => isActive).length;
-    const { attempts, ms } = this.#rate;
+    const types = KEY_TYPES.filter((type) => this.#jobs.some(({ keyType }) => keyType === type));
+    const { seed, expanded } = this.#rates.perSecond(types);
+    const attemptsPerSecondOf = { seed: active * seed, expanded: active * expanded };
+    const threads = this.#threads.length;
+    const full = (type: KeyType) => threads * this.#rates.perSecond([type])[type] || undefined;
     return {
-      threads: this.#threads.length,
+      threads,
       active,
       attempts: this.#attempts,
       hits: this.#hits,
-      attemptsPerSecond: ms === 0 ? 0 : (active * attempts * 1000) / ms,
+      attemptsPerSecond: attemptsPerSecondOf.seed + attemptsPerSecondOf.expanded,
+      attemptsPerSecondOf,
+      fullAttemptsPerSecondOf: { seed: full('seed'), expanded: full('expanded') },
       restarts: this.#threads.reduce((sum, { restarts }) => sum + restarts, 0),
       priorityChanges: this.#priorityChanges,
       faults: this.#faults,
       isa: this.#isa,
       unstored: this.#delivery.size,
       paused: this.#threads.some(({ isPaused }) => isPaused),
-      perThread: this.#threads.map(({ priority, share }) => ({ priority, share })),
+      perThread: this.#threads.map(({ priority, share, attemptsPerSecond }) => {
+        return { priority, share, attemptsPerSecond };
+      }),
     };
   }
 
@@ -172,6 +198,34 @@ export class Grinder implements AsyncDisposable {
     return this.close();
   }
 
+  /** Those of the jobs whose pools lack any. */
+  #order(jobs: readonly GrindJob[], reporting?: GrinderThread): void {
+    const wanted = jobs.filter(({ pool }) => this.#lackOf(pool) > 0);
+    const allowed = this.#allowanceFor(wanted);
+    const before = this.#allowed;
+    const isOther = allowed.seed !== before.seed || allowed.expanded !== before.expanded;
+    if (!isSame(wanted, this.#jobs)) {
+      for (const thread of this.#threads) thread.steer(wanted, allowed);
+    } else if (reporting !== undefined) reporting.allow(allowed);
+    else if (isOther) for (const thread of this.#threads) thread.allow(allowed);
+    this.#jobs = wanted;
+    this.#allowed = allowed;
+  }
+
+  #lackOf(pool: string): number {
+    return this.#lacking.get(pool) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** A thread's share of what the pool lacks that lacks most: a search cannot stop for one of its pools. */
+  #allowanceFor(jobs: readonly GrindJob[]): Allowance {
+    const most = { seed: 0, expanded: 0 };
+    for (const { pool, keyType } of jobs) {
+      const share = Math.ceil(this.#lackOf(pool) / this.#threads.length);
+      most[keyType] = Math.max(most[keyType], share);
+    }
+    return most;
+  }
+
   #loaded({ isa, warning, origin }: Loaded): void {
     if (this.#isa !== undefined) return;
     this.#isa = isa;
@@ -188,18 +242,17 @@ export class Grinder implements AsyncDisposable {
     this.#log.info({ isa, origin, tableMiB }, 'the grind kernel is ready');
   }
 
-  #progress(thread: GrinderThread, { attempts, elapsedMs, hits, faults }: Progress): void {
-    this.#attempts += attempts;
+  #progress(thread: GrinderThread, { tried, hits, faults }: Progress): void {
+    this.#attempts += tried.seed.attempts + tried.expanded.attempts;
     this.#hits += hits.length;
     this.#faults += faults;
-    // What lies further back fades with thread time, so that a pause does not dilute the rate.
-    const weight = Math.exp(-elapsedMs / (RATE_WINDOW_MS * this.#threads.length));
-    this.#rate.attempts = this.#rate.attempts * weight + attempts;
-    this.#rate.ms = this.#rate.ms * weight + elapsedMs;
+    this.#rates.add(tried);
     if (faults > 0) {
       this.#log.error({ faults }, 'wrong hits were dropped: this machine miscomputes');
     }
     this.#delivery.add(hits, thread);
+    for (const { pool } of hits) this.#lacking.set(pool, this.#lackOf(pool) - 1);
+    if (this.#closing === undefined && hits.length > 0) this.#order(this.#jobs, thread);
   }
 }
 

@@ -7,4 +7,9 @@ export interface GrindJob {
   readonly pool: string;
   readonly pattern: Pattern;
   readonly keyType: KeyType;
+  /** Addresses that it lacks; undefined: as many as are found. */
+  readonly missing?: number;
 }
+
+/** Of each key type, how many more hits a thread may find until the next order. */
+export type Allowance = Readonly<Record<KeyType, number>>;

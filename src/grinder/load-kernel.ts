@@ -5,12 +5,10 @@
 
 import { VanityError } from '../errors.ts';
 import { type AddonOrigin, loadAddon } from '../system/addon.ts';
+import { ISA_LEVELS } from '../system/isa.ts';
 import type { Kernel } from './kernel.ts';
 import { nativeKernel } from './native-kernel.ts';
 import { portableKernel } from './portable-kernel.ts';
-
-/** Of all machines; a build may lack some. */
-const NATIVE_LEVELS = ['portable', 'avx2', 'avx512'];
 
 /**
  * The fastest kernel of this machine, or the one that `isa` (VANITYPOOL_ISA) names: a level of the
@@ -43,5 +41,6 @@ export function loadKernel(isa = process.env.VANITYPOOL_ISA || undefined): {
 /** What VANITYPOOL_ISA may say on this machine, slowest first. */
 export function kernelLevels(): string[] {
   const { addon } = loadAddon();
-  return ['js', ...NATIVE_LEVELS.filter((isa) => addon?.levelName(isa) === isa)];
+  // A build lacks those of other machines.
+  return ISA_LEVELS.filter((isa) => isa === 'js' || addon?.levelName(isa) === isa);
 }

@@ -1,7 +1,7 @@
 /** The messages between the main thread and a grinder thread: orders one way, reports the other. */
-import type { Hit } from '../keypair/signing-key.ts';
+import type { Hit, KeyType } from '../keypair/signing-key.ts';
 import type { Priority } from '../system/priority.ts';
-import type { GrindJob } from './job.ts';
+import type { Allowance, GrindJob } from './job.ts';
 
 export interface GrinderWorkerData {
   /** Most hits of one report. */
@@ -16,7 +16,9 @@ export interface GrinderWorkerData {
 
 export type Order =
   /** Replaces what was ground before; no jobs: sleep. */
-  | { readonly kind: 'grind'; readonly jobs: readonly GrindJob[] }
+  | { readonly kind: 'grind'; readonly jobs: readonly GrindJob[]; readonly allowed: Allowance }
+  /** For the same jobs, in place of what was allowed before. */
+  | { readonly kind: 'allow'; readonly allowed: Allowance }
   /** So many more of the posted hits are stored; negative: the thread before posted so many more. */
   | { readonly kind: 'stored'; readonly count: number }
   | { readonly kind: 'stop' };
@@ -30,10 +32,19 @@ export interface Loaded {
   readonly origin: string | undefined;
 }
 
+/** What keys of one type took. */
+export interface Tried {
+  readonly attempts: number;
+  /** A slice, and the proof of its hits. */
+  readonly turns: number;
+  /** Of all turns, from the end of the turn before, of whatever type that was. */
+  readonly turnsMs: number;
+}
+
 /** What happened since the last report; sent with every hit, else ten times a second. */
 export interface Progress {
   readonly kind: 'progress';
-  readonly attempts: number;
+  readonly tried: Readonly<Record<KeyType, Tried>>;
   /** In which the attempts were made. */
   readonly elapsedMs: number;
   /** Of that, time on a core. */

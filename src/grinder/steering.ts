@@ -7,9 +7,12 @@
  * several pools goes to the first of them. And a hit takes the time of about 1,000 candidates, for
  * it is derived again and proved: a pool of one character leaves a twelfth of the stream to others
  * (0.25 M attempts per second of CPU, not 2.9 M). Promise: neither starves a pool for ever.
+ *
+ * Each key type has a stream of its own, and half of the time while both are needed (worker.ts).
  */
 import type { DigitSet } from '../keypair/difficulty.ts';
 import type { Pattern } from '../keypair/pattern.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import type { GrindJob } from './job.ts';
 import { PATTERNS_MAX } from './kernel.ts';
 
@@ -32,6 +35,7 @@ export interface PoolFigures {
 /** Of one pool, at the last look. */
 interface Seen {
   readonly held: number;
+  readonly target: number;
   readonly dispensed: number;
   /** An average. */
   readonly perSecond: number;
@@ -41,8 +45,11 @@ interface Seen {
 const TURN_MS = 1000;
 /** Consumption is an average over about this time. */
 const CONSUMPTION_MS = 30_000;
-/** Hits for each candidate, above which the easiest pools sit out the turns by difficulty. */
-const DENSITY_MAX = 1 / 2000;
+/**
+ * Hits for each candidate, above which the easiest pools sit out the turns by difficulty. A hit of an
+ * expanded key takes the time of 10,000 to 75,000 candidates, whatever level the kernel has.
+ */
+const DENSITY_MAX: Readonly<Record<KeyType, number>> = { seed: 1 / 2000, expanded: 1 / 150_000 };
 
 /**
  * There are turns of a second, of two kinds. By need: all pools that are short, in the order of how
@@ -71,7 +78,7 @@ export class Steering {
     this.#order = this.#byDifficulty(pools.map((_, index) => index));
     this.#hasTurns =
       pools.length > PATTERNS_MAX ||
-      this.#sparse(this.#order) < pools.length ||
+      this.#sparse(this.#order).length < pools.length ||
       isContested(pools.map(({ job }) => job));
     this.#seen = pools.map(() => undefined);
   }
@@ -87,8 +94,10 @@ export class Steering {
     if (this.#short.size === 0) return [];
     if (nowMs - this.#turnAt >= TURN_MS) this.#turn(nowMs);
     const short = this.#order.filter((index) => this.#short.has(index));
-    const count = this.#isByNeed ? short.length : this.#sparse(short);
-    return short.slice(0, count).map((index) => this.#pools[index]!.job);
+    return (this.#isByNeed ? short : this.#sparse(short)).map((index) => {
+      const { held, target } = this.#seen[index]!;
+      return { ...this.#pools[index]!.job, missing: target - held };
+    });
   }
 
   #look({ index, held, target, dispensed }: PoolFigures, nowMs: number): void {
@@ -106,7 +115,7 @@ export class Steering {
         perSecond += (now - perSecond) * -Math.expm1(-elapsedMs / CONSUMPTION_MS);
       }
     }
-    this.#seen[index] = { held, dispensed, perSecond, atMs: nowMs };
+    this.#seen[index] = { held, target, dispensed, perSecond, atMs: nowMs };
   }
 
   #turn(nowMs: number): void {
@@ -127,14 +136,15 @@ export class Steering {
     return order.toSorted((one, other) => this.#difficulty(other) - this.#difficulty(one));
   }
 
-  /** How many of the first are rare enough together: one at least. */
-  #sparse(order: readonly number[]): number {
-    let density = 0;
-    const end = order.findIndex((index, rank) => {
-      density += 1 / this.#difficulty(index);
-      return rank > 0 && density > DENSITY_MAX;
+  /** Of each key type the first that are rare enough together: one at least. */
+  #sparse(order: readonly number[]): number[] {
+    const density = { seed: 0, expanded: 0 };
+    return order.filter((index) => {
+      const { keyType } = this.#pools[index]!.job;
+      const isFirst = density[keyType] === 0;
+      density[keyType] += 1 / this.#difficulty(index);
+      return isFirst || density[keyType] <= DENSITY_MAX[keyType];
     });
-    return end === -1 ? order.length : end;
   }
 
   #difficulty(index: number): number {

@@ -19,7 +19,7 @@ import type { Log } from '../log.ts';
 import type { Priority } from '../system/priority.ts';
 import { isLimit, startThread } from '../system/threads.ts';
 import type { Sender } from './delivery.ts';
-import type { GrindJob } from './job.ts';
+import type { Allowance, GrindJob } from './job.ts';
 import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Report } from './messages.ts';
 
 export interface GrinderThreadOptions {
@@ -44,6 +44,7 @@ export class GrinderThread implements Sender {
   readonly #options: GrinderThreadOptions;
   #priority: Priority;
   #jobs: readonly GrindJob[] = [];
+  #allowed: Allowance = { seed: 0, expanded: 0 };
   #worker: Worker | undefined;
   #unstored = 0;
   #restarts = 0;
@@ -51,7 +52,7 @@ export class GrinderThread implements Sender {
   #nextStart: NodeJS.Timeout | undefined;
   #isClosed = false;
   /** What it got of the time in which it had work. */
-  #got = { cpuMs: 0, elapsedMs: 0, reportedAt: 0 };
+  #got = { attempts: 0, cpuMs: 0, elapsedMs: 0, reportedAt: 0 };
 
   constructor(options: GrinderThreadOptions) {
     this.#options = options;
@@ -86,11 +87,25 @@ export class GrinderThread implements Sender {
     return Math.min(cpuMs / (elapsedMs + performance.now() - reportedAt), 1);
   }
 
-  steer(jobs: readonly GrindJob[]): void {
+  /** Over the same time; undefined as `share` is. */
+  get attemptsPerSecond(): number | undefined {
+    if (!this.isActive) return undefined;
+    const { attempts, elapsedMs, reportedAt } = this.#got;
+    return (attempts * 1000) / Math.max(elapsedMs + performance.now() - reportedAt, 1);
+  }
+
+  steer(jobs: readonly GrindJob[], allowed: Allowance): void {
     if (!this.isActive) this.#beginShare();
     this.#jobs = jobs;
-    if (this.#worker !== undefined) this.#order({ kind: 'grind', jobs });
+    this.#allowed = allowed;
+    if (this.#worker !== undefined) this.#order({ kind: 'grind', jobs, allowed });
     else if (this.#nextStart === undefined) this.#start();
+  }
+
+  /** For the same jobs. */
+  allow(allowed: Allowance): void {
+    this.#allowed = allowed;
+    this.#order({ kind: 'allow', allowed });
   }
 
   /** Whether it had another one. */
@@ -122,7 +137,7 @@ export class GrinderThread implements Sender {
   }
 
   #beginShare(): void {
-    this.#got = { cpuMs: 0, elapsedMs: 0, reportedAt: performance.now() };
+    this.#got = { attempts: 0, cpuMs: 0, elapsedMs: 0, reportedAt: performance.now() };
   }
 
   #start(): void {
@@ -145,7 +160,7 @@ export class GrinderThread implements Sender {
       this.#replace(error);
       return;
     }
-    this.#order({ kind: 'grind', jobs: this.#jobs });
+    this.#order({ kind: 'grind', jobs: this.#jobs, allowed: this.#allowed });
   }
 
   #ended(worker: Worker, reason: Error | undefined): void {
@@ -194,9 +209,11 @@ export class GrinderThread implements Sender {
     this.#options.onProgress(this, report);
   }
 
-  #addShare({ cpuMs, elapsedMs }: Progress): void {
+  #addShare({ tried, cpuMs, elapsedMs }: Progress): void {
+    const attempts = tried.seed.attempts + tried.expanded.attempts;
     const weight = Math.exp(-elapsedMs / SHARE_WINDOW_MS);
     this.#got = {
+      attempts: this.#got.attempts * weight + attempts,
       cpuMs: this.#got.cpuMs * weight + cpuMs,
       elapsedMs: this.#got.elapsedMs * weight + elapsedMs,
       reportedAt: performance.now(),

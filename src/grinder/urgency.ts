@@ -57,12 +57,13 @@ export class UrgencyWatch {
       .toSorted((one, other) => shareOfEnough(one) - shareOfEnough(other))
       .at(0);
     if (neediest === undefined) return undefined;
-    const before = this.#current;
+    const before = RANKS.indexOf(this.#current!);
     const wanted = urgencyAt(shareOfEnough(neediest));
-    const isRise = before === undefined || RANKS.indexOf(wanted) > RANKS.indexOf(before);
+    const isRise = RANKS.indexOf(wanted) > before;
+    // Between enough and a quarter more it stays what it is.
     const urgency = isRise ? wanted : urgencyAt(shareOfEnough(neediest) / MARGIN);
-    const mayChange = isRise || nowMs - this.#changedAt >= STEADY_MS;
-    if (urgency === before || !mayChange) return undefined;
+    const isFall = RANKS.indexOf(urgency) < before && nowMs - this.#changedAt >= STEADY_MS;
+    if (!isRise && !isFall) return undefined;
     this.#current = urgency;
     this.#changedAt = nowMs;
     return { urgency, neediest };

@@ -1,13 +1,13 @@
 /**
  * Entry of a grinder thread: tries candidates in bounded slices of the kernel and posts the hits.
  * Between two slices it takes a turn of its event loop, so that an order is seen within a slice.
- * With nothing to grind, or when too many of its hits wait to be stored, it sleeps there until the
- * next order and uses no CPU.
+ * With nothing to grind, when too many of its hits wait to be stored, or when it has found as many as it
+ * may, it sleeps there until the next order and uses no CPU.
  *
  * Every hit is proved here, outside the kernel, before it is posted: `node:crypto` derives the
  * public key from the seed, or verifies a signature by the expanded key, and the address must match
  * the pattern. After a hit that fails, the thread posts what did prove and ends: the memory that
- * it computes in cannot be trusted. Key types take turns, a slice each.
+ * it computes in cannot be trusted.
  *
  * Secrets are moved to the main thread, not copied; nothing of them stays here.
  */
@@ -15,11 +15,12 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { addressOf } from '../keypair/address.ts';
 import { proveKey } from '../keypair/expanded.ts';
 import { matches } from '../keypair/pattern.ts';
-import { type Hit, KEY_TYPES, type SigningKey } from '../keypair/signing-key.ts';
+import type { Hit, KeyType, SigningKey } from '../keypair/signing-key.ts';
+import { Grounds } from './grounds.ts';
 import type { GrindJob } from './job.ts';
-import { type Kernel, type KernelHit, PATTERNS_MAX, type Search } from './kernel.ts';
+import type { Kernel, KernelHit } from './kernel.ts';
 import { loadKernel } from './load-kernel.ts';
-import type { GrinderWorkerData, Loaded, Opened, Order, Progress } from './messages.ts';
+import type { GrinderWorkerData, Loaded, Opened, Order, Progress, Tried } from './messages.ts';
 
 const REPORT_MS = 100;
 
@@ -29,6 +30,7 @@ interface Proof {
 }
 
 const NO_HITS: Proof = { hits: [], faults: 0 };
+const NOTHING: Tried = { attempts: 0, turns: 0, turnsMs: 0 };
 
 /**
  * Separates correct hits from wrong ones, and wipes the wrong ones. The correct ones keep their
@@ -49,22 +51,19 @@ function proves(key: SigningKey, { pattern, keyType }: GrindJob): boolean {
   return isIts && matches(pattern, addressOf(key.publicKey));
 }
 
-/** The jobs of one key type and their search. */
-interface Ground {
-  readonly jobs: readonly GrindJob[];
-  readonly search: Search;
-}
-
 class GrindLoop {
   readonly #kernel: Kernel;
   readonly #port: MessagePort;
   readonly #data: GrinderWorkerData;
-  /** Whose turn it is comes first. */
-  #ground: Ground[] = [];
+  readonly #grounds: Grounds;
   #unstored: number;
-  #attempts = 0;
+  readonly #mayFind = (keyType: KeyType) => this.#allowed[keyType] > 0;
+  #allowed: Record<KeyType, number> = { seed: 0, expanded: 0 };
+  /** Not reported yet. */
+  #tried = nothingTried();
   /** When the attempts that are not reported yet began. */
   #since = 0;
+  #turnEndedAt = 0;
   #cpuSince = 0;
   #isLowered = false;
   #isOpened = false;
@@ -73,15 +72,17 @@ class GrindLoop {
 
   constructor(kernel: Kernel, port: MessagePort, data: GrinderWorkerData) {
     this.#kernel = kernel;
+    this.#grounds = new Grounds(kernel);
     this.#port = port;
     this.#data = data;
     this.#unstored = data.unstored;
   }
 
   take(order: Order): void {
+    if (order.kind === 'grind' || order.kind === 'allow') this.#allowed = { ...order.allowed };
     if (order.kind === 'grind') this.#open(order.jobs);
     else if (order.kind === 'stored') this.#unstored -= order.count;
-    else this.#stop();
+    else if (order.kind === 'stop') this.#stop();
     if (this.#isScheduled || !this.#mayGrind) return;
     this.#begin();
     this.#schedule();
@@ -92,21 +93,15 @@ class GrindLoop {
   }
 
   get #mayGrind(): boolean {
-    return !this.#isStopped && this.#ground.length > 0 && this.#room > 0;
+    return !this.#isStopped && this.#room > 0 && this.#grounds.has(this.#mayFind);
   }
 
   #open(jobs: readonly GrindJob[]): void {
-    this.#close();
-    if (jobs.length === 0) return;
-    for (const keyType of KEY_TYPES) {
-      // Pools beyond the most that a search takes come in when others are full.
-      const own = jobs.filter((job) => job.keyType === keyType).slice(0, PATTERNS_MAX);
-      if (own.length === 0) continue;
-      const patterns = own.map(({ pattern }) => pattern);
-      this.#ground.push({ jobs: own, search: this.#kernel.open(patterns, keyType) });
-    }
+    this.#reportTurns();
+    this.#grounds.open(jobs);
+    if (this.#grounds.isEmpty) return;
     if (!this.#isOpened) {
-      const tableBytes = Math.max(...this.#ground.map(({ search }) => search.tableBytes));
+      const { tableBytes } = this.#grounds;
       this.#port.postMessage({ kind: 'opened', tableBytes } satisfies Opened);
     }
     this.#isOpened = true;
@@ -121,14 +116,12 @@ class GrindLoop {
   /** Attempts are counted from here. */
   #begin(): void {
     this.#since = performance.now();
+    this.#turnEndedAt = this.#since;
     this.#cpuSince = cpuMs();
   }
 
-  /** Closing a search wipes the candidates that it holds. */
-  #close(): void {
-    if (this.#attempts > 0) this.#report(NO_HITS);
-    for (const { search } of this.#ground) search.close();
-    this.#ground = [];
+  #reportTurns(): void {
+    if (this.#tried.seed.turns + this.#tried.expanded.turns > 0) this.#report(NO_HITS);
   }
 
   #schedule(): void {
@@ -139,16 +132,28 @@ class GrindLoop {
   #turn(): void {
     this.#isScheduled = false;
     if (!this.#mayGrind) return;
-    const ground = this.#ground.shift()!;
-    this.#ground.push(ground);
-    const slice = ground.search.slice(this.#data.sliceMs, this.#room);
-    this.#attempts += slice.attempts;
-    const { hits, faults: unproved } = proveHits(slice.hits, ground.jobs);
+    const { keyType, jobs, search } = this.#grounds.next(this.#mayFind);
+    const slice = search.slice(this.#data.sliceMs, Math.min(this.#room, this.#allowed[keyType]));
+    const { hits, faults: unproved } = proveHits(slice.hits, jobs);
+    this.#allowed[keyType] -= hits.length;
+    this.#count(keyType, slice.attempts);
     const faults = slice.faults + unproved;
     const isNews = hits.length > 0 || faults > 0;
-    if (isNews || performance.now() - this.#since >= REPORT_MS) this.#report({ hits, faults });
+    if (isNews || this.#turnEndedAt - this.#since >= REPORT_MS) this.#report({ hits, faults });
     if (faults > 0) this.#stop();
     if (this.#mayGrind) this.#schedule();
+  }
+
+  /** A turn that ends now. */
+  #count(keyType: KeyType, attempts: number): void {
+    const now = performance.now();
+    const before = this.#tried[keyType];
+    this.#tried[keyType] = {
+      attempts: before.attempts + attempts,
+      turns: before.turns + 1,
+      turnsMs: before.turnsMs + now - this.#turnEndedAt,
+    };
+    this.#turnEndedAt = now;
   }
 
   #report({ hits, faults }: Proof): void {
@@ -156,7 +161,7 @@ class GrindLoop {
     const cpu = cpuMs();
     const report: Progress = {
       kind: 'progress',
-      attempts: this.#attempts,
+      tried: this.#tried,
       elapsedMs: now - this.#since,
       cpuMs: cpu - this.#cpuSince,
       hits,
@@ -167,7 +172,7 @@ class GrindLoop {
       hits.map(({ key }) => key.buffer as ArrayBuffer),
     );
     this.#unstored += hits.length;
-    this.#attempts = 0;
+    this.#tried = nothingTried();
     this.#since = now;
     this.#cpuSince = cpu;
   }
@@ -175,9 +180,15 @@ class GrindLoop {
   /** The thread ends when nothing holds its event loop; what it posted arrives all the same. */
   #stop(): void {
     this.#isStopped = true;
-    this.#close();
+    this.#reportTurns();
+    // Closing a search wipes the candidates that it holds.
+    this.#grounds.open([]);
     this.#port.unref();
   }
+}
+
+function nothingTried(): Record<KeyType, Tried> {
+  return { seed: NOTHING, expanded: NOTHING };
 }
 
 /** Of this thread. */

@@ -11,6 +11,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { VanityError } from '../errors.ts';
 import type { TokenList, TokenNotice } from '../pool/calls.ts';
 import { isToken, type KnownToken, SCOPES, type Scope, type Token, tokenHash } from '../token.ts';
+import { VAULT_TOKEN } from './transit.ts';
 
 const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 const OWN_SITE = new Set(['none', 'same-origin']);
@@ -68,10 +69,15 @@ export class Access {
   /**
    * The token of a request to a route with this scope; an open route has none. Undefined where none
    * is needed and none is given. Errors: TOKEN_REQUIRED, SCOPE_REQUIRED, HOST_REFUSED,
-   * FOREIGN_REQUEST.
+   * FOREIGN_REQUEST. `isTransit`: a token may stand in `X-Vault-Token`, too; in both: REQUEST_INVALID.
    */
-  check(headers: IncomingHttpHeaders, scope: Scope | undefined): Token | undefined {
-    return this.#allow(this.#find(headers.authorization), headers, scope);
+  check(
+    headers: IncomingHttpHeaders,
+    scope: Scope | undefined,
+    isTransit = false,
+  ): Token | undefined {
+    const given = givenIn(headers, isTransit);
+    return this.#allow(this.#find(given.text), headers, scope, given.header);
   }
 
   /**
@@ -79,16 +85,19 @@ export class Access {
    * would say by then, without hashing the token's text again: 0.02 us instead of 1.4.
    */
   watch(headers: IncomingHttpHeaders, scope: Scope): () => Token | undefined {
-    const found = this.#find(headers.authorization);
-    this.#allow(found, headers, scope);
+    const { text, header } = givenIn(headers, false);
+    const found = this.#find(text);
+    this.#allow(found, headers, scope, header);
     const key = found && keyOf(found.hash);
-    return () => this.#allow(key === undefined ? undefined : this.#valid(key), headers, scope);
+    return () =>
+      this.#allow(key === undefined ? undefined : this.#valid(key), headers, scope, header);
   }
 
   #allow(
     token: KnownToken | undefined,
     headers: IncomingHttpHeaders,
     scope: Scope | undefined,
+    header: string,
   ): Token | undefined {
     if (token !== undefined) {
       if (scope !== undefined && !token.scopes.includes(scope)) {
@@ -99,11 +108,11 @@ export class Access {
     }
     const { isRequired } = this;
     if (!isRequired) assertLocal(headers, this.#scheme);
-    const isWrong = headers.authorization !== undefined;
+    const isWrong = headers[header] !== undefined;
     if (scope !== undefined && (isRequired || isWrong || scope === 'admin')) {
       throw new VanityError(
         'TOKEN_REQUIRED',
-        isWrong ? 'authorization: not a valid token' : 'authorization: Bearer vp_... is missing',
+        isWrong ? `${header}: not a valid token` : 'authorization: Bearer vp_... is missing',
       );
     }
     return undefined;
@@ -128,12 +137,16 @@ export class Access {
     return this.#required === 'auto' ? this.#areAny : this.#required;
   }
 
+  /** Whether the first token that is made changes that. */
+  get isRequiredAfterFirst(): boolean {
+    return this.#required === 'auto' && !this.#areAny;
+  }
+
   #add(token: KnownToken): void {
     this.#byHash.set(keyOf(token.hash), token);
   }
 
-  #find(authorization: string | undefined): KnownToken | undefined {
-    const text = BEARER.exec(authorization ?? '')?.[1];
+  #find(text: string | undefined): KnownToken | undefined {
     if (text === undefined || !isToken(text)) return undefined;
     const hash = tokenHash(text);
     const token = this.#valid(keyOf(hash));
@@ -152,6 +165,31 @@ export class Access {
 /** Whether the pool is one that the token may see. */
 export function mayUse(token: Pick<Token, 'pools'> | undefined, pool: string): boolean {
   return token?.pools === undefined || token.pools.includes(pool);
+}
+
+/** `what` is asked for. Error: SCOPE_REQUIRED. */
+export function assertOfAllPools(token: Pick<Token, 'pools'> | undefined, what: string): void {
+  if (token?.pools === undefined) return;
+  throw new VanityError('SCOPE_REQUIRED', `${what}: not for a token of some pools alone`);
+}
+
+interface Given {
+  /** Where it stands, or is to. */
+  readonly header: string;
+  readonly text: string | undefined;
+}
+
+/** Error: REQUEST_INVALID. */
+function givenIn(headers: IncomingHttpHeaders, isTransit: boolean): Given {
+  const { authorization } = headers;
+  const vaultToken = isTransit ? headers[VAULT_TOKEN] : undefined;
+  if (vaultToken === undefined) {
+    return { header: 'authorization', text: BEARER.exec(authorization ?? '')?.[1] };
+  }
+  if (authorization !== undefined) {
+    throw new VanityError('REQUEST_INVALID', `authorization, ${VAULT_TOKEN}: allowed: one of them`);
+  }
+  return { header: VAULT_TOKEN, text: String(vaultToken) };
 }
 
 function keyOf(hash: Uint8Array): string {

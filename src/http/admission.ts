@@ -124,7 +124,8 @@ export class Admission {
   #check(request: FastifyRequest): Token | undefined {
     const { headers, routeOptions } = request;
     try {
-      const token = this.#options.access.check(headers, routeOptions.config.scope);
+      const { scope, isTransit } = routeOptions.config;
+      const token = this.#options.access.check(headers, scope, isTransit);
       if (token === undefined && headers.authorization !== undefined) this.#countFailure(request);
       return token;
     } catch (error) {

@@ -12,6 +12,7 @@ import type {
 } from 'fastify';
 import type { TrustProxy } from '../config/config.ts';
 import type { HttpErrorCode } from '../errors.ts';
+import type { LastWarnings } from '../last-warnings.ts';
 import type { Log } from '../log.ts';
 import type { StoreThreadCalls } from '../pool/calls.ts';
 import type { StoreHealth } from '../pool/health.ts';
@@ -42,6 +43,8 @@ declare module 'fastify' {
     scope?: Scope;
     /** Asked again and again by machines, so that it has no limit. */
     isProbe?: boolean;
+    /** Of a Vault transit engine: see transit.ts. */
+    isTransit?: boolean;
     /** What it can answer beside those of every route. */
     errors?: readonly HttpErrorCode[];
   }
@@ -85,6 +88,7 @@ export interface AppDeps {
   readonly isCompat: boolean;
   readonly isDraining: () => boolean;
   readonly log: Log;
+  readonly lastWarnings: LastWarnings;
   /** What it serves TLS with; undefined for none. */
   readonly certificate: CertificateAndKey | undefined;
   readonly trustProxy: TrustProxy;

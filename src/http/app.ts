@@ -3,10 +3,11 @@
  * together and does not listen. What it answers with comes from `AppDeps`.
  *
  * A request: is it HTTP (400, 501) -> access rules (401, 403) -> route (404, 405) -> body parsed (413, 415, 400) -> schemas of body,
- * query and headers (400) -> handler (200, 404, 503). Every error is a problem document, the ancestor's routes excepted.
+ * query and headers (400) -> handler (200, 404, 503). Every error is a problem document, except on the ancestor's routes
+ * and those of a transit engine.
  */
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts';
-import Fastify from 'fastify';
+import Fastify, { type FastifyReply } from 'fastify';
 import { VanityError } from '../errors.ts';
 import { Admission } from './admission.ts';
 import type { App, AppDeps } from './app-deps.ts';
@@ -26,13 +27,16 @@ import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
 import { importRoutes } from './routes/imports.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { oversightRoutes } from './routes/oversight.ts';
 import { poolChangeRoutes } from './routes/pool-changes.ts';
 import { poolRoutes } from './routes/pools.ts';
 import { reservationRoutes } from './routes/reservations.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { signatureRoutes } from './routes/signatures.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { transitRoutes } from './routes/transit.ts';
 import { safeResponse, securityLines } from './security-headers.ts';
+import { isTransitPath, sendErrors } from './transit.ts';
 
 const BODY_MAX = 16_384;
 /** For all of a request to arrive, its headers included; looked at every other second. */
@@ -53,7 +57,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
       refusals.refuse(error, socket);
     },
     rewriteUrl: pathOf,
-    frameworkErrors: (error, _, reply) => void sendProblem(reply, toVanityError(error)),
+    frameworkErrors: (error, _, reply) => void sendError(reply, toVanityError(error)),
     // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
     // A refusal quotes its schema.
     ajv: {
@@ -62,6 +66,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
         removeAdditional: false,
         useDefaults: false,
         verbose: true,
+        // Our own schemas, which a test checks: a thread starts faster without.
+        validateSchema: false,
       },
     },
   }).withTypeProvider<JsonSchemaToTsProvider>();
@@ -90,28 +96,34 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   app.setErrorHandler((thrown, _, reply) => {
     const error = toVanityError(thrown);
     if (error.code === 'INTERNAL') deps.log.error({ err: error.cause }, 'a request failed');
-    return sendProblem(reply, error);
+    return sendError(reply, error);
   });
   refuseUnknown(app, deps.isCompat);
 
   await documentRoutes(app, deps.version);
   pageRoutes(app);
-  app.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'));
 
   serviceRoutes(app, deps);
   poolRoutes(app, deps);
   poolChangeRoutes(app, deps);
   reservationRoutes(app, deps);
   signatureRoutes(app, deps);
+  transitRoutes(app, deps);
   tokenRoutes(app, deps);
   keyRoutes(app, deps);
   eventRoutes(app, deps);
   historyRoutes(app, deps);
+  oversightRoutes(app, deps);
   importRoutes(app, deps);
   auditRoutes(app, deps);
   backupRoutes(app, deps);
   if (deps.isCompat) await app.register(async (scope: App) => compatRoutes(scope, deps));
   return app;
+}
+
+/** In the form of the path that was asked for. */
+function sendError(reply: FastifyReply, error: VanityError): FastifyReply {
+  return isTransitPath(reply.request.url) ? sendErrors(reply, error) : sendProblem(reply, error);
 }
 
 /** Without a Host a request is refused by the access rules, in our words. */
@@ -151,7 +163,7 @@ function refuseUnknown(app: App, isCompat: boolean): void {
       allowed === undefined || allowed.has(method)
         ? new VanityError('ROUTE_NOT_FOUND', `${path}: no such route; GET /openapi.json lists all`)
         : notAllowed(method, path, [...allowed].join(', '));
-    return isCompat && isCompatPath(path) ? sendEnvelope(reply, error) : sendProblem(reply, error);
+    return isCompat && isCompatPath(path) ? sendEnvelope(reply, error) : sendError(reply, error);
   });
 }
 

@@ -47,6 +47,10 @@ export function compatRoutes(app: App, deps: AppDeps): void {
       const detail = `pool ${POOL}: its secrets do not leave, and this route gives one`;
       throw new VanityError('HANDOUT_MISMATCH', detail);
     }
+    if (from.shared.keys !== 'seed') {
+      const detail = `pool ${POOL}: its keys are expanded, and this route gives keypairs`;
+      throw new VanityError('HANDOUT_MISMATCH', detail);
+    }
     const [address] = await deps.dispense(from, 1, { receiver, token, isGone });
     reply.send(envelope(200, 'success', dispensedView(address!)));
     deps.tallies.dispenseTimes.add(performance.now() - began);

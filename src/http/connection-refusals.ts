@@ -13,6 +13,7 @@ import { VanityError } from '../errors.ts';
 import type { Tallies } from '../pool/tallies.ts';
 import type { InFlight } from './in-flight.ts';
 import { PROBLEM_TYPE, problemOf } from './problems.ts';
+import { ERRORS_TYPE, errorsOf, isTransitPath } from './transit.ts';
 
 /** A handshake that failed, for whatever reason: there is no way to say anything. */
 const NO_WAY_BACK = /^(ECONNRESET|ERR_SSL_.*|ERR_TLS_.*)$/;
@@ -64,13 +65,15 @@ export class ConnectionRefusals {
   #end(socket: Duplex, refusal: VanityError): void {
     // The reply before it may have been the last.
     if (!socket.writable) return;
-    const { lines, tallies } = this.#options;
+    const { inFlight, lines, tallies } = this.#options;
     tallies.countError(refusal.code);
-    const body = JSON.stringify(problemOf(refusal));
+    const isTransit = isTransitPath(inFlight.arriving(socket) ?? '');
+    const body = JSON.stringify(isTransit ? errorsOf(refusal) : problemOf(refusal));
+    const type = isTransit ? ERRORS_TYPE : PROBLEM_TYPE;
     const allow = refusal.allow === undefined ? '' : `allow: ${refusal.allow}\r\n`;
     socket.end(
       `HTTP/1.1 ${refusal.status} Refused\r\ndate: ${new Date().toUTCString()}\r\n` +
-        `content-type: ${PROBLEM_TYPE}\r\n${lines}${allow}cache-control: no-store\r\n` +
+        `content-type: ${type}\r\n${lines}${allow}cache-control: no-store\r\n` +
         `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
     );
     setTimeout(() => socket.destroy(), LINGER_MS).unref();

@@ -15,6 +15,7 @@ import { isOptional, NO_BODY } from './inputs.ts';
 interface RouteFacts {
   readonly scope?: Scope | undefined;
   readonly errors?: readonly HttpErrorCode[] | undefined;
+  readonly isTransit?: boolean | undefined;
   /** Its schema; undefined for none. */
   readonly body: unknown;
 }
@@ -57,6 +58,7 @@ const TAGS = [
   { name: 'pools', description: 'Take addresses; list, create and change pools.' },
   { name: 'reservations', description: 'Hold an address, and decide later.' },
   { name: 'signatures', description: 'Sign with addresses whose secrets never leave.' },
+  { name: 'transit', description: 'The same for clients of a Vault transit engine.' },
   { name: 'tokens', description: 'Who may ask for what.' },
   { name: 'keys', description: 'The key that all secrets are sealed to.' },
   { name: 'imports', description: 'Import keypairs that were found elsewhere.' },
@@ -68,7 +70,8 @@ const TAGS = [
 const DESCRIPTION = `Vanity addresses of Solana, ground ahead of time, each handed out once.
 
 Times are RFC 3339 in UTC, ids whole numbers below 2^53. Errors are RFC 9457 problem documents: test
-their \`code\`, which never changes. Each response lists its possible codes as \`x-codes\`.
+their \`code\`, which never changes. Operations of the tag \`transit\` have the errors of that engine instead, which begin
+with the code. Each response lists its possible codes as \`x-codes\`.
 
 Paths and methods that are not listed here get 404 \`ROUTE_NOT_FOUND\` and 405 \`METHOD_NOT_ALLOWED\`. Keys of
 a body and query parameters that are not listed get 400, and so does a parameter that is given twice;
@@ -81,9 +84,9 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
   const facts = new Map<string, RouteFacts>();
   app.addHook('onRoute', ({ url, method, config, schema }) => {
     const path = url.replace(/:(\w+)/g, '{$1}');
-    const { scope, errors } = config ?? {};
+    const { scope, errors, isTransit } = config ?? {};
     for (const name of [method].flat()) {
-      facts.set(`${name.toLowerCase()} ${path}`, { scope, errors, body: schema?.body });
+      facts.set(`${name.toLowerCase()} ${path}`, { scope, errors, isTransit, body: schema?.body });
     }
   });
   await app.register(swagger, {
@@ -103,6 +106,12 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
             type: 'http',
             scheme: 'bearer',
             description: 'A token, `vp_...`, with the scope that the operation names in `x-scope`.',
+          },
+          vaultToken: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'X-Vault-Token',
+            description: 'The same, for operations of the tag `transit`; not both at once.',
           },
         },
       },
@@ -130,7 +139,7 @@ interface OpenApi {
 }
 
 function complete({ paths, components }: OpenApi, facts: ReadonlyMap<string, RouteFacts>): void {
-  components.schemas = { ...components.schemas, Problem: PROBLEM };
+  components.schemas = { ...components.schemas, Problem: PROBLEM, TransitErrors: TRANSIT_ERRORS };
   components.responses = Object.fromEntries(
     Object.entries(OF_NONE).map(([name, code]) => [name, problemResponse([code])]),
   );
@@ -144,7 +153,7 @@ function complete({ paths, components }: OpenApi, facts: ReadonlyMap<string, Rou
 function completeOperation(
   operation: Operation,
   method: string,
-  { scope, errors = [], body }: RouteFacts,
+  { scope, errors = [], isTransit = false, body }: RouteFacts,
 ): void {
   if (body === NO_BODY) delete operation.requestBody;
   else if (body !== undefined) operation.requestBody!.required = !isOptional(body);
@@ -152,7 +161,11 @@ function completeOperation(
   if (scope === undefined) operation.security = [];
   else {
     for (const code of OF_SCOPE) codes.add(code);
-    operation.security = [{ token: [] }, ...(scope === 'admin' ? [] : [{}])];
+    operation.security = [
+      { token: [] },
+      ...(isTransit ? [{ vaultToken: [] }] : []),
+      ...(scope === 'admin' ? [] : [{}]),
+    ];
     operation['x-scope'] = scope;
     operation.description = `${operation.description ?? ''}\n\nScope: \`${scope}\`.`.trimStart();
   }
@@ -162,7 +175,9 @@ function completeOperation(
     }
   }
   const byStatus = Map.groupBy(codes, (code) => ERRORS[code].status);
-  for (const [status, list] of byStatus) operation.responses[status] = problemResponse(list);
+  for (const [status, list] of byStatus) {
+    operation.responses[status] = isTransit ? transitResponse(list) : problemResponse(list);
+  }
 }
 
 /**
@@ -170,14 +185,21 @@ function completeOperation(
  * make a class of each schema, and some leave out a response whose schema is put together of parts.
  */
 function problemResponse(codes: readonly HttpErrorCode[]) {
-  const lines = codes.map((code) => `- \`${code}\`: ${ERRORS[code].title}.`);
   const schema = { $ref: '#/components/schemas/Problem' };
-  return {
-    description: lines.join('\n'),
-    headers: problemHeaders(codes),
-    content: { 'application/problem+json': { schema, example: exampleOf(codes[0]!) } },
-    'x-codes': codes,
-  };
+  const content = { 'application/problem+json': { schema, example: exampleOf(codes[0]!) } };
+  return { ...errorResponse(codes), content };
+}
+
+/** As `sendErrors` sends it. */
+function transitResponse(codes: readonly HttpErrorCode[]) {
+  const schema = { $ref: '#/components/schemas/TransitErrors' };
+  const example = { errors: [`${codes[0]!}: ${exampleOf(codes[0]!).detail}`] };
+  return { ...errorResponse(codes), content: { 'application/json': { schema, example } } };
+}
+
+function errorResponse(codes: readonly HttpErrorCode[]) {
+  const lines = codes.map((code) => `- \`${code}\`: ${ERRORS[code].title}.`);
+  return { description: lines.join('\n'), headers: problemHeaders(codes), 'x-codes': codes };
 }
 
 function problemHeaders(codes: readonly ErrorCode[]) {
@@ -215,6 +237,20 @@ function exampleOf(code: HttpErrorCode) {
   const type = `urn:vanitypool:error:${code}`;
   return { type, title, status, code, detail: 'names the thing and what is allowed' };
 }
+
+const TRANSIT_ERRORS = {
+  type: 'object',
+  description: 'An error as a Vault transit engine has it.',
+  required: ['errors'],
+  properties: {
+    errors: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'One: the code, a colon, and what is allowed, for people.',
+      examples: [['ADDRESS_NOT_FOUND: names the thing and what is allowed']],
+    },
+  },
+};
 
 /** The codes of a status are listed at each response, as `x-codes`. */
 const PROBLEM = {

@@ -3,6 +3,7 @@
 import type { GrinderView } from '../api/grinder.ts';
 import type { GrinderThreads } from '../pool/grinder-threads.ts';
 import type { GrinderBoard } from '../pool/health.ts';
+import { ISA_LEVELS } from '../system/isa.ts';
 
 export interface GrinderFigures {
   readonly board: GrinderBoard;
@@ -10,8 +11,18 @@ export interface GrinderFigures {
 }
 
 export function grinderView({ board, threads }: GrinderFigures): GrinderView {
+  const figures = board.read();
   return {
-    priorityChanges: board.get('priorityChanges'),
-    threads: threads.read().map(({ priority, share }) => ({ priority, share: share ?? null })),
+    priorityChanges: figures.priorityChanges,
+    instructions: ISA_LEVELS[figures.isa - 1] ?? null,
+    fullAttemptsPerSecond: {
+      seed: figures.fullSeedAttemptsPerSecond || null,
+      expanded: figures.fullExpandedAttemptsPerSecond || null,
+    },
+    threads: threads.read().map(({ priority, share, attemptsPerSecond }) => ({
+      priority,
+      share: share ?? null,
+      attemptsPerSecond: attemptsPerSecond ?? null,
+    })),
   };
 }

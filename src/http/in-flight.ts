@@ -123,6 +123,12 @@ export class InFlight {
     return !reply.writableEnded && (reply.headersSent || reply.req.complete);
   }
 
+  /** The target of a request of which the head has come, and not all of the body. */
+  arriving(socket: Duplex): string | undefined {
+    const request = this.#connections.get(socket as Socket)?.latest?.req;
+    return request?.complete === false ? request.url : undefined;
+  }
+
   /**
    * Calls `then` when all that was asked for on the connection, but for a request that is still on its way, is
    * answered and written; never if it closes before.

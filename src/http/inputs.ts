@@ -10,6 +10,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest, preValidationHookHandler, RouteOptions } from 'fastify';
 import { VanityError } from '../errors.ts';
 import type { App } from './app-deps.ts';
+import { isTransitPath } from './transit.ts';
 
 interface ObjectSchema {
   readonly type: 'object';
@@ -48,6 +49,9 @@ export function checkInputs(app: App): void {
   app.addHook('onRequest', (request, reply, done) => {
     const { headers, is404 } = request;
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
+    // A client of a transit engine may leave it out.
+    const hasBody = length !== '0' || encoding !== undefined;
+    if (hasBody && isTransitPath(request.url)) headers['content-type'] ??= 'application/json';
     const isUnread =
       is404 || isCoded(headers) || !READABLE.test(headers['content-type'] ?? ANY_TYPE);
     if (isCoded(headers)) reply.header('accept-encoding', 'identity');

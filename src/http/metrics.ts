@@ -38,6 +38,8 @@ const POOL_GAUGES = {
   paused: '1 while it is paused.',
 } as const;
 
+const POOL_INFOS = { pool: '1; its labels say what its keys are and how they leave.' } as const;
+
 const TOTALS = {
   attempts: 'Candidates tried.',
   hits: 'Candidates that matched and were proved.',
@@ -97,6 +99,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies, files }: S
   const registry = new Registry();
   const totalsOfPools = make(Counter, '_total', POOL_TOTALS, registry, ['pool']);
   const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
+  const infosOfPools = make(Gauge, '_info', POOL_INFOS, registry, ['pool', 'keys', 'handout']);
   const totals = make(Counter, '_total', TOTALS, registry);
   const { http_errors } = make(Counter, '_total', ERROR_TOTALS, registry, ['code']);
   const { unstarted } = make(Counter, '_total', UNSTARTED_TOTALS, registry, ['what']);
@@ -111,6 +114,8 @@ export function createMetrics({ pools, grinder, storeHealth, tallies, files }: S
     for (const { shared, status } of [...pools.values()].map(snapshot)) {
       const labels = { pool: shared.name };
       for (const name of keys(POOL_TOTALS)) totalsOfPools[name].inc(labels, status[name]);
+      const { keys: keyType, handout } = shared;
+      infosOfPools.pool.set({ ...labels, keys: keyType, handout }, 1);
       const figures = { ...status, paused: Number(status.paused) };
       for (const name of keys(POOL_GAUGES)) gaugesOfPools[name].set(labels, figures[name]);
     }

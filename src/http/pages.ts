@@ -1,6 +1,6 @@
 /**
- * Documents: what is the same for everybody and open to all, `/openapi.json` and the page at `/docs` that
- * reads it, with its files. Runs in the HTTP threads.
+ * Documents: what is the same for everybody and open to all, `/openapi.json` the page at `/docs` that
+ * reads it, and the dashboard at `/`, with their files. Runs in the HTTP threads.
  *
  * Each is made at the start and is one buffer, however many ask for it, with an ETag by which a client asks
  * whether it has changed. It is written in pieces, the next when the one before has left, so that a client that
@@ -12,8 +12,9 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { endConnection } from './admission.ts';
 import type { App } from './app-deps.ts';
+import { dashboardFiles } from './dashboard-files.ts';
 import { documentAt } from './document.ts';
-import { PAGE_POLICY } from './security-headers.ts';
+import { DASHBOARD_POLICY, PAGE_POLICY } from './security-headers.ts';
 
 interface Document {
   readonly body: Buffer;
@@ -80,6 +81,11 @@ export function pageRoutes(app: App): void {
     const file = new URL(import.meta.resolve(`@fastify/swagger-ui/static/${name}`));
     add(`/docs/static/${name}`, type, readFileSync(file));
   }
+  const dashboard = dashboardFiles();
+  for (const { path, type, body } of dashboard) {
+    add(path, type, body, path === '/' ? DASHBOARD_POLICY : undefined);
+  }
+  if (dashboard.length === 0) app.get('/', HIDDEN, (_, reply) => reply.redirect('/docs'));
   const openApi = new OpenApiDocument(app);
   // When all routes are known.
   app.addHook('onReady', (done) => {

@@ -8,7 +8,7 @@ import { ERRORS, type ErrorCode, VanityError } from '../errors.ts';
 import { refusedInput } from './refused-input.ts';
 
 const BODY_FORM = 'JSON, without the keys __proto__ and constructor.prototype';
-const BODY_SIZES = '16 KiB, and 128 KiB for an import';
+const BODY_SIZES = '16 KiB, and 256 KiB for an import';
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 export interface Problem {

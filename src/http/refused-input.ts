@@ -11,6 +11,7 @@ export interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
   readonly items?: Schema;
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
@@ -59,13 +60,17 @@ function mostTelling(refusals: readonly Refusal[]): Refusal {
   const last = refusals.at(-1)!;
   const choice = choiceOf(last.parentSchema);
   const isOfChoice = ({ keyword, params }: Refusal) =>
-    keyword === 'anyOf' || (keyword === 'required' && choice.includes(`${params.missingProperty}`));
+    keyword === 'anyOf' ||
+    keyword === 'oneOf' ||
+    (keyword === 'required' && choice.includes(`${params.missingProperty}`));
   return refusals.find((refusal) => !isOfChoice(refusal)) ?? last;
 }
 
 /** What is required by some of its kinds and not by all. */
-function choiceOf({ anyOf = [], required: always = [] }: Schema = {}): string[] {
-  return anyOf.flatMap(({ required = [] }) => required.filter((name) => !always.includes(name)));
+function choiceOf({ anyOf, oneOf, required: always = [] }: Schema = {}): string[] {
+  return (anyOf ?? oneOf ?? []).flatMap(({ required = [] }) =>
+    required.filter((name) => !always.includes(name)),
+  );
 }
 
 function describe(refusal: Refusal, where: string, at: string): string {
@@ -81,6 +86,9 @@ function describe(refusal: Refusal, where: string, at: string): string {
     case 'required': {
       const name = String(params.missingProperty);
       return `${at}/${name}: is missing; allowed: ${allowedBy(properties[name] ?? {})}`;
+    }
+    case 'oneOf': {
+      return `${at}: allowed: one of ${choiceOf(schema).join(' and ')}`;
     }
     case 'anyOf': {
       return `${at}: ${choiceOf(schema).join(' and ')} are missing; allowed: one of them, or both`;

@@ -11,7 +11,8 @@
  * @fastify/helmet sets twelve. `_storeHeader` is no public name of Node.js: the test of this file
  * looks at what comes over a connection.
  */
-import { ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { http } from '../system/http-module.ts';
 
 const YEAR_S = 31_536_000;
 const POLICY = 'content-security-policy';
@@ -23,6 +24,12 @@ const NEVER = "default-src 'none'; frame-ancestors 'none'";
 export const PAGE_POLICY =
   "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
   "connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'";
+
+/** Of the dashboard: the same without a style in its markup, and no text ever becomes markup or code. */
+export const DASHBOARD_POLICY =
+  "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+  "connect-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; " +
+  "require-trusted-types-for 'script'; trusted-types 'none'";
 
 /** Lines of a reply. `isEncrypted`: with TLS; then browsers must always use it. */
 export function securityLines(isEncrypted: boolean, hasPolicy = false): string {
@@ -41,8 +48,8 @@ interface Storing {
 export function safeResponse(isEncrypted: boolean): typeof ServerResponse {
   const lines = securityLines(isEncrypted);
   const linesOfPage = securityLines(isEncrypted, true);
-  const { _storeHeader: store } = ServerResponse.prototype as unknown as Storing;
-  class SafeResponse extends ServerResponse {
+  const { _storeHeader: store } = http.ServerResponse.prototype as unknown as Storing;
+  class SafeResponse extends http.ServerResponse {
     _storeHeader(firstLine: string, headers: Readonly<Record<string, unknown>> | undefined): void {
       const more = headers?.[POLICY] === undefined ? lines : linesOfPage;
       store.call(this, firstLine + more, headers);

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Durability, TrustProxy } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
+import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import {
   type Connection,
@@ -63,6 +64,7 @@ export interface HttpWorkerData {
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
+  readonly lastWarnings: SharedArrayBuffer;
 }
 
 /** What the main thread may ask. */
@@ -86,7 +88,8 @@ export type HttpCalls = {
 if (parentPort !== null) await run(workerData as HttpWorkerData);
 
 async function run(data: HttpWorkerData): Promise<void> {
-  const log = createLog('http', data.logLevel, data.isPretty);
+  const lastWarnings = new LastWarnings(data.lastWarnings);
+  const log = createLog('http', data.logLevel, data.isPretty, lastWarnings);
   let opened: Caller<StoreThreadCalls> | undefined;
   const journals = new Map<string, JournalWriter>();
   let isDraining = false;
@@ -165,6 +168,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     isCompat,
     isDraining: () => isDraining,
     log,
+    lastWarnings,
     certificate,
     trustProxy,
     keepAliveSeconds,

@@ -7,11 +7,10 @@
  * 4 digits (58^4 < 2^24) against 3 bytes. BigInt takes twice as long. The cost grows with
  * the square of the length: bound what comes from outside before it gets here.
  */
+import { CODE_OF_DIGIT, digitAt } from './base58-digits.ts';
 
 /** A base58 text of 32 bytes: 32 to 44 characters. */
 export type Address = string & { readonly __address: true };
-
-export const BASE58_ALPHABET = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 
 const ADDRESS_BYTES = 32;
 const ADDRESS_LENGTH_MIN = 32;
@@ -22,13 +21,7 @@ const LIMB_58 = 58 ** LIMB_DIGITS;
 const LIMB_BYTES = 3;
 const LIMB_256 = 256 ** LIMB_BYTES;
 
-const CODE_OF_DIGIT = Uint8Array.from(BASE58_ALPHABET, (character) => character.charCodeAt(0));
 const ONE = CODE_OF_DIGIT[0]!;
-const NO_DIGIT = 255;
-const DIGIT_OF_CODE = new Uint8Array(128).fill(NO_DIGIT);
-CODE_OF_DIGIT.forEach((code, digit) => {
-  DIGIT_OF_CODE[code] = digit;
-});
 
 const ENCODE_BYTES_MAX = 64;
 const CHUNKS_MAX = Math.ceil(ENCODE_BYTES_MAX / LIMB_BYTES);
@@ -54,12 +47,6 @@ const CODES_OF_PAIR = Uint16Array.from(
 const LIMBS = new Float64Array(CHUNKS_MAX + 1);
 const TEXT = Buffer.alloc(LIMBS.length * LIMB_DIGITS);
 const PAIRS = new Uint16Array(TEXT.buffer, TEXT.byteOffset, TEXT.length / 2);
-
-/** The value 0..57 of a base58 character at `index`, or undefined if it is not one. */
-export function digitAt(text: string, index: number): number | undefined {
-  const digit = DIGIT_OF_CODE[text.charCodeAt(index)];
-  return digit === NO_DIGIT ? undefined : digit;
-}
 
 /** For at most 64 bytes: a keypair. Leaves no trace of them but the text. */
 export function encodeBase58(bytes: Uint8Array): string {

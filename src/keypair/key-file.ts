@@ -87,6 +87,11 @@ export function expandedKeyFileText(address: Address, expandedKey: Uint8Array): 
   return `${JSON.stringify(key)}\n`;
 }
 
+/** `<address>.expanded.json`. */
+export function expandedKeyFileName(address: Address): string {
+  return `${address}.expanded.json`;
+}
+
 /** Writes `<address>.expanded.json` and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
 export function writeExpandedKeyFile(
   directory: string,
@@ -95,7 +100,7 @@ export function writeExpandedKeyFile(
 ): string {
   const address = addressOf(publicKey);
   return writeKeyFile(
-    join(directory, `${address}.expanded.json`),
+    join(directory, expandedKeyFileName(address)),
     expandedKeyFileText(address, expandedKey),
   );
 }

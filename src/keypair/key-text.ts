@@ -6,7 +6,8 @@
  * taken only from an object that says its type: taken for a keypair it would sign wrongly. 32 bytes are a seed if nothing
  * else speaks against it, so the caller has to know the address; base58 of 32 bytes is an address.
  */
-import { type Address, addressOf, decodeBase58, digitAt, isAddress } from './address.ts';
+import { type Address, addressOf, decodeBase58, isAddress } from './address.ts';
+import { digitAt } from './base58-digits.ts';
 import { proveExpandedKey } from './expanded.ts';
 import { KEYPAIR_BYTES, keypairOf, proveKeypair, SEED_BYTES, signingKeyOf } from './keypair.ts';
 import type { SigningKey } from './signing-key.ts';

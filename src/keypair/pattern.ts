@@ -8,7 +8,7 @@
  * address can have it. Under `ignoreCase` a letter stands for those of its two cases that base58 has.
  */
 import { VanityError } from '../errors.ts';
-import { digitAt } from './address.ts';
+import { digitAt } from './base58-digits.ts';
 import { type DigitSet, difficultyOf } from './difficulty.ts';
 
 export interface PatternSource {

@@ -25,13 +25,13 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
+import { DATA_KEY_BYTES, type DataKeysOf, infoOf } from './data-keys.ts';
 import { KEYPAIR_BYTES, PUBLIC_KEY_BYTES, signingKeyOf } from './keypair.ts';
 import { type SealingKey, sealTo } from './sealing-key.ts';
 import type { KeyType, SigningKey } from './signing-key.ts';
 
 export const ROWS_PER_DATA_KEY = 65_536;
 const DATA_KEY_MS = 3_600_000;
-const DATA_KEY_BYTES = 32;
 /** Opened data keys that an Unsealer remembers; opening one again takes a third of a millisecond. */
 const REMEMBERED_MAX = 1024;
 
@@ -74,8 +74,18 @@ export interface SealedRow {
   readonly sealed: Uint8Array;
 }
 
-export interface RowInPlace extends SealedRow {
+export interface RowInPlace {
   readonly place: Place;
+  /** `sealedBytes` long. */
+  readonly sealed: Uint8Array;
+  /** The sealed data key; undefined where there is none. */
+  readonly dataKey: Uint8Array | undefined;
+}
+
+/** A row that is to be sealed under another data key. */
+export interface RowToReseal extends RowInPlace {
+  /** That data key, sealed. */
+  readonly next: Uint8Array;
 }
 
 export interface UnsealedRow {
@@ -90,13 +100,7 @@ interface DataKey {
   used: number;
 }
 
-export interface SealerOptions {
-  /** 32 hexadecimal digits. */
-  readonly storeId: string;
-  /** Of the rows of the store (store/sqlite/bound-rows.ts): 32 hexadecimal digits. */
-  readonly binding: string;
-  /** Of the sealing key: 32 bytes. */
-  readonly publicKey: Uint8Array;
+export interface SealerOptions extends DataKeysOf {
   /** Stores a sealed data key durably and returns its id. */
   readonly save: (sealedDataKey: Uint8Array) => number;
   /** Milliseconds that never go back. */
@@ -128,7 +132,8 @@ export class Sealer {
    */
   async seal(rows: readonly UnsealedRow[]): Promise<SealedRow[]> {
     const dataKey = await this.#dataKeyFor(rows.length);
-    return rows.map((row) => this.#seal(dataKey, row));
+    const { id: dataKeyId, key } = dataKey;
+    return rows.map((row) => ({ dataKeyId, sealed: sealed(key, this.#associated, row) }));
   }
 
   async #dataKeyFor(rows: number): Promise<DataKey> {
@@ -156,32 +161,14 @@ export class Sealer {
     this.#current = { id: save(sealed), key, expiresAt: now() + DATA_KEY_MS, used: rows };
     return this.#current;
   }
-
-  #seal(dataKey: DataKey, { place, key: signingKey }: UnsealedRow): SealedRow {
-    const { keyType } = place;
-    assertWhole(keyType, signingKey);
-    const { key, publicKey } = signingKey;
-    // A keypair ends with its public key.
-    const more = keyType === 'expanded' ? publicKey : undefined;
-    const sealed = Buffer.alloc(sealedBytes(keyType));
-    const associated = this.#associated.of(place);
-    sealed.set(nonceOf(keyType, associated, key, more));
-    // A KeyObject takes 3 us a row; with the key in a buffer it is 15 us.
-    const cipher = createCipheriv(CIPHER, dataKey.key, sealed.subarray(0, NONCE_BYTES));
-    cipher.setAAD(associated);
-    sealed.set(cipher.update(key), NONCE_BYTES);
-    if (more !== undefined) sealed.set(cipher.update(more), NONCE_BYTES + KEYPAIR_BYTES);
-    cipher.final();
-    sealed.set(cipher.getAuthTag(), sealed.length - TAG_BYTES);
-    return { dataKeyId: dataKey.id, sealed };
-  }
 }
 
 export class Unsealer {
   #sealingKey: SealingKey;
   readonly #associated: AssociatedData;
   readonly #info: Uint8Array;
-  readonly #remembered = new Map<number, KeyObject>();
+  /** By `nameOf`: an id of the store may get another data key. */
+  readonly #remembered = new Map<string, KeyObject>();
 
   constructor(storeId: string, binding: string, sealingKey: SealingKey) {
     this.#sealingKey = sealingKey;
@@ -196,35 +183,47 @@ export class Unsealer {
 
   /**
    * The keys (the caller wipes them), in the order of `rows`: undefined where a row is not of its place,
-   * or its data key cannot be opened. `read` gives the sealed data key of an id.
+   * or its data key cannot be opened.
    */
-  async unseal(
-    rows: readonly RowInPlace[],
-    read: (dataKeyId: number) => Uint8Array | undefined,
-  ): Promise<(SigningKey | undefined)[]> {
-    const dataKeys = await this.#dataKeys(new Set(rows.map(({ dataKeyId }) => dataKeyId)), read);
-    return rows.map(({ dataKeyId, place, sealed }) => {
-      const dataKey = dataKeys.get(dataKeyId);
-      return dataKey && this.#unseal(dataKey, place, sealed);
+  async unseal(rows: readonly RowInPlace[]): Promise<(SigningKey | undefined)[]> {
+    const dataKeys = await this.#dataKeys(rows.map(({ dataKey }) => dataKey));
+    return rows.map((row) => this.#unseal(dataKeys.get(row.dataKey), row));
+  }
+
+  /**
+   * The rows, sealed under other data keys, in their order: undefined where one cannot be unsealed. Error:
+   * RangeError for a new data key that cannot be opened.
+   */
+  async reseal(rows: readonly RowToReseal[]): Promise<(Uint8Array | undefined)[]> {
+    const dataKeys = await this.#dataKeys(rows.flatMap(({ dataKey, next }) => [dataKey, next]));
+    return rows.map((row) => {
+      const next = dataKeys.get(row.next);
+      if (next === undefined) throw new RangeError('a new data key that cannot be opened');
+      const key = this.#unseal(dataKeys.get(row.dataKey), row);
+      if (key === undefined) return undefined;
+      const { place } = row;
+      const resealed = sealed(next, this.#associated, { place, key });
+      key.key.fill(0);
+      return resealed;
     });
   }
 
-  /** What cannot be opened is not in the result. */
+  /** By what they are sealed as; what cannot be opened is not in the result. */
   async #dataKeys(
-    ids: Iterable<number>,
-    read: (id: number) => Uint8Array | undefined,
-  ): Promise<ReadonlyMap<number, KeyObject>> {
-    const keys = new Map<number, KeyObject>();
-    for (const id of ids) {
-      const key = this.#remembered.get(id) ?? (await this.#open(read(id)));
-      if (key !== undefined) keys.set(id, key);
+    wanted: readonly (Uint8Array | undefined)[],
+  ): Promise<ReadonlyMap<Uint8Array | undefined, KeyObject>> {
+    const keys = new Map<Uint8Array, KeyObject>();
+    for (const sealed of new Set(wanted)) {
+      const key = sealed && (this.#remembered.get(nameOf(sealed)) ?? (await this.#open(sealed)));
+      if (key !== undefined) keys.set(sealed!, key);
     }
-    for (const [id, key] of keys) this.#remember(id, key);
+    for (const [sealed, key] of keys) this.#remember(nameOf(sealed), key);
     return keys;
   }
 
-  #unseal(dataKey: KeyObject, place: Place, sealed: Uint8Array): SigningKey | undefined {
+  #unseal(dataKey: KeyObject | undefined, { place, sealed }: RowInPlace): SigningKey | undefined {
     const { keyType, keyHash } = place;
+    if (dataKey === undefined) return undefined;
     if (sealed.length !== sealedBytes(keyType) || keyHash.length !== HASH_BYTES) return undefined;
     const nonce = sealed.subarray(0, NONCE_BYTES);
     const decipher = createDecipheriv(CIPHER, dataKey, nonce, CIPHER_OPTIONS);
@@ -238,8 +237,7 @@ export class Unsealer {
     return undefined;
   }
 
-  async #open(sealedDataKey: Uint8Array | undefined): Promise<KeyObject | undefined> {
-    if (sealedDataKey === undefined) return undefined;
+  async #open(sealedDataKey: Uint8Array): Promise<KeyObject | undefined> {
     const bytes = await this.#sealingKey.open(sealedDataKey, this.#info);
     if (bytes === undefined) return undefined;
     const key = createSecretKey(bytes);
@@ -248,13 +246,41 @@ export class Unsealer {
   }
 
   /** Forgets the one that was used the longest ago. */
-  #remember(id: number, key: KeyObject): void {
-    this.#remembered.delete(id);
-    this.#remembered.set(id, key);
+  #remember(name: string, key: KeyObject): void {
+    this.#remembered.delete(name);
+    this.#remembered.set(name, key);
     if (this.#remembered.size > REMEMBERED_MAX) {
       this.#remembered.delete(this.#remembered.keys().next().value!);
     }
   }
+}
+
+/** A sealed data key, as text. */
+function nameOf(sealedDataKey: Uint8Array): string {
+  return Buffer.from(sealedDataKey).toString('latin1');
+}
+
+function sealed(
+  dataKey: KeyObject,
+  associatedData: AssociatedData,
+  { place, key: signingKey }: UnsealedRow,
+): Uint8Array {
+  const { keyType } = place;
+  assertWhole(keyType, signingKey);
+  const { key, publicKey } = signingKey;
+  // A keypair ends with its public key.
+  const more = keyType === 'expanded' ? publicKey : undefined;
+  const row = Buffer.alloc(sealedBytes(keyType));
+  const associated = associatedData.of(place);
+  row.set(nonceOf(keyType, associated, key, more));
+  // A KeyObject takes 3 us a row; with the key in a buffer it is 15 us.
+  const cipher = createCipheriv(CIPHER, dataKey, row.subarray(0, NONCE_BYTES));
+  cipher.setAAD(associated);
+  row.set(cipher.update(key), NONCE_BYTES);
+  if (more !== undefined) row.set(cipher.update(more), NONCE_BYTES + KEYPAIR_BYTES);
+  cipher.final();
+  row.set(cipher.getAuthTag(), row.length - TAG_BYTES);
+  return row;
 }
 
 function expandedKeyIn(bytes: Uint8Array): SigningKey {
@@ -284,59 +310,6 @@ function nonceOf(
   const sum = createHash('sha256').update(NONCE_LABELS[keyType]).update(associated).update(key);
   if (more !== undefined) sum.update(more);
   return sum.digest().subarray(0, NONCE_BYTES);
-}
-
-/** Whether a sealed data key is one of this store, as stores with bound rows have them. */
-export async function isDataKey(
-  key: SealingKey,
-  storeId: string,
-  binding: string,
-  sealed: Uint8Array,
-): Promise<boolean> {
-  const bytes = await key.open(sealed, infoOf(storeId, binding));
-  bytes?.fill(0);
-  return bytes !== undefined;
-}
-
-/** One of a store from before its rows were bound, sealed for this one; undefined if it is not such a key. */
-export function resealDataKey(
-  key: SealingKey,
-  storeId: string,
-  binding: string,
-  sealed: Uint8Array,
-): Promise<Uint8Array | undefined> {
-  const [from, to] = [infoOf(storeId), infoOf(storeId, binding)];
-  return reseal(sealed, { key, info: from }, { publicKey: key.publicKey, info: to });
-}
-
-/** One of this store, sealed to the public half of another key; undefined if it is none. */
-export function moveDataKey(
-  key: SealingKey,
-  { storeId, binding, publicKey }: Pick<SealerOptions, 'storeId' | 'binding' | 'publicKey'>,
-  sealed: Uint8Array,
-): Promise<Uint8Array | undefined> {
-  const info = infoOf(storeId, binding);
-  return reseal(sealed, { key, info }, { publicKey, info });
-}
-
-async function reseal(
-  sealed: Uint8Array,
-  from: { readonly key: SealingKey; readonly info: Uint8Array },
-  to: { readonly publicKey: Uint8Array; readonly info: Uint8Array },
-): Promise<Uint8Array | undefined> {
-  const bytes = await from.key.open(sealed, from.info);
-  if (bytes === undefined) return undefined;
-  try {
-    return await sealTo(to.publicKey, bytes, to.info);
-  } finally {
-    bytes.fill(0);
-  }
-}
-
-/** Binds a sealed data key to its purpose and its store; without a binding to one whose rows have none. */
-function infoOf(storeId: string, binding?: string): Uint8Array {
-  const purpose = binding === undefined ? `1 ${storeId}` : `2 ${storeId} ${binding}`;
-  return Buffer.from(`vanitypool data key ${purpose}`);
 }
 
 /**

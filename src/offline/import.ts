@@ -1,7 +1,7 @@
-/** Keypairs into a store that no server holds. Runs in the main thread. */
+/** Keys into a store that no server holds. Runs in the main thread. */
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
-import { assertMatches } from '../keypair/importable.ts';
+import { assertKeyType, assertMatches } from '../keypair/importable.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { SigningKey } from '../keypair/signing-key.ts';
 import { configOf } from '../pool/pool-definition.ts';
@@ -10,7 +10,7 @@ import { parts } from '../store/stored-pool.ts';
 import { openOffline } from './open.ts';
 import { poolNotFound, poolsOffline } from './pools.ts';
 
-/** Takes keypairs, which the caller has proved, into the pool; all of one call or, when it throws, none. */
+/** Takes keys, which the caller has proved, into the pool; all of one call or, when it throws, none. */
 export type Import = (keys: readonly SigningKey[]) => Promise<InsertReport>;
 
 /**
@@ -34,7 +34,10 @@ export async function importOffline<T>(
   await using store = await openOffline(config);
   if (configured) await store.definePool(parts(configured).identity);
   return await work((keys) => {
-    for (const [index, key] of keys.entries()) assertMatches(key, index, pattern);
+    for (const [index, key] of keys.entries()) {
+      assertKeyType(name, pool.keys, key.keyType);
+      assertMatches(key, index, pattern);
+    }
     const hits = keys.map(({ keyType, key, publicKey }) => ({
       pool: name,
       keyType,

@@ -12,6 +12,7 @@ import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import { findSealingKey } from '../keypair/sealing-key-files.ts';
+import { parseSignPolicy } from '../keypair/sign-policy.ts';
 import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
 import { readBurned, readPools, readSealingKey } from '../store/sqlite/look.ts';
 import type { Store } from '../store/store.ts';
@@ -34,10 +35,11 @@ async function keyOf({ directory, sealingKey }: Config['store']): Promise<Sealin
 
 /**
  * Makes a pool that the next server serves. Errors: POOL_EXISTS, POOL_MISMATCH, POOL_LIMIT_REACHED,
- * those of the pattern and of opening a store.
+ * those of the pattern, of what it signs and of opening a store.
  */
 export function createPoolOffline(config: Config, pool: PoolConfig): Promise<StoredPool> {
   parsePattern(pool);
+  parseSignPolicy(pool);
   return withStoreOffline(config, async (store) => {
     const { name } = pool;
     const names = await poolNames(config, store);

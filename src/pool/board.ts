@@ -7,7 +7,8 @@
  * order of their names. The writer makes the version odd, stores the fields, and makes it even
  * again; a reader that sees an odd version, or another one after than before, reads again. All
  * accesses are atomic, since plain ones may be reordered around the version. A writer that dies in
- * between leaves the version odd: readers then take what is there after a bounded number of tries.
+ * between leaves the version odd: a reader then takes what is there after a bounded number of tries, and
+ * after the first time at once. The next write makes it even again.
  */
 
 /** More than any writer's time slice lasts; a writer is between its two steps for microseconds. */
@@ -20,6 +21,8 @@ export class Board<F extends string> {
   readonly buffer: SharedArrayBuffer;
   readonly #fields: readonly F[];
   readonly #words: BigInt64Array;
+  /** An odd version that this reader has waited for in vain. */
+  #abandoned: bigint | undefined;
 
   /** A new board, all 0, or the one in `buffer` with the same fields in the same order. */
   constructor(fields: readonly F[], buffer?: SharedArrayBuffer) {
@@ -41,10 +44,13 @@ export class Board<F extends string> {
   write(figures: Partial<Figures<F>>): void {
     // What is no whole number throws here, before anything is touched.
     const words = this.#fields.map((field) => BigInt(figures[field] ?? this.#load(field)));
-    if (words.every((word, index) => word === this.#words[1 + index])) return;
-    Atomics.add(this.#words, 0, 1n);
+    const version = Atomics.load(this.#words, 0);
+    const isWhole = isEven(version);
+    if (isWhole && words.every((word, index) => word === this.#words[1 + index])) return;
+    const begun = version + (isWhole ? 1n : 2n);
+    Atomics.store(this.#words, 0, begun);
     for (const [index, word] of words.entries()) Atomics.store(this.#words, 1 + index, word);
-    Atomics.add(this.#words, 0, 1n);
+    Atomics.store(this.#words, 0, begun + 1n);
   }
 
   /** Any thread. */
@@ -62,8 +68,10 @@ export class Board<F extends string> {
       const figures = {} as Record<F, number>;
       for (const field of this.#fields) figures[field] = this.#load(field);
       const value = also();
-      const isWhole = version % 2n === 0n && Atomics.load(this.#words, 0) === version;
-      if (isWhole || tries === TRIES) return { figures, value };
+      const isSame = Atomics.load(this.#words, 0) === version;
+      if (isSame && isEven(version)) return { figures, value };
+      if (tries === TRIES && isSame) this.#abandoned = version;
+      if (tries === TRIES || version === this.#abandoned) return { figures, value };
     }
   }
 
@@ -75,4 +83,8 @@ export class Board<F extends string> {
   #load(field: F): number {
     return Number(Atomics.load(this.#words, 1 + this.#fields.indexOf(field)));
   }
+}
+
+function isEven(version: bigint): boolean {
+  return version % 2n === 0n;
 }

@@ -4,7 +4,7 @@
 import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
 import type { SigningKey } from '../keypair/signing-key.ts';
 import type { ReadingCalls } from '../store/audit-store.ts';
-import type { RotatedKey } from '../store/key-rotation.ts';
+import type { RotatedKey, RotationOptions, SealingKeyState } from '../store/key-rotation.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { InsertReport } from '../store/store.ts';
 import type { NewToken, StoredToken } from '../store/token-store.ts';
@@ -29,6 +29,8 @@ export type StoreThreadCalls = ReadingCalls & {
   releaseReservation(which: ReservationOf): Promise<void>;
   /** The signature, 64 bytes. Errors: see store/sqlite/signatures.ts and keypair/sign.ts. */
   sign(what: SigningOrder): Promise<Uint8Array>;
+  /** Error: ADDRESS_NOT_FOUND, unless it was dispensed to the token by one of the pools that sign. */
+  assertSigner(what: Signer): Promise<void>;
   /** Proved by the caller. Durable when it resolves. */
   import(order: ImportOrder): Promise<InsertReport>;
   /**
@@ -50,11 +52,15 @@ export type StoreThreadCalls = ReadingCalls & {
   revokeToken(name: string): Promise<StoredToken>;
   /** Errors as of `revokeToken`. */
   restoreToken(name: string): Promise<StoredToken>;
-  /** To the key in 'env:NAME', or to a new one. Errors: KEY_ROTATION_REFUSED, STORE_FORGED. */
-  rotateKey(to: string | undefined): Promise<RotatedKey>;
+  sealingKey(): Promise<SealingKeyState>;
+  /** Errors: KEY_ROTATION_REFUSED, STORE_FORGED. */
+  rotateKey(order: KeyOrder): Promise<RotatedKey>;
   /** Tokens that were used since the last call, by id. */
   noteTokens(ids: readonly number[]): Promise<void>;
 };
+
+/** To the key in 'env:NAME', or to a new one; with the stock resealed, or without that. */
+export type KeyOrder = Omit<RotationOptions, 'onStep'>;
 
 /** For an order to be answered, on a disk that is slow but alive. */
 export const ORDER_TIMEOUT_MS = 10_000;
@@ -80,12 +86,16 @@ export interface ReservationOf {
   readonly token: number;
 }
 
-/** A request to sign with a dispensed address of a sign-only pool. */
-export interface SigningOrder {
-  readonly pool: string;
+/** A dispensed address of one of these pools, as far as they are sign-only. */
+export interface Signer {
+  readonly pools: readonly string[];
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly token: number;
+}
+
+/** A request to sign with it. */
+export interface SigningOrder extends Signer {
   readonly message: Uint8Array;
 }
 

@@ -33,6 +33,11 @@ const GRINDER_FIELDS = [
   'priorityChanges',
   'threads',
   'attemptsPerSecond',
+  /** 0 while nobody knows, as `isa`. */
+  'fullSeedAttemptsPerSecond',
+  'fullExpandedAttemptsPerSecond',
+  /** Of the kernel: its place in `ISA_LEVELS`, from 1. */
+  'isa',
 ] as const;
 
 /** Why the store fails, by its number on the board; 0 there is for "it does not". */

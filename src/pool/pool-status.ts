@@ -1,4 +1,4 @@
-/** What can be said of a pool at any moment, without asking anybody. */
+/** What is known of a pool at any moment from shared memory alone. */
 import type { PoolCounts } from '../store/address.ts';
 
 export interface PoolStatus extends PoolCounts {

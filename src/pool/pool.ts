@@ -33,7 +33,7 @@ import {
   settingsBoard,
 } from './shared-pool.ts';
 
-/** Whom addresses are for, and what makes a repeated request the same one. */
+/** Who gets the addresses, and what makes a repeated request the same one. */
 export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'> & {
   /** When it counts, in ms since 1970; now by the system's clock if not given. */
   readonly at?: number;
@@ -47,14 +47,14 @@ export interface Hands {
   readonly refill: (pool: string, count: number) => Promise<void>;
   /** Throws when a hand-out could not be recorded now: then nothing is popped for it. */
   readonly prepare: (pool: string) => void;
-  /** Sees to it that a hand-out is not forgotten; throws when it cannot. */
+  /** Records a hand-out, in the journal or in memory until a turn; throws when it cannot. */
   readonly record: (pool: string, handOut: HandOut) => void;
 }
 
 const RETRY_AFTER_MAX = 3600;
 /** Seconds, while the rate of a grinder that has just begun is not known. */
 const RETRY_AFTER_SOON = 2;
-/** Somebody has to resume it. */
+/** Until it is resumed. */
 const PAUSED_RETRY_SECONDS = 60;
 /** Refills that one request waits for: each finds the store with enough left, or ends it. */
 const REFILLS_MAX = 8;

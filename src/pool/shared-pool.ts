@@ -5,6 +5,7 @@
 import type { PoolChange, PoolConfig } from '../config/pool-config.ts';
 import { COUNT_MAX } from '../config/pool-settings.ts';
 import { type Pattern, parsePattern } from '../keypair/pattern.ts';
+import { parseSignPolicy, type SigningSettings } from '../keypair/sign-policy.ts';
 import type { KeyType } from '../keypair/signing-key.ts';
 import { Board } from './board.ts';
 import { ChangedPools } from './changed-pools.ts';
@@ -37,10 +38,8 @@ export const GATE = { open: 0, paused: 1, closed: 2, replaced: 3 } as const;
 
 /** What all threads know and share of one pool; can be sent to a thread as it is. */
 export interface SharedPool
-  extends Pick<
-    PoolConfig,
-    'name' | 'handout' | 'signLimit' | 'reuseReleased' | 'acceptsImports' | 'readyMax'
-  > {
+  extends SigningSettings,
+    Pick<PoolConfig, 'handout' | 'signLimit' | 'reuseReleased' | 'acceptsImports' | 'readyMax'> {
   readonly pattern: Pattern;
   readonly keys: KeyType;
   readonly settings: SharedArrayBuffer;
@@ -74,13 +73,14 @@ export interface SharingOptions {
   readonly position?: number;
 }
 
-/** Errors: those of `parsePattern`. */
+/** Errors: those of `parsePattern` and `parseSignPolicy`. */
 export function sharePool(
   config: PoolConfig,
   { changes = new ChangedPools(), place = 0, position = 0 }: SharingOptions = {},
 ): SharedPool {
   const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
-  const { readyMax } = config;
+  const { readyMax, signPrograms, signWith, signFeePayer } = config;
+  parseSignPolicy(config);
   const settings = new Board(SETTINGS_FIELDS);
   settings.write({ ...changeableOf(config), gate: GATE.open });
   return {
@@ -89,6 +89,9 @@ export function sharePool(
     keys,
     handout,
     signLimit,
+    signPrograms,
+    signWith,
+    signFeePayer,
     reuseReleased,
     acceptsImports,
     readyMax,

@@ -18,6 +18,7 @@ import { Pool } from '../pool/pool.ts';
 import type { PoolStatus } from '../pool/pool-status.ts';
 import { type GrindingBoard, grindingBoard, type SharedPool } from '../pool/shared-pool.ts';
 import type { Tallies } from '../pool/tallies.ts';
+import { ISA_LEVELS } from '../system/isa.ts';
 import { ownNice } from '../system/priority.ts';
 import type { AlertFigures, Alerts } from './alerts.ts';
 import { FirstAddresses } from './first-addresses.ts';
@@ -126,7 +127,11 @@ export class ServedGrinder {
   totals(): Totals {
     const stats = this.#grinder?.stats();
     const totals = {} as Totals;
-    for (const name of TOTALS) totals[name] = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
+    for (const name of TOTALS) {
+      // Expanded keys take the largest whole number in years, not in ages; what is larger cannot be read.
+      const total = (this.#before[name] ?? 0) + (stats?.[name] ?? 0);
+      totals[name] = Math.min(total, Number.MAX_SAFE_INTEGER);
+    }
     return totals;
   }
 
@@ -144,8 +149,14 @@ export class ServedGrinder {
     // First: a thread that starts at another priority is replaced at once.
     this.#prioritize(grinder, figures, nowMs);
     grinder.steer(this.#steering.next(figures, nowMs));
-    const { active, attemptsPerSecond, perThread } = grinder.stats();
-    const rate = Math.round(attemptsPerSecond);
+    const {
+      active,
+      attemptsPerSecond,
+      attemptsPerSecondOf,
+      fullAttemptsPerSecondOf,
+      isa,
+      perThread,
+    } = grinder.stats();
     this.#alerts?.look(figures, nowMs);
     for (const { index, isShort, isPaused } of figures) {
       const isGround = isShort && active > 0;
@@ -153,14 +164,21 @@ export class ServedGrinder {
       pool.grinding.write({
         active: isGround ? 1 : 0,
         threads: isGround ? active : 0,
-        attemptsPerSecond: isGround ? rate : 0,
+        attemptsPerSecond: isGround ? Math.round(attemptsPerSecondOf[pool.shared.keys]) : 0,
         milliPerHour: milliPerHour(pool.consumption),
       });
       const isWatched = !isPaused && this.#alerts?.watches(pool.shared.name);
       if (!isShort && !isWatched) this.#awake.delete(pool);
     }
     this.#threads.write(perThread);
-    this.#board.write({ ...this.totals(), threads: active, attemptsPerSecond: rate });
+    this.#board.write({
+      ...this.totals(),
+      threads: active,
+      attemptsPerSecond: Math.round(attemptsPerSecond),
+      fullSeedAttemptsPerSecond: Math.round(fullAttemptsPerSecondOf.seed ?? 0),
+      fullExpandedAttemptsPerSecond: Math.round(fullAttemptsPerSecondOf.expanded ?? 0),
+      isa: (ISA_LEVELS as readonly unknown[]).indexOf(isa) + 1,
+    });
     this.#samples.takeIfDue(this.#pools, nowMs, monotonicMs());
   }
 

@@ -23,6 +23,7 @@ import { WatchedCertificate } from '../http/certificate.ts';
 import { EventIds } from '../http/event-ids.ts';
 import { type ListenOn, listenError, requiredAuth } from '../http/listen.ts';
 import type { HttpWorkerData } from '../http/worker.ts';
+import type { LastWarnings } from '../last-warnings.ts';
 import type { Log } from '../log.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
 import { FileBudget } from '../pool/file-budget.ts';
@@ -48,6 +49,8 @@ const WEBHOOKS_GRACE_MS = 3000;
 
 export interface ServiceOptions {
   readonly log: Log;
+  /** Those of `log`; the other threads add theirs. */
+  readonly lastWarnings: LastWarnings;
   readonly isPretty: boolean;
   readonly version: string;
 }
@@ -281,6 +284,7 @@ export class Service implements AsyncDisposable {
         changes: this.#changes.buffer,
         logLevel: this.#config.logLevel,
         isPretty: this.#options.isPretty,
+        lastWarnings: this.#options.lastWarnings.buffer,
       },
       unavailable: 'STORE_UNAVAILABLE',
       notices,
@@ -316,6 +320,7 @@ export class Service implements AsyncDisposable {
       durability: this.#config.store.durability,
       logLevel: this.#config.logLevel,
       isPretty: this.#options.isPretty,
+      lastWarnings: this.#options.lastWarnings.buffer,
     };
   }
 

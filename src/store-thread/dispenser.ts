@@ -25,7 +25,7 @@ import type { Exclusively } from './in-turn.ts';
 import { Quotas } from './quotas.ts';
 import type { Refiller } from './refiller.ts';
 
-/** For the first of two requests with one key to be served. */
+/** How long the second of two requests with one key waits for the first. */
 const IN_FLIGHT_MS = 5000;
 
 export interface DispenserOptions {

@@ -3,7 +3,7 @@
 /** Runs one piece of work after the other: the store takes one call at a time. */
 export type Exclusively = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** Runs each piece of work after the one before it has ended, whatever came of that one. */
+/** Runs each piece of work after the one before it has ended, successfully or not. */
 export function inTurn(): Exclusively {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {

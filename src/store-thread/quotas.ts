@@ -24,7 +24,7 @@ interface Day {
 export interface QuotasOptions {
   readonly store: Pick<Store, 'tokens' | 'clock'>;
   readonly exclusively: Exclusively;
-  /** Sees to it that the store knows what has left by now, and with whom it went. */
+  /** Records in the store what has left by now, and who got it. */
   readonly record: () => Promise<void>;
 }
 

@@ -6,9 +6,10 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { VanityError } from '../errors.ts';
+import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { answer } from '../port.ts';
-import type { AuditPage, AuditQuery, FoundAddress } from '../store/audit-store.ts';
+import type { AuditPage, AuditQuery, FoundAddress, Taken } from '../store/audit-store.ts';
 import { AuditReader } from '../store/sqlite/audit-reader.ts';
 import { backupStore } from '../store/sqlite/backup.ts';
 
@@ -18,6 +19,7 @@ export interface ReaderData {
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
+  readonly lastWarnings: SharedArrayBuffer;
 }
 
 /** Errors: those of opening a store to read, SEALING_KEY_INVALID. */
@@ -26,6 +28,8 @@ export type ReaderCalls = {
   page(query: AuditQuery): Promise<AuditPage>;
   /** By its public key, 32 bytes. */
   find(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
+  /** As of `ReadingCalls`. */
+  taken(since: number): Promise<Taken[]>;
   /** Makes a backup under this name; one at a time. Errors: those of `backupStore`. */
   backup(path: string): Promise<void>;
   /** The sealing key is there from now on. */
@@ -38,7 +42,8 @@ if (parentPort !== null) {
   const data = workerData as ReaderData;
   const { directory } = data;
   let { sealingKey } = data;
-  const log = createLog('reader', data.logLevel, data.isPretty);
+  const lastWarnings = new LastWarnings(data.lastWarnings);
+  const log = createLog('reader', data.logLevel, data.isPretty, lastWarnings);
   let opening: Promise<AuditReader> | undefined;
   let backup = new AbortController();
   const reader = async (): Promise<AuditReader> => {
@@ -63,6 +68,7 @@ if (parentPort !== null) {
       return audit.page(query);
     },
     find: async (publicKey) => (await reader()).find(publicKey),
+    taken: async (since) => (await reader()).taken(since),
     async backup(path) {
       backup = new AbortController();
       await backupStore(directory, path, { signal: backup.signal });

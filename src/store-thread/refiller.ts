@@ -175,7 +175,7 @@ export class Refiller {
   async leave(pool: string): Promise<void> {
     const line = this.#lines.get(pool);
     if (line === undefined) return;
-    await this.#giveBack(line);
+    await this.#giveBack([line]);
     line.available = 0;
     this.#forget(line);
   }
@@ -207,37 +207,58 @@ export class Refiller {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#isStopped = true;
-    const ended = await Promise.allSettled(
-      [...this.#lines.values()].map((line) => this.#giveBack(line)),
-    );
+    const lines = [...this.#lines.values()];
+    // All in one commit; where that fails each by itself: one does not keep the others.
+    if (lines.length === 0 || (await this.#areGivenBack(lines))) return;
+    const ended = await Promise.allSettled(lines.map((line) => this.#giveBack([line])));
     const failed = ended.find(({ status }) => status === 'rejected');
     if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
   }
 
-  async #giveBack(line: Line): Promise<void> {
-    const { store, exclusively } = this.#options;
-    const pool = line.shared.name;
+  async #areGivenBack(lines: readonly Line[]): Promise<boolean> {
+    try {
+      await this.#giveBackOnce(lines);
+      return true;
+    } catch (error) {
+      if (error instanceof VanityError) return false;
+      throw error;
+    }
+  }
+
+  async #giveBack(lines: readonly Line[]): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        await exclusively(async () => {
-          const handOuts = line.handOuts.take();
-          const head = line.queue.head;
-          const { failure } = await store.turn(pool, line.unrecorded(head), 0, handOuts);
-          line.position = head;
-          line.handOuts.confirm();
-          // The next start settles the leases by the journals.
-          this.#failure = failure;
-          if (failure !== undefined) throw failure;
-          await store.returnLease(pool);
-          line.empty();
-          line.publish(await store.counts(pool));
-        });
-        return;
+        return await this.#giveBackOnce(lines);
       } catch (error) {
         if (tries === STOP_TRIES || !(error instanceof VanityError)) throw error;
         await sleep(STOP_WAIT_MS);
       }
     }
+  }
+
+  /** Errors: those of the store, also where it is durable and nothing may leave for it yet. */
+  #giveBackOnce(lines: readonly Line[]): Promise<void> {
+    const { store, exclusively } = this.#options;
+    return exclusively(async () => {
+      const ended = lines.map((line) => {
+        const handOuts = line.handOuts.take();
+        const head = line.queue.head;
+        const lease = { pool: line.shared.name, dispensed: line.unrecorded(head), handOuts };
+        return { line, head, lease };
+      });
+      const failure = await store.giveBack(ended.map(({ lease }) => lease));
+      for (const { line, head } of ended) {
+        line.position = head;
+        line.handOuts.confirm();
+      }
+      // Returned all the same: the next start lets it take effect.
+      this.#failure = failure;
+      if (failure !== undefined) throw failure;
+      for (const { line, lease } of ended) {
+        line.empty();
+        line.publish(await store.counts(lease.pool));
+      }
+    });
   }
 
   get #isBackingOff(): boolean {

@@ -48,7 +48,7 @@ export class ServedCheck {
     if (this.#check === undefined) this.#startIn(AGAIN_MS, 'in-doubt');
   }
 
-  /** Ends it, whatever it has found by then. */
+  /** Ends it, without waiting for a result. */
   stop(): void {
     this.#isOver = true;
     clearTimeout(this.#again);

@@ -5,7 +5,8 @@
  */
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { RotatedKey } from '../store/key-rotation.ts';
+import type { KeyOrder } from '../pool/calls.ts';
+import type { RotatedKey, SealingKeyState } from '../store/key-rotation.ts';
 import type { Store } from '../store/store.ts';
 import type { Exclusively } from './in-turn.ts';
 
@@ -15,6 +16,8 @@ export interface ServedKeysOptions {
   readonly withoutInserts: Exclusively;
   /** Where the key is by now, for what reads the store beside this thread. */
   readonly onMoved: (source: string) => void;
+  /** Rows are to be resealed from now on. */
+  readonly onReseal: () => void;
   readonly log: Log;
 }
 
@@ -27,21 +30,26 @@ export class ServedKeys {
   }
 
   /** Errors: KEY_ROTATION_REFUSED, also of a second one meanwhile; STORE_FORGED, those of the store. */
-  async rotate(to: string | undefined): Promise<RotatedKey> {
+  async rotate(order: KeyOrder): Promise<RotatedKey> {
     if (this.#isRunning) {
       throw new VanityError('KEY_ROTATION_REFUSED', 'another rotation is under way');
     }
     this.#isRunning = true;
     try {
-      return await this.#rotate(to);
+      return await this.#rotate(order);
     } finally {
       this.#isRunning = false;
     }
   }
 
-  async #rotate(to: string | undefined): Promise<RotatedKey> {
-    const { store, exclusively, withoutInserts, onMoved, log } = this.#options;
-    const rotation = await exclusively(() => store.beginRotation({ to }));
+  state(): Promise<SealingKeyState> {
+    const { store, exclusively } = this.#options;
+    return exclusively(() => store.sealingKey());
+  }
+
+  async #rotate(order: KeyOrder): Promise<RotatedKey> {
+    const { store, exclusively, withoutInserts, onMoved, onReseal, log } = this.#options;
+    const rotation = await exclusively(() => store.beginRotation(order));
     log.info({ dataKeys: rotation.total }, 'rotating the sealing key');
     try {
       while (rotation.done < rotation.total) await exclusively(() => rotation.prepare());
@@ -52,6 +60,7 @@ export class ServedKeys {
     const rotated = await withoutInserts(() => exclusively(() => rotation.finish()));
     onMoved(rotated.source);
     log.info({ ...rotated }, 'the sealing key was rotated: back up the new one now');
+    if (order.reseal) onReseal();
     return rotated;
   }
 }

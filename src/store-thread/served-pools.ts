@@ -24,6 +24,7 @@ import {
 } from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
 import { parsePattern } from '../keypair/pattern.ts';
+import { parseSignPolicy } from '../keypair/sign-policy.ts';
 import type { Log } from '../log.ts';
 import type { PoolNotice, ServedPool } from '../pool/calls.ts';
 import type { ChangedPools } from '../pool/changed-pools.ts';
@@ -160,6 +161,7 @@ export class ServedPools {
       if (this.has(name)) throw poolExists(name);
       if (this.#entries.size >= POOLS_MAX) throw poolLimit(name);
       parsePattern(config);
+      parseSignPolicy(config);
       const { identity, settings } = parts(config);
       journals.assertFit([config], 1 + this.#allThreads.length);
       const made = journals.make(1 + this.#allThreads.length);

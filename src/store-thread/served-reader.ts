@@ -1,5 +1,5 @@
 /**
- * What those who manage a running server read of its store: the audit, single addresses, backups.
+ * What those who manage a running server read of its store: the audit, single addresses, who took how many, backups.
  * Runs in the store thread, and only forwards to a reader thread (reader-worker.ts), which starts on
  * demand and ends after 30 s idle.
  *
@@ -75,6 +75,7 @@ export class ServedReader {
     return {
       auditPage: (query) => this.#ask('page', query, 'no audit'),
       findAddress: (publicKey) => this.#ask('find', publicKey, 'no look at an address'),
+      taken: (since) => this.#ask('taken', since, 'no look at the hand-outs'),
       makeBackup: async (asked) => {
         own.add(asked.id);
         try {

@@ -1,15 +1,13 @@
 /**
- * What becomes of reserved and of sign-only addresses in a running server. Runs in the store thread.
+ * What becomes of reserved addresses in a running server. Runs in the store thread.
  * Each call is one transaction, durable before it is answered; the live counts follow it.
  *
  * An address that its client gives back, or lets expire, is burned: the client has seen it, and
  * anyone who knows an address can make it unusable for a new mint by funding it. A pool with
  * `reuse_released` takes it back anyway.
  */
-import { hash } from 'node:crypto';
 import { VanityError } from '../errors.ts';
-import { signMessage } from '../keypair/sign.ts';
-import type { ReservationOf, SigningOrder } from '../pool/calls.ts';
+import type { ReservationOf } from '../pool/calls.ts';
 import { type ReadyAddress, readyAddress } from '../pool/ready-address.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Reservation } from '../store/reservation-store.ts';
@@ -21,8 +19,6 @@ const EXPIRE_EVERY_MS = 1000;
 export interface ServedReservationsOptions {
   readonly store: Store;
   readonly exclusively: Exclusively;
-  /** Sees to it that the store knows what has left a pool by now, and with whom it went. */
-  readonly record: (pool: string) => Promise<void>;
   /** After the figures of a pool have changed. Called inside `exclusively`. */
   readonly onChange: (pool: string) => Promise<void>;
   /** After each look for what expired, with what made it fail. */
@@ -78,29 +74,6 @@ export class ServedReservations {
       await store.reservations.release(id, token, this.#reuses(pool));
       await onChange(pool);
     });
-  }
-
-  async sign({ pool: name, publicKey, token, message }: SigningOrder): Promise<Uint8Array> {
-    const { store, exclusively, record } = this.#options;
-    const pool = this.#pools.get(name);
-    if (pool === undefined) throw new VanityError('POOL_NOT_FOUND', `pool ${name}: no such pool`);
-    if (pool.handout !== 'sign-only') {
-      const detail = `pool ${name}: hands its secrets out; only a sign-only pool signs`;
-      throw new VanityError('HANDOUT_MISMATCH', detail);
-    }
-    const messageHash = hash('sha256', message, 'buffer');
-    // A client may ask as soon as it has the address, before a turn has recorded that.
-    await record(name);
-    return exclusively(() =>
-      store.signatures.sign({
-        pool: name,
-        publicKey,
-        token,
-        messageHash,
-        limit: pool.signLimit,
-        sign: (key) => signMessage(key, message),
-      }),
-    );
   }
 
   async #expire(): Promise<void> {

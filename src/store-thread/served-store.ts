@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
+import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type Log } from '../log.ts';
 import type { ImportOrder } from '../pool/calls.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
@@ -25,17 +26,19 @@ import { JournalWatch } from './journal-watch.ts';
 import { OwnRecords } from './own-records.ts';
 import { PoolJournals } from './pool-journals.ts';
 import { Refiller } from './refiller.ts';
+import { Resealer } from './resealer.ts';
 import { ServedCheck } from './served-check.ts';
 import { ServedKeys } from './served-keys.ts';
 import { ServedPools } from './served-pools.ts';
 import { ServedReader } from './served-reader.ts';
 import { ServedReservations } from './served-reservations.ts';
+import { ServedSignatures } from './served-signatures.ts';
 import { ServedTokens } from './served-tokens.ts';
 import type { MainNotices, OpenReport, StoreWorkerData } from './store-calls.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
-type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'expire' | 'check';
+type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'reseal' | 'expire' | 'check';
 
 /** The open store of this thread, its refiller, and what is reported of their health. */
 export class ServedStore {
@@ -43,6 +46,7 @@ export class ServedStore {
   readonly dispenser: Dispenser;
   readonly tokens: ServedTokens;
   readonly reservations: ServedReservations;
+  readonly signatures: ServedSignatures;
   readonly keys: ServedKeys;
   readonly pools: ServedPools;
   readonly reader: ServedReader;
@@ -58,13 +62,15 @@ export class ServedStore {
   readonly #tallies: Tallies;
   readonly #tally = { turns: 0, inserts: 0 };
   readonly #destroyer: Destroyer;
+  readonly #resealer: Resealer;
   #check: ServedCheck | undefined;
   readonly #failures = new Map<StoreWork, VanityError>();
   #failure: ErrorCode | undefined;
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
     const { directory } = data;
-    const log = createLog('store', data.logLevel, data.isPretty);
+    const lastWarnings = new LastWarnings(data.lastWarnings);
+    const log = createLog('store', data.logLevel, data.isPretty, lastWarnings);
     const { commitTimes } = new Tallies(data.tallies);
     const health = new StoreHealth(data.health);
     log.info({ directory }, 'opening the store');
@@ -139,9 +145,13 @@ export class ServedStore {
     this.reservations = new ServedReservations({
       store,
       exclusively: this.#exclusively,
-      record: (pool) => this.refiller.record(pool),
       onChange: async (pool) => this.refiller.publish(pool, await store.counts(pool)),
       onExpired: (error) => this.#note('expire', error),
+    });
+    this.signatures = new ServedSignatures({
+      store,
+      exclusively: this.#exclusively,
+      record: (pool) => this.refiller.record(pool),
     });
     const own = new OwnRecords(() => this.refiller.assertWorks());
     this.dispenser = new Dispenser({
@@ -175,21 +185,26 @@ export class ServedStore {
       own,
       withoutInserts: this.#inserts.without,
       changes,
-      parts: [this.dispenser, this.reservations],
+      parts: [this.dispenser, this.reservations, this.signatures],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
     });
     this.keys = new ServedKeys({
       ...{ ...common, log },
       withoutInserts: this.#inserts.without,
       onMoved: (source) => this.reader.useKey(source),
+      onReseal: () => void this.#resealer.reseal(),
     });
     const { pools } = this;
     this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });
     this.#clockWatch = new ClockWatch({ ...common, health: this.#health, log });
+    const behind: Exclusively = (work) => queue.behind(watched(work));
     this.#destroyer = new Destroyer({
-      ...{ store, health, retentionMs },
-      behind: (work) => queue.behind(watched(work)),
+      ...{ store, health, retentionMs, behind },
       onEnd: (error) => this.#note('destroy', error),
+    });
+    this.#resealer = new Resealer({
+      ...{ store, log, behind },
+      onEnd: (error) => this.#note('reseal', error),
     });
     for (const [pool, recovered] of Object.entries(store.recovered)) {
       this.#log.warn({ pool, ...recovered }, 'the last run did not stop cleanly');
@@ -209,6 +224,7 @@ export class ServedStore {
       log: this.#log,
     });
     this.#destroyer.start();
+    void this.#resealer.reseal();
   }
 
   async report(): Promise<OpenReport> {
@@ -248,6 +264,7 @@ export class ServedStore {
     this.#check?.stop();
     await this.reader.stop();
     await this.#destroyer.stop();
+    await this.#resealer.stop();
     try {
       await this.pools.stop();
       await this.refiller.stop();

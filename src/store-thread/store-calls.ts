@@ -31,6 +31,7 @@ export interface StoreWorkerData {
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
+  readonly lastWarnings: SharedArrayBuffer;
 }
 
 export interface OpenReport {

@@ -29,7 +29,8 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller, dispenser, reservations, pools, tokens, keys, reader } = opened();
+      const { refiller, dispenser, reservations, signatures, pools, tokens, keys, reader } =
+        opened();
       const notices = new ThreadNotices(port);
       const given = pools.connect(port, notices);
       const threadCalls: StoreThreadCalls = {
@@ -39,7 +40,8 @@ if (parentPort !== null) {
         reservation: (which) => reservations.get(which).catch(refuse),
         dispenseReservation: (which) => reservations.dispense(which).catch(refuse),
         releaseReservation: (which) => reservations.release(which).catch(refuse),
-        sign: (order) => reservations.sign(order).catch(refuse),
+        sign: (order) => signatures.sign(order).catch(refuse),
+        assertSigner: (signer) => signatures.assertSigner(signer).catch(refuse),
         createPool: (config) => pools.create(config).catch(refuse),
         changePool: ({ pool, change }) => pools.change(pool, change).catch(refuse),
         pausePool: ({ pool, isPaused }) => pools.pause(pool, isPaused).catch(refuse),
@@ -49,7 +51,8 @@ if (parentPort !== null) {
         createToken: (token) => tokens.create(token).catch(refuse),
         revokeToken: (name) => tokens.revoke(name).catch(refuse),
         restoreToken: (name) => tokens.restore(name).catch(refuse),
-        rotateKey: (to) => keys.rotate(to).catch(refuse),
+        sealingKey: () => keys.state().catch(refuse),
+        rotateKey: (order) => keys.rotate(order).catch(refuse),
         import: (order) => opened().import(order).catch(refuse),
         ...reader.callsOf(port),
         noteTokens: (ids) => tokens.noteUse(ids).catch(refuse),

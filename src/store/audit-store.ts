@@ -85,6 +85,13 @@ export interface Signed {
   readonly signature: Uint8Array;
 }
 
+/** What somebody took, reservations that were made included. */
+export interface Taken {
+  /** The name of the token; undefined for requests without one, and of the command line. */
+  readonly token: string | undefined;
+  readonly addresses: number;
+}
+
 export interface AskedBackup {
   /** 32 hex digits of the caller's. */
   readonly id: string;
@@ -97,6 +104,8 @@ export type ReadingCalls = {
   auditPage(query: AuditQuery): Promise<AuditPage>;
   /** By its public key, 32 bytes. */
   findAddress(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
+  /** Who took how many since then (ms since 1970), most first, as far as turns recorded it. */
+  taken(since: number): Promise<Taken[]>;
   /** The path of a new backup; one of the same token is ended. Errors: BACKUP_RUNNING, BACKUP_REPLACED. */
   makeBackup(asked: AskedBackup): Promise<string>;
   /** Resolves when that backup is ended, by whomever: its file is gone, and no more of it is to be sent. */

@@ -6,6 +6,8 @@ export type RotationStep = 'old key kept' | 'new key' | 'store sealed' | 'named'
 export interface RotationOptions {
   /** 'env:NAME' for a key that stands in a variable; without it a new one is made beside the old. */
   readonly to?: string | undefined;
+  /** Rows are to be resealed, too, by `Store.reseal`. */
+  readonly reseal?: boolean | undefined;
   /** Hears of each step when it is on disk. */
   readonly onStep?: ((step: RotationStep) => void) | undefined;
 }
@@ -35,4 +37,15 @@ export interface RotatedKey {
   /** Where the old one is: the same forms. Backups that were made before need it. */
   readonly oldSource: string;
   readonly dataKeys: number;
+  /** Rows that are still to be resealed, at most; 0 if nothing is left to do of that. */
+  readonly toReseal: number;
+}
+
+export interface SealingKeyState {
+  /** Of the key that the store is sealed with. */
+  readonly id: string;
+  /** Where it is, as of `RotatedKey`. */
+  readonly source: string;
+  /** As of `RotatedKey`. */
+  readonly toReseal: number;
 }

@@ -1,17 +1,21 @@
 /** What the store does for addresses whose secrets never leave. */
 import type { SigningKey } from '../keypair/signing-key.ts';
 
-/** A signature with the key of a dispensed address. */
-export interface SignatureOrder {
-  readonly pool: string;
+/** A dispensed address, and to whom it may have been dispensed. */
+export interface SignerOf {
+  /** How many different messages an address of each of these pools signs; one of others signs none. */
+  readonly limits: ReadonlyMap<string, number>;
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly token: number;
+}
+
+/** A signature with its key. */
+export interface SignatureOrder extends SignerOf {
   /** SHA-256. */
   readonly messageHash: Uint8Array;
-  readonly limit: number;
-  /** Called with the key, in the store thread; may throw. */
-  readonly sign: (key: SigningKey) => Uint8Array;
+  /** Called with the key and the pool it is of, in the store thread; may throw. */
+  readonly sign: (key: SigningKey, pool: string) => Uint8Array;
 }
 
 export interface SignatureStore {
@@ -21,4 +25,6 @@ export interface SignatureStore {
    * of `sign`.
    */
   sign(order: SignatureOrder): Promise<Uint8Array>;
+  /** Error: ADDRESS_NOT_FOUND, as `sign` has it. */
+  assertSigner(whose: SignerOf): Promise<void>;
 }

@@ -22,7 +22,7 @@ import type { VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
-import type { KeyRotation, RotationOptions } from './key-rotation.ts';
+import type { KeyRotation, RotationOptions, SealingKeyState } from './key-rotation.ts';
 import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
@@ -47,6 +47,13 @@ export interface LeaseReport {
    * `handOut`, tries again. What the turn leased is in the report of the one that succeeds.
    */
   readonly failure: VanityError | undefined;
+}
+
+/** What left of a pool since its last turn, before nothing of it leaves any more. */
+export interface EndedLease {
+  readonly pool: string;
+  readonly dispensed: number;
+  readonly handOuts: HandOuts;
 }
 
 /** Figures that outlive a run: totals since the store was made, by name. */
@@ -132,6 +139,13 @@ export interface Store extends AsyncDisposable {
    */
   removeJournals(numbers: readonly number[] | 'all'): Promise<void>;
 
+  /**
+   * Ends leases in one transaction: the `dispensed` oldest of each pool are recorded as by a turn, and all
+   * others return to `available`. Why nothing may leave for it yet, as `failure` of a turn: it is done, and
+   * to be tried again with nothing left. RangeError as of `turn`.
+   */
+  giveBack(leases: readonly EndedLease[]): Promise<VanityError | undefined>;
+
   /** Gives every leased address of the pool back to `available`: none of them was handed out. */
   returnLease(pool: string): Promise<number>;
 
@@ -139,6 +153,16 @@ export interface Store extends AsyncDisposable {
 
   /** The sealing key gives way to another, one rotation at a time. Errors: KEY_ROTATION_REFUSED. */
   beginRotation(options?: RotationOptions): Promise<KeyRotation>;
+
+  sealingKey(): Promise<SealingKeyState>;
+
+  /**
+   * After a rotation with `reseal`: reseals some more rows, so that others need not wait long; how many
+   * are left then, at most. Rows of every state that still have a secret. Also of one that was cut off, in
+   * any run. When it returns 0, what was sealed under the data keys from before is neither in the database
+   * nor in the log. While another program reads the log, it returns 1 and does nothing.
+   */
+  reseal(): Promise<number>;
 
   /**
    * Overwrites the sealed secrets of what was dispensed or burned before `before` (milliseconds),

@@ -1,7 +1,6 @@
 /**
- * A process that is of no use without the one that started it ends with it, however that ends: killed
- * or crashed, it ends nobody itself. Called first thing in the main thread, which may be in one long
- * call from then on.
+ * Ends this process when the one that started it has ended, killed or crashed too: it is of no use alone.
+ * Called first in the main thread, which may then be in one long call.
  *
  * On Linux the system does it, for the thread that started the process, too. Elsewhere a thread
  * watches standard input (parent-watch.ts), a pipe whose other end the parent holds.

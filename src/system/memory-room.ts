@@ -11,7 +11,7 @@ import { controlGroups, type ReadText, textsBelow } from './control-groups.ts';
 
 export interface Room {
   readonly bytes: number;
-  /** What leaves no more, for people. */
+  /** What has no more room, for people. */
   readonly of: string;
 }
 

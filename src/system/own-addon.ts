@@ -25,7 +25,7 @@ export function addonInCache(): string | undefined {
   return [dirname(path), path].every(isOurs) ? path : undefined;
 }
 
-/** Compiles it. What the compiler has to say goes to standard error; false if it cannot be made. */
+/** Compiles it. Messages of the compiler go to standard error; false if it cannot be made. */
 export function compileIntoCache(): boolean {
   const path = cachePath();
   if (path === undefined) return false;

@@ -7,7 +7,7 @@ import { parentPort } from 'node:worker_threads';
 
 if (parentPort !== null) {
   const parent = new Socket({ fd: 0, readable: true, writable: false });
-  // An error is an end, too.
+  // An error counts as the end.
   parent.on('error', () => undefined);
   parent.once('close', () => process.kill(process.pid, 'SIGKILL'));
   parent.resume();

@@ -67,8 +67,12 @@ test('the sealing key is replaced, and a second time', LIMIT, async (t) => {
   const both = await Promise.all([1, 2, 3].map(() => codeOf(admin.rotateKey())));
   assert.ok(both.includes('no error'), `${both}`);
   for (const code of both) assert.match(code, /^(no error|KEY_ROTATION_REFUSED)$/);
-  const { source } = await admin.rotateKey();
-  assert.equal(source, first.source);
+  const { source, to, toReseal } = await admin.rotateKey({ reseal: true });
+  assert.ok(source === first.source && toReseal > 0);
+  const view = async () => await admin.sealingKey();
+  assert.deepEqual({ ...(await view()), toReseal: 0 }, { id: to, source, toReseal: 0 });
+  while ((await view()).toReseal > 0) await sleep(20);
+  await admin.rotateKey();
 });
 
 test('a pool from its making to its end', LIMIT, async (t) => {
@@ -93,7 +97,7 @@ test('a pool from its making to its end', LIMIT, async (t) => {
   assert.equal(await codeOf(admin.deletePool('pet', { burn: 'pet' })), 'POOL_CONFIGURED');
 });
 
-test('imports, and what became of each address', LIMIT, async (t) => {
+test('imports, what became of each address, and who took how many', LIMIT, async (t) => {
   const { client, admin, server } = await managed(t);
   await admin.createPool(POOL);
   await admin.pausePool('pump');
@@ -124,6 +128,14 @@ test('imports, and what became of each address', LIMIT, async (t) => {
   const { id, address } = taken.at(-1)!;
   assert.deepEqual([last?.id, last?.address, last?.state], [id, address, 'dispensed']);
   assert.deepEqual(await Array.fromAsync(admin.audit({ pool: 'pump', after: id })), []);
+
+  const { since: today, takers } = await admin.takers();
+  const isSameDay = new Date(today) <= since;
+  assert.deepEqual(takers, isSameDay ? [{ token: null, addresses: 10 }] : takers);
+  const access = await client.access();
+  assert.deepEqual([access.required, access.requiredAfterFirst], [false, true]);
+  assert.deepEqual([access.token?.name, access.token?.pools], ['command line', null]);
+  for (const { level, message } of await admin.warnings()) assert.ok(level && message);
 
   const view = await admin.address(address);
   assert.deepEqual([view.id, view.pool, view.state], [id, 'pump', 'dispensed']);

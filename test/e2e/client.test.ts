@@ -9,7 +9,7 @@ import { VanitypoolClient, type VanitypoolError } from '../../src/client/client.
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { vanitypool } from '../support/cli.ts';
 import { FlakyProxy } from '../support/flaky-proxy.ts';
-import { legacyMessage } from '../support/messages.ts';
+import { legacyMessage, unsignedLegacy } from '../support/messages.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 90_000 };
@@ -29,7 +29,10 @@ const codeOf = (call: Promise<unknown>) =>
 
 test('one server, through the client', LIMIT, async (t) => {
   await using workspace = new Workspace();
-  workspace.configure([EASY_POOL, { ...EASY_POOL, name: 'mints', handout: 'sign-only' }]);
+  workspace.configure([
+    EASY_POOL,
+    { ...EASY_POOL, name: 'mints', handout: 'sign-only', sign_limit: 1 },
+  ]);
   const server = await served(workspace);
   await server.until(({ ground }) => ground >= 10, 'mints');
   const { url } = server;
@@ -68,6 +71,13 @@ test('one server, through the client', LIMIT, async (t) => {
       const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
       assert.ok(verify(null, message, key, decodeBase58(signature)));
       assert.deepEqual(await client.sign('mints', address, message), { address, signature });
+      // In its transaction it is the same message, and the limit is 1.
+      const unsigned = unsignedLegacy(publicKey, 255);
+      const { transaction, ...signed } = await client.cosign('mints', address, unsigned);
+      assert.deepEqual(signed, { signature });
+      const signatures = [Buffer.alloc(64), decodeBase58(signature)];
+      const whole = Buffer.concat([Buffer.of(2), ...signatures, message]);
+      assert.equal(transaction, whole.toString('base64'));
       const other = client.sign('mints', address, legacyMessage(publicKey, 1));
       assert.equal(await codeOf(other), 'SIGN_LIMIT_REACHED');
     }

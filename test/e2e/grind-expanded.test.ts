@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { decodeBase58 } from '../../src/keypair/address.ts';
-import { EXPANDED_KEY_BYTES, signExpanded } from '../../src/keypair/expanded.ts';
+import { EXPANDED_KEY_BYTES } from '../../src/keypair/expanded.ts';
 import { vanitypool } from '../support/cli.ts';
+import { signExpanded } from '../support/expanded-oracle.ts';
 
 const LIMIT = { timeout: 120_000 };
 const GRIND = ['grind', '--suffix', '[a-z]t', '--keys', 'expanded', '--json'];

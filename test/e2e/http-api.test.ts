@@ -16,7 +16,7 @@ import { readOwnToken } from '../../src/service/own-token.ts';
 import { type Judge, judgeOf, type OpenApi, type Reply, toldPath } from '../support/documented.ts';
 import { blocksOf, type DocumentedCommand, fieldsOf } from '../support/documented-commands.ts';
 import { readyAddress } from '../support/http-app.ts';
-import { legacyMessage } from '../support/messages.ts';
+import { legacyMessage, unsignedLegacy } from '../support/messages.ts';
 import { repliesIn } from '../support/raw-connection.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
@@ -95,6 +95,7 @@ test('every command of docs/http-api.md works as shown', async () => {
   const signer = await post(server, '/v1/pools/vault/dispense');
   const ADDRESS = signer.addresses[0]!.address;
   const MESSAGE = Buffer.from(legacyMessage(decodeBase58(ADDRESS), 7)).toString('base64');
+  const TRANSACTION = Buffer.from(unsignedLegacy(decodeBase58(ADDRESS), 8)).toString('base64');
   const SECRET_KEY = importable();
   // From the first token that is made every request needs one.
   const isOfTokens = ({ command }: DocumentedCommand) => command.includes('/v1/tokens');
@@ -105,7 +106,7 @@ test('every command of docs/http-api.md works as shown', async () => {
       ? (await post(server, '/v1/pools/pet/reservations')).id
       : '';
     const command = example.command.replaceAll('http://127.0.0.1:5057', server.url);
-    const variables = { TOKEN, ADDRESS, MESSAGE, SECRET_KEY, RESERVATION };
+    const variables = { TOKEN, ADDRESS, MESSAGE, TRANSACTION, SECRET_KEY, RESERVATION };
     const set = new Set(Object.keys(variables));
     for (const [, name] of command.matchAll(/\$(\w+)/g))
       assert.ok(set.has(name!), `${name}: unset`);

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import { loadConfig } from '../../src/config/config.ts';
+import { LastWarnings } from '../../src/last-warnings.ts';
 import { Service } from '../../src/service/service.ts';
 import { keptLog } from '../support/grinding.ts';
 import { assertIdentity, type Handed, type PoolFigures, Workspace } from '../support/server.ts';
@@ -63,7 +64,13 @@ test('a dead HTTP thread is replaced while another serves, and nothing comes twi
   process.env.XDG_STATE_HOME = workspace.state;
   const flags = { 'http.port': 0, 'http.threads': 2 };
   const config = loadConfig({ file, flags, cwd: workspace.path });
-  await using service = await Service.start(config, { log, isPretty: false, version: 'test' });
+  const lastWarnings = new LastWarnings();
+  await using service = await Service.start(config, {
+    log,
+    lastWarnings,
+    isPretty: false,
+    version: 'test',
+  });
   try {
     const url = `${service.url}/v1/pools/pet`;
     const look = () => again(() => ask<PoolFigures>(url, 'GET'));

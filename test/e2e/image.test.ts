@@ -89,6 +89,7 @@ test('the image serves, stops by SIGTERM, and its end burns nothing', LIMIT, asy
   assert.deepEqual(warnings, [], 'the witness and the kernel are there, and nothing is short');
   await first.until(({ ready }) => ready >= 256);
   assert.equal((await first.dispense(5)).length, 5);
+  assert.match(await (await fetch(first.url)).text(), /src="dashboard\/main\.js"/);
   assert.ok(existsSync(join(volumes, 'state', 'vanitypool')), 'the witness');
   assert.deepEqual([check(volumes).status, check(volumes).stderr], [0, '']);
   await killWhole(first);

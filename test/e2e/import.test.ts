@@ -86,7 +86,7 @@ test('a request brings in all of its keys or none, and no secret is shown', LIMI
   for (const [secretKeys, pool, status, code] of [
     [[], 'pet', 400, 'BODY_INVALID'],
     [Array(1001).fill(first), 'pet', 400, 'BODY_INVALID'],
-    [Array(2000).fill(first), 'pet', 413, 'BODY_TOO_LARGE'],
+    [Array(3000).fill(first), 'pet', 413, 'BODY_TOO_LARGE'],
     [[first!], 'other', 404, 'POOL_NOT_FOUND'],
     [[first!], 'closed', 409, 'IMPORTS_REFUSED'],
   ] as const) {

@@ -1,13 +1,18 @@
 /** `vanitypool key rotate` with a running server and without one. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { vanitypool } from '../support/cli.ts';
+import { countLeft, sealedIn } from '../support/sealed-bytes.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 110_000 };
+const PROCESS = fileURLToPath(new URL('../support/rotating-process.ts', import.meta.url));
 const KEYS = {
   OLD_KEY: '11'.repeat(32),
   NEW_KEY: '5a'.repeat(32),
@@ -135,6 +140,53 @@ test('to a variable of the server, whose configuration then has to name it', LIM
   assert.equal((await address()).code, 0);
   assert.ok(!server.output.includes(KEYS.NEW_KEY) && !again.output.includes(KEYS.NEW_KEY));
 });
+
+test('after a leak all is resealed, while a server hands out and without one', LIMIT, async () => {
+  await using workspace = new Workspace();
+  workspace.configure([{ ...EASY_POOL, target: 700 }]);
+  const { data } = workspace;
+  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const server = await workspace.serve();
+  await server.until(({ ready, available }) => ready + available >= 600);
+  const handed = await server.dispense(10);
+  const sealed = sealedIn(data);
+  const resealing = run('key', 'rotate', '--reseal');
+  for (let taken = 0; taken < 20; taken++) handed.push(...(await server.dispense(1)));
+  const resealed = await resealing;
+  assert.equal(resealed.code, 0, resealed.stderr);
+  assert.match(resealed.stdout, /^rotated: .*\nresealed: nothing .* opens with the old key\n/s);
+  assert.match(resealed.stderr, /^resealed addresses: \d+%$/m);
+  assert.equal(countLeft(data, sealed), 0);
+  const messages = server.log.map(({ msg }) => msg);
+  assert.ok(messages.includes('resealing addresses'));
+  assert.ok(messages.some((msg) => msg.startsWith('addresses are resealed')));
+  await server.kill('SIGTERM');
+
+  const again = sealedIn(data);
+  const child = await run('key', 'rotate', '--reseal', '--json');
+  assert.equal(child.code, 0, child.stderr);
+  assert.ok(JSON.parse(child.stdout).toReseal > 0);
+  assert.match(child.stderr, /resealed addresses: 100%/);
+  assert.equal(countLeft(data, again), 0);
+
+  // One that is cut off: a server goes on with it, and so would the command.
+  await killedAfter('1', data);
+  const more = await run('key', 'rotate', '--reseal');
+  assert.equal(more.code, 0, more.stderr);
+  assert.match(more.stdout, /^resealed: /);
+  await killedAfter('1', data);
+  const next = await workspace.serve();
+  while (!next.log.some(({ msg }) => msg.startsWith('addresses are resealed'))) await sleep(20);
+  handed.push(...(await next.dispense(50)));
+  assert.equal(unique(handed), handed.length);
+  assert.equal((await next.pool()).burned, 0);
+});
+
+/** The process of a rotation with rows resealed. */
+async function killedAfter(step: string, data: string): Promise<void> {
+  const child = spawn(process.execPath, [PROCESS, data, step, 'reseal'], { stdio: 'inherit' });
+  assert.equal((await once(child, 'exit'))[1], 'SIGKILL');
+}
 
 test('without a server the store is rotated, and what is done is said', LIMIT, async () => {
   await using workspace = new Workspace();

@@ -42,15 +42,20 @@ class Scene implements AsyncDisposable {
     writeFileSync(this.payerFile, file, { mode: 0o600 });
   }
 
-  static async make(): Promise<Scene> {
+  /** `more`: pools of expanded keys, beside the one of seeds. */
+  static async make(...more: string[]): Promise<Scene> {
     assert.ok(await buildClient());
     const workspace = new Workspace();
+    const pools = ['mints', ...more];
     workspace.configure(
-      [{ ...EASY_POOL, name: 'mints', handout: 'sign-only', target: 300 }],
+      pools.map((name) => ({
+        ...{ ...EASY_POOL, name, handout: 'sign-only', target: 300 },
+        keys: name === 'mints' ? 'seed' : 'expanded',
+      })),
       ...DILIGENT,
     );
     const server = await workspace.serve();
-    await server.until(({ ready }) => ready >= 3, 'mints');
+    for (const name of pools) await server.until(({ ready }) => ready >= 3, name);
     return new Scene(workspace, server, await SolanaRpc.start());
   }
 
@@ -77,11 +82,15 @@ class Scene implements AsyncDisposable {
   }
 }
 
-test('the launch creates a mint at a vanity address', LIMIT, async () => {
-  await using scene = await Scene.make();
+test('the launch creates a mint at a vanity address, of either key type', LIMIT, async () => {
+  await using scene = await Scene.make('expanded');
+  scene.solana.fund(scene.payer);
+  for (const pool of ['expanded', 'mints']) await assertLaunches(scene, pool);
+});
+
+async function assertLaunches(scene: Scene, pool: string): Promise<void> {
   const { solana, server, payer } = scene;
-  solana.fund(payer);
-  const { said, stderr, code } = await scene.launch();
+  const { said, stderr, code } = await scene.launch({ VANITYPOOL_POOL: pool });
   assert.deepEqual([code, stderr], [0, '']);
   const told = (what: string) => said.filter(([word]) => word === what).map(([, text]) => text);
   assert.deepEqual(
@@ -100,9 +109,9 @@ test('the launch creates a mint at a vanity address', LIMIT, async () => {
   assert.deepEqual(data.mintAuthority, { __option: 'Some', value: payer });
   assert.deepEqual([data.isInitialized, data.decimals, data.supply], [true, 6, 0n]);
 
-  const { dispensed, reserved, burned } = await server.pool('mints');
+  const { dispensed, reserved, burned } = await server.pool(pool);
   assert.deepEqual([dispensed, reserved, burned], [1, 0, 2]);
-});
+}
 
 /** One plain sentence, exit code 1, and nothing held; `taken` and `released` are gone. */
 async function assertFailed(

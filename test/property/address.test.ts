@@ -3,13 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { base58 } from '@scure/base';
 import fc from 'fast-check';
-import {
-  addressOf,
-  BASE58_ALPHABET,
-  decodeBase58,
-  encodeBase58,
-  isAddress,
-} from '../../src/keypair/address.ts';
+import { addressOf, decodeBase58, encodeBase58, isAddress } from '../../src/keypair/address.ts';
+import { BASE58_ALPHABET } from '../../src/keypair/base58-digits.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 5000);
 

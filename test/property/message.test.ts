@@ -1,5 +1,5 @@
 /**
- * Messages against @solana/kit: what it builds is read to the same, and of changed bytes exactly
+ * Messages, legacy and version 0, against @solana/kit: what it builds is read to the same, and of changed bytes exactly
  * those are taken that it reads back, writes again to the letter, and that keep the rules of the
  * runtime as they are written below. FC_RUNS sets the number of runs.
  */
@@ -175,6 +175,18 @@ function assertAgreed(bytes: Uint8Array): boolean {
   assert.equal(message.version, expected.version);
   const signers = expected.staticAccounts.slice(0, expected.header.numSignerAccounts);
   assert.deepEqual(message.requiredSigners.map(addressOf), signers);
+  assert.deepEqual(message.accountKeys.map(addressOf), expected.staticAccounts);
+  const read = message.instructions.map(({ programIndex, accountIndexes, data }) => [
+    programIndex,
+    [...accountIndexes],
+    [...data],
+  ]);
+  const meant = expected.instructions.map((one) => [
+    one.programAddressIndex,
+    one.accountIndices ?? [],
+    [...(one.data ?? [])],
+  ]);
+  assert.deepEqual(read, meant);
   return true;
 }
 
@@ -247,6 +259,22 @@ test('of changed messages those are taken that kit can read and the runtime woul
     { numRuns },
   );
   assert.ok(taken > numRuns && refused > numRuns, `${taken} taken, ${refused} refused`);
+});
+
+test('with any byte changed it is refused, or read as what it says', () => {
+  let taken = 0;
+  fc.assert(
+    fc.property(fitting, fc.infiniteStream(fc.integer({ min: 1, max: 255 })), (built, values) => {
+      const right = Uint8Array.from(built.messageBytes);
+      for (let at = 0; at < right.length; at++) {
+        const bytes = right.slice();
+        bytes[at]! ^= values.next().value!;
+        if (assertAgreed(bytes)) taken++;
+      }
+    }),
+    { numRuns: Math.ceil(numRuns / 10) },
+  );
+  assert.ok(taken > numRuns, `${taken} taken`);
 });
 
 test('instructions, accounts and lookups with any numbers are judged alike', () => {

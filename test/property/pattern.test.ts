@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { randomFillSync } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BASE58_ALPHABET, encodeBase58 } from '../../src/keypair/address.ts';
+import { encodeBase58 } from '../../src/keypair/address.ts';
+import { BASE58_ALPHABET } from '../../src/keypair/base58-digits.ts';
 import { matches, type PatternSource, parsePattern } from '../../src/keypair/pattern.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 3000);

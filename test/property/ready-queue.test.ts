@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BASE58_ALPHABET } from '../../src/keypair/address.ts';
+import { BASE58_ALPHABET } from '../../src/keypair/base58-digits.ts';
 import type { ReadyAddress } from '../../src/pool/ready-address.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
 

@@ -4,13 +4,23 @@
  * answers: what is let through ends as 503, or with a pool's addresses.
  */
 import { newToken, SCOPES, tokenHash } from '../../src/token.ts';
-import { contentOf, documentOf, type OpenApi, operationsOf, type Told } from './documented.ts';
+import {
+  codeIn,
+  contentOf,
+  documentOf,
+  type OpenApi,
+  operationsOf,
+  type Told,
+} from './documented.ts';
 import { type TestApp, testApp } from './http-app.ts';
 
 /** Bodies of operations that show none, since it is their user's alone. */
 const OWN_BODIES: Readonly<Record<string, object>> = {
   deletePool: { burn: 'pet' },
   sign: { message: 'AQAB' },
+  cosign: { transaction: 'AQAB' },
+  transitSign: { input: 'AQAB' },
+  transitSignByPut: { input: 'AQAB' },
 };
 
 export interface AnyAnswer {
@@ -56,9 +66,11 @@ export async function anyRequest(): Promise<AnyRequest> {
         headers: { host: 'localhost', authorization: `Bearer ${token}`, ...headers },
         ...(body !== undefined && { payload: body as object }),
       });
-      const isProblem = String(reply.headers['content-type']).includes('problem+json');
-      const { code, detail = '' } = isProblem ? reply.json() : {};
-      return { status: reply.statusCode, code, detail };
+      const status = reply.statusCode;
+      if (status < 400) return { status, code: undefined, detail: '' };
+      const error = reply.json();
+      const code = codeIn(error);
+      return { status, code, detail: error.detail ?? error.errors[0].slice(code.length + 2) };
     },
   };
 }

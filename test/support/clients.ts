@@ -9,6 +9,7 @@ import { type Agent, request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { base58 } from '@scure/base';
+import { proveExpandedKey } from '../../src/keypair/expanded.ts';
 import type { Handed } from './server.ts';
 
 export interface Asked {
@@ -156,10 +157,12 @@ export class Book {
     const addresses = addressesIn(text);
     assert.equal(addresses.length, count);
     for (const handed of addresses) {
-      const { id, address, secretKey } = handed;
+      const { id, address, secretKey, expandedKey } = handed;
       assert.ok(!this.#ids.has(id), `id ${id} came twice`);
       assert.ok(!this.#addresses.has(address), `address ${id} came twice`);
-      assert.equal(base58.encode(base58.decode(secretKey).subarray(SEED_BYTES)), address);
+      if (expandedKey !== undefined) {
+        assert.ok(proveExpandedKey(base58.decode(expandedKey), base58.decode(address)));
+      } else assert.equal(base58.encode(base58.decode(secretKey).subarray(SEED_BYTES)), address);
       this.#ids.add(id);
       this.#addresses.add(address);
       this.received.push(handed);

@@ -163,8 +163,14 @@ export function judgeOf(document: OpenApi): Judge {
     const wrong = validate(content.schema, value);
     if (wrong !== undefined) refuse(wrong);
     const codes = response['x-codes'];
-    if (codes !== undefined && !codes.includes(value.code)) refuse('a code that is not documented');
+    if (codes !== undefined && !codes.includes(codeIn(value)))
+      refuse('a code that is not documented');
   };
+}
+
+/** Of an error, in whichever form. */
+export function codeIn({ code, errors }: { code?: string; errors?: readonly string[] }): string {
+  return code ?? errors?.[0]?.split(':', 1)[0] ?? '';
 }
 
 /**

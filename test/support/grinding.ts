@@ -76,7 +76,7 @@ export class Grinding implements AsyncDisposable {
     worker.on('message', (report: Report) => {
       if (report.kind !== 'progress' || this.#isClosed) return;
       this.posted.push(...report.hits.map(name));
-      this.attemptsPosted += report.attempts;
+      this.attemptsPosted += report.tried.seed.attempts + report.tried.expanded.attempts;
     });
   };
 

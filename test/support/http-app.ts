@@ -12,6 +12,7 @@ import { EventIds } from '../../src/http/event-ids.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
+import { LastWarnings } from '../../src/last-warnings.ts';
 import { createLog } from '../../src/log.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
@@ -67,8 +68,8 @@ export async function testApp(
   const tallies = new Tallies();
   const grinder = { board: grinderBoard(), threads: GrinderThreads.of(2) };
   grinder.threads.write([
-    { priority: 'raised', share: 0.5 },
-    { priority: 'low', share: undefined },
+    { priority: 'raised', share: 0.5, attemptsPerSecond: 1000 },
+    { priority: 'low', share: undefined, attemptsPerSecond: undefined },
   ]);
   const access = more.access ?? new Access('auto');
   let isDraining = false;
@@ -94,6 +95,7 @@ export async function testApp(
     isCompat,
     isDraining: () => isDraining,
     log: createLog('test', 'silent', false),
+    lastWarnings: new LastWarnings(),
     certificate: undefined,
     trustProxy: false,
     keepAliveSeconds: 72,

@@ -74,6 +74,7 @@ export function makeImage(directory: string): void {
       mkdirSync(dirname(target), { recursive: true });
       if (from === undefined) cpSync(join(ROOT, source), target, { recursive: true });
       else if (base === 'node_modules') copyPackages(target);
+      else if (base === 'dashboard') cpSync(join(ROOT, 'build', base), target, { recursive: true });
       else copyBuild(target);
     }
   }

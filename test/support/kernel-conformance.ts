@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Kernel, KernelHit } from '../../src/grinder/kernel.ts';
-import { addressOf, BASE58_ALPHABET } from '../../src/keypair/address.ts';
+import { addressOf } from '../../src/keypair/address.ts';
+import { BASE58_ALPHABET } from '../../src/keypair/base58-digits.ts';
 import { proveKey } from '../../src/keypair/expanded.ts';
 import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.ts';
 

@@ -12,6 +12,7 @@ import { encodeBase58 } from '../../src/keypair/address.ts';
 import { Unsealer } from '../../src/keypair/seal.ts';
 import { loadSealingKey } from '../../src/keypair/sealing-key.ts';
 import type { KeyType } from '../../src/keypair/signing-key.ts';
+import { DATA_KEY } from '../../src/store/sqlite/resealing.ts';
 
 /** What a destroyed secret leaves of its row. */
 const PUBLIC_KEY_BYTES = 32;
@@ -146,10 +147,8 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
   db.exec('BEGIN');
   const { binding } = db.prepare('SELECT binding FROM meta').get()!;
   const unsealer = new Unsealer(storeIdOf(directory), String(binding), key);
-  const sealedKeys = db.prepare('SELECT id, sealed FROM data_keys').all();
-  const sealedKeyOf = new Map(sealedKeys.map(({ id, sealed }) => [Number(id), sealed]));
   const rows = db.prepare(
-    `SELECT name, keys, state, key_hash, data_key_id, sealed FROM addresses
+    `SELECT name, keys, state, key_hash, addresses.sealed, ${DATA_KEY} AS data_key FROM addresses
       JOIN pools ON pools.id = addresses.pool_id
       JOIN segments ON segments.pool_id = addresses.pool_id AND seq BETWEEN first AND last
       ORDER BY addresses.id`,
@@ -157,7 +156,7 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
   const found = rows.all();
   const keys = await unsealer.unseal(
     found.map((row) => ({
-      dataKeyId: Number(row.data_key_id),
+      dataKey: row.data_key as Uint8Array,
       sealed: row.sealed as Uint8Array,
       place: {
         pool: String(row.name),
@@ -165,7 +164,6 @@ export async function unsealStore(directory: string): Promise<SealedKeypair[]> {
         keyHash: row.key_hash as Uint8Array,
       },
     })),
-    (id) => sealedKeyOf.get(id) as Uint8Array,
   );
   return found.map((row, index) => {
     const pool = String(row.name);

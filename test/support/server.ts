@@ -49,6 +49,8 @@ export interface Handed {
   readonly id: number;
   readonly address: string;
   readonly secretKey: string;
+  /** Instead, of a pool of expanded keys. */
+  readonly expandedKey?: string;
   readonly createdAt: string;
 }
 

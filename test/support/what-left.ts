@@ -111,11 +111,10 @@ export function addressIn({ publicKey }: SigningKey): string {
 /** A message that is known by its text. */
 export function signWith(store: Store, address: string, message: string): Promise<Uint8Array> {
   return store.signatures.sign({
-    pool: 'sign',
     publicKey: decodeBase58(address),
     token: 0,
     messageHash: hash('sha256', message, 'buffer'),
-    limit: SIGN_LIMIT,
+    limits: new Map([['sign', SIGN_LIMIT]]),
     sign: () => randomBytes(64),
   });
 }

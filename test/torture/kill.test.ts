@@ -1,5 +1,5 @@
 /**
- * A real server with two HTTP threads and two pools is killed (SIGKILL) again and again on the same
+ * A real server with two HTTP threads and two pools, one of each key type, is killed (SIGKILL) again and again on the same
  * data, under clients that dispense with and without idempotency keys, also with one key at once:
  * while it starts, while keys of earlier lives are asked for again, and under load. Over all lives
  * nothing comes twice, every key has one reply, whatever was received is dispensed in the store,
@@ -10,6 +10,7 @@ import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import { type Asked, Book } from '../support/clients.ts';
 import { randomOf } from '../support/sequence.ts';
 import { assertIdentity, Server, Workspace } from '../support/server.ts';
@@ -41,6 +42,7 @@ class Lives {
       POOLS.map((name, index) => ({
         name,
         suffix: 'tx'[index],
+        keys: KEY_TYPES[index],
         target: 4000,
         ready: 64,
         ready_max: 256,

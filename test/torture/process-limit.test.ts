@@ -11,6 +11,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { loadConfig } from '../../src/config/config.ts';
+import { LastWarnings } from '../../src/last-warnings.ts';
 import { Service } from '../../src/service/service.ts';
 import { PROGRAM } from '../support/cli.ts';
 import { keptLog } from '../support/grinding.ts';
@@ -120,7 +121,13 @@ test(
     process.env.XDG_STATE_HOME = workspace.state;
     const flags = { 'http.port': 0, 'http.threads': 2, 'grinder.threads': 0 };
     const config = loadConfig({ file, flags, cwd: workspace.path });
-    await using service = await Service.start(config, { log, isPretty: false, version: 'test' });
+    const lastWarnings = new LastWarnings();
+    await using service = await Service.start(config, {
+      log,
+      lastWarnings,
+      isPretty: false,
+      version: 'test',
+    });
     const figures = async (): Promise<PoolFigures> => {
       const reply = await fetch(`${service.url}/v1/pools/pet`, {
         headers: { connection: 'close' },

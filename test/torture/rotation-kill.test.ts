@@ -1,6 +1,7 @@
 /**
  * The rotation of the sealing key is killed after each of its steps: the next start finds the key that
- * the store needs, under its name, and nothing is lost. A rotation after that is as any other.
+ * the store needs, under its name, and nothing is lost. A rotation after that is as any other. So are the
+ * steps in which rows are resealed: they go on.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -10,6 +11,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { RotationStep } from '../../src/store/key-rotation.ts';
+import { Leaked } from '../support/leaked.ts';
+import { countLeft, sealedIn } from '../support/sealed-bytes.ts';
 import { Victim } from '../support/victim.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -30,9 +33,7 @@ for (const [step, isRotated] of Object.entries(STEPS)) {
     const path = join(directory, 'sealing.key');
     const before = readFileSync(path, 'latin1');
     await victim.store.close();
-    const child = spawn(process.execPath, [PROCESS, directory, step], { stdio: 'inherit' });
-    const [, signal] = await once(child, 'exit');
-    assert.equal(signal, 'SIGKILL');
+    await killedAfter(step, directory);
 
     // A start takes the key that is recorded, and gives it its name.
     await victim.open();
@@ -59,6 +60,39 @@ for (const [step, isRotated] of Object.entries(STEPS)) {
     await assertWhole(victim);
     assert.deepEqual([victim.forged, victim.bound], [[], []]);
   });
+}
+
+for (const step of ['prepared', 'store sealed', '1', '4']) {
+  test(`with rows resealed, killed after the step "${step}"`, LIMIT, async () => {
+    await using leaked = await Leaked.make();
+    const { directory } = leaked;
+    await leaked.store.returnLease('pet');
+    const before = await leaked.rows();
+    const sealed = sealedIn(directory);
+    await leaked.store.close();
+    await killedAfter(step, directory, 'reseal');
+
+    // As it lies there, once the new key has its name.
+    const isBegun = step !== 'prepared';
+    if (isBegun && step !== 'store sealed') assert.deepEqual(await leaked.rows(), before);
+    await leaked.open();
+    assert.deepEqual(await leaked.rows(), before);
+    assert.equal((await leaked.store.sealingKey()).toReseal > 0, isBegun);
+    if (!isBegun) await leaked.rotate();
+    await leaked.reseal();
+    assert.deepEqual(await leaked.rows(), before);
+    assert.equal(countLeft(directory, sealed), 0, 'of what was sealed before');
+    await leaked.rotate();
+    await leaked.reseal();
+    assert.deepEqual(await leaked.rows(), before);
+  });
+}
+
+async function killedAfter(step: string, directory: string, ...how: string[]): Promise<void> {
+  const args = [PROCESS, directory, step, ...how];
+  const child = spawn(process.execPath, args, { stdio: 'inherit' });
+  const [, signal] = await once(child, 'exit');
+  assert.equal(signal, 'SIGKILL');
 }
 
 /** The token is valid, and every address of the pool that is available can be unsealed. */

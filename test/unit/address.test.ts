@@ -3,13 +3,12 @@ import { test } from 'node:test';
 import {
   addressOf,
   assertAddress,
-  BASE58_ALPHABET,
   decodeBase58,
-  digitAt,
   encodeBase58,
   isAddress,
   toAddress,
 } from '../../src/keypair/address.ts';
+import { BASE58_ALPHABET, digitAt } from '../../src/keypair/base58-digits.ts';
 
 const ADDRESS = 'TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA';
 

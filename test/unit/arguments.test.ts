@@ -94,6 +94,7 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   TIME: ['yesterday', '2026-13-01', '-5d'],
   ADDRESS: ['pet', '0'.repeat(44)],
   SCOPE: ['all'],
+  PROGRAM: ['pum', 'Pump', 'pump:00', `${'1'.repeat(32)}:0`],
   FILE: ['missing.toml'],
 };
 const FREE = ['KEY', 'DIR', 'NAME', 'POOL', 'LIST'];

@@ -9,7 +9,7 @@ import { flagsOf } from '../../src/cli/help.ts';
 
 const NAMES = [
   ...['grind', 'api', 'durability', 'store', 'ring', 'journal', 'start', 'busy', 'flood', 'events'],
-  ...['memory', 'destroy', 'idle'],
+  ...['memory', 'destroy', 'idle', 'sign'],
 ];
 
 /** A directory of programs that keep their arguments in `args.json` and exit with 7. */

@@ -22,7 +22,7 @@ export async function allowed(signal: AbortSignal, error: unknown): Promise<stri
   if (thread?.priority === 'idle') return (await client.health()).version;
   await client.admin.createToken({ name: 'x', scopes: ['dispense'], quota: null, pools: ['pet'] });
   await client.admin
-    .rotateKey({ to: 'env:NEW' })
+    .rotateKey({ to: 'env:NEW', reseal: true })
     .then(({ source, oldSource }) => [source, oldSource]);
   await client.admin.createPool({ name: 'x', suffix: 'pump', handout: 'sign-only', signLimit: 2 });
   for await (const { id, cause } of client.admin.audit({ pool: 'pet', since: new Date(0) })) {

@@ -38,19 +38,22 @@ test('HEAD hands nothing out', async () => {
   assert.equal((await app.inject({ url: '/api/v1/pet/address', headers })).statusCode, 200);
 });
 
-test('the secret of a sign-only pool does not leave, and no address is taken', async () => {
-  const [config] = loadConfig({ cwd: '/' }).pools;
-  const shared = sharePool({ ...config!, handout: 'sign-only' });
-  const hands = { refill: async () => {}, prepare: () => {}, record: () => {} };
-  const { app } = await testApp(undefined, true, undefined, {
-    pools: new Map([[shared.name, new Pool(shared, hands)]]),
+for (const setting of [{ handout: 'sign-only' }, { keys: 'expanded' }] as const) {
+  const what = Object.values(setting).join();
+  test(`the secret of a pool that is ${what} does not leave, and no address is taken`, async () => {
+    const [config] = loadConfig({ cwd: '/' }).pools;
+    const shared = sharePool({ ...config!, ...setting });
+    const hands = { refill: async () => {}, prepare: () => {}, record: () => {} };
+    const { app } = await testApp(undefined, true, undefined, {
+      pools: new Map([[shared.name, new Pool(shared, hands)]]),
+    });
+    const [only] = fillPool(shared, 1);
+    const reply = await app.inject({ url: '/api/v1/pet/address', headers });
+    assert.equal(reply.statusCode, 409);
+    assert.ok(!reply.body.includes(only!.secret));
+    assert.equal(new ReadyQueue(shared.queue).size, 1);
   });
-  const [only] = fillPool(shared, 1);
-  const reply = await app.inject({ url: '/api/v1/pet/address', headers });
-  assert.equal(reply.statusCode, 409);
-  assert.ok(!reply.body.includes(only!.secret));
-  assert.equal(new ReadyQueue(shared.queue).size, 1);
-});
+}
 
 test('an empty pool is 404 in its envelope', async () => {
   const { app } = await testApp();

@@ -59,7 +59,10 @@ const LINES: readonly (readonly [words: readonly string[], found: readonly strin
     ['pool', 'create', 'new', '--handout', ''],
     ['secret', 'sign-only'],
   ],
-  [['pool', 'create', '--handout', 's', '--suffix', 'x', '--sign'], ['--sign-limit']],
+  [
+    ['pool', 'create', '--handout', 's', '--suffix', 'x', '--sign'],
+    ['--sign-limit', '--sign-programs', '--sign-with', '--sign-fee-payer'],
+  ],
   [['token', 'create', '--scope', 'read', '--scope', 'a'], ['admin']],
   [['serve', '--log-level', 'w'], ['warn']],
   [['grind', '--count', ''], []],

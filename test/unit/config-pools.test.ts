@@ -51,8 +51,8 @@ const BAD_POOLS: readonly (readonly [line: string, message: string])[] = [
   ['name = "a"\nready_max = 1048577', 'pools.a.ready_max: 1048577 is not allowed'],
   ['name = "a"\nready = 9\nready_max = 8', 'pools.a.ready: 9 is more than ready_max (8)'],
   [
-    'name = "a"\nkeys = "expanded"',
-    'pools.a.keys: "expanded" is not allowed; allowed: "seed" in this version',
+    'name = "a"\nkeys = "both"',
+    'pools.a.keys: "both" is not allowed; allowed: "seed" or "expanded"',
   ],
   ['name = "a"\nhandout = "both"', 'pools.a.handout: '],
   ['name = "a"\nsign_limit = 0', 'pools.a.sign_limit: '],

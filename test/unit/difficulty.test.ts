@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BASE58_ALPHABET, encodeBase58 } from '../../src/keypair/address.ts';
+import { encodeBase58 } from '../../src/keypair/address.ts';
+import { BASE58_ALPHABET } from '../../src/keypair/base58-digits.ts';
 import {
   attemptsFor,
   chanceAfter,

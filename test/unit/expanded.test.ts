@@ -1,23 +1,16 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto';
 import { test } from 'node:test';
-import {
-  expandedKeyOf,
-  proveExpandedKey,
-  proveKey,
-  publicKeyOfExpanded,
-  signExpanded,
-} from '../../src/keypair/expanded.ts';
+import { expandedKeyOf, proveExpandedKey, proveKey } from '../../src/keypair/expanded.ts';
 import { keypairOf, publicKeyOf, signingKeyOf } from '../../src/keypair/keypair.ts';
+import { L, publicKeyOfExpanded, signExpanded, toBytes } from '../support/expanded-oracle.ts';
 
-const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 
 /** An expanded key with this scalar and a random nonce prefix. */
 function withScalar(scalar: bigint): Uint8Array {
-  const bytes = Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex').reverse();
-  return Buffer.concat([bytes, randomBytes(32)]);
+  return Buffer.concat([toBytes(scalar), randomBytes(32)]);
 }
 
 function isSignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { PROGRAM } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
@@ -20,9 +21,17 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 const LIMIT = { timeout: 60_000 };
 const keypair = keypairOf(randomBytes(32));
 const address = addressOf(keypair.subarray(32));
+const SEED = { keyType: 'seed', secretKey: encodeBase58(keypair) };
+const expandedKey = encodeBase58(expandedKeyOf(keypair.subarray(0, 32)));
+const EXPANDED = { keyType: 'expanded', expandedKey };
 
 /** What it is asked for, in order, and the files that are there at each moment. */
-async function standIn(t: TestContext, states: string[], onTaken = () => {}) {
+async function standIn(
+  t: TestContext,
+  states: string[],
+  onTaken = () => {},
+  secret: object = SEED,
+) {
   const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   t.after(() => rmSync(directory, { recursive: true }));
   const asked: string[] = [];
@@ -32,9 +41,8 @@ async function standIn(t: TestContext, states: string[], onTaken = () => {}) {
       reply.writeHead(status).end(JSON.stringify(body));
     if (method === 'POST') {
       onTaken();
-      const secretKey = encodeBase58(keypair);
-      const fields = { keyType: 'seed', origin: 'ground', createdAt: new Date(0).toISOString() };
-      send(200, { addresses: [{ id: 1, address, secretKey, ...fields }] });
+      const fields = { origin: 'ground', createdAt: new Date(0).toISOString() };
+      send(200, { addresses: [{ id: 1, address, ...secret, ...fields }] });
     } else if (url.endsWith(address)) {
       send(200, { address, state: states.shift() });
     } else if (url === '/v1/pools/pet') {
@@ -85,6 +93,23 @@ test('base58 is a file each, and lines are one file', LIMIT, async (t) => {
   const { code, stdout } = await vanitypoolHere(['verify', directory]);
   assert.equal(code, 0, stdout);
 });
+
+test(
+  'no expanded key is written as base58, also if the pool did not say its type',
+  LIMIT,
+  async (t) => {
+    const { directory, args } = await standIn(t, ['dispensed', 'dispensed'], undefined, EXPANDED);
+    const base58 = await vanitypoolHere([...args, '1', '--format', 'base58']);
+    assert.equal(base58.code, 1);
+    assert.match(base58.stderr, /its keys are expanded; .*handed out and not written: id 1/);
+    assert.match(base58.stderr, / vanitypool dispense pet .* --out \S+$/m, 'gets them as json');
+    assert.deepEqual(readdirSync(directory), []);
+    const json = await vanitypoolHere([...args, '1']);
+    assert.equal(json.code, 0, json.stderr);
+    const filed = JSON.parse(readFileSync(join(directory, `${address}.expanded.json`), 'utf8'));
+    assert.deepEqual(filed, { type: 'expanded', address, expandedKey });
+  },
+);
 
 test('a file of lines that is there is kept, and nothing is taken', LIMIT, async (t) => {
   const { directory, asked, args } = await standIn(t, []);

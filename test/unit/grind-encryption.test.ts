@@ -8,10 +8,11 @@ import { after, test } from 'node:test';
 import { armor, Decrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import { readEncryption, writeEncryptedFile } from '../../src/cli/grind-encryption.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
 import { expandedKeyFileText, keypairFileText } from '../../src/keypair/key-file.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { CollectedOutputs } from '../support/collected-outputs.ts';
+import { publicKeyOfExpanded } from '../support/expanded-oracle.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vanitypool-'));
 after(() => rmSync(root, { recursive: true }));

@@ -47,19 +47,27 @@ test('the figures are what the threads posted', LIMIT, async () => {
     attempts: 0,
     hits: 0,
     attemptsPerSecond: 0,
+    attemptsPerSecondOf: { seed: 0, expanded: 0 },
+    fullAttemptsPerSecondOf: { seed: undefined, expanded: undefined },
     restarts: 0,
     priorityChanges: 0,
     faults: 0,
     isa: undefined,
     unstored: 0,
     paused: false,
-    perThread: Array(2).fill({ priority: 'normal', share: undefined }),
+    perThread: Array(2).fill({
+      priority: 'normal',
+      share: undefined,
+      attemptsPerSecond: undefined,
+    }),
   });
   grinder.steer([A]);
   await until(() => grinding.stored.length >= 50);
-  const { active, attemptsPerSecond, isa } = grinder.stats();
+  const { active, attemptsPerSecond, attemptsPerSecondOf, isa, perThread } = grinder.stats();
+  assert.ok(perThread.some((thread) => (thread.attemptsPerSecond ?? 0) > 0));
   assert.equal(active, 2);
   assert.ok(attemptsPerSecond > 0);
+  assert.deepEqual(attemptsPerSecondOf, { seed: attemptsPerSecond, expanded: 0 });
   assert.equal(typeof isa, 'string');
   await grinding.close();
   const { attempts, hits, unstored, ...after } = grinder.stats();
@@ -67,6 +75,8 @@ test('the figures are what the threads posted', LIMIT, async () => {
   assert.equal(hits, grinding.posted.length);
   assert.equal(unstored, 0);
   assert.deepEqual([after.active, after.attemptsPerSecond], [0, 0]);
+  assert.ok(after.fullAttemptsPerSecondOf.seed! > 0, 'what it would be is known');
+  assert.equal(after.fullAttemptsPerSecondOf.expanded, undefined);
   // A hit takes 58 attempts; one in ten thousand runs of 50 hits needs fewer than 28 or more than 96.
   assert.ok(attempts / hits > 20 && attempts / hits < 130, `${attempts} attempts, ${hits} hits`);
 });
@@ -279,6 +289,9 @@ test(
     const { grinder, stored, posted } = grinding;
     grinder.steer(jobs);
     await until(() => [...seen.values()].every((count) => count >= 10));
+    const { attemptsPerSecond, attemptsPerSecondOf: rates } = grinder.stats();
+    assert.ok(rates.seed > 0 && rates.expanded > 0);
+    assert.equal(attemptsPerSecond, rates.seed + rates.expanded);
     await grinding.close();
     assert.deepEqual(stored.toSorted(), posted.toSorted());
     assert.equal(new Set(stored).size, stored.length);

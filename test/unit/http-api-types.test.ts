@@ -18,6 +18,7 @@ declare global {
   const [address, secretKey, order]: [string, string, number];
   const since: Date;
   const transaction: { readonly messageBytes: Uint8Array };
+  const wireTransaction: Uint8Array;
   function show(...what: unknown[]): void;
   function later(seconds: number | undefined): void;
 }

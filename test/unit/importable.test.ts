@@ -3,9 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
-import { assertImportable } from '../../src/keypair/importable.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
+import {
+  assertExpandedImportable,
+  assertImportable,
+  assertKeyType,
+} from '../../src/keypair/importable.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
+import { trueKey } from '../support/keys.ts';
 
 const keypair = keypairOf(randomBytes(32));
 const address = addressOf(keypair.subarray(32));
@@ -51,4 +57,39 @@ test('a public key of another seed is refused, and what is no keypair at all', (
   for (const bytes of [new Uint8Array(0), keypair.subarray(0, 32), Buffer.alloc(65)]) {
     assertRefused(bytes);
   }
+});
+
+test('an expanded key is taken with the address that it signs for, and with no other', () => {
+  const key = expandedKeyOf(keypair.subarray(0, 32));
+  const right = { keyType: 'expanded', key, publicKey: keypair.subarray(32) } as const;
+  assertExpandedImportable(right, 3, ITS_OWN);
+  const otherKey = trueKey('expanded');
+  const zero = new Uint8Array(64);
+  const wrong = [
+    { ...right, publicKey: otherKey.publicKey },
+    { ...right, key: otherKey.key },
+    { ...right, key: keypair },
+    { ...right, key: zero },
+    { ...right, key: key.subarray(0, 63) },
+  ];
+  for (const one of wrong) {
+    const own = patternOf(addressOf(one.publicKey).slice(-2));
+    assert.throws(() => assertExpandedImportable(one, 3, own), {
+      code: 'KEYPAIR_REFUSED',
+      message: 'expandedKeys[3]: the expanded key is not that of the address; nothing came in',
+    });
+  }
+  const other = patternOf(address.endsWith('z') ? 'y' : 'z');
+  assert.throws(() => assertExpandedImportable(right, 3, other), {
+    code: 'KEYPAIR_REFUSED',
+    message: /^expandedKeys\[3\]: its address does not match \.\.\.[yz]; nothing came in$/,
+  });
+});
+
+test('a pool takes keys of its own type alone', () => {
+  assertKeyType('pet', 'expanded', 'expanded');
+  assert.throws(() => assertKeyType('pet', 'expanded', 'seed'), {
+    code: 'IMPORTS_REFUSED',
+    message: 'pool pet: its keys are of the type expanded; given: seed',
+  });
 });

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
 import { addressOf, decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
-import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
 import {
   keypairFileText,
   readKeyFile,
@@ -24,6 +24,7 @@ import {
   writeKeypairFile,
 } from '../../src/keypair/key-file.ts';
 import { keypairOf, SEED_BYTES } from '../../src/keypair/keypair.ts';
+import { publicKeyOfExpanded } from '../support/expanded-oracle.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vanitypool-'));
 after(() => rmSync(root, { recursive: true }));

@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
-import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
 import { keysIn, NoKeyError } from '../../src/keypair/key-text.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
+import { publicKeyOfExpanded } from '../support/expanded-oracle.ts';
 
 const seed = Uint8Array.from(randomBytes(32));
 const keypair = keypairOf(seed);

@@ -61,7 +61,7 @@ test('the text is one that Prometheus takes: each name once, with help and type,
   const helped = [...body.matchAll(/^# HELP (\w+) ([A-Z0-9].*\.)$/gm)].map(([, name]) => name!);
   assert.deepEqual(helped.toSorted(), [...kinds.keys()].toSorted());
   for (const line of lines) {
-    assert.match(line, /^vanitypool_[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.e+-]+$/);
+    assert.match(line, /^vanitypool_[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+$/);
     const name = line.match(/^\w+/)![0];
     const kind = kinds.get(name) ?? kinds.get(name.replace(/_(bucket|sum|count)$/, ''));
     if (kind === 'counter') assert.match(name, /_total$/);

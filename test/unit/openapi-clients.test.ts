@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MESSAGE_BYTES_MAX } from '../../src/keypair/message.ts';
+import { MESSAGE_BYTES_MAX } from '../../src/keypair/transaction-sizes.ts';
 import { contentOf, documentOf, operationsOf, type Schema } from '../support/documented.ts';
 import { testApp } from '../support/http-app.ts';
 
@@ -67,13 +67,16 @@ test('every schema has its type, those of headers too', () => {
   );
 });
 
-test('every error is the one shape of a problem, by its status, with its codes beside it', () => {
+test('every error is one of two shapes, by its status, with its codes beside it', () => {
   for (const { name, operation } of operations) {
     for (const [status, response] of Object.entries(operation.responses)) {
       assert.match(status, /^[2-5]\d\d$/, `${name}: ${status} is no single status`);
       if (status < '400') continue;
-      const { schema } = contentOf(response, 'application/problem+json')!;
-      assert.deepEqual(schema, { $ref: '#/components/schemas/Problem' }, name);
+      const isTransit = operation.tags.includes('transit');
+      const type = isTransit ? 'application/json' : 'application/problem+json';
+      const { schema } = contentOf(response, type)!;
+      const shape = isTransit ? 'TransitErrors' : 'Problem';
+      assert.deepEqual(schema, { $ref: `#/components/schemas/${shape}` }, name);
       assert.ok((response['x-codes'] ?? []).length > 0, `${name}: ${status}`);
     }
   }
@@ -106,7 +109,7 @@ test('a wrong number, length or form is named as that', () => {
   const base64 = new RegExp(message!.pattern!);
   const largest = Buffer.alloc(MESSAGE_BYTES_MAX).toString('base64');
   assert.equal((message as { maxLength?: number }).maxLength, largest.length);
-  for (const size of [1, 2, 3, 32, 1167]) {
+  for (const size of [1, 2, 3, 32, 4032]) {
     assert.ok(base64.test(Buffer.alloc(size, 251).toString('base64')), String(size));
   }
   for (const text of ['A', 'AA', 'AAA', 'A===', 'AA=A', 'AQA_', 'AQAB\n', ' AQAB', 'AQAB=']) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { VanityError } from '../../src/errors.ts';
-import { BASE58_ALPHABET } from '../../src/keypair/address.ts';
+import { BASE58_ALPHABET } from '../../src/keypair/base58-digits.ts';
 import { matches, parsePattern, SIDE_MAX } from '../../src/keypair/pattern.ts';
 
 const suffix = (text: string, ignoreCase = false) =>

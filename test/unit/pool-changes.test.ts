@@ -85,14 +85,20 @@ test('what is not allowed is refused before the store is asked', async () => {
   for (const body of [
     {},
     { name: 'Pet', suffix: 'x' },
-    { name: 'new', suffix: 'x', keys: 'expanded' },
+    { name: 'new', suffix: 'x', keys: 'both' },
     { name: 'new', suffix: 'x', handout: 'none' },
     { name: 'new', suffix: 1 },
   ]) {
     const { status, body: problem } = await ask('POST', '/v1/pools', body);
     assert.deepEqual([status, problem.code], [400, 'BODY_INVALID'], JSON.stringify(body));
   }
-  for (const body of [{}, { suffix: 'y' }, { readyMax: 9 }, { target: 1.5 }]) {
+  for (const body of [
+    {},
+    { suffix: 'y' },
+    { keys: 'expanded' },
+    { readyMax: 9 },
+    { target: 1.5 },
+  ]) {
     assert.equal((await ask('PATCH', '/v1/pools/pet', body)).body.code, 'BODY_INVALID');
   }
   for (const body of [undefined, {}, { burn: 'pe' }, { burn: '' }]) {

@@ -60,18 +60,22 @@ test('behind a path of a proxy everything leads to that path', async () => {
     const { ask } = await behind(trustProxy);
     const headers = { 'x-forwarded-prefix': prefix };
     const location = async (url: string) => (await ask(url, headers)).headers.location;
-    assert.equal(await location('/'), `${prefix}/docs`);
+    assert.equal(await location('/swagger-ui'), `${prefix}/docs`);
     for (const url of ['/openapi.json', '/docs/json']) {
       assert.equal((await ask(url, headers)).json().servers[0].url, prefix);
       assert.equal((await ask(url)).json().servers[0].url, '/', 'the next one is as before');
     }
-    for (const page of ['/docs', '/docs/']) {
+    for (const [page, files] of [
+      ['/docs', '/docs/static/'],
+      ['/docs/', '/docs/static/'],
+      ['/', '/d'],
+    ] as const) {
       const { body } = await ask(page, headers);
       const links = [...body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link!);
       assert.ok(links.length > 4);
       for (const link of links) {
         const { pathname } = new URL(link, `https://pool.example${prefix}${page}`);
-        assert.ok(pathname.startsWith(`${prefix}/docs/static/`), pathname);
+        assert.ok(pathname.startsWith(`${prefix}${files}`), pathname);
         const file = await ask(pathname.slice(prefix.length), headers);
         assert.equal(file.statusCode, 200, pathname);
       }
@@ -104,7 +108,7 @@ test('a prefix that is none is refused, and one of a stranger passed over', asyn
   ] as const) {
     const { ask } = await behind(trustProxy);
     for (const prefix of ['/pool', '//evil.example']) {
-      const reply = await ask('/', { 'x-forwarded-prefix': prefix }, from);
+      const reply = await ask('/swagger-ui', { 'x-forwarded-prefix': prefix }, from);
       assert.equal(reply.headers.location, '/docs');
     }
   }

@@ -1,91 +1,20 @@
 import assert from 'node:assert/strict';
-import {
-  createCipheriv,
-  createDecipheriv,
-  createSecretKey,
-  hash,
-  type KeyObject,
-  randomBytes,
-} from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, hash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { moveDataKey, newDataKey } from '../../src/keypair/data-keys.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import {
-  type Place,
   publicKeyHash,
   ROWS_PER_DATA_KEY,
   type SealedRow,
-  Sealer,
   sealedBytes,
-  Unsealer,
 } from '../../src/keypair/seal.ts';
 import { SealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
-import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
+import { KEY_TYPES, type SigningKey } from '../../src/keypair/signing-key.ts';
+import { BINDING, Envelope, newRow, placeOf, STORE_ID } from '../support/envelope.ts';
 import { someKey } from '../support/keys.ts';
 
-const STORE_ID = 'ab'.repeat(16);
-const BINDING = 'b'.repeat(32);
 const HOUR_MS = 3_600_000;
-
-/** A sealer, an unsealer of the same sealing key, and the data keys between them. */
-class Envelope {
-  readonly sealedDataKeys = new Map<number, Uint8Array>();
-  readonly sealer: Sealer;
-  readonly unsealer: Unsealer;
-  readonly #key: SealingKey;
-  readonly #storeId: string;
-  reads = 0;
-  now = 0;
-  saveFails = false;
-
-  constructor(key: SealingKey, storeId = STORE_ID) {
-    const save = (sealed: Uint8Array) => {
-      if (this.saveFails) throw new Error('no disk');
-      this.sealedDataKeys.set(this.sealedDataKeys.size + 1, sealed);
-      return this.sealedDataKeys.size;
-    };
-    const { publicKey } = key;
-    this.#key = key;
-    this.#storeId = storeId;
-    this.sealer = new Sealer({ storeId, binding: BINDING, publicKey, save, now: () => this.now });
-    this.unsealer = new Unsealer(storeId, BINDING, key);
-  }
-
-  get publicKey(): Uint8Array {
-    return this.#key.publicKey;
-  }
-
-  static async make(storeId = STORE_ID): Promise<Envelope> {
-    return new Envelope(await SealingKey.from(randomBytes(32)), storeId);
-  }
-
-  /** Opened as documented. */
-  async dataKey(id: number): Promise<KeyObject> {
-    const info = Buffer.from(`vanitypool data key 2 ${this.#storeId} ${BINDING}`);
-    return createSecretKey((await this.#key.open(this.sealedDataKeys.get(id)!, info))!);
-  }
-
-  async seal(place: Place, key: SigningKey): Promise<SealedRow> {
-    const [row] = await this.sealer.seal([{ place, key }]);
-    return row!;
-  }
-
-  async unseal(place: Place, row: SealedRow): Promise<SigningKey | undefined> {
-    const [key] = await this.unsealer.unseal([{ place, ...row }], (id) => {
-      this.reads++;
-      return this.sealedDataKeys.get(id);
-    });
-    return key;
-  }
-}
-
-function newRow(keyType: KeyType = 'seed') {
-  const key = someKey(keyType);
-  return { key, place: placeOf(key) };
-}
-
-function placeOf({ keyType, publicKey }: SigningKey): Place {
-  return { pool: 'pet', keyType, keyHash: publicKeyHash(publicKey) };
-}
 
 /** What is encrypted of it, as documented. */
 function encryptedOf({ keyType, key, publicKey }: SigningKey): Buffer {
@@ -354,26 +283,60 @@ test('what a data key has sealed that is missing, damaged or of another store is
 });
 
 test('opened data keys are remembered, and not more than 1024 of them', async () => {
-  const envelope = await Envelope.make();
+  const sealingKey = await SealingKey.from(randomBytes(32));
+  const envelope = new Envelope(sealingKey);
   const { key, place } = newRow();
   const row = await envelope.seal(place, key);
   const sealed = envelope.sealedDataKeys.get(1)!;
+  const { publicKey } = sealingKey;
+  const again = () =>
+    moveDataKey(sealingKey, { storeId: STORE_ID, binding: BINDING, publicKey }, sealed);
+  for (let id = 2; id <= 1026; id++) envelope.sealedDataKeys.set(id, (await again())!);
+  let opened = 0;
+  const really = sealingKey.open.bind(sealingKey);
+  sealingKey.open = (...args) => {
+    opened++;
+    return really(...args);
+  };
   const open = (dataKeyId: number) => envelope.unseal(place, { ...row, dataKeyId });
-  for (let id = 2; id <= 1026; id++) envelope.sealedDataKeys.set(id, sealed);
   for (let id = 1; id <= 1024; id++) await open(id);
-  assert.equal(envelope.reads, 1024);
+  assert.equal(opened, 1024);
   await open(1);
-  assert.equal(envelope.reads, 1024, 'remembered');
+  assert.equal(opened, 1024, 'remembered');
   await open(1025);
   await open(1);
-  assert.equal(envelope.reads, 1025, 'what was used last is kept');
+  assert.equal(opened, 1025, 'what was used last is kept');
   await open(2);
-  assert.equal(envelope.reads, 1026, 'what was used the longest ago is forgotten');
-  const rows = Array.from(envelope.sealedDataKeys.keys(), (dataKeyId) => ({
-    ...row,
-    dataKeyId,
-    place,
-  }));
-  const keys = await envelope.unsealer.unseal(rows, (id) => envelope.sealedDataKeys.get(id));
+  assert.equal(opened, 1026, 'what was used the longest ago is forgotten');
+  const rows = Array.from(envelope.sealedDataKeys.keys(), (dataKeyId) =>
+    envelope.inPlace(place, { ...row, dataKeyId }),
+  );
+  const keys = await envelope.unsealer.unseal(rows);
   assert.ok(keys.length === 1026 && keys.every(Boolean), 'one call opens as many as it needs');
+});
+
+test('a row is sealed again under another data key, and no longer opens with the one before', async () => {
+  const sealingKey = await SealingKey.from(randomBytes(32));
+  const envelope = new Envelope(sealingKey);
+  const of = { storeId: STORE_ID, binding: BINDING, publicKey: sealingKey.publicKey };
+  const next = await newDataKey(of);
+  envelope.sealedDataKeys.set(9, next);
+  for (const type of ['seed', 'expanded'] as const) {
+    const { key, place } = newRow(type);
+    const row = await envelope.seal(place, key);
+    const inPlace = envelope.inPlace(place, row);
+    const changed = { ...inPlace, sealed: Buffer.from(row.sealed).fill(1, 20, 21) };
+    const [resealed, bad] = await envelope.unsealer.reseal([
+      { ...inPlace, next },
+      { ...changed, next },
+    ]);
+    assert.equal(bad, undefined, 'what cannot be unsealed');
+    assert.equal(resealed!.length, row.sealed.length);
+    const sealedAgain = { ...row, sealed: resealed! };
+    assert.equal(await envelope.unseal(place, sealedAgain), undefined);
+    const opened = await envelope.unseal(place, { ...sealedAgain, dataKeyId: 9 });
+    assert.deepEqual(opened, key);
+    const lost = { ...inPlace, next: Buffer.alloc(80) };
+    await assert.rejects(envelope.unsealer.reseal([lost]), RangeError);
+  }
 });

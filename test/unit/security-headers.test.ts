@@ -54,7 +54,7 @@ function assertSafe(headers: Record<string, unknown>, what: string): void {
 
 test('every reply has them, whatever writes it', async (t) => {
   const ask = await listening(t);
-  const paths = ['/healthz', '/v1/pools', '/openapi.json', '/metrics', '/', '/v1/pools/%zz'];
+  const paths = ['/healthz', '/v1/pools', '/openapi.json', '/metrics', '/v1/pools/%zz'];
   for (const path of [
     ...paths,
     '/none',
@@ -95,6 +95,31 @@ test('the page of the document may load its own files and ask its own server, no
   for (const path of files) {
     const url = new URL(path, 'http://localhost/docs');
     assert.equal(url.host, 'localhost', path);
+    const file = await ask(`GET ${url.pathname}`);
+    assert.equal(file.status, 200, path);
+    assertSafe(file.headers, path);
+  }
+});
+
+test('the dashboard may load its own files and ask its own server, and nothing in it is inline', async (t) => {
+  const ask = await listening(t);
+  const page = await ask('GET /');
+  const policy = page.headers['content-security-policy']!;
+  assertSafe(page.headers, 'the page');
+  for (const line of [
+    ...["default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"],
+    ...["connect-src 'self'", "img-src 'self'", "script-src 'self'", "style-src 'self'"],
+    ...["require-trusted-types-for 'script'", "trusted-types 'none'"],
+  ]) {
+    assert.ok(policy.split('; ').includes(line), `${line} is not in ${policy}`);
+  }
+  assert.doesNotMatch(policy, /https?:|\*|unsafe|data:/);
+  assert.doesNotMatch(page.body, /<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|https?:/);
+  const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path!);
+  assert.ok(files.length >= 4);
+  for (const path of files) {
+    const url = new URL(path, 'http://localhost/');
+    assert.doesNotMatch(path, /^\//, 'it works behind a path of a proxy');
     const file = await ask(`GET ${url.pathname}`);
     assert.equal(file.status, 200, path);
     assertSafe(file.headers, path);

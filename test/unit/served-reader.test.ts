@@ -9,6 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { addressOf } from '../../src/keypair/address.ts';
 import type { Hit } from '../../src/keypair/signing-key.ts';
+import { LastWarnings } from '../../src/last-warnings.ts';
 import { createLog } from '../../src/log.ts';
 import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -44,7 +45,9 @@ class Subject implements AsyncDisposable {
     const { directory } = this;
     const sealingKey = `file:${join(directory, 'sealing.key')}`;
     const log = createLog('test', 'silent', false);
-    const settings = { logLevel: 'silent', isPretty: false, retentionHours: 24 } as const;
+    const lastWarnings = new LastWarnings().buffer;
+    const logging = { logLevel: 'silent', isPretty: false, lastWarnings } as const;
+    const settings = { ...logging, retentionHours: 24 };
     const onUnstarted = () => undefined;
     return new ServedReader({ directory, sealingKey, log, onUnstarted, ...settings });
   }

@@ -45,10 +45,15 @@ test('a pool reports its exact figures', async () => {
   assert.deepEqual(reply.json(), expected);
   const list = await app.inject({ url: '/v1/pools', headers: LOCAL });
   const threads = [
-    { priority: 'raised', share: 0.5 },
-    { priority: 'low', share: null },
+    { priority: 'raised', share: 0.5, attemptsPerSecond: 1000 },
+    { priority: 'low', share: null, attemptsPerSecond: null },
   ];
-  const grinder = { priorityChanges: 0, threads };
+  const grinder = {
+    priorityChanges: 0,
+    instructions: null,
+    fullAttemptsPerSecond: { seed: null, expanded: null },
+    threads,
+  };
   assert.deepEqual(list.json(), { pools: [expected], grinder });
 });
 
@@ -86,12 +91,14 @@ test('the OpenAPI document names every route of version 1, and /docs reads it', 
     '/healthz',
     '/metrics',
     '/readyz',
+    '/v1/access',
     '/v1/addresses/{address}',
     '/v1/audit',
     '/v1/backups',
     '/v1/events',
     '/v1/history',
     '/v1/imports',
+    '/v1/keys',
     '/v1/keys/rotate',
     '/v1/pools',
     '/v1/pools/{pool}',
@@ -102,9 +109,11 @@ test('the OpenAPI document names every route of version 1, and /docs reads it', 
     '/v1/pools/{pool}/resume',
     '/v1/reservations/{reservation}',
     '/v1/reservations/{reservation}/dispense',
+    '/v1/takers',
     '/v1/tokens',
     '/v1/tokens/{token}',
     '/v1/tokens/{token}/restore',
+    '/v1/warnings',
   ]);
   const page = await app.inject({ url: '/docs', headers: LOCAL });
   assert.equal(page.statusCode, 200);

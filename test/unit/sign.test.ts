@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { expandedKeyOf, publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
+import { ExpandedSigner } from '../../src/keypair/expanded-signer.ts';
 import { isSignature, SEED_BYTES, signWithSeed } from '../../src/keypair/keypair.ts';
-import { signMessage } from '../../src/keypair/sign.ts';
+import { signMessage as signByPolicy } from '../../src/keypair/sign.ts';
 import { KEY_TYPES, type KeyType, type SigningKey } from '../../src/keypair/signing-key.ts';
+import { publicKeyOfExpanded } from '../support/expanded-oracle.ts';
 import { trueKey } from '../support/keys.ts';
+import { ANY_POLICY } from '../support/messages.ts';
 
+const expandedSigner = await ExpandedSigner.load();
 const PAYER = randomBytes(32);
 const PROGRAM = randomBytes(32);
+
+const signMessage = (key: SigningKey, message: Uint8Array): Uint8Array =>
+  signByPolicy(key, message, ANY_POLICY, expandedSigner);
 
 /** The expanded one has no seed. */
 function signingKey(keyType: KeyType): SigningKey {
@@ -89,6 +96,6 @@ test('the key types of one seed make the same signature', () => {
   const expandedKey = expandedKeyOf(key.subarray(0, SEED_BYTES));
   const signature = signMessage(signer, message);
   const expanded = { keyType: 'expanded', key: expandedKey, publicKey } as const;
-  assert.deepEqual(signMessage(expanded, message), signature);
+  assert.deepEqual(Buffer.from(signMessage(expanded, message)), signature);
   assert.deepEqual(signWithSeed(key.subarray(0, SEED_BYTES), message), signature);
 });

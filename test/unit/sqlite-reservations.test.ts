@@ -219,11 +219,10 @@ for (const keys of KEY_TYPES) {
 
     const signing = (subject: Subject, index: number, more: Partial<SignatureOrder> = {}) =>
       subject.store.signatures.sign({
-        pool: 'pet',
+        limits: new Map([['pet', 2]]),
         publicKey: subject.hits[index]!.publicKey,
         token: 0,
         messageHash: Buffer.alloc(32, 1),
-        limit: 2,
         sign: () => Buffer.alloc(64, 7),
         ...more,
       });
@@ -239,7 +238,7 @@ for (const keys of KEY_TYPES) {
       await assert.rejects(signing(subject, 0, { ...count, token: 1 }), {
         code: 'ADDRESS_NOT_FOUND',
       });
-      await assert.rejects(signing(subject, 0, { ...count, pool: 'pump' }), {
+      await assert.rejects(signing(subject, 0, { ...count, limits: new Map([['pump', 2]]) }), {
         code: 'ADDRESS_NOT_FOUND',
       });
       assert.equal(asked, 0, 'the key was not touched');
@@ -271,7 +270,7 @@ for (const keys of KEY_TYPES) {
       await assert.rejects(signing(subject, 0, hashOf(3)), { code: 'SIGN_LIMIT_REACHED' });
       await subject.reopen();
       assert.deepEqual(Buffer.from(await signing(subject, 0, hashOf(1))), first);
-      await assert.rejects(signing(subject, 0, { ...hashOf(3), limit: 3 }), {
+      await assert.rejects(signing(subject, 0, { ...hashOf(3), limits: new Map([['pet', 3]]) }), {
         code: 'ADDRESS_NOT_FOUND',
       });
       const sealed = withDatabase(subject.directory, (db) =>

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { isDataKey } from '../../src/keypair/seal.ts';
+import { isDataKey } from '../../src/keypair/data-keys.ts';
 import { loadSealingKey, sealingKeyId } from '../../src/keypair/sealing-key.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { backupStore, neededKey } from '../../src/store/sqlite/backup.ts';
@@ -70,6 +70,7 @@ test('all is sealed to the new key, which has the name, and the old one is kept'
     source: `file:${path}`,
     oldSource: `file:${kept}`,
     dataKeys: 1,
+    toReseal: 0,
   });
   assert.notEqual(rotated.from, rotated.to);
   assert.equal(readFileSync(kept, 'latin1'), old);

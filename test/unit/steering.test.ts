@@ -147,6 +147,29 @@ test('equally easy pools sit out by turns: the one that runs out does not', () =
   assert.deepEqual(trial.turns(2).toSorted(), ['a', 'a b']);
 });
 
+test('expanded keys sit out by a measure of their own, and never for pools of seeds', () => {
+  const expanded = (name: string, suffix: string) => {
+    return { ...pool(name, suffix), job: job(name, suffix, '', 'expanded') };
+  };
+  const trial = new Trial(expanded('easy', 'xy'), expanded('hard', 'pump'), pool('seeds', 'xyz'));
+  assert.deepEqual(trial.turns(4).toSorted(), [
+    'hard seeds',
+    'hard seeds',
+    'hard seeds easy',
+    'hard seeds easy',
+  ]);
+  const rare = new Trial(expanded('pet', '[a-z]Pet'), expanded('pump', 'pump'));
+  assert.deepEqual(new Set(rare.turns(4)), new Set(['pump pet']));
+});
+
+test('a job says what its pool lacks', () => {
+  const trial = new Trial(pool('one', 'pump', 990), pool('other', 'xPet', 3));
+  const lacks = () => Object.fromEntries(trial.next().map(({ pool, missing }) => [pool, missing]));
+  assert.deepEqual(lacks(), { one: 10, other: 997 });
+  trial.pools[0]!.held = 995;
+  assert.deepEqual(lacks(), { one: 5, other: 997 });
+});
+
 test('of more pools than a search takes the ones that run out come in', () => {
   const one = pool('one', 'pumpX', 500);
   const pools = Array.from({ length: PATTERNS_MAX + 2 }, (_, index) => {

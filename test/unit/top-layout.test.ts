@@ -85,7 +85,12 @@ test('what each grinder thread gets has a line of its own', () => {
     { priority: 'raised', share: 0.031 },
   ] as const;
   const line = (...of: { priority: 'normal' | 'raised'; share: number | null }[]) => {
-    const grinder = { priorityChanges: 1, threads: of };
+    const grinder = {
+      priorityChanges: 1,
+      instructions: 'avx2',
+      fullAttemptsPerSecond: { seed: 2000, expanded: null },
+      threads: of.map((thread) => ({ ...thread, attemptsPerSecond: thread.share && 1000 })),
+    } as const;
     return linesOf(shown({ ...latest, grinder }), 100, 50)[2];
   };
   const both = 'grinder: 2 threads at nice 0 and nice 3, got 97 %, 3 % of a core';

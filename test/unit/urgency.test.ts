@@ -155,6 +155,16 @@ test('it rises at once, and falls when there is more than enough and 10 s have p
   assert.equal(at(21_000, 999), 'low', 'a rise does not wait');
 });
 
+test('between what is enough and a quarter more it stays what it is, however long', () => {
+  const watch = new UrgencyWatch();
+  const at = (nowMs: number, stock: number) => watch.next([figures({ stock })], nowMs)?.urgency;
+  assert.equal(at(0, 5000), 'stocked');
+  for (const stock of [1249, 1100, 1000]) assert.equal(at(60_000, stock), undefined, `${stock}`);
+  assert.equal(at(60_200, 999), 'low');
+  for (const stock of [1249, 124, 100]) assert.equal(at(120_000, stock), undefined, `${stock}`);
+  assert.equal(at(120_200, 99), 'dry');
+});
+
 test('while nothing is ground it stays what it is', () => {
   const watch = new UrgencyWatch();
   assert.equal(watch.next([figures({ stock: 0 })], 0)?.urgency, 'dry');

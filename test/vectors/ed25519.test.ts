@@ -8,16 +8,19 @@ import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { suite, test } from 'node:test';
 import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
 import { deriveByLevel } from '../../src/grinder/native-kernel.ts';
-import { expandedKeyOf, publicKeyOfExpanded, signExpanded } from '../../src/keypair/expanded.ts';
+import { expandedKeyOf } from '../../src/keypair/expanded.ts';
+import { ExpandedSigner } from '../../src/keypair/expanded-signer.ts';
 import { publicKeyOf } from '../../src/keypair/keypair.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
 import { ED25519_KEYS, ED25519_VECTORS } from '../support/ed25519-vectors.ts';
+import { publicKeyOfExpanded } from '../support/expanded-oracle.ts';
 
 const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 const NATIVE = kernelLevels().filter((isa) => isa !== 'js');
 
 const bytes = (hex: string) => Buffer.from(hex, 'hex');
 const hexOf = (some: Uint8Array) => Buffer.from(some).toString('hex');
+const signer = await ExpandedSigner.load();
 const SIGNATURES = ED25519_KEYS.flatMap(({ signatures }) => signatures);
 
 function publicKeyObject(publicKey: Uint8Array): KeyObject {
@@ -75,10 +78,11 @@ suite('public keys of seeds', () => {
 
 suite('signatures with expanded keys', () => {
   test('are those of the vectors, and never one that is to be refused', () => {
-    for (const { seed, signatures } of ED25519_KEYS) {
-      const expandedKey = expandedKeyOf(bytes(seed));
+    for (const { seed, publicKey, signatures } of ED25519_KEYS) {
+      const key = expandedKeyOf(bytes(seed));
+      const signingKey = { keyType: 'expanded', key, publicKey: bytes(publicKey) } as const;
       for (const { id, message, signature, isValid } of signatures) {
-        const made = hexOf(signExpanded(expandedKey, bytes(message)));
+        const made = hexOf(signer.sign(signingKey, bytes(message))!);
         assert.equal(made === signature, isValid, `${seed}, ${id}`);
       }
     }
@@ -101,11 +105,11 @@ suite('signatures with expanded keys', () => {
       search.close();
       assert.ok(hits.length > 0);
       const messages = new Set(SIGNATURES.map(({ message }) => message));
-      for (const { key: expandedKey, publicKey } of hits) {
-        const key = publicKeyObject(publicKey);
+      for (const hit of hits) {
+        const key = publicKeyObject(hit.publicKey);
         for (const message of messages) {
-          const signature = signExpanded(expandedKey, bytes(message));
-          assert.ok(verify(null, bytes(message), key, signature));
+          const signature = signer.sign(hit, bytes(message));
+          assert.ok(verify(null, bytes(message), key, signature!));
         }
       }
     });

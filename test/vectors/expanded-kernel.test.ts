@@ -6,11 +6,9 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Kernel } from '../../src/grinder/kernel.ts';
 import { kernelLevels, loadKernel } from '../../src/grinder/load-kernel.ts';
-import { publicKeyOfExpanded } from '../../src/keypair/expanded.ts';
 import { parsePattern } from '../../src/keypair/pattern.ts';
+import { L, publicKeyOfExpanded } from '../support/expanded-oracle.ts';
 import { kernelConformance } from '../support/kernel-conformance.ts';
-
-const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 
 function expandedKernel(isa: string): Kernel {
   const { kernel } = loadKernel(isa);

@@ -4,7 +4,7 @@
  */
 
 import { Health, MetricsText, Readiness } from '../../api/service.ts';
-import { VanityError } from '../../errors.ts';
+import { assertOfAllPools } from '../access.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { readiness, uptimeSeconds } from '../readiness.ts';
 
@@ -52,9 +52,7 @@ export function serviceRoutes(app: App, deps: AppDeps): void {
       },
     },
     async ({ token }, reply) => {
-      if (token?.pools !== undefined) {
-        throw new VanityError('SCOPE_REQUIRED', 'metrics: not for a token of some pools alone');
-      }
+      assertOfAllPools(token, 'metrics');
       return reply.type(metrics.contentType).send(await metrics.render());
     },
   );

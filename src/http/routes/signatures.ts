@@ -1,37 +1,50 @@
 /**
- * Signatures of sign-only pools: the server signs a transaction's message, the secret stays here.
- * Runs in the HTTP threads; the store thread parses, counts and signs.
+ * Signatures of sign-only pools: the server signs a transaction's message, alone or in its transaction;
+ * the secret stays here. Runs in the HTTP threads; the store thread counts and signs.
  */
-
-import { AddressParams, SignatureBody, SignatureView } from '../../api/signatures.ts';
-import { VanityError } from '../../errors.ts';
-import { decodeBase58, encodeBase58, isAddress } from '../../keypair/address.ts';
-import { MESSAGE_BYTES_MAX } from '../../keypair/message.ts';
+import {
+  AddressParams,
+  SignatureBody,
+  SignatureView,
+  TransactionBody,
+  TransactionView,
+} from '../../api/signatures.ts';
+import { encodeBase58 } from '../../keypair/address.ts';
+import { parseMessage } from '../../keypair/message.ts';
+import { assertSignatures, parseTransaction, withSignature } from '../../keypair/transaction.ts';
+import { MESSAGE_BYTES_MAX, TRANSACTION_BYTES_MAX } from '../../keypair/transaction-sizes.ts';
 import type { App, AppDeps } from '../app-deps.ts';
+import { assertSigns, decodeBase64, publicKeyIn, signatureBy } from '../signing.ts';
 import { poolFor } from '../visible-pools.ts';
 
-export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
+const ERRORS = [
+  'MESSAGE_INVALID',
+  'SIGNER_NOT_REQUIRED',
+  'MESSAGE_REFUSED',
+  'POOL_NOT_FOUND',
+  'ADDRESS_NOT_FOUND',
+  'HANDOUT_MISMATCH',
+  'SIGN_LIMIT_REACHED',
+  'STORE_UNAVAILABLE',
+] as const;
+const MESSAGE = { field: 'message', bytesMax: MESSAGE_BYTES_MAX, code: 'MESSAGE_INVALID' } as const;
+const TRANSACTION = {
+  field: 'transaction',
+  bytesMax: TRANSACTION_BYTES_MAX,
+  code: 'TRANSACTION_INVALID',
+} as const;
+
+export function signatureRoutes(app: App, deps: AppDeps): void {
   app.post(
     '/v1/pools/:pool/addresses/:address/signatures',
     {
-      config: {
-        scope: 'dispense',
-        errors: [
-          'MESSAGE_INVALID',
-          'SIGNER_NOT_REQUIRED',
-          'POOL_NOT_FOUND',
-          'ADDRESS_NOT_FOUND',
-          'HANDOUT_MISMATCH',
-          'SIGN_LIMIT_REACHED',
-          'STORE_UNAVAILABLE',
-        ],
-      },
+      config: { scope: 'dispense', errors: ERRORS },
       schema: {
         operationId: 'sign',
         summary: 'Sign a transaction message with a dispensed address of a sign-only pool',
         description:
-          'For the token that dispensed it, at most `sign_limit` times. The message has to ask for ' +
-          'the signature of the address; the same message again gets the same signature.',
+          'For the token that dispensed it, at most `sign_limit` different messages. The message has ' +
+          'to ask for the signature of the address; the same message again gets the same signature.',
         tags: ['signatures'],
         params: AddressParams,
         body: SignatureBody,
@@ -39,26 +52,51 @@ export function signatureRoutes(app: App, { pools, store }: AppDeps): void {
       },
     },
     async ({ params, body, token }): Promise<SignatureView> => {
-      const pool = poolFor(token, pools, params.pool).shared.name;
-      if (!isAddress(params.address)) {
-        throw new VanityError('ADDRESS_NOT_FOUND', `${params.address}: not an address`);
-      }
-      const publicKey = decodeBase58(params.address);
-      const message = decodeMessage(body.message);
-      const order = { pool, publicKey, token: token?.id ?? 0, message };
-      const signature = await store().call('sign', order);
+      const pool = poolFor(token, deps.pools, params.pool);
+      assertSigns(pool);
+      const publicKey = publicKeyIn(params.address);
+      const messageBytes = decodeBase64(body.message, MESSAGE);
+      const message = parseMessage(messageBytes);
+      const pools = [pool.shared.name];
+      const order = { pools, token, publicKey, message, messageBytes };
+      const signature = await signatureBy(deps, order);
       return { address: params.address, signature: encodeBase58(signature) };
     },
   );
-}
 
-/** Base64 in its one form: with padding, without anything else. */
-function decodeMessage(text: string): Uint8Array {
-  const bytes = Buffer.from(text, 'base64');
-  if (bytes.toString('base64') !== text || bytes.length > MESSAGE_BYTES_MAX) {
-    const detail = `body/message: allowed: base64, with padding, of at most ${MESSAGE_BYTES_MAX} bytes`;
-    throw new VanityError('MESSAGE_INVALID', detail);
-  }
-  // Its own memory: what is posted to another thread takes the whole buffer along.
-  return Uint8Array.from(bytes);
+  app.post(
+    '/v1/pools/:pool/addresses/:address/transactions',
+    {
+      config: {
+        scope: 'dispense',
+        errors: [...ERRORS, 'TRANSACTION_INVALID', 'SIGNATURE_INVALID'],
+      },
+      schema: {
+        operationId: 'cosign',
+        summary: 'Put the signature of a dispensed address of a sign-only pool into a transaction',
+        description:
+          'As `sign`, and counted with it, for a whole transaction. 64 zero bytes in the place of a ' +
+          'signature mean that it is absent. The others are verified, and kept as they are.',
+        tags: ['signatures'],
+        params: AddressParams,
+        body: TransactionBody,
+        response: { 200: TransactionView },
+      },
+    },
+    async ({ params, body, token }): Promise<TransactionView> => {
+      const pool = poolFor(token, deps.pools, params.pool);
+      assertSigns(pool);
+      const publicKey = publicKeyIn(params.address);
+      const bytes = decodeBase64(body.transaction, TRANSACTION);
+      const transaction = parseTransaction(bytes);
+      assertSignatures(bytes, transaction);
+      const pools = [pool.shared.name];
+      const signature = await signatureBy(deps, { pools, token, publicKey, ...transaction });
+      const signed = withSignature(bytes, transaction, publicKey, signature);
+      return {
+        transaction: Buffer.from(signed).toString('base64'),
+        signature: encodeBase58(signature),
+      };
+    },
+  );
 }

@@ -8,8 +8,8 @@
 import { NO_STORE } from '../../api/fields.ts';
 import { NewTokenBody, TokenList, TokenMade, TokenParams, TokenView } from '../../api/tokens.ts';
 import { tokenMade, tokenView } from '../../api/views.ts';
-import { VanityError } from '../../errors.ts';
-import { assertPoolsExist, newToken, type Token, tokenHash } from '../../token.ts';
+import { assertPoolsExist, newToken, tokenHash } from '../../token.ts';
+import { assertOfAllPools } from '../access.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { moment } from '../problems.ts';
 
@@ -26,7 +26,7 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
       },
     },
     async ({ token }): Promise<TokenList> => {
-      assertOfAllPools(token);
+      assertOfAllPools(token, 'tokens');
       return { tokens: (await store().call('tokens', undefined)).map(tokenView) };
     },
   );
@@ -49,7 +49,7 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
       },
     },
     async ({ body, token: asking }, reply) => {
-      assertOfAllPools(asking);
+      assertOfAllPools(asking, 'tokens');
       const { name, scopes, pools, quota, expiresAt } = body;
       assertPoolsExist(pools ?? [], served.keys());
       const wasRequired = access.isRequired;
@@ -82,7 +82,7 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
       },
     },
     async ({ params, token }) => {
-      assertOfAllPools(token);
+      assertOfAllPools(token, 'tokens');
       return tokenView(await store().call('revokeToken', params.token));
     },
   );
@@ -101,14 +101,8 @@ export function tokenRoutes(app: App, { store, access, pools: served }: AppDeps)
       },
     },
     async ({ params, token }) => {
-      assertOfAllPools(token);
+      assertOfAllPools(token, 'tokens');
       return tokenView(await store().call('restoreToken', params.token));
     },
   );
-}
-
-/** Error: SCOPE_REQUIRED. */
-function assertOfAllPools(token: Token | undefined): void {
-  if (token?.pools === undefined) return;
-  throw new VanityError('SCOPE_REQUIRED', 'tokens: not for a token of some pools alone');
 }

@@ -16,6 +16,7 @@ import type { Hit, KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress, Origin } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';
+import type { SealedDataKeys } from './resealing.ts';
 import type { Statements } from './statements.ts';
 
 /** An array: as objects, which node:sqlite makes without a prototype, rows cost 3 us more each. */
@@ -59,11 +60,18 @@ export interface PoolOfRows {
 
 export class Addresses {
   readonly #statements: Statements;
+  readonly #dataKeys: SealedDataKeys;
   readonly #sealer: Sealer;
   readonly #unsealer: Unsealer;
 
-  constructor(statements: Statements, sealer: Sealer, unsealer: Unsealer) {
+  constructor(
+    statements: Statements,
+    dataKeys: SealedDataKeys,
+    sealer: Sealer,
+    unsealer: Unsealer,
+  ) {
     this.#statements = statements;
+    this.#dataKeys = dataKeys;
     statements.addresses.setReturnArrays(true);
     this.#sealer = sealer;
     this.#unsealer = unsealer;
@@ -160,13 +168,12 @@ export class Addresses {
   }
 
   async #open(pool: PoolOfRows, ranges: readonly Range[]): Promise<OpenedRow[]> {
-    const { dataKey } = this.#statements;
     const rows = this.#rowsOf(pool, ranges);
+    const dataKeyOf = this.#dataKeys.find();
     const keys = await this.#unsealer.unseal(
-      rows.map(([, , keyHash, dataKeyId, sealed]) => {
-        return { dataKeyId, sealed, place: placeOf(pool, keyHash) };
+      rows.map(([id, , keyHash, dataKeyId, sealed]) => {
+        return { dataKey: dataKeyOf(id, dataKeyId), sealed, place: placeOf(pool, keyHash) };
       }),
-      (id) => dataKey.get(id)?.sealed as Uint8Array | undefined,
     );
     const opened: OpenedRow[] = [];
     for (const [index, key] of keys.entries()) {

@@ -8,7 +8,7 @@ import { VanityError } from '../../errors.ts';
 import { publicKeyHash, Unsealer } from '../../keypair/seal.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
 import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
-import type { AuditedToken, AuditPage, AuditQuery, FoundAddress } from '../audit-store.ts';
+import type { AuditedToken, AuditPage, AuditQuery, FoundAddress, Taken } from '../audit-store.ts';
 import { AuditBook, SQL } from './audit.ts';
 import { BoundRows } from './bound-rows.ts';
 import { judgedInUse } from './check-runner.ts';
@@ -22,6 +22,7 @@ import {
   prepareStatements,
   type Statements,
 } from './statements.ts';
+import { TakenSince } from './taken.ts';
 
 /** What a store says of itself. */
 export interface AuditedStore {
@@ -40,6 +41,7 @@ export class AuditReader implements Disposable {
   readonly #statements: Statements;
   readonly #book: AuditBook;
   readonly #rows: BoundRows;
+  readonly #taken: TakenSince;
   readonly #key: SealingKey;
 
   private constructor(db: DatabaseSync, path: string, key: SealingKey) {
@@ -50,8 +52,9 @@ export class AuditReader implements Disposable {
     const { store_id: storeId, binding } = metaOf(this.#statements);
     // Without one nothing in it is right.
     const bound = binding ?? '';
-    this.#book = new AuditBook(db, this.#statements, new Unsealer(storeId, bound, key));
+    this.#book = new AuditBook(db, new Unsealer(storeId, bound, key));
     this.#rows = new BoundRows(db, key.rowKey(storeId, bound));
+    this.#taken = new TakenSince(db);
   }
 
   /**
@@ -144,6 +147,17 @@ export class AuditReader implements Disposable {
   /** By its public key, 32 bytes. Errors as of `store`. */
   find(publicKey: Uint8Array): FoundAddress | undefined {
     return read(this.#path, 'running', () => this.#book.find(publicKeyHash(publicKey)));
+  }
+
+  /** As of `ReadingCalls`; of a forged token the number stands for the name. Errors as of `store`. */
+  taken(since: number): Taken[] {
+    const names = new Map(this.tokens.map(({ id, name }) => [id, name]));
+    const sums = read(this.#path, 'running', () => this.#taken.read(since));
+    return [...sums]
+      .map(([id, addresses]) => {
+        return { token: id === 0 ? undefined : (names.get(id) ?? `#${id}`), addresses };
+      })
+      .sort((one, other) => other.addresses - one.addresses);
   }
 
   [Symbol.dispose](): void {

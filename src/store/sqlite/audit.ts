@@ -25,8 +25,8 @@ import type {
   Signed,
 } from '../audit-store.ts';
 import { publicKeyLeft } from './addresses.ts';
+import { DATA_KEY } from './resealing.ts';
 import type { BurnCause } from './segments.ts';
-import type { Statements } from './statements.ts';
 
 const STATE = `pools.name AS pool, state, is_destroyed, nullif(cause, '') AS cause,
   coalesce(hand_outs.at, nullif(changed_at, 0)) AS at, tokens.name AS token, hand_outs.key_hash`;
@@ -51,7 +51,8 @@ const TABLES = `FROM addresses
 export const SQL = {
   /** The last of the page, and one more if there is one. */
   end: `SELECT id FROM addresses WHERE id > :after ORDER BY id LIMIT 2 OFFSET :limit - 1`,
-  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, data_key_id, sealed, keys, ${STATE},
+  page: `SELECT addresses.id, addresses.key_hash AS public_key_hash, sealed, keys, ${STATE},
+    ${DATA_KEY} AS data_key,
     iif(handout = 'sign-only',
       (SELECT count(*) FROM signatures WHERE address_id = addresses.id)
         + coalesce(lost.count, 0), 0) AS signatures,
@@ -85,7 +86,8 @@ interface StateRow {
 
 interface Row extends StateRow {
   readonly public_key_hash: Uint8Array;
-  readonly data_key_id: number;
+  /** Sealed. */
+  readonly data_key: Uint8Array;
   readonly sealed: Uint8Array;
   readonly keys: KeyType;
   readonly state: AuditedAddress['state'];
@@ -106,15 +108,13 @@ export class AuditBook {
   readonly #page: StatementSync;
   readonly #find: StatementSync;
   readonly #signatures: StatementSync;
-  readonly #dataKey: StatementSync;
   readonly #unsealer: Unsealer;
 
-  constructor(db: DatabaseSync, { dataKey }: Statements, unsealer: Unsealer) {
+  constructor(db: DatabaseSync, unsealer: Unsealer) {
     this.#end = db.prepare(SQL.end);
     this.#page = db.prepare(SQL.page);
     this.#find = db.prepare(SQL.find);
     this.#signatures = db.prepare(SQL.signatures);
-    this.#dataKey = dataKey;
     this.#unsealer = unsealer;
   }
 
@@ -169,10 +169,9 @@ export class AuditBook {
   async #addresses(rows: readonly Row[]): Promise<(string | undefined)[]> {
     const sealed = rows.filter(({ is_destroyed }) => is_destroyed === 0);
     const keys = await this.#unsealer.unseal(
-      sealed.map(({ pool, keys: keyType, public_key_hash: keyHash, data_key_id, sealed }) => {
-        return { dataKeyId: data_key_id, sealed, place: { pool, keyType, keyHash } };
+      sealed.map(({ pool, keys: keyType, public_key_hash: keyHash, data_key: dataKey, sealed }) => {
+        return { dataKey, sealed, place: { pool, keyType, keyHash } };
       }),
-      (id) => this.#dataKey.get(id)?.sealed as Uint8Array | undefined,
     );
     const openedOf = new Map(sealed.map((row, index) => [row, keys[index]]));
     return rows.map((row) => {

@@ -18,7 +18,7 @@
 import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
-import { isDataKey, resealDataKey } from '../../keypair/seal.ts';
+import { isDataKey, resealDataKey } from '../../keypair/data-keys.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
 import { prepareAll } from './database.ts';
 

@@ -92,4 +92,11 @@ export class Changes {
     // Behind those that were leased before this turn, however many of them it records.
     handOuts.lease(id, epoch, position + leased, without(ranges, unsealable));
   }
+
+  /** How many that were leased return. */
+  returnLease({ id, position }: PoolRow): number {
+    const { segments, handOuts, epoch } = this.#options;
+    handOuts.takeBack(id, epoch, position);
+    return segments.changeAll(id, 'leased', { to: 'available' });
+  }
 }

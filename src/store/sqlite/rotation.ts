@@ -1,7 +1,8 @@
 /**
  * The sealing key of an open store, replaced by another: data keys are sealed to the new one, and rows
- * are bound by it (bound-rows.ts). Sealed rows of addresses stay as they are, and so do the data keys
- * themselves, but nothing new is sealed under one that the old key opens. Runs in the store thread.
+ * are bound by it (bound-rows.ts). Sealed rows of addresses stay as they are, if they are not resealed
+ * then (resealing.ts), and so do the data keys themselves, but nothing new is sealed under one that the
+ * old key opens. Runs in the store thread.
  *
  *   1 the old key under its id, synced     2 the new one beside it, synced
  *   3 one transaction                      4 the new key takes the name
@@ -11,7 +12,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
-import { moveDataKey } from '../../keypair/seal.ts';
+import { moveDataKey, newDataKey } from '../../keypair/data-keys.ts';
 import { loadSealingKey, type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import {
   createNextKey,
@@ -25,6 +26,7 @@ import {
 import type { KeyRotation, RotatedKey, RotationOptions } from '../key-rotation.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { prepareAll } from './database.ts';
+import type { Resealing } from './resealing.ts';
 import type { Run } from './run.ts';
 
 const SQL = {
@@ -47,6 +49,7 @@ export interface RotatedStore {
   readonly key: SealingKey;
   /** Of `key`. */
   readonly source: string;
+  readonly resealing: Resealing;
   /** The store goes by this key from now on. Must not throw. */
   readonly onMoved: (key: SealingKey, source: string) => void;
 }
@@ -57,11 +60,16 @@ export interface RotatedStore {
  */
 export async function beginRotation(
   store: RotatedStore,
-  { to, onStep = () => undefined }: RotationOptions,
+  options: RotationOptions,
 ): Promise<KeyRotation> {
-  const { source, key, run } = store;
+  const { source, key, run, resealing } = store;
+  const { to, onStep = () => undefined } = options;
   try {
-    if (to !== undefined) return new Rotation(store, await keyIn(to, store), to, onStep);
+    if (resealing.left > 0) {
+      const remedy = 'wait until that is done: vanitypool key rotate --reseal goes on with it';
+      throw refused(`the addresses are still being resealed since the last rotation; ${remedy}`);
+    }
+    if (to !== undefined) return new Rotation(store, options, await keyIn(to, store));
     if (source.startsWith('env:')) {
       const remedy = 'put a new key into another variable of this process, and name that: env:NAME';
       throw refused(`the sealing key is in ${source}, where nothing can write it; ${remedy}`);
@@ -74,7 +82,7 @@ export async function beginRotation(
     onStep('old key kept');
     const next = await createNextKey(source);
     onStep('new key');
-    return new Rotation(store, next, undefined, onStep, `file:${kept}`);
+    return new Rotation(store, options, next, `file:${kept}`);
   } catch (cause) {
     const { code, message, syscall } = cause as NodeJS.ErrnoException;
     if (code !== 'SEALING_KEY_INVALID' && syscall === undefined) throw cause;
@@ -96,26 +104,25 @@ class Rotation implements KeyRotation {
   readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
   readonly #store: RotatedStore;
   readonly #next: SealingKey;
-  readonly #to: string | undefined;
-  readonly #onStep: NonNullable<RotationOptions['onStep']>;
+  readonly #options: RotationOptions;
   readonly #oldSource: string;
   /** By id; what the old key cannot open is not in it, and stays as it is. */
   readonly #moved = new Map<number, Uint8Array>();
+  /** Of the same ids: what takes their place, if rows are to be resealed. */
+  readonly #resealed = new Map<number, Uint8Array>();
   #last = 0;
   #done = 0;
 
   constructor(
     store: RotatedStore,
+    options: RotationOptions,
     next: SealingKey,
-    to: string | undefined,
-    onStep: NonNullable<RotationOptions['onStep']>,
     oldSource = store.source,
   ) {
     this.#statements = prepareAll(store.db, SQL);
     this.#store = store;
+    this.#options = options;
     this.#next = next;
-    this.#to = to;
-    this.#onStep = onStep;
     this.#oldSource = oldSource;
     this.total = Number(this.#statements.count.get()!.count);
   }
@@ -127,33 +134,39 @@ class Rotation implements KeyRotation {
   async prepare(): Promise<void> {
     const { storeId, binding, key } = this.#store;
     const { publicKey } = this.#next;
+    const of = { storeId, binding, publicKey };
     for (const { id, sealed } of this.#statements.next.all(this.#last, KEYS_AT_ONCE)) {
-      const moved = await moveDataKey(key, { storeId, binding, publicKey }, sealed as Uint8Array);
+      const moved = await moveDataKey(key, of, sealed as Uint8Array);
       if (moved !== undefined) this.#moved.set(Number(id), moved);
+      if (moved !== undefined && this.#options.reseal) {
+        this.#resealed.set(Number(id), await newDataKey(of));
+      }
       this.#last = Number(id);
       this.#done++;
     }
   }
 
   async finish(): Promise<RotatedKey> {
-    const { key, onMoved, source } = this.#store;
+    const { key, onMoved, source, resealing } = this.#store;
+    const { to: inVariable, onStep } = this.#options;
     while (this.#isMore) await this.prepare();
     const use = await this.#commit();
     use();
-    onMoved(this.#next, this.#to ?? source);
-    this.#onStep('store sealed');
-    const to = this.#to ?? (await this.#name());
+    onMoved(this.#next, inVariable ?? source);
+    onStep?.('store sealed');
+    const to = inVariable ?? (await this.#name());
     return {
       from: sealingKeyId(key.publicKey),
       to: sealingKeyId(this.#next.publicKey),
       source: to,
       oldSource: this.#oldSource,
       dataKeys: this.#done,
+      toReseal: resealing.left,
     };
   }
 
   cancel(): void {
-    if (this.#to === undefined) dropNextKey(this.#store.source);
+    if (this.#options.to === undefined) dropNextKey(this.#store.source);
   }
 
   get #isMore(): boolean {
@@ -162,7 +175,7 @@ class Rotation implements KeyRotation {
 
   /** Returns what makes the rows go by the new key. What a commit that fails may leave needs both keys. */
   async #commit(): Promise<() => void> {
-    const { storeId, binding, rows, run } = this.#store;
+    const { storeId, binding, rows, run, resealing } = this.#store;
     const { set, setSealingKey, sealingKey } = this.#statements;
     const rowKey = this.#next.rowKey(storeId, binding);
     let use = (): void => undefined;
@@ -174,6 +187,7 @@ class Rotation implements KeyRotation {
           use = rows.move(rowKey);
           for (const [id, sealed] of this.#moved) set.run(sealed, id);
           setSealingKey.run(this.#next.publicKey);
+          if (this.#options.reseal) resealing.begin(this.#resealed);
           return use;
         }, true),
       );
@@ -193,7 +207,7 @@ class Rotation implements KeyRotation {
     } catch {
       return nextOf(source);
     }
-    this.#onStep('named');
+    this.#options.onStep?.('named');
     return source;
   }
 }

@@ -66,6 +66,12 @@ const SQL = {
     WHERE pool_id = :pool AND first <= :seq ORDER BY first DESC LIMIT 1`,
 } as const;
 
+interface StateOf {
+  readonly state: State;
+  readonly epoch: number;
+  readonly isDestroyed: boolean;
+}
+
 export class Segments {
   readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
 
@@ -131,8 +137,14 @@ export class Segments {
   }
 
   /** What one address is, since which epoch. */
-  stateOf(pool: number, seq: number): { state: State; epoch: number; isDestroyed: boolean } {
-    const row = this.#statements.holding.get({ pool, seq })!;
+  stateOf(pool: number, seq: number): StateOf {
+    return this.find(pool, seq)!;
+  }
+
+  /** The same, or undefined if there is no such address. */
+  find(pool: number, seq: number): StateOf | undefined {
+    const row = this.#statements.holding.get({ pool, seq });
+    if (row === undefined) return undefined;
     const { state, epoch, is_destroyed } = row as unknown as {
       state: State;
       epoch: number;

@@ -7,7 +7,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { encodeBase58 } from '../../keypair/address.ts';
 import { publicKeyHash } from '../../keypair/seal.ts';
-import type { SignatureOrder, SignatureStore } from '../signature-store.ts';
+import type { SignatureOrder, SignatureStore, SignerOf } from '../signature-store.ts';
 import type { PoolOfRows } from './addresses.ts';
 import { prepareAll } from './database.ts';
 import type { Books } from './reservations.ts';
@@ -16,7 +16,7 @@ import type { Runner } from './tokens.ts';
 const SQL = {
   address: `SELECT a.id AS address_id, a.seq, p.id, p.name, p.keys, p.handout
     FROM addresses AS a JOIN pools AS p ON p.id = a.pool_id
-    WHERE a.key_hash = ? AND p.name = ?`,
+    WHERE a.key_hash = ?`,
   again: 'SELECT signature FROM signatures WHERE address_id = ? AND message_hash = ?',
   count: 'SELECT count(*) AS count FROM signatures WHERE address_id = ?',
   lost: 'SELECT count FROM lost_signatures WHERE address_id = ?',
@@ -47,18 +47,19 @@ export class SqliteSignatures implements SignatureStore {
       const known = again.get(row.address_id, order.messageHash);
       if (known !== undefined) return known.signature as Uint8Array;
       const done = this.#signed(row.address_id, order);
-      if (done >= order.limit) {
-        const detail = `${encodeBase58(order.publicKey)}: ${done} signed, ${order.limit} allowed`;
+      const limit = order.limits.get(row.name)!;
+      if (done >= limit) {
+        const detail = `${encodeBase58(order.publicKey)}: ${done} signed, ${limit} allowed`;
         throw new VanityError('SIGN_LIMIT_REACHED', detail);
       }
       const range = { first: row.seq, last: row.seq };
       const { addresses } = await this.#books.addresses.unseal(row, [range]);
       const [address] = addresses;
       if (address === undefined) throw notFound(order, 'its secret is destroyed');
-      const isLast = done + 1 >= order.limit;
+      const isLast = done + 1 >= limit;
       let signature: Uint8Array;
       try {
-        signature = order.sign(address);
+        signature = order.sign(address, row.name);
       } finally {
         address.key.fill(0);
       }
@@ -75,6 +76,10 @@ export class SqliteSignatures implements SignatureStore {
     });
   }
 
+  assertSigner(whose: SignerOf): Promise<void> {
+    return this.#run.afterEffects(async () => void this.#rowOf(whose));
+  }
+
   /** Here and in the lost store. Error: SIGN_LIMIT_REACHED where nobody knows how many. */
   #signed(id: number, { publicKey }: SignatureOrder): number {
     const { count, lost } = this.#statements;
@@ -86,21 +91,23 @@ export class SqliteSignatures implements SignatureStore {
     throw new VanityError('SIGN_LIMIT_REACHED', detail);
   }
 
-  /** Only what was dispensed, and to this token. */
-  #rowOf(order: SignatureOrder): Row {
+  /**
+   * Only what was dispensed, and to this token. An address of others gets the same answer as one that
+   * does not exist, and is looked for in the same way.
+   */
+  #rowOf(order: SignerOf): Row {
     const hash = publicKeyHash(order.publicKey);
-    const row = this.#statements.address.get(hash, order.pool) as unknown as Row | undefined;
-    if (row === undefined) throw notFound(order, 'no address of this pool');
+    const row = this.#statements.address.get(hash) as unknown as Row | undefined;
+    const { id, seq } = row ?? { id: 0, seq: 0 };
     const { segments, handOuts } = this.#books;
-    const { state, epoch } = segments.stateOf(row.id, row.seq);
-    const isTheirs =
-      state === 'dispensed' && handOuts.tokenOf(row.id, epoch, row.seq) === order.token;
-    // An address of others gets the same answer as one that does not exist.
-    if (!isTheirs) throw notFound(order, 'no address of this pool');
-    return row;
+    const held = segments.find(id, seq);
+    const token = handOuts.tokenOf(id, held?.epoch ?? 0, seq);
+    const isTheirs = held?.state === 'dispensed' && token === order.token;
+    if (row !== undefined && isTheirs && order.limits.has(row.name)) return row;
+    throw notFound(order, 'was not dispensed to this token by a pool that signs');
   }
 }
 
-function notFound({ publicKey }: SignatureOrder, why: string): VanityError {
+function notFound({ publicKey }: SignerOf, why: string): VanityError {
   return new VanityError('ADDRESS_NOT_FOUND', `${encodeBase58(publicKey)}: ${why}`);
 }

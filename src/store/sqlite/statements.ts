@@ -28,7 +28,6 @@ const SQL = {
   removeJournals: 'DELETE FROM journals',
   saveNextId: 'UPDATE meta SET next_id = ?',
   anyDataKey: 'SELECT 1 FROM data_keys LIMIT 1',
-  dataKey: 'SELECT sealed FROM data_keys WHERE id = ?',
   addDataKey: 'INSERT INTO data_keys (sealed, created_at) VALUES (?, ?)',
   pools: 'SELECT * FROM pools ORDER BY id',
   pool: 'SELECT * FROM pools WHERE name = ? AND removed_at IS NULL',
@@ -126,6 +125,18 @@ type SavedClock = Pick<OwnClock, 'now' | 'isInDoubt'>;
 export function savedTime(statements: Statements): number | undefined {
   const row = statements.counters.all().find(({ name }) => name === TIME);
   return row && Math.min(Number(row.value), LAST_TIME);
+}
+
+/** What has left since this start had its time from the clock that was wrong. */
+export function moveLeft(
+  statements: Statements,
+  { began, now }: OwnClock,
+  epoch: number,
+  stepMs: number,
+): void {
+  const { moveHandOuts, moveSecrets } = statements;
+  for (const { id } of poolRows(statements)) moveHandOuts.run(stepMs, id, epoch);
+  moveSecrets.run(Math.ceil(stepMs / 1000) * 1000, began, now);
 }
 
 /** While a start is in doubt what was saved stays: the next start would believe a wrong time. */

@@ -5,16 +5,16 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { Sealer, Unsealer } from '../../keypair/seal.ts';
-import type { SealingKey } from '../../keypair/sealing-key.ts';
+import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
-import type { KeyRotation, RotationOptions } from '../key-rotation.ts';
+import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
 import type { SignatureStore } from '../signature-store.ts';
-import type { Counters, InsertReport, LeaseReport, Store } from '../store.ts';
+import type { Counters, EndedLease, InsertReport, LeaseReport, Store } from '../store.ts';
 import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
 import type { TokenStore } from '../token-store.ts';
 import { Addresses } from './addresses.ts';
@@ -23,6 +23,7 @@ import { Changes } from './changes.ts';
 import type { Effects } from './effects.ts';
 import type { Epoch } from './epoch.ts';
 import type { HandOutBook } from './hand-out-book.ts';
+import { Resealing, SealedDataKeys } from './resealing.ts';
 import { SqliteReservations } from './reservations.ts';
 import { countDue, destroy, nextPiece } from './retention.ts';
 import { beginRotation, type RotatedStore } from './rotation.ts';
@@ -33,6 +34,7 @@ import {
   countersOf,
   countsOf,
   definePool,
+  moveLeft,
   type PoolRow,
   poolRows,
   type Statements,
@@ -78,6 +80,7 @@ export class SqliteStore implements Store {
   readonly #changes: Changes;
   readonly #effects: Effects;
   readonly #run: Run;
+  readonly #resealing: Resealing;
   #rotated: RotatedStore;
   readonly #waiting = new WaitingLeases();
   /** Pools whose hand-outs stand in a journal, too, by id. */
@@ -111,10 +114,13 @@ export class SqliteStore implements Store {
         ),
     });
     const unsealer = new Unsealer(this.id, binding, key);
-    this.#addresses = new Addresses(statements, sealer, unsealer);
+    const dataKeys = new SealedDataKeys(db);
+    this.#addresses = new Addresses(statements, dataKeys, sealer, unsealer);
+    this.#resealing = new Resealing(dataKeys, { run: this.#run, unsealer, effects });
     const { id: storeId } = this;
     this.#rotated = {
       ...{ db, run: this.#run, storeId, binding, rows, key, source: opened.sealingKey },
+      resealing: this.#resealing,
       onMoved: (key, source) => {
         sealer.sealTo(key.publicKey);
         unsealer.openWith(key);
@@ -281,13 +287,26 @@ export class SqliteStore implements Store {
     );
   }
 
+  giveBack(leases: readonly EndedLease[]): Promise<VanityError | undefined> {
+    return this.#run.call(() => {
+      this.#run.transaction(() => {
+        for (const { pool, dispensed, handOuts } of leases) {
+          this.#changes.record(this.#poolRow(pool), dispensed, handOuts);
+          // Its position is another one now.
+          this.#changes.returnLease(this.#poolRow(pool));
+        }
+      }, true);
+      for (const { pool } of leases) this.#waiting.drop(pool);
+      return this.#run.notTaken();
+    });
+  }
+
   returnLease(name: string): Promise<number> {
     return this.#run.call(() => {
-      const returned = this.#run.transaction(() => {
-        const { id, position } = this.#poolRow(name);
-        this.#handOuts.takeBack(id, this.epoch, position);
-        return this.#segments.changeAll(id, 'leased', { to: 'available' });
-      }, true);
+      const returned = this.#run.transaction(
+        () => this.#changes.returnLease(this.#poolRow(name)),
+        true,
+      );
       this.#waiting.drop(name);
       this.#run.take();
       return returned;
@@ -296,6 +315,16 @@ export class SqliteStore implements Store {
 
   beginRotation(options: RotationOptions = {}): Promise<KeyRotation> {
     return this.#run.call(() => beginRotation(this.#rotated, options));
+  }
+
+  sealingKey(): Promise<SealingKeyState> {
+    const { key, source } = this.#rotated;
+    const id = sealingKeyId(key.publicKey);
+    return this.#run.call(() => ({ id, source, toReseal: this.#resealing.left }));
+  }
+
+  reseal(): Promise<number> {
+    return this.#run.call(() => this.#resealing.step());
   }
 
   counts(pool: string): Promise<PoolCounts> {
@@ -344,19 +373,11 @@ export class SqliteStore implements Store {
       this.#run.transaction(() => {
         const { now, isInDoubt } = this.clock;
         this.#statements.moveReservations.run(stepMs);
-        if (isInDoubt) this.#moveLeft(stepMs);
+        if (isInDoubt) moveLeft(this.#statements, this.clock, this.epoch, stepMs);
         saveTime(this.#statements, { now: now + stepMs, isInDoubt });
       });
       this.clock.take(stepMs);
     });
-  }
-
-  /** What has left since this start had its time from the clock that was wrong. */
-  #moveLeft(stepMs: number): void {
-    const { moveHandOuts, moveSecrets } = this.#statements;
-    for (const { id } of poolRows(this.#statements)) moveHandOuts.run(stepMs, id, this.epoch);
-    const { began, now } = this.clock;
-    moveSecrets.run(Math.ceil(stepMs / 1000) * 1000, began, now);
   }
 
   async close(): Promise<void> {

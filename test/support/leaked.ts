@@ -1,0 +1,79 @@
+/** A real store with rows in every state, whose sealing key is said to have leaked. */
+
+import type { Store } from '../../src/store/store.ts';
+import { unsealStore } from './secrets.ts';
+import {
+  checkStore,
+  openStoreIn,
+  removeDirectory,
+  temporaryDirectory,
+  withDatabase,
+} from './sqlite-stores.ts';
+import { hitsFor, LATER, poolNamed } from './store-subject.ts';
+
+/** That have a secret. */
+export const ROWS = 600;
+/** Of a store of so many rows: 256 rows each, ids that are of no row, the end. */
+export const STEPS = 5;
+
+/** A store with rows of both types in every state, under several data keys. */
+export class Leaked implements AsyncDisposable {
+  readonly directory = temporaryDirectory();
+  store!: Store;
+
+  static async make(): Promise<Leaked> {
+    const leaked = new Leaked();
+    await leaked.open();
+    await leaked.store.definePools([poolNamed('pet'), poolNamed('big', 'expanded')]);
+    await leaked.insert('pet', 4);
+    await leaked.store.turn('pet', 0, 4);
+    await leaked.store.turn('pet', 4, 0);
+    while ((await leaked.store.destroySecrets(LATER)) > 0);
+    for (let part = 0; part < 3; part++) {
+      await leaked.insert('pet', ROWS / 6);
+      await leaked.insert('big', ROWS / 6);
+      // What is leased then is burned.
+      await leaked.store.turn('big', 0, 2);
+      await leaked.store.close();
+      // As in a store that was restored: its ids go on where the lost one may have been.
+      withDatabase(leaked.directory, (db) => db.exec('UPDATE meta SET next_id = next_id + 10000'));
+      await leaked.open();
+    }
+    const { store } = leaked;
+    await store.turn('pet', 0, 20);
+    const reservation = { id: 'ab'.repeat(16), expiresAt: LATER, ttlMs: 60_000 };
+    const records = [{ position: 0, count: 1, at: Date.now(), token: 0, reservation }];
+    await store.turn('pet', 8, 0, { records, journals: new Map() });
+    return leaked;
+  }
+
+  async open(): Promise<void> {
+    this.store = await openStoreIn(this.directory);
+  }
+
+  async insert(pool: 'pet' | 'big', count: number): Promise<void> {
+    await this.store.insert(hitsFor(pool, count, pool === 'pet' ? 'seed' : 'expanded'));
+  }
+
+  async rotate(reseal = true): Promise<number> {
+    return (await (await this.store.beginRotation({ reseal })).finish()).toReseal;
+  }
+
+  async reseal(): Promise<void> {
+    while ((await this.store.reseal()) > 0);
+  }
+
+  /** Every row that has a secret, opened, with its state. */
+  async rows(): Promise<string[]> {
+    const rows = await unsealStore(this.directory);
+    return rows.map(({ pool, state, keypair }) => {
+      return `${pool} ${state} ${keypair && Buffer.from(keypair).toString('hex')}`;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+    checkStore(this.directory);
+    removeDirectory(this.directory);
+  }
+}
