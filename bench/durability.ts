@@ -3,9 +3,9 @@
  * same with an idempotency key, and one in "committed" mode, side by side: latency at steady rates,
  * and throughput.
  *
- *     node bench/durability.ts [--json] [--rounds N] [--seconds N]
+ *     node bench/durability.ts [--json] [--rounds N] [--seconds N] [--requests N]
  *
- * N rounds (5) whose steady loads last N seconds (2) each. Two real servers without grinders, each
+ * N rounds (5) whose steady loads last N seconds (2) each, and whose throughputs are those of N requests (10,000). Two real servers without grinders, each
  * with a store of its own, filled in advance. The three ways take turns, each time at one rate, so that
  * a noisy minute hits all alike; a server that waits is stopped by signal. 50 connections;
  * bench/load.c makes the load and shares the cores with the server.
@@ -15,10 +15,8 @@ import { atLeast, below, currentLoad, Figures, type Mark, readOptions, report } 
 import { BenchServer, BenchStore } from './server.ts';
 
 const RATES = [500, 2000];
-const THROUGHPUT = 10_000;
-/** A disk that waits long for each sync would take minutes of more. */
-const THROUGHPUT_COMMITTED = 2000;
-const WARM = 2000;
+/** Of those that measure throughput: a disk that waits long for each sync would take minutes of more. */
+const COMMITTED_SHARE = 0.2;
 
 interface Way {
   readonly what: string;
@@ -65,11 +63,13 @@ async function round(ways: readonly Way[], seconds: number, figures: Figures): P
 }
 
 async function main(): Promise<void> {
-  const { json, rounds, seconds } = readOptions({ rounds: 5, seconds: 2 });
+  const options = readOptions({ rounds: 5, seconds: 2, requests: 10_000 });
+  const { json, rounds, seconds, requests } = options;
+  const few = Math.ceil(COMMITTED_SHARE * requests);
   const loadBefore = currentLoad();
   buildLoad();
-  const each = THROUGHPUT + seconds * RATES.reduce((sum, rate) => sum + rate, 0);
-  const stored = WARM + rounds * each;
+  const each = requests + seconds * RATES.reduce((sum, rate) => sum + rate, 0);
+  const stored = few + rounds * each;
   using leasedStore = new BenchStore();
   using committedStore = new BenchStore('committed');
   await leasedStore.fill([{ name: 'pet', suffix: 't', stored: 2 * stored }]);
@@ -77,18 +77,18 @@ async function main(): Promise<void> {
   await using leased = await BenchServer.start(leasedStore, '--threads', '0');
   await using committed = await BenchServer.start(committedStore, '--threads', '0');
   const ways: Way[] = [
-    { what: 'leased', server: leased, requests: THROUGHPUT, throughput: atLeast(10_000) },
+    { what: 'leased', server: leased, requests, throughput: atLeast(10_000) },
     {
       what: 'leased, with a key',
       server: leased,
       isKeyed: true,
-      requests: THROUGHPUT,
+      requests,
       p50: below(1),
       throughput: atLeast(5000),
     },
-    { what: 'committed', server: committed, requests: THROUGHPUT_COMMITTED },
+    { what: 'committed', server: committed, requests: few },
   ];
-  for (const way of ways) await measure(way, { requests: WARM });
+  for (const way of ways) await measure(way, { requests: few });
   const figures = new Figures();
   for (let index = 0; index < rounds; index++) await round(ways, seconds, figures);
   report(figures, { json, rounds, loadBefore });

@@ -7,20 +7,17 @@
 import { readFileSync } from 'node:fs';
 import {
   type Address,
-  address,
   appendTransactionMessageInstructions,
   assertIsFullySignedTransaction,
   createKeyPairSignerFromBytes,
-  createNoopSigner,
   createSolanaRpc,
   createTransactionMessage,
-  getBase58Encoder,
+  getBase58Decoder,
   getBase64EncodedWireTransaction,
   type KeyPairSigner,
   type Lamports,
   partiallySignTransactionMessageWithSigners,
   pipe,
-  type SignatureBytes,
   setTransactionMessageFeePayerSigner,
   setTransactionMessageLifetimeUsingBlockhash,
 } from '@solana/kit';
@@ -31,6 +28,7 @@ import {
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token';
 import { type ReservationMade, VanitypoolClient } from 'vanitypool/client';
+import { createRemoteSigner, type SolanaSigner } from 'vanitypool/client/solana';
 
 const {
   VANITYPOOL_URL = 'http://127.0.0.1:5057',
@@ -67,16 +65,17 @@ async function launch(): Promise<void> {
     const { address: taken } = await vanitypool.dispenseReservation(chosen.id);
     held.splice(held.indexOf(chosen), 1);
     console.log(`dispensed ${taken}`);
-    await createMint(address(taken), payer, lamports);
+    const signer = { client: vanitypool, pool: VANITYPOOL_POOL, address: taken };
+    await createMint(createRemoteSigner(signer), payer, lamports);
   } finally {
     // 7. What was not chosen goes back.
     for (const one of held) await giveBack(one);
   }
 }
 
-async function createMint(mint: Address, payer: KeyPairSigner, lamports: Lamports) {
+async function createMint(mint: SolanaSigner, payer: KeyPairSigner, lamports: Lamports) {
   // 5. Write the transaction that makes it a mint: the one who pays for it may mint. The payer signs
-  // here, the mint where its secret is.
+  // here, the mint in the server, where its secret is; what comes back is verified here.
   const { value: blockhash } = await solana.getLatestBlockhash().send();
   const message = pipe(
     createTransactionMessage({ version: 0 }),
@@ -87,13 +86,13 @@ async function createMint(mint: Address, payer: KeyPairSigner, lamports: Lamport
         [
           getCreateAccountInstruction({
             payer,
-            newAccount: createNoopSigner(mint),
+            newAccount: mint,
             lamports,
             space,
             programAddress: TOKEN_PROGRAM_ADDRESS,
           }),
           getInitializeMint2Instruction({
-            mint,
+            mint: mint.address,
             decimals: DECIMALS,
             mintAuthority: payer.address,
           }),
@@ -101,19 +100,9 @@ async function createMint(mint: Address, payer: KeyPairSigner, lamports: Lamport
         draft,
       ),
   );
-  const signedByPayer = await partiallySignTransactionMessageWithSigners(message);
-  const { signature } = await vanitypool.sign(
-    VANITYPOOL_POOL,
-    mint,
-    Uint8Array.from(signedByPayer.messageBytes),
-  );
-  const signatureBytes = getBase58Encoder().encode(signature) as SignatureBytes;
-  const transaction = {
-    ...signedByPayer,
-    signatures: { ...signedByPayer.signatures, [mint]: signatureBytes },
-  };
+  const transaction = await partiallySignTransactionMessageWithSigners(message);
   assertIsFullySignedTransaction(transaction);
-  console.log(`signed    ${signature}`);
+  console.log(`signed    ${getBase58Decoder().decode(transaction.signatures[mint.address]!)}`);
 
   // 6. Send it.
   const wire = getBase64EncodedWireTransaction(transaction);

@@ -69,7 +69,8 @@ async function typesInFull(path) {
 export function clientSources() {
   return [
     ...['client', 'api'].flatMap((room) => {
-      return readdirSync(join(root, 'src', room)).map((name) => join('src', room, name));
+      const files = readdirSync(join(root, 'src', room), { recursive: true });
+      return files.filter((name) => /\.\w+$/.test(name)).map((name) => join('src', room, name));
     }),
     ...['src/config/pool-settings.ts', 'src/errors.ts', 'src/keypair/signing-key.ts'],
     'src/keypair/transaction-sizes.ts',

@@ -7,35 +7,24 @@
  *
  * esbuild drops types without a look at them: `npm run check` looks.
  */
-import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { argv, execPath, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { isMadeFrom, makeDirectory } from './made-directory.mjs';
 import { run, say, step } from './steps.mjs';
 
 const SELF = fileURLToPath(import.meta.url);
 const root = dirname(dirname(SELF));
 const source = join(root, 'src', 'dashboard');
 const output = join(root, 'build', 'dashboard');
-const stamp = join(output, '.hash');
 /** Of whose sources it has parts, and the version of what it has of others. */
 const ROOMS = ['api', 'client', 'dashboard', 'keypair'];
-const OTHERS = ['src/errors.ts', 'package-lock.json', 'tools/build-dashboard.mjs'];
+const OTHERS = ['build-dashboard.mjs', 'made-directory.mjs'].map((name) => `tools/${name}`);
 
 /** False, after a warning, if it cannot be made: the server does without. */
 export async function buildDashboard() {
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOfSources()) return true;
+  if (isMadeFrom(output, sources)) return true;
   const { status } = await step('building the dashboard, once', () =>
     run(execPath, [SELF], { stdio: ['ignore', 2, 2] }),
   );
@@ -43,14 +32,9 @@ export async function buildDashboard() {
   return status === 0;
 }
 
-async function build() {
-  const hash = hashOfSources();
-  const { build: bundle } = await import('esbuild-wasm');
-  mkdirSync(dirname(output), { recursive: true });
-  const work = mkdtempSync(join(dirname(output), 'dashboard-'));
-  // That one is for its owner alone.
-  const made = join(work, 'made');
-  try {
+function build() {
+  return makeDirectory(output, sources, async (made) => {
+    const { build: bundle } = await import('esbuild-wasm');
     await bundle({
       entryPoints: [join(source, 'main.ts'), join(source, 'page.css')],
       outdir: made,
@@ -65,13 +49,8 @@ async function build() {
       logLevel: 'warning',
     });
     for (const name of ['page.html', 'icon.svg']) cpSync(join(source, name), join(made, name));
-    writeFileSync(join(made, '.hash'), hash);
-    rmSync(output, { recursive: true, force: true });
-    renameSync(made, output);
     return true;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Where a copy of its code is, its license has to be. */
@@ -80,19 +59,12 @@ function licenseOf(name) {
   return `/*! ${name}\n${license.trim()} */`;
 }
 
-function filesOf(folder) {
-  if (!existsSync(join(root, folder))) return [];
-  return readdirSync(join(root, folder)).map((name) => `${folder}/${name}`);
-}
-
-function hashOfSources() {
-  const hash = createHash('sha256');
-  const own = ROOMS.flatMap((room) => filesOf(`src/${room}`));
-  const all = [...own, ...OTHERS].filter((file) => existsSync(join(root, file)));
-  for (const file of all.sort()) {
-    hash.update(file).update(readFileSync(join(root, file)));
-  }
-  return hash.digest('hex');
+function sources() {
+  const files = ROOMS.flatMap((room) => {
+    const names = readdirSync(join(root, 'src', room), { recursive: true });
+    return names.filter((name) => /\.\w+$/.test(name)).map((name) => `src/${room}/${name}`);
+  });
+  return [...files, 'src/errors.ts', 'package-lock.json', ...OTHERS].sort();
 }
 
 async function buildOrSay() {

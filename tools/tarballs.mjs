@@ -24,6 +24,16 @@ import { VanitypoolClient } from 'vanitypool-client';
 const client = new VanitypoolClient({ url: 'http://127.0.0.1:5057' });
 const [mint] = await client.dispense('pet');
 \`\`\`
+
+\`vanitypool-client/solana\` signs Solana transactions with what was dispensed: with the secret, or by the server, which
+keeps it. The signers fit \`@solana/kit\` 8, \`@solana/web3.js\` 1.98 and Umi, and load none of them. Expanded keys need
+\`libsodium-wrappers-sumo\`.
+
+\`\`\`ts
+import { createRemoteSigner } from 'vanitypool-client/solana';
+
+const signer = createRemoteSigner({ client, pool: 'pet', address: mint.address });
+\`\`\`
 `;
 
 /** Both, into `directory`; their paths, or undefined after what says why not. */
@@ -59,12 +69,13 @@ function layClient(place) {
   mkdirSync(place, { recursive: true });
   const built = join(root, 'build', 'client');
   for (const name of readdirSync(built)) {
-    if (name !== '.hash') cpSync(join(built, name), join(place, name));
+    if (name !== '.hash') cpSync(join(built, name), join(place, name), { recursive: true });
   }
   cpSync(join(root, 'LICENSE'), join(place, 'LICENSE'));
   writeFileSync(join(place, 'README.md'), CLIENT_README);
-  const { version, license } = descriptionOf(root);
-  const entry = { types: './client.d.ts', default: './client.js' };
+  const { version, license, dependencies, ...peers } = descriptionOf(root);
+  const sodium = 'libsodium-wrappers-sumo';
+  const entry = (name) => ({ types: `./${name}.d.ts`, default: `./${name}.js` });
   describe(place, {
     name: 'vanitypool-client',
     version,
@@ -73,8 +84,14 @@ function layClient(place) {
     type: 'module',
     sideEffects: false,
     engines: { node: '>=20' },
-    exports: { '.': entry, './package.json': './package.json' },
-    files: ['*.js', '*.d.ts', '*.js.map'],
+    exports: {
+      '.': entry('client'),
+      './solana': entry('solana/solana'),
+      './package.json': './package.json',
+    },
+    files: ['**/*.js', '**/*.d.ts', '**/*.js.map'],
+    peerDependencies: { ...peers.peerDependencies, [sodium]: `^${dependencies[sodium]}` },
+    peerDependenciesMeta: { ...peers.peerDependenciesMeta, [sodium]: { optional: true } },
   });
   return place;
 }

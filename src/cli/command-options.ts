@@ -86,6 +86,7 @@ export const OPTIONS = {
     json: FLAG,
     rounds: TEXT,
     seconds: TEXT,
+    requests: TEXT,
     stored: TEXT,
     directory: TEXT,
     trials: TEXT,

@@ -264,7 +264,8 @@ two, "idle" three.
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix,
               --patterns)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
-  durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds)
+  durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds,
+              --requests)
   store       sealed inserts and leases a second (--stored, --directory)
   ring        the ready queue: pushes and pops a second (--trials, --addresses)
   journal     the record that is written before a reply leaves (--directory)
@@ -282,6 +283,8 @@ two, "idle" three.
   --trials N         grind, ring: the median of N processes for each row counts
   --seconds N        api, durability, busy, flood, events, destroy: each load lasts N seconds
                      (default: 2; busy, events: 4); idle: a measurement (default: 20)
+  --requests N       durability: a throughput is that of N requests, in committed mode of a
+                     fifth (default: 10000)
   --stored N         the large one of two stores holds N addresses; destroy: N are due
                      (default: 1000000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)

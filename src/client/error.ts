@@ -6,9 +6,20 @@ import type { HttpErrorCode } from './replies.ts';
 
 /**
  * A code of the server (docs/http-api.md lists them), or one of the client's own: nothing answered
- * (`UNREACHABLE`), not in time (`TIMEOUT`), or what answered is no vanitypool (`REPLY_INVALID`).
+ * (`UNREACHABLE`), not in time (`TIMEOUT`), or what answered is no vanitypool (`REPLY_INVALID`). Of signers:
+ * the key is not that of the address (`KEY_INVALID`), what was signed does not verify (`SIGNATURE_MISMATCH`),
+ * the library cannot have transactions of this version (`VERSION_UNSUPPORTED`), or Ed25519 or a package that
+ * computes it is not there (`CRYPTO_UNAVAILABLE`).
  */
-export type ClientErrorCode = HttpErrorCode | 'UNREACHABLE' | 'TIMEOUT' | 'REPLY_INVALID';
+export type ClientErrorCode =
+  | HttpErrorCode
+  | 'UNREACHABLE'
+  | 'TIMEOUT'
+  | 'REPLY_INVALID'
+  | 'KEY_INVALID'
+  | 'SIGNATURE_MISMATCH'
+  | 'VERSION_UNSUPPORTED'
+  | 'CRYPTO_UNAVAILABLE';
 
 export interface ErrorExtras {
   readonly status?: number | undefined;

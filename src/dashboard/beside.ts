@@ -59,7 +59,7 @@ export class Oversight {
     const { admin } = actor.client;
     // The stream of the status says what is wrong with the connection.
     const [taken, warned] = await Promise.allSettled([admin.takers(), admin.warnings()]);
-    if (this.#actor !== actor) return;
+    if (this.#actor?.client !== actor.client) return;
     if (taken.status === 'fulfilled') {
       const { takers } = taken.value;
       const rows = takers.map(({ token, addresses }) => [

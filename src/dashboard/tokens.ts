@@ -49,7 +49,7 @@ export class Tokens {
     if (actor === undefined) return;
     try {
       const tokens = await actor.client.admin.tokens();
-      if (this.#actor !== actor) return;
+      if (this.#actor?.client !== actor.client) return;
       const used = tokens.filter(({ revokedAt }) => revokedAt === null);
       this.#rows.replaceChildren(...used.map((token) => this.#row(token)));
       this.#table.hidden = used.length === 0;

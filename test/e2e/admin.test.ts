@@ -11,7 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { addressOf } from '../../src/keypair/address.ts';
 import { readKeyFile } from '../../src/keypair/key-file.ts';
 import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
-import { type Outcome, vanitypool } from '../support/cli.ts';
+import type { Outcome } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { ManagedServer } from '../support/managed-server.ts';
 import { type Asking, EASY_POOL, type Handed, type Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
@@ -48,7 +49,7 @@ class Setup extends ManagedServer {
   /** From elsewhere: the server is known only by its URL. */
   cli(token: string, ...args: string[]): Promise<Outcome> {
     const env = { VANITYPOOL_TOKEN: token, VANITYPOOL_STORE__URL: 'file:/nowhere' };
-    return vanitypool([...args, '--url', this.server.url], { cwd: this.workspace.path, env });
+    return vanitypoolHere([...args, '--url', this.server.url], env, this.workspace.path);
   }
 
   /** Turns record what left some time after its reply. */
@@ -170,7 +171,7 @@ test('an address is reported by its name, in whatever state, without a secret', 
   const shown = await setup.cli(remote, 'audit', '--address', address, '--json');
   assert.deepEqual(JSON.parse(shown.stdout), body);
   await setup.server.kill('SIGTERM');
-  const local = await vanitypool(['audit', '--address', address], { cwd: setup.workspace.path });
+  const local = await setup.run('audit', '--address', address);
   assert.equal(local.code, 0, local.stderr);
   assert.match(local.stdout, /^state +dispensed$/m);
 });
@@ -239,10 +240,11 @@ test('a backup is sent whole, one at a time, and leaves nothing', LIMIT, async (
   // A restore takes it: what was handed out by then is dispensed there.
   const data = join(workspace.path, 'restored');
   const key = `file:${join(workspace.data, 'sealing.key')}`;
-  const restored = await vanitypool(['restore', file, '--data', data], {
-    cwd: workspace.path,
-    env: { VANITYPOOL_STORE__SEALING_KEY: key },
-  });
+  const restored = await vanitypoolHere(
+    ['restore', file, '--data', data],
+    { VANITYPOOL_STORE__SEALING_KEY: key },
+    workspace.path,
+  );
   assert.equal(restored.code, 0, restored.stderr);
   checkStore(data);
   const dispensed = withDatabase(data, (db) =>
@@ -277,10 +279,11 @@ test(
     const left = async () => (await setup.send('/v1/pools/pet')).body;
     for (let pool = await left(); pool.available + pool.leased < 10; pool = await left());
     await setup.server.kill('SIGTERM');
-    const offline = await vanitypool([...args, '10'], {
-      cwd: workspace.path,
-      env: { VANITYPOOL_HTTP__PORT: '9' },
-    });
+    const offline = await vanitypoolHere(
+      [...args, '10'],
+      { VANITYPOOL_HTTP__PORT: '9' },
+      workspace.path,
+    );
     assert.equal(offline.code, 0, offline.stderr);
     const files = readdirSync(out).map((name) => readKeyFile(join(out, name)).address);
     assert.deepEqual(

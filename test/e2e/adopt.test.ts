@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { vanitypool } from '../support/cli.ts';
-import { EASY_POOL, type Handed, Server, Workspace } from '../support/server.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
+import { EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
 
@@ -19,9 +19,10 @@ async function used(): Promise<{ workspace: Workspace; handed: Handed[] }> {
 }
 
 async function refusal(workspace: Workspace, ...args: string[]): Promise<string> {
-  const server = new Server(workspace, args);
-  assert.equal(await server.exited, 1);
-  return server.output;
+  const all = ['serve', '--port', '0', ...args];
+  const { code, stderr } = await vanitypoolHere(all, {}, workspace.path);
+  assert.equal(code, 1, stderr);
+  return stderr;
 }
 
 test('a copy of a data directory is refused; the original serves on', LIMIT, async () => {
@@ -52,7 +53,7 @@ test('a backup that was put back burns what it holds and goes on with new ids', 
   cpSync(backup, workspace.data, { recursive: true });
 
   assert.match(await refusal(workspace), /DATA_MOVED/);
-  const { code, stdout } = await vanitypool(['adopt', '--restored'], { cwd: workspace.path });
+  const { code, stdout } = await vanitypoolHere(['adopt', '--restored'], {}, workspace.path);
   assert.equal(code, 0);
   assert.match(stdout, /^adopted .*data\npool pet: \d+ burned\n$/);
   const restored = await workspace.serve();
@@ -74,7 +75,7 @@ test('a directory that was moved to another place keeps everything', LIMIT, asyn
   cpSync(workspace.data, elsewhere, { recursive: true });
   rmSync(workspace.data, { recursive: true });
   const args = ['adopt', '--moved', '--data', 'elsewhere'];
-  assert.equal((await vanitypool(args, { cwd: workspace.path })).code, 0);
+  assert.equal((await vanitypoolHere(args, {}, workspace.path)).code, 0);
   // Under another name on the same disk it is still the same file.
   renameSync(elsewhere, workspace.data);
   const { dispensed, burned } = await (await workspace.serve()).pool();
@@ -84,7 +85,7 @@ test('a directory that was moved to another place keeps everything', LIMIT, asyn
 test('what is adopted has to be said, and may not be in use', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
-  const run = (...args: string[]) => vanitypool(['adopt', ...args], { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(['adopt', ...args], {}, workspace.path);
   assert.equal((await run()).code, 2);
   assert.equal((await run('--moved', '--restored')).code, 2);
   assert.match((await run('--moved')).stderr, /STORE_NOT_FOUND/);

@@ -8,7 +8,8 @@ import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Outcome, vanitypool } from '../support/cli.ts';
+import type { Outcome } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 
@@ -83,7 +84,7 @@ test(
     await using workspace = new Workspace();
     const configure = (target: number) => workspace.configure([{ ...EASY_POOL, target }]);
     configure(400);
-    const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+    const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
     const server = await workspace.serve();
     await server.until(({ available, leased, ready }) => available + leased >= 400 && ready >= 200);
     const handed = new Map<string | null, Handed[]>([
@@ -190,7 +191,7 @@ test('what left with a token is reported with its name', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
   const run = (...args: string[]) =>
-    vanitypool(args, { cwd: workspace.path, env: { VANITYPOOL_HTTP__PORT: '9' } });
+    vanitypoolHere(args, { VANITYPOOL_HTTP__PORT: '9' }, workspace.path);
   const first = await workspace.serve();
   await first.until(({ ready }) => ready >= 50);
   const [anonymous] = await first.dispense(1);

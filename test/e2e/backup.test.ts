@@ -17,6 +17,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { copyBackup } from '../../src/store/sqlite/backup-file.ts';
 import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
@@ -47,7 +48,7 @@ const unique = (handed: readonly Handed[]) => new Set(handed.map(({ address }) =
 test('a server that was killed after its backup hands nothing out again', LIMIT, async (t) => {
   await using workspace = new Workspace();
   workspace.configure([{ ...EASY_POOL, target: 4000 }]);
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 200);
   const handed: Handed[] = [];
@@ -98,7 +99,7 @@ test('with the list of what left, exactly the rest of the backup comes out', LIM
   await using workspace = new Workspace();
   const configure = (target: number) => workspace.configure([{ ...EASY_POOL, target }]);
   configure(300);
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   const server = await workspace.serve();
   await server.until(({ available, leased, ready }) => available + leased >= 300 && ready >= 200);
   const handed = await server.dispense(40);
@@ -139,7 +140,7 @@ test('with the list of what left, exactly the rest of the backup comes out', LIM
 test('a restore beside a live server, as a drill, costs that one nothing', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 200);
   assert.equal((await run('backup', 'backup')).code, 0);
@@ -164,7 +165,7 @@ test('a restore beside a live server, as a drill, costs that one nothing', LIMIT
 
 test('what is asked for wrongly is said, and nothing is made', LIMIT, async () => {
   await using workspace = new Workspace();
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   for (const command of ['backup', 'restore']) {
     const none = await run(command);
     assert.deepEqual([none.code, none.stdout], [2, '']);

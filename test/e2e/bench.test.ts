@@ -87,7 +87,17 @@ test('the yardstick of bench api answers as fast as it is asked', LIMIT, async (
 });
 
 test('bench durability --json measures three ways to dispense on real servers', LIMIT, async () => {
-  const args = ['bench', 'durability', '--json', '--rounds', '1', '--seconds', '1'];
+  const args = [
+    'bench',
+    'durability',
+    '--json',
+    '--rounds',
+    '1',
+    '--seconds',
+    '1',
+    '--requests',
+    '500',
+  ];
   const { code, stdout, stderr } = await vanitypool(args);
   assert.equal(code, 0, stderr);
   const { rows } = JSON.parse(stdout);
@@ -130,7 +140,8 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
   const { code, stderr } = await vanitypool(['bench', 'memory', '--rounds', '0']);
   assert.equal(stderr, 'bench: --rounds: 0 is not a whole number from 1\n');
   assert.equal(code, 2);
-  for (const args of [
+  // The other programs, without the command that runs them.
+  for (const [name, flag] of [
     ['ring', '--trials'],
     ['store', '--rounds'],
     ['grind', '--trials'],
@@ -138,8 +149,9 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
     ['durability', '--rounds'],
     ['flood', '--rounds'],
     ['events', '--streams'],
-  ]) {
-    const refused = await vanitypool(['bench', ...args, '0']);
+  ] as const) {
+    const program = fileURLToPath(new URL(`../../bench/${name}.ts`, import.meta.url));
+    const refused = await vanitypool([program, flag, '0'], { program: process.execPath });
     assert.match(refused.stderr, /^bench: --\w+: 0 is not a whole number.*\n$/);
     assert.equal(refused.code, 2);
   }

@@ -16,13 +16,23 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = `
 import { VanitypoolClient as Same } from 'vanitypool';
 import { VanitypoolClient, VanitypoolError, type DispensedAddress } from 'vanitypool/client';
+import { createExpandedSigner, createRemoteSigner, type SolanaSigner } from 'vanitypool/client/solana';
 const client = new VanitypoolClient({ url: 'http://127.0.0.1:9', retries: 0 });
 client.dispense('pet', { count: 2 }).catch((error) => {
   if (Same === VanitypoolClient && error instanceof VanitypoolError && error.code === 'UNREACHABLE') console.log('as documented');
 });
+const address = '1'.repeat(32);
+const signer: SolanaSigner = createRemoteSigner({ client, pool: 'pet', address });
+console.log(signer.address === address);
+// Without the package that it needs.
+createExpandedSigner({ expandedKey: new Uint8Array(64), address }).catch((error) => {
+  if (error instanceof VanitypoolError) console.log(error.message);
+});
 export const secretOf = (mint: DispensedAddress): string | undefined => mint.secretKey;
 // @ts-expect-error There is no such field: types are not any.
 export const noneOf = (mint: DispensedAddress): string => mint.privateKey;
+// @ts-expect-error Nor are those of signers.
+export const secretOfSigner = signer.secretKey;
 `;
 
 test('the packed client runs and is typed without anything else', { timeout: 90_000 }, async () => {
@@ -36,10 +46,10 @@ test('the packed client runs and is typed without anything else', { timeout: 90_
     mkdirSync(installed, { recursive: true });
     execFileSync('tar', ['-xzf', join(place, archive!), '--strip-components=1', '-C', installed]);
     assert.deepEqual(
-      readdirSync(join(installed, 'build', 'client')).filter(
-        (name) => !/\.(js|d\.ts|js\.map)$/.test(name),
+      readdirSync(join(installed, 'build', 'client'), { recursive: true }).filter(
+        (name) => !/\.(js|d\.ts|js\.map)$/.test(String(name)),
       ),
-      [],
+      ['solana'],
     );
 
     writeFileSync(join(place, 'package.json'), '{ "type": "module" }');
@@ -52,7 +62,12 @@ test('the packed client runs and is typed without anything else', { timeout: 90_
       execFileSync(tsc, args, { cwd: place, stdio: 'inherit' });
     }
     const said = execFileSync(process.execPath, ['program.ts'], { cwd: place, encoding: 'utf8' });
-    assert.equal(said, 'as documented\n');
+    assert.deepEqual(said.split('\n').toSorted(), [
+      '',
+      'CRYPTO_UNAVAILABLE: expanded keys need the package libsodium-wrappers-sumo, of version 0.8',
+      'as documented',
+      'true',
+    ]);
   } finally {
     rmSync(place, { recursive: true, force: true });
   }

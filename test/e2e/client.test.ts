@@ -7,7 +7,7 @@ import { createPublicKey, verify } from 'node:crypto';
 import { test } from 'node:test';
 import { VanitypoolClient, type VanitypoolError } from '../../src/client/client.ts';
 import { decodeBase58 } from '../../src/keypair/address.ts';
-import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { FlakyProxy } from '../support/flaky-proxy.ts';
 import { legacyMessage, unsignedLegacy } from '../support/messages.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
@@ -128,10 +128,11 @@ test('one server, through the client', LIMIT, async (t) => {
   );
 
   await t.test('tokens: made, listed, sent, revoked', async () => {
-    const made = await vanitypool(['token', 'create', '--name', 'boss', '--scope', 'admin'], {
-      cwd: workspace.path,
-      env: { VANITYPOOL_HTTP__PORT: new URL(url).port },
-    });
+    const made = await vanitypoolHere(
+      ['token', 'create', '--name', 'boss', '--scope', 'admin'],
+      { VANITYPOOL_HTTP__PORT: new URL(url).port },
+      workspace.path,
+    );
     assert.equal(made.code, 0, made.stderr);
     const boss = new VanitypoolClient({ url, token: made.stdout.trim() });
     const { token } = await boss.admin.createToken({ name: 'shop', scopes: ['dispense', 'read'] });

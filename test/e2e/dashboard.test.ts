@@ -175,7 +175,10 @@ test('the dashboard', LIMIT, async (t: TestContext) => {
         /^1(normal|raised|low)([\d,]+\d+ %|no workno work)$/,
         page.locator('#threads tr'),
       );
-      await until(/portable C, [\d,]+ attempts a second/, page.locator('#kernel'));
+      await until(
+        /portable C; with all threads [\d,]+ attempts a second for seed keys/,
+        page.locator('#kernel'),
+      );
     },
   );
 

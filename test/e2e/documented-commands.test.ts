@@ -1,6 +1,6 @@
 /**
  * Every command of README.md and the other documents is run as it stands, by bash, in order, in a
- * fresh clone. What the documents take for granted is made here: a server that runs, and its pool, of
+ * clone that is fresh for each document. What the documents take for granted is made here: a server that runs, and its pool, of
  * a pattern that is found at once. Only the port is another one. What is shown after a command has
  * to be said, but for its figures. docs/http-api.md has a test of its own, beside this one.
  */
@@ -24,6 +24,7 @@ const OF_ANOTHER_TEST = ['docs/http-api.md'];
 /** What is not run here, by the start of the command, and why. */
 const NOT_RUN: readonly [document: string, command: string, reason: string][] = [
   ['CONTRIBUTING.md', 'npm test', 'it is this test, with all others'],
+  ['CONTRIBUTING.md', 'npm run check', '.ci/run runs it before the tests'],
   ['docs/benchmarks.md', 'bin/vanitypool bench', 'a minute each; bench.test.ts runs them, shorter'],
   [
     'docs/benchmarks.md',
@@ -60,29 +61,32 @@ const OF_TERMINAL = /^bin\/vanitypool top\b/;
 const WITHOUT_SERVER = /^openssl req\b|^bin\/vanitypool audit --json/;
 /** What a command comes to when the machine is slow: it says so, and nothing is wrong. */
 const MAY_BE_SLOW = /^\.\/benchmark_api\.sh/;
+const CREATES_POOL = /^bin\/vanitypool pool create pump\b/;
 /** Of a store with another history: the first line that is shown is that of any. */
 const OTHER_HISTORY = /^bin\/vanitypool (audit --pool|restore .* --dispensed)/;
 
-const POOL = [
-  ['name', 'pet'],
-  ['suffix', 't'],
-  ['target', 3000],
-  ['accepts_imports', true],
-] as const;
-const MINTS = [
-  ['name', 'mints'],
-  ['suffix', 't'],
-  ['handout', 'sign-only'],
-  ['target', 100],
-] as const;
-const CONFIGURATION = ['[grinder]', 'priority = "normal"']
-  .concat(
-    ...[POOL, MINTS].map((pool) => [
-      '[[pools]]',
-      ...pool.map(([key, value]) => `${key} = ${JSON.stringify(value)}`),
-    ]),
-  )
-  .join('\n');
+/** Of the pool `pet`, beside what commands with a count take. */
+const TAKEN_MAX = 300;
+
+/** With as many addresses as the commands take. */
+function configurationFor(commands: readonly DocumentedCommand[]): string {
+  const counts = commands.map(({ command }) => Number(/ --count (\d+)/.exec(command)?.[1] ?? 0));
+  const target = counts.reduce((sum, count) => sum + count, TAKEN_MAX);
+  return `[grinder]
+threads = 1
+priority = "normal"
+[[pools]]
+name = "pet"
+suffix = "t"
+target = ${target}
+accepts_imports = true
+[[pools]]
+name = "mints"
+suffix = "t"
+handout = "sign-only"
+target = 100
+`;
+}
 
 function isRun(document: string, { command }: DocumentedCommand): boolean {
   return !NOT_RUN.some(([of, start]) => of === document && command.startsWith(start));
@@ -95,7 +99,6 @@ class Reader {
 
   constructor(clone: FreshClone) {
     this.clone = clone;
-    clone.write('vanitypool.toml', CONFIGURATION);
   }
 
   async block(commands: readonly DocumentedCommand[]): Promise<void> {
@@ -147,6 +150,8 @@ class Reader {
       output,
       OTHER_HISTORY.test(command) ? { command, shown: shown.split('\n')[0]! } : one,
     );
+    // Nothing here waits for its first address, which takes minutes.
+    if (CREATES_POOL.test(command)) await this.clone.run('bin/vanitypool pool pause pump');
   }
 
   async #watch(command: string, sign: RegExp): Promise<void> {
@@ -161,29 +166,33 @@ class Reader {
   }
 }
 
-for (const document of DOCUMENTS) {
-  const blocks = blocksOf(readFileSync(join(ROOT, document), 'utf8'))
-    .map((block) => block.filter((one) => isRun(document, one)))
-    .filter((block) => block.length > 0);
-  if (blocks.length === 0 || OF_ANOTHER_TEST.includes(document)) continue;
-  test(`the commands of ${document} work as typed`, LIMIT, async () => {
-    await using solana = await SolanaRpc.start();
-    await using clone = await FreshClone.make({ SOLANA_RPC: solana.url });
-    const { file, payer } = payerFile();
-    writeFileSync(join(clone.path, 'payer.json'), file, { mode: 0o600 });
-    solana.fund(payer);
-    const reader = new Reader(clone);
-    const starts = blocks[0]!.some(({ command }) => command.startsWith('npm start'));
-    for (const [index, block] of blocks.entries()) {
-      const isAlone = block.some(
-        ({ command }) => WITHOUT_SERVER.test(command) || command.startsWith('npm'),
-      );
-      if (!isAlone && !(index === 0 && starts)) await reader.serve();
-      await reader.block(block);
-    }
-    assert.equal(clone.untracked(), '', 'git would commit what a document makes');
-  });
-}
+test('commands work as typed', LIMIT, async (t) => {
+  await using solana = await SolanaRpc.start();
+  await using clone = await FreshClone.make({ SOLANA_RPC: solana.url });
+  for (const document of DOCUMENTS) {
+    const blocks = blocksOf(readFileSync(join(ROOT, document), 'utf8'))
+      .map((block) => block.filter((one) => isRun(document, one)))
+      .filter((block) => block.length > 0);
+    if (blocks.length === 0 || OF_ANOTHER_TEST.includes(document)) continue;
+    await t.test(document, async () => {
+      clone.write('vanitypool.toml', configurationFor(blocks.flat()));
+      const { file, payer } = payerFile();
+      writeFileSync(join(clone.path, 'payer.json'), file, { mode: 0o600 });
+      solana.fund(payer);
+      const reader = new Reader(clone);
+      const starts = blocks[0]!.some(({ command }) => command.startsWith('npm start'));
+      for (const [index, block] of blocks.entries()) {
+        const isAlone = block.some(
+          ({ command }) => WITHOUT_SERVER.test(command) || command.startsWith('npm'),
+        );
+        if (!isAlone && !(index === 0 && starts)) await reader.serve();
+        await reader.block(block);
+      }
+      assert.equal(clone.untracked(), '', 'git would commit what a document makes');
+    });
+    await clone.reset();
+  }
+});
 
 test('what is not run stands in its document', () => {
   for (const [document, start, reason] of NOT_RUN) {

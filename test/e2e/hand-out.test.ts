@@ -81,7 +81,7 @@ test('hand-outs that fail on their way', LIMIT, async (t) => {
       ] as const) {
         const before = await dispensed(managed);
         proxy.fates.push(fate);
-        const lost = await vanitypool([...args, ...more], managed.options);
+        const lost = await managed.run(...args, ...more);
         assert.deepEqual([lost.code, lost.stdout], [1, '']);
         assert.match(lost.stderr, /no whole reply \(.*\); what was asked for may have been done/);
         assert.equal(await dispensed(managed), before + 3);

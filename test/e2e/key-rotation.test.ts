@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { countLeft, sealedIn } from '../support/sealed-bytes.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
@@ -24,7 +24,7 @@ test('a server that hands out goes by the new key, and so does the next start', 
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
   const { data, path: cwd } = workspace;
-  const run = (...args: string[]) => vanitypool(args, { cwd });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, cwd);
   const file = join(data, 'sealing.key');
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 200);
@@ -105,7 +105,7 @@ test('to a variable of the server, whose configuration then has to name it', LIM
     workspace.configure([EASY_POOL], '[store]', `sealing_key = "env:${key}"`);
   configure('OLD_KEY');
   workspace.environment = KEYS;
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path, env: KEYS });
+  const run = (...args: string[]) => vanitypoolHere(args, KEYS, workspace.path);
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 100);
   const [one] = await server.dispense(1);
@@ -145,7 +145,7 @@ test('after a leak all is resealed, while a server hands out and without one', L
   await using workspace = new Workspace();
   workspace.configure([{ ...EASY_POOL, target: 700 }]);
   const { data } = workspace;
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   const server = await workspace.serve();
   await server.until(({ ready, available }) => ready + available >= 600);
   const handed = await server.dispense(10);
@@ -191,7 +191,7 @@ async function killedAfter(step: string, data: string): Promise<void> {
 test('without a server the store is rotated, and what is done is said', LIMIT, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);
-  const run = (...args: string[]) => vanitypool(args, { cwd: workspace.path });
+  const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   const none = await run('key', 'rotate');
   assert.deepEqual([none.code, none.stdout], [1, '']);
   const server = await workspace.serve();

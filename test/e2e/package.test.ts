@@ -277,9 +277,9 @@ test(
       readdirSync(join(user, 'node_modules')).filter((name) => !name.startsWith('.')),
       ['vanitypool-client'],
     );
-    const files = readdirSync(join(user, 'node_modules', 'vanitypool-client'));
-    const others = files.filter((name) => !/\.(js|d\.ts|js\.map)$/.test(name)).sort();
-    assert.deepEqual(others, ['LICENSE', 'README.md', 'package.json']);
+    const files = readdirSync(join(user, 'node_modules', 'vanitypool-client'), { recursive: true });
+    const others = files.filter((name) => !/\.(js|d\.ts|js\.map)$/.test(String(name))).sort();
+    assert.deepEqual(others, ['LICENSE', 'README.md', 'package.json', 'solana']);
 
     await using workspace = new Workspace();
     workspace.configure([EASY_POOL], ...DILIGENT);
@@ -298,8 +298,12 @@ test(
     }
     const code = `
     import { VanitypoolClient } from 'vanitypool-client';
+    import { createKeypairSigner } from 'vanitypool-client/solana';
     const client = new VanitypoolClient({ url: ${JSON.stringify(server.url)} });
-    for (const { address } of await client.dispense('pet', { count: 2 })) console.log(address);`;
+    for (const mint of await client.dispense('pet', { count: 2 })) {
+      const { address, sign } = await createKeypairSigner(mint);
+      if ((await sign(new Uint8Array(100))).length === 64) console.log(address);
+    }`;
     writeFileSync(join(user, 'program.js'), code);
     const said = execFileSync(process.execPath, ['program.js'], { cwd: user, encoding: 'utf8' });
     assert.match(said, /^\w+t\n\w+t\n$/);

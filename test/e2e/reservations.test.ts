@@ -4,7 +4,6 @@ import { createPublicKey, hash, verify } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeBase58 } from '../../src/keypair/address.ts';
-import { vanitypool } from '../support/cli.ts';
 import { ManagedServer } from '../support/managed-server.ts';
 import { legacyMessage } from '../support/messages.ts';
 import { assertIdentity, EASY_POOL, type PoolFigures, type Server } from '../support/server.ts';
@@ -195,7 +194,7 @@ test('one server, asked for many things, and stopped', LIMIT, async (t) => {
       made.push({ messageHash: hash('sha256', message), signature: reply.body.signature });
     }
     const audit = async (...args: string[]) => {
-      const { code, stdout } = await vanitypool(['audit', ...args], { cwd: setup.workspace.path });
+      const { code, stdout } = await setup.run('audit', ...args);
       assert.equal(code, 0);
       return stdout;
     };

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
-import { type Outcome, vanitypool } from '../support/cli.ts';
+import type { Outcome } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { legacyMessage } from '../support/messages.ts';
 import { type Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
@@ -36,7 +37,7 @@ class Shop implements AsyncDisposable {
   run(...args: string[]): Promise<Outcome> {
     const port = this.server.url === '' ? '1' : new URL(this.server.url).port;
     const env = { VANITYPOOL_HTTP__PORT: port };
-    return vanitypool(args, { cwd: this.workspace.path, env });
+    return vanitypoolHere(args, env, this.workspace.path);
   }
 
   async make(name: string): Promise<void> {
@@ -189,7 +190,7 @@ test(
       db.exec(`UPDATE pools SET handout = 'secret'`);
     });
     shop.workspace.configure([{ name: 'vault', suffix: 't', target: 50 }]);
-    const refused = await vanitypool(['serve', '--port', '0'], { cwd: shop.workspace.path });
+    const refused = await shop.run('serve', '--port', '0');
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /pool vault: was not written by vanitypool/);
     const offline = await shop.run('dispense', 'vault');

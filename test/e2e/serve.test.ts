@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKeyPairSignerFromBytes } from '@solana/kit';
 import { decodeBase58 } from '../../src/keypair/address.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { assertIdentity, EASY_POOL, type Handed, Server, Workspace } from '../support/server.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 
@@ -23,12 +24,12 @@ function assertDistinct(handed: readonly Handed[]): void {
 }
 
 test(
-  '500 parallel requests to two HTTP threads get 500 addresses; a restart repeats and burns none',
+  '500 parallel requests to two HTTP threads get 500 addresses; restarts repeat and burn none',
   LIMIT,
   async () => {
     await using workspace = new Workspace();
     workspace.configure([{ ...EASY_POOL, target: 900 }], '[http]', 'threads = 2');
-    const first = await workspace.serve();
+    const first = await workspace.serve('--log-level', 'debug');
     await first.until(({ available, leased }) => available + leased >= 900);
     const replies = await Promise.all(Array.from({ length: 500 }, () => first.dispense()));
     const handed = replies.flat();
@@ -40,7 +41,11 @@ test(
       assert.equal(signer.address, address);
     }
     assertIdentity(await first.pool());
+    await first.ask('POST', '/v1/pools/pet/dispense', { body: '{' });
+    // Under npm a Ctrl-C comes twice: from the terminal, and passed on.
+    first.process.kill('SIGINT');
     assert.equal(await first.kill('SIGINT'), 0, first.output);
+    assertNothingSecret(workspace, first, handed);
 
     const second = await workspace.serve();
     const before = await second.pool();
@@ -49,32 +54,44 @@ test(
     const more = await second.dispense(300);
     assertDistinct([...handed, ...more]);
     assert.ok(Math.min(...more.map(({ id }) => id)) > 0);
-    assert.equal(await second.kill('SIGTERM'), 0, second.output);
-    const stopped = await workspace.serve();
-    assert.deepEqual((await stopped.pool()).dispensed, 800);
+    // A closed terminal, and a Ctrl-C with it.
+    second.process.kill('SIGHUP');
+    assert.equal(await second.kill('SIGINT'), 0, second.output);
+    const { stdout } = await vanitypoolHere(['status', '--json'], {}, workspace.path);
+    const [{ dispensed, burned }] = JSON.parse(stdout).pools;
+    assert.deepEqual([dispensed, burned], [800, 0]);
   },
 );
 
-test(
-  'a Ctrl-C that comes twice, as under npm, is one; a closed terminal is one too',
-  LIMIT,
-  async () => {
-    await using workspace = new Workspace();
-    workspace.configure([EASY_POOL]);
-    for (const signal of ['SIGINT', 'SIGHUP'] as const) {
-      const server = await workspace.serve();
-      await server.until(({ ready }) => ready >= 100);
-      server.process.kill(signal);
-      server.process.kill('SIGINT');
-      assert.equal(await server.exited, 0, server.output);
-    }
-    const { burned, leased, ready } = await (await workspace.serve()).pool();
-    assert.ok(burned === 0 && leased >= ready);
-  },
-);
+/** In the log or the files of a server that has stopped; nor is anything readable to others. */
+function assertNothingSecret(
+  { data }: Workspace,
+  { output }: Server,
+  handed: readonly Handed[],
+): void {
+  const files = readdirSync(data, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  assert.ok(files.length > 0);
+  for (const file of files) assert.equal(statSync(file).mode & 0o077, 0, file);
+  assert.equal(statSync(data).mode & 0o077, 0);
+  const written = [output, ...files.map((file) => readFileSync(file, 'latin1'))];
+  for (const { address, secretKey } of handed) {
+    const keypair = Buffer.from(decodeBase58(secretKey));
+    const hidden = [
+      address,
+      secretKey,
+      keypair.toString('latin1', 0, 32),
+      keypair.toString('latin1', 32),
+      keypair.toString('hex', 0, 32),
+      keypair.toString('base64', 0, 30),
+    ];
+    for (const text of written) for (const part of hidden) assert.ok(!text.includes(part));
+  }
+}
 
 /** Locks keep a second server out; where they do not hold, an epoch of its own is what it begins. */
-test('a server whose store another took over ends and hands out nothing more', LIMIT, async () => {
+test('a server whose store another took over ends and hands out nothing more', LIMIT, async (t) => {
   await using workspace = new Workspace();
   workspace.configure([{ ...EASY_POOL, target: 1000 }]);
   const first = await workspace.serve();
@@ -90,27 +107,23 @@ test('a server whose store another took over ends and hands out nothing more', L
   await second.until(({ available, leased }) => available + leased >= 800);
   assertDistinct([...handed, ...more, ...(await second.dispense(800))]);
   assert.ok(handed.length <= 3);
-});
 
-test(
-  'a data directory that is removed is reported, and what is ready is still served',
-  LIMIT,
-  async () => {
-    await using workspace = new Workspace();
-    workspace.configure([EASY_POOL]);
-    const server = await workspace.serve();
-    await server.until(({ ready }) => ready >= 256);
-    rmSync(workspace.data, { recursive: true });
-    assert.equal((await server.dispense(5)).length, 5);
-    for (;;) {
-      const { body } = await server.ask('GET', '/readyz');
-      if (body.reasons?.includes('STORE_UNAVAILABLE')) break;
-    }
-    const said = () => server.log.find(({ msg }) => msg === 'the store fails');
-    while (said() === undefined) await sleep(50);
-    assert.match(String(said()!.reason), /removed or replaced under the running server/);
-  },
-);
+  await t.test(
+    'a data directory that is removed is reported, and what is ready is still served',
+    async () => {
+      await second.until(({ ready }) => ready >= 100);
+      rmSync(workspace.data, { recursive: true });
+      assert.equal((await second.dispense(5)).length, 5);
+      for (;;) {
+        const { body } = await second.ask('GET', '/readyz');
+        if (body.reasons?.includes('STORE_UNAVAILABLE')) break;
+      }
+      const said = () => second.log.find(({ msg }) => msg === 'the store fails');
+      while (said() === undefined) await sleep(50);
+      assert.match(String(said()!.reason), /removed or replaced under the running server/);
+    },
+  );
+});
 
 test(
   'committed: nothing is lost or burned, even when all memory is gone with the power',
@@ -155,46 +168,13 @@ test(
   },
 );
 
-test(
-  'nothing secret is in the log or the files, and nothing is readable to others',
-  LIMIT,
-  async () => {
-    await using workspace = new Workspace();
-    workspace.configure([EASY_POOL]);
-    const server = await workspace.serve('--log-level', 'debug');
-    await server.until(({ ready }) => ready >= 256);
-    const handed = await server.dispense(200);
-    await server.ask('POST', '/v1/pools/pet/dispense', { body: '{' });
-    await server.kill('SIGTERM');
-    const files = readdirSync(workspace.data, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name));
-    assert.ok(files.length > 0);
-    for (const file of files) assert.equal(statSync(file).mode & 0o077, 0, file);
-    assert.equal(statSync(workspace.data).mode & 0o077, 0);
-    const written = [server.output, ...files.map((file) => readFileSync(file, 'latin1'))];
-    for (const { address, secretKey } of handed) {
-      const keypair = Buffer.from(decodeBase58(secretKey));
-      const hidden = [
-        address,
-        secretKey,
-        keypair.toString('latin1', 0, 32),
-        keypair.toString('latin1', 32),
-        keypair.toString('hex', 0, 32),
-        keypair.toString('base64', 0, 30),
-      ];
-      for (const text of written) for (const part of hidden) assert.ok(!text.includes(part));
-    }
-  },
-);
-
-/** Starts a server that must not start, and returns its output. */
-async function refused(workspace: Workspace, ...args: string[]): Promise<string> {
-  const server = new Server(workspace, args);
-  const code = await server.exited;
-  const isUsage = /\((USAGE|CONFIG|PATTERN)_\w+\)\n$/.test(server.output);
-  assert.equal(code, isUsage ? 2 : 1, server.output);
-  return server.output;
+/** Starts a server that must not start, in this process, and returns its output. */
+async function refused({ path }: Workspace, ...args: string[]): Promise<string> {
+  const port = args.includes('--port') ? [] : ['--port', '0'];
+  const { code, stderr } = await vanitypoolHere(['serve', ...port, ...args], {}, path);
+  const isUsage = /\((USAGE|CONFIG|PATTERN)_\w+\)\n$/.test(stderr);
+  assert.equal(code, isUsage ? 2 : 1, stderr);
+  return stderr;
 }
 
 test('a server that cannot start says what and why', LIMIT, async (t) => {
@@ -204,7 +184,9 @@ test('a server that cannot start says what and why', LIMIT, async (t) => {
   await once(blocker, 'listening');
   t.after(() => blocker.close());
   const port = String((blocker.address() as AddressInfo).port);
-  assert.match(await refused(workspace, '--port', port), /127\.0\.0\.1.*in use.*PORT_IN_USE/);
+  const inUse = new Server(workspace, ['--port', port]);
+  assert.equal(await inUse.exited, 1);
+  assert.match(inUse.output, /127\.0\.0\.1.*in use.*PORT_IN_USE/);
   assert.match(
     await refused(workspace, '--host', '0.0.0.0'),
     /0\.0\.0\.0.*--host 127\.0\.0\.1.*BIND_REFUSED/,
@@ -242,14 +224,6 @@ test(
     assert.match(body.detail, expected);
   },
 );
-
-test('a pool keeps its pattern', LIMIT, async () => {
-  await using workspace = new Workspace();
-  workspace.configure([EASY_POOL]);
-  await (await workspace.serve()).kill('SIGTERM');
-  workspace.configure([{ ...EASY_POOL, suffix: 'u' }]);
-  assert.match(await refused(workspace), /pool pet.*POOL_MISMATCH/);
-});
 
 test('one server, asked for many things', LIMIT, async (t) => {
   await using workspace = new Workspace();
@@ -311,5 +285,11 @@ test('one server, asked for many things', LIMIT, async (t) => {
     const figures = await server.pool();
     assertIdentity(figures);
     assert.ok(figures.dispensed <= before + 20);
+  });
+
+  await t.test('a pool keeps its pattern', async () => {
+    assert.equal(await server.kill('SIGTERM'), 0, server.output);
+    workspace.configure([{ ...EASY_POOL, suffix: 'u' }]);
+    assert.match(await refused(workspace), /pool pet.*POOL_MISMATCH/);
   });
 });

@@ -6,13 +6,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { request as requestHttp } from 'node:http';
-import { Agent, type RequestOptions, request } from 'node:https';
+import { Agent, globalAgent, type RequestOptions, request } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { type Made, makeCertificate } from '../support/certificates.ts';
 import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 110_000 };
@@ -58,7 +59,9 @@ class Setup implements AsyncDisposable {
   /** As the operator of this server, unless `url` and `env` say otherwise. */
   cli(args: readonly string[], env: Record<string, string> = {}) {
     const found = { VANITYPOOL_HTTP__PORT: String(this.port), ...env };
-    return vanitypool(args, { cwd: this.workspace.path, env: found });
+    // A process has no connection of the command before.
+    globalAgent.destroy();
+    return vanitypoolHere(args, found, this.workspace.path);
   }
 
   ask(method: string, path: string, ca: string, options: RequestOptions = {}) {
@@ -136,7 +139,9 @@ test('one server with TLS', LIMIT, async (t) => {
       const refused = await setup.cli(status, env);
       assert.equal(refused.code, 1);
       assert.match(refused.stderr, /certificate is not trusted .*NODE_EXTRA_CA_CERTS=FILE/);
-      const trusted = await setup.cli(status, { ...env, NODE_EXTRA_CA_CERTS: setup.cert });
+      // Read by Node.js at its start.
+      const trusting = { ...env, NODE_EXTRA_CA_CERTS: setup.cert };
+      const trusted = await vanitypool(status, { cwd: setup.workspace.path, env: trusting });
       assert.equal(trusted.code, 0, trusted.stderr);
 
       // Another server on our port gets no token of ours, not even one whose certificate the file has
@@ -241,8 +246,8 @@ test('a new certificate is served under load, and no request fails for it', LIMI
 test('what cannot be served is said at the start', LIMIT, async () => {
   await using workspace = new Workspace();
   const start = async (env: Record<string, string>, ...args: string[]) => {
-    const options = { cwd: workspace.path, env };
-    const { code, stderr } = await vanitypool(['serve', '--port', '0', ...args], options);
+    const all = ['serve', '--port', '0', ...args];
+    const { code, stderr } = await vanitypoolHere(all, env, workspace.path);
     assert.ok(code === 1 || code === 2, `exit code ${code}`);
     return stderr;
   };
@@ -272,12 +277,9 @@ test(
         return (await fetch(new URL('/v1/pools', server.url), { headers })).status;
       };
       assert.equal(await status(), 401);
-      const options = {
-        cwd: workspace.path,
-        env: { VANITYPOOL_HTTP__PORT: new URL(server.url).port },
-      };
+      const env = { VANITYPOOL_HTTP__PORT: new URL(server.url).port };
       const create = ['token', 'create', '--name', 'eye', '--scope', 'read', '--scope', 'dispense'];
-      const { code, stdout, stderr } = await vanitypool(create, options);
+      const { code, stdout, stderr } = await vanitypoolHere(create, env, workspace.path);
       assert.equal(code, 0, stderr);
       const token = stdout.trim();
       assert.equal(await status(`Bearer ${token}`), 200);

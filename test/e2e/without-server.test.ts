@@ -2,17 +2,14 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
 
 async function run({ path }: Workspace, ...args: string[]): Promise<string> {
   // A port on which nobody listens: 5057 may be somebody's server.
-  const { code, stdout, stderr } = await vanitypool(args, {
-    cwd: path,
-    env: { VANITYPOOL_HTTP__PORT: '9' },
-  });
+  const { code, stdout, stderr } = await vanitypoolHere(args, { VANITYPOOL_HTTP__PORT: '9' }, path);
   assert.equal(code, 0, stderr);
   return stdout;
 }
@@ -62,7 +59,7 @@ test('status says why addresses are burned, with a server and without one', LIMI
   const port = new URL(second.url).port;
   const online = async (...args: string[]) => {
     const env = { VANITYPOOL_HTTP__PORT: port };
-    const { stdout } = await vanitypool(['status', ...args], { cwd: workspace.path, env });
+    const { stdout } = await vanitypoolHere(['status', ...args], env, workspace.path);
     return stdout;
   };
   const line = new RegExp(
@@ -72,9 +69,11 @@ test('status says why addresses are burned, with a server and without one', LIMI
   assert.deepEqual(JSON.parse(await online('--json')).pools[0].burnedBy, { crash: burned });
   // A store of another server here says nothing of that one.
   await using elsewhere = new Workspace();
-  const { stdout } = await vanitypool(['status', '--json', '--url', second.url], {
-    cwd: elsewhere.path,
-  });
+  const { stdout } = await vanitypoolHere(
+    ['status', '--json', '--url', second.url],
+    {},
+    elsewhere.path,
+  );
   const { pools } = JSON.parse(stdout);
   assert.deepEqual([pools[0].burned, pools[0].burnedBy], [burned, undefined]);
   assert.equal(await second.kill('SIGTERM'), 0);
@@ -90,7 +89,7 @@ test('a server of another directory is never asked in place of this one', LIMIT,
   const told = async (workspace: Workspace, ...args: string[]) => {
     // Where the other server listens is where one of this directory would by its configuration.
     const env = { VANITYPOOL_HTTP__PORT: new URL(other.url).port };
-    return await vanitypool(args, { cwd: workspace.path, env });
+    return await vanitypoolHere(args, env, workspace.path);
   };
   const nothing = await told(here, 'status');
   assert.match(nothing.stdout, new RegExp(`at ${other.url}, up`), 'there is nothing here');

@@ -17,7 +17,11 @@ interface Emulated {
 }
 
 // Static: the emulator needs no libraries of the other machine.
-const ARM64: Machine = { compiler: 'aarch64-linux-gnu-gcc', arch: 'arm64', flags: ['-static'] };
+const ARM64: Machine = {
+  compiler: 'aarch64-linux-gnu-gcc',
+  arch: 'arm64',
+  flags: () => ['-static'],
+};
 const ON_ARM64: Emulated = { emulator: ['qemu-aarch64'], tests: C_TESTS, levels: ['portable'] };
 
 /** The emulator knows no AVX-512. Without xsave a system cannot keep the wide registers. */
@@ -57,6 +61,6 @@ function emulate(machine: Machine, emulated: readonly Emulated[]): void {
 if (process.env.VANITYPOOL_EMULATE) {
   emulate(ARM64, [ON_ARM64]);
   if (process.arch === 'x64') {
-    emulate({ compiler: findCompiler() ?? 'cc', arch: 'x64', flags: ['-static'] }, ON_X64);
+    emulate({ compiler: findCompiler() ?? 'cc', arch: 'x64', flags: () => ['-static'] }, ON_X64);
   }
 }

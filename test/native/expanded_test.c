@@ -372,7 +372,7 @@ int main(void) {
   static const char *const names[] = {"portable", "avx2", "avx512"};
   const char *text = getenv("EXPANDED_CANDIDATES");
   check_signs();
-  const uint64_t candidates = text == NULL ? 60000 : strtoull(text, NULL, 10);
+  const uint64_t candidates = text == NULL ? 20000 : strtoull(text, NULL, 10);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const grind_level *level = grind_find_level(names[i]);
     if (level == NULL) continue;

@@ -25,8 +25,8 @@ export interface Machine {
   readonly compiler: string;
   /** As `process.arch` names it. */
   readonly arch: string;
-  /** Beyond those of the kernel. */
-  readonly flags?: readonly string[];
+  /** Of a source file, beyond those of the kernel. */
+  readonly flags?: (file: string) => readonly string[];
 }
 
 export interface CTests {
@@ -37,7 +37,7 @@ export interface CTests {
 }
 
 /** Compiles the kernel, without what binds it to Node.js. */
-export function buildKernel({ compiler, arch, flags = [] }: Machine): CTests {
+export function buildKernel({ compiler, arch, flags = () => [] }: Machine): CTests {
   mkdirSync(build, { recursive: true });
   const work = mkdtempSync(join(build, 'native-test-'));
   const compile = (args: readonly string[], output: string): string => {
@@ -49,7 +49,7 @@ export function buildKernel({ compiler, arch, flags = [] }: Machine): CTests {
     .filter((file) => file !== 'binding.c')
     .map((file) =>
       compile(
-        [...flagsOf(file, arch), ...flags, '-c', join(native, file)],
+        [...flagsOf(file, arch), ...flags(file), '-c', join(native, file)],
         join(work, `${basename(file, '.c')}.o`),
       ),
     );
@@ -60,7 +60,14 @@ export function buildKernel({ compiler, arch, flags = [] }: Machine): CTests {
       if (built !== undefined) return built;
       // A test of one level's own parts is named after it and is built with its flags.
       const own = flagsOf(`${name.replace('_test', '')}.c`, arch);
-      const args = [...own, ...flags, '-pthread', '-I', native, join(tests, `${name}.c`)];
+      const args = [
+        ...own,
+        ...flags(`${name}.c`),
+        '-pthread',
+        '-I',
+        native,
+        join(tests, `${name}.c`),
+      ];
       const program = compile([...args, ...objects], join(work, name));
       programs.set(name, program);
       return program;

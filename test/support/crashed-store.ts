@@ -4,9 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import type { Durability, JournalSetting } from '../../src/config/config.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
@@ -17,12 +15,13 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from './collected-log.ts';
 import { testMachine } from './journal-machine.ts';
+import { temporaryDirectory } from './sqlite-stores.ts';
 
 const IDENTITY = { name: 'pet', prefix: '', suffix: '[a-z]Pet', ignoreCase: false, keys: 'seed' };
 
 export class Crashed implements AsyncDisposable {
   readonly log = collectedLog();
-  directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  directory = temporaryDirectory();
   store!: Store;
   journals!: Journals;
 

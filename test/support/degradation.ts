@@ -6,6 +6,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { addressOf } from '../../src/keypair/address.ts';
+import { Journals } from '../../src/pool/journals.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import { assertIdentity, type Handed, type LogEntry, type Server, Workspace } from './server.ts';
 import { checkStore, withDatabase } from './sqlite-stores.ts';
@@ -15,6 +18,7 @@ export const POOL = { name: 'pet', suffix: 't', target: 1_000_000, ready: 64, re
 const AVAILABLE_MIN = 100;
 /** Hits that may wait are four of these: grinding soon pauses. */
 const BATCH = 8;
+export const PAUSING = 'hits cannot be stored; keeping them in memory';
 const POLL_MS = 20;
 
 export interface Readiness {
@@ -31,16 +35,17 @@ export class Trial implements AsyncDisposable {
   readonly handed: Handed[] = [];
   #server: Server | undefined;
 
-  constructor(batch = BATCH) {
+  /** `target`: one that is soon met, where nothing is to be ground meanwhile. */
+  constructor(batch = BATCH, target = POOL.target) {
     // At idle priority a busy machine would never find an address.
     const grinder = ['[grinder]', `batch = ${batch}`, 'priority = "normal"'];
-    this.workspace.configure([POOL], ...grinder);
+    this.workspace.configure([{ ...POOL, target }], ...grinder);
     this.workspace.environment = this.disk.environment;
   }
 
   /** A server with a full ready queue. */
-  static async begin(batch?: number): Promise<Trial> {
-    const trial = new Trial(batch);
+  static async begin(batch?: number, target?: number): Promise<Trial> {
+    const trial = new Trial(batch, target);
     await trial.serve();
     return trial;
   }
@@ -105,13 +110,13 @@ export class Trial implements AsyncDisposable {
     return this.server.log.filter((entry) => entry.msg === msg);
   }
 
-  async untilLine(msg: string): Promise<void> {
-    while (this.lines(msg).length === 0) await sleep(POLL_MS);
+  async untilLine(msg: string, times = 1): Promise<void> {
+    while (this.lines(msg).length < times) await sleep(POLL_MS);
   }
 
   /** As many hits wait as may: no thread searches, although the pool is short. */
-  async untilGrindingPauses(): Promise<void> {
-    await this.untilLine('hits cannot be stored; keeping them in memory');
+  async untilGrindingPauses(times = 1): Promise<void> {
+    await this.untilLine(PAUSING, times);
     await this.server.until(({ grinding }) => !grinding.active);
   }
 
@@ -131,8 +136,29 @@ export class Trial implements AsyncDisposable {
     );
   }
 
-  /** A server on a sound disk hands out all that is left: nothing that left before. */
+  /** The store, opened as a start does it, leases all that is left: nothing that left before. */
   async assertNothingComesTwice(directory = this.workspace.data): Promise<void> {
+    this.assertDistinct();
+    const ids = new Set(this.handed.map(({ id }) => id));
+    const addresses = new Set(this.handed.map(({ address }) => address));
+    using journals = new Journals({ dataDirectory: directory });
+    const { recover } = journals;
+    const witness = join(this.workspace.state, 'vanitypool');
+    const sealingKey = `file:${join(directory, 'sealing.key')}`;
+    await using store = await openSqliteStore({ directory, sealingKey, recover, witness });
+    const { available, burned } = await store.counts('pet');
+    assert.equal(burned, 0);
+    const { leased } = await store.turn('pet', 0, available);
+    assert.equal(leased.length, available);
+    const again = leased.filter(
+      ({ id, publicKey }) => ids.has(id) || addresses.has(addressOf(publicKey)),
+    );
+    assert.equal(again.length, 0, `${again.length} come again`);
+    await store.returnLease('pet');
+  }
+
+  /** The same by a server on a sound disk, which may have to make a new store. */
+  async assertServesOn(directory = this.workspace.data): Promise<void> {
     this.workspace.environment = {};
     this.#server = await this.workspace.serve('--threads', '0', '--data', directory);
     const figures = await this.server.pool();

@@ -1,7 +1,8 @@
 /**
  * A fresh clone of this repository, with the changes of the working tree, in a directory of its own:
  * what somebody has who follows the documents. Only what `npm start` would download and build is
- * there already. Servers in it take a port of their own.
+ * there already. Servers in it take a port of their own. `reset` makes it fresh again for the next
+ * document.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -64,7 +65,8 @@ export class FreshClone implements AsyncDisposable {
       VANITYPOOL_URL: `http://127.0.0.1:${port}`,
       ...env,
     };
-    git(ROOT, 'clone', '--quiet', '--no-hardlinks', ROOT, this.path);
+    // Without a copy of the history, which nothing here reads.
+    git(ROOT, 'clone', '--quiet', '--shared', ROOT, this.path);
     const changed = git(
       ROOT,
       'ls-files',
@@ -117,14 +119,26 @@ export class FreshClone implements AsyncDisposable {
     return git(this.path, 'status', '--porcelain');
   }
 
+  /** Stops what runs, and removes what it and the commands made. */
+  async reset(): Promise<void> {
+    for (const lasting of this.#lasting) await lasting.stop();
+    this.#removeJournals();
+    git(this.path, 'clean', '-dfxq', '--exclude=/node_modules', '--exclude=/build');
+    rmSync(stateHome(this.#home), { recursive: true, force: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const lasting of this.#lasting) await lasting.stop();
+    this.#removeJournals();
+    rmSync(this.#home, { recursive: true, force: true });
+  }
+
+  #removeJournals(): void {
     for (const name of ['data', 'restored', 'listed']) {
       const data = join(this.path, name);
       if (existsSync(join(data, 'store.db')))
         rmSync(journalsOf(data), { recursive: true, force: true });
     }
-    rmSync(this.#home, { recursive: true, force: true });
   }
 
   #spawn(command: string, timeout?: number): ChildProcess {

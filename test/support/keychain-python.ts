@@ -35,7 +35,15 @@ export interface KeychainAnswer {
 export function missingKeychain(): string | undefined {
   if (existsSync(DONE)) return undefined;
   rmSync(PLACE, { recursive: true, force: true });
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...PACKAGES];
+  const pip = [
+    '-m',
+    'pip',
+    'install',
+    '--quiet',
+    '--disable-pip-version-check',
+    '--retries=1',
+    ...PACKAGES,
+  ];
   for (const [program, args] of [
     ['python3', ['-m', 'venv', PLACE]],
     [python(), pip],

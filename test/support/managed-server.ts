@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Outcome, type RunOptions, vanitypool } from './cli.ts';
+import type { Outcome, RunOptions } from './cli.ts';
+import { vanitypoolHere } from './cli-here.ts';
 import { type Answer, type Asking, type PoolFigures, type Server, Workspace } from './server.ts';
 
 /** Made before its server is started; what ran and what it left is gone after `await using`. */
@@ -49,13 +50,14 @@ export class ManagedServer implements AsyncDisposable {
     while ((await this.pool(pool)).ground < count) await sleep(20);
   }
 
+  /** In this process: one command at a time. */
   run(...args: string[]): Promise<Outcome> {
-    return vanitypool(args, this.options);
+    return vanitypoolHere(args, this.options.env, this.workspace.path);
   }
 
   runAs(token: string, ...args: string[]): Promise<Outcome> {
     const env = { ...this.options.env, VANITYPOOL_TOKEN: token };
-    return vanitypool(args, { ...this.options, env });
+    return vanitypoolHere(args, env, this.workspace.path);
   }
 
   /** A token with these scopes, made by the command line. */

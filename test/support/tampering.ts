@@ -1,16 +1,20 @@
 /**
  * A real server whose data directory is copied, changed and put back by a test: what leaves it is
  * remembered over all its lives, and a start is either refused and changes nothing, or hands out
- * nothing that has left before.
+ * nothing that has left before. What concerns the store alone is asked by commands, `AtRest`: they
+ * open it as a start does, and cost next to nothing.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Outcome, vanitypool } from './cli.ts';
+import type { Outcome } from './cli.ts';
+import { vanitypoolHere } from './cli-here.ts';
 import { copyOf, lossesSince, removeJournalsBelow } from './copies.ts';
 import { assertIdentity, type Handed, Server, Workspace } from './server.ts';
+import { checkStore, openStoreIn, withDatabase } from './sqlite-stores.ts';
+import { hitsFor, poolNamed } from './store-subject.ts';
 
 /** So small that it is ground in a moment, and refilled often: `ready_max` pops never go without. */
 export const SMALL_POOL = { name: 'pet', suffix: 't', target: 300, ready: 32, ready_max: 64 };
@@ -22,12 +26,15 @@ export const IDLE = ['--threads', '0'] as const;
 /** Looks at the figures, one after the other, that find no change. */
 const QUIET_LOOKS = 10;
 const KEPT = ['id', 'address', 'secretKey'] as const;
+const MOVED = /adopt --moved.*adopt --restored.*DATA_MOVED/;
 
 export class Tampering implements AsyncDisposable {
   readonly workspace = new Workspace();
   /** By whatever server here. */
   readonly handed: Handed[] = [];
   readonly #servers: Server[] = [];
+  /** The working directory is that of the process. */
+  static #last: Promise<unknown> = Promise.resolve();
 
   constructor(...lines: string[]) {
     this.configure(...lines);
@@ -61,6 +68,13 @@ export class Tampering implements AsyncDisposable {
       ({ available, leased, ready }) => available + leased >= target && ready >= READY_MIN,
     );
     return server;
+  }
+
+  /** A store with so many, made without a server. */
+  async made(count: number): Promise<void> {
+    await using store = await openStoreIn(this.data);
+    await store.definePool(poolNamed(SMALL_POOL.name));
+    await store.insert(hitsFor(SMALL_POOL.name, count));
   }
 
   async take(server: Server, count: number): Promise<void> {
@@ -100,8 +114,21 @@ export class Tampering implements AsyncDisposable {
     return text;
   }
 
+  /** In this process, one at a time. */
   run(...args: string[]): Promise<Outcome> {
-    return vanitypool(args, { cwd: this.workspace.path, env: this.workspace.environment });
+    const outcome = Tampering.#last.then(() => this.#run(args));
+    Tampering.#last = outcome.catch(() => undefined);
+    return outcome;
+  }
+
+  async #run(args: readonly string[]): Promise<Outcome> {
+    const before = process.cwd();
+    process.chdir(this.workspace.path);
+    try {
+      return await vanitypoolHere(args, this.workspace.environment);
+    } finally {
+      process.chdir(before);
+    }
   }
 
   /** With success. */
@@ -136,7 +163,17 @@ export class Tampering implements AsyncDisposable {
 
   /** DATA_MOVED with its two remedies. */
   refusalAsMoved(data = this.data): Promise<string> {
-    return this.refusal(/adopt --moved.*adopt --restored.*DATA_MOVED/, data);
+    return this.refusal(MOVED, data);
+  }
+
+  /** The same of a store that a command opens as a start does, which costs a twentieth of one. */
+  async refusalAtRest(code = MOVED, data = this.data): Promise<string> {
+    const before = copyOf(data);
+    const rest = await this.restAtRest(data);
+    if (typeof rest !== 'string') assert.fail(`it is not refused; ${this.harmOf(rest)}`);
+    assert.match(rest, code);
+    assert.deepEqual(lossesSince(before, data), [], 'what is refused changes nothing');
+    return rest;
   }
 
   /** Until its queue is filled, all that left is recorded, and nothing happens any more. */
@@ -160,9 +197,13 @@ export class Tampering implements AsyncDisposable {
 
   /** What a server that should have been refused hands out, in words. */
   async harm(server: Server): Promise<string> {
-    const before = new Set(this.handed.map(({ address }) => address));
     const out = await this.rest(server);
     await server.kill('SIGKILL');
+    return this.harmOf(out);
+  }
+
+  harmOf(out: readonly Handed[]): string {
+    const before = new Set(this.handed.map(({ address }) => address));
     const twice = out.filter(({ address }) => before.has(address)).length;
     return `${twice} of ${before.size} that had left come out again`;
   }
@@ -184,6 +225,66 @@ export class Tampering implements AsyncDisposable {
     assertIdentity(await server.pool());
   }
 
+  /** So many, without a server: the store is opened as a start opens it, and settles what is to be. */
+  async takeAtRest(count: number, ...args: string[]): Promise<Handed[]> {
+    const out = await this.done('dispense', 'pet', '--count', `${count}`, ...args);
+    const handed = handedIn(out);
+    this.handed.push(...handed);
+    return handed;
+  }
+
+  /** The same as for this reply, without a server: no address more. */
+  async askAgainAtRest(reply: string, key: string, data = this.data): Promise<void> {
+    const { addresses } = JSON.parse(reply) as { addresses: Handed[] };
+    const count = addresses.length;
+    const again = await this.takeAtRest(count, '--key', key, '--data', data);
+    this.handed.length -= count;
+    for (const field of KEPT) {
+      assert.deepEqual(
+        again.map((one) => one[field]),
+        addresses.map((one) => one[field]),
+      );
+    }
+  }
+
+  /** All that can be handed out without a server; or why the store is refused. */
+  async restAtRest(data = this.data): Promise<Handed[] | string> {
+    const out: Handed[] = [];
+    for (let count = 1; count > 0; count = Math.min(availableIn(data), 1000)) {
+      const args = ['dispense', 'pet', '--count', `${count}`, '--data', data];
+      const { code, stdout, stderr } = await this.run(...args);
+      assert.doesNotMatch(stderr, /POOL_NOT_FOUND/);
+      if (out.length === 0 && stderr.includes('POOL_EMPTY')) return out;
+      if (code !== 0 && out.length === 0) return stderr;
+      assert.equal(code, 0, stderr);
+      out.push(...handedIn(stdout));
+    }
+    return out;
+  }
+
+  /** Without a server: nothing was given up, and of all that is left nothing came before. */
+  async exhaustAtRest(data = this.data): Promise<void> {
+    await this.#drainAtRest(data);
+    assert.equal(this.burnedAtRest(data), 0);
+  }
+
+  /** Of a store that was opened and closed. */
+  burnedAtRest(data = this.data): number {
+    return withDatabase(data, (db) => {
+      const { burned, leased } = db.prepare('SELECT burned, leased FROM pools').get()!;
+      assert.equal(leased, 0);
+      return Number(burned);
+    });
+  }
+
+  async #drainAtRest(data = this.data): Promise<void> {
+    const rest = await this.restAtRest(data);
+    if (typeof rest === 'string') assert.fail(`it is refused: ${rest}`);
+    this.handed.push(...rest);
+    this.assertOnce();
+    checkStore(data);
+  }
+
   assertOnce(): void {
     for (const field of KEPT) {
       const values = new Set(this.handed.map((handed) => handed[field]));
@@ -196,9 +297,8 @@ export class Tampering implements AsyncDisposable {
     assert.match(await this.done('adopt', '--restored'), /^adopted .*data\npool pet: \d+ burned\n/);
     const server = await this.full();
     await this.takeEach(server, 20);
-    this.assertOnce();
     await server.kill('SIGTERM');
-    await this.exhaust(await this.serve(...IDLE));
+    await this.#drainAtRest();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -213,6 +313,23 @@ export class Tampering implements AsyncDisposable {
     rmSync(this.workspace.path, { recursive: true, force: true });
     await this.workspace[Symbol.asyncDispose]();
   }
+}
+
+/** Of what `vanitypool dispense` printed. */
+function handedIn(text: string): Handed[] {
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Handed);
+}
+
+/** Of a store that was opened and closed. */
+function availableIn(data: string): number {
+  return withDatabase(data, (db) => {
+    const { available, leased } = db.prepare('SELECT available, leased FROM pools').get()!;
+    assert.equal(leased, 0);
+    return Number(available);
+  });
 }
 
 /** The lines of a server's log that say that a run before it did not stop cleanly, by their figures. */

@@ -14,7 +14,7 @@ import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anchorsIn, copyOf } from '../support/copies.ts';
 import type { Handed, Server } from '../support/server.ts';
-import { assertNothingBurned, IDLE, SMALL_POOL, Tampering } from '../support/tampering.ts';
+import { SMALL_POOL, Tampering } from '../support/tampering.ts';
 
 const POLL_MS = 50;
 /** Refusals one after the other, by which a queue is empty for good. */
@@ -85,8 +85,8 @@ for (const what of ['the directory', 'the anchor'] as const) {
       });
       assert.equal(held.status, 201);
       await tampering.quiet(server);
-      const { ready } = await server.pool();
       const { letGo } = hold(tampering, what);
+      const { ready } = await server.pool();
       const out = await drain(tampering, server);
       assert.ok(out <= ready, `${ready} were ready, ${out} came out`);
       assert.ok(out > 0, 'what is ready is served');
@@ -102,9 +102,7 @@ for (const what of ['the directory', 'the anchor'] as const) {
       await tampering.takeEach(server, 10);
       tampering.assertOnce();
       assert.equal(await server.kill('SIGTERM'), 0, server.output);
-      const again = await tampering.serve(...IDLE);
-      await assertNothingBurned(again);
-      await tampering.exhaust(again);
+      await tampering.exhaustAtRest();
     });
 
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
@@ -113,17 +111,14 @@ for (const what of ['the directory', 'the anchor'] as const) {
         const server = await tampering.full();
         const reply = await tampering.ask(server, 'a key', 2);
         await tampering.quiet(server);
-        const { ready } = await server.pool();
         const { letGo } = hold(tampering, what);
+        const { ready } = await server.pool();
         const out = await drain(tampering, server);
         assert.ok(out <= ready, `${ready} were ready, ${out} came out`);
         await server.kill(signal);
         letGo();
-        const again = await tampering.serve(...IDLE);
-        await assertNothingBurned(again);
-        assert.equal(await tampering.askAgain(again, 'a key', 2), reply);
-        await tampering.exhaust(again);
-        assert.equal(await again.kill('SIGTERM'), 0, again.output);
+        await tampering.askAgainAtRest(reply, 'a key');
+        await tampering.exhaustAtRest();
       });
     }
   });

@@ -15,7 +15,7 @@
  * Nothing may be burned in `committed` mode, nor in `leased` while the journals can be read: no read
  * fails here, so none is ever lost.
  *
- * FAULTS_SECONDS sets how long it goes on (15), FAULTS_SEED draws the faults and the moments again,
+ * FAULTS_SECONDS sets how long it goes on (3), FAULTS_SEED draws the faults and the moments again,
  * though not how threads and processes take turns. A failure prints its seed.
  */
 import assert from 'node:assert/strict';
@@ -43,7 +43,7 @@ import { assertIdentity, Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 import { settledBy } from '../support/tampering.ts';
 
-const SECONDS = Number(process.env.FAULTS_SECONDS ?? 5);
+const SECONDS = Number(process.env.FAULTS_SECONDS ?? 3);
 const SEED = Number(process.env.FAULTS_SEED ?? Date.now() % 2 ** 31);
 const LIMIT_MS = (SECONDS + 120) * 1000;
 const POOL = { name: 'pet', suffix: 't', target: 4000, ready: 64, ready_max: 256 };

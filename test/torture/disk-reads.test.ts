@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
@@ -24,7 +25,7 @@ const LIMIT = { timeout: 240_000 };
 const AVAILABLE = 350;
 const DISPENSED = 50;
 /** How many reads of a file one try passes more than the one before, until no read is left to fail. */
-const STEPS = { once: 2, onceInLog: 9, forEver: 23 };
+const STEPS = { once: 3, onceInLog: 17, forEver: 37 };
 const LASTING = /^STORE_UNAVAILABLE \S+: .*look at the disk and its connection/;
 /** Addresses are given up for nothing else: no word of it. */
 const BURNING = /damaged|restore|adopt|CORRUPT|MOVED/;
@@ -72,7 +73,7 @@ async function killedStore(root: string): Promise<{ directory: string; putBack: 
 suite('a disk that refuses to read', { concurrency: true }, () => {
   for (const [name, files] of Object.entries(LOOKS)) {
     test(`${name}: continues after one refusal, and reports a lasting one`, LIMIT, async (t) => {
-      const root = temporaryDirectory();
+      const root = temporaryDirectory(tmpdir());
       t.after(() => removeDirectory(root));
       const { directory, putBack } = await killedStore(root);
       using disk = new FaultyDisk(root, directory);

@@ -10,9 +10,10 @@
  * it looked at.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, suite, test } from 'node:test';
@@ -43,7 +44,7 @@ const LINES = 30;
 const MOVED = { code: 'DATA_MOVED' };
 const MEMORY = '/dev/shm';
 
-const root = temporaryDirectory();
+const root = temporaryDirectory(tmpdir());
 after(() => removeDirectory(root));
 
 /** What has left the store, by id, over all its lives. */
@@ -62,10 +63,12 @@ class Lives {
   }
 
   /** A process that uses the store is killed; 'refused' if it may not open it. */
-  async kill(directory: string, checkout = ROOT): Promise<'killed' | 'refused'> {
-    const user = spawn(process.execPath, [join(checkout, USER), directory], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+  async kill(
+    directory: string,
+    { checkout = ROOT, launcher = [] as readonly string[] } = {},
+  ): Promise<'killed' | 'refused'> {
+    const [program, ...args] = [...launcher, process.execPath, join(checkout, USER), directory];
+    const user = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     user.stderr.on('data', (chunk: Buffer) => {
       said += chunk.toString();
@@ -102,30 +105,6 @@ function copy(from: string, to: string): void {
 
 for (const kind of KINDS) {
   suite(kind, () => {
-    test('a store is itself after a remount, and its copies are not', LIMIT, async (t) => {
-      const disk = FileSystem.for(t, kind);
-      if (disk === undefined) return;
-      const lives = new Lives();
-      const [data, other] = [join(disk.path, 'data'), join(disk.path, 'other')];
-      await lives.serve(data);
-      disk.remount();
-      await lives.serve(data);
-      assert.equal(await lives.kill(data), 'killed');
-      disk.remount();
-      assert.equal(await lives.kill(data), 'killed');
-      // Under another name.
-      renameSync(data, other);
-      disk.remount();
-      await lives.serve(other);
-      renameSync(other, data);
-
-      copy(data, other);
-      await assertRefused(other);
-      disk.remount();
-      await assertRefused(other);
-      await lives.serve(data);
-    });
-
     for (const end of ['clean end', 'kill'] as const) {
       test(`after a ${end}, a copy in its place is refused, and adopted`, LIMIT, async (t) => {
         const disk = FileSystem.for(t, kind);
@@ -146,7 +125,7 @@ for (const kind of KINDS) {
         disk.remount();
         await lives.serve(data);
         disk.remount();
-        await lives.kill(data);
+        if (end === 'kill') await lives.kill(data);
         await lives.serve(data);
 
         await adoptIn({ directory: other, as: 'restored' });
@@ -154,6 +133,8 @@ for (const kind of KINDS) {
         await lives.serve(other);
         disk.remount();
         await lives.serve(other);
+
+        if (end === 'clean end') await assertItself(disk);
       });
     }
 
@@ -183,6 +164,29 @@ for (const kind of KINDS) {
       });
     }
   });
+}
+
+/** A store is itself after a remount, and its copies are not. */
+async function assertItself(disk: FileSystem): Promise<void> {
+  const lives = new Lives();
+  const [data, other] = [join(disk.path, 'itself'), join(disk.path, 'another')];
+  await lives.serve(data);
+  disk.remount();
+  await lives.serve(data);
+  assert.equal(await lives.kill(data), 'killed');
+  disk.remount();
+  await lives.serve(data);
+  // Under another name.
+  renameSync(data, other);
+  disk.remount();
+  await lives.serve(other);
+  renameSync(other, data);
+
+  copy(data, other);
+  await assertRefused(other);
+  disk.remount();
+  await assertRefused(other);
+  await lives.serve(data);
 }
 
 let bare: string | undefined;
@@ -233,88 +237,103 @@ for (const kind of ['overlay', 'overlay-of-two'] as const) {
         await lives.serve(data);
         disk.remount();
       }
-      assert.equal(await lives.kill(data, withoutAddon()), 'killed');
+      assert.equal(await lives.kill(data, { checkout: withoutAddon() }), 'killed');
     });
 
     for (const [end, bake] of Object.entries(BAKED)) {
-      for (const hasAddon of [true, false]) {
-        const name = `${end}, ${hasAddon ? 'with' : 'without'} the addon`;
-        test(`one that was ${name}, is refused as a copy, and adopted`, LIMIT, async (t) => {
-          const disk = FileSystem.for(t, kind);
-          if (disk === undefined) return;
-          const lives = new Lives();
-          await bake(lives, join(disk.lower, 'data'));
-          disk.remount();
-          const data = join(disk.path, 'data');
-          const checkout = hasAddon ? ROOT : withoutAddon();
-          assert.equal(await lives.kill(data, checkout), 'refused');
-          disk.remount();
-          assert.equal(await lives.kill(data, checkout), 'refused');
-          await adoptIn({ directory: data, as: 'moved' });
-          for (let life = 0; life < 2; life++) {
-            assert.equal(await lives.kill(data, checkout), 'killed');
-            disk.remount();
-          }
-        });
-      }
+      test(`one that was ${end} is refused as a copy, and adopted`, LIMIT, async (t) => {
+        const disk = FileSystem.for(t, kind);
+        if (disk === undefined) return;
+        const lives = new Lives();
+        await bake(lives, join(disk.lower, 'data'));
+        disk.remount();
+        const data = join(disk.path, 'data');
+        await assertRefused(data);
+        disk.remount();
+        await assertRefused(data);
+        await adoptIn({ directory: data, as: 'moved' });
+        assert.equal(await lives.kill(data), 'killed');
+        disk.remount();
+        await lives.serve(data);
+      });
+
+      test(`one that was ${end}, without the addon: the same`, LIMIT, async (t) => {
+        const disk = FileSystem.for(t, kind);
+        if (disk === undefined) return;
+        const lives = new Lives();
+        await bake(lives, join(disk.lower, 'data'));
+        disk.remount();
+        const data = join(disk.path, 'data');
+        const checkout = withoutAddon();
+        assert.equal(await lives.kill(data, { checkout }), 'refused');
+        disk.remount();
+        assert.equal(await lives.kill(data, { checkout }), 'refused');
+        await adoptIn({ directory: data, as: 'moved' });
+        assert.equal(await lives.kill(data, { checkout }), 'killed');
+        disk.remount();
+        assert.equal(await lives.kill(data, { checkout }), 'killed');
+      });
     }
   });
 }
 
-/** By its exit code. */
-const REFUSALS: Readonly<Record<number, RegExp>> = { 1: /DATA_MOVED/, 2: /CONFIG_INVALID/ };
-
-async function assertStartRefused(workspace: Workspace, data: string, code: 1 | 2) {
-  const server = new Server(workspace, ['--data', data]);
-  assert.equal(await server.exited, code);
-  assert.match(server.output, REFUSALS[code]!);
-  return server.output;
-}
-
-/** A few lives, by these ends, after each of which the next one goes on. */
-async function assertServed(
-  workspace: Workspace,
-  data: string,
-  ends: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGKILL', 'SIGTERM'],
-): Promise<void> {
-  const handed = new Set<string>();
-  for (const signal of ends) {
-    const server = await workspace.serve('--data', data);
-    await server.until(({ ready }) => ready >= 20);
-    for (const { address } of await server.dispense(20)) {
-      assert.ok(!handed.has(address));
-      handed.add(address);
-    }
-    await server.kill(signal);
-  }
-}
-
-function adopted(workspace: Workspace, ...args: string[]): void {
-  const { launcher, path: cwd, state } = workspace;
-  const [program, ...rest] = [...launcher, PROGRAM, 'adopt', ...args];
-  const env = { ...process.env, XDG_STATE_HOME: state };
-  execFileSync(program!, rest, { cwd, env, stdio: 'pipe' });
+/** By a server: it hands out, and ends so. */
+async function assertServed(workspace: Workspace, data: string, end: NodeJS.Signals) {
+  const server = await workspace.serve('--data', data);
+  await server.until(({ ready }) => ready >= 20);
+  const handed = await server.dispense(20);
+  await server.kill(end);
+  return handed.map(({ address }) => address);
 }
 
 suite('where the system refuses statx and file handles', () => {
-  const OLD = withoutCalls(root, ['statx', 'name_to_handle_at']);
+  const launcher = withoutCalls(root, ['statx', 'name_to_handle_at']);
+
+  /** A command, by which the store is opened as at a start. */
+  const run = ({ path: cwd, state }: Workspace, ...args: string[]) => {
+    const [program, ...rest] = [...launcher, PROGRAM, ...args];
+    const env = { ...process.env, XDG_STATE_HOME: state };
+    const { status, stdout, stderr } = spawnSync(program!, rest, { cwd, env, encoding: 'utf8' });
+    return { status, stdout, stderr };
+  };
+  const dispense = (workspace: Workspace, data: string): string => {
+    const { status, stdout, stderr } = run(workspace, 'dispense', 'pet', '--data', data);
+    assert.equal(status, 0, stderr);
+    return (JSON.parse(stdout) as { address: string }).address;
+  };
 
   test('on ext4 the generation of the open file is enough', LIMIT, async (t) => {
     const disk = FileSystem.for(t, 'ext4');
     if (disk === undefined) return;
     await using workspace = new Workspace();
     workspace.configure([EASY_POOL]);
-    workspace.launcher = OLD;
+    workspace.launcher = launcher;
     t.after(() => removeJournalsBelow(disk.path));
-    const data = join(disk.path, 'data');
-    await assertServed(workspace, data);
+    const [data, other] = [join(disk.path, 'data'), join(disk.path, 'other')];
+    const handed = await assertServed(workspace, data, 'SIGKILL');
     disk.remount();
-    await assertServed(workspace, data, ['SIGTERM']);
-    const other = join(disk.path, 'other');
+    handed.push(...(await assertServed(workspace, data, 'SIGTERM')));
+    disk.remount();
+    handed.push(dispense(workspace, data), dispense(workspace, data));
+    assert.equal(new Set(handed).size, handed.length);
     copy(data, other);
-    await assertStartRefused(workspace, other, 1);
-    adopted(workspace, '--restored', '--data', other);
-    await assertServed(workspace, other, ['SIGKILL', 'SIGTERM']);
+    const { status, stderr } = run(workspace, 'dispense', 'pet', '--data', other);
+    assert.equal(status, 1);
+    assert.match(stderr, /DATA_MOVED/);
+    const adopted = run(workspace, 'adopt', '--restored', '--data', other);
+    assert.equal(adopted.status, 0, adopted.stderr);
+    disk.remount();
+    assert.match(run(workspace, 'dispense', 'pet', '--data', other).stderr, /POOL_EMPTY/);
+
+    // A store that is killed again and again, and its copy that is.
+    const lives = new Lives();
+    const [own, copied] = [join(disk.path, 'own'), join(disk.path, 'copied')];
+    for (let life = 0; life < 2; life++) {
+      assert.equal(await lives.kill(own, { launcher }), 'killed');
+      disk.remount();
+    }
+    copy(own, copied);
+    assert.equal(await lives.kill(copied, { launcher }), 'refused');
   });
 
   test('on tmpfs nothing distinguishes a copy: the configuration has to say so', {
@@ -329,15 +348,20 @@ suite('where the system refuses statx and file handles', () => {
     });
     const data = join(memory, 'data');
     workspace.configure([EASY_POOL]);
-    workspace.launcher = OLD;
+    workspace.launcher = launcher;
     for (let start = 0; start < 2; start++) {
-      const said = await assertStartRefused(workspace, data, 2);
-      assert.match(said, /store\.copies = \\?"unguarded/);
+      const refused = new Server(workspace, ['--data', data]);
+      assert.equal(await refused.exited, 2);
+      assert.match(refused.output, /store\.copies = \\?"unguarded.*CONFIG_INVALID/);
     }
     workspace.configure([EASY_POOL], '[store]', 'copies = "unguarded"');
-    await assertServed(workspace, data);
+    const handed = await assertServed(workspace, data, 'SIGKILL');
+    handed.push(dispense(workspace, data), dispense(workspace, data));
+    assert.equal(new Set(handed).size, handed.length);
     // What is not known cannot be compared: what was served so is not taken on trust later.
     workspace.configure([EASY_POOL]);
-    await assertStartRefused(workspace, data, 2);
+    const { status, stderr } = run(workspace, 'dispense', 'pet', '--data', data);
+    assert.equal(status, 2);
+    assert.match(stderr, /CONFIG_INVALID/);
   });
 });

@@ -1,9 +1,10 @@
 /**
  * The dispense journals of a real server are taken away, put back as they were, exchanged and
  * damaged between a kill and the next start, which must know that it does not know: then all that
- * was leased is burned, counted and logged. Untouched they are exact, however often their ring went
- * round. Before each kill the store is locked by another program, so that what is handed out then
- * is in the journals alone.
+ * was leased is burned, counted and logged. Each of these blows strikes what one kill left, and the store is
+ * opened as a start does; one of them also by a server. Untouched they are exact, also when their ring went
+ * round. Before a kill the store is locked by another program, so that what is handed out then is in
+ * the journals alone.
  */
 import assert from 'node:assert/strict';
 import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,6 +12,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Journals } from '../../src/pool/journals.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { LeftBehind } from '../support/left-behind.ts';
 import { assertIdentity, type Handed, type Server, Workspace } from '../support/server.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
 
@@ -23,6 +27,8 @@ const POLL_MS = 20;
 const LOCK_WAIT_MS = 10_000;
 /** Handed out in the journals alone. */
 const UNRECORDED = 20;
+/** Before and after the queue is emptied: with all that was in it more than a ring has. */
+const SOME = 150;
 
 class Attack implements AsyncDisposable {
   readonly workspace = new Workspace();
@@ -121,6 +127,25 @@ class Attack implements AsyncDisposable {
     return { dispensed, returned, burned };
   }
 
+  /** The same without a server, after which all that is left is leased: nothing of it left before. */
+  async settleAtRest(): Promise<unknown> {
+    const { data: directory } = this.workspace;
+    using journals = new Journals({ dataDirectory: directory });
+    const { recover } = journals;
+    const sealingKey = `file:${join(directory, 'sealing.key')}`;
+    await using store = await openSqliteStore({ directory, sealingKey, recover });
+    const { available } = await store.counts('pet');
+    const { leased } = await store.turn('pet', 0, available);
+    assert.equal(leased.length, available);
+    const left = new Set(this.handed.map(({ id }) => id));
+    assert.deepEqual(
+      leased.filter(({ id }) => left.has(id)),
+      [],
+    );
+    const { dispensed, returned, burned } = store.recovered.pet!;
+    return { dispensed, returned, burned };
+  }
+
   /** Hands out all that is left: nothing that left before, and all but what was `lost` is in the store. */
   async exhaust(burned: number, lost = 0): Promise<void> {
     const figures = await this.server.pool();
@@ -156,63 +181,39 @@ class Attack implements AsyncDisposable {
   }
 }
 
-interface Blow {
-  /** While the server runs and has handed something out; what it returns `strike` gets. */
-  readonly before?: (attack: Attack) => Promise<Buffer[]>;
-  /** After the kill. */
-  readonly strike: (files: readonly string[], kept: readonly Buffer[]) => void;
+/** Of the journals at an earlier moment. */
+interface Kept {
+  readonly ofThisRun: readonly Buffer[];
+  readonly ofTheRunBefore: readonly Buffer[];
 }
 
-const BLOWS: Readonly<Record<string, Blow>> = {
-  'all journals are lost': {
-    strike: (files) => {
-      for (const file of files) rmSync(file);
-    },
+type Strike = (files: readonly string[], kept: Kept) => void;
+
+const BLOWS: Readonly<Record<string, Strike>> = {
+  'all journals are lost': (files) => {
+    for (const file of files) rmSync(file);
   },
-  'the journal of one of two threads is lost': { strike: (files) => rmSync(files[2]!) },
-  'journals are put back as they were': {
-    before: async (attack) => {
-      const copies = attack.copies();
-      await attack.dispense(10);
-      await attack.untilRecorded();
-      return copies;
-    },
-    strike: putBack,
+  'the journal of one of two threads is lost': (files) => rmSync(files[2]!),
+  'journals are put back as they were': (files, { ofThisRun }) => putBack(files, ofThisRun),
+  'the journals are those of the run before': (files, { ofTheRunBefore }) =>
+    putBack(files, ofTheRunBefore),
+  'two threads have each other’s journals': ([, first, second]) => {
+    const bytes = readFileSync(first!);
+    copyFileSync(second!, first!);
+    writeFileSync(second!, bytes);
   },
-  'the journals are those of the run before': {
-    before: async (attack) => {
-      const copies = attack.copies();
-      await attack.server.kill('SIGKILL');
-      await attack.serve();
-      await attack.server.until(({ ready }) => ready >= 64);
-      return copies;
-    },
-    strike: putBack,
+  'a header is damaged': ([, first]) => {
+    const bytes = readFileSync(first!);
+    bytes[SLOT - 20]! ^= 1;
+    writeFileSync(first!, bytes);
   },
-  'two threads have each other’s journals': {
-    strike: ([, first, second]) => {
-      const bytes = readFileSync(first!);
-      copyFileSync(second!, first!);
-      writeFileSync(second!, bytes);
-    },
-  },
-  'a header is damaged': {
-    strike: ([, first]) => {
-      const bytes = readFileSync(first!);
-      bytes[SLOT - 20]! ^= 1;
-      writeFileSync(first!, bytes);
-    },
-  },
-  'a journal is cut short': {
-    strike: ([, first]) => writeFileSync(first!, readFileSync(first!).subarray(0, -SLOT)),
-  },
-  'a record is zeros': {
-    strike: (files) => {
-      const busiest = files.find((file) => recordsIn(file) >= UNRECORDED / 2)!;
-      const bytes = readFileSync(busiest);
-      const last = recordsIn(busiest);
-      writeFileSync(busiest, bytes.fill(0, (last - 1) * SLOT, last * SLOT));
-    },
+  'a journal is cut short': ([, first]) =>
+    writeFileSync(first!, readFileSync(first!).subarray(0, -SLOT)),
+  'a record is zeros': (files) => {
+    const busiest = files.find((file) => recordsIn(file) >= UNRECORDED / 2)!;
+    const bytes = readFileSync(busiest);
+    const last = recordsIn(busiest);
+    writeFileSync(busiest, bytes.fill(0, (last - 1) * SLOT, last * SLOT));
   },
 };
 
@@ -230,59 +231,68 @@ function recordsIn(file: string): number {
 
 test('journals that are harmed between a kill and the next start', LIMIT, async (t) => {
   await using attack = await Attack.begin(64, 2, 300);
-  let burned = 0;
-  for (const [name, { before, strike }] of Object.entries(BLOWS)) {
+  const ofTheRunBefore = attack.copies();
+  await attack.server.kill('SIGKILL');
+  await attack.serve();
+  await attack.untilFull(64);
+  await attack.dispense(20);
+  await attack.untilRecorded();
+  const kept = { ofTheRunBefore, ofThisRun: attack.copies() };
+  await attack.dispense(10);
+  await attack.untilRecorded();
+  await attack.die();
+  const leased = attack.leased();
+  assert.ok(leased >= UNRECORDED);
+  const { workspace, handed } = attack;
+  const left = new LeftBehind(workspace, handed);
+  const allBurned = { dispensed: 0, returned: 0, burned: leased };
+
+  await t.test('untouched: nothing is burned', async () => {
+    const settled = { dispensed: UNRECORDED, returned: leased - UNRECORDED, burned: 0 };
+    assert.deepEqual(await attack.settleAtRest(), settled);
+    left.revert();
+  });
+  for (const [name, strike] of Object.entries(BLOWS)) {
     await t.test(`${name}: what was leased is burned`, async () => {
-      await attack.untilFull(64);
-      await attack.dispense(20);
-      await attack.untilRecorded();
-      const kept = (await before?.(attack)) ?? [];
-      await attack.die();
-      const leased = attack.leased();
-      assert.ok(leased >= UNRECORDED);
       strike(attack.files(), kept);
-      assert.deepEqual(await attack.settle(), { dispensed: 0, returned: 0, burned: leased });
-      burned += leased;
-      assert.equal((await attack.server.pool()).burned, burned);
+      assert.deepEqual(await attack.settleAtRest(), allBurned);
+      left.revert();
     });
   }
-  await attack.server.kill('SIGTERM');
-  await attack.serve('--threads', '0');
-  await attack.exhaust(burned, Object.keys(BLOWS).length * UNRECORDED);
+  BLOWS['the journal of one of two threads is lost']!(attack.files(), kept);
+  assert.deepEqual(await attack.settle('--threads', '0'), allBurned);
+  assert.equal((await attack.server.pool()).burned, leased);
+  await attack.exhaust(leased, UNRECORDED);
 });
 
-test('the ring of a journal goes round many times, and is exact after a kill', LIMIT, async () => {
-  await using attack = await Attack.begin(64, 1, RECORDS);
-  await attack.dispense(3 * RECORDS + 100);
-  await attack.untilRecorded();
-  await attack.die();
-  const recorded = attack.recorded();
-  assert.equal(recorded, 3 * RECORDS + 100);
-  const returned = attack.leased() - UNRECORDED;
-  assert.deepEqual(await attack.settle('--threads', '0'), {
-    dispensed: UNRECORDED,
-    returned,
-    burned: 0,
-  });
-  assert.equal((await attack.server.pool()).dispensed, attack.handed.length);
-  await attack.exhaust(0);
-});
-
-test('a journal has room for all that is ready while the store is locked', LIMIT, async () => {
-  await using attack = await Attack.begin(RECORDS, 1, 4 * RECORDS);
-  await attack.dispense(RECORDS / 2);
-  await attack.untilRecorded();
-  const { ready } = await attack.server.until((figures) => figures.ready === RECORDS);
-  attack.lock();
-  for (let left = ready; left > 0; left--) attack.handed.push(...(await attack.server.dispense()));
-  // All of it was served, each with a record of its own: what is missing is an address.
-  await assert.rejects(attack.server.dispense(), { message: 'STORE_UNAVAILABLE' });
-  attack.unlock();
-  await attack.server.until((figures) => figures.ready >= RECORDS / 2);
-  await attack.dispense(RECORDS);
-  await attack.untilRecorded();
-  await attack.die();
-  const { burned, dispensed } = (await attack.settle('--threads', '0')) as Record<string, number>;
-  assert.deepEqual({ burned, dispensed }, { burned: 0, dispensed: UNRECORDED });
-  await attack.exhaust(0);
-});
+test(
+  'a journal has room for all that is ready while the store is locked, and is exact after its ring went round',
+  LIMIT,
+  async () => {
+    await using attack = await Attack.begin(RECORDS, 1, 4 * RECORDS);
+    const { handed } = attack;
+    await attack.dispense(SOME);
+    await attack.untilRecorded();
+    const { ready } = await attack.server.until((figures) => figures.ready === RECORDS);
+    attack.lock();
+    for (let left = ready; left > 0; left--) handed.push(...(await attack.server.dispense()));
+    // All of it was served, each with a record of its own: what is missing is an address.
+    await assert.rejects(attack.server.dispense(), { message: 'STORE_UNAVAILABLE' });
+    attack.unlock();
+    await attack.server.until((figures) => figures.ready >= RECORDS / 2);
+    await attack.dispense(SOME);
+    await attack.untilRecorded();
+    await attack.die();
+    // The ring went round.
+    const recorded = attack.recorded();
+    assert.deepEqual([recorded, handed.length], [RECORDS + 2 * SOME, recorded + UNRECORDED]);
+    const returned = attack.leased() - UNRECORDED;
+    assert.deepEqual(await attack.settle('--threads', '0'), {
+      dispensed: UNRECORDED,
+      returned,
+      burned: 0,
+    });
+    assert.equal((await attack.server.pool()).dispensed, handed.length);
+    await attack.exhaust(0);
+  },
+);

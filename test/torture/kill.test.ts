@@ -16,7 +16,7 @@ import { randomOf } from '../support/sequence.ts';
 import { assertIdentity, Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
-const CYCLES = Number(process.env.TORTURE_CYCLES ?? 6);
+const CYCLES = Number(process.env.TORTURE_CYCLES ?? 4);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
 const POOLS = ['one', 'two'];
 const CLIENTS = 4;

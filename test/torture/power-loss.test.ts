@@ -59,7 +59,7 @@ import { hitsFor } from '../support/store-subject.ts';
 
 /** Where disks are opened: in memory, where a sync costs nothing. */
 const MEMORY = '/dev/shm';
-const CUTS = Number(process.env.POWER_CUTS ?? 30);
+const CUTS = Number(process.env.POWER_CUTS ?? 20);
 const SEED = Number(process.env.POWER_SEED ?? randomInt(1, 2 ** 31));
 /** For every disk that there is, on a busy machine. */
 const LIMIT = { timeout: 7_200_000 };
@@ -74,7 +74,7 @@ const POOLS = [
 ];
 /** How many addresses each client asks for, and how often in each of the server's lives; in a long form more. */
 const CLIENTS = [1, 1, 1, 5];
-const LIVES = process.env.POWER_CUTS === undefined ? [100, 50] : [200, 50];
+const LIVES = process.env.POWER_CUTS === undefined ? [60, 30] : [200, 50];
 const PAUSE_MS = 3;
 /** Taken out of a ready queue, in replies that have not left: at most one of each client. */
 const IN_FLIGHT_MAX = CLIENTS.reduce((sum, count) => sum + count, 0);

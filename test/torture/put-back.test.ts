@@ -21,30 +21,30 @@ import {
   revert,
   take,
 } from '../support/copies.ts';
-import { assertNothingBurned, IDLE, SMALL_POOL, Tampering } from '../support/tampering.ts';
+import { LeftBehind } from '../support/left-behind.ts';
+import { Server } from '../support/server.ts';
+import { IDLE, SMALL_POOL, Tampering } from '../support/tampering.ts';
 
 const LIMIT = { timeout: 300_000 };
 /** More than a queue holds: there is a lease between any two copies. */
 const BETWEEN = SMALL_POOL.ready_max + 6;
 
-/** A store of which a copy was taken after a clean stop; more has left since, up to another stop. */
-async function stopped(): Promise<{ tampering: Tampering; old: Copy }> {
-  const tampering = new Tampering();
-  const first = await tampering.full();
-  await tampering.takeEach(first, 20);
-  await first.kill('SIGTERM');
-  const old = copyOf(tampering.data);
-  const second = await tampering.serve(...IDLE);
-  await tampering.takeEach(second, 50);
-  await second.kill('SIGTERM');
-  return { tampering, old };
-}
-
 suite('after a clean stop', () => {
-  test('what is put back is refused, in every way; adopted, it goes on', LIMIT, async () => {
-    const { tampering, old } = await stopped();
-    await using _ = tampering;
-    const now = copyOf(tampering.data);
+  const tampering = new Tampering();
+  /** After the first stop, and after the second: more has left meanwhile. */
+  let old: Copy;
+  let now: Copy;
+  before(async () => {
+    const first = await tampering.full();
+    await tampering.takeEach(first, 20);
+    await first.kill('SIGTERM');
+    old = copyOf(tampering.data);
+    await tampering.takeAtRest(50);
+    now = copyOf(tampering.data);
+  });
+  after(() => tampering[Symbol.asyncDispose]());
+
+  test('what is put back is refused, in every way', LIMIT, async () => {
     // `cp old/store.db data/`.
     putBack(
       tampering.data,
@@ -59,14 +59,14 @@ suite('after a clean stop', () => {
     revert(tampering.data, now);
     // `cp -a old/. data/`.
     putBack(tampering.data, old, 'in place');
-    await tampering.refusalAsMoved();
-    await tampering.restoreAndGoOn();
+    await tampering.refusalAtRest();
+    revert(tampering.data, now);
   });
 
   test('without its witness a server warns once, and serves', LIMIT, async () => {
-    const { tampering, old } = await stopped();
-    await using _ = tampering;
-    const now = copyOf(tampering.data);
+    const older = copyOf(tampering.data);
+    await tampering.takeAtRest(20);
+    const newer = copyOf(tampering.data);
     // Nothing is there; then a file is where a directory should be.
     for (const isFile of [false, true]) {
       rmSync(tampering.workspace.state, { recursive: true, force: true });
@@ -78,15 +78,17 @@ suite('after a clean stop', () => {
     }
     tampering.assertOnce();
     // What only the witness detects is not detected without it; the anchor detects the rest.
-    putBack(tampering.data, now, 'in place');
-    await tampering.refusalAsMoved();
+    putBack(tampering.data, newer, 'in place');
+    await tampering.refusalAtRest();
     putBack(
       tampering.data,
-      only(old, (name) => name === 'store.db'),
+      only(older, (name) => name === 'store.db'),
       'in place',
     );
-    await tampering.refusalAsMoved();
+    await tampering.refusalAtRest();
   });
+
+  test('adopted, it goes on', LIMIT, () => tampering.restoreAndGoOn());
 });
 
 /** A server that was killed; two copies were taken while it ran, more left after each. */
@@ -96,10 +98,7 @@ class Killed implements AsyncDisposable {
   /** Of the anchor, oldest first. */
   readonly names: string[] = [];
   /** As the kill left all. */
-  data: Copy = new Map();
-  #state: Copy = new Map();
-  #journals: Copy = new Map();
-  #memory = '';
+  left!: LeftBehind;
 
   static async make(): Promise<Killed> {
     const killed = new Killed();
@@ -111,36 +110,19 @@ class Killed implements AsyncDisposable {
     });
     for (let round = 0; round < 2; round++) {
       await tampering.takeEach(server, BETWEEN);
-      killed.#memory = journalsOf(tampering.data)[0] ?? join(tampering.data, 'journal');
-      killed.copies.push({ data: copyOf(tampering.data), journals: copyOf(killed.#memory) });
+      const journals = journalsOf(tampering.data)[0] ?? join(tampering.data, 'journal');
+      killed.copies.push({ data: copyOf(tampering.data), journals: copyOf(journals) });
     }
     await tampering.takeEach(server, BETWEEN);
     await tampering.quiet(server);
     await server.kill('SIGKILL');
     watcher.close();
-    killed.data = copyOf(tampering.data);
-    killed.#journals = copyOf(killed.#memory);
-    killed.#state = copyOf(tampering.workspace.state);
+    killed.left = new LeftBehind(tampering.workspace, tampering.handed);
     return killed;
   }
 
-  /** Everything as the kill left it, inodes too. */
-  revert(): void {
-    revert(this.tampering.data, this.data, this.aside);
-    revert(this.tampering.workspace.state, this.#state);
-    revert(this.#memory, this.#journals);
-  }
-
-  get aside(): string {
-    return this.tampering.path('aside');
-  }
-
-  putBackJournals(copy: Copy): void {
-    revert(this.#memory, copy);
-  }
-
   get anchor(): string {
-    const [anchor] = anchorsIn(this.data.keys());
+    const [anchor] = anchorsIn(this.left.data.keys());
     assert.ok(anchor, 'a store has an anchor');
     return anchor;
   }
@@ -159,7 +141,7 @@ interface Mix {
   readonly anchor?: 0 | 1;
 }
 
-/** One of each kind with a real server; torture/copies-campaign tries every mix with the store alone. */
+/** One of each kind, the first with a server; torture/copies-campaign tries every mix of a store without one. */
 const MIXES: readonly (readonly [Mix, 'in place' | 'as a new file'])[] = [
   [{ wal: 0 }, 'in place'],
   [{ db: 1 }, 'as a new file'],
@@ -174,7 +156,7 @@ suite('after a SIGKILL', () => {
   before(async () => {
     killed = await Killed.make();
   });
-  beforeEach(() => killed.revert());
+  beforeEach(() => killed.left.revert());
   after(() => killed[Symbol.asyncDispose]());
 
   test('mixes of two copies are refused, or hand out nothing twice', LIMIT, async (t) => {
@@ -182,17 +164,19 @@ suite('after a SIGKILL', () => {
     const wrong: string[] = [];
     let refused = 0;
     for (const [mix, manner] of MIXES) {
-      killed.revert();
+      killed.left.revert();
       mixIn(killed, mix, manner);
       const found = copyOf(tampering.data);
-      const started = await tampering.tryToServe(...IDLE);
+      const started =
+        mix === MIXES[0]![0] ? await tampering.tryToServe(...IDLE) : await tampering.restAtRest();
       if (typeof started === 'string') {
         refused++;
         if (!started.includes('DATA_MOVED')) continue;
         assert.deepEqual(changesSince(found, tampering.data), [], JSON.stringify(mix));
         continue;
       }
-      const harm = await tampering.harm(started);
+      const harm =
+        started instanceof Server ? await tampering.harm(started) : tampering.harmOf(started);
       if (!harm.startsWith('0 ')) wrong.push(`${JSON.stringify(mix)} ${manner}: ${harm}`);
     }
     t.diagnostic(`${refused} of ${MIXES.length} were refused`);
@@ -207,11 +191,11 @@ suite('after a SIGKILL', () => {
     assert.equal(killed.names.at(-1), anchor, 'its name was watched');
     const other = `store.db-anchor-${'0'.repeat(32)}`;
     const BLOWS: Record<string, () => void> = {
-      'it is missing': () => take(at(anchor), killed.aside),
+      'it is missing': () => take(at(anchor), killed.left.aside),
       'it has a name that nobody gave': () => renameSync(at(anchor), at(other)),
       'it has the name of an older time': () => renameSync(at(anchor), at(older)),
       'it is a copy': () => {
-        take(at(anchor), killed.aside);
+        take(at(anchor), killed.left.aside);
         writeFileSync(at(anchor), '', { mode: 0o600 });
       },
       'an older one is beside it': () => writeFileSync(at(older), '', { mode: 0o600 }),
@@ -219,34 +203,37 @@ suite('after a SIGKILL', () => {
     };
     for (const [name, strike] of Object.entries(BLOWS)) {
       strike();
-      await tampering.refusalAsMoved().catch((cause: unknown) => {
+      await tampering.refusalAtRest().catch((cause: unknown) => {
         throw new Error(name, { cause });
       });
-      killed.revert();
+      killed.left.revert();
     }
     // A kill may have come between a commit and the rename that belongs to it.
     renameSync(at(anchor), at(previous));
-    const server = await tampering.serve(...IDLE);
-    await assertNothingBurned(server);
-    await tampering.exhaust(server);
-    assert.equal(await server.kill('SIGTERM'), 0);
+    await tampering.exhaustAtRest();
     assert.equal(anchorsIn(copyOf(tampering.data).keys()).length, 1);
   });
 
-  test('a copy in place of the directory is refused, and adopted', LIMIT, async () => {
-    const { tampering } = killed;
-    const copy = tampering.path('copy');
-    cpSync(tampering.data, copy, { recursive: true, preserveTimestamps: true });
-    rmSync(tampering.data, { recursive: true });
-    renameSync(copy, tampering.data);
-    chmodSync(tampering.data, 0o700);
-    await tampering.refusalAsMoved();
-    await tampering.restoreAndGoOn();
-  });
+  test(
+    'a copy in place of the directory is refused; adopted, all of it is given up',
+    LIMIT,
+    async () => {
+      const { tampering } = killed;
+      const copy = tampering.path('copy');
+      cpSync(tampering.data, copy, { recursive: true, preserveTimestamps: true });
+      rmSync(tampering.data, { recursive: true });
+      renameSync(copy, tampering.data);
+      chmodSync(tampering.data, 0o700);
+      await tampering.refusalAtRest();
+      await tampering.done('adopt', '--restored');
+      assert.match((await tampering.run('dispense', 'pet')).stderr, /POOL_EMPTY/);
+    },
+  );
 });
 
 function mixIn(killed: Killed, mix: Mix, manner: 'in place' | 'as a new file'): void {
-  const { tampering, copies, aside } = killed;
+  const { tampering, copies, left } = killed;
+  const { aside } = left;
   const put = (from: 0 | 1 | undefined, name: string) => {
     if (from === undefined) return;
     const copy = only(copies[from]!.data, (one) => one === name);
@@ -255,7 +242,7 @@ function mixIn(killed: Killed, mix: Mix, manner: 'in place' | 'as a new file'): 
   put(mix.db, 'store.db');
   put(mix.wal, 'store.db-wal');
   put(mix.shm, 'store.db-shm');
-  if (mix.journals !== undefined) killed.putBackJournals(copies[mix.journals]!.journals);
+  if (mix.journals !== undefined) left.putBackJournals(copies[mix.journals]!.journals);
   if (mix.anchor === undefined) return;
   const [now] = anchorsIn(copyOf(tampering.data).keys());
   const [old] = anchorsIn(copies[mix.anchor]!.data.keys());

@@ -23,7 +23,7 @@ import { type Server, Workspace } from '../support/server.ts';
 const LIMIT = { timeout: 120_000 };
 /** Few enough addresses to look for each of them in some sixty forms. */
 const POOLS = [
-  { name: 'pet', suffix: 'et', target: 200, ready: 64, ready_max: 1024 },
+  { name: 'pet', suffix: '[a-h]t', target: 200, ready: 64, ready_max: 1024 },
   { name: 'rare', suffix: 'ZZZZZZZZ', target: 1, ready: 16, ready_max: 1024 },
 ];
 /** Where commands find no server, so that they turn to the store. */

@@ -9,7 +9,7 @@ import { clientSources } from '../../tools/build-client.mjs';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 test('every file that the client or its types come from counts', () => {
-  const reached = new Set(globSync('src/client/*.ts', { cwd: ROOT }));
+  const reached = new Set(globSync('src/client/**/*.ts', { cwd: ROOT }));
   for (const file of reached) {
     const text = readFileSync(join(ROOT, file), 'utf8');
     for (const [, path] of text.matchAll(/from '(\.[^']*\.ts)'/g)) {

@@ -1,8 +1,7 @@
 /** One key, one hand-out: over a real store in a real file, its refiller and its journal. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -22,6 +21,7 @@ import type { Store } from '../../src/store/store.ts';
 import { Dispenser } from '../../src/store-thread/dispenser.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
 import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
+import { temporaryDirectory } from '../support/sqlite-stores.ts';
 import { TestTime } from '../support/test-time.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -37,7 +37,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 class Counter implements AsyncDisposable {
-  readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  readonly directory = temporaryDirectory();
   readonly durability: Durability;
   repeats = 0;
   readonly failures: unknown[] = [];

@@ -1,4 +1,4 @@
-/** The TypeScript of docs/http-api.md, each block of it, is what the compiler takes. */
+/** The TypeScript of docs/http-api.md and docs/solana.md, each block of it, is what the compiler takes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,11 +9,13 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const BUILD = join(ROOT, 'build');
 
-/** What the document leaves to its reader. */
+/** What the documents leave to their reader. */
 const GIVEN = `
 import type { VanitypoolClient } from '../../src/client/client.ts';
+import type { SolanaSigner } from '../../src/client/solana/solana.ts';
 declare global {
   const client: VanitypoolClient;
+  const signer: SolanaSigner;
   const signal: AbortSignal;
   const [address, secretKey, order]: [string, string, number];
   const since: Date;
@@ -43,10 +45,14 @@ function compile(blocks: readonly string[]): string {
   }
 }
 
-test('the TypeScript of docs/http-api.md has no mistakes, and one would be found', () => {
-  const text = readFileSync(join(ROOT, 'docs', 'http-api.md'), 'utf8');
-  const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, block]) => block!);
-  assert.ok(blocks.length >= 11, `only ${blocks.length} blocks were found`);
-  assert.equal(compile(blocks), '');
+function blocksOf(document: string): string[] {
+  const text = readFileSync(join(ROOT, 'docs', document), 'utf8');
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, block]) => block!);
+}
+
+test('the TypeScript of the documents has no mistakes, and one would be found', () => {
+  const [api, solana] = [blocksOf('http-api.md'), blocksOf('solana.md')];
+  assert.ok(api.length >= 11 && solana.length >= 5, `${api.length} and ${solana.length} blocks`);
+  assert.equal(compile([...api, ...solana]), '');
   assert.match(compile(["await client.dispense('pet', { cuont: 1 });"]), /block-1\.ts\(1,\d+\)/);
 });

@@ -1,8 +1,7 @@
 /** The refiller over a real store in a real file, and the queue that HTTP threads pop from. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -18,12 +17,13 @@ import { type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
+import { temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 60_000 };
 
 /** A store with `stored` addresses, its refiller, and one pool as an HTTP thread sees it. */
 class Bench implements AsyncDisposable {
-  readonly directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  readonly directory = temporaryDirectory();
   readonly changes = new ChangedPools();
   readonly shared: SharedPool;
   readonly pool: Pool;

@@ -16,7 +16,7 @@ after(() => removeDirectory(root));
 let files = 0;
 const newPath = () => join(root, `${files++}.db`);
 /** The schema of this version. */
-const NEWEST = 4;
+const NEWEST = 5;
 
 function pragma(db: DatabaseSync, name: string): unknown {
   return Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];

@@ -37,8 +37,11 @@ for (const isa of kernelLevels()) {
         assert.ok(scalar > 0n && scalar < L);
         for (const other of scalars.slice(0, index)) {
           for (const gap of [scalar - other, scalar + other]) {
-            const size = [(gap + L) % L, (L - (gap % L)) % L].reduce((a, b) => (a < b ? a : b));
-            assert.ok(size > 2n ** 200n, 'two hits of one walk');
+            const sizes = [(gap + L) % L, (L - (gap % L)) % L];
+            assert.ok(
+              sizes.every((size) => size > 2n ** 200n),
+              'two hits of one walk',
+            );
           }
         }
       }

@@ -53,7 +53,6 @@ const SQL = {
   set: 'UPDATE addresses SET sealed = ? WHERE id = ?',
 } as const;
 
-/** The statements of this file; other parts of the store need them without the rest. */
 type ResealStatements = { readonly [name in keyof typeof SQL]: StatementSync };
 
 interface Marks {
@@ -80,6 +79,7 @@ export interface ResealingOptions {
   readonly effects: Pick<Effects, 'truncateLog'>;
 }
 
+/** Under which data key a row is at this moment: what every reader of rows has to know. */
 export class SealedDataKeys {
   readonly statements: ResealStatements;
 
