@@ -98,7 +98,7 @@ class Batches {
   }
 
   /**
-   * Reads and proves all keys: 60 us each. 32 bytes alone are taken for a seed, because whatever comes in has to match
+   * Reads and proves all keys: 60 us each, an expanded one 300. 32 bytes alone are taken for a seed, because whatever comes in has to match
    * the pattern of the pool. False if it was interrupted. Error: KEY_FILE_INVALID.
    */
   async read(sources: readonly string[]): Promise<boolean> {
