@@ -5,10 +5,10 @@
  *
  *     node bench/durability.ts [--json] [--rounds N] [--seconds N] [--requests N]
  *
- * N rounds (5) whose steady loads last N seconds (2) each, and whose throughputs are those of N requests (10,000). Two real servers without grinders, each
- * with a store of its own, filled in advance. The three ways take turns, each time at one rate, so that
- * a noisy minute hits all alike; a server that waits is stopped by signal. 50 connections;
- * bench/load.c makes the load and shares the cores with the server.
+ * N rounds (5) whose steady loads last N seconds (2) each, and whose throughputs are those of N requests
+ * (10,000). Two real servers without grinders, each with a store of its own, filled in advance. The three
+ * ways take turns, each time at one rate, so that a noisy minute hits all alike; a server that waits is
+ * stopped by signal. 50 connections; bench/load.c makes the load and shares the cores with the server.
  */
 import { buildLoad, rateOf, run } from './load.ts';
 import { atLeast, below, currentLoad, Figures, type Mark, readOptions, report } from './report.ts';

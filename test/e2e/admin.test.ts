@@ -75,105 +75,114 @@ async function audited(setup: Setup, limit: number, query = '', token = setup.to
   }
 }
 
-test('the audit lists what left, in pages of any size, and no secret', LIMIT, async () => {
+test('what left, at one server', LIMIT, async (t) => {
   await using setup = await Setup.serving();
-  const { server } = setup;
-  const handed: Handed[] = [...(await server.dispense(30)), ...(await server.dispense(5, 'other'))];
-  const shop = await setup.made('shop', ['dispense']);
-  const path = '/v1/pools/pet/dispense';
-  const last = (await setup.send(path, { method: 'POST', token: shop })).body.addresses[0];
-  handed.push(last);
-  for (const { address } of handed) await setup.untilRecorded(address);
+  let [shop, bound, remote] = ['', '', ''];
 
-  const byId = handed.toSorted((one, other) => one.id - other.id);
-  for (const limit of [1000, 7]) {
-    const entries = await audited(setup, limit);
+  await t.test('the audit lists what left, in pages of any size, and no secret', async () => {
+    const { server } = setup;
+    const handed: Handed[] = [
+      ...(await server.dispense(30)),
+      ...(await server.dispense(5, 'other')),
+    ];
+    shop = await setup.made('shop', ['dispense']);
+    const path = '/v1/pools/pet/dispense';
+    const last = (await setup.send(path, { method: 'POST', token: shop })).body.addresses[0];
+    handed.push(last);
+    for (const { address } of handed) await setup.untilRecorded(address);
+
+    const byId = handed.toSorted((one, other) => one.id - other.id);
+    for (const limit of [1000, 7]) {
+      const entries = await audited(setup, limit);
+      assert.deepEqual(
+        entries.map(({ id, address }) => [id, address]),
+        byId.map(({ id, address }) => [id, address]),
+      );
+      assert.ok(entries.every(({ state, cause }) => state === 'dispensed' && cause === null));
+      const ofShop = entries.filter(({ token }) => token === 'shop');
+      assert.deepEqual(
+        ofShop.map(({ address }) => address),
+        [last.address],
+      );
+      const text = JSON.stringify(entries);
+      for (const { secretKey } of handed) assert.ok(!text.includes(secretKey));
+    }
+    assert.equal((await audited(setup, 1000, '&pool=other')).length, 5);
+    const future = new Date(Date.now() + 3_600_000).toISOString();
+    assert.equal((await audited(setup, 1000, `&since=${future}`)).length, 0);
+    bound = await setup.made('bound', ['admin'], ['other']);
+    assert.equal((await audited(setup, 1000, '', bound)).length, 5, 'of its pools');
+    for (const [query, status, code] of [
+      ['?pool=none', 404, 'POOL_NOT_FOUND'],
+      ['?limit=0', 400, 'REQUEST_INVALID'],
+      ['?limit=1001', 400, 'REQUEST_INVALID'],
+      ['?after=-1', 400, 'REQUEST_INVALID'],
+      ['?since=yesterday', 400, 'REQUEST_INVALID'],
+      ['?unheard=1', 400, 'REQUEST_INVALID'],
+    ] as const) {
+      const refused = await setup.send(`/v1/audit${query}`);
+      assert.deepEqual([refused.status, refused.body.code], [status, code], query);
+    }
+    assert.equal((await setup.send('/v1/audit', { token: shop })).status, 403);
+    assert.equal((await setup.send('/v1/audit?pool=pet', { token: bound })).status, 404);
+
+    remote = await setup.made('remote', ['admin']);
+    const list = await setup.cli(remote, 'audit', '--json');
+    assert.equal(list.code, 0, list.stderr);
+    assert.match(list.stderr, /^the list is not complete: .* serves the store/);
     assert.deepEqual(
-      entries.map(({ id, address }) => [id, address]),
-      byId.map(({ id, address }) => [id, address]),
+      list.lines.map((line) => JSON.parse(line).id),
+      byId.map(({ id }) => id),
     );
-    assert.ok(entries.every(({ state, cause }) => state === 'dispensed' && cause === null));
-    const ofShop = entries.filter(({ token }) => token === 'shop');
-    assert.deepEqual(
-      ofShop.map(({ address }) => address),
-      [last.address],
-    );
-    const text = JSON.stringify(entries);
-    for (const { secretKey } of handed) assert.ok(!text.includes(secretKey));
-  }
-  assert.equal((await audited(setup, 1000, '&pool=other')).length, 5);
-  const future = new Date(Date.now() + 3_600_000).toISOString();
-  assert.equal((await audited(setup, 1000, `&since=${future}`)).length, 0);
-  const bound = await setup.made('bound', ['admin'], ['other']);
-  assert.equal((await audited(setup, 1000, '', bound)).length, 5, 'of its pools');
-  for (const [query, status, code] of [
-    ['?pool=none', 404, 'POOL_NOT_FOUND'],
-    ['?limit=0', 400, 'REQUEST_INVALID'],
-    ['?limit=1001', 400, 'REQUEST_INVALID'],
-    ['?after=-1', 400, 'REQUEST_INVALID'],
-    ['?since=yesterday', 400, 'REQUEST_INVALID'],
-    ['?unheard=1', 400, 'REQUEST_INVALID'],
-  ] as const) {
-    const refused = await setup.send(`/v1/audit${query}`);
-    assert.deepEqual([refused.status, refused.body.code], [status, code], query);
-  }
-  assert.equal((await setup.send('/v1/audit', { token: shop })).status, 403);
-  assert.equal((await setup.send('/v1/audit?pool=pet', { token: bound })).status, 404);
-
-  const remote = await setup.made('remote', ['admin']);
-  const list = await setup.cli(remote, 'audit', '--json');
-  assert.equal(list.code, 0, list.stderr);
-  assert.match(list.stderr, /^the list is not complete: .* serves the store/);
-  assert.deepEqual(
-    list.lines.map((line) => JSON.parse(line).id),
-    byId.map(({ id }) => id),
-  );
-  const table = await setup.cli(remote, 'audit', '--pool', 'other');
-  assert.deepEqual([table.code, table.lines.length], [0, 6]);
-  const refused = await setup.cli(shop, 'audit');
-  assert.match(refused.stderr, /SCOPE_REQUIRED/);
-});
-
-test('an address is reported by its name, in whatever state, without a secret', LIMIT, async () => {
-  await using setup = await Setup.serving();
-  const [handed] = await setup.server.dispense(1);
-  const { address, id, secretKey } = handed!;
-  await setup.untilRecorded(address);
-  const { body, text } = await setup.send(`/v1/addresses/${address}`);
-  const { at, createdAt, ...others } = body;
-  assert.deepEqual(others, {
-    id,
-    address,
-    pool: 'pet',
-    state: 'dispensed',
-    origin: 'ground',
-    token: null,
-    idempotencyKeyHash: null,
-    cause: null,
-    isSecretDestroyed: false,
-    isExhausted: false,
-    signatures: [],
+    const table = await setup.cli(remote, 'audit', '--pool', 'other');
+    assert.deepEqual([table.code, table.lines.length], [0, 6]);
+    const refused = await setup.cli(shop, 'audit');
+    assert.match(refused.stderr, /SCOPE_REQUIRED/);
   });
-  assert.ok(Date.parse(at) >= Date.parse(createdAt));
-  assert.ok(!text.includes(secretKey));
-  const held = await setup.send('/v1/pools/pet/reservations', { method: 'POST', body: {} });
-  assert.equal((await setup.send(`/v1/addresses/${held.body.address}`)).body.state, 'reserved');
-  for (const unknown of [addressOf(new Uint8Array(32).fill(7)), 'x', `${address}1`, '%00']) {
-    const missing = await setup.send(`/v1/addresses/${unknown}`);
-    assert.deepEqual([missing.status, missing.body.code], [404, 'ADDRESS_NOT_FOUND'], unknown);
-  }
-  const bound = await setup.made('bound', ['admin'], ['other']);
-  assert.equal((await setup.send(`/v1/addresses/${address}`, { token: bound })).status, 404);
-  const eye = await setup.made('eye', ['read', 'dispense']);
-  assert.equal((await setup.send(`/v1/addresses/${address}`, { token: eye })).status, 403);
 
-  const remote = await setup.made('remote', ['admin']);
-  const shown = await setup.cli(remote, 'audit', '--address', address, '--json');
-  assert.deepEqual(JSON.parse(shown.stdout), body);
-  await setup.server.kill('SIGTERM');
-  const local = await setup.run('audit', '--address', address);
-  assert.equal(local.code, 0, local.stderr);
-  assert.match(local.stdout, /^state +dispensed$/m);
+  await t.test(
+    'an address is reported by its name, in whatever state, without a secret',
+    async () => {
+      const asked = { method: 'POST', token: shop };
+      const [handed] = (await setup.send('/v1/pools/pet/dispense', asked)).body
+        .addresses as Handed[];
+      const { address, id, secretKey } = handed!;
+      await setup.untilRecorded(address);
+      const { body, text } = await setup.send(`/v1/addresses/${address}`);
+      const { at, createdAt, ...others } = body;
+      assert.deepEqual(others, {
+        id,
+        address,
+        pool: 'pet',
+        state: 'dispensed',
+        origin: 'ground',
+        token: 'shop',
+        idempotencyKeyHash: null,
+        cause: null,
+        isSecretDestroyed: false,
+        isExhausted: false,
+        signatures: [],
+      });
+      assert.ok(Date.parse(at) >= Date.parse(createdAt));
+      assert.ok(!text.includes(secretKey));
+      const held = await setup.send('/v1/pools/pet/reservations', { method: 'POST', body: {} });
+      assert.equal((await setup.send(`/v1/addresses/${held.body.address}`)).body.state, 'reserved');
+      for (const unknown of [addressOf(new Uint8Array(32).fill(7)), 'x', `${address}1`, '%00']) {
+        const missing = await setup.send(`/v1/addresses/${unknown}`);
+        assert.deepEqual([missing.status, missing.body.code], [404, 'ADDRESS_NOT_FOUND'], unknown);
+      }
+      assert.equal((await setup.send(`/v1/addresses/${address}`, { token: bound })).status, 404);
+      const eye = await setup.made('eye', ['read', 'dispense']);
+      assert.equal((await setup.send(`/v1/addresses/${address}`, { token: eye })).status, 403);
+
+      const shown = await setup.cli(remote, 'audit', '--address', address, '--json');
+      assert.deepEqual(JSON.parse(shown.stdout), body);
+      await setup.server.kill('SIGTERM');
+      const local = await setup.run('audit', '--address', address);
+      assert.equal(local.code, 0, local.stderr);
+      assert.match(local.stdout, /^state +dispensed$/m);
+    },
+  );
 });
 
 const sentFiles = ({ data }: Workspace) =>
@@ -277,7 +286,8 @@ test(
     assert.equal(few.code, 1);
     assert.match(few.stderr, /POOL_EMPTY/);
     const left = async () => (await setup.send('/v1/pools/pet')).body;
-    for (let pool = await left(); pool.available + pool.leased < 10; pool = await left());
+    for (let pool = await left(); pool.available + pool.leased < 10; pool = await left())
+      await sleep(20);
     await setup.server.kill('SIGTERM');
     const offline = await vanitypoolHere(
       [...args, '10'],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
@@ -25,7 +26,7 @@ async function refusal(workspace: Workspace, ...args: string[]): Promise<string>
   return stderr;
 }
 
-test('a copy of a data directory is refused; the original serves on', LIMIT, async () => {
+test('a copy of a data directory is refused; the original serves on', LIMIT, async (t) => {
   const { workspace, handed } = await used();
   await using _ = workspace;
   const copy = join(workspace.path, 'copy');
@@ -38,6 +39,27 @@ test('a copy of a data directory is refused; the original serves on', LIMIT, asy
   await original.until(({ ready }) => ready >= 50);
   const more = await original.dispense(50);
   assert.equal(new Set([...handed, ...more].map(({ address }) => address)).size, 100);
+
+  await t.test('what is adopted has to be said, and may not be in use', async () => {
+    const run = (...args: string[]) => vanitypoolHere(['adopt', ...args], {}, workspace.path);
+    assert.equal((await run()).code, 2);
+    assert.equal((await run('--moved', '--restored')).code, 2);
+    assert.match((await run('--moved', '--data', 'nowhere')).stderr, /STORE_NOT_FOUND/);
+    assert.match((await run('--restored')).stderr, /DATA_IN_USE/);
+  });
+
+  await t.test('a directory that was moved to another place keeps everything', async () => {
+    assert.equal(await original.kill('SIGTERM'), 0);
+    const elsewhere = join(workspace.path, 'elsewhere');
+    cpSync(workspace.data, elsewhere, { recursive: true });
+    rmSync(workspace.data, { recursive: true });
+    const args = ['adopt', '--moved', '--data', 'elsewhere'];
+    assert.equal((await vanitypoolHere(args, {}, workspace.path)).code, 0);
+    // Under another name on the same disk it is still the same file.
+    renameSync(elsewhere, workspace.data);
+    const { dispensed, burned } = await (await workspace.serve()).pool();
+    assert.deepEqual([dispensed, burned], [100, 0]);
+  });
 });
 
 test('a backup that was put back burns what it holds and goes on with new ids', LIMIT, async () => {
@@ -53,7 +75,7 @@ test('a backup that was put back burns what it holds and goes on with new ids', 
   cpSync(backup, workspace.data, { recursive: true });
 
   assert.match(await refusal(workspace), /DATA_MOVED/);
-  const { code, stdout } = await vanitypoolHere(['adopt', '--restored'], {}, workspace.path);
+  const { code, stdout } = await vanitypool(['adopt', '--restored'], { cwd: workspace.path });
   assert.equal(code, 0);
   assert.match(stdout, /^adopted .*data\npool pet: \d+ burned\n$/);
   const restored = await workspace.serve();
@@ -66,29 +88,4 @@ test('a backup that was put back burns what it holds and goes on with new ids', 
   assert.equal(new Set(all.map(({ address }) => address)).size, 550);
   const highest = Math.max(...handed.map(({ id }) => id));
   assert.ok(next.every(({ id }) => id > highest + 2 ** 31 && id < 2 ** 53));
-});
-
-test('a directory that was moved to another place keeps everything', LIMIT, async () => {
-  const { workspace } = await used();
-  await using _ = workspace;
-  const elsewhere = join(workspace.path, 'elsewhere');
-  cpSync(workspace.data, elsewhere, { recursive: true });
-  rmSync(workspace.data, { recursive: true });
-  const args = ['adopt', '--moved', '--data', 'elsewhere'];
-  assert.equal((await vanitypoolHere(args, {}, workspace.path)).code, 0);
-  // Under another name on the same disk it is still the same file.
-  renameSync(elsewhere, workspace.data);
-  const { dispensed, burned } = await (await workspace.serve()).pool();
-  assert.deepEqual([dispensed, burned], [50, 0]);
-});
-
-test('what is adopted has to be said, and may not be in use', LIMIT, async () => {
-  await using workspace = new Workspace();
-  workspace.configure([EASY_POOL]);
-  const run = (...args: string[]) => vanitypoolHere(['adopt', ...args], {}, workspace.path);
-  assert.equal((await run()).code, 2);
-  assert.equal((await run('--moved', '--restored')).code, 2);
-  assert.match((await run('--moved')).stderr, /STORE_NOT_FOUND/);
-  await workspace.serve();
-  assert.match((await run('--restored')).stderr, /DATA_IN_USE/);
 });

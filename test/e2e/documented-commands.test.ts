@@ -1,8 +1,9 @@
 /**
  * Every command of README.md and the other documents is run as it stands, by bash, in order, in a
- * clone that is fresh for each document. What the documents take for granted is made here: a server that runs, and its pool, of
- * a pattern that is found at once. Only the port is another one. What is shown after a command has
- * to be said, but for its figures. docs/http-api.md has a test of its own, beside this one.
+ * clone that is fresh for each document. What the documents take for granted is made here: a server
+ * that runs, and its pool, of a pattern that is found at once. Only the port is another one. What is
+ * shown after a command has to be said, but for its figures. docs/http-api.md has a test of its own,
+ * beside this one.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';

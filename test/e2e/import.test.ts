@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
@@ -19,6 +19,8 @@ import { checkStore } from '../support/sqlite-stores.ts';
 const LIMIT = { timeout: 100_000 };
 const POOL = { ...EASY_POOL, target: 1, accepts_imports: true };
 const CLOSED = { ...EASY_POOL, name: 'closed', target: 1 };
+/** Every address ends in one of these. */
+const ANY = { ...POOL, name: 'any', suffix: '[1-9A-Za-z]' };
 const KILL_ROUNDS = Number(process.env.FC_RUNS ?? 3);
 
 const address = (keypair: Uint8Array) => addressOf(keypair.subarray(SEED_BYTES));
@@ -35,7 +37,7 @@ function keypairsFor(suffix: string, count: number): Uint8Array[] {
 
 class Setup extends ManagedServer {
   constructor(...lines: string[]) {
-    super([POOL, CLOSED], ...lines);
+    super([POOL, CLOSED, ANY], ...lines);
     const env = { VANITYPOOL_GRINDER__THREADS: '0', VANITYPOOL_HTTP__PORT: '9' };
     this.options = { ...this.options, env };
   }
@@ -114,9 +116,32 @@ test('a request brings in all of its keys or none, and no secret is shown', LIMI
   }
 });
 
-test('the command brings files in, with a server and without one', LIMIT, async () => {
+test('the command brings files in, with a server and without one', LIMIT, async (t) => {
   await using setup = new Setup();
   await setup.serve();
+
+  await t.test(
+    'many files go in batches; a bad one is named with what came in before',
+    async () => {
+      const files = setup.files(
+        Array.from({ length: 1100 }, () => keypairOf(randomBytes(SEED_BYTES))),
+      );
+      const done = await setup.run('import', '--pool', 'any', '--json', ...files);
+      assert.equal(done.code, 0, done.stderr);
+      assert.match(done.stderr, /^imported 90%\nimported 100%\n/);
+      assert.deepEqual(JSON.parse(done.stdout), { pool: 'any', imported: 1100, duplicates: 0 });
+      const [good] = setup.files(keypairsFor('t', 1));
+      const [bad] = setup.files(keypairsFor('u', 1));
+      const repeated = Array.from({ length: 1000 }, () => good!);
+      const most = await setup.run('import', '--pool', 'pet', ...repeated, bad!);
+      assert.equal(most.code, 1);
+      assert.ok(
+        most.stderr.includes(`${bad}:1: its address does not match ...t; the 1000 keys before`),
+      );
+      assert.equal((await setup.server.pool()).imported, 1);
+    },
+  );
+
   const keypairs = keypairsFor('t', 30);
   const files = setup.files(keypairs);
   const [bad] = setup.files(keypairsFor('u', 1));
@@ -160,8 +185,9 @@ test('the command brings files in, with a server and without one', LIMIT, async 
     JSON.stringify([[...more[2]!], encodeBase58(keypairs[0]!)]),
     seedOf,
   ].join('\n');
-  const folder = join(setup.workspace.path, 'keys');
-  rmSync(bad!);
+  const folder = join(setup.workspace.path, 'brought');
+  mkdirSync(folder);
+  for (const keypair of keypairs) writeKeypairFile(folder, keypair);
   const given = { ...setup.options, input };
   const mixed = await vanitypool(['import', '--pool', 'pet', '-', folder], given);
   assert.equal(mixed.stdout, '4 imported, 31 known before\n', mixed.stderr);
@@ -173,33 +199,10 @@ test('the command brings files in, with a server and without one', LIMIT, async 
   assert.match(unnamed.stdout, /^bad {2}standard input:1: 32 bytes without their address/);
   checkStore(setup.workspace.data);
 
-  const good = await setup.run('verify', '--json', files[0]!);
+  const good = await vanitypool(['verify', '--json', files[0]!]);
   assert.equal(good.code, 0);
   const { ok, keyType } = JSON.parse(good.stdout);
   assert.deepEqual([ok, keyType], [true, 'seed']);
-});
-
-/** Every address ends in one of these. */
-const ANY = { ...POOL, name: 'any', suffix: '[1-9A-Za-z]' };
-
-test('many files go in batches; a bad one is named with what came in before', LIMIT, async () => {
-  await using setup = new Setup();
-  setup.workspace.configure([POOL, ANY]);
-  await setup.serve();
-  const files = setup.files(Array.from({ length: 1100 }, () => keypairOf(randomBytes(SEED_BYTES))));
-  const done = await setup.run('import', '--pool', 'any', '--json', ...files);
-  assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /^imported 90%\nimported 100%\n/);
-  assert.deepEqual(JSON.parse(done.stdout), { pool: 'any', imported: 1100, duplicates: 0 });
-  const [good] = setup.files(keypairsFor('t', 1));
-  const [bad] = setup.files(keypairsFor('u', 1));
-  const repeated = Array.from({ length: 1000 }, () => good!);
-  const most = await setup.run('import', '--pool', 'pet', ...repeated, bad!);
-  assert.equal(most.code, 1);
-  assert.ok(
-    most.stderr.includes(`${bad}:1: its address does not match ...t; the 1000 keys before`),
-  );
-  assert.equal((await setup.server.pool()).imported, 1);
 });
 
 test(

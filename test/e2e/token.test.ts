@@ -24,28 +24,22 @@ test('tokens of one store, by its server and without one', LIMIT, async (t) => {
   await using setup = new Setup();
   await setup.serve();
 
-  await t.test(
-    'two clients with one idempotency key get one address, on two threads and after a kill',
-    async () => {
-      const ask = async (key: string) => {
-        const { status, text } = await setup.server.ask('POST', '/v1/pools/pet/dispense', { key });
-        assert.equal(status, 200);
-        return text;
-      };
-      await setup.untilGround(50);
-      const keys = Array.from({ length: 10 }, (_, index) => `order ${index}`);
-      const first = await Promise.all(keys.map(ask));
-      const again = await Promise.all([...keys, ...keys, ...keys].map(ask));
-      assert.deepEqual(again, [...first, ...first, ...first]);
-      assert.equal(new Set(first).size, keys.length);
-      await setup.server.kill('SIGKILL');
-      await setup.serve();
-      assert.deepEqual(await Promise.all(keys.map(ask)), first);
-      const other = { key: keys[0], body: { count: 2 } };
-      const reply = await setup.server.ask('POST', '/v1/pools/pet/dispense', other);
-      assert.equal(reply.status, 422);
-    },
-  );
+  await t.test('two clients with one idempotency key get one address, on two threads', async () => {
+    const ask = async (key: string) => {
+      const { status, text } = await setup.server.ask('POST', '/v1/pools/pet/dispense', { key });
+      assert.equal(status, 200);
+      return text;
+    };
+    await setup.untilGround(50);
+    const keys = Array.from({ length: 10 }, (_, index) => `order ${index}`);
+    const first = await Promise.all(keys.map(ask));
+    const again = await Promise.all([...keys, ...keys, ...keys].map(ask));
+    assert.deepEqual(again, [...first, ...first, ...first]);
+    assert.equal(new Set(first).size, keys.length);
+    const other = { key: keys[0], body: { count: 2 } };
+    const reply = await setup.server.ask('POST', '/v1/pools/pet/dispense', other);
+    assert.equal(reply.status, 422);
+  });
 
   await t.test(
     'from the first token on every thread asks for one, and each token sees its part',
@@ -91,20 +85,31 @@ test('tokens of one store, by its server and without one', LIMIT, async (t) => {
     },
   );
 
-  await t.test('a quota holds over both threads and a restart', async () => {
-    const shop = await setup.makeWith(['rationed', 'dispense'], '--quota', '20/day');
-    const replies = await Promise.all(
-      Array.from({ length: 40 }, () => setup.send('POST', '/v1/pools/pet/dispense', shop)),
-    );
-    const handed = replies.filter(({ status }) => status === 200);
-    assert.ok(handed.length <= 20);
-    while ((await setup.send('POST', '/v1/pools/pet/dispense', shop)).status !== 429);
-    await setup.server.kill('SIGKILL');
-    await setup.serve();
-    const over = await setup.send('POST', '/v1/pools/pet/dispense', shop);
-    assert.deepEqual([over.status, over.body.code], [429, 'QUOTA_EXCEEDED']);
-    assert.ok(Number(over.headers.get('retry-after')) > 0);
-  });
+  await t.test(
+    'a quota holds over both threads and a kill, and so does an idempotency key',
+    async () => {
+      const buyer = await setup.make('buyer', 'dispense');
+      const keys = Array.from({ length: 10 }, (_, index) => `order ${index}`);
+      const order = async (key: string) => {
+        const asking = { token: buyer, key };
+        return (await setup.server.ask('POST', '/v1/pools/pet/dispense', asking)).body.addresses;
+      };
+      const ordered = await Promise.all(keys.map(order));
+      const shop = await setup.makeWith(['rationed', 'dispense'], '--quota', '20/day');
+      const replies = await Promise.all(
+        Array.from({ length: 40 }, () => setup.send('POST', '/v1/pools/pet/dispense', shop)),
+      );
+      const handed = replies.filter(({ status }) => status === 200);
+      assert.ok(handed.length <= 20);
+      while ((await setup.send('POST', '/v1/pools/pet/dispense', shop)).status !== 429);
+      await setup.server.kill('SIGKILL');
+      await setup.serve();
+      const over = await setup.send('POST', '/v1/pools/pet/dispense', shop);
+      assert.deepEqual([over.status, over.body.code], [429, 'QUOTA_EXCEEDED']);
+      assert.ok(Number(over.headers.get('retry-after')) > 0);
+      assert.deepEqual(await Promise.all(keys.map(order)), ordered);
+    },
+  );
 
   await t.test(
     'no token makes another that may do more, or that never ends by mistake',

@@ -240,6 +240,7 @@ test('without a clean stop nothing that was ready comes back', LIMIT, async () =
   const popped = bench.pool.pop(5)!.map(({ id }) => id);
   await bench.store.close(); // as a killed process leaves it: nothing recorded, nothing returned
   const again = new Bench(20);
+  rmSync(again.directory, { recursive: true });
   Object.assign(again, { directory: bench.directory });
   await again.open();
   assert.deepEqual(again.store.recovered, { pet: { dispensed: 0, returned: 0, burned: 20 } });
