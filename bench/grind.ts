@@ -2,9 +2,10 @@
  * How fast is the grind kernel, and is what it says true? Keys of both types tried a second at
  * every level that this machine has, against libsodium's crypto_sign_seed_keypair.
  *
- *     node bench/grind.ts [--json] [--trials N] [--ms N] [--keys seed|expanded] [--suffix PATTERN]
+ *     node bench/grind.ts [--json] [--trials N] [--ms N] [--keys seed|expanded] [--suffix PATTERN] [--patterns N]
  *
- * N trials a row (5) of N ms each (1000); both key types; the suffix is [a-z]Pet.
+ * N trials a row (5) of N ms each (1000); both key types; the suffix is [a-z]Pet. With --patterns the fastest level alone
+ * searches for that suffix, and for N patterns at once: random suffixes, prefixes, and half of each, of 4 characters.
  *
  * Each trial is a process of its own; trials of all rows alternate, so that a noisy minute hits all
  * alike, and medians are compared. Rates are per second of the processor time of a thread, which a
@@ -22,12 +23,14 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { kernelLevels, loadKernel } from '../src/grinder/load-kernel.ts';
+import { BASE58_ALPHABET } from '../src/keypair/base58-digits.ts';
 import { parsePattern } from '../src/keypair/pattern.ts';
 import { KEY_TYPES, type KeyType } from '../src/keypair/signing-key.ts';
 import { findCompiler } from '../tools/build-native.mjs';
 import { commit, median, runBench } from './report.ts';
 
 const SLICE_MS = 25;
+const SIDES = ['suffixes', 'prefixes', 'both'] as const;
 const root = fileURLToPath(new URL('../', import.meta.url));
 const yardstick = join(root, 'build', 'bench-libsodium');
 
@@ -36,6 +39,13 @@ interface Row {
   readonly suffix: string;
   readonly isa: string;
   readonly threads: number;
+  /** Of a search for more than the suffix. */
+  readonly several?: Several;
+}
+
+interface Several {
+  readonly count: number;
+  readonly sides: (typeof SIDES)[number];
 }
 
 interface Result {
@@ -51,10 +61,27 @@ function patternOf(suffix: string) {
   return parsePattern({ prefix: '', suffix, ignoreCase: false });
 }
 
+/** The same for each trial: the state of a linear congruence chooses the characters. */
+function patternsOf({ suffix, several }: Row) {
+  if (several === undefined) return [patternOf(suffix)];
+  let state = 1;
+  const character = () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return BASE58_ALPHABET[(state >>> 8) % BASE58_ALPHABET.length];
+  };
+  return Array.from({ length: several.count }, (_, index) => {
+    const text = Array.from({ length: 4 }, character).join('');
+    const isPrefix = several.sides === 'prefixes' || (several.sides === 'both' && index % 2 === 0);
+    const [prefix, back] = isPrefix ? [text, ''] : ['', text];
+    return parsePattern({ prefix, suffix: back, ignoreCase: false });
+  });
+}
+
 /** One thread of a trial. */
-function grind({ isa, keys, suffix }: Row, ms: number): Result {
+function grind(row: Row, ms: number): Result {
+  const patterns = patternsOf(row);
   const begin = process.threadCpuUsage();
-  const search = loadKernel(isa).kernel.open([patternOf(suffix)], keys);
+  const search = loadKernel(row.isa).kernel.open(patterns, row.keys);
   const openMs = cpuMs(begin);
   let [attempts, hits, faults] = [0, 0, 0];
   search.slice(SLICE_MS, 100); // Warm-up.
@@ -117,6 +144,7 @@ function main(): void {
       trials: { type: 'string', default: '5' },
       ms: { type: 'string', default: '1000' },
       keys: { type: 'string' },
+      patterns: { type: 'string' },
       suffix: { type: 'string', default: '[a-z]Pet' },
     },
   });
@@ -125,12 +153,20 @@ function main(): void {
   const hasYardstick = buildYardstick();
   const { suffix } = values;
   const levels = kernelLevels();
+  const patterns = values.patterns === undefined ? 0 : count('patterns', values.patterns);
+  const fastest = { suffix, isa: levels.at(-1)! };
   const rows: Row[] = KEY_TYPES.filter(
     (keys) => values.keys === undefined || values.keys === keys,
-  ).flatMap((keys) => [
-    ...levels.map((isa) => ({ keys, suffix, isa, threads: 1 })),
-    { keys, suffix, isa: levels.at(-1)!, threads: 2 },
-  ]);
+  ).flatMap((keys): Row[] => {
+    if (patterns > 0) return [{ keys, ...fastest, threads: 1 }, ...severalOf(keys, patterns)];
+    return [
+      ...levels.map((isa) => ({ keys, suffix, isa, threads: 1 })),
+      { keys, ...fastest, threads: 2 },
+    ];
+  });
+  function severalOf(keys: KeyType, count: number): Row[] {
+    return SIDES.map((sides) => ({ keys, ...fastest, threads: 1, several: { count, sides } }));
+  }
   const libsodium: number[] = [];
   const results = rows.map((): Result[] => []);
   for (let index = 0; index < trials; index++) {
@@ -159,23 +195,22 @@ function main(): void {
   console.table(table);
 }
 
-function summary(
-  { keys, suffix, isa, threads }: Row,
-  results: readonly Result[],
-  libsodium: number,
-) {
+function summary(row: Row, results: readonly Result[], libsodium: number) {
+  const { keys, isa, threads, several } = row;
+  const hitsPerAttempt = patternsOf(row).reduce((all, one) => all + 1 / one.difficulty, 0);
   const rates = results.map(({ perSecond }) => perSecond);
   const sum = (of: (result: Result) => number) => results.reduce((all, one) => all + of(one), 0);
   return {
     keys,
     isa,
     threads,
+    ...(several === undefined ? {} : { patterns: `${several.count} ${several.sides}` }),
     perSecond: Math.round(median(rates)),
     slowest: Math.round(Math.min(...rates)),
     fastest: Math.round(Math.max(...rates)),
     timesLibsodium: Number((median(rates) / libsodium).toFixed(1)),
     hits: sum(({ hits }) => hits),
-    expected: Number((sum(({ attempts }) => attempts) / patternOf(suffix).difficulty).toFixed(1)),
+    expected: Number((sum(({ attempts }) => attempts) * hitsPerAttempt).toFixed(1)),
     faults: sum(({ faults }) => faults),
     openMs: Math.round(median(results.map(({ openMs }) => openMs))),
   };

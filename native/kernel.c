@@ -127,9 +127,9 @@ static void test(const grind_search *search, const grind_candidate *candidate, g
   }
 }
 
-static size_t derive_batch(const grind_search *search, const uint64_t low_bits[2]) {
+static size_t derive_batch(const grind_search *search, const grind_filter *filter) {
   return search->level->derive_seeds(search->table, search->memory,
-                                     (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds, low_bits,
+                                     (const uint8_t (*)[GRIND_SEED_BYTES])search->seeds, filter,
                                      search->candidates);
 }
 
@@ -142,7 +142,9 @@ static bool try_batch(const grind_search *search, grind_chacha20 *stream, uint64
                       uint64_t latest, grind_hit *hits, size_t max_hits, grind_result *result) {
   const size_t batch = search->level->seed_batch;
   search->level->take_random(stream, search->seeds[0], batch * GRIND_SEED_BYTES);
-  size_t count = derive_batch(search, matcher_low_bits(search->matcher));
+  const uint64_t *low_bits = matcher_low_bits(search->matcher);
+  const grind_filter filter = {{low_bits[0], low_bits[1]}, matcher_step_2(search->matcher)};
+  size_t count = derive_batch(search, &filter);
   if (count == GRIND_BATCH_SPOILED) return true;
   for (size_t i = 0; i < count; i++) {
     size_t hits_before = result->hits;
@@ -181,13 +183,13 @@ int grind_slice(grind_search *search, uint32_t budget_us, grind_hit *hits, size_
 
 int grind_derive(grind_search *search, const uint8_t (*seeds)[GRIND_SEED_BYTES], size_t count,
                  uint8_t (*public_keys)[GRIND_PUBLIC_BYTES]) {
-  static const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
+  static const grind_filter all = {{UINT64_MAX, UINT64_MAX}, {NULL, NULL}};
   const size_t batch = search->level->seed_batch;
   for (size_t at = 0; at < count; at += batch) {
     size_t part = count - at < batch ? count - at : batch;
     /* What is missing in the last batch is filled with its first seeds. */
     for (size_t i = 0; i < batch; i++) memcpy(search->seeds[i], seeds[at + i % part], 32);
-    if (derive_batch(search, all) != batch) return GRIND_SPOILED;
+    if (derive_batch(search, &all) != batch) return GRIND_SPOILED;
     for (size_t i = 0; i < part; i++) {
       key_bytes(public_keys[at + i], search->candidates[i].key);
     }

@@ -10,6 +10,7 @@
 
 #include "chacha20.h"
 #include "kernel.h"
+#include "match.h"
 #include "table.h"
 
 /* A candidate that passed the low bits. */
@@ -22,12 +23,18 @@ typedef struct {
  * Random seeds do that with a probability below 2^-80 a batch. */
 #define GRIND_BATCH_SPOILED SIZE_MAX
 
-/* Derives the public keys of a batch and writes those to `out` whose low 7 bits of byte 31 are
- * set in the bitmap `low_bits`, in ascending order of index. `out` has room for all; `scratch`
+/* What a level may drop: steps 1 and 2 of match.h. With neither bitmap, step 1 alone. */
+typedef struct {
+  uint64_t low_bits[2];
+  matcher_bitmaps step_2;
+} grind_filter;
+
+/* Derives the public keys of a batch and writes those to `out` that pass step 1, and step 2 where the level
+ * looks at many keys at once, in ascending order of index. `out` has room for all; `scratch`
  * and `seeds` are aligned to 64 bytes. */
 typedef size_t grind_seed_batch(const grind_table *table, void *scratch,
                                 const uint8_t (*seeds)[GRIND_SEED_BYTES],
-                                const uint64_t low_bits[2], grind_candidate *out);
+                                const grind_filter *filter, grind_candidate *out);
 
 struct grind_level {
   const char *name;

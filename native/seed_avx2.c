@@ -111,6 +111,12 @@ static inline uint32_t may_pass(wide a, wide b, const uint64_t low_bits[2]) {
   return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_slli_epi64(bit, 63)));
 }
 
+/* kernel.c does it, for one key at a time. */
+static inline uint32_t may_match(wide y, uint32_t lanes, matcher_bitmaps step_2) {
+  (void)y, (void)step_2;
+  return lanes;
+}
+
 #include "seed_passes.h"
 #include "table_fill.h"
 
@@ -119,8 +125,8 @@ _Static_assert(sizeof(vector) == LANES * SEED_SCRATCH_EACH, "as dispatch.c has i
 /* Calls, so that nothing of them is computed before the rounding changes. */
 static __attribute__((noinline)) size_t derive_toward_zero(
     const grind_table *table, void *scratch, const uint8_t (*seeds)[GRIND_SEED_BYTES],
-    const uint64_t low_bits[2], grind_candidate *out) {
-  return derive(table, scratch, seeds, low_bits, out);
+    const grind_filter *filter, grind_candidate *out) {
+  return derive(table, scratch, seeds, filter, out);
 }
 
 static __attribute__((noinline)) void fill_toward_zero(table_entry *entries, size_t count,
@@ -129,10 +135,10 @@ static __attribute__((noinline)) void fill_toward_zero(table_entry *entries, siz
 }
 
 size_t grind_seed_batch_avx2(const grind_table *table, void *scratch,
-                             const uint8_t (*seeds)[GRIND_SEED_BYTES], const uint64_t low_bits[2],
+                             const uint8_t (*seeds)[GRIND_SEED_BYTES], const grind_filter *filter,
                              grind_candidate *out) {
   unsigned mode = field_avx2_begin();
-  size_t count = derive_toward_zero(table, scratch, seeds, low_bits, out);
+  size_t count = derive_toward_zero(table, scratch, seeds, filter, out);
   field_avx2_end(mode);
   return count;
 }

@@ -2,6 +2,7 @@
  * them is the prefetch and that lookups and arithmetic are in the same pass.
  */
 #include "field_avx512.h"
+#include "match_avx512.h"
 #include "seed.h"
 #include "sha512_avx512.h"
 
@@ -119,6 +120,13 @@ static inline uint32_t may_pass(wide a, wide b, const uint64_t low_bits[2]) {
   return _mm512_test_epi64_mask(bit, all8(1));
 }
 
+static inline uint32_t may_match(wide y, uint32_t lanes, matcher_bitmaps step_2) {
+  if (step_2.tails == NULL && step_2.tops == NULL) return lanes;
+  words w[4];
+  to_words(w, y);
+  return keys_may_match(step_2, w) & lanes;
+}
+
 #include "seed_passes.h"
 #include "table_fill.h"
 
@@ -126,8 +134,8 @@ _Static_assert(sizeof(vector) == LANES * SEED_SCRATCH_EACH, "as dispatch.c has i
 
 size_t grind_seed_batch_avx512(const grind_table *table, void *scratch,
                                const uint8_t (*seeds)[GRIND_SEED_BYTES],
-                               const uint64_t low_bits[2], grind_candidate *out) {
-  return derive(table, scratch, seeds, low_bits, out);
+                               const grind_filter *filter, grind_candidate *out) {
+  return derive(table, scratch, seeds, filter, out);
 }
 
 void grind_table_fill_avx512(table_entry *entries, size_t count, edwards_point first,

@@ -18,7 +18,7 @@
  *   wide_square_minus a^2 - 2b - c
  *   words             one 64-bit word of LANES numbers
  *   places            where the entries of LANES scalars are in a window
- *   hash, find_first, find, load, may_pass    see where they are used
+ *   hash, find_first, find, load, may_pass, may_match    see where they are used
  */
 #include "point.h"
 #include "seed.h"
@@ -130,23 +130,25 @@ static wide last_pass(vector *vectors, wide inverse, const table_window *last, i
   return product;
 }
 
-/* The fractions become numbers: cheaply as far as `may_pass` looks, in full where it says so. */
-static size_t collect(vector *vectors, wide inverse, const uint64_t low_bits[2],
+/* The fractions become numbers: cheaply as far as `may_pass` looks, in full where it says so. Of
+ * these `may_match` drops what step 2 of match.h rejects, where that is cheap for all lanes at once. */
+static size_t collect(vector *vectors, wide inverse, const grind_filter *filter,
                       grind_candidate *out) {
   size_t count = 0;
   for (uint32_t i = 0; i < VECTORS; i++) {
     vector *v = &vectors[i];
     wide own = take_out(&inverse, v);
-    uint32_t lanes = may_pass(v->dy, own, low_bits);
+    uint32_t lanes = may_pass(v->dy, own, filter->low_bits);
     if (lanes == 0) continue;
     wide y = wide_mul(v->dy, own);
+    lanes = may_match(y, lanes, filter->step_2);
     for (; lanes != 0; lanes &= lanes - 1) {
       int lane = __builtin_ctz(lanes);
       grind_candidate *candidate = &out[count];
       candidate->index = LANES * i + (uint32_t)lane;
       fe_to_words(candidate->key, wide_lane(&y, lane));
       uint32_t low = (uint32_t)(candidate->key[3] >> 56);
-      count += low_bits[low / 64] >> (low % 64) & 1;
+      count += filter->low_bits[low / 64] >> (low % 64) & 1;
     }
   }
   return count;
@@ -171,7 +173,7 @@ static bool invert(wide *a) {
 
 /* A grind_seed_batch. */
 static size_t derive(const grind_table *table, vector *vectors,
-                     const uint8_t (*seeds)[GRIND_SEED_BYTES], const uint64_t low_bits[2],
+                     const uint8_t (*seeds)[GRIND_SEED_BYTES], const grind_filter *filter,
                      grind_candidate *out) {
   int last = table->windows - 1;
   /* The direction alternates in such a way that `collect` goes up. */
@@ -185,5 +187,5 @@ static size_t derive(const grind_table *table, vector *vectors,
   if (!invert(&running)) return GRIND_BATCH_SPOILED;
   running = last_pass(vectors, running, &table->window[last], -step);
   if (!invert(&running)) return GRIND_BATCH_SPOILED;
-  return collect(vectors, running, low_bits, out);
+  return collect(vectors, running, filter, out);
 }

@@ -80,6 +80,12 @@ static inline uint32_t may_pass(wide a, wide b, const uint64_t low_bits[2]) {
   return 1;
 }
 
+/* kernel.c does it, for one key at a time. */
+static inline uint32_t may_match(wide y, uint32_t lanes, matcher_bitmaps step_2) {
+  (void)y, (void)step_2;
+  return lanes;
+}
+
 #include "seed_passes.h"
 #include "table_fill.h"
 
@@ -87,8 +93,8 @@ _Static_assert(sizeof(vector) == LANES * SEED_SCRATCH_EACH, "as dispatch.c has i
 
 size_t grind_seed_batch_portable(const grind_table *table, void *scratch,
                                  const uint8_t (*seeds)[GRIND_SEED_BYTES],
-                                 const uint64_t low_bits[2], grind_candidate *out) {
-  return derive(table, scratch, seeds, low_bits, out);
+                                 const grind_filter *filter, grind_candidate *out) {
+  return derive(table, scratch, seeds, filter, out);
 }
 
 void grind_table_fill_portable(table_entry *entries, size_t count, edwards_point first,

@@ -23,6 +23,11 @@ export type Options = Readonly<Record<string, Option>>;
 const TEXT = { type: 'string' } as const;
 const TEXTS = { type: 'string', multiple: true } as const;
 const FLAG = { type: 'boolean' } as const;
+/** How keys are written: a file each, or all of them in one. */
+export const FILE_FORMATS = ['json', 'base58'] as const;
+export const FORMATS = [...FILE_FORMATS, 'lines'] as const;
+const FILE_FORMAT = { type: 'string', choices: FILE_FORMATS } as const;
+const FORMAT = { type: 'string', choices: FORMATS } as const;
 const KEYS = { type: 'string', choices: ['seed', 'expanded'] } as const;
 
 /** Written out, as the log itself takes a while to load. */
@@ -34,6 +39,18 @@ const DIRECTORY = { config: TEXT, data: TEXT } as const;
 const PLACE = { url: TEXT, ...DIRECTORY } as const;
 /** What to grind, and with how many threads. */
 const PATTERN = { prefix: TEXT, suffix: TEXT, 'ignore-case': FLAG, threads: TEXT } as const;
+/** Of several at once, also as `solana-keygen grind` calls it. */
+const PATTERNS = {
+  prefix: TEXTS,
+  suffix: TEXTS,
+  words: TEXT,
+  'ignore-case': FLAG,
+  threads: TEXT,
+  'starts-with': TEXTS,
+  'ends-with': TEXTS,
+  'starts-and-ends-with': TEXTS,
+  'num-threads': TEXT,
+} as const;
 const COMMON = { ...PLACE, json: FLAG } as const;
 
 export const OPTIONS = {
@@ -45,13 +62,21 @@ export const OPTIONS = {
     threads: TEXT,
     'log-level': { type: 'string', choices: LEVELS },
   },
-  grind: { ...PATTERN, count: TEXT, keys: KEYS, out: TEXT, json: FLAG, secrets: FLAG },
+  grind: {
+    ...PATTERNS,
+    count: TEXT,
+    keys: KEYS,
+    out: TEXT,
+    encrypt: TEXTS,
+    json: FLAG,
+    secrets: FLAG,
+  },
   estimate: { ...PATTERN, keys: KEYS, json: FLAG },
   status: COMMON,
   top: COMMON,
-  dispense: { count: TEXT, key: TEXT, ...PLACE, out: TEXT, json: FLAG },
+  dispense: { count: TEXT, key: TEXT, ...PLACE, out: TEXT, format: FILE_FORMAT, json: FLAG },
   import: { pool: TEXT, ...COMMON },
-  export: { pool: TEXT, count: TEXT, out: TEXT, ...COMMON },
+  export: { pool: TEXT, count: TEXT, out: TEXT, format: FORMAT, ...COMMON },
   verify: { json: FLAG },
   audit: { pool: TEXT, since: TEXT, address: TEXT, ...COMMON },
   backup: PLACE,
@@ -69,6 +94,7 @@ export const OPTIONS = {
     ms: TEXT,
     keys: KEYS,
     suffix: TEXT,
+    patterns: TEXT,
     streams: TEXT,
     pools: TEXT,
   },

@@ -6,10 +6,18 @@
  */
 import { COUNT_MAX } from '../config/pool-settings.ts';
 import { onePositional, readArguments } from './arguments.ts';
-import { OPTIONS } from './command-options.ts';
-import { again, type HandOut, printAddresses, readKey, take, writeFiles } from './hand-out.ts';
+import { FILE_FORMATS, OPTIONS } from './command-options.ts';
+import {
+  again,
+  type HandOut,
+  printAddresses,
+  readFormat,
+  readKey,
+  take,
+  writeFiles,
+} from './hand-out.ts';
 import { prepareDirectory } from './key-directory.ts';
-import { readWhole, sayIfInterrupted } from './options.ts';
+import { readWhole, sayIfInterrupted, usage } from './options.ts';
 import { assertPlace } from './or-store.ts';
 import type { Outputs } from './output.ts';
 
@@ -23,7 +31,11 @@ export async function dispense(args: string[], outputs: Outputs): Promise<number
   const pool = onePositional('dispense', 'pool', positionals);
   assertPlace(values);
   const count = readWhole('--count', values.count, 1, COUNT_MAX);
-  const handOut: HandOut = { pool, count, key: readKey(values.key), place: values, out };
+  if (values.format !== undefined && out === undefined) {
+    throw usage('--format: of files; give --out DIR too');
+  }
+  const format = readFormat(values.format, FILE_FORMATS);
+  const handOut: HandOut = { pool, count, key: readKey(values.key), place: values, out, format };
   if (out !== undefined) prepareDirectory(out, count, outputs.stderr);
   using _interrupt = sayIfInterrupted(() => again(handOut));
   const addresses = await take(handOut, outputs);

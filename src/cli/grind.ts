@@ -1,12 +1,12 @@
 /**
- * `vanitypool grind`: searches until the addresses are found, and keeps each the moment it is
- * found: as a key file, or as a line of JSON with its secret when that was asked for; one whose line
+ * `vanitypool grind`: searches until the addresses of all patterns are found, in one pass, and keeps each the moment it is
+ * found: as a key file, encrypted if that was asked for, or as a line of JSON with its secret when that was asked for; one whose line
  * cannot be written is kept in a file all the same. Runs the server's own grinder; what it finds beyond
  * the count is wiped and never shown. Expanded keys have no seed, so their files are in a format of our
  * own.
  *
  * SIGINT and SIGTERM end the search after the slices that run (25 ms each) and exit with 130; what
- * they found is kept, and every file is whole. A second one exits at once.
+ * they found is kept, every file is whole, and a line says how to go on. A second one exits at once.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
@@ -14,23 +14,26 @@ import { Grinder } from '../grinder/grinder.ts';
 import { loadKernel } from '../grinder/load-kernel.ts';
 import { addressOf, encodeBase58 } from '../keypair/address.ts';
 import { writeExpandedKeyFile, writeKeypairFile } from '../keypair/key-file.ts';
-import type { Pattern } from '../keypair/pattern.ts';
 import type { Hit, KeyType } from '../keypair/signing-key.ts';
 import { createLog } from '../log.ts';
 import { assertMemory } from '../system/memory-limits.ts';
 import { assertThreads } from '../system/thread-limits.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
+import { type Encrypt, readEncryption, writeEncryptedFile } from './grind-encryption.ts';
+import { type Goal, type Goals, readGoals } from './grind-goals.ts';
 import { GrindProgress } from './grind-progress.ts';
 import { prepareDirectory } from './key-directory.ts';
-import { readKeyType, readPattern, readThreads, readWhole, usage } from './options.ts';
+import { advised, optionWords, quoted, readKeyType, readThreads, usage } from './options.ts';
 import type { Outputs } from './output.ts';
 
 const INTERRUPTED = 130;
-const COUNT_MAX = 1_000_000;
 const SLICE_MS = 25;
 /** Few, because all that wait are still written after an interrupt. */
 const BATCH_MAX = 16;
+const STEER_MS = 1000;
+
+type Typed = ReturnType<typeof readArguments<typeof OPTIONS.grind>>['values'];
 
 interface Kept {
   /** For standard output. */
@@ -41,37 +44,73 @@ interface Kept {
   readonly file: () => string;
 }
 
-/** Keeps a key that was found; throws when it cannot be kept. */
-type Keep = (hit: Hit, attempts: number, elapsedMs: number) => Kept;
+interface Found {
+  readonly hit: Hit;
+  readonly goal: Goal;
+  readonly attempts: number;
+  readonly elapsedMs: number;
+}
+
+/** Keeps a key that was found; rejects when it cannot be kept. */
+type Keep = (found: Found) => Promise<Kept>;
 
 export async function grind(args: string[], outputs: Outputs): Promise<number> {
   const { values } = readArguments(args, {
     command: 'grind',
     options: OPTIONS.grind,
   });
-  const { out = '.', json = false, secrets = false } = values;
+  const { out = '.', json = false, secrets = false, encrypt = [] } = values;
   const keys = readKeyType(values.keys);
   if (secrets && !json) throw usage('--secrets: goes with --json only');
-  if (secrets && values.out !== undefined) {
-    throw usage('--out: with --secrets no file is written; leave one of both out');
-  }
-  const pattern = readPattern(values);
-  const count = readWhole('--count', values.count, 1, COUNT_MAX);
-  const threads = readThreads(values.threads);
+  const other = secrets && (encrypt.length > 0 ? '--encrypt' : values.out && '--out');
+  if (other) throw usage(`${other}: with --secrets no file is written; leave one of both out`);
+  const goals = readGoals(values);
+  const threads = readThreads(values.threads, values['num-threads']);
   // Here first, because what fails in the grinder's threads is tried again for ever.
-  loadKernel().kernel.open([pattern], keys).close();
+  const patterns = goals.all.map(({ pattern }) => pattern);
+  loadKernel().kernel.open(patterns, keys).close();
   assertThreads(threads, 'the grinder');
   assertMemory({ threads, hasTable: true }, 'the grinder');
-  if (!secrets) prepareDirectory(out, Math.min(count, BATCH_MAX), outputs.stderr);
-  const keep = keeper(keys, out, json, secrets);
-  return search(pattern, keys, count, threads, keep, outputs);
+  const encryption = await readEncryption(encrypt, outputs.stderr);
+  if (!secrets) prepareDirectory(out, Math.min(goals.count, BATCH_MAX), outputs.stderr);
+  const isOne = goals.all.length === 1;
+  const keep = keeper({ keys, directory: out, json, secrets, isOne, encryption });
+  const isReached = await search(goals, keys, threads, keep, outputs).catch((error) => {
+    throw advised(error, goOn(goals, values));
+  });
+  if (isReached) return 0;
+  outputs.stderr.write(goOn(goals, values));
+  return INTERRUPTED;
 }
 
-function keeper(keys: KeyType, directory: string, json: boolean, secrets: boolean): Keep {
+/** The command that searches for what is left, as lines for people. */
+function goOn(goals: Goals, values: Typed): string {
+  const flags = (['ignore-case', 'json', 'secrets'] as const).filter((flag) => values[flag]);
+  const words = ['vanitypool', 'grind', ...goals.wordsLeft(), ...flags.map((flag) => `--${flag}`)];
+  for (const name of ['keys', 'threads', 'num-threads', 'out'] as const) {
+    const value = values[name];
+    if (value !== undefined) words.push(...optionWords(`--${name}`, value));
+  }
+  for (const to of values.encrypt ?? []) words.push(...optionWords('--encrypt', to));
+  return `What was found is kept. This searches for the rest:\n  ${words.map(quoted).join(' ')}\n`;
+}
+
+interface Keeping {
+  readonly keys: KeyType;
+  readonly directory: string;
+  readonly json: boolean;
+  readonly secrets: boolean;
+  /** One pattern alone: no line says which. */
+  readonly isOne: boolean;
+  readonly encryption: Encrypt | undefined;
+}
+
+function keeper({ keys, directory, json, secrets, isOne, encryption }: Keeping): Keep {
   const isSeed = keys === 'seed';
-  return ({ key, publicKey }, attempts, elapsedMs) => {
+  return async ({ hit: { key, publicKey }, goal, attempts, elapsedMs }) => {
     const address = addressOf(publicKey);
-    const found = { address, attempts, elapsedMs: Math.round(elapsedMs) };
+    const pattern = isOne ? {} : { pattern: goal.pattern.text };
+    const found = { address, ...pattern, attempts, elapsedMs: Math.round(elapsedMs) };
     const write = () =>
       isSeed ? writeKeypairFile(directory, key) : writeExpandedKeyFile(directory, publicKey, key);
     if (secrets) {
@@ -79,7 +118,10 @@ function keeper(keys: KeyType, directory: string, json: boolean, secrets: boolea
       const line = JSON.stringify({ ...found, [name]: encodeBase58(key) });
       return { line, isOnly: true, file: write };
     }
-    const path = write();
+    const path =
+      encryption === undefined
+        ? write()
+        : await writeEncryptedFile(directory, { keyType: keys, key, publicKey }, encryption);
     return { line: json ? JSON.stringify(found) : path, isOnly: false, file: () => path };
   };
 }
@@ -98,15 +140,14 @@ async function printKept(
   }
 }
 
-/** The exit code. Throws what `keep` and `printKept` throw. */
+/** Whether all was found. Throws what `keep` and `printKept` throw. */
 async function search(
-  pattern: Pattern,
+  goals: Goals,
   keyType: KeyType,
-  count: number,
   threads: number,
   keep: Keep,
   outputs: Outputs,
-): Promise<number> {
+): Promise<boolean> {
   const end = Promise.withResolvers<void>();
   const interrupt = () => {
     process.once('SIGINT', () => process.exit(INTERRUPTED));
@@ -118,11 +159,14 @@ async function search(
   let failure: unknown;
   const onHits = async (hits: Hit[]) => {
     for (const hit of hits) {
-      if (progress.found === count || failure !== undefined) break;
+      if (failure !== undefined) break;
+      const goal = goals.of(addressOf(hit.publicKey));
+      if (goal === undefined) continue;
       const { attempts } = grinder.stats();
       try {
-        const kept = keep(hit, attempts, progress.elapsedMs);
-        progress.hit(attempts);
+        const kept = await keep({ hit, goal, attempts, elapsedMs: progress.elapsedMs });
+        goals.add(goal);
+        progress.hit(goal, attempts);
         await printKept(kept, outputs);
       } catch (error) {
         failure = error;
@@ -130,19 +174,21 @@ async function search(
       // Between two files signals are heard.
       await turn();
     }
-    if (progress.found === count || failure !== undefined) end.resolve();
+    if (goals.isReached || failure !== undefined) end.resolve();
+    else steering.follow();
   };
   const grinder = new Grinder({
     threads,
-    batch: Math.min(count, BATCH_MAX),
+    batch: Math.min(goals.count, BATCH_MAX),
     sliceMs: SLICE_MS,
     priority: 'normal',
     onHits,
     log: createLog('main', 'warn', outputs.stderr.isTTY),
   });
-  const progress = new GrindProgress(pattern, count, () => grinder.stats(), outputs.stderr);
+  const steering = new Steering(grinder, goals, keyType);
+  const progress = new GrindProgress(goals, () => grinder.stats(), outputs.stderr);
   try {
-    grinder.steer([{ pool: 'grind', pattern, keyType }]);
+    steering.follow();
     await end.promise;
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
@@ -150,5 +196,32 @@ async function search(
     progress.end();
   }
   if (failure !== undefined) throw failure;
-  return progress.found === count ? 0 : INTERRUPTED;
+  return goals.isReached;
+}
+
+/**
+ * Which patterns are searched for. A search is made anew when one of them is done, which takes up to 100 ms with hundreds of
+ * prefixes: once a second at most, since a hit that nobody wants takes 0.1 ms.
+ */
+class Steering {
+  readonly #grinder: Grinder;
+  readonly #goals: Goals;
+  readonly #keyType: KeyType;
+  #steered = 0;
+  #at = Number.NEGATIVE_INFINITY;
+
+  constructor(grinder: Grinder, goals: Goals, keyType: KeyType) {
+    this.#grinder = grinder;
+    this.#goals = goals;
+    this.#keyType = keyType;
+  }
+
+  follow(): void {
+    const { open } = this.#goals;
+    if (open.length === this.#steered || performance.now() - this.#at < STEER_MS) return;
+    this.#steered = open.length;
+    this.#at = performance.now();
+    const keyType = this.#keyType;
+    this.#grinder.steer(open.map(({ pattern }) => ({ pool: 'grind', pattern, keyType })));
+  }
 }

@@ -9,17 +9,22 @@
 import { join } from 'node:path';
 import type { DispensedAddress } from '../api/dispense.ts';
 import { isIdempotencyKey, randomKey } from '../client/call.ts';
+import { appendToFile } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { decodeBase58 } from '../keypair/address.ts';
+import { decodeBase58, toAddress } from '../keypair/address.ts';
 import { proveKey } from '../keypair/expanded.ts';
 import {
+  expandedKeyFileName,
+  type KeypairFormat,
   keepKeyFile,
+  keypairFileName,
   readKeyFile,
   writeExpandedKeyFile,
   writeKeypairFile,
 } from '../keypair/key-file.ts';
-import type { SigningKey } from '../keypair/signing-key.ts';
+import type { KeyType, SigningKey } from '../keypair/signing-key.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
+import type { FORMATS } from './command-options.ts';
 import { advised, optionWords, quoted, usage } from './options.ts';
 import { askOrLook, type Place, wordsOf } from './or-store.ts';
 import type { Outputs } from './output.ts';
@@ -28,14 +33,28 @@ import { givenToken, mayBeDone, type ServerClient } from './server-client.ts';
 /** Never an address of the store: a token with the right scope gets a 404 for it. */
 export const NO_ADDRESS = '11111111111111111111111111111111';
 
+const NO_BASE58 =
+  'its keys are expanded; --format base58 is of keypairs, and they would be taken for some';
+
+export type Format = (typeof FORMATS)[number];
+
+/** Of `--format`. */
+export function readFormat<F extends Format>(text: string | undefined, formats: readonly F[]): F {
+  const format = text === undefined ? formats[0] : formats.find((known) => known === text);
+  if (format !== undefined) return format;
+  const allowed = formats.map((known) => `"${known}"`).join(', ');
+  throw usage(`--format: ${JSON.stringify(text)} is not allowed; allowed: ${allowed}`);
+}
+
 export interface HandOut {
   readonly pool: string;
   readonly count: number;
   /** Idempotency key. */
   readonly key: string;
   readonly place: Place;
-  /** Where the files go; undefined for standard output. */
+  /** Where the files go, or with 'lines' the file; undefined for standard output. */
   readonly out: string | undefined;
+  readonly format: Format;
 }
 
 /** What else is asked of a server, before anything is taken and after it was. */
@@ -64,7 +83,7 @@ export async function take(
     return await askOrLook<readonly DispensedAddress[]>(
       place,
       async (server) => {
-        if (out !== undefined) await assertSecretsLeave(server, pool);
+        if (out !== undefined) await assertSecretsLeave(server, handOut);
         await before?.(server);
         isAsked = true;
         const asking = { count, idempotencyKey: key };
@@ -77,7 +96,8 @@ export async function take(
         const { dispenseOffline } = await import('../offline/dispense.ts');
         const repeatable = { key, token: givenToken() };
         isAsked = true;
-        const ready = await dispenseOffline(config, pool, count, repeatable);
+        const assertKeys = (keys: KeyType) => assertFormat(handOut, keys);
+        const ready = await dispenseOffline(config, pool, count, repeatable, assertKeys);
         return ready.map(asDispensed);
       },
       outputs,
@@ -108,8 +128,8 @@ export async function printAddresses(
 }
 
 /**
- * Writes each to its file, and prints its address: all that can be written are, for an error for one
- * must not lose the others. Error: FILE_NOT_WRITABLE, with the ids of those that were not.
+ * Writes each to its file, or with 'lines' all to one, and prints its address: all that can be written are, for an
+ * error for one must not lose the others. Error: FILE_NOT_WRITABLE, with the ids of those that were not.
  */
 export async function writeFiles(
   handOut: HandOut,
@@ -117,14 +137,19 @@ export async function writeFiles(
   json: boolean,
   { print }: Outputs,
 ): Promise<void> {
-  const directory = handOut.out!;
+  const { format } = handOut;
+  const out = handOut.out!;
+  if (format === 'base58' && addresses.some(({ keyType }) => keyType === 'expanded')) {
+    throw lost({ ...handOut, format: 'json' }, addresses, NO_BASE58);
+  }
+  if (format === 'lines') appendLines(handOut, addresses);
   const failed: DispensedAddress[] = [];
   let reason = '';
   let outputError: Error | undefined;
   for (const dispensed of addresses) {
     const { id, address } = dispensed;
     try {
-      const path = writeFile(directory, dispensed);
+      const path = format === 'lines' ? out : writeFile(out, dispensed, format);
       const line = json ? JSON.stringify({ id, address, path }) : address;
       if (outputError !== undefined) continue;
       await print(`${line}\n`).catch((error: Error) => {
@@ -137,15 +162,17 @@ export async function writeFiles(
   }
   if (failed.length > 0) throw lost(handOut, failed, reason);
   if (outputError === undefined) return;
-  const where = `all ${addresses.length} addresses are in ${directory}`;
+  const where = `all ${addresses.length} addresses are in ${out}`;
   throw new VanityError('FILE_NOT_WRITABLE', `${outputError.message}; ${where}`);
 }
 
 /** Which command gets the same addresses again, as lines for people. */
-export function again({ pool, count, key, place, out }: HandOut): string {
+export function again({ pool, count, key, place, out, format }: HandOut): string {
   const words = ['vanitypool', 'dispense', pool, ...optionWords('--count', String(count))];
   words.push(...optionWords('--key', key), ...wordsOf(place));
-  if (out !== undefined) words.push(...optionWords('--out', out));
+  // Lines are what it prints, too.
+  if (out !== undefined && format !== 'lines') words.push(...optionWords('--out', out));
+  if (format === 'base58') words.push('--format', format);
   return (
     'If they were handed out, this gets the same addresses again, as long as the store keeps\n' +
     `their secrets (store.retention_hours, a day by default):\n  ${words.map(quoted).join(' ')}\n`
@@ -170,17 +197,29 @@ export function idsOf(ids: readonly number[]): string {
   return `${ids.length === 1 ? 'id' : 'ids'} ${texts.join(', ')}`;
 }
 
+/** Adds them to the file, all or none. Error: FILE_NOT_WRITABLE, with the ids of all. */
+function appendLines(handOut: HandOut, addresses: readonly DispensedAddress[]): void {
+  try {
+    for (const dispensed of addresses) provedKey(dispensed).key.fill(0);
+    appendToFile(handOut.out!, addresses.map((address) => `${JSON.stringify(address)}\n`).join(''));
+  } catch (error) {
+    throw lost(handOut, addresses, (error as Error).message);
+  }
+}
+
 /** Its path. A file that holds this very key is that of an earlier try. */
-function writeFile(directory: string, dispensed: DispensedAddress): string {
+function writeFile(directory: string, dispensed: DispensedAddress, format: KeypairFormat): string {
   const signingKey = provedKey(dispensed);
   const { keyType, key, publicKey } = signingKey;
   const isSeed = keyType === 'seed';
   try {
     return isSeed
-      ? writeKeypairFile(directory, key)
+      ? writeKeypairFile(directory, key, format)
       : writeExpandedKeyFile(directory, publicKey, key);
   } catch (error) {
-    const path = join(directory, `${dispensed.address}${isSeed ? '' : '.expanded'}.json`);
+    const address = toAddress(dispensed.address);
+    const name = isSeed ? keypairFileName(address, format) : expandedKeyFileName(address);
+    const path = join(directory, name);
     if ((error as VanityError).code !== 'FILE_EXISTS' || !holds(path, signingKey)) throw error;
     keepKeyFile(path);
     return path;
@@ -210,10 +249,11 @@ function holds(path: string, { keyType, key }: SigningKey): boolean {
  * a signature by an address that there is not. Errors: HANDOUT_MISMATCH, POOL_NOT_FOUND, those of
  * asking.
  */
-async function assertSecretsLeave(server: ServerClient, pool: string): Promise<void> {
+async function assertSecretsLeave(server: ServerClient, handOut: HandOut): Promise<void> {
+  const { pool } = handOut;
   try {
-    const { handout } = await server.ask((client) => client.pool(pool));
-    if (handout === 'secret') return;
+    const { handout, keys } = await server.ask((client) => client.pool(pool));
+    if (handout === 'secret') return assertFormat(handOut, keys);
   } catch (error) {
     if (codeOf(error) !== 'SCOPE_REQUIRED') throw error;
     const code = await server
@@ -222,6 +262,11 @@ async function assertSecretsLeave(server: ServerClient, pool: string): Promise<v
     if (code === 'HANDOUT_MISMATCH') return;
   }
   throw signOnly(`pool ${pool}: `);
+}
+
+/** Error: USAGE_INVALID. */
+function assertFormat({ pool, format }: HandOut, keys: KeyType): void {
+  if (format === 'base58' && keys === 'expanded') throw usage(`pool ${pool}: ${NO_BASE58}`);
 }
 
 /** What a pool may answer to such a signature; anything else is an error here, too. */

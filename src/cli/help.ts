@@ -4,6 +4,7 @@
  * take.
  */
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
+import { exportHelp, grindHelp, importHelp, VERIFY_HELP } from './file-help.ts';
 import { keyHelp } from './key-help.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
@@ -47,28 +48,7 @@ Take an address:  curl -XPOST http://127.0.0.1:5057/v1/pools/pet/dispense
   },
   grind: {
     summary: 'search for addresses now and write their keypair files',
-    text: `usage: vanitypool grind --suffix PATTERN [options]
-
-Searches with all cores until the addresses are found, and writes each keypair to <address>.json, in
-the format of solana-keygen, readable only by you. An existing file is never overwritten. Standard
-output gets the path of each file, standard error the progress. Ctrl-C stops the search and keeps
-what was found.
-
-${PATTERN_HELP}
-  --count N          find N addresses (default: 1)
-  --threads N        search with N threads (default: all cores)
-  --keys KIND        seed (default), which every wallet imports, or expanded, which is found up to
-                     a hundred times as fast and signs, but has no seed: no wallet takes it; its
-                     file is <address>.expanded.json, and --secrets prints expandedKey
-  --out DIR          write the files here (default: the working directory)
-  --json             print one JSON object a line instead of the path:
-                     address, attempts and elapsedMs since the start
-  --secrets          with --json: print secretKey too, and write no file; only what cannot be
-                     printed is written to a file in the working directory
-
-${PATTERN_NOTE}
-Example:  vanitypool grind --suffix '[a-z]Pet' --count 3 --out keys
-`,
+    text: grindHelp(PATTERN_NOTE),
   },
   estimate: {
     summary: 'show how rare a pattern is and how long this machine takes',
@@ -128,59 +108,24 @@ shows the command that gets the same ones again.
 ${PLACE_HELP}
   --out DIR          write keypair files as "grind" does and print their addresses; without it
                      each address is a line of JSON on standard output, with its secretKey
+  --format FORMAT    with --out: json (default), or base58: DIR/<address>.txt, as wallets import it;
+                     expanded keys are written as json only
   --json             with --out: a line of JSON for each file, with id, address and path
 
 Example:  vanitypool dispense pet --out keys
 `,
   },
   import: {
-    summary: 'import key files into a pool that accepts imports',
-    text: `usage: vanitypool import --pool NAME FILES... [options]
-
-Imports keys that were found elsewhere: files as solana-keygen and "grind" write them. The pool
-needs accepts_imports = true. All files are read and proved before the first key is imported, and
-every address has to match the pattern of the pool. Keys that the store has had before are counted
-and dropped, so an interrupted import can simply be repeated. If a server runs, the command asks it;
-otherwise it uses the store in the data directory.
-
-  --pool NAME        into this pool
-${PLACE_HELP}
-  --json             print one JSON object
-
-The files stay as they are. Remove them: they hold keys of addresses that the pool hands out.
-Example:  vanitypool import --pool pet keys/*.json
-`,
+    summary: 'import keys of any form into a pool that accepts imports',
+    text: importHelp(PLACE_HELP),
   },
   export: {
     summary: 'take many addresses out of a pool, as keypair files',
-    text: `usage: vanitypool export --pool NAME --count N --out DIR [options]
-
-Hands addresses out, like "dispense", and writes each to DIR/<address>.json, readable only by you.
-They are recorded as dispensed, on disk, before the first byte of a file is written. If a server
-runs, the command asks it, which takes a token with the scopes dispense and admin; otherwise it uses
-the store in the data directory. Before each batch it checks that the files can be written. If a
-write still fails, the error shows the command that gets the same addresses again.
-
-  --pool NAME        from this pool
-  --count N          how many addresses, at most 1000000, in batches of ${COUNT_MAX}: if the pool is empty
-                     before that, the command fails, and what was written stays
-  --out DIR          write the files here
-${PLACE_HELP}
-  --json             print a line of JSON for each file, with id, address and path
-`,
+    text: exportHelp(PLACE_HELP),
   },
   verify: {
-    summary: 'prove that key files hold the keys of their addresses',
-    text: `usage: vanitypool verify FILES... [options]
-
-Derives each public key again and prints the address, or what is wrong. It reads keypair files of
-solana-keygen and "grind", and those of expanded keys. No secret is shown. Exits with 1 if one of
-them is bad.
-
-  --json             one JSON object a line: file, ok, and address and keyType, or reason
-
-Example:  vanitypool verify keys/*.json
-`,
+    summary: 'prove that files hold keys, and show their addresses',
+    text: VERIFY_HELP,
   },
   audit: {
     summary: 'list what left the store or was given up, with when, to whom and why',
@@ -316,7 +261,8 @@ Measures in a checkout, with its own stores in the directory for temporary files
 data are not touched. Each takes about a minute, "start", "events", "memory" and "destroy"
 two, "idle" three.
 
-  grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix)
+  grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix,
+              --patterns)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
   durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds,
               --requests)
@@ -348,6 +294,7 @@ two, "idle" three.
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)
+  --patterns N       grind: at the fastest level, for this and for N patterns at once
 `,
   },
   completions: {

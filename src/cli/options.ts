@@ -31,9 +31,16 @@ export function readPattern(values: PatternValues): Pattern {
   return parsePattern({ prefix, suffix, ignoreCase });
 }
 
-/** All cores when the flag is not given, or as many as a CPU quota can keep busy. */
-export function readThreads(text: string | undefined): number {
-  return readWhole('--threads', text, commandThreads(readCpuLimits()), THREADS_MAX);
+/**
+ * All cores when the flag is not given, or as many as a CPU quota can keep busy. `other`: of `--num-threads`, its name in
+ * `solana-keygen`.
+ */
+export function readThreads(text: string | undefined, other?: string): number {
+  if (text !== undefined && other !== undefined) {
+    throw usage('--num-threads: is another name of --threads; give one of both');
+  }
+  const flag = other === undefined ? '--threads' : '--num-threads';
+  return readWhole(flag, text ?? other, commandThreads(readCpuLimits()), THREADS_MAX);
 }
 
 /** Seeds when the flag is not given. */

@@ -1,40 +1,39 @@
 /**
- * `vanitypool verify`: proves key files, one line for each on standard output. Nothing is asked, nothing
- * is changed, and no secret is shown.
+ * `vanitypool verify`: proves keys in files, folders and standard input, one line for each on standard output. Nothing is
+ * asked, nothing is changed, and no secret is shown.
  */
-import { VanityError } from '../errors.ts';
-import { readKeyFile } from '../keypair/key-file.ts';
 import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
+import { type Found, keysOf, ofNamedFile } from './key-sources.ts';
 import { assertFiles } from './options.ts';
 import type { Outputs } from './output.ts';
 
 const FAILED = 1;
 
 export async function verify(args: string[], { print }: Outputs): Promise<number> {
-  const { values, positionals: files } = readArguments(args, {
+  const { values, positionals: sources } = readArguments(args, {
     command: 'verify',
     allowPositionals: true,
     options: OPTIONS.verify,
   });
-  assertFiles('verify', files);
+  assertFiles('verify', sources);
   let code = 0;
-  for (const file of files) {
-    const found = look(file);
-    if (!found.ok) code = FAILED;
-    const line = found.ok ? `ok   ${found.address}  ${file}` : `bad  ${found.reason}`;
-    await print(`${values.json ? JSON.stringify({ file, ...found }) : line}\n`);
+  for await (const found of keysOf(sources)) {
+    const { key } = found;
+    const reason = found.reason ?? ofNamedFile(found);
+    key?.key.fill(0);
+    if (reason !== undefined) code = FAILED;
+    await print(`${values.json ? asJson(found, reason) : asLine(found, reason)}\n`);
   }
   return code;
 }
 
-function look(file: string) {
-  try {
-    const { address, keyType, key } = readKeyFile(file);
-    key.fill(0);
-    return { ok: true, address, keyType } as const;
-  } catch (error) {
-    if (!(error instanceof VanityError)) throw error;
-    return { ok: false, reason: error.message } as const;
-  }
+function asJson({ file, line, key }: Found, reason: string | undefined): string {
+  const proved = { address: key?.address, keyType: key?.keyType };
+  const more = reason === undefined ? proved : { reason };
+  return JSON.stringify({ file, line, ok: reason === undefined, ...more });
+}
+
+function asLine({ where, key }: Found, reason: string | undefined): string {
+  return reason === undefined ? `ok   ${key!.address}  ${where}` : `bad  ${where}: ${reason}`;
 }

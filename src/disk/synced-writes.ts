@@ -4,7 +4,9 @@
  */
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   rmSync,
@@ -42,6 +44,23 @@ export function writeNewFile(path: string, data: string | Uint8Array): void {
   } catch (error) {
     rmSync(path, { force: true });
     throw error;
+  }
+}
+
+/** Adds to a file: on disk when it returns, and none of it when it throws. */
+export function appendToFile(path: string, data: string): void {
+  const file = openSync(path, 'a');
+  try {
+    const { size } = fstatSync(file);
+    try {
+      writeFileSync(file, data);
+      fsyncSync(file);
+    } catch (error) {
+      ftruncateSync(file, size);
+      throw error;
+    }
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -24,23 +24,29 @@ export function assertImportable(keypair: Uint8Array, index: number, pattern: Pa
   if (!proveKeypair(keypair)) {
     throw refusedAt(index, 'its second half is not the public key of the first');
   }
-  if (!matches(pattern, addressOf(keypair.subarray(SEED_BYTES)))) {
-    throw refusedAt(index, `its address does not match ${pattern.text}`);
-  }
+  assertMatches({ keyType: 'seed', publicKey: keypair.subarray(SEED_BYTES) }, index, pattern);
+}
+
+/** The part of it that a proved key still has to pass. Error: KEYPAIR_REFUSED. */
+export function assertMatches(
+  { keyType, publicKey }: Omit<SigningKey, 'key'>,
+  index: number,
+  pattern: Pattern,
+): void {
+  if (matches(pattern, addressOf(publicKey))) return;
+  throw refusedAt(index, `its address does not match ${pattern.text}`, keyType);
 }
 
 /** The same of an expanded key, 250 us: a signature by it is verified. Error: KEYPAIR_REFUSED. */
 export function assertExpandedImportable(
-  { key, publicKey }: SigningKey,
+  signingKey: SigningKey,
   index: number,
   pattern: Pattern,
 ): void {
-  if (!proveExpandedKey(key, publicKey)) {
+  if (!proveExpandedKey(signingKey.key, signingKey.publicKey)) {
     throw refusedAt(index, 'the expanded key is not that of the address', 'expanded');
   }
-  if (!matches(pattern, addressOf(publicKey))) {
-    throw refusedAt(index, `its address does not match ${pattern.text}`, 'expanded');
-  }
+  assertMatches(signingKey, index, pattern);
 }
 
 /** Error: IMPORTS_REFUSED. */

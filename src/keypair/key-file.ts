@@ -8,7 +8,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { LINE_BYTES_MAX, readText } from '../disk/regular-files.ts';
 import {
   ifPossible,
@@ -18,9 +18,9 @@ import {
   writeNewFile,
 } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { type Address, addressOf, decodeBase58, encodeBase58, isAddress } from './address.ts';
-import { proveExpandedKey } from './expanded.ts';
-import { KEYPAIR_BYTES, proveKeypair, SEED_BYTES } from './keypair.ts';
+import { type Address, addressOf, encodeBase58 } from './address.ts';
+import { keysIn, NoKeyError, type TextKey } from './key-text.ts';
+import { SEED_BYTES } from './keypair.ts';
 import type { KeyType } from './signing-key.ts';
 
 /** What a small file takes of most disks. */
@@ -59,27 +59,54 @@ export function probeKeyDirectory(directory: string, count: number): string | un
   }
 }
 
-/** Writes `<address>.json` and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
-export function writeKeypairFile(directory: string, keypair: Uint8Array): string {
-  const name = `${addressOf(keypair.subarray(SEED_BYTES))}.json`;
-  return writeKeyFile(join(directory, name), keypairFileText(keypair));
+/** 'json': as `solana-keygen` has it. 'base58': one line, as wallets import it. */
+export type KeypairFormat = 'json' | 'base58';
+
+/** The name of a keypair's file: `<address>.json`, or `<address>.txt` for base58. */
+export function keypairFileName(address: Address, format: KeypairFormat = 'json'): string {
+  return `${address}.${format === 'json' ? 'json' : 'txt'}`;
+}
+
+/** Writes it and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
+export function writeKeypairFile(
+  directory: string,
+  keypair: Uint8Array,
+  format: KeypairFormat = 'json',
+): string {
+  const name = keypairFileName(addressOf(keypair.subarray(SEED_BYTES)), format);
+  const text = format === 'json' ? keypairFileText(keypair) : `${encodeBase58(keypair)}\n`;
+  return writeKeyFile(join(directory, name), text);
 }
 
 /**
- * Writes `<address>.expanded.json`, an object with `address`, `keyType` and `expandedKey` (base58 of
- * 64 bytes: scalar, nonce prefix), and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE.
+ * The text of a file of an expanded key: `{ "type": "expanded", "address", "expandedKey" }`, the key as base58
+ * of 64 bytes: scalar, nonce prefix. Without the type it could be taken for a keypair.
  */
+export function expandedKeyFileText(address: Address, expandedKey: Uint8Array): string {
+  const key = { type: 'expanded', address, expandedKey: encodeBase58(expandedKey) };
+  return `${JSON.stringify(key)}\n`;
+}
+
+/** `<address>.expanded.json`. */
+export function expandedKeyFileName(address: Address): string {
+  return `${address}.expanded.json`;
+}
+
+/** Writes `<address>.expanded.json` and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
 export function writeExpandedKeyFile(
   directory: string,
   publicKey: Uint8Array,
   expandedKey: Uint8Array,
 ): string {
   const address = addressOf(publicKey);
-  const key = { address, keyType: 'expanded', expandedKey: encodeBase58(expandedKey) };
-  return writeKeyFile(join(directory, `${address}.expanded.json`), `${JSON.stringify(key)}\n`);
+  return writeKeyFile(
+    join(directory, expandedKeyFileName(address)),
+    expandedKeyFileText(address, expandedKey),
+  );
 }
 
-function writeKeyFile(path: string, text: string): string {
+/** Writes a new file of keys and returns its path. Errors: FILE_EXISTS, FILE_NOT_WRITABLE. */
+export function writeKeyFile(path: string, text: string | Uint8Array): string {
   try {
     writeNewFile(path, text);
   } catch (cause) {
@@ -105,58 +132,39 @@ export function keepKeyFile(path: string): void {
 }
 
 /**
- * The key of a file in either format, proved to belong to its address. Error: KEY_FILE_INVALID, with
- * the path and what is wrong, and nothing of what is in the file.
+ * The one key of a small file, proved to belong to its address, in any form that key-text.ts knows. 32 bytes
+ * alone are taken where the file is named after their address. Error: KEY_FILE_INVALID, with the path and
+ * what is wrong, and nothing of what is in the file.
  */
 export function readKeyFile(path: string): FiledKey {
-  const value = readJson(path);
-  if (Array.isArray(value)) return keypairIn(value, path);
-  const { address, keyType, expandedKey } = (value ?? {}) as Record<string, unknown>;
-  if (keyType !== 'expanded' || typeof address !== 'string' || typeof expandedKey !== 'string') {
-    throw invalid(path, 'not a key file: neither 64 numbers nor an expanded key');
-  }
-  const key = decoded(expandedKey);
-  if (key === undefined || !isAddress(address) || !proveExpandedKey(key, decodeBase58(address))) {
-    throw invalid(path, 'the expanded key is not that of the address');
-  }
-  return { address, keyType, key };
-}
-
-function keypairIn(numbers: readonly unknown[], path: string): FiledKey {
-  const areBytes = numbers.every(
-    (number) => Number.isInteger(number) && Number(number) >= 0 && Number(number) <= 255,
-  );
-  if (numbers.length !== KEYPAIR_BYTES || !areBytes) {
-    throw invalid(path, `not ${KEYPAIR_BYTES} numbers from 0 to 255`);
-  }
-  const key = Uint8Array.from(numbers as number[]);
-  if (!proveKeypair(key)) {
-    throw invalid(path, 'the last 32 numbers are not the public key of the first 32');
-  }
-  return { address: addressOf(key.subarray(SEED_BYTES)), keyType: 'seed', key };
-}
-
-function readJson(path: string): unknown {
   let text: string;
   try {
     text = readText(path, LINE_BYTES_MAX);
   } catch (cause) {
     throw invalid(path, (cause as Error).message, cause);
   }
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Its message quotes the text.
-    throw invalid(path, 'not a key file: not JSON');
-  }
+  const { address, keyType, key, isBareSeed } = oneKey(path, text.trim());
+  if (isBareSeed && !isNamedAfter(path, address)) throw invalid(path, BARE_SEED);
+  return { address, keyType, key };
 }
 
-function decoded(text: string): Uint8Array | undefined {
+/** Whether a file's name begins with the address: `<address>.json`, `<address>.expanded.json`. */
+export function isNamedAfter(path: string, address: Address): boolean {
+  return basename(path).split('.', 1)[0] === address;
+}
+
+export const BARE_SEED =
+  '32 bytes without their address: a seed only in a file that is named after it, or with its publicKey';
+
+function oneKey(path: string, text: string): TextKey {
   try {
-    return decodeBase58(text);
-  } catch {
-    return undefined;
+    const [key, ...more] = keysIn(text);
+    if (key !== undefined && more.length === 0) return key;
+  } catch (error) {
+    if (!(error instanceof NoKeyError)) throw error;
+    throw invalid(path, error.message);
   }
+  throw invalid(path, 'not one key');
 }
 
 function invalid(path: string, reason: string, cause?: unknown): VanityError {

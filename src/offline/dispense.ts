@@ -1,6 +1,7 @@
 /** Addresses out of a store that no server holds. Runs in the main thread. */
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
+import type { KeyType } from '../keypair/signing-key.ts';
 import { dispenseScope, handedOutBefore, keyedReceiver } from '../pool/idempotency.ts';
 import { NOBODY } from '../pool/pool.ts';
 import { type ReadyAddress, readyAddress } from '../pool/ready-address.ts';
@@ -21,12 +22,14 @@ export interface Repeatable {
  * Hands `count` addresses out of the store, all or none: they are dispensed durably before this
  * returns. Errors: POOL_EMPTY, POOL_PAUSED, POOL_NOT_FOUND, HANDOUT_MISMATCH, IDEMPOTENCY_EXPIRED,
  * IDEMPOTENCY_MISMATCH, and those of opening a store; DATA_IN_USE when a server holds it after all.
+ * `assertKeys` may refuse the type of the pool's keys, before anything is taken.
  */
 export async function dispenseOffline(
   config: Config,
   pool: string,
   count: number,
   repeatable?: Repeatable,
+  assertKeys?: (keys: KeyType) => void,
 ): Promise<ReadyAddress[]> {
   await using store = await openOffline(config);
   const stored = await storedPool(store, pool);
@@ -35,6 +38,7 @@ export async function dispenseOffline(
     const detail = `pool ${pool}: sign-only, its secrets do not leave; ask a running server`;
     throw new VanityError('HANDOUT_MISMATCH', detail);
   }
+  assertKeys?.(stored.keys);
   const receiver = repeatable && (await receiverOf(store.tokens, pool, count, repeatable));
   const earlier = receiver && (await store.handOut(receiver.key, pool));
   if (earlier !== undefined) {

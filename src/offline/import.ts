@@ -1,11 +1,7 @@
 /** Keys into a store that no server holds. Runs in the main thread. */
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
-import {
-  assertExpandedImportable,
-  assertImportable,
-  assertKeyType,
-} from '../keypair/importable.ts';
+import { assertKeyType, assertMatches } from '../keypair/importable.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { SigningKey } from '../keypair/signing-key.ts';
 import { configOf } from '../pool/pool-definition.ts';
@@ -14,7 +10,7 @@ import { parts } from '../store/stored-pool.ts';
 import { openOffline } from './open.ts';
 import { poolNotFound, poolsOffline } from './pools.ts';
 
-/** Takes keys into the pool; all of one call or, when it throws, none. */
+/** Takes keys, which the caller has proved, into the pool; all of one call or, when it throws, none. */
 export type Import = (keys: readonly SigningKey[]) => Promise<InsertReport>;
 
 /**
@@ -38,10 +34,9 @@ export async function importOffline<T>(
   await using store = await openOffline(config);
   if (configured) await store.definePool(parts(configured).identity);
   return await work((keys) => {
-    for (const [index, signingKey] of keys.entries()) {
-      assertKeyType(name, pool.keys, signingKey.keyType);
-      if (signingKey.keyType === 'expanded') assertExpandedImportable(signingKey, index, pattern);
-      else assertImportable(signingKey.key, index, pattern);
+    for (const [index, key] of keys.entries()) {
+      assertKeyType(name, pool.keys, key.keyType);
+      assertMatches(key, index, pattern);
     }
     const hits = keys.map(({ keyType, key, publicKey }) => ({
       pool: name,

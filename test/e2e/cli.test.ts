@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createKeyPairSignerFromBytes } from '@solana/kit';
+import { armor, Decrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
 import { proveKeypair } from '../../src/keypair/keypair.ts';
 import { vanitypool } from '../support/cli.ts';
@@ -84,6 +85,54 @@ test('grind --json --secrets prints secrets and writes no file', LIMIT, async (t
   assert.deepEqual(readdirSync(cwd), []);
 });
 
+test(
+  'several patterns are found in one pass, each as often as it is asked for',
+  LIMIT,
+  async (t) => {
+    const cwd = directory(t);
+    writeFileSync(join(cwd, 'words'), 'z\n1...:2\n');
+    const asked = [
+      '--suffix',
+      't:3',
+      '--starts-with',
+      'A:2',
+      '--words',
+      'words',
+      '--num-threads',
+      '1',
+    ];
+    const { code, lines, stderr } = await vanitypool(['grind', ...asked, '--json'], { cwd });
+    assert.equal(code, 0, stderr);
+    const counts: Record<string, number> = {};
+    for (const line of lines) {
+      const { address, pattern } = JSON.parse(line);
+      const [prefix, suffix] = pattern.split('...');
+      assert.ok(address.startsWith(prefix) && address.endsWith(suffix), line);
+      assert.equal(await addressIn(join(cwd, `${address}.json`)), address);
+      counts[pattern] = (counts[pattern] ?? 0) + 1;
+    }
+    assert.deepEqual(counts, { '...t': 3, 'A...': 2, '...z': 1, '1...': 2 });
+    assert.match(stderr, /^4 patterns: 8 of 8 found in /m);
+  },
+);
+
+test('grind --encrypt writes files that only their owner reads', LIMIT, async (t) => {
+  const cwd = directory(t);
+  const identity = await generateIdentity();
+  const to = await identityToRecipient(identity);
+  const args = ['grind', '--suffix', 't', '--encrypt', to];
+  const { code, lines, stderr } = await vanitypool(args, { cwd });
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(readdirSync(cwd), lines);
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(identity);
+  const text = readFileSync(join(cwd, lines[0]!), 'utf8');
+  const keypair = await decrypter.decrypt(armor.decode(text), 'text');
+  const { stdout } = await vanitypool(['verify', '-'], { cwd, input: keypair });
+  assert.equal(stdout, `ok   ${lines[0]!.split('.')[0]}  standard input:1\n`);
+  assert.match((await vanitypool(['verify', lines[0]!], { cwd })).stdout, /encrypted with age;/);
+});
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} ends a search with nothing found: 130, and it says so`, LIMIT, async (t) => {
     const cwd = directory(t);
@@ -95,6 +144,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     assert.equal(code, 130, stderr);
     assert.equal(stdout, '');
     assert.match(stderr, /: 0 of 1 found in [\d,]+ attempts/);
+    assert.match(stderr, /^ {2}vanitypool grind --suffix '\[a-z\]zzzzzzzzz:1'$/m);
     assert.deepEqual(readdirSync(cwd), []);
   });
 }
@@ -118,6 +168,7 @@ test('an interrupt keeps what was found, and every file is whole', LIMIT, async 
     stderr.includes(`: ${lines.length.toLocaleString('en-US')} of 100,000 found in `),
     stderr,
   );
+  assert.ok(stderr.endsWith(`\n  vanitypool grind --suffix t:${100_000 - lines.length}\n`), stderr);
 });
 
 test('a reader that has seen enough ends the search, and no key is lost', LIMIT, async (t) => {

@@ -130,6 +130,7 @@ async function signOnly(managed: ManagedServer): Promise<void> {
 
 /** From the server, or from the store when it does not run. */
 async function byCommandLine(managed: ManagedServer, key: string): Promise<void> {
+  const { dispensed: before } = await figures(managed);
   const printed = await managed.run('dispense', 'pet', '--count', '2');
   assert.equal(printed.code, 0, printed.stderr);
   assert.equal(printed.lines.length, 2);
@@ -152,11 +153,21 @@ async function byCommandLine(managed: ManagedServer, key: string): Promise<void>
   assert.equal(exported.code, 0, exported.stderr);
   const all = readdirSync(directory);
   assert.deepEqual(all.toSorted(), [...files, `${exported.lines[0]}.expanded.json`].toSorted());
+  const base58 = await managed.run('dispense', 'pet', '--out', 'keys', '--format', 'base58');
+  assert.equal(base58.code, 2);
+  assert.match(base58.stderr, /pool pet: its keys are expanded; --format base58 .*USAGE_INVALID/);
+  assert.doesNotMatch(base58.stderr, /handed out/);
+  assert.equal((await figures(managed)).dispensed, before + 5, 'nothing was taken for base58');
 
-  const paths = all.map((file) => join('keys', file));
-  const proved = await managed.run('verify', '--json', ...paths);
+  const lines = ['--count', '2', '--format', 'lines', '--out', 'keys/of.export'];
+  assert.equal((await managed.run('export', '--pool', 'pet', ...lines)).code, 0);
+  writeFileSync(join(directory, 'of.dispense'), printed.stdout);
+  const proved = await managed.run('verify', '--json', 'keys');
   assert.equal(proved.code, 0, proved.stdout);
+  assert.equal(proved.lines.length, 7);
   for (const line of proved.lines) assert.equal(JSON.parse(line).keyType, 'expanded');
+  const back = await managed.run('import', '--pool', 'pet', 'keys');
+  assert.equal(back.stdout, '0 imported, 7 known before\n', back.stderr);
 
   const status = await managed.run('status');
   assert.match(status.stdout, /^pet +\.\.\.t \(expanded\) /m);
@@ -185,11 +196,15 @@ async function imports(managed: ManagedServer, wrongs: number): Promise<void> {
   const foreign = expandedKeyFor('u');
   const unmatched = writeExpandedKeyFile(directory, foreign.publicKey, foreign.key);
   for (const [pool, names, reason] of [
-    ['pet', [wrong], /wrong\.json: the expanded key is not that of the address.*KEY_FILE_INVALID/],
+    ['pet', [wrong], /wrong\.json:1: an expanded key that is not that of its.*KEY_FILE_INVALID/],
     ['pet', [keypair], /pool pet: its keys are of the type expanded; given: seed.*IMPORTS_REFUSED/],
     ['seeds', files, /pool seeds: its keys are of the type seed; given: expanded.*IMPORTS_REFUSED/],
-    ['pet', [files[0]!, keypair], /its key is of the type seed, those before are expanded/],
-    ['pet', [unmatched], /its address does not match \.\.\.t; nothing came in.*KEYPAIR_REFUSED/],
+    ['pet', [files[0]!, keypair], /\.json:1: its key is of the type seed, those before are exp/],
+    [
+      'pet',
+      [unmatched],
+      /:1: its address does not match \.\.\.t; nothing came in.*KEYPAIR_REFUSED/,
+    ],
   ].slice(0, wrongs) as [string, string[], RegExp][]) {
     const refused = await managed.run('import', '--pool', pool, ...names);
     assert.equal(refused.code, 1, refused.stdout);
@@ -199,7 +214,7 @@ async function imports(managed: ManagedServer, wrongs: number): Promise<void> {
   assert.equal((await figures(managed)).imported, before + 3);
 }
 
-async function figures(managed: ManagedServer): Promise<{ imported: number }> {
+async function figures(managed: ManagedServer): Promise<{ imported: number; dispensed: number }> {
   const { stdout } = await managed.run('status', '--json');
   return JSON.parse(stdout).pools.find(({ name }: { name: string }) => name === 'pet');
 }

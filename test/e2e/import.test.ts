@@ -136,7 +136,7 @@ test('the command brings files in, with a server and without one', LIMIT, async 
       const most = await setup.run('import', '--pool', 'pet', ...repeated, bad!);
       assert.equal(most.code, 1);
       assert.ok(
-        most.stderr.includes(`${bad}: its address does not match ...t; the 1000 files before`),
+        most.stderr.includes(`${bad}:1: its address does not match ...t; the 1000 keys before`),
       );
       assert.equal((await setup.server.pool()).imported, 1);
     },
@@ -150,7 +150,10 @@ test('the command brings files in, with a server and without one', LIMIT, async 
   assert.deepEqual(JSON.parse(online.stdout), { pool: 'pet', imported: 20, duplicates: 0 });
   const refused = await setup.run('import', '--pool', 'pet', ...files.slice(20), bad!);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, new RegExp(`${bad}: its address does not match .*nothing came in`));
+  assert.match(
+    refused.stderr,
+    new RegExp(`${bad}:1: its address does not match .*nothing came in`),
+  );
   await setup.server.kill('SIGTERM');
 
   const closed = await setup.run('import', '--pool', 'closed', files[0]!);
@@ -158,9 +161,9 @@ test('the command brings files in, with a server and without one', LIMIT, async 
   const unproved = join(setup.workspace.path, 'unproved.json');
   writeFileSync(unproved, JSON.stringify([...keypairs[0]!.subarray(0, 63), 0, 1].slice(1)));
   const early = await setup.run('import', '--pool', 'pet', ...files, unproved);
-  assert.match(early.stderr, /unproved\.json: .*KEY_FILE_INVALID/);
+  assert.match(early.stderr, /unproved\.json:1: .*KEY_FILE_INVALID/);
   const wrong = await setup.run('import', '--pool', 'pet', ...files.slice(20), bad!);
-  assert.match(wrong.stderr, new RegExp(`${bad}: its address does not match`));
+  assert.match(wrong.stderr, new RegExp(`${bad}:1: its address does not match`));
   const offline = await setup.run('import', '--pool', 'pet', ...files);
   assert.equal(offline.code, 0, offline.stderr);
   assert.equal(offline.stdout, '10 imported, 20 known before\n');
@@ -170,8 +173,32 @@ test('the command brings files in, with a server and without one', LIMIT, async 
   assert.equal(verified.code, 1);
   assert.deepEqual(
     verified.lines.map((line) => line.split(/ +/)[1]),
-    [...keypairs.map(address), `${unproved}:`],
+    [...keypairs.map(address), `${unproved}:1:`],
   );
+  const [seedOf, foreignSeed] = [keypairsFor('t', 1)[0]!, keypairsFor('u', 1)[0]!].map((keypair) =>
+    Buffer.from(keypair.subarray(0, SEED_BYTES)).toString('hex'),
+  );
+  const more = keypairsFor('t', 3);
+  const input = [
+    JSON.stringify({ id: 1, address: address(more[0]!), secretKey: encodeBase58(more[0]!) }),
+    `KEY=${Buffer.from(more[1]!).toString('base64')}`,
+    JSON.stringify([[...more[2]!], encodeBase58(keypairs[0]!)]),
+    seedOf,
+  ].join('\n');
+  const folder = join(setup.workspace.path, 'brought');
+  mkdirSync(folder);
+  for (const keypair of keypairs) writeKeypairFile(folder, keypair);
+  const given = { ...setup.options, input };
+  const mixed = await vanitypool(['import', '--pool', 'pet', '-', folder], given);
+  assert.equal(mixed.stdout, '4 imported, 31 known before\n', mixed.stderr);
+  const bare = { ...given, input: `${seedOf}\n${foreignSeed}` };
+  const unexpected = await vanitypool(['import', '--pool', 'pet', '-'], bare);
+  assert.equal(unexpected.code, 1);
+  assert.match(unexpected.stderr, /standard input:2: its address does not match .*nothing came in/);
+  const unnamed = await vanitypool(['verify', '-'], bare);
+  assert.match(unnamed.stdout, /^bad {2}standard input:1: 32 bytes without their address/);
+  checkStore(setup.workspace.data);
+
   const good = await vanitypool(['verify', '--json', files[0]!]);
   assert.equal(good.code, 0);
   const { ok, keyType } = JSON.parse(good.stdout);

@@ -43,6 +43,8 @@ export interface RunOptions {
   /** Another name of the program. */
   readonly program?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What comes on standard input. */
+  readonly input?: string;
   /** Called once, when the process has said something on standard error or output. */
   readonly onFirstOutput?: (child: ChildProcess) => void;
 }
@@ -51,9 +53,9 @@ export async function vanitypool(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  const { cwd, env, program = PROGRAM, onFirstOutput } = options;
+  const { cwd, env, program = PROGRAM, input, onFirstOutput } = options;
   const child = spawn(program, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     // One that hangs fails its test instead of holding it up.
     timeout: 100_000,
     env: {
@@ -64,10 +66,11 @@ export async function vanitypool(
     },
     ...(cwd !== undefined && { cwd }),
   });
+  child.stdin?.end(input);
   const output = { stdout: '', stderr: '' };
   let isSilent = true;
   for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => {
+    child[name]!.setEncoding('utf8').on('data', (text: string) => {
       output[name] += text;
       if (isSilent) onFirstOutput?.(child);
       isSilent = false;

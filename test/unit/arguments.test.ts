@@ -86,6 +86,11 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   PORT: ['-1', '65536', 'http', '1e3'],
   HOST: ['a b', 'unix:'],
   LEVEL: ['loud'],
+  FORMAT: ['xml'],
+  'P:N': ['0:1', ':3', 'a:0', 'a:1:1', 'a:x'],
+  'S:N': ['0', 'a:', 'a:1e3'],
+  'P:S:N': ['a', 'a:b:0', ':b:1', 'a::1', 'a:b:1:1'],
+  TO: ['age1', 'AGE-SECRET-KEY-1', 'ssh-ed25519 A'],
   TIME: ['yesterday', '2026-13-01', '-5d'],
   ADDRESS: ['pet', '0'.repeat(44)],
   SCOPE: ['all'],
@@ -121,7 +126,7 @@ async function refusal(command: string, args: readonly string[]): Promise<string
 function optionsOf(command: string): [option: string, placeholder: string | undefined][] {
   const [name = ''] = command.split(' ');
   const { text } = HELP[name as keyof typeof HELP];
-  return [...text.matchAll(/^ {2}(--[a-z-]+)(?: (\S+))? /gm)].map(([, option, value]) => {
+  return [...text.matchAll(/^ {2}(--[a-z-]+)(?: (\S+))?(?: |$)/gm)].map(([, option, value]) => {
     return [option!, value];
   });
 }

@@ -151,8 +151,20 @@ const WRONG: readonly (readonly [args: readonly string[], message: string | RegE
     '--out: with --secrets no file is written',
   ],
   [
-    ['grind', '--suffix', 'a', '--suffix', 'b'],
-    'grind: --suffix is given twice; allowed: one value (USAGE_INVALID)',
+    ['grind', '--suffix', 'a', '--count', '1', '--count', '2'],
+    'grind: --count is given twice; allowed: one value (USAGE_INVALID)',
+  ],
+  [
+    ['grind', '--suffix', 'a', '--threads', '1', '--num-threads', '1'],
+    '--num-threads: is another name of --threads; give one of both (USAGE_INVALID)',
+  ],
+  [
+    ['grind', '--suffix', 'a', '--suffix', 'P0t'],
+    '--suffix P0t: suffix: character 2, "0", is in no address; base58 has',
+  ],
+  [
+    ['grind', '--suffix', 'a', '--json', '--secrets', '--encrypt', 'passphrase'],
+    '--encrypt: with --secrets no file is written; leave one of both out (USAGE_INVALID)',
   ],
   [['serve', '--port', '1', '--port', '2'], 'serve: --port is given twice; allowed: one value'],
   [['pool', 'create', 'x', '--target', '1', '--target=2'], '--target is given twice'],

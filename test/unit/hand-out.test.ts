@@ -13,7 +13,7 @@ test('ids are printed in ranges', () => {
 });
 
 test('the command that asks again says all that it depends on, as a shell reads it', () => {
-  const order = { pool: 'pet', count: 3, key: 'k' };
+  const order = { pool: 'pet', count: 3, key: 'k', format: 'json' } as const;
   const commandOf = (place: Place = {}, out?: string) =>
     again({ ...order, place, out })
       .trimEnd()
@@ -29,6 +29,9 @@ test('the command that asks again says all that it depends on, as a shell reads 
     '  vanitypool dispense pet --count 3 --key k --config a.toml --data /d',
   );
   assert.match(again({ ...order, key: '-k', place: {}, out: '-o' }), / --key=-k --out=-o\n$/);
+  const toFiles = { ...order, place: {}, out: 'o' };
+  assert.match(again({ ...toFiles, format: 'base58' }), / --key k --out o --format base58\n$/);
+  assert.match(again({ ...toFiles, format: 'lines' }), / --key k\n$/);
   for (const word of [
     '',
     ' ',

@@ -100,8 +100,8 @@ test('an expanded key has a file of its own kind', () => {
   assert.equal(path, join(directory, `${address}.expanded.json`));
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const written = JSON.parse(readFileSync(path, 'utf8'));
-  assert.deepEqual(Object.keys(written), ['address', 'keyType', 'expandedKey']);
-  assert.deepEqual([written.address, written.keyType], [address, 'expanded']);
+  assert.deepEqual(Object.keys(written), ['type', 'address', 'expandedKey']);
+  assert.deepEqual([written.address, written.type], [address, 'expanded']);
   assert.deepEqual(Buffer.from(decodeBase58(written.expandedKey)), Buffer.from(expandedKey));
   assert.throws(() => writeExpandedKeyFile(directory, publicKey, expandedKey), {
     code: 'FILE_EXISTS',
