@@ -99,7 +99,7 @@ const SOURCES: Readonly<Record<string, () => Promise<SolanaSigner>>> = {
   },
 };
 
-/** As the address of the server and its token let any program sign that knows a Vault. */
+/** Of the published package, which knows Vault alone. */
 async function vaultSigner(): Promise<TransactionSigner> {
   const address = await dispensed('advised');
   const key = { keyName: address, publicKey: address };
