@@ -1,8 +1,9 @@
 /**
  * A launch: shows some addresses that end in our mark, takes the one that is chosen, and creates it
- * as a token mint on Solana. The secret of the mint never leaves the vanitypool server, which signs.
+ * as a token mint on Solana. It is written for the advised form of a pool, `handout = "sign-only"`
+ * with `keys = "expanded"`: the secret of the mint never leaves the vanitypool server, which signs.
  * Nothing is taken before the network has answered, and whatever fails, what was held goes back.
- * examples/README.md says how to run it.
+ * examples/README.md says how to run it, and what other pools change: one line.
  */
 import { readFileSync } from 'node:fs';
 import {
@@ -62,19 +63,23 @@ async function launch(): Promise<void> {
     console.log(`chosen    ${chosen.address}`);
 
     // 4. Take it. From here on it is ours for ever, whether the launch succeeds or not.
-    const { address: taken } = await vanitypool.dispenseReservation(chosen.id);
+    const taken = await vanitypool.dispenseReservation(chosen.id);
     held.splice(held.indexOf(chosen), 1);
-    console.log(`dispensed ${taken}`);
-    const signer = { client: vanitypool, pool: VANITYPOOL_POOL, address: taken };
-    await createMint(createRemoteSigner(signer), payer, lamports);
+    console.log(`dispensed ${taken.address}`);
+
+    // 5. What signs for it is the server, whatever its key. Of a pool with handout = "secret" it would be
+    // `await createKeypairSigner(taken)`, or `createExpandedSigner` with expanded keys: then the secret is here.
+    const { address } = taken;
+    const mint = createRemoteSigner({ client: vanitypool, pool: VANITYPOOL_POOL, address });
+    await createMint(mint, payer, lamports);
   } finally {
-    // 7. What was not chosen goes back.
+    // 8. What was not chosen goes back.
     for (const one of held) await giveBack(one);
   }
 }
 
 async function createMint(mint: SolanaSigner, payer: KeyPairSigner, lamports: Lamports) {
-  // 5. Write the transaction that makes it a mint: the one who pays for it may mint. The payer signs
+  // 6. Write the transaction that makes it a mint: the one who pays for it may mint. The payer signs
   // here, the mint in the server, where its secret is; what comes back is verified here.
   const { value: blockhash } = await solana.getLatestBlockhash().send();
   const message = pipe(
@@ -104,7 +109,7 @@ async function createMint(mint: SolanaSigner, payer: KeyPairSigner, lamports: La
   assertIsFullySignedTransaction(transaction);
   console.log(`signed    ${getBase58Decoder().decode(transaction.signatures[mint.address]!)}`);
 
-  // 6. Send it.
+  // 7. Send it.
   const wire = getBase64EncodedWireTransaction(transaction);
   const sent = await solana.sendTransaction(wire, { encoding: 'base64' }).send();
   console.log(`sent      ${sent}`);

@@ -23,7 +23,7 @@ import {
   type SolanaSigner,
 } from '../../src/client/solana/solana.ts';
 import { type SeededKey, seededKey } from '../support/expanded-keys.ts';
-import { KIT_VERSIONS, kitMint } from '../support/mints.ts';
+import { FORMS, kitMint } from '../support/mint-transactions.ts';
 
 const KEY = seededKey();
 const ADDRESS = encodeBase58(KEY.publicKey);
@@ -65,18 +65,18 @@ function failsWith(code: string, detail = /./) {
 }
 
 for (const [source, make] of Object.entries(MAKERS)) {
-  test(`a signer from ${source} is one of kit's, and signs every version`, async () => {
+  test(`a signer from ${source} is one of kit's, and signs every form`, async () => {
     const mint = await make();
     assert.equal(mint.address, ADDRESS);
     assertIsTransactionPartialSigner(mint);
     assert.ok(!isTransactionModifyingSigner(mint) && !isTransactionSendingSigner(mint));
     assert.ok(!isMessagePartialSigner(mint), 'it signs transactions alone');
     const payer = await generateKeyPairSigner();
-    for (const version of KIT_VERSIONS) {
-      const signed = await kitMint(version, payer, mint, BLOCKHASH);
+    for (const form of FORMS) {
+      const signed = await kitMint(form, payer, mint, BLOCKHASH);
       assertIsFullySignedTransaction(signed);
       const [first] = signed.messageBytes;
-      assert.equal(first, { legacy: 2, 0: 0x80, 1: 0x81 }[version]);
+      assert.equal(first, { legacy: 2, 0: 0x80, table: 0x80, 1: 0x81 }[form]);
       const message = Uint8Array.from(signed.messageBytes);
       const expected = new Uint8Array(sign(null, message, KEY.privateKey));
       assert.deepEqual(Uint8Array.from(signed.signatures[mint.address]!), expected);

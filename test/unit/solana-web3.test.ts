@@ -17,7 +17,7 @@ import {
   type SolanaSigner,
 } from '../../src/client/solana/solana.ts';
 import { seededKey } from '../support/expanded-keys.ts';
-import { WEB3_VERSIONS, web3Mint } from '../support/mints.ts';
+import { WEB3_VERSIONS, web3Mint } from '../support/web3-mint.ts';
 
 const PAYER = Keypair.generate();
 const MINT = Keypair.fromSecretKey(seededKey().keypair);
