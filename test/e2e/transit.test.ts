@@ -163,7 +163,7 @@ test('a server as a transit engine', LIMIT, async (t) => {
   await t.test('X-Vault-Token is a token like a bearer', () => tokens(setup, token));
   await t.test('no token is in the log', () => {
     const log = JSON.stringify(setup.server.log);
-    assert.ok(log.length > 1000);
+    assert.match(log, /"listening"/);
     for (const text of [token, setup.token]) assert.ok(!log.includes(text.slice(3)));
   });
 });
