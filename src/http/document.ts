@@ -190,11 +190,23 @@ function problemResponse(codes: readonly HttpErrorCode[]) {
   return { ...errorResponse(codes), content };
 }
 
+/** What a request can be refused with before its path is known (connection-refusals.ts). */
+const BEFORE_PATH: readonly HttpErrorCode[] = [
+  'REQUEST_INVALID',
+  'HEADERS_TOO_LARGE',
+  'REQUEST_TIMEOUT',
+];
+
 /** As `sendErrors` sends it. */
 function transitResponse(codes: readonly HttpErrorCode[]) {
   const schema = { $ref: '#/components/schemas/TransitErrors' };
   const example = { errors: [`${codes[0]!}: ${exampleOf(codes[0]!).detail}`] };
-  return { ...errorResponse(codes), content: { 'application/json': { schema, example } } };
+  const content = { 'application/json': { schema, example } };
+  // What cannot be read as a request has no path by which it would be one of these.
+  const unread = codes.filter((code) => BEFORE_PATH.includes(code));
+  if (unread.length === 0) return { ...errorResponse(codes), content };
+  const problem = problemResponse(unread).content;
+  return { ...errorResponse(codes), content: { ...content, ...problem } };
 }
 
 function errorResponse(codes: readonly HttpErrorCode[]) {

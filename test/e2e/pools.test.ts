@@ -213,7 +213,7 @@ test(
           [crossed.code, crossed.detail],
           ['CONFIG_INVALID', 'pools.a.ready: 2 is more than ready_max (1)'],
         );
-        assert.equal((await refused({ ...BODY, keys: 'seed' })).code, 'BODY_INVALID');
+        assert.equal((await refused({ ...BODY, keys: 'other' })).code, 'BODY_INVALID');
         const { body } = await setup.send('GET', '/v1/pools');
         assert.equal(body.pools.length, 7, 'none of these was made');
       },
