@@ -72,7 +72,7 @@ class Scene {
     const { traffic } = this;
     await traffic.serve();
     for (const pool of ['open', 'vault']) {
-      await traffic.server.until(({ available }) => available >= 800, pool);
+      await traffic.server.until(({ available, leased }) => available + leased >= 1000, pool);
     }
     const scopes = ['dispense'];
     const few = { scopes: ['dispense', 'read'], pools: ['open'], quota: QUOTA };

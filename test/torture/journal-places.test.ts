@@ -20,7 +20,7 @@ import {
   smallMemory,
 } from '../support/namespaces.ts';
 import { DILIGENT, type Server } from '../support/server.ts';
-import { assertNothingBurned, IDLE, Tampering } from '../support/tampering.ts';
+import { assertNothingBurned, IDLE, SMALL_POOL, Tampering } from '../support/tampering.ts';
 
 const LIMIT = { timeout: 300_000 };
 const SKIP = { ...LIMIT, skip: noNamespaces() ?? false };
@@ -141,7 +141,8 @@ suite('in namespaces', () => {
   test('of 64 KB: one warning, and the data directory', SKIP, async () => {
     await using tampering = new Tampering();
     // Journals of the default `ready_max`.
-    tampering.workspace.configure([{ name: 'pet', suffix: 't', target: 200 }]);
+    const { name, suffix, target } = SMALL_POOL;
+    tampering.workspace.configure([{ name, suffix, target }]);
     tampering.workspace.launcher = smallMemory('64k');
     await lives(tampering, (server) => {
       assert.ok(inData(tampering).some(isJournal), 'they lie in the data directory');
