@@ -86,6 +86,8 @@ for (const what of ['the directory', 'the anchor'] as const) {
       assert.equal(held.status, 201);
       await tampering.quiet(server);
       const { letGo } = hold(tampering, what);
+      // What took effect just before may become ready now.
+      await tampering.quiet(server);
       const { ready } = await server.pool();
       const out = await drain(tampering, server);
       assert.ok(out <= ready, `${ready} were ready, ${out} came out`);
@@ -112,6 +114,7 @@ for (const what of ['the directory', 'the anchor'] as const) {
         const reply = await tampering.ask(server, 'a key', 2);
         await tampering.quiet(server);
         const { letGo } = hold(tampering, what);
+        await tampering.quiet(server);
         const { ready } = await server.pool();
         const out = await drain(tampering, server);
         assert.ok(out <= ready, `${ready} were ready, ${out} came out`);
