@@ -280,7 +280,8 @@ for (const kind of ['overlay', 'overlay-of-two'] as const) {
 /** By a server: it hands out, and ends so. */
 async function assertServed(workspace: Workspace, data: string, end: NodeJS.Signals) {
   const server = await workspace.serve('--data', data);
-  await server.until(({ ready }) => ready >= 20);
+  // More than it hands out: who comes after it takes some, too.
+  await server.until(({ ready, available }) => ready >= 20 && ready + available >= 40);
   const handed = await server.dispense(20);
   await server.kill(end);
   return handed.map(({ address }) => address);
