@@ -6,9 +6,8 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
+import { fromBytes, L, toBytes } from './expanded-oracle.ts';
 
-/** The order of the base point. */
-export const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 export interface SeededKey {
@@ -30,8 +29,8 @@ export function seededKey(seed: Buffer = randomBytes(32)): SeededKey {
   const { x } = createPublicKey(privateKey).export({ format: 'jwk' });
   const publicKey = Buffer.from(x!, 'base64url');
   const digest = createHash('sha512').update(seed).digest();
-  const clamped = (BigInt.asUintN(254, numberOf(digest.subarray(0, 32))) & ~7n) | (1n << 254n);
-  const expandedKey = Buffer.concat([bytesOf(clamped % L), digest.subarray(32)]);
+  const clamped = (BigInt.asUintN(254, fromBytes(digest.subarray(0, 32))) & ~7n) | (1n << 254n);
+  const expandedKey = Buffer.concat([toBytes(clamped % L), digest.subarray(32)]);
   return {
     seed,
     privateKey,
@@ -39,14 +38,4 @@ export function seededKey(seed: Buffer = randomBytes(32)): SeededKey {
     keypair: Buffer.concat([seed, publicKey]),
     expandedKey,
   };
-}
-
-/** Least significant byte first. */
-export function numberOf(bytes: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
-}
-
-/** 32 bytes, least significant first. */
-export function bytesOf(value: bigint): Buffer {
-  return Buffer.from(value.toString(16).padStart(64, '0'), 'hex').reverse();
 }

@@ -5,8 +5,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import sodium from 'libsodium-wrappers-sumo';
-import { sha512 } from '../../src/keypair/expanded.ts';
 import { ExpandedSigner } from '../../src/keypair/expanded-signer.ts';
 import { isSignature } from '../../src/keypair/keypair.ts';
 import {
@@ -16,6 +14,7 @@ import {
   signExpanded,
   toBytes,
 } from '../support/expanded-oracle.ts';
+import { SodiumMemory } from '../support/sodium-memory.ts';
 
 const signer = await ExpandedSigner.load();
 
@@ -55,43 +54,16 @@ test('nothing is signed with a key of another address, or with what is no key', 
   assert.equal(signer.sign({ ...key, key: key.key.subarray(0, 63) }, message), undefined);
 });
 
-/** As libsodium multiplies the base point: 64 digits from -8 to 8. */
-function digitsOf(scalar: Uint8Array): Buffer {
-  const digits = new Int8Array(64);
-  let carry = 0;
-  for (let index = 0; index < 64; index++) {
-    const digit = ((scalar[index >> 1]! >> (4 * (index & 1))) & 15) + carry;
-    carry = index < 63 ? (digit + 8) >> 4 : 0;
-    digits[index] = digit - carry * 16;
-  }
-  return Buffer.from(digits.buffer);
-}
-
 test('no part of scalar, prefix or nonce stays in the memory of the library', () => {
-  const { HEAPU8 } = (sodium as unknown as { libsodium: { HEAPU8: Uint8Array } }).libsodium;
-  // Nothing was ever written behind the last byte that is not 0.
-  const memory = Buffer.from(HEAPU8.buffer, 0, HEAPU8.findLastIndex((byte) => byte !== 0) + 1);
-  assert.ok(memory.length > 10_000);
+  const memory = new SodiumMemory();
   for (let round = 0; round < 5; round++) {
-    const scalar = fromBytes(randomBytes(32)) % L;
-    const { key, publicKey, keyType } = keyWith(scalar);
+    const { key: expandedKey, publicKey, keyType } = keyWith(fromBytes(randomBytes(32)) % L);
     const message = randomBytes(200);
-    const signature = signer.sign({ keyType, key, publicKey }, message)!;
-    const digest = sha512(key.subarray(32), message);
-    const nonce = toBytes(fromBytes(digest) % L);
-    const challenge = fromBytes(sha512(signature.subarray(0, 32), publicKey, message)) % L;
-    const product = toBytes((challenge * scalar) % L);
-    const secrets = { key, digest, nonce, product };
-    const digits = { scalar: digitsOf(key.subarray(0, 32)), nonce: digitsOf(nonce) };
-    for (const [name, secret] of Object.entries({ ...secrets, ...digits })) {
-      for (let at = 0; at + 8 <= secret.length; at++) {
-        const found = memory.indexOf(secret.subarray(at, at + 8));
-        assert.equal(found, -1, `8 bytes of ${name}, from ${at}`);
-      }
-    }
+    const signature = signer.sign({ keyType, key: expandedKey, publicKey }, message)!;
+    memory.assertNothingOf({ expandedKey, publicKey, message, signature });
     const wrong = keyWith(1n).publicKey;
-    signer.sign({ keyType, key, publicKey: wrong }, message);
-    assert.equal(memory.indexOf(key.subarray(0, 8)), -1, 'of a signature that was refused');
+    assert.equal(signer.sign({ keyType, key: expandedKey, publicKey: wrong }, message), undefined);
+    memory.assertNothingOf({ expandedKey, publicKey, message, signature });
   }
 });
 
