@@ -8,8 +8,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  AccountRole,
-  type Address,
   appendTransactionMessageInstructions,
   type Blockhash,
   compileTransaction,
@@ -26,6 +24,7 @@ import fc from 'fast-check';
 import { FailedTransactionMetadata, LiteSVM } from 'litesvm';
 import { addressOf } from '../../src/keypair/address.ts';
 import { type Message, parseMessage } from '../../src/keypair/message.ts';
+import { addresses, ROLES } from '../support/kit-accounts.ts';
 import { NO_VERSION_1 } from '../support/runtime-version.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 30);
@@ -35,20 +34,6 @@ const SANITIZE_FAILURE = 13;
 
 const ACCOUNTS = addresses(1, 14);
 const PROGRAMS = addresses(101, 3);
-const ROLES = [
-  AccountRole.READONLY,
-  AccountRole.WRITABLE,
-  AccountRole.READONLY_SIGNER,
-  AccountRole.WRITABLE_SIGNER,
-];
-
-function addresses(first: number, count: number): Address[] {
-  return Array.from(
-    { length: count },
-    (_, index) => addressOf(new Uint8Array(32).fill(first + index)) as string as Address,
-  );
-}
-
 const instruction = fc.record({
   programAddress: fc.constantFrom(...PROGRAMS),
   accounts: fc.array(

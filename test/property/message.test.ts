@@ -7,7 +7,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   AccountRole,
-  type Address,
   appendTransactionMessageInstructions,
   type CompiledTransactionMessage,
   type CompiledTransactionMessageWithLifetime,
@@ -25,6 +24,7 @@ import {
 import fc from 'fast-check';
 import { addressOf } from '../../src/keypair/address.ts';
 import { type Message, parseMessage } from '../../src/keypair/message.ts';
+import { addresses, ROLES } from '../support/kit-accounts.ts';
 
 const numRuns = Number(process.env.FC_RUNS ?? 150);
 
@@ -32,20 +32,6 @@ const numRuns = Number(process.env.FC_RUNS ?? 150);
 const ACCOUNTS = addresses(1, 12);
 const PROGRAMS = addresses(101, 3);
 const TABLES = addresses(201, 2);
-const ROLES = [
-  AccountRole.READONLY,
-  AccountRole.WRITABLE,
-  AccountRole.READONLY_SIGNER,
-  AccountRole.WRITABLE_SIGNER,
-];
-
-function addresses(first: number, count: number): Address[] {
-  return Array.from(
-    { length: count },
-    (_, index) => addressOf(new Uint8Array(32).fill(first + index)) as string as Address,
-  );
-}
-
 const instruction = fc
   .record({
     programAddress: fc.constantFrom(...PROGRAMS),
