@@ -32,6 +32,7 @@ const numRuns = Number(process.env.FC_RUNS ?? 150);
 const ACCOUNTS = addresses(1, 12);
 const PROGRAMS = addresses(101, 3);
 const TABLES = addresses(201, 2);
+
 const instruction = fc
   .record({
     programAddress: fc.constantFrom(...PROGRAMS),
