@@ -34,12 +34,12 @@ async function letGo(store: BenchStore, pool: string, stored: number): Promise<v
   const sealingKey = `file:${join(directory, 'sealing.key')}`;
   {
     await using opened = await openSqliteStore({ directory, sealingKey });
-    let last = 0;
-    for (let left = stored; left > 0; left -= last) {
-      const { leased } = await opened.turn(pool, last, Math.min(LEASE, left));
-      last = leased.length;
+    let head = 0;
+    while (head < stored) {
+      const wanted = Math.min(LEASE, stored - head);
+      head += (await opened.turn({ pool, head, wanted })).leased.length;
     }
-    await opened.turn(pool, last, 0);
+    await opened.turn({ pool, head, wanted: 0 });
   }
   const db = new DatabaseSync(join(directory, 'store.db'));
   db.prepare(`UPDATE segments SET changed_at = changed_at - ? WHERE state = 'dispensed'`).run(

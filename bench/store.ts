@@ -66,13 +66,16 @@ const newHit = (): Hit => ({ pool: POOL.name, ...signingKeyOf(randomBytes(64)) }
 
 function turns(count: number, size: number): Work {
   return async (store) => {
-    let last = 0;
-    for (let left = count; left > 0; left -= last) {
-      const { leased } = await store.turn(POOL.name, last, Math.min(size, left));
+    const [pool] = await store.pools();
+    let head = pool!.position;
+    for (let left = count, last = 0; left > 0; left -= last) {
+      const wanted = Math.min(size, left);
+      const { leased } = await store.turn({ pool: POOL.name, head, wanted });
       last = leased.length;
+      head += last;
       if (last === 0) throw new Error('the store ran out of addresses');
     }
-    await store.turn(POOL.name, last, 0);
+    await store.turn({ pool: POOL.name, head, wanted: 0 });
   };
 }
 

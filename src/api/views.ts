@@ -19,7 +19,8 @@ import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './tokens.ts
  * where it stands there.
  */
 export function storedPoolView(stored: StoredPool, settings = stored.settings): PoolView {
-  const { name, counts, keys, handout, isPaused } = stored;
+  const { name, keys, handout, isPaused } = stored;
+  const { leasedHere: _, ...counts } = stored.counts;
   const { text, difficulty } = parsePattern(stored);
   return {
     name,

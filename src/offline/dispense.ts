@@ -52,13 +52,14 @@ export async function dispenseOffline(
   const leased: LeasedAddress[] = [];
   for (let left = count; leased.length < count && left > 0; ) {
     // Some may turn out to be unsealable; there may be others in their place.
-    const turn = await store.turn(pool, 0, count - leased.length);
+    const turn = await store.turn({ pool, head: 0, wanted: count - leased.length });
     if (turn.failure !== undefined) throw turn.failure;
     leased.push(...turn.leased);
     left = turn.counts.available;
   }
   if (leased.length < count) {
-    await store.returnLease(pool);
+    const { failure } = await store.endQueues([{ pool, head: 0 }], 'return');
+    if (failure !== undefined) throw failure;
     const remedy = 'a server grinds more: vanitypool serve';
     const detail = `pool ${pool}: ${count} asked for, ${leased.length} left; ${remedy}`;
     throw new VanityError('POOL_EMPTY', detail);
@@ -66,7 +67,8 @@ export async function dispenseOffline(
   const addresses = leased.map(readyAddress);
   for (const { key } of leased) key.fill(0);
   const handOut = { position: 0, count, at: store.clock.now, ...(receiver ?? NOBODY) };
-  const { failure } = await store.turn(pool, count, 0, { records: [handOut], journals: new Map() });
+  const handOuts = { records: [handOut], journals: new Map() };
+  const { failure } = await store.turn({ pool, head: count, wanted: 0, handOuts });
   if (failure !== undefined) throw failure;
   return addresses;
 }

@@ -1,7 +1,7 @@
 /** What is known of a pool at any moment from shared memory alone. */
 import type { PoolCounts } from '../store/address.ts';
 
-export interface PoolStatus extends PoolCounts {
+export interface PoolStatus extends Omit<PoolCounts, 'leasedHere'> {
   readonly target: number;
   readonly lowHours: number;
   readonly paused: boolean;

@@ -14,6 +14,7 @@
  */
 import { VanityError } from '../errors.ts';
 import type { HandOut } from '../store/hand-out.ts';
+import type { Refusal } from '../store/store.ts';
 import { ChangedPools } from './changed-pools.ts';
 import { expectation } from './expectation.ts';
 import { History, type Samples } from './history.ts';
@@ -33,8 +34,17 @@ import {
   settingsBoard,
 } from './shared-pool.ts';
 
+/** A hand-out as the thread has it that made it. */
+export interface MadeHandOut extends HandOut {
+  /** Given where nothing leaves before the store has taken it: called if the store does not. */
+  readonly onRefused?: (why: Refusal['why']) => void;
+}
+
 /** Who gets the addresses, and what makes a repeated request the same one. */
-export type Receiver = Pick<HandOut, 'token' | 'key' | 'body' | 'reservation'> & {
+export type Receiver = Pick<
+  MadeHandOut,
+  'token' | 'key' | 'body' | 'quota' | 'reservation' | 'onRefused'
+> & {
   /** When it counts, in ms since 1970; now by the system's clock if not given. */
   readonly at?: number;
 };
@@ -48,7 +58,7 @@ export interface Hands {
   /** Throws when a hand-out could not be recorded now: then nothing is popped for it. */
   readonly prepare: (pool: string) => void;
   /** Records a hand-out, in the journal or in memory until a turn; throws when it cannot. */
-  readonly record: (pool: string, handOut: HandOut) => void;
+  readonly record: (pool: string, handOut: MadeHandOut) => void;
 }
 
 const RETRY_AFTER_MAX = 3600;
@@ -119,9 +129,10 @@ export class Pool {
     isGone: () => boolean,
   ): Promise<ReadyAddress[]> {
     for (let refills = 0; refills < REFILLS_MAX; refills++) {
-      const status = this.status();
+      const { counts, unrecorded } = this.#look();
       // What a turn is leasing right now is not in the stock, and about to be ready.
-      if (status.available + status.leased < count) throw this.#empty(count, status);
+      const left = counts.available + counts.leasedHere - unrecorded;
+      if (left < count) throw this.#empty(count, this.status());
       await this.#hands.refill(this.shared.name, count);
       if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the client left before the answer');
       const addresses = this.pop(count, receiver);
@@ -145,13 +156,19 @@ export class Pool {
     return boards + this.#queue.head + this.#queue.tail;
   }
 
-  status(): PoolStatus {
+  /** The counts, and of the same moment what is ready and how much was popped and is not in them. */
+  #look() {
     const { figures, value } = this.#counts.readWith(() => ({
       head: this.#queue.head,
       ready: this.#queue.size,
     }));
     const { position, ...counts } = figures;
-    const unrecorded = (value.head - position) >>> 0;
+    return { counts, ready: value.ready, unrecorded: (value.head - position) >>> 0 };
+  }
+
+  status(): PoolStatus {
+    const { counts: all, ready, unrecorded } = this.#look();
+    const { leasedHere: _, ...counts } = all;
     const { target, lowMs, gate } = this.#settings.read();
     const { active, threads, attemptsPerSecond, milliPerHour } = this.#grinding.read();
     const hitsPerSecond = attemptsPerSecond / this.shared.pattern.difficulty;
@@ -166,8 +183,8 @@ export class Pool {
       paused: gate === GATE.paused,
       leased: counts.leased - unrecorded,
       dispensed: counts.dispensed + unrecorded,
-      ready: value.ready,
-      stock: counts.available + value.ready,
+      ready,
+      stock: counts.available + ready,
       consumptionPerHour: perHour,
       hoursOfStock: perHour === 0 ? null : held / perHour,
       grinding: {

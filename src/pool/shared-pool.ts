@@ -15,6 +15,7 @@ import { ReadyQueue } from './ready-queue.ts';
 const COUNT_FIELDS = [
   'available',
   'leased',
+  'leasedHere',
   'reserved',
   'dispensed',
   'burned',

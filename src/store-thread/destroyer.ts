@@ -53,10 +53,10 @@ export class Destroyer {
   }
 
   async #destroy(): Promise<void> {
-    const { store, retentionMs, onEnd } = this.#options;
+    const { store, onEnd } = this.#options;
     if (!store.clock.isSettled) return;
     try {
-      await this.#pieces(store.clock.now - retentionMs);
+      await this.#pieces();
       onEnd(undefined);
     } catch (error) {
       if (!(error instanceof VanityError)) throw error;
@@ -64,12 +64,12 @@ export class Destroyer {
     }
   }
 
-  async #pieces(before: number): Promise<void> {
-    const { store, behind, health } = this.#options;
-    let due = await behind(() => store.dueSecrets(before));
+  async #pieces(): Promise<void> {
+    const { store, behind, health, retentionMs } = this.#options;
+    let due = await behind(() => store.dueSecrets(retentionMs));
     health.writeDueSecrets(due);
     for (let destroyed = 1; destroyed > 0 && !this.#isStopped; ) {
-      destroyed = await behind(() => store.destroySecrets(before));
+      destroyed = await behind(() => store.destroySecrets(retentionMs));
       due = destroyed === 0 ? 0 : Math.max(due - destroyed, 0);
       health.writeDueSecrets(due);
       if (store.isLogLong) await behind(() => store.checkpointLog());

@@ -20,7 +20,7 @@ import type { ReadyAddress } from '../pool/ready-address.ts';
 import { isBefore } from '../pool/ready-queue.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Reservation } from '../store/reservation-store.ts';
-import type { Store } from '../store/store.ts';
+import type { Refusal, Store } from '../store/store.ts';
 import type { Exclusively } from './in-turn.ts';
 import { Quotas } from './quotas.ts';
 import type { Refiller } from './refiller.ts';
@@ -89,7 +89,7 @@ export class Dispenser {
   async dispense(order: Order): Promise<ReadyAddress[]> {
     const { refiller, durability } = this.#options;
     const { key, body } = order.receiver;
-    const pop = () => this.#pop(order);
+    const pop = () => this.#popTaken(order);
     const addresses = await (key === undefined
       ? pop()
       : this.#once(order.pool, key, body!, () => this.#repeat(order.pool, key, body!), pop));
@@ -121,7 +121,10 @@ export class Dispenser {
     }
   }
 
-  /** `repeat` looks in the store for what the key got before; `make` serves it anew, by a pop. */
+  /**
+   * `repeat` looks in the store for what the key got before; `make` serves it anew, by a pop. Where the store
+   * refused that, another run has served the key meanwhile.
+   */
   async #once<T>(
     pool: string,
     key: Uint8Array,
@@ -138,15 +141,23 @@ export class Dispenser {
       this.#options.onRepeat();
       return result;
     }
-    const repeatOrMake = async (): Promise<T> => {
+    const repeated = async (): Promise<T | undefined> => {
       const earlier = await repeat();
-      if (earlier !== undefined) {
-        this.#options.onRepeat();
-        return earlier;
+      if (earlier !== undefined) this.#options.onRepeat();
+      return earlier;
+    };
+    const repeatOrMake = async (): Promise<T> => {
+      const earlier = await repeated();
+      if (earlier !== undefined) return earlier;
+      try {
+        const made = await make();
+        if (!this.#options.store.isShared) served.end = this.#poolOf(pool).head;
+        return made;
+      } catch (error) {
+        const winner = error instanceof Refused ? await repeated() : undefined;
+        if (winner === undefined) throw error;
+        return winner;
       }
-      const made = await make();
-      served.end = this.#poolOf(pool).head;
-      return made;
     };
     const served: Served = { pool, body, result: Promise.resolve(), end: undefined };
     const result = repeatOrMake();
@@ -163,11 +174,11 @@ export class Dispenser {
     this.#options.refiller.assertWorks();
     const { pool, ttlMs, receiver, quota, until } = order;
     const at = this.#options.store.clock.exact;
-    const reservation = { id: randomBytes(16).toString('hex'), expiresAt: at + ttlMs };
-    const held = { ...receiver, at, reservation };
-    const [popped] = await this.#pop({ pool, count: 1, receiver: held, quota, until });
-    const { token } = receiver;
-    return { ...reservation, pool, address: popped!.address, token, state: 'reserved' };
+    const id = randomBytes(16).toString('hex');
+    const held = { ...receiver, at, reservation: { id, ttlMs } };
+    const [popped] = await this.#popTaken({ pool, count: 1, receiver: held, quota, until });
+    const { address } = popped!;
+    return { id, pool, address, token: receiver.token, expiresAt: at + ttlMs, state: 'reserved' };
   }
 
   async #repeatReserved(key: Uint8Array, body: Uint8Array): Promise<Reservation | undefined> {
@@ -177,6 +188,30 @@ export class Dispenser {
     if (store.clock.isOver(earlier.at, windowMs)) throw expired();
     assertSame(earlier.body, body);
     return earlier.reservation;
+  }
+
+  /**
+   * As `#pop`. Where other runs hand out of the store, too, what they may have given away waits until the
+   * store has taken it. Errors beside those of `#pop`: STORE_UNAVAILABLE, and `Refused` for its key.
+   */
+  async #popTaken(order: Order): Promise<ReadyAddress[]> {
+    const { store, refiller } = this.#options;
+    const { pool, count, receiver, quota } = order;
+    const isOwn = receiver.key === undefined && quota === undefined;
+    if (!store.isShared || isOwn) return this.#pop(order);
+    let refusal: Refusal['why'] | undefined;
+    const onRefused = (why: Refusal['why']) => {
+      refusal = why;
+    };
+    const limited = quota === undefined ? {} : { quota };
+    const addresses = await this.#pop({
+      ...order,
+      receiver: { ...receiver, ...limited, onRefused },
+    });
+    await refiller.commit(pool);
+    if (refusal === 'quota') await this.#quotas.refuse(receiver.token, count, quota!);
+    if (refusal !== undefined) throw new Refused(pool);
+    return addresses;
   }
 
   async #pop({ pool: name, count, receiver, quota, until }: Order): Promise<ReadyAddress[]> {
@@ -209,6 +244,14 @@ export class Dispenser {
     const pool = this.#pools.get(name);
     if (pool !== undefined) return pool;
     throw new VanityError('POOL_NOT_FOUND', `pool ${name}: not served here`);
+  }
+}
+
+/** The store has another hand-out of the key; `repeat` did not find it, or it would not be thrown on. */
+class Refused extends VanityError {
+  constructor(pool: string) {
+    const detail = `pool ${pool}: another node was served first; ask again`;
+    super('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
   }
 }
 

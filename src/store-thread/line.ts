@@ -13,7 +13,8 @@ import {
   type SharedPool,
   settingsBoard,
 } from '../pool/shared-pool.ts';
-import type { LeasedAddress, PoolCounts } from '../store/address.ts';
+import type { PoolCounts } from '../store/address.ts';
+import type { TurnReport } from '../store/store.ts';
 import type { UnrecordedHandOuts } from './unrecorded-hand-outs.ts';
 
 /** Shorter spans would take a burst for a rate. */
@@ -33,7 +34,7 @@ export class Line {
   readonly shared: SharedPool;
   readonly queue: ReadyQueue;
   readonly handOuts: UnrecordedHandOuts;
-  /** Pops before this position of the queue are recorded. */
+  /** Pops before this position of the queue are recorded: a whole number, as the store has it. */
   position: number;
   available = 0;
   /** What the last turn leased is to come with a later one. */
@@ -52,15 +53,26 @@ export class Line {
   #measuredAt = performance.now();
   #measuredHead: number;
 
-  constructor(shared: SharedPool, handOuts: UnrecordedHandOuts) {
+  /** `position` as the store has it now. */
+  constructor(shared: SharedPool, handOuts: UnrecordedHandOuts, position: number) {
     this.shared = shared;
     this.handOuts = handOuts;
     this.queue = new ReadyQueue(shared.queue);
     this.#settings = settingsBoard(shared);
     this.#counts = countsBoard(shared);
     this.#changes = new ChangedPools(shared.changes);
-    this.position = this.queue.head;
-    this.#measuredHead = this.position;
+    this.position = position;
+    this.#measuredHead = this.queue.head;
+  }
+
+  /** Everything before this position was popped: a whole number. */
+  get head(): number {
+    return this.position + this.unrecorded;
+  }
+
+  /** How many were popped and are not recorded. */
+  get unrecorded(): number {
+    return (this.queue.head - this.position) >>> 0;
   }
 
   get goal(): number {
@@ -73,7 +85,7 @@ export class Line {
   /** Whether nothing is to be done for it until something happens to it. */
   get isAtRest(): boolean {
     const { head, size } = this.queue;
-    const isKnown = head === this.position && head === this.#measuredHead;
+    const isKnown = this.unrecorded === 0 && head === this.#measuredHead;
     const isFilled = size >= this.goal || this.available === 0;
     return isKnown && isFilled && !this.isHeldUp && !this.handOuts.isPending;
   }
@@ -115,10 +127,6 @@ export class Line {
     return wanted;
   }
 
-  unrecorded(head: number): number {
-    return (head - this.position) >>> 0;
-  }
-
   measure(now: number): void {
     const elapsedMs = now - this.#measuredAt;
     if (elapsedMs < MEASURE_MS) return;
@@ -136,7 +144,7 @@ export class Line {
 
   isDue(now: number): boolean {
     const canFill = this.mayLease(now) && this.available > 0;
-    const isNews = this.unrecorded(this.queue.head) > 0 || this.handOuts.isPending;
+    const isNews = this.unrecorded > 0 || this.handOuts.isPending;
     if (!canFill && !isNews && !this.isHeldUp) return false;
     const isUrgent = canFill && !this.isHeldUp;
     if (!isUrgent && now - this.#lastTurn < TURN_MS) return false;
@@ -150,12 +158,15 @@ export class Line {
     this.#changes.mark(this.shared.place);
   }
 
-  push(leased: readonly LeasedAddress[]): void {
+  push({ leased, position }: Pick<TurnReport, 'leased' | 'position'>): void {
     if (leased.length > 0) this.#leasedAt = performance.now();
-    const pushed = this.queue.push(leased.map(readyAddress));
+    const isNext = leased.length === 0 || ((this.queue.tail - position) | 0) === 0;
+    const pushed = isNext ? this.queue.push(leased.map(readyAddress)) : 0;
     for (const { key } of leased) key.fill(0);
     // Going on would record the wrong addresses as dispensed. A dead thread's leases are burned.
-    if (pushed !== leased.length) throw new Error(`${this.shared.name}: the ready queue overran`);
+    const { name } = this.shared;
+    if (!isNext) throw new Error(`${name}: position ${position} is not the end of the ready queue`);
+    if (pushed !== leased.length) throw new Error(`${name}: the ready queue overran`);
   }
 
   /** Wipes what was ready. No consumer is left. */

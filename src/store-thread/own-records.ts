@@ -2,8 +2,7 @@
  * How this thread records what it hands out itself: in its own journal of the pool, or, where every reply
  * waits for the disk, in memory until the next turn. Runs in the store thread.
  */
-import type { Hands } from '../pool/pool.ts';
-import type { HandOut } from '../store/hand-out.ts';
+import type { Hands, MadeHandOut } from '../pool/pool.ts';
 import type { ServedEntry } from './journal-owners.ts';
 
 export class OwnRecords implements Pick<Hands, 'prepare' | 'record'> {
@@ -31,10 +30,12 @@ export class OwnRecords implements Pick<Hands, 'prepare' | 'record'> {
   };
 
   /** After a pop. Errors as of `prepare`. */
-  readonly record = (pool: string, handOut: HandOut): void => {
+  readonly record = (pool: string, handOut: MadeHandOut): void => {
     const { writer, handOuts } = this.#entries.get(pool)!;
-    writer?.write(handOut);
+    // Where the store may refuse it nothing leaves before a turn: no start has to know.
+    const isJournaled = writer !== undefined && handOut.onRefused === undefined;
+    if (isJournaled) writer.write(handOut);
     // A turn reads the journal, which has the position alone of a reservation.
-    if (writer === undefined || handOut.reservation !== undefined) handOuts.note(handOut);
+    if (!isJournaled || handOut.reservation !== undefined) handOuts.note(handOut);
   };
 }

@@ -8,10 +8,9 @@
  */
 import { VanityError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
+import { DAY_MS } from '../store/token-store.ts';
 import type { Exclusively } from './in-turn.ts';
 
-/** A UTC day has no leap second here, as in `Date`. */
-const DAY_MS = 86_400_000;
 /** Of each token. */
 const DAYS_KEPT = 2;
 
@@ -64,13 +63,20 @@ export class Quotas {
     };
   }
 
+  /** The store has counted more than was known here. Errors: QUOTA_EXCEEDED, STORE_UNAVAILABLE. */
+  async refuse(token: number, count: number, quota: number): Promise<never> {
+    this.#days.delete(token);
+    (await this.take(token, count, quota)).giveBack();
+    const detail = 'the quota was used up elsewhere, and has room again; ask again';
+    throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+  }
+
   async #dayOf(token: number, day: number): Promise<Day> {
     const known = this.#known(token, day);
     if (known !== undefined) return known;
     const { store, exclusively, record } = this.#options;
     await record();
-    const [from, before] = [day * DAY_MS, (day + 1) * DAY_MS];
-    const used = await exclusively(() => store.tokens.used(token, from, before));
+    const used = await exclusively(() => store.tokens.used(token, day));
     // Another request may have counted meanwhile.
     const counted = this.#known(token, day);
     if (counted !== undefined) return counted;

@@ -21,10 +21,10 @@
 import { setImmediate as afterMessages, setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { ChangedPools } from '../pool/changed-pools.ts';
-import { isBefore } from '../pool/ready-queue.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
 import type { PoolCounts } from '../store/address.ts';
 import type { Store } from '../store/store.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
 import type { Exclusively } from './in-turn.ts';
 import { Line } from './line.ts';
 import { UnrecordedHandOuts } from './unrecorded-hand-outs.ts';
@@ -46,6 +46,8 @@ export interface RefillerOptions {
   readonly onTurn: (pool: string, error: VanityError | undefined, burned: number) => void;
 }
 
+type Stored = Pick<StoredPool, 'counts' | 'position'>;
+
 export class Refiller {
   readonly #options: RefillerOptions;
   readonly #lines = new Map<string, Line>();
@@ -64,9 +66,10 @@ export class Refiller {
     this.#options = options;
   }
 
-  /** `counts` as the store has them now: nothing of the pool is leased. */
-  add(shared: SharedPool, counts: PoolCounts, handOuts = new UnrecordedHandOuts()): void {
-    const line = new Line(shared, handOuts);
+  /** As the store has it now: nothing of the pool is leased. */
+  add(shared: SharedPool, stored: Stored, handOuts = new UnrecordedHandOuts()): void {
+    const { counts, position } = stored;
+    const line = new Line(shared, handOuts, position);
     line.publish(counts);
     this.#lines.set(shared.name, line);
     this.#byPlace.set(shared.place, line);
@@ -125,9 +128,9 @@ export class Refiller {
    */
   async commit(pool: string): Promise<void> {
     const line = this.#lineOf(pool);
-    const end = line.queue.head;
+    const end = line.head;
     await afterMessages();
-    while (isBefore(line.position, end) || this.#failure !== undefined) {
+    while (line.position < end || this.#failure !== undefined) {
       this.assertWorks();
       const error = await this.#turn(line, 0);
       if (error !== undefined) throw unavailable();
@@ -137,7 +140,7 @@ export class Refiller {
   /** Records what has left the pool by now, and with whom it went. Error: STORE_UNAVAILABLE. */
   async record(pool: string): Promise<void> {
     const line = this.#lineOf(pool);
-    if (line.unrecorded(line.queue.head) === 0 && !line.handOuts.isPending) return;
+    if (line.unrecorded === 0 && !line.handOuts.isPending) return;
     if (this.#isBackingOff) throw unavailable();
     const error = await this.#turn(line, 0);
     if (error !== undefined) throw unavailable();
@@ -157,8 +160,8 @@ export class Refiller {
     const line = this.#lineOf(pool);
     return this.#options.exclusively(async () => {
       const handOuts = line.handOuts.take();
-      const head = line.queue.head;
-      const burned = await this.#options.store.removePool(pool, line.unrecorded(head), handOuts);
+      const { head } = line;
+      const burned = await this.#options.store.removePool(pool, head, handOuts);
       line.position = head;
       line.available = 0;
       line.handOuts.confirm();
@@ -242,21 +245,20 @@ export class Refiller {
     return exclusively(async () => {
       const ended = lines.map((line) => {
         const handOuts = line.handOuts.take();
-        const head = line.queue.head;
-        const lease = { pool: line.shared.name, dispensed: line.unrecorded(head), handOuts };
-        return { line, head, lease };
+        return { line, queue: { pool: line.shared.name, head: line.head, handOuts } };
       });
-      const failure = await store.giveBack(ended.map(({ lease }) => lease));
-      for (const { line, head } of ended) {
-        line.position = head;
-        line.handOuts.confirm();
+      const queues = ended.map(({ queue }) => queue);
+      const { failure, refused } = await store.endQueues(queues, 'return');
+      for (const { line, queue } of ended) {
+        line.position = queue.head;
+        line.handOuts.confirm(refused.filter(({ pool }) => pool === queue.pool));
       }
       // Returned all the same: the next start lets it take effect.
       this.#failure = failure;
       if (failure !== undefined) throw failure;
-      for (const { line, lease } of ended) {
+      for (const { line, queue } of ended) {
         line.empty();
-        line.publish(await store.counts(lease.pool));
+        line.publish(await store.counts(queue.pool));
       }
     });
   }
@@ -284,15 +286,15 @@ export class Refiller {
       if (this.#lines.get(pool) !== line) return undefined; // deleted before its turn came
       // Before the head is read: then every record is of a pop that this turn covers.
       const handOuts = line.handOuts.take();
-      const head = line.queue.head;
+      const { head } = line;
       const size = line.queue.size;
       const goal = Math.max(line.mayLease(performance.now()) ? line.goal : 0, count);
       const wanted = await line.leasable(goal - size, size);
-      const isNews = line.unrecorded(head) > 0 || handOuts.records.length > 0;
+      const isNews = head > line.position || handOuts.records.length > 0;
       if (!isNews && wanted === 0 && this.#failure === undefined) return undefined;
       const turned = async () => {
         const counted = wanted > 0 ? line.handOuts.countLease(handOuts) : handOuts;
-        return store.turn(pool, line.unrecorded(head), wanted, counted);
+        return store.turn({ pool, head, wanted, handOuts: counted });
       };
       const report = await turned().catch((cause: unknown) => {
         if (cause instanceof VanityError) return cause;
@@ -307,9 +309,9 @@ export class Refiller {
       }
       this.#backOffMs = 0;
       line.position = head;
-      line.handOuts.confirm();
+      line.handOuts.confirm(report.refused);
       line.publish(report.counts);
-      line.push(report.leased);
+      line.push(report);
       this.#failure = report.failure;
       line.isHeldUp = report.failure !== undefined;
       onTurn(pool, report.failure, report.burned);

@@ -336,7 +336,7 @@ export class ServedPools {
     const { store, exclusively, journals, refiller, own, parts: others } = this.#options;
     const served = pools.map(({ shared, stored, config }) => ({
       entry: new ServedEntry(shared, config, journals.handOutsOf(shared.name)),
-      isPaused: stored.isPaused,
+      stored,
     }));
     const owners = served.flatMap(({ entry }) =>
       [entry, ...this.#allThreads].map((owner) => ({ entry, owner })),
@@ -353,10 +353,10 @@ export class ServedPools {
       throw error;
     }
     for (const [index, journal] of added.entries()) owners[index]!.owner.take(journal);
-    for (const [index, { entry, isPaused }] of served.entries()) {
+    for (const [index, { entry, stored }] of served.entries()) {
       const { shared, handOuts } = entry;
-      settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
-      refiller.add(shared, counts[index]!, handOuts);
+      settingsBoard(shared).write({ gate: stored.isPaused ? GATE.paused : GATE.open });
+      refiller.add(shared, { counts: counts[index]!, position: stored.position }, handOuts);
       this.#entries.set(shared.name, entry);
       own.add(entry);
       for (const part of others) part.add(shared);

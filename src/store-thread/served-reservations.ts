@@ -81,7 +81,7 @@ export class ServedReservations {
     try {
       await exclusively(async () => {
         const reuses = (pool: string) => this.#reuses(pool);
-        const ended = await store.reservations.expire(store.clock.now, reuses);
+        const ended = await store.reservations.expire(reuses);
         for (const pool of ended.keys()) await onChange(pool);
       });
       onExpired(undefined);

@@ -5,7 +5,9 @@
  */
 
 import { type JournalPart, PartReader, unavailable } from '../pool/journal.ts';
-import type { HandOut, HandOuts } from '../store/hand-out.ts';
+import type { MadeHandOut } from '../pool/pool.ts';
+import type { HandOuts } from '../store/hand-out.ts';
+import type { Refusal } from '../store/store.ts';
 
 /**
  * Makes room in the journals of all threads, as far as it can be had: for how many records each of
@@ -16,7 +18,7 @@ export type MakeRoom = (records: number) => Promise<number>;
 export class UnrecordedHandOuts {
   readonly #parts = new Map<number, PartReader>();
   readonly #makeRoom: MakeRoom;
-  #noted: HandOut[] = [];
+  #noted: MadeHandOut[] = [];
   #taken = 0;
 
   /** Without journals there is room for whatever leaves. */
@@ -57,7 +59,7 @@ export class UnrecordedHandOuts {
   }
 
   /** Of this thread: what stands in no journal, and reservations, of which a journal has the position alone. */
-  note(handOut: HandOut): void {
+  note(handOut: MadeHandOut): void {
     this.#noted.push(handOut);
   }
 
@@ -89,10 +91,14 @@ export class UnrecordedHandOuts {
     return { ...taken, countsLease: true };
   }
 
-  /** What was taken the last time is in the store. */
-  confirm(): void {
+  /** What was taken the last time is in the store, but for what it refused. */
+  confirm(refused: readonly Refusal[] = []): void {
+    const taken = this.#noted.slice(0, this.#taken);
     this.#noted = this.#noted.slice(this.#taken);
     this.#taken = 0;
+    for (const { position, why } of refused) {
+      taken.find((record) => record.position === position)?.onRefused?.(why);
+    }
     for (const part of this.#parts.values()) part.confirm();
   }
 

@@ -15,6 +15,8 @@ export interface LeasedAddress extends SigningKey {
 export interface PoolCounts {
   readonly available: number;
   readonly leased: number;
+  /** Those of `leased` that the queue of this run has. */
+  readonly leasedHere: number;
   readonly reserved: number;
   readonly dispensed: number;
   readonly burned: number;

@@ -4,7 +4,7 @@ import type { NewReservation } from './reservation-store.ts';
 
 /** Addresses that left together, in one reply. */
 export interface HandOut {
-  /** Of the first of them in the ready queue, 0..2^32-1; the others follow. */
+  /** Of the first of them in the ready queue, its lowest 32 bits; the others follow. */
   readonly position: number;
   readonly count: number;
   /** Milliseconds since 1970. */
@@ -15,6 +15,8 @@ export interface HandOut {
   readonly key?: Uint8Array;
   /** With `key`: SHA-256 of what was asked for. */
   readonly body?: Uint8Array;
+  /** With a token: how many addresses it may have in one UTC day. The record is refused if they were more. */
+  readonly quota?: number;
   /** One address that is held for a client, not handed out yet. */
   readonly reservation?: NewReservation;
   /** Read from a journal: it was to be held, and nobody has heard of that before the store had it. */

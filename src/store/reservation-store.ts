@@ -4,14 +4,18 @@ import type { LeasedAddress } from './address.ts';
 export interface NewReservation {
   /** 32 hex digits. */
   readonly id: string;
-  /** Milliseconds since 1970. */
-  readonly expiresAt: number;
+  /** How long it holds from the time of its record. */
+  readonly ttlMs: number;
 }
 
 /** What became of a reservation: it holds as long as it is 'reserved'. */
 export type ReservationState = 'reserved' | 'dispensed' | 'released' | 'expired';
 
-export interface Reservation extends NewReservation {
+export interface Reservation {
+  /** 32 hex digits. */
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
   readonly pool: string;
   /** Base58. */
   readonly address: string;
@@ -40,6 +44,6 @@ export interface ReservationStore {
   dispense(id: string, token: number, pool: string): Promise<LeasedAddress>;
   /** Gives it back; what a client has seen is burned unless `reuse`. Errors as of `dispense`. */
   release(id: string, token: number, reuse: boolean): Promise<void>;
-  /** Ends those whose time is over; by pool, how many. `reuse` says which pools take them back. */
-  expire(now: number, reuse: (pool: string) => boolean): Promise<ReadonlyMap<string, number>>;
+  /** Ends those whose time is over by the store's clock; by pool, how many. `reuse` says which pools take them back. */
+  expire(reuse: (pool: string) => boolean): Promise<ReadonlyMap<string, number>>;
 }

@@ -15,8 +15,10 @@
  * it. When a call fails nothing of it happened, or nothing may leave for it yet (the disk keeps the
  * store from making older states of itself invalid); it may be tried again in either case.
  *
- * Addresses of one pool are leased oldest first, and `leased` ones become `dispensed` in the order
- * in which they were leased: the lease of an epoch is therefore a range, whatever its size.
+ * Addresses of one pool are leased oldest first, each at the next position of the queue of this run,
+ * and `leased` ones become `dispensed` in the order of their positions: the lease of an epoch is
+ * therefore a range, whatever its size. Positions count from 0 in each epoch and are whole numbers
+ * below 2^53; where a record or a ready queue has 32 bits of one, those are its lowest.
  */
 import type { VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
@@ -36,8 +38,32 @@ export interface InsertReport {
   readonly duplicates: number;
 }
 
-export interface LeaseReport {
+/** What one turn is to do. */
+export interface TurnOrder {
+  readonly pool: string;
+  /** Everything before this position of the queue was popped. */
+  readonly head: number;
+  /** So many more addresses are to be leased, if there are as many. */
+  readonly wanted: number;
+  /** Who got what was popped, by this turn or by one before: each record once, or again if that turn failed. */
+  readonly handOuts?: HandOuts;
+}
+
+/** A hand-out that the store does not take: nothing of it may leave. */
+export interface Refusal {
+  /** Of its record, as there. */
+  readonly position: number;
+  /** Its idempotency key was served before, or the day's quota of its token would be exceeded. */
+  readonly why: 'key' | 'quota';
+}
+
+export interface TurnReport {
+  /** Every address that this queue was leased and that no report had before, in the order of positions. */
   readonly leased: readonly LeasedAddress[];
+  /** Of the first of them. */
+  readonly position: number;
+  /** What was popped for them is available again, if this turn recorded the pop. */
+  readonly refused: readonly Refusal[];
   /** Addresses that could not be unsealed: burned instead of leased, in the same transaction. */
   readonly burned: number;
   /** As the transaction left them. */
@@ -49,11 +75,15 @@ export interface LeaseReport {
   readonly failure: VanityError | undefined;
 }
 
-/** What left of a pool since its last turn, before nothing of it leaves any more. */
-export interface EndedLease {
-  readonly pool: string;
-  readonly dispensed: number;
-  readonly handOuts: HandOuts;
+/** A queue of which nothing leaves any more: its pool, its last head, and who got what no turn has recorded. */
+export type EndedQueue = Omit<TurnOrder, 'wanted'>;
+
+export interface EndReport {
+  /** How many addresses were leased behind the heads. */
+  readonly rest: number;
+  readonly refused: readonly (Refusal & { readonly pool: string })[];
+  /** As of a turn: it is done, and to be tried again. */
+  readonly failure: VanityError | undefined;
 }
 
 /** Figures that outlive a run: totals since the store was made, by name. */
@@ -70,6 +100,11 @@ export interface Store extends AsyncDisposable {
   readonly place: string;
   /** Grows by one with every opening for service. */
   readonly epoch: number;
+  /**
+   * Whether other runs hand out of this store at the same time: then what a turn has not recorded is not
+   * known to all, and a turn may refuse what this one believes.
+   */
+  readonly isShared: boolean;
   /**
    * What became of what the last run had leased, by pool name. Empty after a clean stop. What its
    * journals name is dispensed; the rest is returned if they are trusted, and burned if not.
@@ -102,11 +137,11 @@ export interface Store extends AsyncDisposable {
   ): Promise<void>;
 
   /**
-   * Deletes the pool, in one transaction: the `popped` oldest leased addresses are recorded with
-   * `handOuts` as by a turn, then all that could still leave is burned, what is held for clients
-   * too. Returns how many that were. Errors: POOL_NOT_FOUND, RangeError as of `turn`.
+   * Deletes the pool, in one transaction: its queue is ended at `head` with `handOuts`, then all that could
+   * still leave is burned, what is held for clients too. `head` is 0 if nothing was popped in this run.
+   * Returns how many were burned. Errors: POOL_NOT_FOUND, RangeError as of `turn`.
    */
-  removePool(name: string, popped?: number, handOuts?: HandOuts): Promise<number>;
+  removePool(name: string, head?: number, handOuts?: HandOuts): Promise<number>;
 
   /**
    * Seals and inserts all hits, at most 65,536, in one transaction. POOL_NOT_FOUND if one names
@@ -115,14 +150,14 @@ export interface Store extends AsyncDisposable {
   insert(hits: readonly Hit[], origin?: Origin): Promise<InsertReport>;
 
   /**
-   * One turn of a pool's lease, in one transaction: the `dispensed` oldest leased addresses are
-   * recorded as dispensed, then up to `wanted` available ones are leased, oldest first. They are
-   * unsealed before the commit, so a failed call leaves nothing leased: an address that is
-   * leased but never returned would be recorded as dispensed in place of one that did leave.
-   * `handOuts` say with whom addresses went that are dispensed by this turn or were by one before.
-   * RangeError if fewer than `dispensed` are leased.
+   * One turn of a pool's queue, in one transaction: what lies before `head` and is not recorded becomes
+   * dispensed, or reserved where its record says so, then up to `wanted` available addresses are
+   * leased, oldest first. They are unsealed before the commit, so a failed call leaves nothing leased: an
+   * address that is leased but never returned would be recorded as dispensed in place of one that did
+   * leave. The same head and the same records again change nothing. RangeError if less is leased than
+   * lies before `head`.
    */
-  turn(pool: string, dispensed: number, wanted: number, handOuts?: HandOuts): Promise<LeaseReport>;
+  turn(order: TurnOrder): Promise<TurnReport>;
 
   /** What left for an idempotency key, by its `HandOut.key`, as far as turns recorded it. */
   handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined>;
@@ -140,14 +175,10 @@ export interface Store extends AsyncDisposable {
   removeJournals(numbers: readonly number[] | 'all'): Promise<void>;
 
   /**
-   * Ends leases in one transaction: the `dispensed` oldest of each pool are recorded as by a turn, and all
-   * others return to `available`. Why nothing may leave for it yet, as `failure` of a turn: it is done, and
-   * to be tried again with nothing left. RangeError as of `turn`.
+   * Ends queues in one transaction: what lies before each head is recorded as by a turn, and all else that
+   * was leased returns to `available` or is burned. The same again changes nothing. RangeError as of `turn`.
    */
-  giveBack(leases: readonly EndedLease[]): Promise<VanityError | undefined>;
-
-  /** Gives every leased address of the pool back to `available`: none of them was handed out. */
-  returnLease(pool: string): Promise<number>;
+  endQueues(queues: readonly EndedQueue[], rest: 'return' | 'burn'): Promise<EndReport>;
 
   counts(pool: string): Promise<PoolCounts>;
 
@@ -165,15 +196,15 @@ export interface Store extends AsyncDisposable {
   reseal(): Promise<number>;
 
   /**
-   * Overwrites the sealed secrets of what was dispensed or burned before `before` (milliseconds),
+   * Overwrites the sealed secrets of what was dispensed or burned at least `ageMs` ago, by `clock`,
    * the oldest first; what stays is the public key. One call takes a bounded number of them, so
    * that others need not wait long; how many. The call that leaves none also takes what they were
    * out of the log: it is done when a call returns 0.
    */
-  destroySecrets(before: number): Promise<number>;
+  destroySecrets(ageMs: number): Promise<number>;
 
   /** How many there are; where they are scattered widely, at least so many. */
-  dueSecrets(before: number): Promise<number>;
+  dueSecrets(ageMs: number): Promise<number>;
 
   /** Whether `checkpointLog` has something to do. */
   readonly isLogLong: boolean;
@@ -191,6 +222,6 @@ export interface Store extends AsyncDisposable {
   /** Takes a step of `clock`, and moves the ends of open reservations by as much. */
   takeStep(stepMs: number): Promise<void>;
 
-  /** Does not touch leases: `returnLease` first is what makes a stop a clean one. */
+  /** Does not touch leases: `endQueues` first is what makes a stop a clean one. */
   close(): Promise<void>;
 }

@@ -1,6 +1,9 @@
 /** What the store keeps of tokens: never their text, and for ever that they were. */
 import type { KnownToken } from '../token.ts';
 
+/** A UTC day has no leap second here, as in `Date`. */
+export const DAY_MS = 86_400_000;
+
 export type NewToken = Omit<KnownToken, 'id'>;
 
 export interface StoredToken extends KnownToken {
@@ -29,6 +32,6 @@ export interface TokenStore {
   /** Switches one on that is off since a restore. Errors: TOKEN_NOT_FOUND, STORE_FORGED. */
   restore(name: string): Promise<StoredToken>;
   noteUse(ids: readonly number[]): Promise<void>;
-  /** Addresses handed out to the token in that time, as far as turns recorded it. */
-  used(id: number, from: number, before: number): Promise<number>;
+  /** Addresses handed out to the token in that UTC day, counted from 1970, as far as turns recorded it. */
+  used(id: number, day: number): Promise<number>;
 }

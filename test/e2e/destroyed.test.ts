@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Workspace } from '../support/server.ts';
 import { openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const TWO_DAYS_MS = 48 * 3_600_000;
 const DUE = 1000;
@@ -22,8 +23,8 @@ test('what falls due in a night off is destroyed while the server answers, and i
     await using store = await openStoreIn(data);
     await store.definePool(poolNamed('old'));
     await store.insert(hitsFor('old', DUE));
-    await store.turn('old', 0, DUE);
-    await store.turn('old', DUE, 0);
+    await turn(store, 'old', 0, DUE);
+    await turn(store, 'old', DUE, 0);
   }
   const sealed = withDatabase(data, (db) => {
     db.prepare('UPDATE segments SET changed_at = changed_at - ?').run(TWO_DAYS_MS);

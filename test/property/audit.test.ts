@@ -16,11 +16,11 @@ import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
+import { returnLease, turn as turnOf } from '../support/turns.ts';
 
 const POOLS = ['pet', 'pump'] as const;
-const LATER = 8.64e15;
 
 interface Pop {
   readonly count: number;
@@ -129,9 +129,9 @@ class Model implements AsyncDisposable {
     if (step.do === 'insert') await this.#insert(line, step.count);
     else if (step.do === 'turn') await this.#turn(line, step.pops, step.wanted);
     else if (step.do === 'crash') await this.#crash(line, step.pops, step.isTrusted);
-    else if (step.do === 'destroy') await this.#store.destroySecrets(LATER);
+    else if (step.do === 'destroy') await this.#store.destroySecrets(ANY_AGE);
     else {
-      await this.#store.returnLease(line.name);
+      await returnLease(this.#store, line.name);
       line.giveBack();
     }
   }
@@ -150,7 +150,7 @@ class Model implements AsyncDisposable {
     line.late = [];
     const popped = this.#pop(line, pops, known);
     const records = known.map(({ record }) => record);
-    await this.#store.turn(line.name, popped, wanted, { records, journals: new Map() });
+    await turnOf(this.#store, line.name, popped, wanted, { records, journals: new Map() });
     for (const one of known) this.#tell(one);
     line.queue.push(...line.available.splice(0, wanted));
   }

@@ -13,6 +13,7 @@ import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { AT, LostStore } from '../support/lost-store.ts';
 import { checkStore, openStoreIn } from '../support/sqlite-stores.ts';
+import { returnLease, turn } from '../support/turns.ts';
 
 const RUNS = Number(process.env.FC_RUNS ?? 6);
 
@@ -38,17 +39,17 @@ test('nothing that left comes again, and with a list all the rest does', async (
         for (const { ground, dispensed, returned } of some) {
           if (ground > 0) await store.insert(open, ground);
           left.push(...(await store.dispense(open, Math.min(dispensed, await available(open)))));
-          await open.turn('pet', 0, returned);
-          await open.returnLease('pet');
+          await turn(open, 'pet', 0, returned);
+          await returnLease(open, 'pet');
         }
       };
       let known = 0;
       await store.serve(async (open) => {
         await run(before, open);
-        await open.turn('pet', 0, leased);
+        await turn(open, 'pet', 0, leased);
         known = store.addresses.length;
         await backupStore(store.directory, store.backup);
-        await open.returnLease('pet');
+        await returnLease(open, 'pet');
         await run(after, open);
       });
       const order = left.map((id) => ({ id, by: seed.next().value as number }));
@@ -62,7 +63,7 @@ test('nothing that left comes again, and with a list all the rest does', async (
         (id) => !left.includes(id),
       );
       const served = await openStoreIn(place.directory);
-      const { leased: again } = await served.turn('pet', 0, known);
+      const { leased: again } = await turn(served, 'pet', 0, known);
       await served.close();
       assert.deepEqual(
         again.map(({ id }) => id),

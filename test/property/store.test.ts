@@ -11,10 +11,10 @@ import { type Hit, KEY_TYPES, type SigningKey } from '../../src/keypair/signing-
 import type { PoolCounts } from '../../src/store/address.ts';
 import type { Store } from '../../src/store/store.ts';
 import { SqliteStores } from '../support/sqlite-stores.ts';
-import { poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, poolNamed } from '../support/store-subject.ts';
+import { returnLease } from '../support/turns.ts';
 
 const RUNS = Number(process.env.FC_RUNS ?? 18);
-const LATER = 8.64e15;
 const POOLS = ['pet', 'pump'] as const;
 
 type Call =
@@ -77,11 +77,22 @@ class ModelPool {
   burned = 0;
   ground = 0;
   destroyed = 0;
+  /** Of its queue: what is recorded. */
+  position = 0;
 
   get counts(): PoolCounts {
     const { dispensed, burned, ground } = this;
     const [available, leased] = [this.available.length, this.leased.length];
-    return { available, leased, reserved: 0, dispensed, burned, ground, imported: 0 };
+    return {
+      available,
+      leased,
+      leasedHere: leased,
+      reserved: 0,
+      dispensed,
+      burned,
+      ground,
+      imported: 0,
+    };
   }
 }
 
@@ -119,9 +130,15 @@ async function apply(call: Call, model: Model, stores: SqliteStores, store: Stor
       const dispensed = Math.floor((pool.leased.length * call.share) / 100);
       pool.leased.splice(0, dispensed);
       pool.dispensed += dispensed;
+      pool.position += dispensed;
+      const position = pool.position + pool.leased.length;
       const wanted = pool.available.splice(0, call.wanted);
       pool.leased.push(...wanted);
-      const report = await store.turn(POOLS[call.pool]!, dispensed, call.wanted);
+      const order = { pool: POOLS[call.pool]!, head: pool.position };
+      const report = await store.turn({ ...order, wanted: call.wanted });
+      assert.deepEqual([report.position, report.refused], [position, []]);
+      const again = await store.turn({ ...order, wanted: 0 });
+      assert.deepEqual([again.leased, again.counts], [[], report.counts], 'the same order is one');
       assert.deepEqual(
         report.leased.map((leased) => [leased.id, ...partsOf(leased)]),
         wanted.map((key) => [model.ids.get(key), ...partsOf(keyOf(call.pool, key))]),
@@ -131,28 +148,30 @@ async function apply(call: Call, model: Model, stores: SqliteStores, store: Stor
     }
     case 'returnLease': {
       const pool = model.pools[call.pool]!;
-      assert.equal(await store.returnLease(POOLS[call.pool]!), pool.leased.length);
+      assert.equal(await returnLease(store, POOLS[call.pool]!), pool.leased.length);
       pool.available.unshift(...pool.leased.splice(0));
       return store;
     }
     case 'destroy': {
       const over = ({ dispensed, burned, destroyed }: ModelPool) => dispensed + burned - destroyed;
       const due = model.pools.reduce((sum, pool) => sum + over(pool), 0);
-      assert.equal(await store.dueSecrets(LATER), due);
+      assert.equal(await store.dueSecrets(ANY_AGE), due);
       let destroyed = 0;
-      for (let piece = 1; piece > 0; destroyed += piece) piece = await store.destroySecrets(LATER);
+      for (let piece = 1; piece > 0; destroyed += piece)
+        piece = await store.destroySecrets(ANY_AGE);
       assert.equal(destroyed, due);
       for (const pool of model.pools) pool.destroyed = pool.dispensed + pool.burned;
       return store;
     }
     case 'reopen': {
       if (call.isClean) {
-        for (const name of POOLS) await store.returnLease(name);
+        for (const name of POOLS) await returnLease(store, name);
         for (const pool of model.pools) pool.available.unshift(...pool.leased.splice(0));
       }
       const burned = model.pools.map((pool) => pool.leased.splice(0).length);
       model.pools.forEach((pool, index) => {
         pool.burned += burned[index]!;
+        pool.position = 0;
       });
       const reopened = await stores.reopen(store);
       assert.equal(reopened.epoch, store.epoch + 1);

@@ -18,14 +18,15 @@ import type { Store } from '../../src/store/store.ts';
 import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
 import { type Copy, copyOf, revert } from './copies.ts';
 import { hitsFor, poolNamed } from './store-subject.ts';
+import { returnLease, turn } from './turns.ts';
 import { addressIn, type IsForgiven, type Leased, signWith, WhatLeft } from './what-left.ts';
 
 /** Of which secrets leave, and one of which none does. */
 export const POOLS = ['pet', 'sign'] as const;
 export type PoolName = (typeof POOLS)[number];
+const HELD_MS = 1e12;
 /** Cells of a ready queue, and records of a journal. */
 const CELLS = 64;
-const LATER = 8.64e15;
 
 /** Everything that can be copied, at one moment. */
 export interface Moment {
@@ -165,7 +166,7 @@ export class CopiedStore implements Disposable {
     const { head } = queue;
     const room = Math.min(wanted, CELLS - queue.ready.length);
     const counted = room > 0 ? queue.handOuts.countLease(handOuts) : handOuts;
-    const report = await this.life.store.turn(pool, head - queue.position, room, counted);
+    const report = await turn(this.life.store, pool, head - queue.position, room, counted);
     queue.position = head;
     queue.handOuts.confirm();
     this.clock++;
@@ -208,7 +209,7 @@ export class CopiedStore implements Disposable {
     const id = (++this.#numbers).toString(16).padStart(32, '0');
     queue.handOuts.note({
       ...{ position: queue.head >>> 0, count: 1, at: Date.now(), token: 0 },
-      reservation: { id, expiresAt: LATER },
+      reservation: { id, ttlMs: HELD_MS },
     });
     queue.head++;
     await this.turn('pet', 0);
@@ -254,9 +255,9 @@ export class CopiedStore implements Disposable {
     this.clock++;
   }
 
-  /** The secrets of what left before then; the log ends at once, and begins anew. */
-  async destroy(before: number): Promise<void> {
-    while ((await this.life.store.destroySecrets(before)) > 0);
+  /** The secrets of what is so old; the log ends at once, and begins anew. */
+  async destroy(ageMs: number): Promise<void> {
+    while ((await this.life.store.destroySecrets(ageMs)) > 0);
   }
 
   #leave(taken: readonly Leased[]): void {
@@ -289,7 +290,7 @@ export class CopiedStore implements Disposable {
   async stop(): Promise<void> {
     for (const pool of POOLS) {
       await this.turn(pool, 0);
-      await this.life.store.returnLease(pool);
+      await returnLease(this.life.store, pool);
     }
     await this.#close();
     for (const name of readdirSync(this.#journals)) rmSync(join(this.#journals, name));

@@ -16,6 +16,7 @@ import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from './collected-log.ts';
 import { testMachine } from './journal-machine.ts';
 import { temporaryDirectory } from './sqlite-stores.ts';
+import { turn } from './turns.ts';
 
 const IDENTITY = { name: 'pet', prefix: '', suffix: '[a-z]Pet', ignoreCase: false, keys: 'seed' };
 
@@ -62,8 +63,8 @@ export class Crashed implements AsyncDisposable {
     await this.open();
     await this.store.definePool({ ...IDENTITY, keys: 'seed', handout: 'secret' });
     await this.insert(leased);
-    await this.store.turn('pet', 0, leased);
-    await this.store.turn('pet', recorded, 0);
+    await turn(this.store, 'pet', 0, leased);
+    await turn(this.store, 'pet', recorded, 0);
   }
 
   /** A journal of one more thread, with these pops in it: its path. */
@@ -88,7 +89,7 @@ export class Crashed implements AsyncDisposable {
   /** The store has heard of `popped` more, and of the first `records` of the first journal. */
   async record(popped: number, records: number, ...handOuts: HandOut[]): Promise<void> {
     const journals = new Map([[1, records]]);
-    await this.store.turn('pet', popped, 0, { records: handOuts, journals });
+    await turn(this.store, 'pet', popped, 0, { records: handOuts, journals });
   }
 
   /** Ends without a stop and starts again: what became of the leases. */

@@ -12,6 +12,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import { assertIdentity, type Handed, type LogEntry, type Server, Workspace } from './server.ts';
 import { checkStore, withDatabase } from './sqlite-stores.ts';
+import { returnLease, turn } from './turns.ts';
 
 /** Always short, so that grinding goes on; soon empty when nothing comes after what is ready. */
 export const POOL = { name: 'pet', suffix: 't', target: 1_000_000, ready: 64, ready_max: 64 };
@@ -148,13 +149,13 @@ export class Trial implements AsyncDisposable {
     await using store = await openSqliteStore({ directory, sealingKey, recover, witness });
     const { available, burned } = await store.counts('pet');
     assert.equal(burned, 0);
-    const { leased } = await store.turn('pet', 0, available);
+    const { leased } = await turn(store, 'pet', 0, available);
     assert.equal(leased.length, available);
     const again = leased.filter(
       ({ id, publicKey }) => ids.has(id) || addresses.has(addressOf(publicKey)),
     );
     assert.equal(again.length, 0, `${again.length} come again`);
-    await store.returnLease('pet');
+    await returnLease(store, 'pet');
   }
 
   /** The same by a server on a sound disk, which may have to make a new store. */

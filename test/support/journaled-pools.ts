@@ -92,7 +92,7 @@ export class Bench implements AsyncDisposable {
     for (let thread = 0; thread < threads; thread++) {
       followed.push(...(await this.poolJournals.add([{ pool: name, handOuts }])));
     }
-    this.refiller.add(shared, counts, handOuts);
+    this.refiller.add(shared, { counts, position: 0 }, handOuts);
     for (let left = stored; left > 0; left -= 4096) {
       const keypairs = Array.from({ length: Math.min(left, 4096) }, () =>
         keypairOf(randomBytes(32)),

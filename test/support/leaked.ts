@@ -9,7 +9,8 @@ import {
   temporaryDirectory,
   withDatabase,
 } from './sqlite-stores.ts';
-import { hitsFor, LATER, poolNamed } from './store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from './store-subject.ts';
+import { turn } from './turns.ts';
 
 /** That have a secret. */
 export const ROWS = 600;
@@ -26,24 +27,24 @@ export class Leaked implements AsyncDisposable {
     await leaked.open();
     await leaked.store.definePools([poolNamed('pet'), poolNamed('big', 'expanded')]);
     await leaked.insert('pet', 4);
-    await leaked.store.turn('pet', 0, 4);
-    await leaked.store.turn('pet', 4, 0);
-    while ((await leaked.store.destroySecrets(LATER)) > 0);
+    await turn(leaked.store, 'pet', 0, 4);
+    await turn(leaked.store, 'pet', 4, 0);
+    while ((await leaked.store.destroySecrets(ANY_AGE)) > 0);
     for (let part = 0; part < 3; part++) {
       await leaked.insert('pet', ROWS / 6);
       await leaked.insert('big', ROWS / 6);
       // What is leased then is burned.
-      await leaked.store.turn('big', 0, 2);
+      await turn(leaked.store, 'big', 0, 2);
       await leaked.store.close();
       // As in a store that was restored: its ids go on where the lost one may have been.
       withDatabase(leaked.directory, (db) => db.exec('UPDATE meta SET next_id = next_id + 10000'));
       await leaked.open();
     }
     const { store } = leaked;
-    await store.turn('pet', 0, 20);
-    const reservation = { id: 'ab'.repeat(16), expiresAt: LATER, ttlMs: 60_000 };
+    await turn(store, 'pet', 0, 20);
+    const reservation = { id: 'ab'.repeat(16), ttlMs: 60_000 };
     const records = [{ position: 0, count: 1, at: Date.now(), token: 0, reservation }];
-    await store.turn('pet', 8, 0, { records, journals: new Map() });
+    await turn(store, 'pet', 8, 0, { records, journals: new Map() });
     return leaked;
   }
 

@@ -9,6 +9,7 @@ import type { KeyType } from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory, withDatabase } from './sqlite-stores.ts';
 import { hitsFor, poolNamed } from './store-subject.ts';
+import { returnLease, turn } from './turns.ts';
 
 export const AT = Date.parse('2026-11-20T12:00:00.500Z');
 
@@ -43,7 +44,7 @@ export class LostStore implements Disposable {
     this.epoch = store.epoch;
     await store.definePool(poolNamed('pet', this.#keys));
     await work(store);
-    await store.returnLease('pet');
+    await returnLease(store, 'pet');
     await store.close();
   }
 
@@ -55,8 +56,8 @@ export class LostStore implements Disposable {
 
   /** Hands out the `count` oldest that are available; their ids. */
   async dispense(store: Store, count: number): Promise<number[]> {
-    const { leased } = await store.turn('pet', 0, count);
-    await store.turn('pet', count, 0);
+    const { leased } = await turn(store, 'pet', 0, count);
+    await turn(store, 'pet', count, 0);
     return leased.map(({ id }) => id);
   }
 

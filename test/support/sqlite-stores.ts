@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import type { Time } from '../../src/store/own-clock.ts';
 import { type Adopted, type AdoptOptions, adoptStore } from '../../src/store/sqlite/adopt.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -29,8 +30,9 @@ export function removeDirectory(directory: string): void {
 }
 
 /** With the sealing key in the data directory, as a server has it. */
-export function openStoreIn(directory: string): Promise<Store> {
-  return openSqliteStore({ directory, sealingKey: `file:${join(directory, 'sealing.key')}` });
+export function openStoreIn(directory: string, time?: Time): Promise<Store> {
+  const sealingKey = `file:${join(directory, 'sealing.key')}`;
+  return openSqliteStore({ directory, sealingKey, ...(time && { time }) });
 }
 
 /** With the sealing key in the data directory, too. */
@@ -91,10 +93,16 @@ function checkPool(db: DatabaseSync, pool: Record<string, unknown>): void {
 
 export class SqliteStores implements StoreMaker {
   readonly #directories = new Map<Store, string>();
+  readonly #time: Time | undefined;
+
+  /** `time` is what the clocks of its stores go by; the system's if not given. */
+  constructor(time?: Time) {
+    this.#time = time;
+  }
 
   async open(): Promise<Store> {
     const directory = temporaryDirectory();
-    const store = await openStoreIn(directory);
+    const store = await openStoreIn(directory, this.#time);
     this.#directories.set(store, directory);
     return store;
   }
@@ -102,7 +110,7 @@ export class SqliteStores implements StoreMaker {
   async reopen(store: Store): Promise<Store> {
     const directory = this.directoryOf(store);
     await store.close();
-    const reopened = await openStoreIn(directory);
+    const reopened = await openStoreIn(directory, this.#time);
     this.#directories.delete(store);
     this.#directories.set(reopened, directory);
     return reopened;

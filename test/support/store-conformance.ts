@@ -8,9 +8,9 @@ import { suite, test } from 'node:test';
 import { type Hit, KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { someKey } from './keys.ts';
 import {
+  ANY_AGE,
   GRID,
   hexOf,
-  LATER,
   OPERATIONS,
   poolNamed,
   REFUSED,
@@ -18,6 +18,7 @@ import {
   type StoreMaker,
   Subject,
 } from './store-subject.ts';
+import { returnLease, turn } from './turns.ts';
 
 export function storeConformance(name: string, maker: StoreMaker): void {
   for (const keyType of KEY_TYPES) {
@@ -52,10 +53,10 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
       await using subject = await open();
       const before = Date.now();
       const hits = await subject.insert(5);
-      const { leased, burned, counts } = await subject.store.turn('pet', 0, 3);
+      const { leased, burned, counts } = await turn(subject.store, 'pet', 0, 3);
       assert.equal(burned, 0);
       assert.equal(counts.leased, 3);
-      const rest = (await subject.store.turn('pet', 3, 9)).leased;
+      const rest = (await turn(subject.store, 'pet', 3, 9)).leased;
       const all = [...leased, ...rest];
       assert.deepEqual(all.map(hexOf), hits.map(hexOf));
       for (const one of all) {
@@ -67,10 +68,10 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
     test('that are given back are leased again in the same order', async () => {
       await using subject = await open();
       await subject.insert(6);
-      const { leased } = await subject.store.turn('pet', 0, 4);
-      await subject.store.turn('pet', 1, 0);
-      assert.equal(await subject.store.returnLease('pet'), 3);
-      const again = (await subject.store.turn('pet', 0, 6)).leased;
+      const { leased } = await turn(subject.store, 'pet', 0, 4);
+      await turn(subject.store, 'pet', 1, 0);
+      assert.equal(await returnLease(subject.store, 'pet'), 3);
+      const again = (await turn(subject.store, 'pet', 0, 6)).leased;
       assert.deepEqual(
         again.slice(0, 3).map(({ id }) => id),
         leased.slice(1).map(({ id }) => id),
@@ -81,15 +82,15 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
     test('of a run that ended without a return are burned, and nothing else', async () => {
       await using subject = await open();
       await subject.insert(6);
-      const { leased } = await subject.store.turn('pet', 0, 4);
-      await subject.store.turn('pet', 1, 0);
+      const { leased } = await turn(subject.store, 'pet', 0, 4);
+      await turn(subject.store, 'pet', 1, 0);
       await subject.reopen();
       assert.deepEqual(subject.store.recovered, { pet: { dispensed: 0, returned: 0, burned: 3 } });
       assert.equal(await subject.figures(), '2 0 1 3');
       const given = new Set(leased.map(({ id }) => id));
-      const { leased: rest } = await subject.store.turn('pet', 0, 9);
+      const { leased: rest } = await turn(subject.store, 'pet', 0, 9);
       assert.ok(rest.every(({ id }) => !given.has(id)));
-      await subject.store.returnLease('pet');
+      await returnLease(subject.store, 'pet');
       await subject.reopen();
       assert.deepEqual(subject.store.recovered, {}, 'a clean stop burns nothing');
       assert.equal(await subject.figures(), '2 0 1 3');
@@ -99,8 +100,8 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
       await using subject = await open();
       const mixed = subject.hits(2).flatMap((hit) => [hit, ...subject.hits(2, 'pump')]);
       await subject.store.insert(mixed);
-      await subject.store.turn('pump', 0, 3);
-      await subject.store.turn('pump', 2, 0);
+      await turn(subject.store, 'pump', 0, 3);
+      await turn(subject.store, 'pump', 2, 0);
       assert.equal(await subject.figures('pump'), '1 1 2 0');
       assert.equal(await subject.figures('pet'), '2 0 0 0');
     });
@@ -115,7 +116,7 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
         await subject.store.insert([...hits, hits[0]!]);
         const leased = [];
         for (const pool of ['pet', 'pump']) {
-          leased.push(...(await subject.store.turn(pool, 0, 9)).leased);
+          leased.push(...(await turn(subject.store, pool, 0, 9)).leased);
         }
         ids.push(...leased.map(({ id }) => id).sort((a, b) => a - b));
         await subject.reopen();
@@ -175,7 +176,7 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
       await subject.insert(1);
       const { ground, imported, available } = await store.counts('pet');
       assert.deepEqual([ground, imported, available], [3, 2, 5]);
-      const { leased } = await store.turn('pet', 0, 5);
+      const { leased } = await turn(store, 'pet', 0, 5);
       const origins = leased.map(({ origin }) => origin);
       assert.deepEqual(origins, ['ground', 'ground', 'imported', 'imported', 'ground']);
     });
@@ -183,8 +184,8 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
     test('what was dispensed or burned cannot be imported again', async () => {
       await using subject = await open();
       const hits = await subject.insert(4);
-      await subject.store.turn('pet', 0, 4);
-      await subject.store.turn('pet', 2, 0);
+      await turn(subject.store, 'pet', 0, 4);
+      await turn(subject.store, 'pet', 2, 0);
       await subject.reopen();
       assert.equal(await subject.figures(), '0 0 2 2');
       const report = await subject.store.insert(hits, 'imported');
@@ -208,9 +209,9 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
     test('are known in every state, also after the secret is destroyed', async () => {
       await using subject = await open();
       const hits = await subject.insert(4);
-      await subject.store.turn('pet', 0, 3);
-      await subject.store.turn('pet', 2, 0);
-      await subject.store.destroySecrets(LATER);
+      await turn(subject.store, 'pet', 0, 3);
+      await turn(subject.store, 'pet', 2, 0);
+      await subject.store.destroySecrets(ANY_AGE);
       assert.deepEqual(await subject.store.insert(hits), { inserted: 0, duplicates: 4 });
       await subject.reopen();
       assert.equal(await subject.figures(), '1 0 2 1');
@@ -235,22 +236,22 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
       });
       assert.equal(await subject.figures(), '0 0 0 0');
       assert.deepEqual(await subject.store.insert(hits), { inserted: 3, duplicates: 0 });
-      const { leased } = await subject.store.turn('pet', 0, 3);
+      const { leased } = await turn(subject.store, 'pet', 0, 3);
       assert.deepEqual(leased.map(hexOf), hits.map(hexOf));
     });
 
     test('a turn that records more than is leased changes nothing', async () => {
       await using subject = await open();
       await subject.insert(3);
-      await subject.store.turn('pet', 0, 1);
-      await assert.rejects(subject.store.turn('pet', 2, 1), RangeError);
+      await turn(subject.store, 'pet', 0, 1);
+      await assert.rejects(turn(subject.store, 'pet', 2, 1), RangeError);
       assert.equal(await subject.figures(), '2 1 0 0');
     });
 
     test('a pool that is not there has no counts, no turn and no lease', async () => {
       await using subject = await open();
       const { store } = subject;
-      for (const call of [store.counts('no'), store.turn('no', 0, 1), store.returnLease('no')]) {
+      for (const call of [store.counts('no'), turn(store, 'no', 0, 1), returnLease(store, 'no')]) {
         await assert.rejects(call, { code: 'POOL_NOT_FOUND' });
       }
     });
@@ -282,21 +283,21 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
     test('only what was dispensed or burned before a time is destroyed, once', async () => {
       await using subject = await open();
       await subject.insert(3);
-      await subject.store.turn('pet', 0, 3);
-      await subject.store.turn('pet', 2, 0);
-      assert.equal(await subject.store.destroySecrets(Date.now() - 60_000), 0);
-      assert.equal(await subject.store.destroySecrets(LATER), 2);
-      assert.equal(await subject.store.destroySecrets(LATER), 0);
+      await turn(subject.store, 'pet', 0, 3);
+      await turn(subject.store, 'pet', 2, 0);
+      assert.equal(await subject.store.destroySecrets(60_000), 0);
+      assert.equal(await subject.store.destroySecrets(ANY_AGE), 2);
+      assert.equal(await subject.store.destroySecrets(ANY_AGE), 0);
       assert.equal(await subject.figures(), '0 1 2 0');
       await subject.reopen();
-      assert.equal(await subject.store.destroySecrets(LATER), 1, 'burned by now');
+      assert.equal(await subject.store.destroySecrets(ANY_AGE), 1, 'burned by now');
       assert.equal(await subject.figures(), '0 0 2 1');
     });
 
     test('an empty batch and an empty turn are nothing', async () => {
       await using subject = await open();
       assert.deepEqual(await subject.store.insert([]), { inserted: 0, duplicates: 0 });
-      const { leased, burned } = await subject.store.turn('pet', 0, 0);
+      const { leased, burned } = await turn(subject.store, 'pet', 0, 0);
       assert.deepEqual([leased, burned], [[], 0]);
     });
 

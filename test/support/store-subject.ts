@@ -4,6 +4,7 @@ import type { Hit, KeyType, SigningKey } from '../../src/keypair/signing-key.ts'
 import type { Store } from '../../src/store/store.ts';
 import type { PoolIdentity } from '../../src/store/stored-pool.ts';
 import { someKey } from './keys.ts';
+import { returnLease, turn } from './turns.ts';
 
 export interface StoreMaker {
   /** A store that is new. */
@@ -34,7 +35,8 @@ export function hexOf({ key, publicKey }: SigningKey): string {
   return [key, publicKey].map((bytes) => Buffer.from(bytes).toString('hex')).join(' ');
 }
 
-export const LATER = 8.64e15;
+/** For what is destroyed: also what left in this very moment. */
+export const ANY_AGE = -8.64e15;
 
 /** A store with the pools 'pet' and 'pump'. Its data is removed at the end of the test. */
 export class Subject implements AsyncDisposable {
@@ -90,33 +92,33 @@ export const SITUATIONS: Record<string, (subject: Subject) => Promise<void>> = {
   },
   leased: async (subject) => {
     await subject.insert(4);
-    await subject.store.turn('pet', 0, 4);
+    await turn(subject.store, 'pet', 0, 4);
   },
   dispensed: async (subject) => {
     await subject.insert(4);
-    await subject.store.turn('pet', 0, 4);
-    await subject.store.turn('pet', 4, 0);
+    await turn(subject.store, 'pet', 0, 4);
+    await turn(subject.store, 'pet', 4, 0);
   },
   burned: async (subject) => {
     await subject.insert(4);
-    await subject.store.turn('pet', 0, 4);
+    await turn(subject.store, 'pet', 0, 4);
     await subject.reopen();
   },
   mixed: async (subject) => {
     await subject.insert(4);
-    await subject.store.turn('pet', 0, 2);
-    await subject.store.turn('pet', 1, 0);
+    await turn(subject.store, 'pet', 0, 2);
+    await turn(subject.store, 'pet', 1, 0);
   },
 };
 
 /** Each returns how many addresses it says that it touched. */
 export const OPERATIONS: Record<string, (subject: Subject) => Promise<number>> = {
   insert: async (subject) => (await subject.store.insert(subject.hits(2))).inserted,
-  lease: async ({ store }) => (await store.turn('pet', 0, 3)).leased.length,
-  dispense: async ({ store }) => (await store.turn('pet', 1, 0)).leased.length,
-  both: async ({ store }) => (await store.turn('pet', 1, 1)).leased.length,
-  returnLease: ({ store }) => store.returnLease('pet'),
-  destroy: ({ store }) => store.destroySecrets(LATER),
+  lease: async ({ store }) => (await turn(store, 'pet', 0, 3)).leased.length,
+  dispense: async ({ store }) => (await turn(store, 'pet', 1, 0)).leased.length,
+  both: async ({ store }) => (await turn(store, 'pet', 1, 1)).leased.length,
+  returnLease: ({ store }) => returnLease(store, 'pet'),
+  destroy: ({ store }) => store.destroySecrets(ANY_AGE),
   reopen: async (subject) => {
     await subject.reopen();
     return subject.store.recovered.pet?.burned ?? 0;

@@ -7,6 +7,7 @@ import { VanityError } from '../../src/errors.ts';
 import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
 import type { SigningKey } from '../../src/keypair/signing-key.ts';
 import type { Store } from '../../src/store/store.ts';
+import { turn } from './turns.ts';
 
 export const SIGN_LIMIT = 3;
 
@@ -95,7 +96,7 @@ export class WhatLeft {
       await store.reservations.release(id, 0, true).catch(() => undefined);
     }
     for (const { name, counts } of await store.pools()) {
-      const { leased } = await store.turn(name, 0, counts.available);
+      const { leased } = await turn(store, name, 0, counts.available);
       const again = leased
         .map((one) => this.left.get(addressIn(one)))
         .filter((left) => left !== undefined && !isForgiven(left));

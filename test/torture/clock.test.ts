@@ -16,7 +16,8 @@ import { FaultyDisk } from '../support/faulty-disk.ts';
 import { type SealedKeypair, SecretSearch, unsealStore } from '../support/secrets.ts';
 import { assertIdentity, type Server, Workspace } from '../support/server.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const LIMIT = { timeout: 120_000 };
 /** Hard enough that grinding does not run far ahead of its target. */
@@ -24,7 +25,6 @@ const POOL = { name: 'pet', suffix: '[a-h]t', target: 60, ready: 20 };
 const ENOUGH = 30;
 const JUMPS_HOURS = [5, 30, -40];
 const NONCE_BYTES = 12;
-const LATER = 8.64e15;
 /** Wider than any test takes, narrower than any jump. */
 const HOUR_MS = 3_600_000;
 
@@ -242,26 +242,26 @@ test('a program that reads the store meanwhile delays that, and no more', LIMIT,
   await store.definePool(poolNamed('pet'));
   const dispense = async () => {
     await store.insert(hitsFor('pet', 100));
-    await store.turn('pet', 0, 100);
-    await store.turn('pet', 100, 0);
+    await turn(store, 'pet', 0, 100);
+    await turn(store, 'pet', 100, 0);
     return dispensedIn(directory);
   };
   const first = await dispense();
   const reader = readerOf(directory);
-  assert.equal(await store.destroySecrets(LATER), 100);
+  assert.equal(await store.destroySecrets(ANY_AGE), 100);
   assert.ok(isInFiles(directory, first), 'the reader may still look at them');
   reader.close();
-  assert.equal(await store.destroySecrets(LATER), 0);
+  assert.equal(await store.destroySecrets(ANY_AGE), 0);
   assert.ok(!isInFiles(directory, first));
 
   const second = await dispense();
   const other = readerOf(directory);
-  assert.equal(await store.destroySecrets(LATER), 100);
+  assert.equal(await store.destroySecrets(ANY_AGE), 100);
   await store.close();
   other.close();
   assert.ok(isInFiles(directory, second), 'as if it had been killed there');
   await using again = await openStoreIn(directory);
-  assert.equal(await again.destroySecrets(LATER), 0);
+  assert.equal(await again.destroySecrets(ANY_AGE), 0);
   assert.ok(!isInFiles(directory, second));
   removeDirectory(directory);
 });
@@ -271,18 +271,18 @@ test('what is burned is destroyed after its retention too', async () => {
   const store = await openStoreIn(directory);
   await store.definePool(poolNamed('pet'));
   await store.insert(hitsFor('pet', 100));
-  await store.turn('pet', 0, 40);
+  await turn(store, 'pet', 0, 40);
   await store.close();
   await using again = await openStoreIn(directory);
   const secrets = await unsealStore(directory);
   const burned = secrets.filter(({ state }) => state === 'burned');
   assert.equal(burned.length, 40, 'no journal says that they did not leave');
-  assert.equal(await again.destroySecrets(Date.now() - HOUR_MS), 0);
+  assert.equal(await again.destroySecrets(HOUR_MS), 0);
   assert.ok(isInFiles(directory, burned));
-  assert.equal(await again.destroySecrets(LATER), 40);
+  assert.equal(await again.destroySecrets(ANY_AGE), 40);
   assert.ok(!isInFiles(directory, burned));
   const left = secrets.filter(({ state }) => state === 'available');
-  assert.equal((await again.turn('pet', 0, 60)).leased.length, left.length);
+  assert.equal((await turn(again, 'pet', 0, 60)).leased.length, left.length);
   removeDirectory(directory);
 });
 

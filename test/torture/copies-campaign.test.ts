@@ -37,6 +37,8 @@ import {
 import { randomOf } from '../support/sequence.ts';
 import { type Left, SIGN_LIMIT } from '../support/what-left.ts';
 
+/** Nothing is so old. */
+const NO_AGE = Number.POSITIVE_INFINITY;
 const IS_LONG = process.env.COPIES_SECONDS !== undefined;
 const SECONDS = Number(process.env.COPIES_SECONDS ?? 2);
 const SEED = Number(process.env.COPIES_SEED ?? Date.now() % 2 ** 31);
@@ -165,7 +167,7 @@ async function operate(store: CopiedStore, random: Random): Promise<void> {
   else if (kind === 14) await store.reserve();
   else if (kind === 15) await store.dispenseReservation();
   else if (kind <= 17) await store.dispenseToSign(random(1, 2));
-  else if (kind === 18) await store.destroy(random(1, 3) === 1 ? Date.now() : 0);
+  else if (kind === 18) await store.destroy(random(1, 3) === 1 ? 0 : NO_AGE);
   else {
     const addresses = store.out.signable();
     if (addresses.length > 0) await store.sign(addresses[random(0, addresses.length - 1)]!);
@@ -282,7 +284,7 @@ const ALONE: Readonly<Record<string, (store: CopiedStore) => Promise<void>>> = {
   'a hand-out to sign with': (store) => store.dispenseToSign(1),
   'a signature': (store) => store.sign(store.out.signable()[0]!),
   'the end of a token': (store) => store.revoke(),
-  'the end of the log': (store) => store.destroy(0),
+  'the end of the log': (store) => store.destroy(NO_AGE),
 };
 
 /** `isLifeOver`: then a stop takes all of it into the database, and the next life has begun. */
@@ -306,7 +308,7 @@ async function alone(
     // Nothing is leased, and the copy has all in its database: no table shows what the act was.
     await store.stop();
     await store.begin(durability);
-    await store.destroy(0);
+    await store.destroy(NO_AGE);
   }
   const copies = [store.copy()];
   await ALONE[act]!(store);

@@ -20,6 +20,7 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const LIMIT = { timeout: 240_000 };
 const AVAILABLE = 350;
@@ -51,8 +52,8 @@ async function killedStore(root: string): Promise<{ directory: string; putBack: 
   const store = await openStoreIn(directory);
   await store.definePool(poolNamed('pet'));
   await store.insert(hitsFor('pet', AVAILABLE + DISPENSED));
-  await store.turn('pet', 0, DISPENSED);
-  await store.turn('pet', DISPENSED, 0);
+  await turn(store, 'pet', 0, DISPENSED);
+  await turn(store, 'pet', DISPENSED, 0);
   await backupStore(directory, join(root, 'kept.backup'));
   const anchor = () => join(directory, readdirSync(directory).find((name) => /anchor/.test(name))!);
   const name = anchor();

@@ -34,6 +34,7 @@ import {
   temporaryDirectory,
 } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 import { withoutCalls } from '../support/without-calls.ts';
 
 const LIMIT = { timeout: 300_000 };
@@ -56,8 +57,8 @@ class Lives {
     await using store = await openStoreIn(directory);
     await store.definePool(poolNamed('pet'));
     await store.insert(hitsFor('pet', 4));
-    const { leased } = await store.turn('pet', 0, 2);
-    await store.turn('pet', 2, 0);
+    const { leased } = await turn(store, 'pet', 0, 2);
+    await turn(store, 'pet', 2, 0);
     assert.equal(leased.length, 2);
     for (const { id } of leased) this.#leave(id);
   }

@@ -17,6 +17,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { LeftBehind } from '../support/left-behind.ts';
 import { assertIdentity, type Handed, type Server, Workspace } from '../support/server.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
+import { turn } from '../support/turns.ts';
 
 const LIMIT = { timeout: 120_000 };
 const SLOT = 96;
@@ -135,7 +136,7 @@ class Attack implements AsyncDisposable {
     const sealingKey = `file:${join(directory, 'sealing.key')}`;
     await using store = await openSqliteStore({ directory, sealingKey, recover });
     const { available } = await store.counts('pet');
-    const { leased } = await store.turn('pet', 0, available);
+    const { leased } = await turn(store, 'pet', 0, available);
     assert.equal(leased.length, available);
     const left = new Set(this.handed.map(({ id }) => id));
     assert.deepEqual(

@@ -56,6 +56,7 @@ import { randomOf } from '../support/sequence.ts';
 import { type Handed, type Server, Workspace } from '../support/server.ts';
 import { adoptIn, checkStore, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 /** Where disks are opened: in memory, where a sync costs nothing. */
 const MEMORY = '/dev/shm';
@@ -239,12 +240,12 @@ async function check(
     assert.ok(gone <= most, `${most} have left or were on their way, ${gone} are given up`);
     if (durability === 'committed') assert.equal(burned, 0, 'nothing is burned');
 
-    const drained = await store.turn(name, 0, available);
+    const drained = await turn(store, name, 0, available);
     assert.deepEqual([drained.leased.length, drained.burned], [available, 0], 'all is readable');
     const again = drained.leased.filter(({ publicKey }) => left.has(encodeBase58(publicKey)));
     assert.equal(again.length, 0, `${again.length} come out that have left before`);
     await store.insert(hitsFor(name, 1));
-    const { leased: fresh } = await store.turn(name, 0, 1);
+    const { leased: fresh } = await turn(store, name, 0, 1);
     const highest = Math.max(0, ...[...left.values()].map(({ id }) => id));
     assert.ok(fresh[0]!.id > highest, 'ids go on behind those that have left');
 

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import type { RotationStep } from '../../src/store/key-rotation.ts';
 import { Leaked } from '../support/leaked.ts';
 import { countLeft, sealedIn } from '../support/sealed-bytes.ts';
+import { returnLease, turn } from '../support/turns.ts';
 import { Victim } from '../support/victim.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -66,7 +67,7 @@ for (const step of ['prepared', 'store sealed', '1', '4']) {
   test(`with rows resealed, killed after the step "${step}"`, LIMIT, async () => {
     await using leaked = await Leaked.make();
     const { directory } = leaked;
-    await leaked.store.returnLease('pet');
+    await returnLease(leaked.store, 'pet');
     const before = await leaked.rows();
     const sealed = sealedIn(directory);
     await leaked.store.close();
@@ -99,7 +100,7 @@ async function killedAfter(step: string, directory: string, ...how: string[]): P
 async function assertWhole(victim: Victim): Promise<void> {
   assert.deepEqual(await victim.tokens(), { shop: true });
   const { store } = victim;
-  const { leased, burned } = await store.turn('vault', 0, 10);
+  const { leased, burned } = await turn(store, 'vault', 0, 10);
   assert.deepEqual([leased.length, burned], [3, 0]);
-  await store.returnLease('vault');
+  await returnLease(store, 'vault');
 }

@@ -16,6 +16,7 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const SUPPORT = new URL('../support/sqlite-stores.ts', import.meta.url).href;
 const FILLER = new URL('./store-full.ts', import.meta.url).pathname;
@@ -63,7 +64,7 @@ test('a file that may not grow fails one call, and loses nothing', async () => {
   );
   const hashes = new Set(stored.map(({ hash }) => String(hash).toLowerCase()));
   assert.ok(told.acknowledged.every((hash) => hashes.has(hash)));
-  assert.equal((await store.turn('pet', 0, ground)).burned, 0);
+  assert.equal((await turn(store, 'pet', 0, ground)).burned, 0);
   await store.close();
   checkStore(directory);
   removeDirectory(directory);

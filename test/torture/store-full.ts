@@ -6,6 +6,7 @@ import { VanityError } from '../../src/errors.ts';
 import { publicKeyHash } from '../../src/keypair/seal.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 /** More than one batch of these has room for, so that it fails half-way. */
 const BIG = 2048;
@@ -33,7 +34,7 @@ await insert(SMALL);
 while (await insert(BIG));
 const { available } = await store.counts('pet');
 const afterFailure = await insert(SMALL);
-const { leased } = await store.turn('pet', 0, SMALL);
-const { counts } = await store.turn('pet', leased.length, 0);
+const { leased } = await turn(store, 'pet', 0, SMALL);
+const { counts } = await turn(store, 'pet', leased.length, 0);
 await store.close();
 console.log(JSON.stringify({ acknowledged, failures, available, afterFailure, counts }));

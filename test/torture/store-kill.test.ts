@@ -17,6 +17,7 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
+import { turn } from '../support/turns.ts';
 
 const CYCLES = Number(process.env.TORTURE_CYCLES ?? 10);
 const USER = new URL('./store-user.ts', import.meta.url).pathname;
@@ -99,7 +100,7 @@ test(`killed ${CYCLES} times`, async () => {
   }
   const store = await openStoreIn(directory);
   const { available } = await store.counts('pet');
-  const { leased, burned } = await store.turn('pet', 0, available);
+  const { leased, burned } = await turn(store, 'pet', 0, available);
   assert.deepEqual([leased.length, burned], [available, 0], 'all that is left can be unsealed');
   ledger.read(['turn', 0, ...leased.map(({ id }) => id)].join(' '));
   await store.close();

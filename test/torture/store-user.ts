@@ -10,6 +10,7 @@ import { writeSync } from 'node:fs';
 import { publicKeyHash } from '../../src/keypair/seal.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const STDOUT = 1;
 const say = (...words: unknown[]) => writeSync(STDOUT, `${words.join(' ')}\n`);
@@ -23,7 +24,7 @@ for (let leased = 0; ; ) {
   say('insert', ...hits.map((hit) => publicKeyHash(hit.publicKey).toString('hex')));
   for (let turns = randomInt(0, 4); turns > 0; turns--) {
     const dispensed = randomInt(0, leased + 1);
-    const report = await store.turn('pet', dispensed, randomInt(0, 30));
+    const report = await turn(store, 'pet', dispensed, randomInt(0, 30));
     leased += report.leased.length - dispensed;
     say('turn', dispensed, ...report.leased.map(({ id }) => id));
   }

@@ -7,6 +7,7 @@ import { stateHome, vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { LostStore } from '../support/lost-store.ts';
 import { openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
+import { turn } from '../support/turns.ts';
 
 const LIMIT = { timeout: 100_000 };
 
@@ -79,7 +80,7 @@ test('what a crash left is settled before it is listed, as a start settles it', 
   {
     // As one that is killed: nothing is returned, and a journal is missing.
     await using open = await openStoreIn(store.directory);
-    await open.turn('pet', 0, 2);
+    await turn(open, 'pet', 0, 2);
     await open.addJournals([{ pool: 'pet', number: 1 }]);
   }
   const { stderr, summary, rows } = await listOf(store);

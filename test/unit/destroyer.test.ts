@@ -18,10 +18,10 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const HOUR_MS = 3_600_000;
-const LATER = Date.now() + 1000 * HOUR_MS;
 /** Of one piece, at the most. */
 const PIECE_RANGES = 32;
 const PIECE_PAGES = 512;
@@ -42,8 +42,8 @@ async function dispensed(t: TestContext, pools: number, each: number) {
     Array.from({ length: each }, (_, index) => hits.map((of) => of[index]!)).flat(),
   );
   for (const name of names) {
-    await store.turn(name, 0, each);
-    await store.turn(name, each, 0);
+    await turn(store, name, 0, each);
+    await turn(store, name, each, 0);
   }
   return { store, directory };
 }
@@ -80,19 +80,19 @@ test('a piece is of bounded rows, ranges and pages of the log, however they lie'
   ] as const) {
     const { store, directory } = await dispensed(t, pools, each);
     await store.checkpointLog();
-    assert.equal(await store.dueSecrets(LATER), pools * each);
+    assert.equal(await store.dueSecrets(ANY_AGE), pools * each);
     let left = pools * each;
     while (left > 0) {
       const before = pagesIn(directory);
-      const count = await store.destroySecrets(LATER);
+      const count = await store.destroySecrets(ANY_AGE);
       const pages = pagesIn(directory) - before;
       const what = `${count} of ${pools} pools with ${each} each, ${pages} pages`;
       assert.ok(count > 0 && count <= Math.min(PIECE_ROWS, PIECE_RANGES * each), what);
       assert.ok(pages <= PIECE_PAGES, what);
       left -= count;
-      assert.equal(await store.dueSecrets(LATER), left);
+      assert.equal(await store.dueSecrets(ANY_AGE), left);
     }
-    assert.equal(await store.destroySecrets(LATER), 0);
+    assert.equal(await store.destroySecrets(ANY_AGE), 0);
   }
 });
 
@@ -107,9 +107,9 @@ function destroyerOf(store: Store, now: () => number = () => performance.now()) 
     get isLogLong() {
       return store.isLogLong;
     },
-    dueSecrets: (before) => store.dueSecrets(before),
-    async destroySecrets(before) {
-      const count = await store.destroySecrets(before);
+    dueSecrets: (ageMs) => store.dueSecrets(ageMs),
+    async destroySecrets(ageMs) {
+      const count = await store.destroySecrets(ageMs);
       ran.push(count);
       return count;
     },
@@ -179,10 +179,10 @@ test('a stop ends after the piece that runs, and the next goes on', async (t) =>
   await queue.behind(async () => undefined);
   await destroyer.stop();
   await running;
-  const left = await store.dueSecrets(LATER);
+  const left = await store.dueSecrets(ANY_AGE);
   assert.ok(left >= 3 * PIECE_ROWS, `${left} are left`);
   await destroyerOf(store).destroyer.destroy();
-  assert.equal(await store.dueSecrets(LATER), 0);
+  assert.equal(await store.dueSecrets(ANY_AGE), 0);
 });
 
 test('a store that fails is reported, and nothing is destroyed while its clock is in doubt', async (t) => {

@@ -91,7 +91,7 @@ class Counter implements AsyncDisposable {
     handOuts.follow(part);
     journal.publish(part, made.directory, made.records);
     const writer = new JournalWriter(journal.shared);
-    this.refiller.add(shared, counts, handOuts);
+    this.refiller.add(shared, { counts, position: 0 }, handOuts);
     this.dispenser = new Dispenser({
       store,
       exclusively,
@@ -207,7 +207,7 @@ test('after its window a key gets nothing, and never a new address', LIMIT, asyn
   counter.windowMs = HOUR_MS;
   await counter.crash();
   assert.equal((await counter.ask(key)).length, 1);
-  await counter.store.destroySecrets(Date.now() + HOUR_MS);
+  await counter.store.destroySecrets(-HOUR_MS);
   await assert.rejects(
     counter.ask(key),
     { code: 'IDEMPOTENCY_EXPIRED' },

@@ -74,7 +74,7 @@ test('100 looks of the refill touch no pool that is at rest, and a pop wakes its
     await store.definePool({ name, prefix, suffix, ignoreCase, keys, handout });
     const keypairs = Array.from({ length: 15 }, () => keypairOf(randomBytes(32)));
     await store.insert(keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) })));
-    refiller.add(shared, await store.counts(name));
+    refiller.add(shared, { counts: await store.counts(name), position: 0 });
   }
   await refiller.look();
   assert.equal(turned.length, POOLS, 'each is filled');

@@ -51,7 +51,7 @@ class Bench implements AsyncDisposable {
       onTurn: (pool) => this.dispenser.sweep(pool),
     });
     const handOuts = new UnrecordedHandOuts();
-    this.refiller.add(shared, counts, handOuts);
+    this.refiller.add(shared, { counts, position: 0 }, handOuts);
     const hands = {
       prepare: () => undefined,
       record: (_: string, handOut: Parameters<typeof handOuts.note>[0]) => handOuts.note(handOut),

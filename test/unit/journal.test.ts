@@ -54,7 +54,7 @@ test('what was written is read, in its order, by any later reader', () => {
   journal.write(1, 1000, { token: 2 ** 32 - 1 });
   journal.write(2 ** 32 - 1, 3, { token: 7, key, body });
   journal.write(2, 1);
-  const reservation = { id: '0'.repeat(32), expiresAt: AT };
+  const reservation = { id: '0'.repeat(32), ttlMs: 60_000 };
   journal.write(3, 1, { token: 7, key, body, reservation });
   const first = { at: AT, token: 0 };
   assert.deepEqual(journal.read(), [

@@ -18,6 +18,7 @@ import { Journals } from '../../src/pool/journals.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { Crashed } from '../support/crashed-store.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
+import { turn } from '../support/turns.ts';
 
 const SLOT = 96;
 /** All after it in the slot is the same with and without a record that has no token and no key. */
@@ -113,7 +114,7 @@ test('positions start again with each epoch', async () => {
   await crashed.lease(20, 5);
   await crashed.journal([5, 5]);
   await crashed.restart(); // 10 dispensed, 10 returned
-  await crashed.store.turn('pet', 0, 10);
+  await turn(crashed.store, 'pet', 0, 10);
   await crashed.journal();
   const { dispensed, returned } = await crashed.restart();
   assert.deepEqual([dispensed, returned], [0, 10]);
@@ -174,7 +175,7 @@ test('the journal of another thread, epoch or store in its place is not believed
     await crashed.lease(20, 0);
     const past = readFileSync(await crashed.journal());
     await crashed.restart();
-    await crashed.store.turn('pet', 0, 20);
+    await turn(crashed.store, 'pet', 0, 20);
     const path = await crashed.journal([0, 1]);
     const second = readFileSync(await crashed.journal());
     writeFileSync(path, { thread: second, epoch: past, store: foreign }[which]!);
@@ -217,7 +218,7 @@ suite('on disk', () => {
       crashed.machine = without;
       await crashed.restart();
       await crashed.insert(20);
-      await crashed.store.turn('pet', 0, 20);
+      await turn(crashed.store, 'pet', 0, 20);
       await crashed.journal([5, 3]);
       crashed.machine = machine;
       assert.deepEqual((await crashed.restart()).counts, [5, 0, burned]);
@@ -244,7 +245,7 @@ test('journals are found where the last run had them, whatever the setting is by
   crashed.setting = 'data';
   assert.deepEqual((await crashed.restart()).counts, [8, 12, 0]);
   assert.deepEqual(readdirSync(memoryBase(crashed.machine)), [], 'nothing stays in memory');
-  await crashed.store.turn('pet', 0, 12);
+  await turn(crashed.store, 'pet', 0, 12);
   await crashed.journal([0, 2]);
   crashed.setting = 'memory';
   assert.deepEqual((await crashed.restart()).counts, [10, 10, 0]);

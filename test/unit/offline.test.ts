@@ -14,6 +14,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { Segments } from '../../src/store/sqlite/segments.ts';
 import { newToken, tokenHash } from '../../src/token.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
+import { turn } from '../support/turns.ts';
 
 async function storeOf(count: number) {
   const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
@@ -145,7 +146,7 @@ test('a store of another user is listed and not settled: that user has the journ
   const { directory, sealingKey } = made.config.store;
   {
     await using store = await openSqliteStore({ directory, sealingKey });
-    await store.turn('pet', 0, 2);
+    await turn(store, 'pet', 0, 2);
   }
   const { uid } = statSync(directory);
   t.mock.method(process as { getuid(): number }, 'getuid', () => uid + 1);

@@ -13,7 +13,7 @@ import { addressOf, decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import { type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
+import { type SharedPool, shareAnew, sharePool } from '../../src/pool/shared-pool.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
@@ -25,8 +25,8 @@ const LIMIT = { timeout: 60_000 };
 class Bench implements AsyncDisposable {
   readonly directory = temporaryDirectory();
   readonly changes = new ChangedPools();
-  readonly shared: SharedPool;
-  readonly pool: Pool;
+  shared: SharedPool;
+  pool!: Pool;
   readonly errors: (VanityError | undefined)[] = [];
   store!: Store;
   refiller!: Refiller;
@@ -34,14 +34,16 @@ class Bench implements AsyncDisposable {
   constructor(ready: number) {
     const [pool] = loadConfig({ cwd: '/' }).pools;
     this.shared = sharePool({ ...pool!, ready }, { changes: this.changes });
+  }
+
+  /** With a ready queue that is new, as each start has. */
+  async open(): Promise<void> {
+    this.shared = shareAnew(this.shared, 0);
     this.pool = new Pool(this.shared, {
       refill: (name, count) => this.refiller.refill(name, count),
       prepare: () => undefined,
       record: () => undefined,
     });
-  }
-
-  async open(): Promise<void> {
     const sealingKey = `file:${this.directory}/sealing.key`;
     this.store = await openSqliteStore({ directory: this.directory, sealingKey });
     let last: Promise<unknown> = Promise.resolve();
@@ -57,15 +59,8 @@ class Bench implements AsyncDisposable {
     });
     const { name, pattern, keys, handout } = this.shared;
     const { prefix, suffix, ignoreCase } = pattern;
-    const { counts } = await this.store.definePool({
-      name,
-      prefix,
-      suffix,
-      ignoreCase,
-      keys,
-      handout,
-    });
-    this.refiller.add(this.shared, counts);
+    const identity = { name, prefix, suffix, ignoreCase, keys, handout };
+    this.refiller.add(this.shared, await this.store.definePool(identity));
   }
 
   async insert(count: number): Promise<void> {

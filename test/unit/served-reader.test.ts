@@ -16,6 +16,7 @@ import type { Store } from '../../src/store/store.ts';
 import { ServedReader } from '../../src/store-thread/served-reader.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const LIMIT = { timeout: 60_000 };
 /** Asked for by that token. */
@@ -35,8 +36,8 @@ class Subject implements AsyncDisposable {
     subject.store = await openStoreIn(subject.directory);
     await subject.store.definePool(poolNamed('pet'));
     await subject.store.insert(subject.hits);
-    await subject.store.turn('pet', 0, 3);
-    await subject.store.turn('pet', 3, 0);
+    await turn(subject.store, 'pet', 0, 3);
+    await turn(subject.store, 'pet', 3, 0);
     subject.reader = subject.newReader();
     return subject;
   }
@@ -88,7 +89,7 @@ test('pages and single addresses are those of the store beside it', LIMIT, async
   const state = async (hit: Hit) => (await calls.findAddress(hit.publicKey))?.state;
   assert.equal(await state(subject.hits[0]!), 'dispensed');
   assert.equal(await state(subject.hits[8]!), 'available');
-  await subject.store.turn('pet', 0, 6);
+  await turn(subject.store, 'pet', 0, 6);
   assert.equal(await state(subject.hits[8]!), 'leased', 'as it is now');
   assert.equal(await calls.findAddress(randomBytes(32)), undefined);
   await assert.rejects(calls.auditPage({ after: 0, limit: 5, pool: 'none' }), {

@@ -19,13 +19,13 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
 
 const MOVED = { code: 'DATA_MOVED' };
-const LATER = 8.64e15;
 
 let directories = 0;
 const newDirectory = () => join(root, `${directories++}`);
@@ -42,8 +42,8 @@ async function killedStore(witness?: string, directory = newDirectory()): Promis
   const store = await open(directory, witness);
   await store.definePool(poolNamed('pet'));
   await store.insert(hitsFor('pet', 6));
-  await store.turn('pet', 0, 3);
-  await store.turn('pet', 2, 0);
+  await turn(store, 'pet', 0, 3);
+  await turn(store, 'pet', 2, 0);
   const image = copyOf(directory);
   await store.close();
   revert(directory, image);
@@ -53,8 +53,8 @@ async function killedStore(witness?: string, directory = newDirectory()): Promis
 /** Another life, in which one leaves. */
 async function serveAgain(directory: string, witness?: string): Promise<void> {
   await using store = await open(directory, witness);
-  await store.turn('pet', 0, 1);
-  await store.turn('pet', 1, 0);
+  await turn(store, 'pet', 0, 1);
+  await turn(store, 'pet', 1, 0);
 }
 
 function copied(directory: string): string {
@@ -226,7 +226,7 @@ suite('restored', () => {
     assert.equal(await figures(directory, witness), '0 0 2 4');
     await using store = await open(directory, witness);
     await store.insert(hitsFor('pet', 1));
-    const { leased } = await store.turn('pet', 0, 1);
+    const { leased } = await turn(store, 'pet', 0, 1);
     assert.ok(leased[0]!.id > 2 ** 32);
   });
 
@@ -246,7 +246,7 @@ suite('restored', () => {
     const old = only(copyOf(directory), (name) => name === 'store.db-wal');
     // All of it is in the file, and the log is another one.
     await store.saveCounters({ one: 1 });
-    await store.destroySecrets(LATER);
+    await store.destroySecrets(ANY_AGE);
     await store.close();
     putBack(directory, old, 'as a new file');
     await assert.rejects(openStoreIn(directory), MOVED);

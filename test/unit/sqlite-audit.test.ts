@@ -12,15 +12,15 @@ import { AuditReader, isSettled } from '../../src/store/sqlite/audit-reader.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
+import { returnLease, turn } from '../support/turns.ts';
 
 /** Of hand-outs; the store's clock stands at some seconds later. */
 const TIME = new TestTime();
 const AT = TIME.system();
 TIME.pass(10_000);
 const KEY = randomBytes(32);
-const LATER = 8.64e15;
 
 /** A store whose addresses the test knows: the one with id n is `addresses[n]`. */
 class Audited implements Disposable {
@@ -104,9 +104,9 @@ async function killed(keys: KeyType): Promise<Audited> {
     await audited.insert(store, ...many(12));
     audited.exec(`INSERT INTO tokens (id, name, hash, scopes, created_at)
       VALUES (7, 'shop', zeroblob(32), '[]', 0)`);
-    await store.turn('pet', 0, 8);
+    await turn(store, 'pet', 0, 8);
     const first = handOut(0, 2, { key: KEY, body: randomBytes(32) });
-    await store.turn('pet', 5, 0, told(first, handOut(3, 2, { at: AT + 1000, token: 7 })));
+    await turn(store, 'pet', 5, 0, told(first, handOut(3, 2, { at: AT + 1000, token: 7 })));
   });
   await audited.epoch(async () => {});
   return audited;
@@ -143,7 +143,7 @@ for (const keys of KEY_TYPES) {
     test('it says the same after the secrets are destroyed', async () => {
       using audited = await killed(keys);
       await audited.epoch(async (store) => {
-        assert.equal(await store.destroySecrets(LATER), 8);
+        assert.equal(await store.destroySecrets(ANY_AGE), 8);
       });
       assert.deepEqual(await audited.lines(), KILLED);
     });
@@ -166,9 +166,9 @@ for (const keys of KEY_TYPES) {
       using audited = new Audited(keys);
       await audited.epoch(async (store) => {
         await audited.insert(store, ...many(6));
-        await store.turn('pet', 0, 4);
+        await turn(store, 'pet', 0, 4);
         assert.deepEqual(await audited.lines(), []);
-        await store.turn('pet', 1, 0, told(handOut(0, 1)));
+        await turn(store, 'pet', 1, 0, told(handOut(0, 1)));
         assert.deepEqual(await audited.lines(), ['1 dispensed - - -']);
         audited.exec(`UPDATE segments SET state = 'reserved', lease = 0 WHERE state = 'leased'`);
         assert.deepEqual(await audited.lines(), [
@@ -186,18 +186,18 @@ for (const keys of KEY_TYPES) {
       await audited.epoch(async (store) => {
         await audited.insert(store, ...many(4));
         await store.addJournals([{ pool: 'pet', number: 1 }]);
-        await store.turn('pet', 0, 4);
+        await turn(store, 'pet', 0, 4);
         const first = handOut(0, 1, { key: KEY, body: randomBytes(32) });
-        await store.turn('pet', 1, 0, told(first));
+        await turn(store, 'pet', 1, 0, told(first));
       });
       await audited.epoch(async (store) => {
-        await store.turn('pet', 0, 2);
+        await turn(store, 'pet', 0, 2);
         // Position 0 of this epoch is that of id 2; in the one before it was that of id 1.
-        await store.turn('pet', 1, 0, told(handOut(0, 1, { at: AT + 5000 })));
-        await store.returnLease('pet');
-        await store.turn('pet', 0, 1);
-        await store.turn('pet', 1, 0, told(handOut(1, 1, { at: AT + 6000 })));
-        await store.returnLease('pet');
+        await turn(store, 'pet', 1, 0, told(handOut(0, 1, { at: AT + 5000 })));
+        await returnLease(store, 'pet');
+        await turn(store, 'pet', 0, 1);
+        await turn(store, 'pet', 1, 0, told(handOut(1, 1, { at: AT + 6000 })));
+        await returnLease(store, 'pet');
       }, nothingLeft);
       assert.deepEqual(await audited.lines(), [
         '1 dispensed - key -',
@@ -214,11 +214,11 @@ for (const keys of KEY_TYPES) {
         await audited.insert(store, 'pump', 'pet', 'pump', 'pet', 'pump', 'pet', 'pet');
         audited.exec('UPDATE addresses SET sealed = zeroblob(92) WHERE id = 4');
         audited.addresses[4] = undefined!;
-        await store.turn('pet', 0, 9);
-        await store.turn('pump', 0, 9);
+        await turn(store, 'pet', 0, 9);
+        await turn(store, 'pump', 0, 9);
         const record = handOut(0, 2, { key: KEY, body: randomBytes(32) });
-        await store.turn('pet', 2, 0, told(record));
-        await store.turn('pump', 1, 0);
+        await turn(store, 'pet', 2, 0, told(record));
+        await turn(store, 'pump', 1, 0);
       });
       const expected = [
         '1 dispensed - - -',
@@ -240,13 +240,13 @@ for (const keys of KEY_TYPES) {
         ...expected.slice(2, 5),
         ...expected.slice(6),
       ]);
-      await audited.epoch((store) => store.destroySecrets(LATER));
+      await audited.epoch((store) => store.destroySecrets(ANY_AGE));
       assert.deepEqual(await audited.lines(), expected, 'what could not be read is not made up');
     });
 
     test('a public key that is not the one of its row is not listed', async () => {
       using audited = await killed(keys);
-      await audited.epoch((store) => store.destroySecrets(LATER));
+      await audited.epoch((store) => store.destroySecrets(ANY_AGE));
       audited.exec(`UPDATE addresses SET sealed = (SELECT sealed FROM addresses WHERE id = 2)
     WHERE id = 1`);
       const [first, second] = await audited.list();
@@ -277,7 +277,7 @@ for (const keys of KEY_TYPES) {
       using audited = new Audited(keys);
       await audited.epoch((store) => audited.insert(store, ...many(2)));
       assert.equal(isSettled(audited.directory), true);
-      await audited.epoch((store) => store.turn('pet', 0, 1));
+      await audited.epoch((store) => turn(store, 'pet', 0, 1));
       assert.equal(isSettled(audited.directory), false, 'one is leased');
       await audited.epoch((store) => store.addJournals([{ pool: 'pet', number: 1 }]));
       assert.equal(isSettled(audited.directory), false, 'a journal may have more to say');
@@ -307,7 +307,7 @@ for (const keys of KEY_TYPES) {
     test('one address is found by its public key, in whatever state, as the pages list it', async () => {
       using audited = await killed(keys);
       await audited.epoch(async (store) => {
-        await store.turn('pet', 0, 1);
+        await turn(store, 'pet', 0, 1);
         using reader = await AuditReader.open(audited.directory, audited.keySource);
         const lines: string[] = [];
         for (const [id, address] of audited.addresses.entries()) {
@@ -327,8 +327,8 @@ for (const keys of KEY_TYPES) {
           '12 available - - -',
         ]);
         assert.equal(reader.find(randomBytes(32)), undefined);
-        await store.returnLease('pet');
-        while ((await store.destroySecrets(LATER)) > 0);
+        await returnLease(store, 'pet');
+        while ((await store.destroySecrets(ANY_AGE)) > 0);
         const { isDestroyed, state } = reader.find(decodeBase58(audited.addresses[1]!))!;
         assert.deepEqual([isDestroyed, state], [true, 'dispensed']);
         assert.equal(reader.find(decodeBase58(audited.addresses[9]!))!.isDestroyed, false);

@@ -20,6 +20,7 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 import { FORGED, Victim } from '../support/victim.ts';
 
 /** Undoes the newest migration. */
@@ -61,11 +62,11 @@ suite('a store of an older version', () => {
     assert.deepEqual(victim.bound, ['token shop', 'pool pet', 'pool vault']);
     assert.deepEqual(await victim.tokens(), { shop: true });
     assert.equal(await victim.store.tokens.wereMade(), true);
-    const { leased, burned } = await victim.store.turn('pet', 0, 3);
+    const { leased, burned } = await turn(victim.store, 'pet', 0, 3);
     assert.deepEqual([leased.length, burned], [3, 0], 'its keys are there');
     await victim.attack(`UPDATE pools SET handout = 'secret'`);
     assert.deepEqual(victim.bound.length, 3, 'not again');
-    await assert.rejects(victim.store.turn('vault', 0, 1), FORGED);
+    await assert.rejects(turn(victim.store, 'vault', 0, 1), FORGED);
   });
 
   test('takes expanded keys from then on, and its rows stay as they are', async () => {
@@ -89,7 +90,7 @@ suite('a store of an older version', () => {
     const [hit] = hitsFor('fast', 1, 'expanded');
     await victim.store.insert([hit!]);
     for (const [pool, count] of Object.entries({ pet: 3, vault: 3, fast: 1 })) {
-      assert.equal((await victim.store.turn(pool, 0, 9)).leased.length, count, pool);
+      assert.equal((await turn(victim.store, pool, 0, 9)).leased.length, count, pool);
     }
     const shorter = 'UPDATE addresses SET sealed = zeroblob(91)';
     assert.throws(() => withDatabase(victim.directory, (db) => db.exec(shorter)), /CHECK/);
@@ -179,7 +180,7 @@ suite('a store that is made to look like one of an older version', () => {
       }
     };
     await victim.attack(putBack);
-    const { leased, burned } = await victim.store.turn('pet', 0, 3);
+    const { leased, burned } = await turn(victim.store, 'pet', 0, 3);
     assert.deepEqual([leased.length, burned], [0, 3]);
     await victim.attack((db) => {
       db.prepare('UPDATE meta SET mac = ?, binding = ?, token_id = ?, had_tokens = ?').run(
@@ -187,7 +188,7 @@ suite('a store that is made to look like one of an older version', () => {
       );
     });
     assert.deepEqual(await victim.tokens(), { shop: false, mine: false });
-    await assert.rejects(victim.store.turn('vault', 0, 3), FORGED);
+    await assert.rejects(turn(victim.store, 'vault', 0, 3), FORGED);
   });
 });
 

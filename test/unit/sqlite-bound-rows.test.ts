@@ -9,6 +9,7 @@ import { suite, test } from 'node:test';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 import { FORGED, VAULT, Victim } from '../support/victim.ts';
 
 suite('tokens', () => {
@@ -130,11 +131,11 @@ suite('pools', () => {
       assert.deepEqual(victim.forged, ['pool vault']);
       const handout = column === 'handout' ? 'secret' : 'sign-only';
       await assert.rejects(store.definePool({ ...VAULT, handout }), FORGED);
-      await assert.rejects(store.turn('vault', 0, 1), FORGED);
+      await assert.rejects(turn(store, 'vault', 0, 1), FORGED);
       await assert.rejects(store.insert(hitsFor('vault', 1)), FORGED);
       await assert.rejects(store.changePool('vault', { isPaused: false }), FORGED);
       await assert.rejects(store.removePool('vault'), FORGED);
-      assert.equal((await store.turn('pet', 0, 1)).leased.length, 1, 'others are served');
+      assert.equal((await turn(store, 'pet', 0, 1)).leased.length, 1, 'others are served');
     });
   }
 });
@@ -148,9 +149,9 @@ suite('a row that names an address of a sign-only pool', () => {
   test('that of an idempotency key of another pool', async () => {
     await using victim = await Victim.make();
     const { store, directory } = victim;
-    await store.turn('pet', 0, 1);
-    await store.turn('pet', 1, 0, { records: [handOut], journals: new Map() });
-    await store.turn('vault', 0, 1);
+    await turn(store, 'pet', 0, 1);
+    await turn(store, 'pet', 1, 0, { records: [handOut], journals: new Map() });
+    await turn(store, 'vault', 0, 1);
     assert.equal((await store.handOut(key, 'pet'))!.addresses!.length, 1);
     withDatabase(directory, (db) => db.exec('UPDATE hand_outs SET pool_id = 2'));
     await assert.rejects(store.handOut(key, 'pet'), FORGED);
@@ -159,10 +160,10 @@ suite('a row that names an address of a sign-only pool', () => {
   test('that of a reservation of another pool', async () => {
     await using victim = await Victim.make();
     const { store, directory } = victim;
-    const reservation = { id: 'a'.repeat(32), expiresAt: Date.now() + 60_000 };
+    const reservation = { id: 'a'.repeat(32), ttlMs: 60_000 };
     const { key: _, body: __, ...held } = handOut;
-    await store.turn('pet', 0, 1);
-    await store.turn('pet', 1, 0, { records: [{ ...held, reservation }], journals: new Map() });
+    await turn(store, 'pet', 0, 1);
+    await turn(store, 'pet', 1, 0, { records: [{ ...held, reservation }], journals: new Map() });
     withDatabase(directory, (db) => db.exec('UPDATE reservations SET pool_id = 2'));
     await assert.rejects(store.reservations.dispense(reservation.id, 0, 'pet'), {
       code: 'RESERVATION_NOT_FOUND',
@@ -206,6 +207,6 @@ suite('a trigger that changes rows after the program did', () => {
     await assert.rejects(victim.store.definePool({ ...VAULT, name: 'next' }), {
       code: /STORE_FORGED|POOL_MISMATCH/,
     });
-    assert.equal((await victim.store.turn('vault', 0, 1)).leased.length, 1);
+    assert.equal((await turn(victim.store, 'vault', 0, 1)).leased.length, 1);
   });
 });

@@ -10,6 +10,7 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
@@ -22,8 +23,8 @@ async function newStore(): Promise<string> {
   const store = await openStoreIn(directory);
   for (const name of ['pet', 'pump']) await store.definePool(poolNamed(name));
   await store.insert(hitsFor('pet', 12));
-  await store.turn('pet', 0, 6);
-  await store.turn('pet', 3, 0);
+  await turn(store, 'pet', 0, 6);
+  await turn(store, 'pet', 3, 0);
   await store.close();
   return directory;
 }

@@ -7,6 +7,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
+import { turn } from '../support/turns.ts';
 
 const TIME = new TestTime();
 const AT = TIME.system();
@@ -24,8 +25,8 @@ async function rowsOf(...records: HandOut[]): Promise<string[]> {
       db.exec(`INSERT INTO tokens (id, name, hash, scopes, created_at)
         VALUES (7, 'shop', zeroblob(32), '[]', 0)`),
     );
-    await store.turn('pet', 0, LEASED);
-    await store.turn('pet', LEASED, 0, { records, journals: new Map() });
+    await turn(store, 'pet', 0, LEASED);
+    await turn(store, 'pet', LEASED, 0, { records, journals: new Map() });
     return withDatabase(directory, (db) =>
       db
         .prepare('SELECT position, count, at, token_id, key_hash FROM hand_outs ORDER BY position')

@@ -8,6 +8,7 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 test('burned addresses are counted by pool and cause, beside an open store', async () => {
   const directory = temporaryDirectory();
@@ -19,8 +20,8 @@ test('burned addresses are counted by pool and cause, beside an open store', asy
       withDatabase(directory, (db) =>
         db.exec('UPDATE addresses SET sealed = zeroblob(92) WHERE id = 2'),
       );
-      await store.turn('pet', 0, 4);
-      await store.turn('pump', 0, 2);
+      await turn(store, 'pet', 0, 4);
+      await turn(store, 'pump', 0, 2);
     }
     await using store = await openStoreIn(directory);
     assert.deepEqual(readBurned(directory), {

@@ -12,6 +12,7 @@ import { Leaked, ROWS, STEPS } from '../support/leaked.ts';
 import { countLeft, sealedIn } from '../support/sealed-bytes.ts';
 import { unsealStore } from '../support/secrets.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
+import { returnLease, turn } from '../support/turns.ts';
 
 test('nothing in the store is as it was sealed before, and all of it opens', async () => {
   await using leaked = await Leaked.make();
@@ -40,14 +41,14 @@ test('nothing in the store is as it was sealed before, and all of it opens', asy
   assert.equal(countLeft(directory, sealed), 0, 'of what was sealed');
   assert.equal(await store.reseal(), 0);
   assert.deepEqual(await leaked.rows(), before);
-  const { leased, burned } = await store.turn('big', 0, ROWS);
+  const { leased, burned } = await turn(store, 'big', 0, ROWS);
   assert.deepEqual([leased.length, burned], [ROWS / 2 - 6, 0], 'the store opens them, too');
 });
 
 test('what is cut off goes on in the next run, beside all that a store does', async () => {
   await using leaked = await Leaked.make();
   const { directory } = leaked;
-  await leaked.store.returnLease('pet');
+  await returnLease(leaked.store, 'pet');
   const sealed = sealedIn(directory);
   const wanted = new Set((await leaked.rows()).map((row) => row.split(' ')[2]));
   await leaked.rotate();
@@ -55,10 +56,10 @@ test('what is cut off goes on in the next run, beside all that a store does', as
     assert.ok((await leaked.store.sealingKey()).toReseal > 0);
     await leaked.store.reseal();
     // On both sides of the mark.
-    const { leased, burned } = await leaked.store.turn('big', 0, ROWS);
+    const { leased, burned } = await turn(leaked.store, 'big', 0, ROWS);
     assert.equal(burned, 0);
-    await leaked.store.turn('big', 1, 0);
-    assert.equal(await leaked.store.returnLease('big'), leased.length - 1);
+    await turn(leaked.store, 'big', 1, 0);
+    assert.equal(await returnLease(leaked.store, 'big'), leased.length - 1);
     await leaked.insert('pet', 3);
     await leaked.store.close();
     await leaked.open();

@@ -8,19 +8,40 @@ import { sealedBytes } from '../../src/keypair/seal.ts';
 import { type Hit, KEY_TYPES, type KeyType } from '../../src/keypair/signing-key.ts';
 import { readyAddress } from '../../src/pool/ready-address.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
+import type { Time } from '../../src/store/own-clock.ts';
 import type { SignatureOrder } from '../../src/store/signature-store.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import type { Store } from '../../src/store/store.ts';
 import { adoptIn, SqliteStores, withDatabase } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
-const LATER = 8.64e15;
 const MINUTE_MS = 60_000;
 const NOBODY = { token: 0 };
 
+/** The machine's, and what the test lets pass beside. */
+class PassedTime implements Time {
+  #passedMs = 0;
+
+  pass(ms: number): void {
+    this.#passedMs += ms;
+  }
+
+  system(): number {
+    return Date.now() + this.#passedMs;
+  }
+
+  elapsed(): number {
+    return performance.now() + this.#passedMs;
+  }
+
+  wake(): void {}
+}
+
 /** Eight leased addresses, in a store that is checked at the end. */
 class Subject implements AsyncDisposable {
-  readonly stores = new SqliteStores();
+  readonly time = new PassedTime();
+  readonly stores = new SqliteStores(this.time);
   store!: Store;
   hits!: Hit[];
 
@@ -30,7 +51,7 @@ class Subject implements AsyncDisposable {
     await subject.store.definePool(poolNamed('pet', keys));
     subject.hits = hitsFor('pet', 20, keys);
     await subject.store.insert(subject.hits);
-    await subject.store.turn('pet', 0, 8);
+    await turn(subject.store, 'pet', 0, 8);
     return subject;
   }
 
@@ -43,10 +64,10 @@ class Subject implements AsyncDisposable {
     const at = Date.now();
     const records: HandOut[] = Array.from({ length: count }, (_, index) => {
       const position = from + index;
-      const reservation = { id: idOf(position), expiresAt: at + ttlMs };
+      const reservation = { id: idOf(position), ttlMs };
       return { position, count: 1, at, token, ...(held.includes(position) && { reservation }) };
     });
-    return await this.store.turn('pet', count, 0, { records, journals: new Map() });
+    return await turn(this.store, 'pet', count, 0, { records, journals: new Map() });
   }
 
   address(index: number): string {
@@ -121,10 +142,10 @@ for (const keys of KEY_TYPES) {
       await reservations.dispense(idOf(0), 0, 'pet');
       await reservations.release(idOf(1), 0, false);
       await reservations.release(idOf(1), 0, false);
-      const soon = Date.now() + 2 * MINUTE_MS;
-      assert.equal((await reservations.expire(Date.now(), () => false)).size, 0, 'not yet');
-      assert.deepEqual([...(await reservations.expire(soon, () => false))], [['pet', 1]]);
-      assert.equal((await reservations.expire(soon, () => false)).size, 0);
+      assert.equal((await reservations.expire(() => false)).size, 0, 'not yet');
+      subject.time.pass(MINUTE_MS);
+      assert.deepEqual([...(await reservations.expire(() => false))], [['pet', 1]]);
+      assert.equal((await reservations.expire(() => false)).size, 0);
       assert.equal(await subject.figures(), '12 5 0 1 2');
       const over = { code: 'RESERVATION_OVER' };
       await assert.rejects(reservations.release(idOf(0), 0, true), over);
@@ -154,7 +175,7 @@ for (const keys of KEY_TYPES) {
       await using subject = await Subject.open(keys);
       await subject.pop(0, 8, [2]);
       await subject.store.reservations.release(idOf(2), 0, true);
-      const { leased } = await subject.store.turn('pet', 0, 2);
+      const { leased } = await turn(subject.store, 'pet', 0, 2);
       assert.deepEqual(
         leased.map(({ id }) => id),
         [3, 9],
@@ -162,7 +183,7 @@ for (const keys of KEY_TYPES) {
       );
       const key = randomBytes(32);
       const record = { position: 8, count: 2, at: Date.now(), ...NOBODY, key, body: key };
-      await subject.store.turn('pet', 2, 0, { records: [record], journals: new Map() });
+      await turn(subject.store, 'pet', 2, 0, { records: [record], journals: new Map() });
       const again = await subject.store.handOut(key, 'pet');
       assert.deepEqual(
         again!.addresses!.map(({ id }) => id),
@@ -174,7 +195,7 @@ for (const keys of KEY_TYPES) {
       await using subject = await Subject.open(keys);
       await subject.pop(0, 1, [0]);
       await subject.store.reservations.dispense(idOf(0), 0, 'pet');
-      await subject.store.destroySecrets(LATER);
+      await subject.store.destroySecrets(ANY_AGE);
       await assert.rejects(subject.store.reservations.dispense(idOf(0), 0, 'pet'), {
         code: 'RESERVATION_OVER',
       });
@@ -187,10 +208,10 @@ for (const keys of KEY_TYPES) {
       await subject.store.definePool({ ...poolNamed('vault', keys), handout: 'sign-only' });
       const [hit] = hitsFor('vault', 1, keys);
       await subject.store.insert([hit!]);
-      await subject.store.turn('vault', 0, 1);
+      await turn(subject.store, 'vault', 0, 1);
       const key = randomBytes(32);
       const record = { position: 0, count: 1, at: Date.now(), ...NOBODY, key, body: key };
-      await subject.store.turn('vault', 1, 0, { records: [record], journals: new Map() });
+      await turn(subject.store, 'vault', 1, 0, { records: [record], journals: new Map() });
       const told = async () =>
         (await subject.store.handOut(key, 'vault'))!.addresses!.map(readyAddress);
       const before = await told();
@@ -198,7 +219,7 @@ for (const keys of KEY_TYPES) {
         before.map(({ address, secret, keyType }) => [address, secret, keyType]),
         [[addressOf(hit!.publicKey), encodeBase58(hit!.key), keys]],
       );
-      await subject.store.destroySecrets(LATER);
+      await subject.store.destroySecrets(ANY_AGE);
       assert.deepEqual(await told(), [{ ...before[0]!, secret: '' }]);
     });
 
@@ -212,7 +233,8 @@ for (const keys of KEY_TYPES) {
       await assert.rejects(subject.store.reservations.dispense(idOf(0), 0, 'pet'), {
         code: 'RESERVATION_OVER',
       });
-      await subject.store.reservations.expire(LATER, () => true);
+      subject.time.pass(MINUTE_MS);
+      await subject.store.reservations.expire(() => true);
       assert.equal((await subject.store.reservations.get(idOf(0), 0)).state, 'expired');
       assert.match(await subject.figures(), /^0 0 0 0 20$/);
     });

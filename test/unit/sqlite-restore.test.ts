@@ -14,6 +14,7 @@ import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { LostStore, statesIn } from '../support/lost-store.ts';
 import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
+import { returnLease, turn } from '../support/turns.ts';
 
 /**
  * At the backup 1 to 5 are dispensed, 6 to 8 leased, 9 to 12 available; afterwards 6 to 9 leave, 13
@@ -24,9 +25,9 @@ async function lost(keys: KeyType): Promise<LostStore> {
   await store.serve(async (open) => {
     await store.insert(open, 12);
     await store.dispense(open, 5);
-    await open.turn('pet', 0, 3);
+    await turn(open, 'pet', 0, 3);
     await backupStore(store.directory, store.backup);
-    await open.returnLease('pet');
+    await returnLease(open, 'pet');
     await store.dispense(open, 4);
     await store.insert(open, 3);
   });
@@ -230,12 +231,12 @@ for (const keys of KEY_TYPES) {
         count: 1,
         at: Date.now(),
         token: 0,
-        reservation: { id: id.repeat(32), expiresAt: Date.now() + 600_000 },
+        reservation: { id: id.repeat(32), ttlMs: 600_000 },
       });
       await store.serve(async (open) => {
         await store.insert(open, 1);
-        await open.turn('pet', 0, 1);
-        await open.turn('pet', 1, 0, { records: [held('a')], journals: new Map() });
+        await turn(open, 'pet', 0, 1);
+        await turn(open, 'pet', 1, 0, { records: [held('a')], journals: new Map() });
         await backupStore(store.directory, store.backup);
         await open.reservations.release('a'.repeat(32), 0, true);
       });
@@ -243,8 +244,8 @@ for (const keys of KEY_TYPES) {
       const { pools } = await restoreStore({ ...place, list: store.writeList([]) });
       assert.equal(pools.pet?.available, 1);
       await using restored = await openStoreIn(place.directory);
-      await restored.turn('pet', 0, 1);
-      await restored.turn('pet', 1, 0, { records: [held('b')], journals: new Map() });
+      await turn(restored, 'pet', 0, 1);
+      await turn(restored, 'pet', 1, 0, { records: [held('b')], journals: new Map() });
       const over = { code: 'RESERVATION_OVER' };
       await assert.rejects(restored.reservations.dispense('a'.repeat(32), 0, 'pet'), over);
       assert.equal((await restored.reservations.dispense('b'.repeat(32), 0, 'pet')).id, 1);

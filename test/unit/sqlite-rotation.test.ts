@@ -12,6 +12,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-subject.ts';
+import { returnLease, turn } from '../support/turns.ts';
 import { Victim } from '../support/victim.ts';
 
 const REFUSED = 'KEY_ROTATION_REFUSED';
@@ -35,9 +36,9 @@ async function rotate({ store }: Victim, to?: string) {
 
 /** All of a pool, as they are unsealed. */
 async function addressesOf({ store }: Victim, pool: string): Promise<string[]> {
-  const { leased, burned } = await store.turn(pool, 0, 100);
+  const { leased, burned } = await turn(store, pool, 0, 100);
   assert.equal(burned, 0);
-  await store.returnLease(pool);
+  await returnLease(store, pool);
   return leased.map(({ key }) => Buffer.from(key).toString('hex'));
 }
 
@@ -271,8 +272,8 @@ test('what is inserted between two steps is sealed to the new key, too', async (
 test('a reader from before asks for another try, and one from after reads all', async () => {
   await using victim = await Victim.make();
   const [{ directory }, sealingKey] = [victim, `file:${pathOf(victim)}`];
-  await victim.store.turn('vault', 0, 3);
-  await victim.store.turn('vault', 3, 0);
+  await turn(victim.store, 'vault', 0, 3);
+  await turn(victim.store, 'vault', 3, 0);
   using before = await AuditReader.open(directory, sealingKey);
   await rotate(victim);
   assert.equal(before.isCurrent, false);

@@ -21,6 +21,7 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { returnLease, turn } from '../support/turns.ts';
 
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
@@ -78,30 +79,30 @@ suite('while the anchor is stuck', () => {
     const { store } = subject;
     const letGo = subject.stick();
     for (let turns = 0; turns < 2; turns++) {
-      const { leased, failure, counts } = await store.turn('pet', 0, 2);
+      const { leased, failure, counts } = await turn(store, 'pet', 0, 2);
       assert.deepEqual(leased, []);
       assert.equal(failure?.code, 'STORE_UNAVAILABLE');
       assert.equal(counts.leased, 2, 'no more are leased while some wait');
     }
     letGo();
-    const { leased, failure } = await store.turn('pet', 0, 2);
+    const { leased, failure } = await turn(store, 'pet', 0, 2);
     assert.equal(failure, undefined);
     assert.deepEqual(idsOf(leased), [1, 2]);
     assert.ok(leased.every(({ key }) => key.some((byte) => byte !== 0)));
-    assert.deepEqual(idsOf((await store.turn('pet', 0, 2)).leased), [3, 4]);
+    assert.deepEqual(idsOf((await turn(store, 'pet', 0, 2)).leased), [3, 4]);
     assert.equal(await subject.figures(), '2 4 0 0');
   });
 
   test('what has left is recorded, with a failure for those who wait for it', async () => {
     await using subject = await Subject.open();
     const { store } = subject;
-    await store.turn('pet', 0, 3);
+    await turn(store, 'pet', 0, 3);
     const letGo = subject.stick();
-    const report = await store.turn('pet', 1, 0);
+    const report = await turn(store, 'pet', 1, 0);
     assert.equal(report.failure?.code, 'STORE_UNAVAILABLE');
     assert.equal(report.counts.dispensed, 1);
     letGo();
-    assert.equal((await store.turn('pet', 1, 0)).failure, undefined);
+    assert.equal((await turn(store, 'pet', 1, 0)).failure, undefined);
     assert.equal(await subject.figures(), '3 1 2 0');
   });
 
@@ -109,14 +110,14 @@ suite('while the anchor is stuck', () => {
     await using subject = await Subject.open();
     const { store } = subject;
     await store.addJournals([{ pool: 'pet', number: 1 }]);
-    await store.turn('pet', 0, 3);
+    await turn(store, 'pet', 0, 3);
     const letGo = subject.stick();
     await store.insert(hitsFor('pet', 1));
     await store.saveCounters({ some: 1 });
     await store.definePool(poolNamed('pump'));
     assert.equal((await store.pools()).length, 2);
     // A journal says of these that they left.
-    const { failure } = await store.turn('pet', 1, 0, {
+    const { failure } = await turn(store, 'pet', 1, 0, {
       records: [handOut()],
       journals: new Map([[1, 1]]),
     });
@@ -130,13 +131,13 @@ suite('while the anchor is stuck', () => {
     const { store } = subject;
     const letGo = subject.stick();
     await assert.rejects(store.addJournals([{ pool: 'pet', number: 1 }]), UNAVAILABLE);
-    await store.turn('pet', 0, 2);
-    await assert.rejects(store.returnLease('pet'), UNAVAILABLE);
+    await turn(store, 'pet', 0, 2);
+    await assert.rejects(returnLease(store, 'pet'), UNAVAILABLE);
     assert.equal(await subject.figures(), '6 0 0 0');
     letGo();
-    assert.equal(await store.returnLease('pet'), 0);
+    assert.equal(await returnLease(store, 'pet'), 0);
     // They were given back before they left.
-    assert.deepEqual(idsOf((await store.turn('pet', 0, 3)).leased), [1, 2, 3]);
+    assert.deepEqual(idsOf((await turn(store, 'pet', 0, 3)).leased), [1, 2, 3]);
   });
 
   test('a journal that cannot be counted on is not counted in', async () => {
@@ -156,39 +157,43 @@ suite('while the anchor is stuck', () => {
     await using subject = await Subject.open();
     const { store } = subject;
     const letGo = subject.stick();
-    await store.turn('pet', 0, 2);
+    await turn(store, 'pet', 0, 2);
     assert.equal(await store.removePool('pet'), 6, 'the pool is gone, whatever waits');
     letGo();
     await store.definePool(poolNamed('pet'));
-    const { leased, counts } = await store.turn('pet', 0, 2);
+    const { leased, counts } = await turn(store, 'pet', 0, 2);
     assert.deepEqual([leased.length, counts.burned], [0, 6]);
   });
 
-  for (const call of ['returnLease', 'removePool'] as const) {
-    test(`leases wait on when \`${call}\` is rolled back: those after them do not come first`, async () => {
+  const ENDS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
+    endQueues: (store) => store.endQueues([{ pool: 'pet', head: 0 }], 'return'),
+    removePool: (store) => store.removePool('pet'),
+  };
+  for (const [name, end] of Object.entries(ENDS)) {
+    test(`leases wait on when \`${name}\` is rolled back: those after them do not come first`, async () => {
       await using subject = await Subject.open();
       const { store } = subject;
       const letGo = subject.stick();
-      await store.turn('pet', 0, 2);
+      await turn(store, 'pet', 0, 2);
       withDatabase(subject.directory, (db) =>
         db.exec(`CREATE TRIGGER full BEFORE UPDATE OF number ON meta
           BEGIN SELECT RAISE(ABORT, 'no room'); END`),
       );
-      await assert.rejects(store[call]('pet'), /no room/);
+      await assert.rejects(end(store), /no room/);
       withDatabase(subject.directory, (db) => db.exec('DROP TRIGGER full'));
       letGo();
-      assert.deepEqual(idsOf((await store.turn('pet', 0, 2)).leased), [1, 2]);
+      assert.deepEqual(idsOf((await turn(store, 'pet', 0, 2)).leased), [1, 2]);
     });
   }
 
   test('a reply is not given again before it could be given once', async () => {
     await using subject = await Subject.open();
     const { store } = subject;
-    await store.turn('pet', 0, 1);
+    await turn(store, 'pet', 0, 1);
     const [key, body] = [randomBytes(32), randomBytes(32)];
     const letGo = subject.stick();
     const handOuts = { records: [handOut({ key, body })], journals: new Map() };
-    assert.equal((await store.turn('pet', 1, 0, handOuts)).failure?.code, 'STORE_UNAVAILABLE');
+    assert.equal((await turn(store, 'pet', 1, 0, handOuts)).failure?.code, 'STORE_UNAVAILABLE');
     await assert.rejects(store.handOut(key, 'pet'), UNAVAILABLE);
     letGo();
     const found = await store.handOut(key, 'pet');
@@ -199,7 +204,7 @@ suite('while the anchor is stuck', () => {
   test('a run that ends then has let nothing of it leave: the next one has all of it', async () => {
     const subject = await Subject.open();
     const letGo = subject.stick();
-    await subject.store.turn('pet', 0, 2);
+    await turn(subject.store, 'pet', 0, 2);
     letGo();
     const image = copyOf(subject.directory);
     await subject.store.close();
@@ -207,7 +212,7 @@ suite('while the anchor is stuck', () => {
     await using store = await openStoreIn(subject.directory);
     const { available, burned } = await store.counts('pet');
     assert.deepEqual([available, burned], [4, 2], 'without journals leases are burned');
-    assert.deepEqual(idsOf((await store.turn('pet', 0, 1)).leased), [3]);
+    assert.deepEqual(idsOf((await turn(store, 'pet', 0, 1)).leased), [3]);
   });
 });
 
@@ -217,11 +222,11 @@ suite('a store that is not the one that was opened', () => {
     const { store, storeFile } = subject;
     renameSync(storeFile, join(subject.directory, 'gone'));
     const message = /removed or replaced/;
-    await assert.rejects(store.turn('pet', 0, 1), { ...UNAVAILABLE, message });
+    await assert.rejects(turn(store, 'pet', 0, 1), { ...UNAVAILABLE, message });
     writeFileSync(storeFile, '');
     await assert.rejects(store.saveCounters({ some: 1 }), { ...UNAVAILABLE, message });
     renameSync(join(subject.directory, 'gone'), storeFile);
-    assert.equal((await store.turn('pet', 0, 1)).leased.length, 1);
+    assert.equal((await turn(store, 'pet', 0, 1)).leased.length, 1);
     await store.close();
   });
 
@@ -230,7 +235,7 @@ suite('a store that is not the one that was opened', () => {
     withDatabase(subject.directory, (db) => db.exec('UPDATE meta SET epoch = epoch + 1'));
     const ended = (error: Error & { code?: string }) =>
       /epoch 1 is over: 2 has begun/.test(error.message) && error.code === undefined;
-    await assert.rejects(subject.store.turn('pet', 0, 1), ended);
+    await assert.rejects(turn(subject.store, 'pet', 0, 1), ended);
     await assert.rejects(subject.store.insert(hitsFor('pet', 1)), ended);
     assert.equal(await subject.figures(), '6 0 0 0');
     await subject.store.close();
@@ -241,14 +246,14 @@ suite('calls', () => {
   test('fail with a code, and change nothing', async () => {
     await using subject = await Subject.open();
     const { store } = subject;
-    await assert.rejects(store.turn('none', 0, 1), { code: 'POOL_NOT_FOUND' });
+    await assert.rejects(turn(store, 'none', 0, 1), { code: 'POOL_NOT_FOUND' });
     const other = new DatabaseSync(subject.storeFile);
     other.exec('BEGIN IMMEDIATE');
-    await assert.rejects(store.turn('pet', 0, 1), { code: 'STORE_LOCKED' });
+    await assert.rejects(turn(store, 'pet', 0, 1), { code: 'STORE_LOCKED' });
     other.exec('ROLLBACK');
     other.close();
     assert.equal(await subject.figures(), '6 0 0 0');
-    assert.deepEqual(idsOf((await store.turn('pet', 0, 1)).leased), [1]);
+    assert.deepEqual(idsOf((await turn(store, 'pet', 0, 1)).leased), [1]);
   });
 
   test('report how long each transaction took, and those that read report nothing', async () => {
@@ -260,7 +265,7 @@ suite('calls', () => {
     await store.pools();
     assert.equal(commits.length, before);
     await store.saveCounters({ some: 1 });
-    await store.turn('pet', 0, 1);
+    await turn(store, 'pet', 0, 1);
     assert.equal(commits.length, before + 2);
     assert.ok(commits.every((ms) => ms >= 0));
   });

@@ -42,13 +42,13 @@ import {
   temporaryDirectory,
   withDatabase,
 } from '../support/sqlite-stores.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 const root = temporaryDirectory();
 after(() => removeDirectory(root));
 
 const SCHEMA_1 = new URL('../../src/store/sqlite/migrations/0001.sql', import.meta.url);
-const LATER = 8.64e15;
 
 let directories = 0;
 const newDirectory = () => join(root, `${directories++}`);
@@ -63,8 +63,8 @@ async function opened(directory: string, count = 2): Promise<Store> {
   const store = await openStoreIn(directory);
   await store.definePool(poolNamed('pet'));
   await store.insert(hitsFor('pet', count));
-  await store.turn('pet', 0, count);
-  await store.turn('pet', count, 0);
+  await turn(store, 'pet', 0, count);
+  await turn(store, 'pet', count, 0);
   return store;
 }
 
@@ -284,7 +284,7 @@ suite('refused as a mix', () => {
     const old = only(copyOf(directory), (name) => name === 'store.db-wal');
     await store.insert(hitsFor('pet', 1));
     // Nothing has left since, so that the anchor proves nothing; the file has all of it.
-    await store.destroySecrets(LATER);
+    await store.destroySecrets(ANY_AGE);
     await store.close();
     putBack(directory, old, 'as a new file');
     assertRefused(directory, /the log \(store\.db-wal\) is older than its database/);

@@ -8,6 +8,7 @@ import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { removeDirectory, temporaryDirectory, withDatabase } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
+import { turn } from '../support/turns.ts';
 
 test('each token is counted by its name from that moment on, again and again', async (t) => {
   const directory = temporaryDirectory();
@@ -27,7 +28,7 @@ test('each token is counted by its name from that moment on, again and again', a
     db.exec(`INSERT INTO tokens (id, name, hash, scopes, created_at)
       VALUES (7, 'forged', zeroblob(32), '[]', 0)`),
   );
-  await store.turn('pet', 0, 20);
+  await turn(store, 'pet', 0, 20);
   let position = 0;
   const leave = async (...records: [count: number, at: number, token: number][]) => {
     const before = position;
@@ -36,7 +37,7 @@ test('each token is counted by its name from that moment on, again and again', a
       position += count;
       return record;
     });
-    await store.turn('pet', position - before, 0, { records: handOuts, journals: new Map() });
+    await turn(store, 'pet', position - before, 0, { records: handOuts, journals: new Map() });
   };
   using reader = await AuditReader.open(directory, sealingKey);
   assert.deepEqual(reader.taken(since), []);

@@ -21,11 +21,10 @@ import {
   withDatabase,
 } from '../support/sqlite-stores.ts';
 import { storeConformance } from '../support/store-conformance.ts';
-import { hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { turn } from '../support/turns.ts';
 
 storeConformance('SQLite', new SqliteStores());
-
-const LATER = 8.64e15;
 
 /** A data directory; its store is opened and closed by the test. */
 class Place implements Disposable {
@@ -87,10 +86,10 @@ for (const keys of KEY_TYPES) {
         const store = await place.open(keys);
         await store.insert(hits);
         search();
-        const { leased } = await store.turn('pet', 0, 30);
+        const { leased } = await turn(store, 'pet', 0, 30);
         assert.deepEqual(Buffer.from(leased[29]!.key), hits[29]!.key);
-        await store.turn('pet', 20, 0);
-        await store.destroySecrets(LATER);
+        await turn(store, 'pet', 20, 0);
+        await store.destroySecrets(ANY_AGE);
         search(20);
         await store.close();
         search(20);
@@ -114,10 +113,10 @@ for (const keys of KEY_TYPES) {
         ).map((row) => Buffer.from(row.sealed as Uint8Array));
         const found = () =>
           sealed.map((needle) => place.files().some((path) => readFileSync(path).includes(needle)));
-        await store.turn('pet', 0, 3);
-        await store.turn('pet', 2, 0);
+        await turn(store, 'pet', 0, 3);
+        await turn(store, 'pet', 2, 0);
         assert.deepEqual(found(), [true, true, true]);
-        assert.equal(await store.destroySecrets(LATER), 2);
+        assert.equal(await store.destroySecrets(ANY_AGE), 2);
         assert.deepEqual(found(), [false, false, true]);
       }));
 
@@ -126,9 +125,9 @@ for (const keys of KEY_TYPES) {
         await using store = await place.open(keys);
         const count = 128 + 10;
         await store.insert(hitsFor('pet', count, keys));
-        await store.turn('pet', 0, count);
-        await store.turn('pet', count, 0);
-        assert.equal(await store.destroySecrets(LATER), 128);
+        await turn(store, 'pet', 0, count);
+        await turn(store, 'pet', count, 0);
+        assert.equal(await store.destroySecrets(ANY_AGE), 128);
         const left = withDatabase(place.directory, (db) =>
           db
             .prepare(
@@ -137,8 +136,8 @@ for (const keys of KEY_TYPES) {
             .get(),
         );
         assert.equal(left?.seq, 129);
-        assert.equal(await store.destroySecrets(LATER), 10);
-        assert.equal(await store.destroySecrets(LATER), 0);
+        assert.equal(await store.destroySecrets(ANY_AGE), 10);
+        assert.equal(await store.destroySecrets(ANY_AGE), 0);
       }));
   });
 }
@@ -186,7 +185,7 @@ test('a lost sealing key is not made anew once something is sealed, and comes ba
     assert.ok(!place.files().includes(place.keyFile));
     renameSync(backup, place.keyFile);
     await using store = await place.open();
-    assert.equal((await store.turn('pet', 0, 1)).leased.length, 1);
+    assert.equal((await turn(store, 'pet', 0, 1)).leased.length, 1);
   }));
 
 test('a store with nothing sealed takes a new sealing key', () =>
@@ -195,7 +194,7 @@ test('a store with nothing sealed takes a new sealing key', () =>
     rmSync(place.keyFile);
     await place.fill(1);
     await using store = await place.open();
-    assert.equal((await store.turn('pet', 0, 1)).leased.length, 1);
+    assert.equal((await turn(store, 'pet', 0, 1)).leased.length, 1);
   }));
 
 test('a wrong sealing key is refused at the start and burns nothing', () =>
@@ -208,7 +207,7 @@ test('a wrong sealing key is refused at the start and burns nothing', () =>
     process.env.VANITYPOOL_TEST_KEY = readFileSync(place.keyFile, 'latin1');
     await using store = await openSqliteStore({ directory: place.directory, sealingKey });
     delete process.env.VANITYPOOL_TEST_KEY;
-    assert.equal((await store.turn('pet', 0, 2)).leased.length, 2);
+    assert.equal((await turn(store, 'pet', 0, 2)).leased.length, 2);
     assert.equal(store.epoch, 2, 'the refused opening was none');
   }));
 
@@ -226,14 +225,14 @@ test('what cannot be unsealed is burned with its cause, and the rest is leased',
       UPDATE addresses SET sealed = zeroblob(92) WHERE seq = 2;
       UPDATE addresses SET sealed = (SELECT sealed FROM addresses WHERE seq = 1) WHERE seq = 4;`);
     await using store = await place.open();
-    const { leased, burned, counts } = await store.turn('pet', 0, 5);
+    const { leased, burned, counts } = await turn(store, 'pet', 0, 5);
     assert.deepEqual(
       leased.map(({ id }) => id),
       [1, 3, 5],
     );
     assert.equal(burned, 2);
     assert.deepEqual([counts.leased, counts.burned], [3, 2]);
-    assert.equal((await store.turn('pet', 3, 0)).counts.dispensed, 3);
+    assert.equal((await turn(store, 'pet', 3, 0)).counts.dispensed, 3);
     const causes = withDatabase(place.directory, (db) =>
       db.prepare(`SELECT first, cause FROM segments WHERE state = 'burned'`).all(),
     );
@@ -252,7 +251,7 @@ test('what lies under a damaged data key is burned, and new hits get another', (
     place.exec('UPDATE data_keys SET sealed = randomblob(80)');
     await using store = await place.open();
     await store.insert(hitsFor('pet', 2));
-    const { leased, burned } = await store.turn('pet', 0, 9);
+    const { leased, burned } = await turn(store, 'pet', 0, 9);
     assert.deepEqual([leased.length, burned], [2, 2]);
   }));
 
@@ -260,7 +259,7 @@ test('a failure in the middle of a transaction leaves nothing of it', () =>
   withPlace(async (place) => {
     await using store = await place.open();
     await store.insert(hitsFor('pet', 4));
-    await store.turn('pet', 0, 2);
+    await turn(store, 'pet', 0, 2);
     const before = await store.counts('pet');
     // The last statements of an insert and of a lease, made to fail.
     place.exec(`
@@ -270,11 +269,11 @@ test('a failure in the middle of a transaction leaves nothing of it', () =>
       BEGIN SELECT RAISE(ABORT, 'for the test'); END;`);
     const hits = hitsFor('pet', 3);
     await assert.rejects(store.insert(hits), { code: 'STORE_CORRUPT' });
-    await assert.rejects(store.turn('pet', 1, 2), { code: 'STORE_CORRUPT' });
+    await assert.rejects(turn(store, 'pet', 1, 2), { code: 'STORE_CORRUPT' });
     assert.deepEqual(await store.counts('pet'), before);
     place.exec('DROP TRIGGER fail_insert; DROP TRIGGER fail_turn');
     assert.deepEqual(await store.insert(hits), { inserted: 3, duplicates: 0 });
-    const { leased, counts } = await store.turn('pet', 1, 9);
+    const { leased, counts } = await turn(store, 'pet', 1, 9);
     assert.deepEqual([leased.length, counts.dispensed], [5, 1]);
   }));
 
@@ -286,11 +285,11 @@ test('while another program holds the database calls fail with its code, then wo
     const other = new DatabaseSync(join(place.directory, 'store.db'));
     other.exec('BEGIN IMMEDIATE');
     await assert.rejects(store.insert(hits), { code: 'STORE_LOCKED' });
-    await assert.rejects(store.turn('pet', 0, 1), { code: 'STORE_LOCKED' });
+    await assert.rejects(turn(store, 'pet', 0, 1), { code: 'STORE_LOCKED' });
     other.exec('ROLLBACK');
     other.close();
     assert.deepEqual(await store.insert(hits), { inserted: 1, duplicates: 1 });
-    assert.equal((await store.turn('pet', 0, 9)).leased.length, 2);
+    assert.equal((await turn(store, 'pet', 0, 9)).leased.length, 2);
   }));
 
 test('a database that is held by another program at the start is refused', () =>

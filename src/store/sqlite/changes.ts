@@ -6,8 +6,8 @@
 import type { Origin } from '../address.ts';
 import type { HandOuts } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
-import { type Range, without } from '../ranges.ts';
-import type { InsertReport } from '../store.ts';
+import { type Range, sizeOf, without } from '../ranges.ts';
+import type { InsertReport, Refusal } from '../store.ts';
 import type { Addresses, SealedAddress } from './addresses.ts';
 import type { HandOutBook } from './hand-out-book.ts';
 import type { Segments } from './segments.ts';
@@ -63,21 +63,25 @@ export class Changes {
     return { inserted, duplicates: hits.length - inserted };
   }
 
-  /** The oldest leased addresses left; and who got some of them, or of those before. */
-  record({ id, position }: PoolRow, dispensed: number, handOuts: HandOuts): void {
+  /** What lies before `head` left, but for what is held or refused. */
+  record({ id, position }: PoolRow, head: number, handOuts: HandOuts): readonly Refusal[] {
     const { statements, segments, handOuts: book, epoch, clock } = this.#options;
     const at = clock.exact;
     const records = handOuts.records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
-    const held = book.heldBy(id, epoch, position, handOuts.records);
+    const queue = { pool: id, epoch };
+    const { held, freed, refused } = book.record(queue, position, { ...handOuts, records });
     for (const seq of held) {
       segments.change(id, { first: seq, last: seq }, 'leased', { to: 'reserved', epoch, at });
     }
-    const recorded = held.length + segments.dispense(id, dispensed - held.length, epoch, at);
-    if (recorded !== dispensed) {
-      throw new RangeError(`${dispensed} dispensed, but ${recorded} are leased`);
+    for (const range of freed) segments.change(id, range, 'leased', { to: 'available' });
+    const popped = Math.max(head - position, 0);
+    const others = held.length + freed.reduce((sum, range) => sum + sizeOf(range), 0);
+    const recorded = others + segments.dispense(id, popped - others, epoch, at);
+    if (recorded !== popped) {
+      throw new RangeError(`pool ${id}: ${popped} popped, but ${recorded} are leased`);
     }
-    if (dispensed > 0) statements.advance.run(dispensed, id);
-    book.record(id, epoch, position, { ...handOuts, records });
+    if (popped > 0) statements.advance.run(head, id);
+    return refused;
   }
 
   /** What cannot be unsealed never comes into the queue. */
@@ -90,13 +94,15 @@ export class Changes {
       segments.change(id, { first: seq, last: seq }, 'leased', burned);
     }
     // Behind those that were leased before this turn, however many of them it records.
-    handOuts.lease(id, epoch, position + leased, without(ranges, unsealable));
+    const behind = position + leased;
+    handOuts.lease({ pool: id, epoch }, behind, without(ranges, unsealable));
   }
 
-  /** How many that were leased return. */
-  returnLease({ id, position }: PoolRow): number {
-    const { segments, handOuts, epoch } = this.#options;
-    handOuts.takeBack(id, epoch, position);
-    return segments.changeAll(id, 'leased', { to: 'available' });
+  /** What is leased behind the position of the queue returns, or is burned: how many. */
+  endQueue({ id, position }: PoolRow, rest: 'return' | 'burn'): number {
+    const { segments, handOuts, epoch, clock } = this.#options;
+    handOuts.takeBack({ pool: id, epoch }, position);
+    const burned = { to: 'burned', epoch, at: clock.now, cause: 'deleted' } as const;
+    return segments.changeAll(id, 'leased', rest === 'return' ? { to: 'available' } : burned);
   }
 }

@@ -109,12 +109,13 @@ function settle(
     const burned = segments.changeAll(id, 'leased', { to: 'burned', epoch, at, cause: 'crash' });
     return { dispensed: 0, returned: 0, burned };
   }
-  const unseen = handOuts.heldBy(id, epoch, position, records);
+  const queue = { pool: id, epoch };
+  const unseen = handOuts.unseenOf(queue, position, records);
   const left = without(segments.oldest(id, 'leased', popped), unseen);
   for (const range of left) segments.change(id, range, 'leased', { to: 'dispensed', epoch, at });
   const seen = records.filter(({ isUnseen }) => !isUnseen);
   const told = seen.map((record) => ({ ...record, at: clock.recovered(record.at) }));
-  handOuts.record(id, epoch, position, { records: told, journals: new Map() });
+  handOuts.record(queue, position, { records: told, journals: new Map() });
   return {
     dispensed: popped - unseen.length,
     returned: segments.changeAll(id, 'leased', { to: 'available' }),

@@ -120,10 +120,10 @@ export class SqliteReservations implements ReservationStore {
     });
   }
 
-  expire(now: number, reuse: (pool: string) => boolean): Promise<ReadonlyMap<string, number>> {
+  expire(reuse: (pool: string) => boolean): Promise<ReadonlyMap<string, number>> {
     return this.#run.call(() => {
       const ended = new Map<string, number>();
-      const due = this.#statements.due.all(now) as unknown as Row[];
+      const due = this.#statements.due.all(this.#run.now) as unknown as Row[];
       if (due.length === 0) return ended;
       this.#run.transaction(() => {
         for (const row of due) {

@@ -101,7 +101,7 @@ export class SqliteSignatures implements SignatureStore {
     const { id, seq } = row ?? { id: 0, seq: 0 };
     const { segments, handOuts } = this.#books;
     const held = segments.find(id, seq);
-    const token = handOuts.tokenOf(id, held?.epoch ?? 0, seq);
+    const token = handOuts.tokenOf({ pool: id, epoch: held?.epoch ?? 0 }, seq);
     const isTheirs = held?.state === 'dispensed' && token === order.token;
     if (row !== undefined && isTheirs && order.limits.has(row.name)) return row;
     throw notFound(order, 'was not dispensed to this token by a pool that signs');

@@ -33,7 +33,7 @@ const SQL = {
   pool: 'SELECT * FROM pools WHERE name = ? AND removed_at IS NULL',
   anyPool: 'SELECT * FROM pools WHERE name = ?',
   poolOf: 'SELECT * FROM pools WHERE id = ?',
-  advance: 'UPDATE pools SET position = position + ? WHERE id = ?',
+  advance: 'UPDATE pools SET position = ? WHERE id = ?',
   addPool: `INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout)
     VALUES (?, ?, ?, ?, ?, ?)`,
   setPool: `UPDATE pools SET settings = ?2, is_paused = ?3, removed_at = NULL
@@ -87,7 +87,7 @@ export interface MetaRow {
   readonly place: string | null;
 }
 
-export interface PoolRow extends PoolCounts {
+export interface PoolRow extends Omit<PoolCounts, 'leasedHere'> {
   readonly id: number;
   readonly name: string;
   readonly prefix: string;
@@ -163,7 +163,7 @@ export function storedPool(row: PoolRow): StoredPool {
 
 export function countsOf(row: PoolRow): PoolCounts {
   const { available, leased, reserved, dispensed, burned, ground, imported } = row;
-  return { available, leased, reserved, dispensed, burned, ground, imported };
+  return { available, leased, leasedHere: leased, reserved, dispensed, burned, ground, imported };
 }
 
 /** Inside a transaction of the caller. Errors: POOL_MISMATCH, STORE_FORGED. */

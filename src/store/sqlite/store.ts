@@ -14,7 +14,15 @@ import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
 import type { SignatureStore } from '../signature-store.ts';
-import type { Counters, EndedLease, InsertReport, LeaseReport, Store } from '../store.ts';
+import type {
+  Counters,
+  EndedQueue,
+  EndReport,
+  InsertReport,
+  Store,
+  TurnOrder,
+  TurnReport,
+} from '../store.ts';
 import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
 import type { TokenStore } from '../token-store.ts';
 import { Addresses } from './addresses.ts';
@@ -67,6 +75,7 @@ export class SqliteStore implements Store {
   readonly id: string;
   readonly place: string;
   readonly epoch: number;
+  readonly isShared = false;
   readonly recovered: Readonly<Record<string, Recovered>>;
   readonly clock: OwnClock;
   readonly tokens: TokenStore;
@@ -133,7 +142,7 @@ export class SqliteStore implements Store {
     const books = { segments, handOuts, addresses: this.#addresses };
     const { clock } = this;
     this.#changes = new Changes({ ...books, statements, epoch: this.epoch, clock, poolRow });
-    this.tokens = new SqliteTokens(db, this.#run, rows);
+    this.tokens = new SqliteTokens(db, this.#run, rows, handOuts);
     this.reservations = new SqliteReservations(db, this.#run, books);
     this.signatures = new SqliteSignatures(db, this.#run, books);
   }
@@ -168,13 +177,10 @@ export class SqliteStore implements Store {
     });
   }
 
-  removePool(name: string, popped = 0, handOuts = NO_HAND_OUTS): Promise<number> {
+  removePool(name: string, head = 0, handOuts = NO_HAND_OUTS): Promise<number> {
     return this.#run.call(() => {
-      const hasEffect = this.#lets(this.#poolRow(name), popped, handOuts);
-      const count = this.#run.transaction(
-        () => this.#removePool(name, popped, handOuts),
-        hasEffect,
-      );
+      const hasEffect = this.#lets(this.#poolRow(name), head, handOuts);
+      const count = this.#run.transaction(() => this.#removePool(name, head, handOuts), hasEffect);
       this.#waiting.drop(name);
       // What left waits for it by itself; the pool is gone in any case.
       this.#run.notTaken();
@@ -182,12 +188,12 @@ export class SqliteStore implements Store {
     });
   }
 
-  #removePool(name: string, popped: number, handOuts: HandOuts): number {
+  #removePool(name: string, head: number, handOuts: HandOuts): number {
     const { epoch } = this;
     const pool = this.#poolRow(name);
-    this.#changes.record(pool, popped, handOuts);
+    this.#changes.record(pool, head, handOuts);
     const at = this.clock.now;
-    this.#handOuts.takeBack(pool.id, epoch, pool.position + popped);
+    this.#handOuts.takeBack({ pool: pool.id, epoch }, Math.max(pool.position, head));
     const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
     const count = this.#segments.burnAll(pool.id, burned);
     this.#statements.endReservations.run(at, pool.id);
@@ -204,43 +210,45 @@ export class SqliteStore implements Store {
     });
   }
 
-  turn(
-    name: string,
-    dispensed: number,
-    wanted: number,
-    handOuts: HandOuts = NO_HAND_OUTS,
-  ): Promise<LeaseReport> {
+  turn({ pool: name, head, wanted, handOuts = NO_HAND_OUTS }: TurnOrder): Promise<TurnReport> {
     return this.#run.call(async () => {
       const pool = this.#poolRow(name);
       const canLease = this.#waiting.isEmpty(name) && this.#run.notTaken() === undefined;
       const ranges = this.#segments.oldest(pool.id, 'available', canLease ? wanted : 0);
       const { addresses: leased, unsealable } = await this.#addresses.unseal(pool, ranges);
-      let counts: PoolCounts;
+      const turn = () => {
+        const refused = this.#changes.record(pool, head, handOuts);
+        this.#changes.lease(pool, ranges, unsealable);
+        if (handOuts.countsLease) this.#statements.countLease.run(pool.id);
+        return { refused, row: this.#poolRow(name) };
+      };
+      const hasEffect = ranges.length > 0 || this.#lets(pool, head, handOuts);
+      let done: ReturnType<typeof turn>;
       try {
-        counts = this.#run.transaction(
-          () => {
-            this.#changes.record(pool, dispensed, handOuts);
-            this.#changes.lease(pool, ranges, unsealable);
-            if (handOuts.countsLease) this.#statements.countLease.run(pool.id);
-            return countsOf(this.#poolRow(name));
-          },
-          ranges.length > 0 || this.#lets(pool, dispensed, handOuts),
-        );
+        done = this.#run.transaction(turn, hasEffect);
       } catch (error) {
         for (const { key } of leased) key.fill(0);
         throw error;
       }
       this.#waiting.add(name, leased);
       const failure = this.#run.notTaken();
-      const burned = unsealable.length;
-      return { leased: failure ? [] : this.#waiting.take(name), burned, counts, failure };
+      const { refused, row } = done;
+      const told = failure ? [] : this.#waiting.take(name);
+      return {
+        leased: told,
+        position: row.position + row.leased - told.length,
+        refused,
+        burned: unsealable.length,
+        counts: countsOf(row),
+        failure,
+      };
     });
   }
 
   /** Whether something leaves for this record alone: no journal says it to the next start. */
-  #lets({ id }: PoolRow, dispensed: number, { records }: HandOuts): boolean {
+  #lets({ id, position }: PoolRow, head: number, { records }: HandOuts): boolean {
     const isReserved = records.some(({ reservation }) => reservation !== undefined);
-    return isReserved || (dispensed > 0 && !this.#journaled.has(id));
+    return isReserved || (head > position && !this.#journaled.has(id));
   }
 
   handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined> {
@@ -287,29 +295,24 @@ export class SqliteStore implements Store {
     );
   }
 
-  giveBack(leases: readonly EndedLease[]): Promise<VanityError | undefined> {
+  endQueues(queues: readonly EndedQueue[], rest: 'return' | 'burn'): Promise<EndReport> {
     return this.#run.call(() => {
-      this.#run.transaction(() => {
-        for (const { pool, dispensed, handOuts } of leases) {
-          this.#changes.record(this.#poolRow(pool), dispensed, handOuts);
-          // Its position is another one now.
-          this.#changes.returnLease(this.#poolRow(pool));
-        }
-      }, true);
-      for (const { pool } of leases) this.#waiting.drop(pool);
-      return this.#run.notTaken();
-    });
-  }
-
-  returnLease(name: string): Promise<number> {
-    return this.#run.call(() => {
-      const returned = this.#run.transaction(
-        () => this.#changes.returnLease(this.#poolRow(name)),
+      const ended = this.#run.transaction(
+        () =>
+          queues.map(({ pool, head, handOuts = NO_HAND_OUTS }) => {
+            const refused = this.#changes.record(this.#poolRow(pool), head, handOuts);
+            // Its position is another one now.
+            const count = this.#changes.endQueue(this.#poolRow(pool), rest);
+            return { refused: refused.map((one) => ({ ...one, pool })), count };
+          }),
         true,
       );
-      this.#waiting.drop(name);
-      this.#run.take();
-      return returned;
+      for (const { pool } of queues) this.#waiting.drop(pool);
+      return {
+        rest: ended.reduce((sum, { count }) => sum + count, 0),
+        refused: ended.flatMap(({ refused }) => refused),
+        failure: this.#run.notTaken(),
+      };
     });
   }
 
@@ -331,8 +334,9 @@ export class SqliteStore implements Store {
     return this.#run.call(() => countsOf(this.#poolRow(pool)));
   }
 
-  destroySecrets(before: number): Promise<number> {
+  destroySecrets(ageMs: number): Promise<number> {
     return this.#run.call(async () => {
+      const before = this.clock.now - ageMs;
       const { due, count, isLast } = await nextPiece(this.#statements, this.#addresses, before);
       if (count > 0) {
         this.#run.transaction(() => destroy(due, this.#addresses, this.#segments));
@@ -343,8 +347,8 @@ export class SqliteStore implements Store {
     });
   }
 
-  dueSecrets(before: number): Promise<number> {
-    return this.#run.call(() => countDue(this.#statements, before));
+  dueSecrets(ageMs: number): Promise<number> {
+    return this.#run.call(() => countDue(this.#statements, this.clock.now - ageMs));
   }
 
   get isLogLong(): boolean {

@@ -8,6 +8,7 @@ import type { Scope } from '../../token.ts';
 import type { NewToken, StoredToken, TokenStore } from '../token-store.ts';
 import type { BoundRows, Row } from './bound-rows.ts';
 import { prepareAll } from './database.ts';
+import type { HandOutBook } from './hand-out-book.ts';
 
 const SQL = {
   all: 'SELECT * FROM tokens ORDER BY id',
@@ -18,8 +19,6 @@ const SQL = {
   revoke: 'UPDATE tokens SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL',
   restore: 'UPDATE tokens SET off_at = NULL WHERE name = ?',
   use: 'UPDATE tokens SET last_used_at = max(?, coalesce(last_used_at, 0)) WHERE id = ?',
-  used: `SELECT coalesce(sum(count), 0) AS used FROM hand_outs
-    WHERE token_id = ? AND at >= ? AND at < ?`,
 } as const;
 
 /** How the store runs a call, and what in it is one transaction. */
@@ -38,11 +37,13 @@ export class SqliteTokens implements TokenStore {
   readonly #statements: { readonly [name in keyof typeof SQL]: StatementSync };
   readonly #run: Runner;
   readonly #rows: BoundRows;
+  readonly #handOuts: HandOutBook;
 
-  constructor(db: DatabaseSync, run: Runner, rows: BoundRows) {
+  constructor(db: DatabaseSync, run: Runner, rows: BoundRows, handOuts: HandOutBook) {
     this.#statements = prepareAll(db, SQL);
     this.#run = run;
     this.#rows = rows;
+    this.#handOuts = handOuts;
   }
 
   all(): Promise<StoredToken[]> {
@@ -106,8 +107,8 @@ export class SqliteTokens implements TokenStore {
     );
   }
 
-  used(id: number, from: number, before: number): Promise<number> {
-    return this.#run.call(() => Number(this.#statements.used.get(id, from, before)!.used));
+  used(id: number, day: number): Promise<number> {
+    return this.#run.call(() => this.#handOuts.usedOn(id, day));
   }
 
   /** `work` returns what its row says otherwise by then. */
