@@ -16,6 +16,7 @@ import { VanityError } from '../errors.ts';
 import type { HandOut } from '../store/hand-out.ts';
 import type { Refusal } from '../store/store.ts';
 import { ChangedPools } from './changed-pools.ts';
+import { Deadline } from './deadline.ts';
 import { expectation } from './expectation.ts';
 import { History, type Samples } from './history.ts';
 import { monotonicMs } from './monotonic.ts';
@@ -77,6 +78,7 @@ export class Pool {
   readonly #grinding: GrindingBoard;
   readonly #history: History;
   readonly #changes: ChangedPools;
+  readonly #deadline: Deadline;
   readonly #hands: Hands;
 
   constructor(shared: SharedPool, hands: Hands) {
@@ -87,17 +89,19 @@ export class Pool {
     this.#grinding = grindingBoard(shared);
     this.#history = new History(shared.history);
     this.#changes = new ChangedPools(shared.changes);
+    this.#deadline = new Deadline(shared.deadline);
     this.#hands = hands;
   }
 
   /**
    * `count` (1..COUNT_MAX) addresses out of memory, or undefined when fewer are ready. Errors:
-   * POOL_PAUSED, POOL_NOT_FOUND when it is being deleted, and JOURNAL_UNAVAILABLE: what was popped
-   * for the first request that it fails is given up.
+   * POOL_PAUSED, POOL_NOT_FOUND when it is being deleted, STORE_UNAVAILABLE past the deadline of the process,
+   * and JOURNAL_UNAVAILABLE: what was popped for the first request that it fails is given up.
    */
   pop(count: number, receiver: Receiver = NOBODY): ReadyAddress[] | undefined {
     const gate = this.#settings.get('gate');
     if (gate !== GATE.open) throw shut(this.shared.name, gate);
+    if (this.#deadline.isOver) throw cutOff(this.shared.name);
     this.#hands.prepare(this.shared.name);
     const addresses = this.#queue.pop(count);
     if (addresses === undefined) return undefined;
@@ -213,6 +217,12 @@ export class Pool {
       { retryAfterSeconds: Math.min(Math.max(Math.ceil(seconds), 1), RETRY_AFTER_MAX) },
     );
   }
+}
+
+/** Others may take this process for dead, and act on what it does not know. */
+function cutOff(pool: string): VanityError {
+  const detail = `pool ${pool}: the store has not been reached for too long; ask again, or another node`;
+  return new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
 }
 
 function shut(pool: string, gate: number): VanityError {

@@ -9,6 +9,7 @@ import { parseSignPolicy, type SigningSettings } from '../keypair/sign-policy.ts
 import type { KeyType } from '../keypair/signing-key.ts';
 import { Board } from './board.ts';
 import { ChangedPools } from './changed-pools.ts';
+import { Deadline } from './deadline.ts';
 import { History } from './history.ts';
 import { ReadyQueue } from './ready-queue.ts';
 
@@ -53,6 +54,8 @@ export interface SharedPool
   /** Where a change of it is marked: see changed-pools.ts. */
   readonly changes: SharedArrayBuffer;
   readonly place: number;
+  /** Of the process: see deadline.ts. */
+  readonly deadline: SharedArrayBuffer;
 }
 
 /** Written by the store thread. */
@@ -65,6 +68,8 @@ export const HOUR_MS = 3_600_000;
 export interface SharingOptions {
   /** Of all pools of a server. */
   readonly changes?: ChangedPools;
+  /** The one of the process. */
+  readonly deadline?: Deadline;
   /** Of this pool among them; no other has the same. */
   readonly place?: number;
   /**
@@ -75,10 +80,9 @@ export interface SharingOptions {
 }
 
 /** Errors: those of `parsePattern` and `parseSignPolicy`. */
-export function sharePool(
-  config: PoolConfig,
-  { changes = new ChangedPools(), place = 0, position = 0 }: SharingOptions = {},
-): SharedPool {
+export function sharePool(config: PoolConfig, options: SharingOptions = {}): SharedPool {
+  const { changes = new ChangedPools(), deadline = new Deadline() } = options;
+  const { place = 0, position = 0 } = options;
   const { name, keys, handout, signLimit, reuseReleased, acceptsImports } = config;
   const { readyMax, signPrograms, signWith, signFeePayer } = config;
   parseSignPolicy(config);
@@ -104,6 +108,7 @@ export function sharePool(
     generation: 0,
     changes: changes.buffer,
     place,
+    deadline: deadline.buffer,
   };
 }
 

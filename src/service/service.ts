@@ -26,6 +26,7 @@ import type { HttpWorkerData } from '../http/worker.ts';
 import type { LastWarnings } from '../last-warnings.ts';
 import type { Log } from '../log.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
+import { Deadline } from '../pool/deadline.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { queueBytes, type SharedPool, sharePool } from '../pool/shared-pool.ts';
@@ -67,6 +68,7 @@ export class Service implements AsyncDisposable {
   readonly #storeHealth = new StoreHealth();
   readonly #tallies = new Tallies();
   readonly #changes = new ChangedPools();
+  readonly #deadline = new Deadline();
   readonly #eventIds = new EventIds();
   readonly #files: FileBudget;
   readonly #webhooks: Webhooks | undefined;
@@ -129,8 +131,10 @@ export class Service implements AsyncDisposable {
     process.umask(0o077);
     this.#assertLimits();
     if (!hardenProcess()) log.warn('core dumps cannot be disabled on this system');
-    const changes = this.#changes;
-    const configured = this.#config.pools.map((pool, place) => sharePool(pool, { changes, place }));
+    const shared = { changes: this.#changes, deadline: this.#deadline };
+    const configured = this.#config.pools.map((pool, place) =>
+      sharePool(pool, { ...shared, place }),
+    );
     this.#authRequired = requiredAuth(this.#config);
     if (http.tls !== undefined) this.#watchCertificate(http.tls);
     const on = await this.#listenOn();
@@ -282,6 +286,7 @@ export class Service implements AsyncDisposable {
         tallies: this.#tallies.buffer,
         files: this.#files.buffer,
         changes: this.#changes.buffer,
+        deadline: this.#deadline.buffer,
         logLevel: this.#config.logLevel,
         isPretty: this.#options.isPretty,
         lastWarnings: this.#options.lastWarnings.buffer,

@@ -16,7 +16,7 @@ import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { Journals } from '../pool/journals.ts';
-import type { ServedPools } from './served-pools.ts';
+import type { RenewedPools } from './renewed-pools.ts';
 
 const LOOK_MS = 1000;
 /** Looks, from one at each file to the next, while their directories do not change. */
@@ -24,7 +24,7 @@ const EACH_FILE_EVERY = 60;
 
 export interface JournalWatchOptions {
   readonly journals: Pick<Journals, 'holdAgain' | 'stamp'>;
-  readonly pools: Pick<ServedPools, 'lostJournals' | 'renewJournals'>;
+  readonly pools: Pick<RenewedPools, 'lostJournals' | 'renewJournals'>;
   readonly health: StoreHealth;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
 }

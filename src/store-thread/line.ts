@@ -37,6 +37,8 @@ export class Line {
   /** Pops before this position of the queue are recorded: a whole number, as the store has it. */
   position: number;
   available = 0;
+  /** Another run has ended the queue: what was popped can be recorded no more. */
+  isOver = false;
   /** What the last turn leased is to come with a later one. */
   isHeldUp = false;
   /** The turn that is requested and not begun, and for how many addresses. */

@@ -194,7 +194,7 @@ export class PoolJournals {
   async #dropped(gone: readonly FollowedJournal[]): Promise<boolean> {
     const { store, journals } = this.#options;
     // All of them are removed in the end.
-    if (this.#isStopping) return true;
+    if (this.#isStopping || !gone.every((followed) => this.#dropping.has(followed))) return true;
     const parts = gone.flatMap(({ journal, handOuts }) =>
       journal.parts.map((part) => ({ part, handOuts })),
     );
@@ -212,6 +212,14 @@ export class PoolJournals {
     this.#countParts(-parts.length);
     for (const followed of gone) this.#dropping.delete(followed);
     return true;
+  }
+
+  /** Those of an epoch that is over, of which the store knows none any more: of these, and what is dropped. */
+  forget(served: readonly UnrecordedHandOuts[]): void {
+    const dropping = [...this.#dropping].map(({ handOuts }) => handOuts);
+    for (const handOuts of [...served, ...dropping]) handOuts.close();
+    this.#dropping.clear();
+    this.#countParts(-this.#parts);
   }
 
   /** From now on none is dropped: `remove` takes all. */

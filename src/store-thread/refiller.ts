@@ -52,6 +52,8 @@ export class Refiller {
   readonly #options: RefillerOptions;
   readonly #lines = new Map<string, Line>();
   readonly #byPlace = new Map<number, Line>();
+  /** Those that are to be served again, each with another queue. */
+  readonly #left = new Set<string>();
   /** Those that are not at rest. */
   readonly #awake = new Set<Line>();
   #lookedAt = performance.now();
@@ -72,6 +74,7 @@ export class Refiller {
     const line = new Line(shared, handOuts, position);
     line.publish(counts);
     this.#lines.set(shared.name, line);
+    this.#left.delete(shared.name);
     this.#byPlace.set(shared.place, line);
   }
 
@@ -163,7 +166,6 @@ export class Refiller {
       const { head } = line;
       const burned = await this.#options.store.removePool(pool, head, handOuts);
       line.position = head;
-      line.available = 0;
       line.handOuts.confirm();
       this.#forget(line);
       line.empty();
@@ -173,17 +175,28 @@ export class Refiller {
 
   /**
    * Serves a pool no more that nobody pops from any more: what was popped is recorded, what was ready is
-   * wiped, and its leases are returned. Errors: those of the store; then it can be tried again.
+   * wiped, and its leases are returned, or burned. Errors: those of the store; then it can be tried again.
    */
-  async leave(pool: string): Promise<void> {
+  async leave(pool: string, rest: 'return' | 'burn' = 'return'): Promise<void> {
     const line = this.#lines.get(pool);
     if (line === undefined) return;
-    await this.#giveBack([line]);
-    line.available = 0;
+    await this.#end([line], rest);
     this.#forget(line);
+    this.#left.add(pool);
+  }
+
+  /** The same where another run has ended the queue: nothing of it is recorded any more. */
+  abandon(pool: string): void {
+    const line = this.#lines.get(pool);
+    if (line === undefined) return;
+    line.isOver = true;
+    line.empty();
+    this.#forget(line);
+    this.#left.add(pool);
   }
 
   #forget(line: Line): void {
+    line.available = 0;
     this.#lines.delete(line.shared.name);
     this.#byPlace.delete(line.shared.place);
     this.#awake.delete(line);
@@ -197,6 +210,7 @@ export class Refiller {
   #lineOf(pool: string): Line {
     const line = this.#lines.get(pool);
     if (line !== undefined) return line;
+    if (this.#left.has(pool)) throw unavailable();
     throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: not served here`);
   }
 
@@ -213,14 +227,14 @@ export class Refiller {
     const lines = [...this.#lines.values()];
     // All in one commit; where that fails each by itself: one does not keep the others.
     if (lines.length === 0 || (await this.#areGivenBack(lines))) return;
-    const ended = await Promise.allSettled(lines.map((line) => this.#giveBack([line])));
+    const ended = await Promise.allSettled(lines.map((line) => this.#end([line], 'return')));
     const failed = ended.find(({ status }) => status === 'rejected');
     if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
   }
 
   async #areGivenBack(lines: readonly Line[]): Promise<boolean> {
     try {
-      await this.#giveBackOnce(lines);
+      await this.#endOnce(lines, 'return');
       return true;
     } catch (error) {
       if (error instanceof VanityError) return false;
@@ -228,10 +242,10 @@ export class Refiller {
     }
   }
 
-  async #giveBack(lines: readonly Line[]): Promise<void> {
+  async #end(lines: readonly Line[], rest: 'return' | 'burn'): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#giveBackOnce(lines);
+        return await this.#endOnce(lines, rest);
       } catch (error) {
         if (tries === STOP_TRIES || !(error instanceof VanityError)) throw error;
         await sleep(STOP_WAIT_MS);
@@ -240,7 +254,7 @@ export class Refiller {
   }
 
   /** Errors: those of the store, also where it is durable and nothing may leave for it yet. */
-  #giveBackOnce(lines: readonly Line[]): Promise<void> {
+  #endOnce(lines: readonly Line[], rest: 'return' | 'burn'): Promise<void> {
     const { store, exclusively } = this.#options;
     return exclusively(async () => {
       const ended = lines.map((line) => {
@@ -248,7 +262,7 @@ export class Refiller {
         return { line, queue: { pool: line.shared.name, head: line.head, handOuts } };
       });
       const queues = ended.map(({ queue }) => queue);
-      const { failure, refused } = await store.endQueues(queues, 'return');
+      const { failure, refused } = await store.endQueues(queues, rest);
       for (const { line, queue } of ended) {
         line.position = queue.head;
         line.handOuts.confirm(refused.filter(({ pool }) => pool === queue.pool));
@@ -283,6 +297,7 @@ export class Refiller {
       const count = line.begin();
       if (this.#isStopped) return unavailable();
       const pool = line.shared.name;
+      if (line.isOver) return unavailable();
       if (this.#lines.get(pool) !== line) return undefined; // deleted before its turn came
       // Before the head is read: then every record is of a pop that this turn covers.
       const handOuts = line.handOuts.take();

@@ -8,6 +8,7 @@ import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type Log } from '../log.ts';
 import type { ImportOrder } from '../pool/calls.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
+import { Deadline } from '../pool/deadline.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { Journals } from '../pool/journals.ts';
@@ -26,8 +27,11 @@ import { JournalWatch } from './journal-watch.ts';
 import { OwnRecords } from './own-records.ts';
 import { PoolJournals } from './pool-journals.ts';
 import { Refiller } from './refiller.ts';
+import { Rejoiner } from './rejoiner.ts';
+import { RenewedPools } from './renewed-pools.ts';
 import { Resealer } from './resealer.ts';
 import { ServedCheck } from './served-check.ts';
+import { ServedEntries } from './served-entries.ts';
 import { ServedKeys } from './served-keys.ts';
 import { ServedPools } from './served-pools.ts';
 import { ServedReader } from './served-reader.ts';
@@ -48,6 +52,7 @@ export class ServedStore {
   readonly reservations: ServedReservations;
   readonly signatures: ServedSignatures;
   readonly keys: ServedKeys;
+  readonly entries: ServedEntries;
   readonly pools: ServedPools;
   readonly reader: ServedReader;
   readonly #store: Store;
@@ -59,6 +64,8 @@ export class ServedStore {
   readonly #health: StoreHealth;
   readonly #journalWatch: JournalWatch;
   readonly #clockWatch: ClockWatch;
+  readonly #rejoiner: Rejoiner;
+  readonly #events: Disposable;
   readonly #tallies: Tallies;
   readonly #tally = { turns: 0, inserts: 0 };
   readonly #destroyer: Destroyer;
@@ -124,7 +131,10 @@ export class ServedStore {
     const watched =
       <T>(work: () => Promise<T>) =>
       () =>
-        health.watch(work);
+        health.watch(work).catch((error: unknown) => {
+          this.#rejoiner.notice(error);
+          throw error;
+        });
     this.#exclusively = (work) => queue.exclusively(watched(work));
     this.#tallies = new Tallies(data.tallies);
     const changes = new ChangedPools(data.changes);
@@ -141,11 +151,11 @@ export class ServedStore {
     });
     const onUnstarted = (): void => this.#tallies.countUnstarted('reader');
     this.reader = new ServedReader({ ...data, log: this.#log, onUnstarted });
-    this.tokens = new ServedTokens(store.tokens, this.#exclusively);
+    this.tokens = new ServedTokens(store, this.#exclusively);
     this.reservations = new ServedReservations({
       store,
       exclusively: this.#exclusively,
-      onChange: async (pool) => this.refiller.publish(pool, await store.counts(pool)),
+      onChange: (pool) => this.#publish(pool),
       onExpired: (error) => this.#note('expire', error),
     });
     this.signatures = new ServedSignatures({
@@ -170,33 +180,41 @@ export class ServedStore {
     this.#inserts = new Inserts({
       ...common,
       watch: (work) => health.watchInsert(work),
-      has: (pool) => this.pools.has(pool),
+      has: (pool) => this.entries.find(pool) !== undefined,
       publish: (pool, counts) => this.refiller.publish(pool, counts),
       onEnd: (error) => {
         if (error === undefined) this.#tally.inserts++;
         this.#note('insert', error);
       },
     });
-    this.pools = new ServedPools({
-      ...common,
-      journals: new PoolJournals({ ...common, journals, areNeeded, files, log }),
-      log,
-      refiller: this.refiller,
+    const poolJournals = new PoolJournals({ ...common, journals, areNeeded, files, log });
+    const queues = { ...common, journals: poolJournals, refiller: this.refiller };
+    this.entries = new ServedEntries({
+      ...queues,
       own,
-      withoutInserts: this.#inserts.without,
       changes,
       parts: [this.dispenser, this.reservations, this.signatures],
       onChange: (pools) => notify<MainNotices, 'pools'>(data.port, 'pools', pools),
     });
+    const { entries } = this;
+    const withoutInserts = this.#inserts.without;
+    const deadline = new Deadline(data.deadline);
+    this.pools = new ServedPools({ ...queues, entries, withoutInserts, changes, deadline, log });
+    const renewed = new RenewedPools({ ...queues, entries });
+    this.#rejoiner = new Rejoiner({ ...common, withoutInserts, journals, renewed, log });
     this.keys = new ServedKeys({
       ...{ ...common, log },
-      withoutInserts: this.#inserts.without,
+      withoutInserts,
       onMoved: (source) => this.reader.useKey(source),
       onReseal: () => void this.#resealer.reseal(),
     });
-    const { pools } = this;
-    this.#journalWatch = new JournalWatch({ journals, pools, health: this.#health, log });
-    this.#clockWatch = new ClockWatch({ ...common, health: this.#health, log });
+    this.#journalWatch = new JournalWatch({ journals, pools: renewed, health, log });
+    this.#clockWatch = new ClockWatch({ ...common, health, log });
+    this.#events = store.watch({
+      deadline: (untilMs) => deadline.set(untilMs),
+      directory: () => Promise.all([this.pools.refresh(), this.tokens.refresh()]).then(() => {}),
+      stock: (pool) => void this.#exclusively(() => this.#publish(pool)).catch(() => undefined),
+    });
     const behind: Exclusively = (work) => queue.behind(watched(work));
     this.#destroyer = new Destroyer({
       ...{ store, health, retentionMs, behind },
@@ -230,7 +248,11 @@ export class ServedStore {
   async report(): Promise<OpenReport> {
     const { id, epoch } = this.#store;
     const counters = await this.#exclusively(() => this.#store.counters());
-    return { id, epoch, counters, pools: this.pools.all };
+    return { id, epoch, counters, pools: this.entries.all };
+  }
+
+  async #publish(pool: string): Promise<void> {
+    this.refiller.publish(pool, await this.#store.counts(pool));
   }
 
   /** As `Inserts.insert`. */
@@ -260,6 +282,8 @@ export class ServedStore {
   async stop(counters: Counters): Promise<void> {
     this.#journalWatch.stop();
     this.#clockWatch.stop();
+    this.#events[Symbol.dispose]();
+    await this.#rejoiner.stop();
     this.reservations.stop();
     this.#check?.stop();
     await this.reader.stop();
@@ -281,6 +305,7 @@ export class ServedStore {
    * when all that failed does.
    */
   #note(work: StoreWork, error: VanityError | undefined): void {
+    this.#rejoiner.notice(error);
     if (error === undefined) this.#failures.delete(work);
     else this.#failures.set(work, error);
     if (isDoubtful(error)) this.#check?.doubt();

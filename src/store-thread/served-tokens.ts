@@ -10,6 +10,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { VanityError } from '../errors.ts';
 import type { TokenList } from '../pool/calls.ts';
+import type { Store } from '../store/store.ts';
 import type { NewToken, StoredToken, TokenStore } from '../store/token-store.ts';
 import type { KnownToken } from '../token.ts';
 import { type Exclusively, inTurn } from './in-turn.ts';
@@ -17,12 +18,16 @@ import type { ThreadNotices } from './thread-notices.ts';
 
 export class ServedTokens {
   readonly #store: TokenStore;
+  readonly #everywhere: () => Promise<void>;
   readonly #exclusively: Exclusively;
+  /** What all threads know of each token, by id: what others changed is found by it. */
+  readonly #told = new Map<number, string>();
   readonly #threads = new Set<ThreadNotices>();
   readonly #oneAtATime = inTurn();
 
-  constructor(store: TokenStore, exclusively: Exclusively) {
-    this.#store = store;
+  constructor(store: Pick<Store, 'tokens' | 'everywhere'>, exclusively: Exclusively) {
+    this.#store = store.tokens;
+    this.#everywhere = () => store.everywhere();
     this.#exclusively = exclusively;
   }
 
@@ -52,15 +57,34 @@ export class ServedTokens {
     return this.#change(name, () => this.#store.restore(name));
   }
 
+  /** After others changed tokens of the store. Errors: those of the store. */
+  refresh(): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const tokens = await this.#exclusively(() => this.#store.all());
+      for (const token of tokens)
+        if (this.#told.get(token.id) !== stateOf(token)) await this.#tell(token);
+    });
+  }
+
   noteUse(ids: readonly number[]): Promise<void> {
     return this.#exclusively(() => this.#store.noteUse(ids));
   }
 
   #list(): Promise<TokenList> {
-    return this.#exclusively(async () => ({
-      tokens: (await this.#store.all()).filter(isValid).map(known),
-      areAny: await this.#store.wereMade(),
-    }));
+    return this.#exclusively(async () => {
+      const tokens = await this.#store.all();
+      // Of the first thread alone: those before a later one may know less than its list says.
+      if (this.#threads.size === 1)
+        for (const token of tokens) this.#told.set(token.id, stateOf(token));
+      const areAny = await this.#store.wereMade();
+      return { tokens: tokens.filter(isValid).map(known), areAny };
+    });
+  }
+
+  async #tell(token: StoredToken): Promise<void> {
+    const change = { token: known(token), isValid: isValid(token) };
+    await Promise.all([...this.#threads].map((thread) => thread.tell('token', change)));
+    this.#told.set(token.id, stateOf(token));
   }
 
   #change(name: string, work: () => Promise<StoredToken>): Promise<StoredToken> {
@@ -75,8 +99,8 @@ export class ServedTokens {
         };
       });
       if (now !== undefined) {
-        const change = { token: known(now), isValid: isValid(now) };
-        await Promise.all([...this.#threads].map((thread) => thread.tell('token', change)));
+        await this.#tell(now);
+        await this.#everywhere();
       }
       if (changed.status === 'rejected') throw changed.reason;
       return changed.value;
@@ -93,6 +117,12 @@ function isRefused(error: unknown): boolean {
 /** What a thread needs of it, and no more. */
 function known({ id, name, hash, scopes, pools, quota, expiresAt }: StoredToken): KnownToken {
   return { id, name, hash, scopes, pools, quota, expiresAt };
+}
+
+/** All that a thread is sent of it, to be compared. */
+function stateOf(token: StoredToken): string {
+  const { hash, ...rest } = known(token);
+  return JSON.stringify([rest, Buffer.from(hash).toString('base64'), isValid(token)]);
 }
 
 /** Whether requests with it are served, as far as it has not expired. */

@@ -28,6 +28,8 @@ export interface StoreWorkerData {
   readonly files: SharedArrayBuffer;
   /** Of pools. */
   readonly changes: SharedArrayBuffer;
+  /** As of `SharedPool`. */
+  readonly deadline: SharedArrayBuffer;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;

@@ -104,5 +104,6 @@ export class UnrecordedHandOuts {
 
   close(): void {
     for (const part of this.#parts.values()) part.close();
+    this.#parts.clear();
   }
 }

@@ -29,10 +29,19 @@ if (parentPort !== null) {
     insert: (hits) => opened().insert(hits),
     saveCounters: (counters) => opened().saveCounters(counters),
     async connect(port) {
-      const { refiller, dispenser, reservations, signatures, pools, tokens, keys, reader } =
-        opened();
+      const {
+        refiller,
+        dispenser,
+        reservations,
+        signatures,
+        entries,
+        pools,
+        tokens,
+        keys,
+        reader,
+      } = opened();
       const notices = new ThreadNotices(port);
-      const given = pools.connect(port, notices);
+      const given = entries.connect(port, notices);
       const threadCalls: StoreThreadCalls = {
         refill: ({ pool, count }) => refiller.refill(pool, count),
         dispense: (order) => dispenser.dispense(order).catch(refuse),

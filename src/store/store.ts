@@ -20,13 +20,13 @@
  * therefore a range, whatever its size. Positions count from 0 in each epoch and are whole numbers
  * below 2^53; where a record or a ready queue has 32 bits of one, those are its lowest.
  */
-import type { VanityError } from '../errors.ts';
+import { VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
 import type { KeyRotation, RotationOptions, SealingKeyState } from './key-rotation.ts';
 import type { OwnClock } from './own-clock.ts';
-import type { NewJournal, Recovered } from './recovery.ts';
+import type { NewJournal, Recover, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
 import type { SignatureStore } from './signature-store.ts';
 import type { PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
@@ -90,6 +90,27 @@ export interface EndReport {
 export type Counters = Readonly<Record<string, number>>;
 
 /**
+ * Thrown by any call of a store that others share, when another run has ended this one: nothing of the
+ * call happened, and nothing does before `rejoin`.
+ */
+export class EpochOver extends VanityError {
+  constructor() {
+    const detail = 'another node has ended this run, which begins anew; ask again';
+    super('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+  }
+}
+
+/** What a store reports by itself that others share. */
+export interface StoreEvents {
+  /** Others changed pools or tokens. When it resolves, this run acts on what the store has of them. */
+  readonly directory: () => Promise<void>;
+  /** Others changed what is available of the pool. */
+  readonly stock: (pool: string) => void;
+  /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
+  readonly deadline: (untilMs: number) => void;
+}
+
+/**
  * Calls are made one at a time, each when the one before has ended; but `insert`, of which one may run
  * beside another call.
  */
@@ -98,7 +119,7 @@ export interface Store extends AsyncDisposable {
   readonly id: string;
   /** Names the database file that this store is, 16 hex digits: no copy of it has the same. */
   readonly place: string;
-  /** Grows by one with every opening for service. */
+  /** Of this run: grows with every opening for service, and with `rejoin`. */
   readonly epoch: number;
   /**
    * Whether other runs hand out of this store at the same time: then what a turn has not recorded is not
@@ -110,6 +131,22 @@ export interface Store extends AsyncDisposable {
    * journals name is dispensed; the rest is returned if they are trusted, and burned if not.
    */
   readonly recovered: Readonly<Record<string, Recovered>>;
+
+  /**
+   * Ends this run and begins another, of which nothing is leased: as an opening does, `recovered`. Its journals
+   * are read to their ends; so nothing may leave any more, and nobody may write them.
+   */
+  rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>>;
+
+  /** A store of one run reports nothing. */
+  watch(events: StoreEvents): Disposable;
+
+  /**
+   * Resolves when each other run acts on what this one has changed of pools and tokens, or is over; this one
+   * acts on it already. Error: STORE_UNAVAILABLE after some seconds; the change stands, and may be waited
+   * for again.
+   */
+  everywhere(): Promise<void>;
   /** What time it is for all that is stored here. */
   readonly clock: OwnClock;
 

@@ -7,7 +7,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { PoolNotice, ServedPool } from '../../src/pool/calls.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import type { ServedPools } from '../../src/store-thread/served-pools.ts';
+import type { ServedEntries } from '../../src/store-thread/served-entries.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 
 /** An HTTP thread: what it was sent, and the pools that it hands out of. */
@@ -21,10 +21,10 @@ export class Thread {
   readonly #port: MessagePort;
   readonly #heard: (notice: number) => void;
 
-  static async connect(pools: ServedPools): Promise<Thread> {
+  static async connect(entries: ServedEntries): Promise<Thread> {
     const { port1, port2 } = new MessageChannel();
     const notices = new ThreadNotices(port1);
-    const given = await pools.connect(port1, notices);
+    const given = await entries.connect(port1, notices);
     return new Thread(port2, (notice) => notices.heard(notice), given);
   }
 

@@ -15,13 +15,10 @@ import { type SharedPool, sharePool } from '../../src/pool/shared-pool.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { parts } from '../../src/store/stored-pool.ts';
-import { inTurn } from '../../src/store-thread/in-turn.ts';
-import { OwnRecords } from '../../src/store-thread/own-records.ts';
-import { type FollowedJournal, PoolJournals } from '../../src/store-thread/pool-journals.ts';
-import { Refiller } from '../../src/store-thread/refiller.ts';
-import { ServedPools } from '../../src/store-thread/served-pools.ts';
+import type { FollowedJournal } from '../../src/store-thread/pool-journals.ts';
 import { collectedLog } from './collected-log.ts';
 import { testMachine } from './journal-machine.ts';
+import { ServedParts } from './served-parts.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from './sqlite-stores.ts';
 import { unlimitedFiles } from './unlimited-files.ts';
 
@@ -39,14 +36,31 @@ export class Bench implements AsyncDisposable {
   setting: JournalSetting = 'auto';
   store!: Store;
   journals!: Journals;
-  refiller!: Refiller;
-  own!: OwnRecords;
-  poolJournals!: PoolJournals;
-  served!: ServedPools;
+  parts!: ServedParts;
   readonly #ownMachine = testMachine();
 
   constructor(machine?: Machine) {
     this.machine = machine ?? this.#ownMachine;
+  }
+
+  get refiller(): ServedParts['refiller'] {
+    return this.parts.refiller;
+  }
+
+  get own(): ServedParts['own'] {
+    return this.parts.own;
+  }
+
+  get poolJournals(): ServedParts['poolJournals'] {
+    return this.parts.poolJournals;
+  }
+
+  get pools(): ServedParts['pools'] {
+    return this.parts.pools;
+  }
+
+  get entries(): ServedParts['entries'] {
+    return this.parts.entries;
   }
 
   async open(): Promise<this> {
@@ -57,27 +71,8 @@ export class Bench implements AsyncDisposable {
     const { recover } = this.journals;
     this.store = await openSqliteStore({ directory, sealingKey, recover });
     this.journals.begin(this.store);
-    const common = { store: this.store, exclusively: inTurn(), changes: this.changes };
-    this.refiller = new Refiller({ ...common, onTurn: () => undefined });
-    this.own = new OwnRecords(() => this.refiller.assertWorks());
-    const options = {
-      ...common,
-      journals: this.journals,
-      areNeeded: true,
-      files: this.budget,
-      log,
-    };
-    this.poolJournals = new PoolJournals(options);
-    this.served = new ServedPools({
-      ...common,
-      journals: this.poolJournals,
-      log: this.log,
-      refiller: this.refiller,
-      own: this.own,
-      withoutInserts: inTurn(),
-      parts: [],
-      onChange: () => undefined,
-    });
+    const { store, journals, changes, budget: files } = this;
+    this.parts = new ServedParts({ store, journals, log, changes, files });
     return this;
   }
 

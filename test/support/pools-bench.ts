@@ -10,14 +10,9 @@ import { Journals } from '../../src/pool/journals.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
-import { inTurn } from '../../src/store-thread/in-turn.ts';
-import { OwnRecords } from '../../src/store-thread/own-records.ts';
-import { PoolJournals } from '../../src/store-thread/pool-journals.ts';
-import { Refiller } from '../../src/store-thread/refiller.ts';
-import { ServedPools } from '../../src/store-thread/served-pools.ts';
 import { Thread } from './handing-thread.ts';
+import { ServedParts } from './served-parts.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from './sqlite-stores.ts';
-import { unlimitedFiles } from './unlimited-files.ts';
 
 const log = createLog('test', 'silent', false);
 
@@ -34,9 +29,7 @@ export class Bench implements AsyncDisposable {
   readonly directory = temporaryDirectory();
   readonly durability: Durability;
   store!: Store;
-  refiller!: Refiller;
-  own!: OwnRecords;
-  pools!: ServedPools;
+  parts!: ServedParts;
   journals!: Journals;
   readonly changes: string[] = [];
   commits = 0;
@@ -44,6 +37,26 @@ export class Bench implements AsyncDisposable {
 
   constructor(durability: Durability = 'leased') {
     this.durability = durability;
+  }
+
+  get refiller(): ServedParts['refiller'] {
+    return this.parts.refiller;
+  }
+
+  get own(): ServedParts['own'] {
+    return this.parts.own;
+  }
+
+  get pools(): ServedParts['pools'] {
+    return this.parts.pools;
+  }
+
+  get entries(): ServedParts['entries'] {
+    return this.parts.entries;
+  }
+
+  get renewed(): ServedParts['renewed'] {
+    return this.parts.renewed;
   }
 
   open(...configured: PoolConfig[]): Promise<this> {
@@ -61,26 +74,10 @@ export class Bench implements AsyncDisposable {
     const onCommit = () => this.commits++;
     const store = await openSqliteStore({ directory, sealingKey, recover, durability, onCommit });
     this.journals.begin(store);
-    const exclusively = inTurn();
     this.store = store;
-    const common = { store, exclusively, changes };
-    this.refiller = new Refiller({ ...common, onTurn: () => undefined });
-    this.own = new OwnRecords(() => this.refiller.assertWorks());
-    const areNeeded = durability === 'leased';
-    this.pools = new ServedPools({
-      ...common,
-      journals: new PoolJournals({
-        ...common,
-        journals: this.journals,
-        areNeeded,
-        files: unlimitedFiles(),
-        log,
-      }),
-      log: log,
-      refiller: this.refiller,
-      own: this.own,
-      withoutInserts: inTurn(),
-      parts: [],
+    this.parts = new ServedParts({
+      ...{ store, journals: this.journals, log, changes },
+      areNeeded: durability === 'leased',
       onChange: (all) => this.changes.push(all.map(({ name }) => name).join(' ')),
     });
     await this.pools.open(shared, threads);
@@ -88,7 +85,7 @@ export class Bench implements AsyncDisposable {
   }
 
   async connect(): Promise<Thread> {
-    const thread = await Thread.connect(this.pools);
+    const thread = await Thread.connect(this.entries);
     this.#threads.push(thread);
     return thread;
   }

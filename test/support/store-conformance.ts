@@ -18,6 +18,7 @@ import {
   type StoreMaker,
   Subject,
 } from './store-subject.ts';
+import { turnConformance } from './turn-conformance.ts';
 import { returnLease, turn } from './turns.ts';
 
 export function storeConformance(name: string, maker: StoreMaker): void {
@@ -47,6 +48,8 @@ function conformance(open: () => Promise<Subject>, keyType: KeyType): void {
       }
     }
   });
+
+  suite('queues', () => turnConformance(open));
 
   suite(`leases`, () => {
     test('give the addresses that went in, oldest first, each once', async () => {

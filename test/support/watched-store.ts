@@ -12,22 +12,16 @@ import type { JournalSetting } from '../../src/config/config.ts';
 import { readPool } from '../../src/config/pool-config.ts';
 import type { VanityError } from '../../src/errors.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
-import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { StoreHealth } from '../../src/pool/health.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
-import { inTurn } from '../../src/store-thread/in-turn.ts';
 import { JournalWatch } from '../../src/store-thread/journal-watch.ts';
-import { OwnRecords } from '../../src/store-thread/own-records.ts';
-import { PoolJournals } from '../../src/store-thread/pool-journals.ts';
-import { Refiller } from '../../src/store-thread/refiller.ts';
-import { ServedPools } from '../../src/store-thread/served-pools.ts';
 import { collectedLog } from './collected-log.ts';
 import { Thread } from './handing-thread.ts';
 import { testMachine } from './journal-machine.ts';
+import { ServedParts } from './served-parts.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from './sqlite-stores.ts';
-import { unlimitedFiles } from './unlimited-files.ts';
 
 const STORED = 500;
 const NAME = 'pet';
@@ -43,10 +37,7 @@ export class WatchedStore implements AsyncDisposable {
   threads: Thread[] = [];
   store!: Store;
   journals!: Journals;
-  poolJournals!: PoolJournals;
-  pools!: ServedPools;
-  refiller!: Refiller;
-  own!: OwnRecords;
+  parts!: ServedParts;
   watch!: JournalWatch;
   #looking: Promise<void> = Promise.resolve();
 
@@ -64,6 +55,30 @@ export class WatchedStore implements AsyncDisposable {
     this.setting = setting;
   }
 
+  get refiller(): ServedParts['refiller'] {
+    return this.parts.refiller;
+  }
+
+  get own(): ServedParts['own'] {
+    return this.parts.own;
+  }
+
+  get poolJournals(): ServedParts['poolJournals'] {
+    return this.parts.poolJournals;
+  }
+
+  get pools(): ServedParts['pools'] {
+    return this.parts.pools;
+  }
+
+  get entries(): ServedParts['entries'] {
+    return this.parts.entries;
+  }
+
+  get renewed(): ServedParts['renewed'] {
+    return this.parts.renewed;
+  }
+
   async open(): Promise<void> {
     const { directory, machine, log, health } = this;
     const make = { setting: this.setting, log } as const;
@@ -72,31 +87,12 @@ export class WatchedStore implements AsyncDisposable {
     const { recover } = journals;
     const store = await openSqliteStore({ directory, sealingKey, recover });
     journals.begin(store);
-    const common = { store, exclusively: inTurn(), changes: new ChangedPools() };
-    this.refiller = new Refiller({ ...common, onTurn: () => undefined });
-    this.own = new OwnRecords(() => this.refiller.assertWorks());
-    this.poolJournals = new PoolJournals({
-      ...common,
-      journals,
-      areNeeded: true,
-      files: unlimitedFiles(),
-      log,
-    });
-    this.pools = new ServedPools({
-      ...common,
-      journals: this.poolJournals,
-      log: log,
-      refiller: this.refiller,
-      own: this.own,
-      withoutInserts: inTurn(),
-      parts: [],
-      onChange: () => undefined,
-    });
+    this.parts = new ServedParts({ store, journals, log });
     this.store = store;
     this.journals = journals;
-    this.watch = new JournalWatch({ journals, pools: this.pools, health, log });
+    this.watch = new JournalWatch({ journals, pools: this.renewed, health, log });
     await this.pools.open([]);
-    this.threads = [await Thread.connect(this.pools), await Thread.connect(this.pools)];
+    this.threads = [await Thread.connect(this.entries), await Thread.connect(this.entries)];
   }
 
   async insert(count: number): Promise<void> {

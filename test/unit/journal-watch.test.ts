@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { readPool } from '../../src/config/pool-config.ts';
 import { JournalDirectory } from '../../src/pool/journal-places.ts';
-import { ServedPools } from '../../src/store-thread/served-pools.ts';
+import { RenewedPools } from '../../src/store-thread/renewed-pools.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { WatchedStore } from '../support/watched-store.ts';
@@ -173,9 +173,9 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     async (t) => {
       await using watched = await WatchedStore.create();
       const looks = t.mock.getter(
-        ServedPools.prototype,
+        RenewedPools.prototype,
         'lostJournals',
-        Object.getOwnPropertyDescriptor(ServedPools.prototype, 'lostJournals')!.get,
+        Object.getOwnPropertyDescriptor(RenewedPools.prototype, 'lostJournals')!.get,
       );
       for (let look = 0; look < 2; look++) await watched.watch.look();
       assert.equal(looks.mock.callCount(), 2, 'the first look, and one more');
@@ -297,12 +297,12 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
     await watched.pools.create(config('other'));
     await watched.repair();
     assert.deepEqual(
-      watched.pools.all.map(({ name }) => name),
+      watched.entries.all.map(({ name }) => name),
       ['pet', 'other'],
     );
     assert.equal((await watched.restart()).burned, 0);
     assert.deepEqual(
-      watched.pools.all.map(({ name }) => name),
+      watched.entries.all.map(({ name }) => name),
       ['pet', 'other'],
     );
     await watched.exhaust();
@@ -318,7 +318,7 @@ suite('journals that were removed', { skip: WITHOUT_MEMORY }, () => {
       while (watched.partsIn().length === before) await Promise.resolve();
       removeAll(watched.memory);
       await made;
-      assert.ok(watched.pools.has('new'));
+      assert.ok(watched.entries.find('new') !== undefined);
       assert.equal(watched.partsIn().length, 3);
     },
   );

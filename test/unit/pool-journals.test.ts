@@ -157,38 +157,38 @@ suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
     LIMIT,
     async () => {
       await using bench = await new Bench().open();
-      await bench.served.open([]);
-      await bench.served.create(config('first'));
+      await bench.pools.open([]);
+      await bench.pools.create(config('first'));
       bench.block(2, 20);
       writeFileSync(join(bench.directory, 'journal'), 'in the way');
-      await assert.rejects(bench.served.create(config('second')), {
+      await assert.rejects(bench.pools.create(config('second')), {
         code: 'JOURNAL_UNAVAILABLE',
         message: new RegExp(join(bench.directory, 'journal')),
       });
-      assert.equal(bench.served.has('second'), false);
+      assert.equal(bench.entries.find('second') !== undefined, false);
       assert.deepEqual(
         (await bench.store.pools()).map(({ name }) => name),
         ['first'],
       );
       await bench.restart();
-      await bench.served.open([]);
+      await bench.pools.open([]);
       assert.deepEqual(
-        bench.served.all.map(({ name }) => name),
+        bench.entries.all.map(({ name }) => name),
         ['first'],
       );
       rmSync(join(bench.directory, 'journal'));
-      await bench.served.create(config('second'));
+      await bench.pools.create(config('second'));
       assert.equal(bench.files(0).length, 2);
     },
   );
 
   test('a pool that the store refuses leaves no journal', LIMIT, async () => {
     await using bench = await new Bench().open();
-    await bench.served.open([]);
-    await bench.served.create(config('new'));
-    await bench.served.remove('new');
+    await bench.pools.open([]);
+    await bench.pools.create(config('new'));
+    await bench.pools.remove('new');
     while (bench.files(0).length > 0) await sleep(10);
-    await assert.rejects(bench.served.create(config('new', { suffix: 'y' })), {
+    await assert.rejects(bench.pools.create(config('new', { suffix: 'y' })), {
       code: 'POOL_MISMATCH',
     });
     assert.deepEqual(bench.files(0), []);
@@ -220,8 +220,8 @@ test(
     const machine = smallMachine(t, '1m');
     if (machine === undefined) return;
     await using bench = await new Bench(machine).open();
-    await bench.served.open([]);
-    for (let index = 0; index < 12; index++) await bench.served.create(config(`pool-${index}`));
+    await bench.pools.open([]);
+    for (let index = 0; index < 12; index++) await bench.pools.create(config(`pool-${index}`));
     const [inMemory, onDisk] = [bench.files(0), bench.files(1)];
     assert.ok(inMemory.length >= 8 && onDisk.length >= 3);
     assert.equal(inMemory.length + onDisk.length, 12);
@@ -230,8 +230,8 @@ test(
     assert.ok(bavail * bsize > 0, 'what did not fit takes no room');
     assert.equal(bench.warnings().length, 1);
     await bench.restart();
-    await bench.served.open([]);
-    assert.equal(bench.served.all.length, 12);
+    await bench.pools.open([]);
+    assert.equal(bench.entries.all.length, 12);
   },
 );
 
@@ -244,7 +244,7 @@ test(
     await using bench = await new Bench(machine).open();
     const large = ['one', 'two'].map((name) => sharePool(config(name, { ready: 20_000 })));
     const needed = Math.ceil((2 * 2 * 20_000 * 96) / 2 ** 20);
-    await bench.served.open(large, 1);
+    await bench.pools.open(large, 1);
     assert.deepEqual([bench.files(0).length, bench.files(1).length], [0, 4]);
     const warned = bench.log.lines.filter(({ level }) => level === 'warn');
     assert.equal(
@@ -253,7 +253,7 @@ test(
     );
     bench.setting = 'memory';
     await bench.restart();
-    await assert.rejects(bench.served.open(large, 1), {
+    await assert.rejects(bench.pools.open(large, 1), {
       code: 'SYSTEM_LIMIT_REACHED',
       message: new RegExp(
         `^2 pools: ${needed} MiB are needed .*, and ${machine.memory} leaves 4 MiB`,

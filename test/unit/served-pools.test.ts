@@ -93,7 +93,7 @@ test(
     };
     popAll(2);
     const before = threads[0]!.pools.get('file')!;
-    await bench.pools.serveAnew();
+    await bench.renewed.serveAnew();
     assert.throws(() => before.pop(1), { code: 'STORE_UNAVAILABLE' });
     const cells = Buffer.from(before.shared.queue, 384);
     assert.ok(
@@ -102,7 +102,7 @@ test(
     );
     const { counts } = await bench.stored('file');
     assert.deepEqual([counts.dispensed, counts.leased, counts.available], [4, 0, 36]);
-    const [paused] = bench.pools.all.filter(({ name }) => name === 'new');
+    const [paused] = bench.entries.all.filter(({ name }) => name === 'new');
     assert.deepEqual(
       [settingsBoard(paused!).get('target'), settingsBoard(paused!).get('gate')],
       [77, GATE.paused],
@@ -111,7 +111,7 @@ test(
       await bench.refiller.refill('file', 8);
       popAll(3);
       await bench.refiller.commit('file');
-      await bench.pools.serveAnew();
+      await bench.renewed.serveAnew();
     }
     await bench.refiller.refill('file', 8);
     popAll(1);
@@ -130,11 +130,11 @@ test('a store that fails while pools are served anew is tried again', LIMIT, asy
   thread.pools.get('file')!.pop(3);
   using other = new DatabaseSync(`${bench.directory}/store.db`);
   other.exec('BEGIN IMMEDIATE');
-  const failed = assert.rejects(bench.pools.serveAnew(), { code: 'STORE_LOCKED' });
+  const failed = assert.rejects(bench.renewed.serveAnew(), { code: 'STORE_LOCKED' });
   await failed;
   assert.throws(() => thread.pools.get('file')!.pop(1), { code: 'STORE_UNAVAILABLE' });
   other.exec('ROLLBACK');
-  await bench.pools.serveAnew();
+  await bench.renewed.serveAnew();
   await bench.refiller.refill('file', 5);
   assert.equal(thread.pools.get('file')!.pop(5)!.length, 5);
   await bench.refiller.commit('file');
@@ -155,7 +155,7 @@ test(
       await bench.refiller.look();
       await sleep(20);
     }
-    new ReadyQueue(bench.pools.all[0]!.queue).pop(2);
+    new ReadyQueue(bench.entries.all[0]!.queue).pop(2);
     for (let looks = 0; looks < 5; looks++) await bench.refiller.look();
     assert.equal((await bench.stored('file')).counts.dispensed, 0, 'nobody looks');
     thread.die();
@@ -208,7 +208,7 @@ test(
     assert.deepEqual([counts.dispensed, counts.burned, counts.ground], [3, 37, 40]);
     assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' });
     assert.equal(pool.status().ready, 0, 'the queue is empty');
-    assert.equal(thread.pools.has('new'), false);
+    assert.ok(!thread.pools.has('new'));
     const causes = withDatabase(bench.directory, (db) =>
       db.prepare("SELECT DISTINCT cause FROM segments WHERE state = 'burned'").all(),
     );
@@ -262,7 +262,7 @@ test(
       keyed.map(({ address }) => address),
       second.slice(0, 2),
     );
-    assert.ok(bench.pools.has('new'), 'it comes back with the next start');
+    assert.ok(bench.entries.find('new') !== undefined, 'it comes back with the next start');
   },
 );
 
@@ -271,7 +271,7 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   const thread = await bench.connect();
   const addresses = await bench.fill('new', 10);
   const shop = thread.pools.get('new')!;
-  const store = new Pool(bench.pools.all[0]!, {
+  const store = new Pool(bench.entries.all[0]!, {
     refill: async () => undefined,
     prepare: (pool) => bench.own.prepare(pool),
     record: (pool, handOut) => bench.own.record(pool, handOut),
@@ -332,7 +332,7 @@ test('settings and pauses come back; those of the configuration are its own', LI
   await bench.crash();
   const file = config('file');
   await bench.open(file);
-  const [first, second] = bench.pools.all.map((shared) => {
+  const [first, second] = bench.entries.all.map((shared) => {
     const hands = { refill: async () => undefined, prepare: () => undefined };
     return new Pool(shared, { ...hands, record: () => undefined }).status();
   });

@@ -32,7 +32,7 @@ async function served(t: TestContext) {
   const directory = temporaryDirectory();
   const store = await openStoreIn(directory);
   const exclusively = inTurn();
-  const tokens = new ServedTokens(store.tokens, exclusively);
+  const tokens = new ServedTokens(store, exclusively);
   const ports: { close(): void }[] = [];
   t.after(async () => {
     for (const port of ports) port.close();

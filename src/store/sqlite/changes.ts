@@ -9,6 +9,7 @@ import type { OwnClock } from '../own-clock.ts';
 import { type Range, sizeOf, without } from '../ranges.ts';
 import type { InsertReport, Refusal } from '../store.ts';
 import type { Addresses, SealedAddress } from './addresses.ts';
+import type { BoundRows } from './bound-rows.ts';
 import type { HandOutBook } from './hand-out-book.ts';
 import type { Segments } from './segments.ts';
 import { metaOf, type PoolRow, type Statements } from './statements.ts';
@@ -18,7 +19,9 @@ export interface ChangesOptions {
   readonly segments: Segments;
   readonly handOuts: HandOutBook;
   readonly addresses: Addresses;
-  readonly epoch: number;
+  readonly rows: BoundRows;
+  /** Of the run as it is now. */
+  readonly run: { readonly epoch: number };
   readonly clock: OwnClock;
   /** Of a name. Error: POOL_NOT_FOUND. */
   readonly poolRow: (name: string) => PoolRow;
@@ -65,7 +68,8 @@ export class Changes {
 
   /** What lies before `head` left, but for what is held or refused. */
   record({ id, position }: PoolRow, head: number, handOuts: HandOuts): readonly Refusal[] {
-    const { statements, segments, handOuts: book, epoch, clock } = this.#options;
+    const { statements, segments, handOuts: book, run, clock } = this.#options;
+    const { epoch } = run;
     const at = clock.exact;
     const records = handOuts.records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
     const queue = { pool: id, epoch };
@@ -86,7 +90,8 @@ export class Changes {
 
   /** What cannot be unsealed never comes into the queue. */
   lease({ id, position, leased }: PoolRow, ranges: readonly Range[], unsealable: number[]): void {
-    const { segments, handOuts, epoch, clock } = this.#options;
+    const { segments, handOuts, run, clock } = this.#options;
+    const { epoch } = run;
     const at = clock.now;
     segments.lease(id, ranges, epoch, at);
     for (const seq of unsealable) {
@@ -98,9 +103,25 @@ export class Changes {
     handOuts.lease({ pool: id, epoch }, behind, without(ranges, unsealable));
   }
 
+  /** Deleted, with all that could still leave: how many that were. */
+  removePool(pool: PoolRow, head: number, handOuts: HandOuts): number {
+    const { statements, segments, handOuts: book, rows, run, clock } = this.#options;
+    const { epoch } = run;
+    this.record(pool, head, handOuts);
+    const at = clock.now;
+    book.takeBack({ pool: pool.id, epoch }, Math.max(pool.position, head));
+    const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
+    const count = segments.burnAll(pool.id, burned);
+    statements.endReservations.run(at, pool.id);
+    statements.removePool.run(at, pool.id);
+    rows.bind('pool', { ...pool, settings: null, is_paused: 0, removed_at: at });
+    return count;
+  }
+
   /** What is leased behind the position of the queue returns, or is burned: how many. */
   endQueue({ id, position }: PoolRow, rest: 'return' | 'burn'): number {
-    const { segments, handOuts, epoch, clock } = this.#options;
+    const { segments, handOuts, run, clock } = this.#options;
+    const { epoch } = run;
     handOuts.takeBack({ pool: id, epoch }, position);
     const burned = { to: 'burned', epoch, at: clock.now, cause: 'deleted' } as const;
     return segments.changeAll(id, 'leased', rest === 'return' ? { to: 'available' } : burned);

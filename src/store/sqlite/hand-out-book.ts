@@ -221,8 +221,8 @@ export class HandOutBook {
 }
 
 /**
- * Records that differ in nothing but their positions, which follow each other, are one: replies of
- * one thread in one millisecond. A row costs 4 us, and is kept for ever.
+ * Records that differ in nothing but their positions, which follow each other, and that are taken in any
+ * case, are one: replies of one thread in one millisecond. A row costs 4 us, and is kept for ever.
  */
 function* joined(records: readonly HandOut[]): Generator<HandOut, void> {
   let last: HandOut | undefined;
@@ -242,7 +242,7 @@ function goesOn(last: HandOut, next: HandOut): boolean {
     next.at === last.at &&
     next.token === last.token &&
     ((next.position - last.position - last.count) | 0) === 0 &&
-    [last, next].every(({ key, reservation }) => key === undefined && reservation === undefined)
+    [last, next].every(({ key, quota, reservation }) => (key ?? quota ?? reservation) === undefined)
   );
 }
 

@@ -99,8 +99,8 @@ async function openHeld(
   });
   effects.begun();
   if (bound.length > 0) options.onBound?.(bound);
-  const { sealingKey } = options;
-  const parts = { key, sealingKey, rows, binding, clock, epoch, effects, onCommit };
+  const { sealingKey, durability } = options;
+  const parts = { key, sealingKey, rows, binding, clock, epoch, durability, effects, onCommit };
   const opened = { db, storeFile, ...books, ...parts };
   const all = held.move();
   all.use(resources.move());

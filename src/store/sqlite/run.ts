@@ -23,10 +23,13 @@ export interface RunOptions {
 }
 
 export class Run implements Runner {
-  readonly #options: RunOptions;
+  /** Of the run, which `begin` replaces. */
+  epoch: number;
+  readonly #options: Omit<RunOptions, 'epoch'>;
   readonly #inode: number;
 
-  constructor(options: RunOptions) {
+  constructor({ epoch, ...options }: RunOptions) {
+    this.epoch = epoch;
     this.#options = options;
     this.#inode = statSync(options.storeFile).ino;
   }
@@ -96,13 +99,13 @@ export class Run implements Runner {
   }
 
   #fence(): void {
-    const { storeFile, statements, epoch } = this.#options;
+    const { storeFile, statements } = this.#options;
     if (statSync(storeFile, { throwIfNoEntry: false })?.ino !== this.#inode) {
       const message = `${storeFile}: removed or replaced under the running server`;
       throw new VanityError('STORE_UNAVAILABLE', message);
     }
     const { epoch: newest } = metaOf(statements);
     // No code: to lease on after another took over would hand its addresses out again.
-    if (newest !== epoch) throw new Error(`epoch ${epoch} is over: ${newest} has begun`);
+    if (newest !== this.epoch) throw new Error(`epoch ${this.epoch} is over: ${newest} has begun`);
   }
 }

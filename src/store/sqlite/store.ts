@@ -3,6 +3,7 @@
  * parts are in files of their own. Runs in the thread that opened it.
  */
 import type { DatabaseSync } from 'node:sqlite';
+import type { Durability } from '../../config/config.ts';
 import { VanityError } from '../../errors.ts';
 import { Sealer, Unsealer } from '../../keypair/seal.ts';
 import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
@@ -11,7 +12,7 @@ import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
 import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
-import type { NewJournal, Recovered } from '../recovery.ts';
+import type { NewJournal, Recover, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
 import type { SignatureStore } from '../signature-store.ts';
 import type {
@@ -28,8 +29,9 @@ import type { TokenStore } from '../token-store.ts';
 import { Addresses } from './addresses.ts';
 import { type BoundRows, forged } from './bound-rows.ts';
 import { Changes } from './changes.ts';
+import { CountedJournals } from './counted-journals.ts';
 import type { Effects } from './effects.ts';
-import type { Epoch } from './epoch.ts';
+import { type Epoch, startEpoch } from './epoch.ts';
 import type { HandOutBook } from './hand-out-book.ts';
 import { Resealing, SealedDataKeys } from './resealing.ts';
 import { SqliteReservations } from './reservations.ts';
@@ -66,6 +68,7 @@ export interface Opened {
   readonly binding: string;
   readonly clock: OwnClock;
   readonly epoch: Epoch;
+  readonly durability: Durability | undefined;
   readonly effects: Effects;
   /** Hears of each write transaction how many milliseconds it took until it is on disk. */
   readonly onCommit: ((ms: number) => void) | undefined;
@@ -74,7 +77,6 @@ export interface Opened {
 export class SqliteStore implements Store {
   readonly id: string;
   readonly place: string;
-  readonly epoch: number;
   readonly isShared = false;
   readonly recovered: Readonly<Record<string, Recovered>>;
   readonly clock: OwnClock;
@@ -89,11 +91,11 @@ export class SqliteStore implements Store {
   readonly #changes: Changes;
   readonly #effects: Effects;
   readonly #run: Run;
+  readonly #begin: (recover: Recover) => Epoch;
   readonly #resealing: Resealing;
   #rotated: RotatedStore;
   readonly #waiting = new WaitingLeases();
-  /** Pools whose hand-outs stand in a journal, too, by id. */
-  readonly #journaled = new Set<number>();
+  readonly #journals: CountedJournals;
   readonly #resources: DisposableStack;
   /** Destroyed secrets may still stand in the log, if only those of an epoch that was killed. */
   #isLogStale = true;
@@ -103,7 +105,6 @@ export class SqliteStore implements Store {
     const { db, statements, segments, handOuts, key, rows, binding, epoch, effects } = opened;
     this.id = epoch.storeId;
     this.place = epoch.place;
-    this.epoch = epoch.number;
     this.recovered = epoch.recovered;
     this.clock = opened.clock;
     this.#statements = statements;
@@ -111,7 +112,13 @@ export class SqliteStore implements Store {
     this.#segments = segments;
     this.#handOuts = handOuts;
     this.#effects = effects;
-    this.#run = new Run({ ...opened, epoch: this.epoch });
+    this.#run = new Run({ ...opened, epoch: epoch.number });
+    this.#begin = (recover) => {
+      const { durability } = opened;
+      const begin = { recover, ...(durability && { durability }) };
+      return startEpoch(opened, this.#rotated.key, this.clock, begin);
+    };
+    this.#journals = new CountedJournals(statements, this.#run);
     this.#resources = resources;
     const sealer = new Sealer({
       storeId: this.id,
@@ -141,11 +148,32 @@ export class SqliteStore implements Store {
     const poolRow = (name: string) => this.#poolRow(name);
     const books = { segments, handOuts, addresses: this.#addresses };
     const { clock } = this;
-    this.#changes = new Changes({ ...books, statements, epoch: this.epoch, clock, poolRow });
+    this.#changes = new Changes({ ...books, statements, rows, run: this.#run, clock, poolRow });
     this.tokens = new SqliteTokens(db, this.#run, rows, handOuts);
     this.reservations = new SqliteReservations(db, this.#run, books);
     this.signatures = new SqliteSignatures(db, this.#run, books);
   }
+
+  get epoch(): number {
+    return this.#run.epoch;
+  }
+
+  rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
+    return this.#run.call(() => {
+      const { number, recovered } = this.#run.transaction(() => this.#begin(recover), true);
+      this.#run.epoch = number;
+      this.#waiting.clear();
+      this.#journals.forget();
+      this.#run.take();
+      return recovered;
+    });
+  }
+
+  watch(): Disposable {
+    return { [Symbol.dispose]: () => undefined };
+  }
+
+  async everywhere(): Promise<void> {}
 
   pools(): ReturnType<Store['pools']> {
     return this.#run.call(() =>
@@ -179,27 +207,16 @@ export class SqliteStore implements Store {
 
   removePool(name: string, head = 0, handOuts = NO_HAND_OUTS): Promise<number> {
     return this.#run.call(() => {
-      const hasEffect = this.#lets(this.#poolRow(name), head, handOuts);
-      const count = this.#run.transaction(() => this.#removePool(name, head, handOuts), hasEffect);
+      const pool = this.#poolRow(name);
+      const count = this.#run.transaction(
+        () => this.#changes.removePool(pool, head, handOuts),
+        this.#lets(pool, head, handOuts),
+      );
       this.#waiting.drop(name);
       // What left waits for it by itself; the pool is gone in any case.
       this.#run.notTaken();
       return count;
     });
-  }
-
-  #removePool(name: string, head: number, handOuts: HandOuts): number {
-    const { epoch } = this;
-    const pool = this.#poolRow(name);
-    this.#changes.record(pool, head, handOuts);
-    const at = this.clock.now;
-    this.#handOuts.takeBack({ pool: pool.id, epoch }, Math.max(pool.position, head));
-    const burned = { to: 'burned', epoch, at, cause: 'deleted' } as const;
-    const count = this.#segments.burnAll(pool.id, burned);
-    this.#statements.endReservations.run(at, pool.id);
-    this.#statements.removePool.run(at, pool.id);
-    this.#rows.bind('pool', { ...pool, settings: null, is_paused: 0, removed_at: at });
-    return count;
   }
 
   insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
@@ -248,7 +265,7 @@ export class SqliteStore implements Store {
   /** Whether something leaves for this record alone: no journal says it to the next start. */
   #lets({ id, position }: PoolRow, head: number, { records }: HandOuts): boolean {
     const isReserved = records.some(({ reservation }) => reservation !== undefined);
-    return isReserved || (head > position && !this.#journaled.has(id));
+    return isReserved || (head > position && !this.#journals.areOf(id));
   }
 
   handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined> {
@@ -265,34 +282,11 @@ export class SqliteStore implements Store {
   }
 
   addJournals(journals: readonly NewJournal[]): Promise<void> {
-    return this.#run.call(() => {
-      const names = new Set(journals.map(({ pool }) => pool));
-      const ids = new Map([...names].map((name) => [name, this.#poolRow(name).id]));
-      const { addJournal, removeJournal } = this.#statements;
-      this.#run.transaction(() => {
-        for (const { pool, number } of journals) addJournal.run(number, ids.get(pool)!);
-      }, true);
-      try {
-        this.#run.take();
-      } catch (error) {
-        // Nobody writes them: a start that misses one would believe none of its pool.
-        this.#run.transaction(() => {
-          for (const { number } of journals) removeJournal.run(number);
-        });
-        throw error;
-      }
-      for (const id of ids.values()) this.#journaled.add(id);
-    });
+    return this.#run.call(() => this.#journals.add(journals, (name) => this.#poolRow(name).id));
   }
 
   removeJournals(numbers: readonly number[] | 'all'): Promise<void> {
-    const { removeJournal, removeJournals } = this.#statements;
-    return this.#run.call(() =>
-      this.#run.effect(() => {
-        if (numbers === 'all') return void removeJournals.run();
-        for (const number of numbers) removeJournal.run(number);
-      }),
-    );
+    return this.#run.call(() => this.#journals.remove(numbers));
   }
 
   endQueues(queues: readonly EndedQueue[], rest: 'return' | 'burn'): Promise<EndReport> {
