@@ -1,6 +1,6 @@
 /**
  * The pools that are served now, who hands them out, and how all of those get to know of a change. Runs in
- * the store thread. Whoever changes something does so in its turn, by `oneAtATime`.
+ * the store thread. Changes are made one at a time, by `oneAtATime`.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { PoolConfig } from '../config/pool-config.ts';

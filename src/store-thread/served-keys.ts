@@ -18,7 +18,7 @@ export interface ServedKeysOptions {
   readonly onMoved: (source: string) => void;
   /** Rows are to be resealed from now on. */
   readonly onReseal: () => void;
-  readonly log: Log;
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
 export class ServedKeys {

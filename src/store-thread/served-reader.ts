@@ -30,7 +30,7 @@ const HOUR_MS = 3_600_000;
 const BACKUP = /^sent-backup-[0-9a-f]{32}/;
 
 export interface ServedReaderOptions extends Omit<ReaderData, 'port'> {
-  readonly log: Log;
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   readonly retentionHours: number;
   /** The system gave no thread. */
   readonly onUnstarted: () => void;

@@ -44,6 +44,14 @@ import { WorkQueue } from './work-queue.ts';
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
 type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'reseal' | 'expire' | 'check';
 
+export interface OpenedStore {
+  readonly store: Store;
+  readonly journals: Journals;
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
+  readonly health: StoreHealth;
+  readonly data: StoreWorkerData;
+}
+
 /** The open store of this thread, its refiller, and what is reported of their health. */
 export class ServedStore {
   readonly refiller: Refiller;
@@ -60,7 +68,7 @@ export class ServedStore {
   /** The store and its journals. */
   #resources = new AsyncDisposableStack();
   readonly #exclusively: Exclusively;
-  readonly #log: Log;
+  readonly #log: OpenedStore['log'];
   readonly #health: StoreHealth;
   readonly #journalWatch: JournalWatch;
   readonly #clockWatch: ClockWatch;
@@ -108,21 +116,22 @@ export class ServedStore {
         onCommit: (ms) => commitTimes.add(ms),
       }),
     );
-    journals.begin(store);
-    const served = new ServedStore(store, journals, log, health, data);
-    await served.pools.open(data.pools, data.httpThreads);
-    served.#start(directory);
+    const served = await ServedStore.serve({ store, journals, log, health, data });
     served.#resources = resources.move();
     return served;
   }
 
-  private constructor(
-    store: Store,
-    journals: Journals,
-    log: Log,
-    health: StoreHealth,
-    data: StoreWorkerData,
-  ) {
+  /** An open store, which the caller closes, like its journals, after a stop. */
+  static async serve(opened: OpenedStore): Promise<ServedStore> {
+    const { store, journals, data } = opened;
+    journals.begin(store);
+    const served = new ServedStore(opened);
+    await served.pools.open(data.pools, data.httpThreads);
+    served.#start(data.directory);
+    return served;
+  }
+
+  private constructor({ store, journals, log, health, data }: OpenedStore) {
     this.#store = store;
     const retentionMs = data.retentionHours * 3_600_000;
     this.#log = log;

@@ -74,7 +74,10 @@ export class WorkQueue {
     this.#isQuiet = true;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
-    const undo = this.#after(Math.min(QUIET_MS, this.#late[0]!.dueAt - this.#now()), resolve);
+    const undo = this.#after(
+      Math.min(QUIET_MS, Math.max(this.#late[0]!.dueAt - this.#now(), 0)),
+      resolve,
+    );
     await promise;
     undo();
     await afterMessages();

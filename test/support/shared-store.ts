@@ -1,0 +1,79 @@
+/**
+ * A real store that passes for one of many runs: the test ends this run, changes what others would change,
+ * and says how late it hears of what others did. Everything else is the store's own.
+ */
+import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
+
+import type { StoredPool } from '../../src/store/stored-pool.ts';
+
+type Look = 'handOut' | 'used' | 'madeWith';
+
+export class SharedStore {
+  readonly store: Store;
+  /** Calls of `everywhere`, each of which waits until the test lets it go. */
+  readonly waiting: (() => void)[] = [];
+  /** Whether `everywhere` waits. */
+  areOthersSlow = false;
+  events: StoreEvents | undefined;
+  #isOver = false;
+  readonly #missed = new Set<Look>();
+  readonly #removed = new Set<string>();
+
+  /** `inner` is what others see and change. */
+  constructor(inner: Store) {
+    const get = (target: object, name: string | symbol) => this.#get(target, name);
+    const parts = {
+      tokens: new Proxy(inner.tokens, { get }),
+      reservations: new Proxy(inner.reservations, { get }),
+      signatures: new Proxy(inner.signatures, { get }),
+    };
+    this.store = new Proxy(inner, {
+      get: (target, name) => Reflect.get(parts, name) ?? get(target, name),
+    });
+  }
+
+  /** Another run has ended this one. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Another run deletes the pool, and waits for this one to end its queue. */
+  remove(pool: string): void {
+    this.#removed.add(pool);
+  }
+
+  /** The next such look comes before what another run does at the same moment. */
+  miss(look: Look): void {
+    this.#missed.add(look);
+  }
+
+  #get(target: object, name: string | symbol): unknown {
+    if (name === 'isShared') return true;
+    if (name === 'watch') {
+      return (events: StoreEvents) => {
+        this.events = events;
+        return { [Symbol.dispose]: () => undefined };
+      };
+    }
+    if (name === 'everywhere') return () => this.#everywhere();
+    const value = Reflect.get(target, name, target);
+    if (typeof value !== 'function' || name === 'close') return value;
+    return async (...args: unknown[]) => {
+      if (name === 'rejoin') this.#isOver = false;
+      if (this.#isOver) throw new EpochOver();
+      if (this.#missed.delete(name as Look)) return name === 'used' ? 0 : undefined;
+      const result = await Reflect.apply(value, target, args);
+      if (name !== 'pools') return result;
+      return (result as StoredPool[]).map((pool) =>
+        this.#removed.has(pool.name) ? { ...pool, isRemoved: true } : pool,
+      );
+    };
+  }
+
+  async #everywhere(): Promise<void> {
+    if (!this.areOthersSlow) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.waiting.push(resolve);
+    await promise;
+  }
+}

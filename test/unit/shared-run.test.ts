@@ -1,0 +1,349 @@
+/**
+ * A run that shares its store with others, over a real store: what they were served first, the end of this run
+ * by another, its deadline, and what others change.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
+import { readPool } from '../../src/config/pool-config.ts';
+import { VanityError } from '../../src/errors.ts';
+import type { TokenNotice } from '../../src/pool/calls.ts';
+import { monotonicMs } from '../../src/pool/monotonic.ts';
+import { parts } from '../../src/store/stored-pool.ts';
+import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
+import { isSettled } from '../support/pools-bench.ts';
+import { SharedServer } from '../support/shared-server.ts';
+import { hitsFor } from '../support/store-subject.ts';
+
+const LIMIT = { timeout: 60_000 };
+const STORED = 200;
+const UNAVAILABLE = { code: 'STORE_UNAVAILABLE' };
+
+suite('what other runs were served first', () => {
+  test(
+    'a key that another run served gets the reply of that run, and its address stays',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const key = randomBytes(32);
+      const first = await server.askOnce(key, 2);
+      server.shared.miss('handOut');
+      assert.deepEqual(await server.askOnce(key, 2), first);
+      const { dispensed, burned } = await server.inner.counts('pet');
+      assert.deepEqual([dispensed, burned], [2, 0]);
+      server.note(first);
+      await server.exhaust(200);
+    },
+  );
+
+  test(
+    'the same key with another body is refused, also when the other run was first',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const key = randomBytes(32);
+      await server.askOnce(key, 2);
+      server.shared.miss('handOut');
+      await assert.rejects(server.askOnce(key, 3), { code: 'IDEMPOTENCY_MISMATCH' });
+      assert.equal((await server.inner.counts('pet')).dispensed, 2);
+    },
+  );
+
+  test('a reservation, too', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const [key, body] = [randomBytes(32), Buffer.alloc(32)];
+    const receiver = { token: 0, key, body };
+    const order = { pool: 'pet', ttlMs: 60_000, receiver, quota: undefined, until: Infinity };
+    const first = await server.served.dispenser.reserve(order);
+    server.shared.miss('madeWith');
+    assert.deepEqual(await server.served.dispenser.reserve(order), first);
+    assert.equal((await server.inner.counts('pet')).reserved, 1);
+  });
+
+  test(
+    'what other runs handed out counts for a quota, whatever was known here',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const token = { hash: randomBytes(32), scopes: [], pools: undefined, expiresAt: undefined };
+      const { id } = await server.inner.tokens.create({ ...token, name: 'shop', quota: 5 });
+      const ask = (count: number) => server.ask({ count, quota: 5, receiver: { token: id } });
+      await server.until(() => server.status.ready === 20);
+      server.pop(0, 4, { token: id });
+      await server.served.refiller.commit('pet');
+      // As if they came from elsewhere, after this look.
+      server.shared.miss('used');
+      await assert.rejects(ask(2), { code: 'QUOTA_EXCEEDED', message: /2 asked for, 1 left of 5/ });
+      assert.equal((await server.inner.counts('pet')).dispensed, 4, 'its addresses are back');
+      assert.equal((await ask(1)).length, 1);
+      await assert.rejects(ask(1), { code: 'QUOTA_EXCEEDED' });
+    },
+  );
+
+  test(
+    'a reply with a key waits for the store, and one without waits for nothing',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      await server.until(() => server.status.ready === 20);
+      const letGo = server.faults.hang('turn');
+      const asked = server.askOnce(randomBytes(32));
+      assert.equal((await server.ask()).length, 1);
+      await sleep(50);
+      assert.equal(await isSettled(asked), false);
+      letGo();
+      assert.equal((await asked).length, 1);
+    },
+  );
+});
+
+suite('a run that another has ended', () => {
+  for (const durability of ['leased', 'committed'] as const) {
+    test(`${durability}: goes on in a new epoch, and hands nothing out twice`, LIMIT, async () => {
+      await using server = await SharedServer.open(durability);
+      const { inner, served } = server;
+      const take = async (thread: number) => {
+        if (server.left.size > STORED / 2) return;
+        // Threads hand out by themselves only where a journal says so.
+        if (durability === 'leased') server.pop(thread, 1 + thread);
+        else server.note(await server.ask());
+      };
+      let cutOff = 0;
+      for (let run = 0; run < 4; run++) {
+        await server.until(() => server.status.ready === 20);
+        const { epoch } = inner;
+        const [queue] = served.entries.all.map(({ queue }) => queue);
+        await take(0);
+        await take(1);
+        const asked = server.askOnce(randomBytes(32));
+        server.shared.end();
+        await asked.then(
+          (addresses) => server.note(addresses),
+          (error) => {
+            cutOff++;
+            assert.equal(error.code, 'STORE_UNAVAILABLE');
+          },
+        );
+        await server.until(async () => {
+          // Whatever is asked for meanwhile leaves once, or is refused.
+          await take(0).catch((error) => assert.equal(error.code, 'STORE_UNAVAILABLE'));
+          await sleep(1);
+          return inner.epoch > epoch && server.status.ready > 0;
+        });
+        const cells = Buffer.from(queue!).subarray(384);
+        assert.ok(
+          cells.every((byte) => byte === 0),
+          'what was ready then is wiped',
+        );
+      }
+      assert.ok(cutOff > 0, 'no request was under way when a run was ended');
+      await server.served.refiller.commit('pet');
+      const { dispensed, burned } = await inner.counts('pet');
+      assert.deepEqual([dispensed, burned], [server.left.size, 0]);
+      await server.exhaust(200);
+      assert.ok(server.said().includes('a new run has begun'));
+    });
+  }
+
+  test(
+    'what leaves for a key waits for a turn, and is nobody’s when the run is over before',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      await server.until(() => server.status.ready === 20);
+      const letGo = server.faults.hang('turn');
+      const asked = server.askOnce(randomBytes(32), 3);
+      await sleep(20);
+      server.shared.end();
+      letGo();
+      await assert.rejects(asked, UNAVAILABLE);
+      await server.until(() => server.said().includes('a new run has begun'));
+      const [left] = server.log.lines.filter(({ msg }) =>
+        msg.startsWith('what this run had leased'),
+      );
+      assert.deepEqual([left!.fields.dispensed, left!.fields.burned], [0, 0]);
+      assert.equal((await server.inner.counts('pet')).dispensed, 0);
+    },
+  );
+
+  test('nothing is settled before every thread has stopped handing out', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const { inner, threads } = server;
+    const { epoch } = inner;
+    threads[1]!.isPrompt = false;
+    server.shared.end();
+    await threads[1]!.told();
+    await sleep(50);
+    assert.equal(inner.epoch, epoch);
+    threads[1]!.isPrompt = true;
+    threads[1]!.act();
+    await server.until(() => server.said().includes('a new run has begun'));
+    assert.equal(inner.epoch, epoch + 1);
+  });
+
+  test('it tries again while no run can begin', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    server.faults.fail('rejoin', new VanityError('STORE_UNAVAILABLE', 'not yet'));
+    server.shared.end();
+    await server.until(() => server.said().includes('a new run has begun'));
+    assert.ok(server.said().includes('no new run can begin now; retrying'));
+    await server.until(() => server.status.ready > 0);
+    assert.equal(server.pop(0), 1);
+  });
+});
+
+suite('the deadline of a run', () => {
+  test(
+    'past it no thread hands anything out, until the store reports a later one',
+    LIMIT,
+    async (t) => {
+      await using server = await SharedServer.open();
+      await server.until(() => server.status.ready === 20);
+      const { deadline } = server.shared.events!;
+      assert.equal(server.pop(0), 1, 'none was reported');
+      deadline(monotonicMs() - 1);
+      for (const thread of [0, 1]) assert.throws(() => server.pop(thread), UNAVAILABLE);
+      await assert.rejects(server.ask(), UNAVAILABLE);
+      await assert.rejects(server.askOnce(randomBytes(32)), UNAVAILABLE);
+      deadline(monotonicMs() + 60_000);
+      for (const thread of [0, 1]) assert.equal(server.pop(thread), 1);
+      // A machine that was suspended: the monotonic clock stood.
+      const now = Date.now();
+      t.mock.method(Date, 'now', () => now + 61_000);
+      assert.throws(() => server.pop(0), UNAVAILABLE);
+      t.mock.restoreAll();
+      assert.equal(server.pop(0), 1);
+    },
+  );
+
+  test('a pool that is made later has the same', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.served.pools.create(readPool({ name: 'late', suffix: 'x' }, String));
+    server.shared.events!.deadline(monotonicMs() - 1);
+    const late = server.threads[0]!.pools.get('late')!;
+    assert.throws(() => late.pop(1), UNAVAILABLE);
+  });
+});
+
+suite('what other runs change', () => {
+  const NEW = readPool({ name: 'new', suffix: 'y', ready: 5 }, String);
+  const define = (server: SharedServer) => {
+    const { identity, settings } = parts(NEW);
+    return server.inner.definePool(identity, settings);
+  };
+
+  test('what another run found is leased here', LIMIT, async () => {
+    await using server = await SharedServer.open('leased', 0);
+    assert.equal(server.pop(0), 0);
+    await server.insert(3);
+    await server.until(() => server.status.ready === 3);
+    assert.equal(server.pop(0, 3), 3);
+  });
+
+  test('pools that it makes, changes, pauses and deletes are so here', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const { inner, served, threads } = server;
+    const { directory } = server.shared.events!;
+    await server.until(() => server.status.ready === 20);
+    await define(server);
+    await directory();
+    for (const { pools } of threads) assert.ok(pools.has('new'));
+    const pool = threads[1]!.pools.get('new')!;
+    const { settings } = parts({ ...NEW, target: 77 });
+    await inner.changePool('new', { settings, isPaused: true });
+    await inner.changePool('pet', { isPaused: true });
+    await directory();
+    assert.deepEqual([pool.status().target, pool.status().paused], [77, true]);
+    assert.throws(() => server.pop(0), { code: 'POOL_PAUSED' });
+    await inner.changePool('pet', { isPaused: false });
+    await directory();
+    assert.equal(server.pop(0), 1);
+    server.shared.remove('new');
+    await directory();
+    for (const { pools } of threads) assert.ok(!pools.has('new'));
+    assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' });
+    assert.equal(served.entries.all.length, 1);
+  });
+
+  test(
+    'of a pool that it deletes nothing leaves here, and what was ready is burned',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const { inner, threads } = server;
+      await server.served.pools.create(NEW);
+      await inner.insert(hitsFor('new', 9));
+      server.shared.events!.stock('new');
+      const pool = threads[0]!.pools.get('new')!;
+      await server.until(() => pool.status().ready === 5);
+      assert.equal(pool.pop(2)!.length, 2);
+      // As a deletion begins that waits for the queues of all runs.
+      server.shared.remove('new');
+      await server.shared.events!.directory();
+      assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' });
+      const { available, leased, dispensed, burned } = await inner.counts('new');
+      assert.deepEqual([available, leased, dispensed, burned], [4, 0, 2, 3]);
+    },
+  );
+
+  test(
+    'a token that it revokes opens nothing here, and one that it makes does',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const { inner, served } = server;
+      const { port1, port2 } = new MessageChannel();
+      const notices = new ThreadNotices(port1);
+      const told: TokenNotice[] = [];
+      port2.on('message', ({ arg }: { arg: TokenNotice }) => {
+        told.push(arg);
+        notices.heard(arg.notice);
+      });
+      const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
+      const token = (name: string) => ({
+        ...any,
+        name,
+        hash: randomBytes(32),
+        expiresAt: undefined,
+      });
+      const old = await inner.tokens.create(token('old'));
+      await served.tokens.connect(port1, notices);
+      const made = await inner.tokens.create(token('made'));
+      await inner.tokens.revoke('old');
+      await server.shared.events!.directory();
+      const seen = told.map(({ token: { id }, isValid }) => [id, isValid]);
+      assert.deepEqual(seen, [
+        [old.id, false],
+        [made.id, true],
+      ]);
+      await server.shared.events!.directory();
+      assert.equal(told.length, 2, 'nothing is said twice');
+      port1.close();
+    },
+  );
+
+  test('a change of this run is answered when all others act on it', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const { served, shared } = server;
+    const token = { name: 'a', hash: randomBytes(32), scopes: ['read' as const] };
+    const limits = { pools: undefined, quota: undefined, expiresAt: undefined };
+    const changes = [
+      () => served.pools.create(NEW),
+      () => served.pools.change('new', { target: 5 }),
+      () => served.pools.pause('new', true),
+      () => served.pools.remove('new'),
+      () => served.tokens.create({ ...token, ...limits }),
+      () => served.tokens.revoke('a'),
+    ];
+    shared.areOthersSlow = true;
+    for (const change of changes) {
+      const changed = change();
+      await server.until(() => shared.waiting.length === 1);
+      assert.equal(await isSettled(changed), false, String(change));
+      shared.waiting.pop()!();
+      await changed;
+    }
+  });
+});
