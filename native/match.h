@@ -34,7 +34,11 @@ bool matcher_signs_exclude(const grind_matcher *matcher);
 /* Step 2: for a key that step 1 passed, as four little-endian words, bit 255 clear. */
 bool matcher_may_match(const grind_matcher *matcher, const uint64_t key[4]);
 
-/* What step 2 looks at, for who does it on many keys at once: bitmaps over N mod 58^3, where a key
+/* The part of step 2 that needs the first four bytes of a key alone, the first one lowest. Only for
+ * who has patterns that are filtered by their prefix. */
+bool matcher_may_begin(const grind_matcher *matcher, uint32_t start);
+
+/* What step 2 looks at first, for who does it on many keys at once: bitmaps over N mod 58^3, where a key
  * passes with N or N + 128, and over the first two bytes, the first one high. NULL if no pattern
  * is filtered by that side. */
 typedef struct {
