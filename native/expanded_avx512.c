@@ -10,11 +10,16 @@
  * The products of a walk (640 KB) and its table (256 KB) are made for a second-level cache of
  * 1 MB. Longer walks fall out of it, shorter ones pay more for centres and inversions.
  */
+#include "expanded_dense_avx512.h"
 #include "expanded_level.h"
-#include "field_avx512.h"
 #include "match_avx512.h"
 
 enum { LANES = 8, GROUPS = 4, STEPS = 2048 };
+
+/* Of the 64 values of six bits, as many that suffixes may leave to make up a list by them. With one
+ * more, lists are slower than what is done in full at once; with 8, both are alike. */
+enum { SPARSE_BITS = 8 };
+
 #define CHAINS 2
 
 typedef fe8 wide;
@@ -85,6 +90,8 @@ static void comb_entry(const expanded_entry *window, const uint64_t (*scalars)[4
 typedef struct {
   const grind_matcher *matcher;
   matcher_bitmaps bitmaps;
+  const uint8_t *ends;
+  bool is_dense;
   uint64_t suffix_bits;
   expanded_candidate *out;
   size_t listed;
@@ -99,6 +106,8 @@ static inline void collect_begin(collector *c, const grind_matcher *matcher, uin
                                  expanded_candidate *out) {
   c->matcher = matcher;
   c->bitmaps = matcher_step_2(matcher);
+  c->ends = matcher_ends(matcher);
+  c->is_dense = __builtin_popcountll(matcher_suffix_bits(matcher)) > SPARSE_BITS;
   c->suffix_bits = matcher_suffix_bits(matcher);
   c->out = out;
   c->listed = 0;
@@ -123,11 +132,6 @@ static inline __m512i mul_low(fe8 a, fe8 b) {
   return low8(low, a.l[0], b.l[0]);
 }
 
-/* The low halves of all lanes: even ones from `even`, odd ones from `odd`. */
-static inline __m512i low_halves(__m512i even, __m512i odd) {
-  return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
-}
-
 /* Lanes where one of bits 44 to 49 of limb 4 is among those of the patterns. */
 static inline __mmask8 may_end(uint64_t suffix_bits, __m512i top) {
   __m512i turned = _mm512_rorv_epi64(all8(suffix_bits), _mm512_srli_epi64(top, 44));
@@ -148,14 +152,34 @@ static inline __m512i wrapped(__m512i low, __m512i top) {
   return low8(low, _mm512_srai_epi64(top, 51), all8(19));
 }
 
+/* Lists the points that end well, and those whose key may begin well. Lanes of both sides
+ * alternate, the plus side first. */
+static inline __attribute__((always_inline)) void list_points(collector *c, int index,
+                                                              __mmask16 passed, __m512i starts) {
+  const __m512i sides = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+  __m512i ids = _mm512_or_si512(sides, _mm512_set1_epi32(index << 4));
+  if (c->bitmaps.tops != NULL) {
+    ids = _mm512_mask_or_epi32(ids, passed, ids, _mm512_set1_epi32((int)ENDS_WELL));
+    passed |= may_begin(c->bitmaps.tops, starts);
+    _mm512_storeu_si512(&c->starts[c->listed], _mm512_maskz_compress_epi32(passed, starts));
+  }
+  _mm512_storeu_si512(&c->list[c->listed], _mm512_maskz_compress_epi32(passed, ids));
+  c->listed += (size_t)__builtin_popcount(passed);
+}
+
 static inline __attribute__((always_inline)) void collect_step(collector *c,
                                                                const expanded_entry *entry,
                                                                int index, fe8 own, fe8 by_rho) {
-  const __m512i sides = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
   fe8 y = fe8_all(entry->y), x = fe8_all(entry->x);
+  if (c->is_dense) {
+    fe8 sum, difference;
+    sum_and_difference(&sum, &difference, own, y, by_rho, x);
+    list_points(c, index, may_end_in_full(c->ends, sum, difference),
+                low_halves(sum.l[0], difference.l[0]));
+    return;
+  }
   __m512i a = mul_top(own, y), b = mul_top(by_rho, x);
-  __m512i plus = add8(a, b), minus = _mm512_sub_epi64(a, b);
-  __m512i ids = _mm512_or_si512(sides, _mm512_set1_epi32(index << 4));
+  __m512i plus = add8(a, b), minus = _mm512_sub_epi64(a, b), starts = plus;
   __mmask16 passed = 0;
   if (c->suffix_bits != 0) {
     passed = (__mmask16)_pdep_u32(may_end(c->suffix_bits, plus), 0x5555);
@@ -163,13 +187,9 @@ static inline __attribute__((always_inline)) void collect_step(collector *c,
   }
   if (c->bitmaps.tops != NULL) {
     a = mul_low(own, y), b = mul_low(by_rho, x);
-    __m512i starts = low_halves(wrapped(add8(a, b), plus), wrapped(_mm512_sub_epi64(a, b), minus));
-    ids = _mm512_mask_or_epi32(ids, passed, ids, _mm512_set1_epi32((int)ENDS_WELL));
-    passed |= may_begin(c->bitmaps.tops, starts);
-    _mm512_storeu_si512(&c->starts[c->listed], _mm512_maskz_compress_epi32(passed, starts));
+    starts = low_halves(wrapped(add8(a, b), plus), wrapped(_mm512_sub_epi64(a, b), minus));
   }
-  _mm512_storeu_si512(&c->list[c->listed], _mm512_maskz_compress_epi32(passed, ids));
-  c->listed += (size_t)__builtin_popcount(passed);
+  list_points(c, index, passed, starts);
 }
 
 /* Drops from the list what is on it for its first two bytes, if the next ones do not fit. */

@@ -51,6 +51,7 @@ struct grind_matcher {
   uint64_t tails[TAIL_WORDS];
   uint64_t tops[TOP_WORDS];
   follow_sets after_tail, after_top;
+  uint8_t ends[2 * MATCHER_ENDS_REACH + 4];
   pattern_index by_last, by_first; /* of those filtered by their suffix, and by their prefix */
   size_t count;
   grind_pattern patterns[];
@@ -257,6 +258,18 @@ static bool compile_prefixes(grind_matcher *matcher) {
   return true;
 }
 
+/* All that `tails` has, with either sign: N and N + 128 differ in N mod 29^3 alone. */
+static void mark_ends(grind_matcher *matcher) {
+  enum { MODULUS = MATCHER_ENDS_MODULUS, REACH = MATCHER_ENDS_REACH };
+  for (int32_t tail = 0; tail < TAIL_MODULUS; tail++) {
+    if (!has(matcher->tails, (uint32_t)tail)) continue;
+    for (int32_t rest = (tail + REACH) % MODULUS; rest <= 2 * REACH; rest += MODULUS)
+      matcher->ends[rest] |= (uint8_t)(1 << tail % 8);
+    for (int32_t rest = (tail + REACH + MODULUS - 128) % MODULUS; rest <= 2 * REACH; rest += MODULUS)
+      matcher->ends[rest] |= (uint8_t)(1 << tail % 8);
+  }
+}
+
 static bool compile_suffixes(grind_matcher *matcher) {
   for (int round = 0; round < 2; round++) {
     for (size_t i = 0; i < matcher->count; i++)
@@ -264,6 +277,7 @@ static bool compile_suffixes(grind_matcher *matcher) {
         mark_tails(matcher, &matcher->patterns[i], 0, 0, 1);
     if (round == 0 && !open_sets(&matcher->after_tail, matcher->tails, TAIL_WORDS)) return false;
   }
+  mark_ends(matcher);
   return true;
 }
 
@@ -338,6 +352,10 @@ const uint64_t *matcher_low_bits(const grind_matcher *matcher) { return matcher-
 uint64_t matcher_suffix_bits(const grind_matcher *matcher) { return matcher->suffix_bits; }
 
 uint64_t matcher_prefix_bits(const grind_matcher *matcher) { return matcher->prefix_bits; }
+
+const uint8_t *matcher_ends(const grind_matcher *matcher) {
+  return matcher->ends + MATCHER_ENDS_REACH;
+}
 
 bool matcher_signs_exclude(const grind_matcher *matcher) {
   uint32_t allowed = 0, both = 0;

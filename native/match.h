@@ -47,7 +47,15 @@ typedef struct {
 
 matcher_bitmaps matcher_step_2(const grind_matcher *matcher);
 
-enum { MATCHER_TAIL_MODULUS = 58 * 58 * 58 };
+enum {
+  MATCHER_TAIL_MODULUS = 58 * 58 * 58,
+  MATCHER_ENDS_MODULUS = 29 * 29 * 29,
+  MATCHER_ENDS_REACH = MATCHER_ENDS_MODULUS / 2 + 1000,
+};
+
+/* The bitmap of tails by N mod 29^3, with either sign: of the byte at r, for |r| at most
+ * MATCHER_ENDS_REACH, bit N mod 8 for N mod 29^3 = r mod 29^3. Four bytes may be read anywhere. */
+const uint8_t *matcher_ends(const grind_matcher *matcher);
 
 /* 2^(32 i) mod 58^3 */
 extern const uint64_t matcher_tail_weights[8];
