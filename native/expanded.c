@@ -96,7 +96,7 @@ void grind_expanded_close(grind_expanded_search *search) {
 void grind_public_from_scalar(const uint8_t scalar[32], uint8_t public_key[GRIND_PUBLIC_BYTES]) {
   uint64_t words[4];
   memcpy(words, scalar, sizeof words);
-  edwards_to_bytes(public_key, edwards_scale(words, edwards_base()));
+  edwards_to_bytes(public_key, edwards_scale_base(words));
   system_wipe(words, sizeof words);
 }
 
