@@ -4,8 +4,9 @@
  * multiplications), and limb 0 for prefixes: bits 44 to 49 of limb 4 are wrong with a probability
  * below 2^10 / 2^44 for that, the two first bytes with one below 2^10 / 2^51; then a candidate is
  * missed. What passes is listed without a branch, and computed in full, eight at a time, when the
- * walk is over. A gather looks two bytes up for all lanes, since six bits, which cost as much, would
- * pass every point where there are hundreds of prefixes.
+ * walk is over. A gather looks two bytes up for all lanes, since six bits, which cost as much,
+ * would pass every point where there are hundreds of prefixes. For many suffixes, which would pass
+ * every point too, see expanded_dense_avx512.h.
  *
  * The products of a walk (640 KB) and its table (256 KB) are made for a second-level cache of
  * 1 MB. Longer walks fall out of it, shorter ones pay more for centres and inversions.

@@ -2,8 +2,8 @@
  * all: N mod 29^3 and N mod 8, which is N mod 58^3, of every point.
  *
  * Both products are computed in full, added and subtracted, and carried once, side by side. Then a
- * limb is right unless a carry below 2^9, or 19 times as much in limb 0, ripples through 51 bits:
- * with a probability below 2^-36; y is p or more with one below 2^-250. Then a candidate is missed.
+ * limb is right unless a carry below 2^11, or in limb 0 one below 19 * 2^8, ripples through 51 bits:
+ * all with a probability below 2^-37; y is p or more with one below 2^-250. Then a candidate is missed.
  *
  * N has the bytes of y the other way round. Pairs of them are taken out of the limbs where they
  * lie: what two limbs share of a byte is taken out of each, at its place in the byte. So N is the
@@ -52,7 +52,8 @@ static inline __attribute__((always_inline)) fe8 carry_once(fe8 a) {
 /* a * b + c * d and a * b - c * d, carried once. */
 static inline __attribute__((always_inline)) void sum_and_difference(fe8 *sum, fe8 *difference,
                                                                      fe8 a, fe8 b, fe8 c, fe8 d) {
-  fe8 one = fe8_mul_add_wide(a, b, fe8_all(FE_ZERO)), two = fe8_mul_add_wide(c, d, fe8_all(FE_ZERO));
+  const fe8 zero = fe8_all(FE_ZERO);
+  fe8 one = fe8_mul_add_wide(a, b, zero), two = fe8_mul_add_wide(c, d, zero);
   for (int i = 0; i < 5; i++) {
     sum->l[i] = add8(one.l[i], two.l[i]);
     difference->l[i] = _mm512_sub_epi64(one.l[i], two.l[i]);
@@ -67,7 +68,8 @@ static inline __attribute__((always_inline)) __m512i pair_sums(fe8 y) {
   for (int i = 0; i < 5; i++) {
     __m512i bytes = _mm512_multishift_epi64_epi8(all8(PAIRS[i].first_bits), y.l[i]);
     /* (bytes & bits) ^ highest */
-    __m512i pairs = _mm512_ternarylogic_epi64(bytes, all8(PAIRS[i].bits), all8(PAIRS[i].highest), 0x6a);
+    __m512i pairs =
+        _mm512_ternarylogic_epi64(bytes, all8(PAIRS[i].bits), all8(PAIRS[i].highest), 0x6a);
     sums = _mm512_dpwssd_epi32(sums, pairs, pair_weights(i));
   }
   return sums;

@@ -263,10 +263,10 @@ static void mark_ends(grind_matcher *matcher) {
   enum { MODULUS = MATCHER_ENDS_MODULUS, REACH = MATCHER_ENDS_REACH };
   for (int32_t tail = 0; tail < TAIL_MODULUS; tail++) {
     if (!has(matcher->tails, (uint32_t)tail)) continue;
-    for (int32_t rest = (tail + REACH) % MODULUS; rest <= 2 * REACH; rest += MODULUS)
-      matcher->ends[rest] |= (uint8_t)(1 << tail % 8);
-    for (int32_t rest = (tail + REACH + MODULUS - 128) % MODULUS; rest <= 2 * REACH; rest += MODULUS)
-      matcher->ends[rest] |= (uint8_t)(1 << tail % 8);
+    for (int32_t sign = 0; sign < 2; sign++) {
+      int32_t at = (tail + REACH + MODULUS - 128 * sign) % MODULUS;
+      for (; at <= 2 * REACH; at += MODULUS) matcher->ends[at] |= (uint8_t)(1 << tail % 8);
+    }
   }
 }
 
@@ -376,7 +376,8 @@ const uint64_t matcher_tail_weights[8] = {1,     161952, 129480, 77872,
                                           71800, 63736,  162536, 80128};
 
 /* 2^(32 i) mod 58^4 */
-static const uint64_t LONG_TAIL_WEIGHTS[8] = {1, 6015312, 3056160, 6321456, 10022512, 6112208, 6601232, 5933488};
+static const uint64_t LONG_TAIL_WEIGHTS[8] = {1,        6015312, 3056160, 6321456,
+                                              10022512, 6112208, 6601232, 5933488};
 
 /* N mod 58^4: eight limbs of 32 bits, each times 2^(32 i) mod 58^4 < 2^24, stay below 2^59. */
 static uint32_t long_tail_of(const uint64_t key[4]) {
