@@ -1,4 +1,4 @@
-/* Step of a walk where the last bits of a key tell nothing, since hundreds of suffixes take them
+/* Step of a walk where the last bits of a key drop nothing, since hundreds of suffixes take them
  * all: N mod 29^3 and N mod 8, which is N mod 58^3, of every point.
  *
  * Both products are computed in full, added and subtracted, and carried once, side by side. Then a

@@ -85,7 +85,7 @@ static void check_filter_rejects(uint64_t *state) {
   matcher_close(matcher);
 }
 
-/* Hundreds of literal patterns of four characters are told from most keys without the exact step. */
+/* Of hundreds of literal patterns of four characters the filter leaves few keys to the exact step. */
 static void check_many_reject(uint64_t *state, bool by_prefix, int most) {
   enum { MANY = 300 };
   static grind_pattern patterns[MANY];
