@@ -109,7 +109,7 @@ test('a server that was started lower stays there and says so', { timeout: 60_00
   workspace.configure([{ ...POOL, target: 5 }], ...AUTO);
   workspace.launcher = ['nice', '-n', '5'];
   const server = await workspace.serve('--threads', '2');
-  await server.until(({ available }) => available > 0);
+  await server.until(({ stock }) => stock > 0);
   const said = server.log.find(({ msg }) => msg.includes('started at a low priority'));
   assert.deepEqual([said?.level, said?.nice], ['warn', 5]);
   const nices = loweredThreads(server.process.pid);
