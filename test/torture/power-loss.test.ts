@@ -74,7 +74,7 @@ const POOLS = [
 ];
 /** How many addresses each client asks for, and how often in each of the server's lives; in a long form more. */
 const CLIENTS = [1, 1, 1, 5];
-const LIVES = process.env.POWER_CUTS === undefined ? [60, 30] : [200, 50];
+const LIVES = process.env.POWER_CUTS === undefined ? [40, 20] : [200, 50];
 const PAUSE_MS = 3;
 /** Taken out of a ready queue, in replies that have not left: at most one of each client. */
 const IN_FLIGHT_MAX = CLIENTS.reduce((sum, count) => sum + count, 0);
