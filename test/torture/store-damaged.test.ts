@@ -91,9 +91,10 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
     'damaged pages: reported with the steps to take, and refused at the start',
     LIMIT,
     async () => {
-      await using trial = await Trial.begin(BATCH);
+      await using trial = new Trial(BATCH, FEW);
+      await trial.made(MORE_THAN_CACHED);
+      await trial.serve();
       const { server, workspace } = trial;
-      await server.until(({ ground }) => ground >= MORE_THAN_CACHED);
       // So that more are leased, the oldest first: pages of hits that come now are in its cache.
       const readPages = async () => {
         for (let taken = 0; taken < POOL.ready / 2 + 1; taken++) await trial.dispense();
