@@ -288,7 +288,7 @@ async function assertServed(workspace: Workspace, data: string, end: NodeJS.Sign
 }
 
 suite('where the system refuses statx and file handles', () => {
-  const launcher = withoutCalls(root, ['statx', 'name_to_handle_at']);
+  const launcher = withoutCalls(['statx', 'name_to_handle_at']);
 
   /** A command, by which the store is opened as at a start. */
   const run = ({ path: cwd, state }: Workspace, ...args: string[]) => {

@@ -93,7 +93,7 @@ async function recorded(
   const settings = ['[store]', `durability = "${durability}"`, '[grinder]', 'threads = 1', GRINDER];
   workspace.configure(POOLS, ...settings);
   const trace = join(workspace.path, 'trace');
-  workspace.environment = recordingTo(trace, workspace.data, workspace.path);
+  workspace.environment = recordingTo(trace, workspace.data);
   const handed: Handed[] = [];
   for (const requests of LIVES) {
     const server = await workspace.serve('--data', workspace.data);
