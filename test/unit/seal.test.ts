@@ -319,7 +319,8 @@ test('a row is sealed again under another data key, and no longer opens with the
     const { key, place } = newRow(type);
     const row = await envelope.seal(place, key);
     const inPlace = envelope.inPlace(place, row);
-    const changed = { ...inPlace, sealed: Buffer.from(row.sealed).fill(1, 20, 21) };
+    const changed = { ...inPlace, sealed: Buffer.from(row.sealed) };
+    changed.sealed[20]! ^= 1;
     const [resealed, bad] = await envelope.unsealer.reseal([
       { ...inPlace, next },
       { ...changed, next },
