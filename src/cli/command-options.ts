@@ -95,6 +95,7 @@ export const OPTIONS = {
     keys: KEYS,
     suffix: TEXT,
     patterns: TEXT,
+    length: TEXT,
     streams: TEXT,
     pools: TEXT,
   },

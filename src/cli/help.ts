@@ -262,7 +262,7 @@ data are not touched. Each takes about a minute, "start", "events", "memory" and
 two, "idle" three.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix,
-              --patterns)
+              --patterns, --length)
   api         latency and throughput of a server, with all cores grinding and without (--seconds)
   durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds,
               --requests)
@@ -294,7 +294,8 @@ two, "idle" three.
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)
-  --patterns N       grind: at the fastest level, for this and for N patterns at once
+  --patterns N,...   grind: at the fastest level, for one random pattern and for N at once
+  --length N         grind: each of these has N characters (default: 4)
 `,
   },
   completions: {
