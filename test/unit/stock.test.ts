@@ -12,11 +12,11 @@ test('what is leased and not ready is no stock, and no reason to say that the po
   const { app, shared } = await testApp(async () => {
     refills++;
     fillPool(shared, 5);
-    countsBoard(shared).write({ available: 4, leased: 8, ground: 12 });
+    countsBoard(shared).write({ available: 4, leased: 8, leasedHere: 8, ground: 12 });
   });
   fillPool(shared, 3);
   // The store thread has leased five more, and not pushed them yet.
-  countsBoard(shared).write({ available: 4, leased: 8, ground: 12 });
+  countsBoard(shared).write({ available: 4, leased: 8, leasedHere: 8, ground: 12 });
   const pool = (await app.inject({ url: '/v1/pools/pet', headers })).json();
   assert.deepEqual([pool.stock, pool.available, pool.ready, pool.leased], [7, 4, 3, 8]);
   const much = await app.inject({ method: 'POST', url, headers, payload: { count: 13 } });
