@@ -294,7 +294,8 @@ two, "idle" three.
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)
-  --patterns N,...   grind: at the fastest level, for one random pattern and for N at once
+  --patterns N       grind: at the fastest level, for one random pattern and for N at once;
+                     10,300 tries both numbers
   --length N         grind: each of these has N characters (default: 4)
 `,
   },

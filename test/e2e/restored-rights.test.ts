@@ -57,11 +57,11 @@ class Shop implements AsyncDisposable {
     return body.addresses[0].address;
   }
 
-  /** Turns record what left some time after its reply. */
+  /** Turns record what left some time after its reply, and to whom. */
   async untilRecorded(address: string): Promise<void> {
     const token = readFileSync(join(this.workspace.data, 'admin.token'), 'utf8').trim();
     const look = () => this.server.ask('GET', `/v1/addresses/${address}`, { token });
-    while ((await look()).body.state !== 'dispensed') await sleep(20);
+    while ((await look()).body.token === null) await sleep(20);
   }
 
   /** 200, or the code of the refusal. */
