@@ -18,9 +18,9 @@ export const NOT_ROOT = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } 
 const ROOM_BYTES = 2 ** 30;
 
 /** Each line on its standard input starts the server, once more if it has ended. */
-const KEEPER = `trap '' INT TERM HUP
+const KEEPER = `trap '' INT TERM HUP PIPE
 while read -r _; do "$@" & server=$!; done
-if [ "$server" ]; then kill -QUIT $server; wait $server; fi
+if [ "$server" ]; then kill -s "$ENDING" $server; wait $server; fi
 rm -rf "$0"`;
 
 export class KeptProcess implements AsyncDisposable {
@@ -29,11 +29,11 @@ export class KeptProcess implements AsyncDisposable {
   readonly #keeper: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  /** In `directory`, as of `serverDirectory`, which goes with it. */
-  constructor(directory: string, command: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  /** In `directory`, as of `serverDirectory`, which goes with it; `ending` is what ends the server at once. */
+  constructor(directory: string, command: readonly string[], ending: 'QUIT' | 'KILL') {
     this.#keeper = spawn('/bin/sh', ['-c', KEEPER, directory, ...command], {
       cwd: directory,
-      env: { PATH: process.env.PATH, ...env },
+      env: { PATH: process.env.PATH, ENDING: ending },
       stdio: ['pipe', 'ignore', 'pipe'],
       detached: true,
       ...NOT_ROOT,

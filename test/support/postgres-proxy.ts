@@ -37,6 +37,8 @@ const READY = 'Z';
 export class PostgresProxy implements AsyncDisposable {
   /** Everything passes if not set. */
   judge: Judge = () => 'pass';
+  /** New connections are accepted, and nothing comes of them. */
+  isSilent = false;
   /** In the order in which they came. */
   readonly seen: Seen[] = [];
   readonly #port: number;
@@ -86,6 +88,7 @@ export class PostgresProxy implements AsyncDisposable {
       this.seen.push(seen);
       return this.judge(seen);
     });
+    if (this.isSilent) link.stall();
     this.#links.add(link);
     client.once('close', () => this.#links.delete(link));
   }
@@ -110,7 +113,10 @@ class Link {
       [client, server],
       [server, client],
     ] as const) {
-      one.on('error', () => undefined).once('close', () => other.destroy());
+      one
+        .setNoDelay()
+        .on('error', () => undefined)
+        .once('close', () => other.destroy());
     }
     void this.#fromClient();
     void this.#fromServer();
@@ -128,7 +134,7 @@ class Link {
   async #fromClient(): Promise<void> {
     for await (const [type, message] of messages(this.#client, true)) {
       if (type === '' && message.readInt32BE(4) === SSL_REQUEST) {
-        this.#client.write('N');
+        if (!this.#isStalled) this.#client.write('N');
         continue;
       }
       const text = statementOf(type, message);

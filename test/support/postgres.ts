@@ -74,7 +74,7 @@ export class PostgresServer implements AsyncDisposable {
     this.data = join(this.directory, 'data');
     const bin = join(this.#reachable(prefix), 'bin');
     const command = [join(bin, 'postgres'), '-D', this.data, '-p', String(port)];
-    this.#process = new KeptProcess(this.directory, command);
+    this.#process = new KeptProcess(this.directory, command, 'QUIT');
     const flags = [
       '--no-sync',
       '--auth=trust',
@@ -188,7 +188,7 @@ export class PostgresServer implements AsyncDisposable {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as { port: number };

@@ -22,6 +22,8 @@ const INT8 = types.builtins.INT8;
 
 /** Codes of Node.js and of OpenSSL: a certificate is not accepted, or cannot be used. */
 const OF_TLS = /^ERR_(TLS|SSL|OSSL)_|CERT|VERIFY/;
+/** Node.js adds a way out of its own, which is none of the product's. */
+const ADVICE = /; if the root CA .*/;
 /** pg has no code for it. */
 const NO_TLS = 'The server does not support SSL connections';
 
@@ -151,6 +153,7 @@ function openingError(cause: unknown, { name, tls }: ConnectionSettings): unknow
   }
   const { code = '' } = cause as NodeJS.ErrnoException;
   if (!OF_TLS.test(code)) return error;
-  const detail = `${name}: TLS, sslmode=${tls.mode}: ${error.message}`;
+  const reason = error.message.replace(ADVICE, '');
+  const detail = `${name}: TLS, sslmode=${tls.mode}: ${reason}`;
   return new VanityError('CERTIFICATE_INVALID', detail, { cause: error });
 }

@@ -18,8 +18,14 @@ export interface Transaction {
    * As of Session. A statement may be asked for before the one before it is answered; if that fails, it is
    * not carried out. Those that are not awaited are answered when the transaction is committed.
    */
-  query<R extends object>(text: string, values?: readonly unknown[]): Promise<Answer<R>>;
+  readonly query: Query;
 }
+
+/** Needs no object before it. */
+export type Query = <R extends object>(
+  text: string,
+  values?: readonly unknown[],
+) => Promise<Answer<R>>;
 
 /**
  * Waits for locks at most `lockMs`. The commit is durable, and on the synchronous standbys if there are any,
@@ -68,7 +74,7 @@ class OpenTransaction implements Transaction {
     this.#session = session;
   }
 
-  query<R extends object>(text: string, values?: readonly unknown[]): Promise<Answer<R>> {
+  readonly query: Query = <R extends object>(text: string, values?: readonly unknown[]) => {
     // It would be carried out by itself.
     if (!this.#isOpen) throw new RangeError('the transaction is over');
     const answer = this.#session.query<R>(text, values);
@@ -76,7 +82,7 @@ class OpenTransaction implements Transaction {
       this.#failure ??= error;
     });
     return answer;
-  }
+  };
 
   end(): void {
     this.#isOpen = false;
