@@ -1,6 +1,6 @@
 /**
  * PgBouncer before a PostgreSQL server, for tests: what stands between most programs and their database. It never
- * outlives the test. To the server it is `postgres`, whoever asks.
+ * outlives the test. To the server every client of it is `postgres`.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -29,9 +29,6 @@ listen_addresses = '127.0.0.1'
 unix_socket_directories = '.'
 lc_messages = 'C'
 shared_buffers = '8MB'
-max_connections = 30
-max_wal_senders = 0
-wal_level = minimal
 autovacuum = off
 checkpoint_timeout = '1h'
 `;
@@ -61,9 +58,11 @@ export class PostgresServer implements AsyncDisposable {
     const { version = 18 } = options;
     const prefix = await postgresProgram(version);
     for (;;) {
-      const server = new PostgresServer(version, prefix, await freePort(), options);
-      if (await server.start()) return server;
-      await server[Symbol.asyncDispose]();
+      await using held = new AsyncDisposableStack();
+      const server = held.use(new PostgresServer(version, prefix, await freePort(), options));
+      if (!(await server.start())) continue;
+      held.move();
+      return server;
     }
   }
 

@@ -16,7 +16,6 @@ const LOOK = `SELECT current_setting('server_version_num')::int / 10000 AS versi
   pg_is_in_recovery() AS "isStandby",
   current_setting('transaction_read_only') AS "readOnly",
   current_setting('server_encoding') AS encoding,
-  current_setting('client_encoding') AS "clientEncoding",
   quote_ident(current_user) AS user, quote_ident(current_database()) AS database,
   CASE WHEN to_regnamespace('${SCHEMA}') IS NULL
     THEN has_database_privilege(current_database(), 'CREATE') END AS "mayCreate",
@@ -34,7 +33,6 @@ interface Look {
   readonly isStandby: boolean;
   readonly readOnly: string;
   readonly encoding: string;
-  readonly clientEncoding: string;
   /** Quoted, as the next one. */
   readonly user: string;
   readonly database: string;
@@ -86,9 +84,6 @@ function refusalOf(look: Look): string | undefined {
   if (look.encoding !== 'UTF8') {
     const command = `CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0`;
     return `the encoding of the database is ${look.encoding}; allowed: UTF8. ${command}`;
-  }
-  if (look.clientEncoding !== 'UTF8') {
-    return `client_encoding is ${look.clientEncoding}: ALTER ROLE ${user} SET client_encoding = 'UTF8'`;
   }
   if (look.mayCreate === false) {
     return `${user} may not create a schema: GRANT CREATE ON DATABASE ${database} TO ${user}`;
