@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { inspect } from 'node:util';
 import { VanityError } from '../../src/errors.ts';
 import { Connection } from '../../src/store/postgres/connection.ts';
+import { sessionError } from '../../src/store/postgres/error.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { PostgresServer } from '../support/postgres.ts';
@@ -95,6 +96,12 @@ test('who is not there, or not for us, is named', { skip }, async () => {
     `postgres://u:${PASSWORD}@nowhere.invalid/d`,
   );
   await refused('STORE_UNAVAILABLE', /ENOENT/, `postgres://u:${PASSWORD}@/d?host=${root}`);
+});
+
+test('of several addresses of a host each says why', () => {
+  const reasons = ['::1', '127.0.0.1'].map((host) => new Error(`connect ECONNREFUSED ${host}:1`));
+  const { message } = sessionError(new AggregateError(reasons), false) as Error;
+  assert.equal(message, 'connect ECONNREFUSED ::1:1; connect ECONNREFUSED 127.0.0.1:1');
 });
 
 test('without TLS on the server only those go on who may', { skip }, async () => {

@@ -1,7 +1,6 @@
 /** What a transaction promises, and what happens to one whose connection is lost in each of its steps. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../src/errors.ts';
 import { Connection } from '../../src/store/postgres/connection.ts';
 import { CommitUnknown, ServerError } from '../../src/store/postgres/error.ts';
@@ -120,6 +119,7 @@ test('a transaction that is over takes no statement', LIMIT, async () => {
 
 test('two on one connection run one after the other', LIMIT, async () => {
   await using connection = connectionTo();
+  await connection.transaction(async () => undefined);
   const steps: string[] = [];
   const run = (name: string) =>
     connection.transaction(async ({ query }) => {
@@ -134,20 +134,34 @@ test('two on one connection run one after the other', LIMIT, async () => {
 });
 
 test('statements are sent together, and the commit with them', LIMIT, async () => {
+  await using holder = connectionTo();
   await using connection = connectionTo(proxy.through(server.url()));
-  const held = Promise.withResolvers<'pass'>();
+  await connection.transaction(async () => undefined);
   const from = proxy.seen.length;
-  proxy.judge = ({ text }) => (text === 'SELECT 1' ? held.promise : 'pass');
-  const sent = connection.transaction(async ({ query }) => {
-    void query('SELECT 1');
-    void query('SELECT $1::int', [2]);
-    void query('SELECT 3');
+  const commit = Promise.withResolvers<void>();
+  proxy.judge = ({ text }) => {
+    if (text === 'COMMIT') commit.resolve();
+    return 'pass';
+  };
+  const sent = await holder.transaction(async ({ query }) => {
+    await query('LOCK TABLE things');
+    const work = connection.transaction(async (transaction) => {
+      void transaction.query('TABLE things');
+      void transaction.query('SELECT $1::int', [2]);
+      void transaction.query('SELECT 3');
+    });
+    // The first of them is not answered before the lock is free.
+    await Promise.race([commit.promise, work]);
+    return { work };
   });
-  while (!proxy.seen.slice(from).some(({ text }) => text === 'SELECT 1')) await sleep(5);
-  held.resolve('pass');
-  await sent;
+  await sent.work;
   const texts = proxy.seen.slice(from + 1).map(({ text }) => text);
-  assert.deepEqual(texts, ['SELECT 1', 'SELECT $1::int', 'SELECT 3', 'COMMIT']);
+  assert.deepEqual(texts, ['TABLE things', 'SELECT $1::int', 'SELECT 3', 'COMMIT']);
+});
+
+test('a warning that came before it is not of the commit', LIMIT, async () => {
+  await using connection = connectionTo();
+  await connection.transaction(({ query }) => query(`DO $$ BEGIN RAISE WARNING 'early'; END $$`));
 });
 
 test('a lost answer to COMMIT says neither yes nor no', LIMIT, async () => {
@@ -232,9 +246,11 @@ test('a wait for a standby that somebody ended is no commit', LIMIT, async (t) =
   const ended = async (by: string, id: number): Promise<unknown> => {
     await using connection = connectionTo();
     const asked = connection.transaction(add(id)).catch((error) => error);
+    const next = connection.transaction(({ query }) => query('SELECT 1'));
     let found: { pid: number }[] = [];
     while (found.length === 0) found = await server.sql(waiting);
     await server.sql(`SET synchronous_commit = local; SELECT ${by}(${found[0]!.pid})`);
+    await next;
     return asked;
   };
   const cancelled = await ended('pg_cancel_backend', 40);

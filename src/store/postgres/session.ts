@@ -11,7 +11,7 @@ import { Client, type QueryResult, types } from 'pg';
 import { VanityError } from '../../errors.ts';
 import { ConnectionLost, ServerError, sessionError } from './error.ts';
 import type { ConnectionSettings } from './settings.ts';
-import { tlsAttempts } from './tls.ts';
+import { tlsOptions } from './tls.ts';
 
 const KEEP_ALIVE_MS = 10_000;
 /** How long a goodbye may take. */
@@ -44,19 +44,27 @@ export class Session {
 
   /** Errors: CONFIG_INVALID, CERTIFICATE_INVALID, those of `sessionError`. */
   static async open(settings: ConnectionSettings): Promise<Session> {
-    const attempts = tlsAttempts(settings.tls, settings.host);
-    for (const [index, tls] of attempts.entries()) {
-      const session = new Session(settings, tls);
-      try {
-        await session.#connect(settings.connectTimeoutMs);
-        return session;
-      } catch (cause) {
-        session.destroy(new ConnectionLost('not opened'));
-        const isLast = index === attempts.length - 1;
-        if (isLast || (cause as Error).message !== NO_TLS) throw openingError(cause, settings);
-      }
+    try {
+      return await Session.#opened(settings, tlsOptions(settings.tls, settings.host));
+    } catch (cause) {
+      throw openingError(cause, settings);
     }
-    throw new RangeError('no attempt');
+  }
+
+  static async #opened(
+    settings: ConnectionSettings,
+    tls: ConnectionOptions | false,
+  ): Promise<Session> {
+    const session = new Session(settings, tls);
+    try {
+      await session.#connect(settings.connectTimeoutMs);
+      return session;
+    } catch (cause) {
+      session.#ended();
+      const isOptional = settings.tls.mode === 'prefer';
+      if (!isOptional || (cause as Error).message !== NO_TLS) throw cause;
+      return Session.#opened(settings, false);
+    }
   }
 
   private constructor(settings: ConnectionSettings, tls: ConnectionOptions | false) {
@@ -66,6 +74,7 @@ export class Session {
       ...{ host, port, database, user, password, options },
       application_name: applicationName,
       ssl: tls,
+      sslnegotiation: 'postgres',
       stream: () => this.#socket,
       pipeline: true,
       keepAlive: true,
@@ -84,16 +93,11 @@ export class Session {
     return this.#isOpen;
   }
 
-  /**
-   * One statement, or several without values, whose last answer counts. Who does not await it loses an error
-   * of it, not the process. Errors: ServerError, ConnectionLost.
-   */
+  /** One statement, or several without values, whose last answer counts. Errors: ServerError, ConnectionLost. */
   query<R extends object>(text: string, values?: readonly unknown[]): Promise<Answer<R>> {
-    const answer = this.#client.query<R>(text, values as unknown[]).then(lastOf, (cause) => {
+    return this.#client.query<R>(text, values as unknown[]).then(lastOf, (cause) => {
       throw sessionError(cause, this.#isOpen);
     });
-    answer.catch(() => undefined);
-    return answer;
   }
 
   /** At once; what waits for an answer fails with `reason`. */

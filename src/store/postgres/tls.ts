@@ -8,14 +8,12 @@ import { VanityError } from '../../errors.ts';
 import type { TlsSettings } from './settings.ts';
 
 /**
- * What is tried in this order: TLS with these options, or none (false). `prefer` goes without when the
- * server has no TLS: like `require`, it hides from who listens only, and proves nothing of the server.
- * Error: CERTIFICATE_INVALID.
+ * False for none. `prefer` goes without if the server has no TLS: like `require`, it hides from who only
+ * listens, and proves nothing of the server. Error: CERTIFICATE_INVALID.
  */
-export function tlsAttempts(tls: TlsSettings, host: string): (ConnectionOptions | false)[] {
-  if (tls.mode === 'disable' || host.startsWith('/')) return [false];
-  const options = { ...own(tls), ...judgement(tls) };
-  return tls.mode === 'prefer' ? [options, false] : [options];
+export function tlsOptions(tls: TlsSettings, host: string): ConnectionOptions | false {
+  if (tls.mode === 'disable' || host.startsWith('/')) return false;
+  return { ...own(tls), ...judgement(tls) };
 }
 
 function judgement({ mode, rootCertificate }: TlsSettings): ConnectionOptions {

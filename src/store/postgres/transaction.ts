@@ -78,6 +78,7 @@ class OpenTransaction implements Transaction {
     // It would be carried out by itself.
     if (!this.#isOpen) throw new RangeError('the transaction is over');
     const answer = this.#session.query<R>(text, values);
+    // Also of one that nobody awaits.
     answer.catch((error) => {
       this.#failure ??= error;
     });
