@@ -76,7 +76,8 @@ CREATE TABLE pools (
   handout text NOT NULL CHECK (handout IN ('secret', 'sign-only')),
   target bigint NOT NULL,
   -- Of a pool made while a server ran; NULL: it stands in a configuration.
-  settings jsonb,
+  -- JSON as it was written, of which the MAC is.
+  settings text,
   is_paused boolean NOT NULL DEFAULT false,
   state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'closing', 'removed')),
   removed_at bigint CHECK (removed_at IS NULL OR state = 'removed'),
@@ -173,8 +174,10 @@ CREATE TABLE queues (
   position bigint NOT NULL DEFAULT 0,
   pushed bigint NOT NULL DEFAULT 0,
   destroyed bigint NOT NULL DEFAULT 0 CHECK (destroyed >= 0),
-  -- Dispense journals by number: up to which record of each the store has them.
+  -- Dispense journals by number: up to which record of each the store has them, and how many leases it counted.
   journals jsonb NOT NULL DEFAULT '{}',
+  -- When `position` moved last: what has no hand-out left by then.
+  recorded_at bigint NOT NULL DEFAULT 0,
   is_ended boolean NOT NULL DEFAULT false,
   PRIMARY KEY (epoch, pool_id),
   CHECK (destroyed <= position AND position <= pushed)

@@ -1,0 +1,173 @@
+/** Turns of queues, and their ends. Runs in the store thread. */
+import type { LeasedAddress } from '../address.ts';
+import { type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
+import { type Range, without } from '../ranges.ts';
+import type { EndedQueue, EndReport, Refusal, TurnOrder, TurnReport } from '../store.ts';
+import type { Addresses } from './addresses.ts';
+import { countsOf, moveFigures } from './figures.ts';
+import { cutOut, lease, leased, type Recorded, record } from './hand-outs.ts';
+import { burn, giveBack, sum, takeAvailable } from './lanes.ts';
+import type { PoolRow, PoolRows } from './pool-rows.ts';
+import type { CountedJournals, Fence, FencedQueue, Queues } from './queues.ts';
+import type { Run } from './run.ts';
+import type { Query } from './transaction.ts';
+
+export interface TurnsOptions {
+  readonly run: Run;
+  readonly queues: Queues;
+  readonly addresses: Addresses;
+  readonly pools: PoolRows;
+}
+
+/** Of a turn with a decision that others may wait for. */
+const DECIDED_LOCK_MS = 5000;
+
+export class Turns {
+  readonly #options: TurnsOptions;
+
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+  }
+
+  async turn({
+    pool: name,
+    head,
+    wanted,
+    handOuts = NO_HAND_OUTS,
+  }: TurnOrder): Promise<TurnReport> {
+    const { queues, addresses } = this.#options;
+    const pool = await this.#rowOf(name);
+    const opened: LeasedAddress[] = [];
+    try {
+      return await queues.change([pool.id], async (query, fence) => {
+        wipe(opened);
+        const queue = await this.#pass(fence, pool, head, handOuts);
+        const recorded = await this.#record(query, queue, pool, head, handOuts);
+        const { pushed } = queue.before;
+        // What a turn leased whose commit had no answer.
+        const late = await leased(query, queue, queue.reported, pushed - queue.reported);
+        const fresh = await takeAvailable(query, pool.id, wanted);
+        const { addresses: told, unsealable } = await addresses.unseal(query, pool, [
+          ...late,
+          ...fresh,
+        ]);
+        opened.push(...told);
+        const good = without(fresh, unsealable);
+        await lease(query, queue, pushed, good);
+        await this.#burn(query, pool, unsealable);
+        const count = sum(good);
+        await fence.push(pool.id, pushed + count);
+        const moved = { available: -sum(fresh), leased: count, burned: unsealable.length };
+        await moveFigures(query, pool.id, this.#node, moved);
+        const position = Math.max(queue.before.position, head);
+        return {
+          leased: opened.splice(0),
+          position: queue.reported,
+          refused: recorded.refused,
+          burned: unsealable.length,
+          counts: await countsOf(query, pool.id, pushed + count - position),
+          failure: undefined,
+        };
+      });
+    } catch (error) {
+      wipe(opened);
+      throw error;
+    }
+  }
+
+  async end(ended: readonly EndedQueue[], rest: 'return' | 'burn'): Promise<EndReport> {
+    const { queues } = this.#options;
+    const rows = new Map<string, PoolRow>();
+    for (const { pool } of ended) rows.set(pool, await this.#rowOf(pool));
+    const order = [...ended].sort((a, b) => rows.get(a.pool)!.id - rows.get(b.pool)!.id);
+    return queues.change(
+      order.map(({ pool }) => rows.get(pool)!.id),
+      async (query, fence) => {
+        const refused: (Refusal & { pool: string })[] = [];
+        let count = 0;
+        for (const queue of order) {
+          const report = await this.endOne(query, fence, rows.get(queue.pool)!, queue, rest);
+          refused.push(...report.refused.map((one) => ({ ...one, pool: queue.pool })));
+          count += report.rest;
+        }
+        return { rest: count, refused, failure: undefined };
+      },
+    );
+  }
+
+  /** Inside a transaction of `Queues.change`. */
+  async endOne(
+    query: Query,
+    fence: Fence,
+    pool: PoolRow,
+    { head, handOuts = NO_HAND_OUTS }: Omit<EndedQueue, 'pool'>,
+    rest: 'return' | 'burn',
+  ): Promise<{ readonly rest: number; readonly refused: readonly Refusal[] }> {
+    const queue = await this.#pass(fence, pool, head, handOuts);
+    const { refused } = await this.#record(query, queue, pool, head, handOuts);
+    const from = Math.max(queue.before.position, head);
+    const left = await cutOut(query, queue, from, queue.before.pushed - from);
+    const count = sum(left);
+    if (rest === 'return') await giveBack(query, pool.id, left);
+    else await burn(query, pool.id, left, this.#options.run.now, 'deleted');
+    await fence.push(pool.id, from);
+    const to = rest === 'return' ? 'available' : 'burned';
+    await moveFigures(query, pool.id, this.#node, { leased: -count, [to]: count });
+    return { rest: count, refused };
+  }
+
+  get #node(): string {
+    return this.#options.run.node.id;
+  }
+
+  #pass(fence: Fence, pool: PoolRow, head: number, handOuts: HandOuts): Promise<FencedQueue> {
+    return fence.pass(pool.id, head, (known) => counted(known, handOuts));
+  }
+
+  /** What lies before `head` left, but for what is held or refused. */
+  async #record(
+    query: Query,
+    queue: FencedQueue,
+    pool: PoolRow,
+    head: number,
+    { records }: HandOuts,
+  ): Promise<Recorded> {
+    const { clock } = this.#options.run;
+    const known = records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
+    const recorded = await record(query, queue, queue.before.position, known);
+    await giveBack(query, pool.id, recorded.freed);
+    const popped = Math.max(head - queue.before.position, 0);
+    const [held, freed] = [recorded.held.length, sum(recorded.freed)];
+    await moveFigures(query, pool.id, this.#node, {
+      ...{ leased: -popped, reserved: held, available: freed },
+      dispensed: popped - held - freed,
+    });
+    return recorded;
+  }
+
+  async #burn(query: Query, { id }: PoolRow, unsealable: readonly number[]): Promise<void> {
+    const ranges: Range[] = unsealable.map((one) => ({ first: one, last: one }));
+    await burn(query, id, ranges, this.#options.run.now, 'unsealable');
+  }
+
+  #rowOf(name: string): Promise<PoolRow> {
+    const { run, pools } = this.#options;
+    return run.transaction((query) => pools.row(query, name), { lockMs: DECIDED_LOCK_MS });
+  }
+}
+
+function counted(known: CountedJournals, { journals, countsLease }: HandOuts): CountedJournals {
+  if (journals.size === 0 && countsLease !== true) return known;
+  const next = Object.entries(known).map(([number, journal]) => [
+    number,
+    {
+      recorded: journals.get(Number(number)) ?? journal.recorded,
+      leases: journal.leases + (countsLease === true ? 1 : 0),
+    },
+  ]);
+  return Object.fromEntries(next);
+}
+
+function wipe(addresses: LeasedAddress[]): void {
+  for (const { key } of addresses.splice(0)) key.fill(0);
+}
