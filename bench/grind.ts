@@ -2,10 +2,13 @@
  * How fast is the grind kernel, and is what it says true? Keys of both types tried a second at
  * every level that this machine has, against libsodium's crypto_sign_seed_keypair.
  *
- *     node bench/grind.ts [--json] [--trials N] [--ms N] [--keys seed|expanded] [--suffix PATTERN] [--patterns N]
+ *     node bench/grind.ts [--json] [--trials N] [--ms N] [--keys seed|expanded] [--suffix PATTERN]
+ *     node bench/grind.ts --patterns N[,N...] [--length N] [--json] [--trials N] [--ms N] [--keys seed|expanded]
  *
  * N trials a row (5) of N ms each (1000); both key types; the suffix is [a-z]Pet. With --patterns the fastest level alone
- * searches for that suffix, and for N patterns at once: random suffixes, prefixes, and half of each, of 4 characters.
+ * searches for N patterns at once, of 4 characters or as long as is said: random suffixes, prefixes, and half of each.
+ * `ofOne` is the share of the speed with one of that side. Of both, it is that of one prefix: where prefixes are among the
+ * patterns, one key of each point is tried instead of two.
  *
  * Each trial is a process of its own; trials of all rows alternate, so that a noisy minute hits all
  * alike, and medians are compared. Rates are per second of the processor time of a thread, which a
@@ -39,12 +42,13 @@ interface Row {
   readonly suffix: string;
   readonly isa: string;
   readonly threads: number;
-  /** Of a search for more than the suffix. */
-  readonly several?: Several;
+  /** Searched for instead of the suffix. */
+  readonly random?: RandomPatterns;
 }
 
-interface Several {
+interface RandomPatterns {
   readonly count: number;
+  readonly length: number;
   readonly sides: (typeof SIDES)[number];
 }
 
@@ -62,16 +66,17 @@ function patternOf(suffix: string) {
 }
 
 /** The same for each trial: the state of a linear congruence chooses the characters. */
-function patternsOf({ suffix, several }: Row) {
-  if (several === undefined) return [patternOf(suffix)];
+function patternsOf({ suffix, random }: Row) {
+  if (random === undefined) return [patternOf(suffix)];
+  const { count, length, sides } = random;
   let state = 1;
   const character = () => {
     state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
     return BASE58_ALPHABET[(state >>> 8) % BASE58_ALPHABET.length];
   };
-  return Array.from({ length: several.count }, (_, index) => {
-    const text = Array.from({ length: 4 }, character).join('');
-    const isPrefix = several.sides === 'prefixes' || (several.sides === 'both' && index % 2 === 0);
+  return Array.from({ length: count }, (_, index) => {
+    const text = Array.from({ length }, character).join('');
+    const isPrefix = sides === 'prefixes' || (sides === 'both' && index % 2 === 0);
     const [prefix, back] = isPrefix ? [text, ''] : ['', text];
     return parsePattern({ prefix, suffix: back, ignoreCase: false });
   });
@@ -145,6 +150,7 @@ function main(): void {
       ms: { type: 'string', default: '1000' },
       keys: { type: 'string' },
       patterns: { type: 'string' },
+      length: { type: 'string', default: '4' },
       suffix: { type: 'string', default: '[a-z]Pet' },
     },
   });
@@ -153,19 +159,24 @@ function main(): void {
   const hasYardstick = buildYardstick();
   const { suffix } = values;
   const levels = kernelLevels();
-  const patterns = values.patterns === undefined ? 0 : count('patterns', values.patterns);
+  const patterns = values.patterns?.split(',').map((text) => count('patterns', text));
+  const length = count('length', values.length);
   const fastest = { suffix, isa: levels.at(-1)! };
   const rows: Row[] = KEY_TYPES.filter(
     (keys) => values.keys === undefined || values.keys === keys,
   ).flatMap((keys): Row[] => {
-    if (patterns > 0) return [{ keys, ...fastest, threads: 1 }, ...severalOf(keys, patterns)];
+    if (patterns !== undefined) return randomOf(keys, patterns);
     return [
       ...levels.map((isa) => ({ keys, suffix, isa, threads: 1 })),
       { keys, ...fastest, threads: 2 },
     ];
   });
-  function severalOf(keys: KeyType, count: number): Row[] {
-    return SIDES.map((sides) => ({ keys, ...fastest, threads: 1, several: { count, sides } }));
+  function randomOf(keys: KeyType, counts: readonly number[]): Row[] {
+    return SIDES.flatMap((sides) =>
+      [...new Set(sides === 'both' ? counts : [1, ...counts])].map((count) => {
+        return { keys, ...fastest, threads: 1, random: { count, length, sides } };
+      }),
+    );
   }
   const libsodium: number[] = [];
   const results = rows.map((): Result[] => []);
@@ -178,7 +189,12 @@ function main(): void {
       results[at]!.push(JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })));
     }
   }
-  const table = rows.map((row, at) => summary(row, results[at]!, median(libsodium)));
+  const speeds = results.map((trials) => median(trials.map(({ perSecond }) => perSecond)));
+  const table = rows.map((row, at) => {
+    const one = rows.findIndex((other) => isOneOf(row, other));
+    const ofOne = one < 0 ? {} : { ofOne: Number((speeds[at]! / speeds[one]!).toFixed(3)) };
+    return { ...summary(row, results[at]!, median(libsodium)), ...ofOne };
+  });
   const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores`;
   const report = {
     machine,
@@ -195,8 +211,19 @@ function main(): void {
   console.table(table);
 }
 
+/** Whether `other` is what `row` is compared with: one pattern, of which as many keys of a point are tried. */
+function isOneOf({ keys, random }: Row, other: Row): boolean {
+  const sides = random?.sides === 'both' ? 'prefixes' : random?.sides;
+  return (
+    random !== undefined &&
+    keys === other.keys &&
+    other.random?.count === 1 &&
+    sides === other.random.sides
+  );
+}
+
 function summary(row: Row, results: readonly Result[], libsodium: number) {
-  const { keys, isa, threads, several } = row;
+  const { keys, isa, threads, random } = row;
   const hitsPerAttempt = patternsOf(row).reduce((all, one) => all + 1 / one.difficulty, 0);
   const rates = results.map(({ perSecond }) => perSecond);
   const sum = (of: (result: Result) => number) => results.reduce((all, one) => all + of(one), 0);
@@ -204,7 +231,7 @@ function summary(row: Row, results: readonly Result[], libsodium: number) {
     keys,
     isa,
     threads,
-    ...(several === undefined ? {} : { patterns: `${several.count} ${several.sides}` }),
+    ...(random === undefined ? {} : { patterns: `${random.count} ${random.sides}` }),
     perSecond: Math.round(median(rates)),
     slowest: Math.round(Math.min(...rates)),
     fastest: Math.round(Math.max(...rates)),

@@ -96,7 +96,7 @@ void grind_expanded_close(grind_expanded_search *search) {
 void grind_public_from_scalar(const uint8_t scalar[32], uint8_t public_key[GRIND_PUBLIC_BYTES]) {
   uint64_t words[4];
   memcpy(words, scalar, sizeof words);
-  edwards_to_bytes(public_key, edwards_scale(words, edwards_base()));
+  edwards_to_bytes(public_key, edwards_scale_base(words));
   system_wipe(words, sizeof words);
 }
 
@@ -148,20 +148,22 @@ static void negate(uint64_t scalar[4]) {
   memcpy(scalar, opposite, sizeof opposite);
 }
 
-/* The scalar of what has this public key, in `hit`; false if there is none. */
+/* The scalar of what has this public key, in `hit`; false if there is none. Derived is the public
+ * key of the one of s and L - s; that of the other has the other sign. */
 static bool prove(const grind_expanded_search *search, const expanded_candidate *candidate,
                   const uint8_t public_key[GRIND_PUBLIC_BYTES], grind_expanded_hit *hit) {
   uint64_t scalar[4];
   expanded_scalar(scalar, search->centres[candidate->centre], candidate->step);
-  bool is_zero = (scalar[0] | scalar[1] | scalar[2] | scalar[3]) == 0;
-  bool proved = false;
-  for (int side = 0; side < 2 && !proved && !is_zero; side++, negate(scalar)) {
+  if ((scalar[0] | scalar[1] | scalar[2] | scalar[3]) == 0) return false;
+  memcpy(hit->key, scalar, sizeof scalar);
+  grind_public_from_scalar(hit->key, hit->public_key);
+  if (hit->public_key[31] != public_key[31]) {
+    negate(scalar);
     memcpy(hit->key, scalar, sizeof scalar);
-    grind_public_from_scalar(hit->key, hit->public_key);
-    proved = memcmp(hit->public_key, public_key, GRIND_PUBLIC_BYTES) == 0;
+    hit->public_key[31] ^= 0x80;
   }
   system_wipe(scalar, sizeof scalar);
-  return proved;
+  return memcmp(hit->public_key, public_key, GRIND_PUBLIC_BYTES) == 0;
 }
 
 /* The keys of one point. Adds a hit or a fault to the result. GRIND_OK or GRIND_NO_ENTROPY. */

@@ -38,7 +38,8 @@ int grind_expanded_slice(grind_expanded_search *search, uint32_t budget_us,
 /* Wipes and frees. NULL is allowed. */
 void grind_expanded_close(grind_expanded_search *search);
 
-/* The public key of a scalar without tables or batches: what every hit is checked by. */
+/* The public key of a scalar, by complete additions and without the tables of the search: what every
+ * hit is checked by. */
 void grind_public_from_scalar(const uint8_t scalar[32], uint8_t public_key[GRIND_PUBLIC_BYTES]);
 
 #endif

@@ -97,14 +97,25 @@ static inline __m256i bits_at(uint64_t bitmap, __m256i value, int shift) {
   return _mm256_slli_epi64(_mm256_srlv_epi64(all4(bitmap), number), 63);
 }
 
-static inline uint32_t passing(const collector *c, __m256i top, __m256i low) {
-  __m256i passed = bits_at(c->suffix_bits, top, 44);
-  if (c->prefix_bits != 0) {
-    /* Of the carry, which may be negative, the low bits are enough. */
-    __m256i wrapped = times_19_4(_mm256_srli_epi64(top, 51));
-    passed = _mm256_or_si256(passed, bits_at(c->prefix_bits, _mm256_add_epi64(low, wrapped), 2));
+static inline uint32_t lanes_of(__m256i signs) {
+  return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(signs));
+}
+
+/* Lanes of limb 0, without what limb 4 wraps into it, whose key may begin well. */
+static inline uint32_t beginning(const collector *c, __m256i top, __m256i low) {
+  /* Carries may be negative: 2^62 makes them positive, and is taken off as a carry of 2^11. */
+  __m256i carry = _mm256_srli_epi64(_mm256_add_epi64(top, all4((uint64_t)1 << 62)), 51);
+  __m256i wrapped = _mm256_sub_epi64(times_19_4(carry), all4(19 << 11));
+  low = _mm256_add_epi64(low, wrapped);
+  uint32_t passed = lanes_of(bits_at(c->prefix_bits, low, 2));
+  if (passed == 0) return 0;
+  uint64_t starts[LANES];
+  _mm256_storeu_si256((__m256i *)starts, low);
+  for (uint32_t left = passed; left != 0; left &= left - 1) {
+    int lane = __builtin_ctz(left);
+    if (!matcher_may_begin(c->matcher, (uint32_t)starts[lane])) passed &= ~(1u << lane);
   }
-  return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(passed));
+  return passed;
 }
 
 static inline __attribute__((always_inline)) void collect_step(collector *c,
@@ -112,10 +123,14 @@ static inline __attribute__((always_inline)) void collect_step(collector *c,
                                                                int index, fe4 own, fe4 by_rho) {
   fe4 y = wide_all(entry->y), x = wide_all(entry->x);
   __m256i a = fe4_mul_top(own, y), b = fe4_mul_top(by_rho, x);
-  __m256i a_low = a, b_low = b;
-  if (c->prefix_bits != 0) a_low = mul_low(own, y), b_low = mul_low(by_rho, x);
-  uint32_t passed = passing(c, _mm256_add_epi64(a, b), _mm256_add_epi64(a_low, b_low));
-  passed |= passing(c, _mm256_sub_epi64(a, b), _mm256_sub_epi64(a_low, b_low)) << LANES;
+  __m256i plus = _mm256_add_epi64(a, b), minus = _mm256_sub_epi64(a, b);
+  uint32_t passed = lanes_of(bits_at(c->suffix_bits, plus, 44)) |
+                    lanes_of(bits_at(c->suffix_bits, minus, 44)) << LANES;
+  if (c->prefix_bits != 0) {
+    a = mul_low(own, y), b = mul_low(by_rho, x);
+    passed |= beginning(c, plus, _mm256_add_epi64(a, b)) |
+              beginning(c, minus, _mm256_sub_epi64(a, b)) << LANES;
+  }
   for (; passed != 0; passed &= passed - 1)
     c->list[c->listed++] = (uint32_t)index << 3 | (uint32_t)__builtin_ctz(passed);
 }

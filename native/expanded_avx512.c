@@ -2,17 +2,25 @@
  *
  * A step computes limb 4 of each product without what limb 3 carries into it (11 of 50
  * multiplications), and limb 0 for prefixes: bits 44 to 49 of limb 4 are wrong with a probability
- * below 2^10 / 2^44 for that; then a candidate is missed. What passes is listed without a branch,
- * and computed in full, eight at a time, when the walk is over.
+ * below 2^10 / 2^44 for that, the two first bytes with one below 2^10 / 2^51; then a candidate is
+ * missed. What passes is listed without a branch, and computed in full, eight at a time, when the
+ * walk is over. A gather looks two bytes up for all lanes, since six bits, which cost as much,
+ * would pass every point where there are hundreds of prefixes. For many suffixes, which would pass
+ * every point too, see expanded_dense_avx512.h.
  *
  * The products of a walk (640 KB) and its table (256 KB) are made for a second-level cache of
  * 1 MB. Longer walks fall out of it, shorter ones pay more for centres and inversions.
  */
+#include "expanded_dense_avx512.h"
 #include "expanded_level.h"
-#include "field_avx512.h"
 #include "match_avx512.h"
 
 enum { LANES = 8, GROUPS = 4, STEPS = 2048 };
+
+/* Of the 64 values of six bits, as many that suffixes may leave to make up a list by them. With one
+ * more, lists are slower than what is done in full at once; with 8, both are alike. */
+enum { SPARSE_BITS = 8 };
+
 #define CHAINS 2
 
 typedef fe8 wide;
@@ -78,22 +86,30 @@ static void comb_entry(const expanded_entry *window, const uint64_t (*scalars)[4
   }
 }
 
+#define ENDS_WELL ((uint32_t)1 << 31)
+
 typedef struct {
   const grind_matcher *matcher;
-  uint64_t suffix_bits, prefix_bits;
+  matcher_bitmaps bitmaps;
+  const uint8_t *ends;
+  bool is_dense;
+  uint64_t suffix_bits;
   expanded_candidate *out;
   size_t listed;
   uint32_t centre;
-  /* What passed: step index, 1 bit for the minus side, 3 bits for the lane; and room to write a
-   * whole vector at the end. */
-  uint32_t list[2 * LANES * STEPS + 16];
+  /* What passed: 1 bit for who may end well, step index, 1 bit for the minus side, 3 bits for the
+   * lane; for prefixes the first four bytes of the key; and room to write a whole vector at the
+   * end. */
+  uint32_t list[2 * LANES * STEPS + 16], starts[2 * LANES * STEPS + 16];
 } collector;
 
 static inline void collect_begin(collector *c, const grind_matcher *matcher, uint32_t centre,
                                  expanded_candidate *out) {
   c->matcher = matcher;
+  c->bitmaps = matcher_step_2(matcher);
+  c->ends = matcher_ends(matcher);
+  c->is_dense = __builtin_popcountll(matcher_suffix_bits(matcher)) > SPARSE_BITS;
   c->suffix_bits = matcher_suffix_bits(matcher);
-  c->prefix_bits = matcher_prefix_bits(matcher);
   c->out = out;
   c->listed = 0;
   c->centre = centre;
@@ -117,35 +133,75 @@ static inline __m512i mul_low(fe8 a, fe8 b) {
   return low8(low, a.l[0], b.l[0]);
 }
 
-/* Bit number (value >> shift) mod 64 of the bitmap, in each lane. */
-static inline __mmask8 bits_at(uint64_t bitmap, __m512i value, int shift) {
-  __m512i turned = _mm512_rorv_epi64(all8(bitmap), _mm512_srli_epi64(value, (unsigned)shift));
+/* Lanes where one of bits 44 to 49 of limb 4 is among those of the patterns. */
+static inline __mmask8 may_end(uint64_t suffix_bits, __m512i top) {
+  __m512i turned = _mm512_rorv_epi64(all8(suffix_bits), _mm512_srli_epi64(top, 44));
   return _mm512_test_epi64_mask(turned, all8(1));
 }
 
-static inline __mmask8 passing(const collector *c, __m512i top, __m512i low) {
-  __mmask8 passed = bits_at(c->suffix_bits, top, 44);
-  if (c->prefix_bits != 0) {
-    __m512i wrapped = _mm512_srai_epi64(top, 51);
-    passed |= bits_at(c->prefix_bits, low8(low, wrapped, all8(19)), 2);
+/* Lanes whose two lowest bytes are among the first two of a key. */
+static inline __mmask16 may_begin(const uint64_t *tops, __m512i starts) {
+  const __m512i order = _mm512_set4_epi32((int)0x80800c0d, (int)0x80800809, (int)0x80800405,
+                                          (int)0x80800001);
+  __m512i bit = _mm512_shuffle_epi8(starts, order);
+  __m512i word = _mm512_i32gather_epi32(_mm512_srli_epi32(bit, 5), tops, 4);
+  return _mm512_test_epi32_mask(_mm512_rorv_epi32(word, bit), _mm512_set1_epi32(1));
+}
+
+/* Limb 0 with what limb 4 wraps into it. */
+static inline __m512i wrapped(__m512i low, __m512i top) {
+  return low8(low, _mm512_srai_epi64(top, 51), all8(19));
+}
+
+/* Lists the points that end well, and those whose key may begin well. Lanes of both sides
+ * alternate, the plus side first. */
+static inline __attribute__((always_inline)) void list_points(collector *c, int index,
+                                                              __mmask16 passed, __m512i starts) {
+  const __m512i sides = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+  __m512i ids = _mm512_or_si512(sides, _mm512_set1_epi32(index << 4));
+  if (c->bitmaps.tops != NULL) {
+    ids = _mm512_mask_or_epi32(ids, passed, ids, _mm512_set1_epi32((int)ENDS_WELL));
+    passed |= may_begin(c->bitmaps.tops, starts);
+    _mm512_storeu_si512(&c->starts[c->listed], _mm512_maskz_compress_epi32(passed, starts));
   }
-  return passed;
+  _mm512_storeu_si512(&c->list[c->listed], _mm512_maskz_compress_epi32(passed, ids));
+  c->listed += (size_t)__builtin_popcount(passed);
 }
 
 static inline __attribute__((always_inline)) void collect_step(collector *c,
                                                                const expanded_entry *entry,
                                                                int index, fe8 own, fe8 by_rho) {
-  const __m512i sides = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   fe8 y = fe8_all(entry->y), x = fe8_all(entry->x);
+  if (c->is_dense) {
+    fe8 sum, difference;
+    sum_and_difference(&sum, &difference, own, y, by_rho, x);
+    list_points(c, index, may_end_in_full(c->ends, sum, difference),
+                low_halves(sum.l[0], difference.l[0]));
+    return;
+  }
   __m512i a = mul_top(own, y), b = mul_top(by_rho, x);
-  __m512i a_low = a, b_low = b;
-  if (c->prefix_bits != 0) a_low = mul_low(own, y), b_low = mul_low(by_rho, x);
-  uint32_t plus = passing(c, add8(a, b), add8(a_low, b_low));
-  uint32_t minus = passing(c, _mm512_sub_epi64(a, b), _mm512_sub_epi64(a_low, b_low));
-  __mmask16 passed = (__mmask16)(plus | minus << LANES);
-  __m512i ids = _mm512_or_si512(sides, _mm512_set1_epi32(index << 4));
-  _mm512_storeu_si512(&c->list[c->listed], _mm512_maskz_compress_epi32(passed, ids));
-  c->listed += (size_t)__builtin_popcount(passed);
+  __m512i plus = add8(a, b), minus = _mm512_sub_epi64(a, b), starts = plus;
+  __mmask16 passed = 0;
+  if (c->suffix_bits != 0) {
+    passed = (__mmask16)_pdep_u32(may_end(c->suffix_bits, plus), 0x5555);
+    passed |= (__mmask16)_pdep_u32(may_end(c->suffix_bits, minus), 0xaaaa);
+  }
+  if (c->bitmaps.tops != NULL) {
+    a = mul_low(own, y), b = mul_low(by_rho, x);
+    starts = low_halves(wrapped(add8(a, b), plus), wrapped(_mm512_sub_epi64(a, b), minus));
+  }
+  list_points(c, index, passed, starts);
+}
+
+/* Drops from the list what is on it for its first two bytes, if the next ones do not fit. */
+static void drop_by_start(collector *c) {
+  size_t kept = 0;
+  for (size_t i = 0; i < c->listed; i++) {
+    uint32_t id = c->list[i];
+    c->list[kept] = id & ~ENDS_WELL;
+    kept += (id & ENDS_WELL) != 0 || matcher_may_begin(c->matcher, c->starts[i]);
+  }
+  c->listed = kept;
 }
 
 /* The y of eight points of the list. */
@@ -170,15 +226,15 @@ static inline fe8 listed_points(const expanded_table *table, const fe8 *owns, fe
 }
 
 static size_t collect_end(collector *c, const expanded_table *table, const fe8 *owns, fe8 rho) {
-  const matcher_bitmaps bitmaps = matcher_step_2(c->matcher);
   size_t count = 0;
+  if (c->bitmaps.tops != NULL) drop_by_start(c);
   for (size_t at = 0; at < c->listed; at += 8) {
     size_t left = c->listed - at < 8 ? c->listed - at : 8;
     __mmask8 present = (__mmask8)((1u << left) - 1);
     __m256i ids = _mm256_maskz_loadu_epi32(present, &c->list[at]);
     __m512i words[4];
     to_words(words, listed_points(table, owns, rho, _mm512_cvtepu32_epi64(ids)));
-    uint32_t passed = keys_may_match(bitmaps, words) & present;
+    uint32_t passed = keys_may_match(c->bitmaps, words) & present;
     if (__builtin_expect(passed == 0, 1)) continue;
     uint64_t lanes[4][8];
     for (int i = 0; i < 4; i++) _mm512_storeu_si512(lanes[i], words[i]);
@@ -186,10 +242,11 @@ static size_t collect_end(collector *c, const expanded_table *table, const fe8 *
       int lane = __builtin_ctz(passed);
       uint32_t id = c->list[at + (size_t)lane];
       int32_t step = (int32_t)(id >> 4) + 1;
-      expanded_candidate *candidate = &c->out[count++];
+      expanded_candidate *candidate = &c->out[count];
       candidate->centre = c->centre + (id & 7);
       candidate->step = id & 8 ? -step : step;
       for (int word = 0; word < 4; word++) candidate->key[word] = lanes[word][lane];
+      count += matcher_may_match(c->matcher, candidate->key);
     }
   }
   return count;

@@ -1,6 +1,6 @@
 /* The walk of expanded keys in portable 64-bit C. What the filter looks at is computed from the
  * two upper columns of a product (10 of its 25 partial products) and, for prefixes, from the
- * lowest one. What passes is computed in full at once.
+ * lowest one, which has the first bytes of the key. What passes is computed in full at once.
  *
  * The upper columns lack what column 2 carries into them: at most 2^6 in limb 4, either way. Bits
  * 44 to 49 of limb 4 are wrong with a probability below 2^-37 for that; then a candidate is missed.
@@ -74,12 +74,10 @@ static inline __int128 top_of(__int128 column_3, __int128 column_4) {
 }
 
 static inline bool passes(const collector *c, __int128 top, uint64_t column_0) {
-  uint64_t passed = c->suffix_bits >> ((uint64_t)top >> 44 & 63);
-  if (c->prefix_bits != 0) {
-    uint64_t low = column_0 + 19 * (uint64_t)(top >> 51);
-    passed |= c->prefix_bits >> (low >> 2 & 63);
-  }
-  return passed & 1;
+  if (c->suffix_bits >> ((uint64_t)top >> 44 & 63) & 1) return true;
+  if (c->prefix_bits == 0) return false;
+  uint64_t low = column_0 + 19 * (uint64_t)(top >> 51);
+  return (c->prefix_bits >> (low >> 2 & 63) & 1) && matcher_may_begin(c->matcher, (uint32_t)low);
 }
 
 static void take(collector *c, fe y, int32_t step) {

@@ -154,14 +154,18 @@ static bool walk_around(const expanded_table *table, walk_scratch *scratch,
   }
   if (!invert_chains(product, centre->y)) return false;
   for (int i = STEPS - CHAINS; i >= 0; i -= CHAINS) {
+    wide own[CHAINS], by_rho[CHAINS];
+#pragma GCC unroll 2
+    for (int c = CHAINS - 1; c >= 0; c--) own[c] = wide_mul(product[c], scratch->before[i + c]);
 #pragma GCC unroll 2
     for (int c = CHAINS - 1; c >= 0; c--) {
-      const expanded_entry *entry = &table->steps[i + c];
-      wide own = wide_mul(product[c], scratch->before[i + c]);
-      product[c] = wide_mul(product[c], denominator(entry, k));
-      scratch->before[i + c] = own;
-      collect_step(&scratch->collector, entry, i + c, own, wide_mul(own, centre->rho));
+      scratch->before[i + c] = own[c];
+      by_rho[c] = wide_mul(own[c], centre->rho);
+      product[c] = wide_mul(product[c], denominator(&table->steps[i + c], k));
     }
+#pragma GCC unroll 2
+    for (int c = CHAINS - 1; c >= 0; c--)
+      collect_step(&scratch->collector, &table->steps[i + c], i + c, own[c], by_rho[c]);
   }
   return true;
 }

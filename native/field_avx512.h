@@ -77,15 +77,15 @@ static inline fe8 fe8_carry(fe8 a) {
   return a;
 }
 
-/* Sums at the weights of limbs 0 to 9, below 2^56, to a reduced number. */
+/* Sums at the weights of limbs 0 to 9, below 2^56, to limbs below 2^61. */
 static inline fe8 fe8_fold(const __m512i r[10]) {
   fe8 a;
   for (int i = 0; i < 5; i++) a.l[i] = add8(r[i], times_19(r[i + 5]));
-  return fe8_carry(a);
+  return a;
 }
 
-/* a * b + c. Limbs of a and b < 2^52, of c < 2^56; reduced. */
-static inline __attribute__((always_inline)) fe8 fe8_mul_add(fe8 a, fe8 b, fe8 c) {
+/* a * b + c, with limbs below 2^61. Limbs of a and b < 2^52, of c < 2^56. */
+static inline __attribute__((always_inline)) fe8 fe8_mul_add_wide(fe8 a, fe8 b, fe8 c) {
   const __m512i zero = _mm512_setzero_si512();
   __m512i r[10];
   for (int k = 0; k < 10; k++) r[k] = zero;
@@ -102,6 +102,11 @@ static inline __attribute__((always_inline)) fe8 fe8_mul_add(fe8 a, fe8 b, fe8 c
 #pragma GCC unroll 5
     for (int j = 0; j < 5; j++) r[i + j] = low8(r[i + j], a.l[i], b.l[j]);
   return fe8_fold(r);
+}
+
+/* The same, reduced. */
+static inline __attribute__((always_inline)) fe8 fe8_mul_add(fe8 a, fe8 b, fe8 c) {
+  return fe8_carry(fe8_mul_add_wide(a, b, c));
 }
 
 /* a^2 + c. The products of two different limbs count twice: sum = 2 (2 high_ij + high_ii +
@@ -128,7 +133,7 @@ static inline __attribute__((always_inline)) fe8 fe8_square_add(fe8 a, fe8 c) {
   for (int k = 0; k < 5; k++) r[k] = add8(r[k], c.l[k]);
 #pragma GCC unroll 5
   for (int i = 0; i < 5; i++) r[2 * i] = low8(r[2 * i], a.l[i], a.l[i]);
-  return fe8_fold(r);
+  return fe8_carry(fe8_fold(r));
 }
 
 static inline __attribute__((always_inline)) fe8 fe8_mul(fe8 a, fe8 b) {

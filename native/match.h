@@ -34,7 +34,11 @@ bool matcher_signs_exclude(const grind_matcher *matcher);
 /* Step 2: for a key that step 1 passed, as four little-endian words, bit 255 clear. */
 bool matcher_may_match(const grind_matcher *matcher, const uint64_t key[4]);
 
-/* What step 2 looks at, for who does it on many keys at once: bitmaps over N mod 58^3, where a key
+/* The part of step 2 that needs the first four bytes of a key alone, the first one lowest. Only for
+ * who has patterns that are filtered by their prefix. */
+bool matcher_may_begin(const grind_matcher *matcher, uint32_t start);
+
+/* What step 2 looks at first, for who does it on many keys at once: bitmaps over N mod 58^3, where a key
  * passes with N or N + 128, and over the first two bytes, the first one high. NULL if no pattern
  * is filtered by that side. */
 typedef struct {
@@ -43,7 +47,15 @@ typedef struct {
 
 matcher_bitmaps matcher_step_2(const grind_matcher *matcher);
 
-enum { MATCHER_TAIL_MODULUS = 58 * 58 * 58 };
+enum {
+  MATCHER_TAIL_MODULUS = 58 * 58 * 58,
+  MATCHER_ENDS_MODULUS = 29 * 29 * 29,
+  MATCHER_ENDS_REACH = MATCHER_ENDS_MODULUS / 2 + 1000,
+};
+
+/* The bitmap of tails by N mod 29^3, with either sign: of the byte at r, for |r| at most
+ * MATCHER_ENDS_REACH, bit N mod 8 for N mod 29^3 = r mod 29^3. Four bytes may be read anywhere. */
+const uint8_t *matcher_ends(const grind_matcher *matcher);
 
 /* 2^(32 i) mod 58^3 */
 extern const uint64_t matcher_tail_weights[8];

@@ -36,6 +36,14 @@ static inline __m512i swapped(__m512i words) {
   return _mm512_shuffle_epi8(words, order);
 }
 
+/* The low, or the high, halves of all lanes: even ones from `even`, odd ones from `odd`. */
+static inline __m512i low_halves(__m512i even, __m512i odd) {
+  return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
+}
+static inline __m512i high_halves(__m512i even, __m512i odd) {
+  return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+}
+
 /* N mod 58^3, see match.c. The quotient of the sum, which is below 2^53, is taken a little too
  * small, so that rounding never makes it too large, and is short by one at most. */
 static inline __m512i tails_of(const __m512i w[4]) {

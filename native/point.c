@@ -1,6 +1,9 @@
 /* Edwards arithmetic for what is rare, and the way to Weierstrass. See point.h. */
 #include "point.h"
 
+#include <pthread.h>
+#include <stdbool.h>
+
 const fe WEIERSTRASS_SHIFT_PLUS_1 = {
     {0x2aaaaaaad2452, 0x5555555555555, 0x2aaaaaaaaaaaa, 0x5555555555555, 0x2aaaaaaaaaaaa}};
 
@@ -44,13 +47,45 @@ static edwards_point edwards_double(edwards_point p) {
   return from_factors(e, f, g, h);
 }
 
-edwards_point edwards_scale(const uint64_t scalar[4], edwards_point point) {
-  edwards_point multiples[16] = {{FE_ZERO, FE_ONE, FE_ONE, FE_ZERO}};
+static const edwards_point NEUTRAL = {{{0}}, {{1}}, {{1}}, {{0}}};
+
+static void fill_multiples(edwards_point multiples[16], edwards_point point) {
+  multiples[0] = NEUTRAL;
   for (int i = 1; i < 16; i++) multiples[i] = edwards_add(multiples[i - 1], point);
-  edwards_point sum = multiples[0];
+}
+
+edwards_point edwards_scale(const uint64_t scalar[4], edwards_point point) {
+  edwards_point multiples[16], sum = NEUTRAL;
+  fill_multiples(multiples, point);
   for (int bit = 252; bit >= 0; bit -= 4) {
     for (int i = 0; i < 4; i++) sum = edwards_double(sum);
     sum = edwards_add(sum, multiples[scalar[bit / 64] >> (bit % 64) & 15]);
+  }
+  return sum;
+}
+
+/* The first multiples of 2^(64 i) B. */
+static const edwards_point (*multiples_of_base(void))[16] {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static edwards_point multiples[4][16];
+  static bool is_filled;
+  pthread_mutex_lock(&lock);
+  edwards_point unit = BASE;
+  for (int i = 0; i < 4 && !is_filled; i++) {
+    fill_multiples(multiples[i], unit);
+    for (int bit = 0; bit < 64; bit++) unit = edwards_double(unit);
+  }
+  is_filled = true;
+  pthread_mutex_unlock(&lock);
+  return (const edwards_point(*)[16])multiples;
+}
+
+edwards_point edwards_scale_base(const uint64_t scalar[4]) {
+  const edwards_point (*multiples)[16] = multiples_of_base();
+  edwards_point sum = NEUTRAL;
+  for (int bit = 60; bit >= 0; bit -= 4) {
+    for (int i = 0; i < 4 && bit < 60; i++) sum = edwards_double(sum);
+    for (int i = 0; i < 4; i++) sum = edwards_add(sum, multiples[i][scalar[i] >> bit & 15]);
   }
   return sum;
 }

@@ -29,6 +29,10 @@ edwards_point edwards_add(edwards_point a, edwards_point b);
 /* scalar * point, for any scalar of 256 bits, least significant word first. */
 edwards_point edwards_scale(const uint64_t scalar[4], edwards_point point);
 
+/* The same of the base point, in less than half the time: the scalar is cut in four, which share their
+ * doublings. The multiples that this takes are made at the first call. */
+edwards_point edwards_scale_base(const uint64_t scalar[4]);
+
 /* RFC 8032, section 5.1.2: y, and the lowest bit of x in bit 255. */
 void edwards_to_bytes(uint8_t bytes[32], edwards_point point);
 

@@ -45,7 +45,11 @@ const COMMON = [
 const LEVELS = {
   x64: {
     avx2: ['-mavx2', '-mfma', '-frounding-math'],
-    avx512: ['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl', '-mavx512ifma', '-mbmi2'],
+    // Processors with IFMA have VBMI and VNNI too, but for one of 2018.
+    avx512: [
+      ...['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl', '-mavx512ifma'],
+      ...['-mavx512vbmi', '-mavx512vnni', '-mbmi2'],
+    ],
   },
 };
 

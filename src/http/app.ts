@@ -13,6 +13,7 @@ import { Admission } from './admission.ts';
 import type { App, AppDeps } from './app-deps.ts';
 import { type CertificateAndKey, tlsOptions } from './certificate.ts';
 import { compatRoutes, isCompatPath, sendEnvelope } from './compat.ts';
+import { compileWhenAsked } from './compiled-schemas.ts';
 import { ConnectionRefusals } from './connection-refusals.ts';
 import { documentRoutes } from './document.ts';
 import { InFlight } from './in-flight.ts';
@@ -58,20 +59,9 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     },
     rewriteUrl: pathOf,
     frameworkErrors: (error, _, reply) => void sendError(reply, toVanityError(error)),
-    // Bodies are what they are: no text becomes a number, no unknown key is dropped unseen.
-    // A refusal quotes its schema.
-    ajv: {
-      customOptions: {
-        coerceTypes: false,
-        removeAdditional: false,
-        useDefaults: false,
-        verbose: true,
-        // Our own schemas, which a test checks: a thread starts faster without.
-        validateSchema: false,
-      },
-    },
   }).withTypeProvider<JsonSchemaToTsProvider>();
 
+  compileWhenAsked(app);
   checkProtocol(app);
   app.decorateRequest('pathPrefix', '');
   if (deps.trustProxy !== false) believeProxies(app);

@@ -2,7 +2,7 @@
  * The files of the dashboard, as tools/build-dashboard.mjs makes them of src/dashboard: read once, at the start of
  * an HTTP thread. None where it could not be built; then `/` leads to the page of the API.
  */
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +24,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export function dashboardFiles(directory = BUILT): DashboardFile[] {
   if (!existsSync(join(directory, PAGE))) return [];
-  return globSync('*', { cwd: directory }).flatMap((name) => {
+  return readdirSync(directory).flatMap((name) => {
     const type = TYPES[extname(name)];
     if (type === undefined) return [];
     const path = name === PAGE ? '/' : `/dashboard/${name}`;

@@ -8,7 +8,7 @@
  */
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { readText } from '../disk/regular-files.ts';
+import { LINE_BYTES_MAX, readText } from '../disk/regular-files.ts';
 import { JournalDirectory, LOCK } from './journal-places.ts';
 
 /** Holds an absolute path and a line feed, without which it was cut off. */
@@ -48,7 +48,7 @@ function namesIn(base: string): string[] {
  * place that may not be looked at.
  */
 function isOrphan(path: string, dataDirectory: string, now: number): boolean {
-  const text = readText(join(path, OWNER));
+  const text = readText(join(path, OWNER), LINE_BYTES_MAX);
   const owner = text.slice(0, -1);
   if (!text.startsWith('/') || !text.endsWith('\n')) return false;
   if (isThere(owner) && owner !== dataDirectory) return false;

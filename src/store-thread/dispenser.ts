@@ -220,7 +220,7 @@ export class Dispenser {
     const isGone = () => monotonicMs() > until;
     if (isGone()) throw new VanityError('REQUEST_TIMEOUT', 'the order waited for too long');
     if (quota === undefined) return pool.dispense(count, receiver, isGone);
-    const taken = await this.#quotas.take(receiver.token, count, quota);
+    const taken = await this.#quotas.take(receiver.token, count, quota, receiver.at);
     try {
       return await pool.dispense(count, { ...receiver, at: taken.at }, isGone);
     } catch (error) {

@@ -42,9 +42,13 @@ export class Quotas {
     this.#options = options;
   }
 
-  /** Counts addresses that are about to be handed out; `giveBack` if they are not. Error: QUOTA_EXCEEDED. */
-  async take(token: number, count: number, quota: number): Promise<Taken> {
-    const at = this.#options.store.clock.exact;
+  /** Counts addresses that are about to be handed out, `at` a time that is now if not given; `giveBack` if they are not. Error: QUOTA_EXCEEDED. */
+  async take(
+    token: number,
+    count: number,
+    quota: number,
+    at = this.#options.store.clock.exact,
+  ): Promise<Taken> {
     const today = await this.#dayOf(token, Math.floor(at / DAY_MS));
     if (today.used + count > quota) {
       const left = Math.max(quota - today.used, 0);

@@ -48,7 +48,7 @@ export class Rejoiner {
 
   async #rejoin(): Promise<void> {
     const { store, renewed, log } = this.#options;
-    log.error({ epoch: store.epoch }, 'another node has ended this run, which begins anew');
+    log.error({ epoch: store.epoch }, 'another node has ended this run; the next begins');
     for (let waitMs = BACK_OFF_MIN_MS; !this.#stop.signal.aborted; waitMs *= 2) {
       try {
         await renewed.rejoin(() => this.#begin());

@@ -95,7 +95,7 @@ export type Counters = Readonly<Record<string, number>>;
  */
 export class EpochOver extends VanityError {
   constructor() {
-    const detail = 'another node has ended this run, which begins anew; ask again';
+    const detail = 'another node has ended this run, and the next begins; ask again';
     super('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
   }
 }

@@ -8,17 +8,6 @@ import { EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
 
-/** A workspace whose server has handed out 50 addresses and stopped. */
-async function used(): Promise<{ workspace: Workspace; handed: Handed[] }> {
-  const workspace = new Workspace();
-  workspace.configure([{ ...EASY_POOL, target: 600 }]);
-  const server = await workspace.serve();
-  await server.until(({ available, leased }) => available + leased >= 500);
-  const handed = await server.dispense(50);
-  await server.kill('SIGTERM');
-  return { workspace, handed };
-}
-
 async function refusal(workspace: Workspace, ...args: string[]): Promise<string> {
   const all = ['serve', '--port', '0', ...args];
   const { code, stderr } = await vanitypoolHere(all, {}, workspace.path);
@@ -27,8 +16,12 @@ async function refusal(workspace: Workspace, ...args: string[]): Promise<string>
 }
 
 test('a copy of a data directory is refused; the original serves on', LIMIT, async (t) => {
-  const { workspace, handed } = await used();
-  await using _ = workspace;
+  await using workspace = new Workspace();
+  workspace.configure([{ ...EASY_POOL, target: 400 }]);
+  const first = await workspace.serve();
+  await first.until(({ available, leased }) => available + leased >= 300);
+  const handed: Handed[] = await first.dispense(50);
+  await first.kill('SIGTERM');
   const copy = join(workspace.path, 'copy');
   cpSync(workspace.data, copy, { recursive: true, preserveTimestamps: true });
   assert.match(
@@ -36,9 +29,9 @@ test('a copy of a data directory is refused; the original serves on', LIMIT, asy
     /adopt --moved.*adopt --restored.*DATA_MOVED/,
   );
   const original = await workspace.serve();
-  await original.until(({ ready }) => ready >= 50);
-  const more = await original.dispense(50);
-  assert.equal(new Set([...handed, ...more].map(({ address }) => address)).size, 100);
+  await original.until(({ ready }) => ready >= 100);
+  handed.push(...(await original.dispense(100)));
+  assert.equal(new Set(handed.map(({ address }) => address)).size, 150);
 
   await t.test('what is adopted has to be said, and may not be in use', async () => {
     const run = (...args: string[]) => vanitypoolHere(['adopt', ...args], {}, workspace.path);
@@ -57,35 +50,32 @@ test('a copy of a data directory is refused; the original serves on', LIMIT, asy
     assert.equal((await vanitypoolHere(args, {}, workspace.path)).code, 0);
     // Under another name on the same disk it is still the same file.
     renameSync(elsewhere, workspace.data);
-    const { dispensed, burned } = await (await workspace.serve()).pool();
-    assert.deepEqual([dispensed, burned], [100, 0]);
+    const moved = await workspace.serve();
+    const { dispensed, burned } = await moved.pool();
+    assert.deepEqual([dispensed, burned], [150, 0]);
+    await moved.kill('SIGTERM');
   });
-});
 
-test('a backup that was put back burns what it holds and goes on with new ids', LIMIT, async () => {
-  const { workspace, handed } = await used();
-  await using _ = workspace;
-  const backup = join(workspace.path, 'backup');
-  cpSync(workspace.data, backup, { recursive: true });
-  const since = await workspace.serve();
-  await since.until(({ ready }) => ready >= 100);
-  handed.push(...(await since.dispense(100)));
-  await since.kill('SIGTERM');
-  rmSync(workspace.data, { recursive: true });
-  cpSync(backup, workspace.data, { recursive: true });
+  await t.test(
+    'a backup that was put back burns what it holds, and goes on with new ids',
+    async () => {
+      rmSync(workspace.data, { recursive: true });
+      cpSync(copy, workspace.data, { recursive: true });
 
-  assert.match(await refusal(workspace), /DATA_MOVED/);
-  const { code, stdout } = await vanitypool(['adopt', '--restored'], { cwd: workspace.path });
-  assert.equal(code, 0);
-  assert.match(stdout, /^adopted .*data\npool pet: \d+ burned\n$/);
-  const restored = await workspace.serve();
-  await restored.until(({ available, leased }) => available + leased >= 500);
-  const { burned, dispensed } = await restored.pool();
-  assert.equal(dispensed, 50, 'history is kept');
-  assert.ok(burned >= 450);
-  const next = await restored.dispense(400);
-  const all = [...handed, ...next];
-  assert.equal(new Set(all.map(({ address }) => address)).size, 550);
-  const highest = Math.max(...handed.map(({ id }) => id));
-  assert.ok(next.every(({ id }) => id > highest + 2 ** 31 && id < 2 ** 53));
+      assert.match(await refusal(workspace), /DATA_MOVED/);
+      const { code, stdout } = await vanitypool(['adopt', '--restored'], { cwd: workspace.path });
+      assert.equal(code, 0);
+      assert.match(stdout, /^adopted .*data\npool pet: \d+ burned\n$/);
+      const restored = await workspace.serve();
+      await restored.until(({ available, leased }) => available + leased >= 300);
+      const { burned, dispensed } = await restored.pool();
+      assert.equal(dispensed, 50, 'history is kept');
+      assert.ok(burned >= 250);
+      const next = await restored.dispense(250);
+      const all = [...handed, ...next];
+      assert.equal(new Set(all.map(({ address }) => address)).size, 400);
+      const highest = Math.max(...handed.map(({ id }) => id));
+      assert.ok(next.every(({ id }) => id > highest + 2 ** 31 && id < 2 ** 53));
+    },
+  );
 });

@@ -19,7 +19,7 @@ import { copyBackup } from '../../src/store/sqlite/backup-file.ts';
 import { vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
-import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
+import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 
 const LIMIT = { timeout: 120_000 };
 
@@ -47,14 +47,14 @@ const unique = (handed: readonly Handed[]) => new Set(handed.map(({ address }) =
 
 test('a server that was killed after its backup hands nothing out again', LIMIT, async (t) => {
   await using workspace = new Workspace();
-  workspace.configure([{ ...EASY_POOL, target: 4000 }]);
+  workspace.configure([{ ...EASY_POOL, target: 1000 }]);
   const run = (...args: string[]) => vanitypoolHere(args, {}, workspace.path);
   const server = await workspace.serve();
   await server.until(({ ready }) => ready >= 200);
   const handed: Handed[] = [];
   let isOver = false;
   const taking = (async () => {
-    for (; !isOver; await sleep(1)) {
+    for (; !isOver; await sleep(5)) {
       // An empty pool is filled again.
       handed.push(...(await server.dispense(3).catch(() => [])));
     }
@@ -182,8 +182,7 @@ test('what is asked for wrongly is said, and nothing is made', LIMIT, async () =
 
 test('Ctrl-C ends a backup with 130 and leaves nothing, or comes too late', LIMIT, async () => {
   await using workspace = new Workspace();
-  workspace.configure([EASY_POOL]);
-  await (await workspace.serve()).kill('SIGTERM');
+  await (await openStoreIn(workspace.data)).close();
   const { code } = await vanitypool(['backup', 'backup'], {
     cwd: workspace.path,
     onFirstOutput: (child) => child.kill('SIGINT'),

@@ -12,6 +12,8 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { LOADS, summarize } from '../../bench/api.ts';
+import { readOptions } from '../../bench/api-options.ts';
+import type { VanityError } from '../../src/errors.ts';
 import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { readOwnToken } from '../../src/service/own-token.ts';
@@ -219,6 +221,12 @@ test('--help shows each option', LIMIT, async () => {
   }
 });
 
+test('wrong usage ends it before a server is asked', LIMIT, async () => {
+  const { code, stdout, stderr, paths } = await benchmark({}, ['--wiat']);
+  assert.match(stderr, /^benchmark_api\.sh: there is no option --wiat; did you mean --wait\? /);
+  assert.deepEqual([code, stdout, paths.size], [2, '', 0]);
+});
+
 const usages: readonly [args: string[], reason: RegExp][] = [
   [['--wiat'], /there is no option --wiat; did you mean --wait\? \(options: --wait, --no-wait, /],
   [['-x'], /there is no option -x \(options: /],
@@ -231,11 +239,16 @@ const usages: readonly [args: string[], reason: RegExp][] = [
   [['localhost'], /"localhost" is not the URL of a server; allowed: http:\/\/HOST:PORT/],
 ];
 for (const [args, reason] of usages) {
-  test(`wrong usage is reported: ${args.join(' ')}`, LIMIT, async () => {
-    const { code, stderr, dispensed } = await benchmark({}, args);
-    assert.match(stderr, reason);
-    assert.deepEqual([code, dispensed], [2, 0]);
-    assert.ok(!stderr.includes('vp_x'), 'a token is not repeated');
+  test(`wrong usage is reported: ${args.join(' ')}`, () => {
+    assert.throws(
+      () => readOptions(args, {}),
+      ({ code, message }: VanityError) => {
+        assert.equal(code, 'USAGE_INVALID');
+        assert.match(message, reason);
+        assert.ok(!message.includes('vp_x'), 'a token is not repeated');
+        return true;
+      },
+    );
   });
 }
 

@@ -1,4 +1,6 @@
-/** The commands at work, as processes: real searches, and real servers to talk to. */
+/**
+ * The commands at work: real searches and a real server as processes, and in this one what asks an application.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -11,6 +13,7 @@ import { armor, Decrypter, generateIdentity, identityToRecipient } from 'age-enc
 import { decodeBase58, encodeBase58 } from '../../src/keypair/address.ts';
 import { proveKeypair } from '../../src/keypair/keypair.ts';
 import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { fillPool, readyAddress, testApp } from '../support/http-app.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
@@ -130,7 +133,10 @@ test('grind --encrypt writes files that only their owner reads', LIMIT, async (t
   const keypair = await decrypter.decrypt(armor.decode(text), 'text');
   const { stdout } = await vanitypool(['verify', '-'], { cwd, input: keypair });
   assert.equal(stdout, `ok   ${lines[0]!.split('.')[0]}  standard input:1\n`);
-  assert.match((await vanitypool(['verify', lines[0]!], { cwd })).stdout, /encrypted with age;/);
+  assert.match(
+    (await vanitypoolHere(['verify', lines[0]!], {}, cwd)).stdout,
+    /encrypted with age;/,
+  );
 });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -221,21 +227,21 @@ test('status shows the pools of a server', LIMIT, async (t) => {
   t.after(() => app.close());
   fillPool(shared, 3, 1997);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const { code, lines, stderr } = await vanitypool(['status', '--url', url]);
+  const { code, lines, stderr } = await vanitypoolHere(['status', '--url', url]);
   assert.equal(code, 0, stderr);
   assert.ok(lines[0]?.startsWith(`vanitypool 0.0.0-test at ${url}, up `), lines[0]);
   assert.ok(lines[0]?.endsWith(': ready'), lines[0]);
   assert.match(lines[2]!, /^pool +pattern +target +stock +dispensed +burned +grinding$/);
   assert.match(lines[3]!, /^pet +\.\.\.\[a-z\]Pet +1,000 +2,000 +0 +0 +-$/);
 
-  const json = JSON.parse((await vanitypool(['status', '--url', url, '--json'])).stdout);
+  const json = JSON.parse((await vanitypoolHere(['status', '--url', url, '--json'])).stdout);
   assert.deepEqual(
     [json.url, json.version, json.status, json.reasons],
     [url, '0.0.0-test', 'ready', []],
   );
   assert.equal(json.pools[0].stock, 2000);
   drain();
-  const { stdout, code: drained } = await vanitypool(['status', '--url', url]);
+  const { stdout, code: drained } = await vanitypoolHere(['status', '--url', url]);
   assert.equal(drained, 0);
   assert.match(stdout, /: not ready \(DRAINING: the server is shutting down\)$/m);
 });
@@ -244,7 +250,7 @@ test('what is not ready is reported once', LIMIT, async (t) => {
   const { app } = await testApp();
   t.after(() => app.close());
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const { lines } = await vanitypool(['status', '--url', url]);
+  const { lines } = await vanitypoolHere(['status', '--url', url]);
   assert.match(lines[0]!, /: not ready \(.*\bpet\b.*\)$/);
   assert.equal(lines[0]!.split('POOL_EMPTY').length, 2, lines[0]);
 });
@@ -254,18 +260,18 @@ test('dispense prints each address once, as a line of JSON', LIMIT, async (t) =>
   t.after(() => app.close());
   const filled = fillPool(shared, 3);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const first = await vanitypool(['dispense', 'pet', '--url', url]);
-  const others = await vanitypool(['dispense', 'pet', '--count', '2', '--url', url]);
+  const first = await vanitypoolHere(['dispense', 'pet', '--url', url]);
+  const others = await vanitypoolHere(['dispense', 'pet', '--count', '2', '--url', url]);
   assert.deepEqual([first.code, others.code], [0, 0]);
   const taken = [...first.lines, ...others.lines].map((line) => JSON.parse(line));
   assert.deepEqual(
     taken.map(({ id, address, secretKey }) => [id, address, secretKey]),
     filled.map(({ id, address, secret }) => [id, address, secret]),
   );
-  const empty = await vanitypool(['dispense', 'pet', '--url', url]);
+  const empty = await vanitypoolHere(['dispense', 'pet', '--url', url]);
   assert.deepEqual([empty.code, empty.stdout], [1, '']);
   assert.match(empty.stderr, /^vanitypool: .*; try again in \d+ s \(POOL_EMPTY\)\n$/);
-  const unknown = await vanitypool(['dispense', '../healthz', '--url', url]);
+  const unknown = await vanitypoolHere(['dispense', '../healthz', '--url', url]);
   assert.deepEqual([unknown.code, unknown.stdout], [1, '']);
   assert.match(unknown.stderr, /\(POOL_NOT_FOUND\)\n$/);
 });
@@ -279,16 +285,18 @@ test(
     t.after(() => app.close());
     const filled = fillPool(shared, 4);
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
-    const json = await vanitypool(['dispense', 'pet', '--url', url, '--out', 'keys', '--json'], {
+    const json = await vanitypoolHere(
+      ['dispense', 'pet', '--url', url, '--out', 'keys', '--json'],
+      {},
       cwd,
-    });
+    );
     const { id, address } = filled[0]!;
     assert.deepEqual(JSON.parse(json.stdout), { id, address, path: `keys/${address}.json` });
 
     const kept = join(cwd, 'keys', `${filled[2]!.address}.json`);
     writeFileSync(kept, 'precious');
     const args = ['dispense', 'pet', '--count', '3', '--url', url, '--out', 'keys'];
-    const { code, lines, stderr } = await vanitypool(args, { cwd });
+    const { code, lines, stderr } = await vanitypoolHere(args, {}, cwd);
     assert.equal(code, 1);
     assert.deepEqual(lines, [filled[1]!.address, filled[3]!.address]);
     const told = `${filled[2]!.address}.json: the file exists and is kept; 1 of 3 were handed out and not written: id 3 (`;
@@ -318,9 +326,10 @@ test('a secret key that is not that of its address is not written', LIMIT, async
   await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve));
   t.after(() => liar.close());
   const url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`;
-  const { code, stdout, stderr } = await vanitypool(
+  const { code, stdout, stderr } = await vanitypoolHere(
     ['dispense', 'pet', '--count', '3', '--url', url, '--out', '.'],
-    { cwd },
+    {},
+    cwd,
   );
   assert.deepEqual([code, stdout], [1, '']);
   assert.match(stderr, /the server sent another key than that of the address; 3 of 3 were/);

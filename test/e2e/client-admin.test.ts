@@ -14,20 +14,35 @@ import { readOwnToken } from '../../src/service/own-token.ts';
 import { assertWholeBackup } from '../../src/store/sqlite/backup-file.ts';
 import { FlakyProxy } from '../support/flaky-proxy.ts';
 import { readyAddress } from '../support/http-app.ts';
-import { EASY_POOL, Workspace } from '../support/server.ts';
+import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 90_000 };
 const POOL = { name: 'pump', suffix: EASY_POOL.suffix, acceptsImports: true };
 
-async function managed(t: { after(end: () => Promise<void>): void }) {
-  const workspace = new Workspace();
-  t.after(() => workspace[Symbol.asyncDispose]());
-  workspace.configure([EASY_POOL]);
+interface Managed {
+  readonly workspace: Workspace;
+  readonly server: Server;
+  readonly token: string | undefined;
+  readonly client: VanitypoolClient;
+  readonly admin: VanitypoolAdmin;
+}
+
+test('a server is managed', LIMIT, async (t) => {
+  await using workspace = new Workspace();
+  workspace.configure([{ ...EASY_POOL, target: 150 }]);
   const server = await workspace.serve();
   const token = readOwnToken(workspace.data);
   const client = new VanitypoolClient({ url: server.url, token });
-  return { workspace, server, token, client, admin: client.admin };
-}
+  const managed = { workspace, server, token, client, admin: client.admin };
+  await t.test('imports, what became of each address, and who took how many', () => {
+    return importAndAudit(managed);
+  });
+  await t.test('a pool from its making to its end', () => makeAndDelete(managed));
+  await t.test('the sealing key is replaced, and a second time', () => rotate(managed));
+  await t.test('a backup is whole, or an error; nothing is left of one that is broken off', () => {
+    return backUp(managed);
+  });
+});
 
 const codeOf = (call: Promise<unknown>) =>
   call.then(
@@ -56,8 +71,7 @@ function importable(count: number): string[] {
   return keys;
 }
 
-test('the sealing key is replaced, and a second time', LIMIT, async (t) => {
-  const { admin, workspace } = await managed(t);
+async function rotate({ admin, workspace }: Managed): Promise<void> {
   const first = await admin.rotateKey();
   assert.equal(first.source, `file:${join(workspace.data, 'sealing.key')}`);
   assert.equal(statSync(first.oldSource.slice('file:'.length)).mode & 0o777, 0o600);
@@ -73,33 +87,32 @@ test('the sealing key is replaced, and a second time', LIMIT, async (t) => {
   assert.deepEqual({ ...(await view()), toReseal: 0 }, { id: to, source, toReseal: 0 });
   while ((await view()).toReseal > 0) await sleep(20);
   await admin.rotateKey();
-});
+}
 
-test('a pool from its making to its end', LIMIT, async (t) => {
-  const { client, admin, server } = await managed(t);
-  const made = await admin.createPool({ ...POOL, target: 100 });
-  assert.deepEqual([made.name, made.target, made.paused], ['pump', 100, false]);
-  assert.equal(await codeOf(admin.createPool(POOL)), 'POOL_EXISTS');
-  assert.equal((await admin.changePool('pump', { target: 50, ready: 10 })).target, 50);
-  await server.until(({ available, ready }) => available + ready >= 50, 'pump');
-  await client.dispense('pump', { count: 5 });
+async function makeAndDelete({ client, admin, server }: Managed): Promise<void> {
+  const short = { ...POOL, name: 'short', target: 100 };
+  const made = await admin.createPool(short);
+  assert.deepEqual([made.name, made.target, made.paused], ['short', 100, false]);
+  assert.equal(await codeOf(admin.createPool(short)), 'POOL_EXISTS');
+  assert.equal((await admin.changePool('short', { target: 50, ready: 10 })).target, 50);
+  await server.until(({ available, ready }) => available + ready >= 50, 'short');
+  await client.dispense('short', { count: 5 });
 
-  assert.equal((await admin.pausePool('pump')).paused, true);
+  assert.equal((await admin.pausePool('short')).paused, true);
   const impatient = new VanitypoolClient({ url: server.url, retries: 0 });
-  assert.equal(await codeOf(impatient.dispense('pump')), 'POOL_PAUSED');
-  assert.equal((await admin.resumePool('pump')).paused, false);
-  await client.dispense('pump');
+  assert.equal(await codeOf(impatient.dispense('short')), 'POOL_PAUSED');
+  assert.equal((await admin.resumePool('short')).paused, false);
+  await client.dispense('short');
 
-  assert.equal(await codeOf(admin.deletePool('pump', { burn: 'pet' })), 'BODY_INVALID');
-  const { name, burned } = await admin.deletePool('pump', { burn: 'pump' });
-  assert.ok(name === 'pump' && burned >= 40, `${burned} burned`);
-  assert.equal(await codeOf(client.pool('pump')), 'POOL_NOT_FOUND');
+  assert.equal(await codeOf(admin.deletePool('short', { burn: 'pet' })), 'BODY_INVALID');
+  const { name, burned } = await admin.deletePool('short', { burn: 'short' });
+  assert.ok(name === 'short' && burned >= 40, `${burned} burned`);
+  assert.equal(await codeOf(client.pool('short')), 'POOL_NOT_FOUND');
   assert.equal(await codeOf(admin.deletePool('pet', { burn: 'pet' })), 'POOL_CONFIGURED');
-});
+}
 
-test('imports, what became of each address, and who took how many', LIMIT, async (t) => {
-  const { client, admin, server } = await managed(t);
-  await admin.createPool(POOL);
+async function importAndAudit({ client, admin, server }: Managed): Promise<void> {
+  await admin.createPool({ ...POOL, target: 20 });
   await admin.pausePool('pump');
   const keys = importable(3);
   assert.deepEqual(await admin.importKeypairs('pump', keys), { imported: 3, duplicates: 0 });
@@ -140,41 +153,36 @@ test('imports, what became of each address, and who took how many', LIMIT, async
   const view = await admin.address(address);
   assert.deepEqual([view.id, view.pool, view.state], [id, 'pump', 'dispensed']);
   assert.equal(await codeOf(admin.address('1'.repeat(44))), 'ADDRESS_NOT_FOUND');
-});
+}
 
-test(
-  'a backup is whole, or an error; nothing is left of one that is broken off',
-  LIMIT,
-  async (t) => {
-    const { workspace, server, token, admin } = await managed(t);
-    await server.until(({ ground }) => ground >= 100);
-    const file = join(workspace.path, 'taken.backup');
-    let size = 0;
-    const onSize = (bytes: number) => {
-      size = bytes;
-    };
-    await writeFile(file, admin.backup({ onSize }), { mode: 0o600 });
-    await assertWholeBackup(file);
-    assert.ok(size > 10_000);
-    assert.equal(statSync(file).size, size);
+async function backUp({ workspace, server, token, admin }: Managed): Promise<void> {
+  await server.until(({ ground }) => ground >= 100);
+  const file = join(workspace.path, 'taken.backup');
+  let size = 0;
+  const onSize = (bytes: number) => {
+    size = bytes;
+  };
+  await writeFile(file, admin.backup({ onSize }), { mode: 0o600 });
+  await assertWholeBackup(file);
+  assert.ok(size > 10_000);
+  assert.equal(statSync(file).size, size);
 
-    await using proxy = await FlakyProxy.before(server.url);
-    const far = new VanitypoolClient({ url: proxy.url, token }).admin;
-    proxy.fates.push('halve-reply', { status: 200, body: '<html>Log in</html>' });
-    const cut = far.backup();
-    assert.ok((await cut.next()).value!.length > 0);
-    assert.equal(await codeOf(Array.fromAsync(cut)), 'UNREACHABLE');
-    assert.equal(await codeOf(Array.fromAsync(far.backup())), 'REPLY_INVALID');
+  await using proxy = await FlakyProxy.before(server.url);
+  const far = new VanitypoolClient({ url: proxy.url, token }).admin;
+  proxy.fates.push('halve-reply', { status: 200, body: '<html>Log in</html>' });
+  const cut = far.backup();
+  assert.ok((await cut.next()).value!.length > 0);
+  assert.equal(await codeOf(Array.fromAsync(cut)), 'UNREACHABLE');
+  assert.equal(await codeOf(Array.fromAsync(far.backup())), 'REPLY_INVALID');
 
-    for await (const piece of admin.backup()) {
-      assert.ok(piece.length > 0);
-      break;
-    }
-    const controller = new AbortController();
-    const reason = new Error('enough');
-    const aborted = await begun(admin, controller.signal);
-    controller.abort(reason);
-    await assert.rejects(Array.fromAsync(aborted), (error) => error === reason);
-    await Array.fromAsync(await begun(admin));
-  },
-);
+  for await (const piece of admin.backup()) {
+    assert.ok(piece.length > 0);
+    break;
+  }
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const aborted = await begun(admin, controller.signal);
+  controller.abort(reason);
+  await assert.rejects(Array.fromAsync(aborted), (error) => error === reason);
+  await Array.fromAsync(await begun(admin));
+}

@@ -21,6 +21,7 @@ import { CutOff, type Held, spread, Traffic, together } from '../support/traffic
 
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
 const THREADS = 4;
+const TARGETS = { open: 1000, vault: 300 };
 const PLAIN = 120;
 const KEYS = 30;
 const QUOTA = 60;
@@ -71,8 +72,8 @@ class Scene {
   async start(): Promise<void> {
     const { traffic } = this;
     await traffic.serve();
-    for (const pool of ['open', 'vault']) {
-      await traffic.server.until(({ available, leased }) => available + leased >= 1000, pool);
+    for (const [pool, target] of Object.entries(TARGETS)) {
+      await traffic.server.until(({ available, leased }) => available + leased >= target, pool);
     }
     const scopes = ['dispense'];
     const few = { scopes: ['dispense', 'read'], pools: ['open'], quota: QUOTA };
@@ -361,8 +362,14 @@ async function everythingAtOnce(t: TestContext): Promise<void> {
   await using workspace = new Workspace();
   workspace.configure(
     [
-      { ...EASY_POOL, name: 'open', target: 1000, ready: 64, ready_max: 256 },
-      { name: 'vault', suffix: 'x', target: 1000, handout: 'sign-only', sign_limit: SIGN_LIMIT },
+      { ...EASY_POOL, name: 'open', target: TARGETS.open, ready: 64, ready_max: 256 },
+      {
+        name: 'vault',
+        suffix: 'x',
+        target: TARGETS.vault,
+        handout: 'sign-only',
+        sign_limit: SIGN_LIMIT,
+      },
     ],
     ...['[http]', `threads = ${THREADS}`],
     ...DILIGENT,

@@ -209,7 +209,7 @@ test(
   'killed in the middle, what was acknowledged is there and the rest comes again',
   LIMIT,
   async () => {
-    await using setup = new Setup('[http]', 'threads = 2');
+    await using setup = new Setup();
     const keypairs = keypairsFor('t', 60);
     const requests = Array.from({ length: 20 }, (_, index) =>
       keypairs.slice(index * 3, index * 3 + 3).map(encodeBase58),

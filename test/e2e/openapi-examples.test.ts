@@ -1,12 +1,12 @@
 /**
- * Each example of the OpenAPI document is one that a real server takes: bodies as they stand, and paths
- * with the pool that they show. The server has the pool of the examples, whose pattern fits the keypair of
- * the examples.
+ * Each schema of the OpenAPI document is one, and each example one that a real server takes: bodies as they
+ * stand, and paths with the pool that they show. The server has the pool of the examples, whose pattern fits
+ * the keypair of the examples.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readOwnToken } from '../../src/service/own-token.ts';
-import { contentOf, type OpenApi, operationsOf } from '../support/documented.ts';
+import { contentOf, type OpenApi, operationsOf, validatorOf } from '../support/documented.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
 /** A pool that is there by its own example comes first. */
@@ -21,6 +21,7 @@ test('a server takes every example of its document', { timeout: 120_000 }, async
   const token = readOwnToken(workspace.data)!;
   await server.until(({ ready }) => ready > 10);
   const document = await server.get<OpenApi>('/openapi.json');
+  assertSchemas(document);
   const all = operationsOf(document).sort(
     (a, b) => Number(b.operation.operationId === FIRST) - Number(a.operation.operationId === FIRST),
   );
@@ -53,3 +54,17 @@ test('a server takes every example of its document', { timeout: 120_000 }, async
     assert.ok(sent.includes(id), `${id}: not sent`);
   }
 });
+
+/** Replies are validated against them everywhere, without another look at the schemas themselves. */
+function assertSchemas(document: OpenApi): void {
+  const validate = validatorOf(document);
+  const responses = operationsOf(document).flatMap(({ operation }) =>
+    Object.values(operation.responses),
+  );
+  const schemas = responses.flatMap(({ content = {}, headers = {} }) =>
+    [...Object.values(content), ...Object.values(headers)].map(({ schema }) => schema),
+  );
+  assert.ok(schemas.length > 200, `${schemas.length}`);
+  // It throws at what is no schema.
+  for (const schema of new Set(schemas)) validate(schema, null);
+}

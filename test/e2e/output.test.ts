@@ -14,7 +14,8 @@ import { type TestContext, test } from 'node:test';
 import { COMMAND_NAMES } from '../../src/cli/help.ts';
 import { unwritable } from '../../src/cli/output.ts';
 import { run } from '../../src/cli/run.ts';
-import { type Outcome, vanitypool } from '../support/cli.ts';
+import type { Outcome } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { CollectedOutputs } from '../support/collected-outputs.ts';
 import { ManagedServer } from '../support/managed-server.ts';
 import { noNamespaces } from '../support/namespaces.ts';
@@ -38,15 +39,15 @@ function assertUnwritable({ code, stderr }: Pick<Outcome, 'code' | 'stderr'>, er
 }
 
 /** What commands took and made, as they say themselves: with the server, and without it. */
-async function dispensed({ options }: ManagedServer): Promise<number> {
-  const { stdout } = await vanitypool(['status', '--json'], options);
+async function dispensed(managed: ManagedServer): Promise<number> {
+  const { stdout } = await managed.run('status', '--json');
   return JSON.parse(stdout).pools[0].dispensed;
 }
 
-async function tokens({
-  options,
-}: ManagedServer): Promise<{ name: string; revokedAt: string | null }[]> {
-  const { stdout } = await vanitypool(['token', 'list', '--json'], options);
+async function tokens(
+  managed: ManagedServer,
+): Promise<{ name: string; revokedAt: string | null }[]> {
+  const { stdout } = await managed.run('token', 'list', '--json');
   return JSON.parse(stdout).tokens;
 }
 
@@ -82,7 +83,7 @@ test('each way to have no output is reported, by a process', LIMIT, async (t) =>
 });
 
 test('nothing is dispensed and no token made for an output that is none', LIMIT, async () => {
-  await using managed = new ManagedServer([EASY_POOL]);
+  await using managed = new ManagedServer([{ ...EASY_POOL, target: 20 }]);
   await managed.serve();
   await managed.untilGround(10);
   const { options } = managed;
@@ -104,7 +105,7 @@ test(
   'a full disk: what it did not take comes again, a token that it did not is revoked',
   MOUNTS,
   async () => {
-    await using managed = new ManagedServer([EASY_POOL]);
+    await using managed = new ManagedServer([{ ...EASY_POOL, target: 200 }]);
     await managed.serve();
     await managed.untilGround(200);
     const { options } = managed;
@@ -178,7 +179,7 @@ test('one that cannot be revoked either is named, with what to type', MOUNTS, as
   assert.deepEqual(asked.splice(0), ['POST /v1/tokens', 'DELETE /v1/tokens/shop']);
   // The store may have gone on after the server had answered.
   makes = false;
-  const unknown = await vanitypool(args, { cwd });
+  const unknown = await vanitypoolHere(args, {}, cwd);
   assert.equal(unknown.code, 1);
   const told = 'If it was made, nobody has its text, so revoke it:\n';
   assert.ok(unknown.stderr.endsWith(told + advice), unknown.stderr);
@@ -200,7 +201,7 @@ test('grind keeps in a file what it could not print', MOUNTS, async (t) => {
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const [printed] = full.lines.filter((line) => line.endsWith('}'));
   assert.ok(printed !== undefined && !printed.includes(file!.replace('.json', '')));
-  const verified = await vanitypool(['verify', path]);
+  const verified = await vanitypoolHere(['verify', path]);
   assert.equal(verified.code, 0, verified.stdout);
   assert.equal(JSON.parse(readFileSync(path, 'utf8')).length, 64);
 });

@@ -11,7 +11,7 @@ import { assertIdentity, EASY_POOL, type PoolFigures, type Server } from '../sup
 const LIMIT = { timeout: 90_000 };
 
 /** Small queues, so that refills are met too. */
-const POOL = { ...EASY_POOL, ready: 8 };
+const POOL = { ...EASY_POOL, target: 150, ready: 8 };
 const SIGNER = { ...POOL, handout: 'sign-only', sign_limit: 2 };
 
 class Setup extends ManagedServer {
@@ -21,7 +21,7 @@ class Setup extends ManagedServer {
 
   override async serve(): Promise<Server> {
     await super.serve();
-    await this.untilGround(200);
+    await this.untilGround(100);
     return this.server;
   }
 
@@ -58,9 +58,11 @@ class Setup extends ManagedServer {
 const stateOf = async (setup: Setup, { id }: { id: string }) =>
   (await setup.send('GET', `/v1/reservations/${id}`)).body.state as string;
 
-test('a held address goes to its holder and to nobody else, through a kill', LIMIT, async () => {
-  await using setup = new Setup(POOL);
-  await setup.serve();
+/** What is to be found after a kill. */
+type AfterKill = () => Promise<void>;
+
+/** A held address goes to its holder and to nobody else. */
+async function hold(setup: Setup): Promise<AfterKill> {
   const held = await Promise.all(Array.from({ length: 6 }, () => setup.reserve()));
   const others = await Promise.all(Array.from({ length: 30 }, () => setup.dispense()));
   assert.equal((await setup.status()).reserved, 6);
@@ -79,33 +81,33 @@ test('a held address goes to its holder and to nobody else, through a kill', LIM
   assert.equal((await setup.send('DELETE', `/v1/reservations/${second!.id}`)).status, 204);
   const over = await setup.send('POST', pathOf(second!));
   assert.deepEqual([over.status, over.body.code], [410, 'RESERVATION_OVER']);
-  await setup.kill();
-  others.push(...(await Promise.all(Array.from({ length: 30 }, () => setup.dispense()))));
-  const taken = new Set(others.map(({ address }) => address));
-  assert.equal(taken.size, 60);
-  for (const { address } of held) assert.ok(!taken.has(address));
-  assert.equal(await stateOf(setup, first!), 'dispensed');
-  assert.equal(await stateOf(setup, second!), 'released');
-  assert.equal(await stateOf(setup, third!), 'reserved');
-  assert.deepEqual((await setup.send('POST', pathOf(first!))).body, body, 'also after a kill');
-  const late = await setup.send('POST', pathOf(fourth!));
-  assert.deepEqual([late.status, late.body.addresses[0].address], [200, fourth!.address]);
-  const { reserved, dispensed, burned } = await setup.status();
-  assert.deepEqual([reserved, dispensed, burned], [3, 62, 1]);
-  const unknown = await setup.send('GET', `/v1/reservations/${'0'.repeat(32)}`);
-  assert.deepEqual([unknown.status, unknown.body.code], [404, 'RESERVATION_NOT_FOUND']);
-});
+  return async () => {
+    others.push(...(await Promise.all(Array.from({ length: 30 }, () => setup.dispense()))));
+    const taken = new Set(others.map(({ address }) => address));
+    assert.equal(taken.size, 60);
+    for (const { address } of held) assert.ok(!taken.has(address));
+    assert.equal(await stateOf(setup, first!), 'dispensed');
+    assert.equal(await stateOf(setup, second!), 'released');
+    assert.equal(await stateOf(setup, third!), 'reserved');
+    assert.deepEqual((await setup.send('POST', pathOf(first!))).body, body, 'also after a kill');
+    const late = await setup.send('POST', pathOf(fourth!));
+    assert.deepEqual([late.status, late.body.addresses[0].address], [200, fourth!.address]);
+    const { reserved, dispensed, burned } = await setup.status();
+    assert.deepEqual([reserved, dispensed, burned], [3, 62, 1]);
+    const unknown = await setup.send('GET', `/v1/reservations/${'0'.repeat(32)}`);
+    assert.deepEqual([unknown.status, unknown.body.code], [404, 'RESERVATION_NOT_FOUND']);
+  };
+}
 
-test('a sign-only pool gives no secret, signs as often as it may, and forgets', LIMIT, async () => {
-  await using setup = new Setup(SIGNER);
-  await setup.serve();
+/** A sign-only pool gives no secret, signs as often as it may, and forgets. */
+async function sign(setup: Setup): Promise<AfterKill> {
   const key = 'order';
-  const first200 = await setup.send('POST', '/v1/pools/pet/dispense', {}, key);
+  const first200 = await setup.send('POST', '/v1/pools/vault/dispense', {}, key);
   const handed = first200.body.addresses[0] as { id: number; address: string };
   assert.deepEqual(Object.keys(handed), ['id', 'address', 'keyType', 'origin', 'createdAt']);
   const publicKey = decodeBase58(handed.address);
-  const path = `/v1/pools/pet/addresses/${handed.address}/signatures`;
-  const sign = (message: Uint8Array) =>
+  const path = `/v1/pools/vault/addresses/${handed.address}/signatures`;
+  const ask = (message: Uint8Array) =>
     setup.send('POST', path, { message: Buffer.from(message).toString('base64') });
   const verifies = (message: Uint8Array, signature: string) =>
     verify(
@@ -118,27 +120,42 @@ test('a sign-only pool gives no secret, signs as often as it may, and forgets', 
       decodeBase58(signature),
     );
   const [first, second, third] = [1, 2, 3].map((seed) => legacyMessage(publicKey, seed));
-  const { status, body } = await sign(first!);
+  const { status, body } = await ask(first!);
   assert.equal(status, 200, JSON.stringify(body));
   assert.ok(verifies(first!, body.signature));
-  assert.deepEqual((await sign(first!)).body, body, 'again it is the same, and not counted');
+  assert.deepEqual((await ask(first!)).body, body, 'again it is the same, and not counted');
+  return async () => {
+    assert.equal(
+      (await ask(legacyMessage(Buffer.alloc(32, 7), 1))).body.code,
+      'SIGNER_NOT_REQUIRED',
+    );
+    assert.ok(verifies(second!, (await ask(second!)).body.signature));
+    assert.equal((await ask(third!)).body.code, 'SIGN_LIMIT_REACHED');
+    await setup.kill();
+    assert.equal((await ask(third!)).body.code, 'SIGN_LIMIT_REACHED');
+    assert.deepEqual((await ask(first!)).body, body, 'kept, though the secret is destroyed');
+    assert.deepEqual(await setup.send('POST', '/v1/pools/vault/dispense', {}, key), first200);
+    assert.equal(
+      (await setup.send('POST', path, { message: '****' })).body.code,
+      'MESSAGE_INVALID',
+    );
+    const reserved = await setup.reserve(600, undefined, 'vault');
+    const early = await setup.send('POST', path.replace(handed.address, reserved.address), {
+      message: Buffer.from(legacyMessage(decodeBase58(reserved.address), 1)).toString('base64'),
+    });
+    assert.equal(early.body.code, 'ADDRESS_NOT_FOUND', 'not dispensed yet');
+  };
+}
+
+test('a server is killed', LIMIT, async (t) => {
+  await using setup = new Setup(POOL, { ...SIGNER, name: 'vault', target: 20 });
+  await setup.serve();
+  await setup.untilGround(10, 'vault');
+  const isHeld = await hold(setup);
+  const isSigned = await sign(setup);
   await setup.kill();
-  assert.equal(
-    (await sign(legacyMessage(Buffer.alloc(32, 7), 1))).body.code,
-    'SIGNER_NOT_REQUIRED',
-  );
-  assert.ok(verifies(second!, (await sign(second!)).body.signature));
-  assert.equal((await sign(third!)).body.code, 'SIGN_LIMIT_REACHED');
-  await setup.kill();
-  assert.equal((await sign(third!)).body.code, 'SIGN_LIMIT_REACHED');
-  assert.deepEqual((await sign(first!)).body, body, 'kept, though the secret is destroyed');
-  assert.deepEqual(await setup.send('POST', '/v1/pools/pet/dispense', {}, key), first200);
-  assert.equal((await setup.send('POST', path, { message: '****' })).body.code, 'MESSAGE_INVALID');
-  const reserved = await setup.reserve();
-  const early = await setup.send('POST', path.replace(handed.address, reserved.address), {
-    message: Buffer.from(legacyMessage(decodeBase58(reserved.address), 1)).toString('base64'),
-  });
-  assert.equal(early.body.code, 'ADDRESS_NOT_FOUND', 'not dispensed yet');
+  await t.test('a held address goes to its holder and to nobody else', isHeld);
+  await t.test('a sign-only pool gives no secret, signs as often as it may, and forgets', isSigned);
 });
 
 test('one server, asked for many things, and stopped', LIMIT, async (t) => {

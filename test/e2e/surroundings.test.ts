@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PROGRAM, vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
@@ -89,7 +90,7 @@ test('a "~" that no shell has read is refused, and no directory gets its name', 
   await using workspace = new Workspace();
   const { path: cwd } = workspace;
   const tell = async (args: readonly string[], env: Record<string, string> = {}) => {
-    const { code, stderr } = await vanitypool(args, { cwd, env });
+    const { code, stderr } = await vanitypoolHere(args, env, cwd);
     assert.equal(code, 2, stderr);
     assert.ok(!existsSync(join(cwd, '~')));
     return stderr;

@@ -209,7 +209,8 @@ test('a new certificate is served under load, and no request fails for it', LIMI
       const { status, body } = await setup.ask('POST', DISPENSE, ca, options);
       if (status === 200) handed.push(...body.addresses);
       else assert.equal(body.code, 'POOL_EMPTY');
-      await sleep(10);
+      // A handshake takes both sides 5 ms of processor time.
+      await sleep(150);
     }
   };
   // Connections that go on, and new ones all the time.
@@ -217,7 +218,9 @@ test('a new certificate is served under load, and no request fails for it', LIMI
   const clients = options.map(client);
   try {
     setup.put(two);
-    for (let row = 0; row < 20; ) row = (await setup.served()) === 'two' ? row + 1 : 0;
+    for (let row = 0; row < 20; await sleep(10)) {
+      row = (await setup.served()) === 'two' ? row + 1 : 0;
+    }
     assert.equal(setup.logged('a new certificate is served'), 1);
 
     // Half a pair, and none: the old one stays, and each is logged.
@@ -232,12 +235,12 @@ test('a new certificate is served under load, and no request fails for it', LIMI
     setup.put(two);
     while (setup.logged('a new certificate is served') < 2) await sleep(50);
     assert.equal(setup.logged(refused), 2);
+    while (handed.length <= 100) await sleep(20);
   } finally {
     isLoaded = false;
   }
   await Promise.all(clients);
   agent.destroy();
-  assert.ok(handed.length > 100);
   assert.equal(new Set(handed.map(({ address }) => address)).size, handed.length);
   assert.equal(await setup.server.kill('SIGTERM'), 0);
   const key = `${one.key}${two.key}`.split('\n').filter((line) => line.length > 40);

@@ -6,6 +6,7 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
+const POOL = { ...EASY_POOL, target: 200 };
 
 async function run({ path }: Workspace, ...args: string[]): Promise<string> {
   // A port on which nobody listens: 5057 may be somebody's server.
@@ -19,12 +20,12 @@ async function attemptsOf(server: Server): Promise<number> {
   return Number(/^vanitypool_attempts_total (\d+)$/m.exec(text)![1]);
 }
 
-test('status and dispense use the store when no server runs; totals go on', LIMIT, async () => {
+test('status and dispense use the store when no server runs; totals go on', LIMIT, async (t) => {
   await using workspace = new Workspace();
-  workspace.configure([EASY_POOL]);
+  workspace.configure([POOL]);
   const server = await workspace.serve();
   const full = await server.until(({ grinding, available, leased }) => {
-    return !grinding.active && available + leased >= EASY_POOL.target;
+    return !grinding.active && available + leased >= POOL.target;
   });
   const attempts = await attemptsOf(server);
   assert.ok(attempts >= full.ground, 'every hit was an attempt');
@@ -44,45 +45,56 @@ test('status and dispense use the store when no server runs; totals go on', LIMI
   assert.equal((await again.pool()).dispensed, 30);
   const next = await again.dispense(10);
   assert.equal(new Set([...handed, ...next].map(({ id }) => id)).size, 40);
-});
 
-test('status says why addresses are burned, with a server and without one', LIMIT, async () => {
-  await using workspace = new Workspace();
-  workspace.configure([EASY_POOL]);
-  const first = await workspace.serve();
-  await first.until(({ ready }) => ready >= 100);
-  await first.kill('SIGKILL');
-  workspace.removeJournals();
-  const second = await workspace.serve();
-  const { burned } = await second.pool();
-  assert.ok(burned >= 100, `${burned} burned`);
-  const port = new URL(second.url).port;
-  const online = async (...args: string[]) => {
-    const env = { VANITYPOOL_HTTP__PORT: port };
-    const { stdout } = await vanitypoolHere(['status', ...args], env, workspace.path);
-    return stdout;
-  };
-  const line = new RegExp(
-    `\n\npool pet: ${burned.toLocaleString('en-US')} burned \\(crash\\): may have left a run`,
-  );
-  assert.match(await online(), line);
-  assert.deepEqual(JSON.parse(await online('--json')).pools[0].burnedBy, { crash: burned });
-  // A store of another server here says nothing of that one.
-  await using elsewhere = new Workspace();
-  const { stdout } = await vanitypoolHere(
-    ['status', '--json', '--url', second.url],
-    {},
-    elsewhere.path,
-  );
-  const { pools } = JSON.parse(stdout);
-  assert.deepEqual([pools[0].burned, pools[0].burnedBy], [burned, undefined]);
-  assert.equal(await second.kill('SIGTERM'), 0);
-  assert.match(await run(workspace, 'status'), line);
+  await t.test('status says why addresses are burned, with a server and without one', async () => {
+    await again.until(({ ready }) => ready >= 100);
+    await again.kill('SIGKILL');
+    workspace.removeJournals();
+    const last = await workspace.serve();
+    const { burned } = await last.pool();
+    assert.ok(burned >= 100, `${burned} burned`);
+    const online = async (...args: string[]) => {
+      const env = { VANITYPOOL_HTTP__PORT: new URL(last.url).port };
+      const { stdout } = await vanitypoolHere(['status', ...args], env, workspace.path);
+      return stdout;
+    };
+    const crash = new RegExp(
+      `\n\npool pet: ${burned.toLocaleString('en-US')} burned \\(crash\\): may have left a run`,
+    );
+    assert.match(await online(), crash);
+    assert.deepEqual(JSON.parse(await online('--json')).pools[0].burnedBy, { crash: burned });
+    // A store of another server here says nothing of that one.
+    await using elsewhere = new Workspace();
+    const { stdout } = await vanitypoolHere(
+      ['status', '--json', '--url', last.url],
+      {},
+      elsewhere.path,
+    );
+    const { pools } = JSON.parse(stdout);
+    assert.deepEqual([pools[0].burned, pools[0].burnedBy], [burned, undefined]);
+
+    // What was given back or not taken has its own cause.
+    await last.until(({ ready }) => ready > 10);
+    const path = '/v1/pools/pet/reservations';
+    const held = await last.ask('POST', path);
+    assert.equal((await last.ask('POST', path, { body: { ttlSeconds: 1 } })).status, 201);
+    assert.equal((await last.ask('DELETE', `/v1/reservations/${held.body.id}`)).status, 204);
+    await last.until((pool) => pool.burned === burned + 2);
+    for (const cause of [
+      /^pool pet: 1 burned \(released\): a client that had reserved them gave them back/m,
+      /^pool pet: 1 burned \(expired\): a client that had reserved them did not take them/m,
+    ]) {
+      assert.match(await online(), cause);
+    }
+    assert.doesNotMatch(await online(), /\((\w+)\): \1$/m);
+    assert.equal(await last.kill('SIGTERM'), 0);
+    assert.match(await run(workspace, 'status'), crash);
+  });
 });
 
 test('a server of another directory is never asked in place of this one', LIMIT, async () => {
   await using elsewhere = new Workspace();
-  elsewhere.configure([EASY_POOL]);
+  elsewhere.configure([POOL]);
   const other = await elsewhere.serve();
   await other.until(({ ready }) => ready >= 100);
   await using here = new Workspace();
@@ -94,7 +106,7 @@ test('a server of another directory is never asked in place of this one', LIMIT,
   const nothing = await told(here, 'status');
   assert.match(nothing.stdout, new RegExp(`at ${other.url}, up`), 'there is nothing here');
 
-  here.configure([EASY_POOL]);
+  here.configure([POOL]);
   const unserved = await told(here, 'dispense', 'pet');
   assert.equal(unserved.code, 1);
   assert.match(

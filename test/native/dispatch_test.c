@@ -11,8 +11,9 @@ static inline int has_feature(const char *name);
 #define grind_find_level find_level_of_subset
 #include "../../native/dispatch.c"
 
-static const char *const FEATURES[] = {"avx2",     "fma",      "avx512f",   "avx512dq",
-                                       "avx512bw", "avx512vl", "avx512ifma", "bmi2"};
+static const char *const FEATURES[] = {"avx2",       "fma",        "avx512f",    "avx512dq",
+                                       "avx512bw",   "avx512vl",   "avx512ifma", "avx512vbmi",
+                                       "avx512vnni", "bmi2"};
 enum { COUNT = sizeof FEATURES / sizeof *FEATURES, ALL = (1 << COUNT) - 1, OF_AVX2 = 3 };
 
 /* A feature that is asked for and not listed here is not there. */

@@ -255,6 +255,49 @@ static void check_filters(const expanded_level *level, uint64_t candidates) {
   free_batch(made);
 }
 
+/* Patterns made from some of the points, so that there is no doubt that they match: these pass, and of
+ * all others exactly those that step 2 of the matcher passes. The more patterns, the less is left to
+ * the quick filters of a level, which then choose other ways. */
+static void check_chosen(const expanded_level *level, size_t count, int kind) {
+  static grind_pattern chosen[MANY];
+  uint64_t state = 15 + count;
+  batch made = make_batch(level, &state);
+  uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+  const uint64_t (*points)[4] = (const uint64_t(*)[4])keys;
+  uint8_t *passed = aligned(room(level));
+  for (size_t i = 0; i < count; i++) {
+    uint8_t key[32], digits[45];
+    memcpy(key, points[next_random(&state) % room(level)], 32);
+    key[31] |= (uint8_t)(next_random(&state) << 7);
+    int length = plain_encode(digits, key);
+    bool by_prefix = kind == 1 || (kind == 2 && i % 2 == 0);
+    chosen[i] = by_prefix ? pattern("1111", "") : pattern("", "1111");
+    for (int place = 0; place < 4; place++)
+      if (by_prefix) chosen[i].prefix[place] = (uint64_t)1 << digits[place];
+      else chosen[i].suffix[place] = (uint64_t)1 << digits[length - 4 + place];
+  }
+  size_t found = walk(made, expanded_shared_table(), chosen, count);
+  for (size_t i = 0; i < found; i++) {
+    const expanded_candidate *candidate = &made.out[i];
+    size_t below = candidate->step < 0;
+    size_t size = (size_t)(below ? -candidate->step : candidate->step);
+    size_t at = 2 * (candidate->centre * level->steps + size - 1) + below;
+    CHECK(memcmp(points[at], candidate->key, 32) == 0 && passed[at]++ == 0);
+  }
+  grind_matcher *matcher;
+  CHECK(matcher_open(chosen, count, &matcher) == GRIND_OK);
+  size_t expected = 0;
+  for (size_t i = 0; i < room(level); i++) {
+    CHECK(matcher_may_match(matcher, points[i]) == (passed[i] == 1));
+    expected += passed[i];
+  }
+  CHECK(found == expected && found > count / 2);
+  matcher_close(matcher);
+  free(passed);
+  free(keys);
+  free_batch(made);
+}
+
 /* Both keys of a point are tried only where hardly ever both match. */
 static void check_signs(void) {
   static grind_pattern single[SINGLE], many[MANY];
@@ -381,6 +424,9 @@ int main(void) {
     printf("%s\n", names[i]);
     check_points(expanded);
     check_filters(expanded, candidates);
+    static const size_t counts[] = {1, 2, 5, 30, MANY};
+    for (size_t j = 0; j < 3 * sizeof counts / sizeof *counts; j++)
+      check_chosen(expanded, counts[j / 3], (int)(j % 3));
     check_spoiled(expanded);
     check_faults(level);
     check_hits(level);

@@ -85,6 +85,44 @@ static void check_filter_rejects(uint64_t *state) {
   matcher_close(matcher);
 }
 
+/* Of hundreds of literal patterns of four characters the filter leaves few keys to the exact step. */
+static void check_many_reject(uint64_t *state, bool by_prefix, int most) {
+  enum { MANY = 300 };
+  static grind_pattern patterns[MANY];
+  memset(patterns, 0, sizeof patterns);
+  for (int i = 0; i < MANY; i++) {
+    uint64_t *sets = by_prefix ? patterns[i].prefix : patterns[i].suffix;
+    *(by_prefix ? &patterns[i].prefix_length : &patterns[i].suffix_length) = 4;
+    for (int j = 0; j < 4; j++) sets[j] = (uint64_t)1 << next_random(state) % 58;
+  }
+  grind_matcher *matcher;
+  CHECK(matcher_open(patterns, MANY, &matcher) == GRIND_OK);
+  int passed = 0;
+  for (int i = 0; i < 100000; i++) {
+    uint64_t words[4];
+    for (int j = 0; j < 4; j++) words[j] = next_random(state) >> (j == 3);
+    passed += matcher_may_match(matcher, words);
+  }
+  CHECK(passed > 0 && passed < most);
+  matcher_close(matcher);
+}
+
+/* Patterns that leave so many beginnings that no sets are made for them. */
+static void check_wide_prefixes(uint64_t *state) {
+  for (int round = 0; round < 50; round++) {
+    uint8_t key[32], digits[45];
+    random_bytes(state, key, 32);
+    plain_encode(digits, key);
+    grind_pattern pattern = {{0}, {0}, 4, 0};
+    for (int i = 0; i < 4; i++)
+      pattern.prefix[i] = (uint64_t)1 << digits[i] | 0x155555555555555;
+    grind_matcher *matcher;
+    CHECK(matcher_open(&pattern, 1, &matcher) == GRIND_OK);
+    check_key(matcher, &pattern, 1, key);
+    matcher_close(matcher);
+  }
+}
+
 /* Literal suffixes of the greatest length leave a single value of the low bits. */
 static void check_long_suffixes(uint64_t *state) {
   for (int round = 0; round < 50; round++) {
@@ -127,5 +165,8 @@ int main(void) {
   }
   check_long_suffixes(&state);
   check_filter_rejects(&state);
+  check_many_reject(&state, false, 40);
+  check_many_reject(&state, true, 120);
+  check_wide_prefixes(&state);
   return 0;
 }

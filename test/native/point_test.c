@@ -78,6 +78,7 @@ static void check_group(void) {
     }
     edwards_point p = edwards_scale(a, base), q = edwards_scale(b, base);
     CHECK(same_point(edwards_add(p, q), edwards_scale(sum, base)));
+    CHECK(same_point(edwards_scale_base(a), p));
     CHECK(same_point(edwards_add(p, p), edwards_scale((uint64_t[4]){2}, p)));
   }
 }

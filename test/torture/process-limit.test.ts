@@ -65,6 +65,8 @@ test(
     await using workspace = new Workspace();
     workspace.configure([{ ...EASY_POOL, target: 300 }]);
     workspace.launcher = limit.launcher;
+    // With as many threads of V8 as `NODE` counts.
+    workspace.environment = { NODE_OPTIONS: '' };
     limit.set(NEEDED);
     const server = await workspace.serve('--threads', '2');
     const token = readFileSync(join(workspace.data, 'admin.token'), 'utf8');

@@ -24,6 +24,10 @@ function assertKeys(isa: string, seeds: Uint8Array, expected: Uint8Array): void 
   assert.fail(`${isa}: another public key for the test seed ${at}, ${wrong}`);
 }
 
+const AVX512 = 'avx512f avx512dq avx512bw avx512vl avx512ifma avx512vbmi avx512_vnni bmi2'.split(
+  ' ',
+);
+
 /** By what Linux says of the first core; without AVX-512's registers saved it leaves the flags out. */
 function levelsOfCpu(cpuinfo: string): string[] {
   const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuinfo)?.[1]?.trim().split(' '));
@@ -31,7 +35,7 @@ function levelsOfCpu(cpuinfo: string): string[] {
   return [
     'portable',
     ...(hasAll('avx2', 'fma') ? ['avx2'] : []),
-    ...(hasAll('avx512f', 'avx512dq', 'avx512bw', 'avx512vl', 'avx512ifma') ? ['avx512'] : []),
+    ...(hasAll(...AVX512) ? ['avx512'] : []),
   ];
 }
 
