@@ -20,7 +20,7 @@ const MIGRATIONS = new URL('../../src/store/postgres/migrations/', import.meta.u
 const NEWEST = readdirSync(MIGRATIONS).length;
 
 async function migrateAt(url: string): Promise<void> {
-  await using connection = new Connection(connectionSettings(url, {}));
+  await using connection = new Connection(connectionSettings(url, { PGCONNECT_TIMEOUT: '60' }));
   await migrate(connection);
 }
 
