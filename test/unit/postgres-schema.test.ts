@@ -1,7 +1,7 @@
 /** The schema, on each version of the server that there is. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { Connection } from '../../src/store/postgres/connection.ts';
 import { CommitUnknown } from '../../src/store/postgres/error.ts';
 import { migrate } from '../../src/store/postgres/schema.ts';
@@ -40,16 +40,19 @@ const shapes = new Map<Version, readonly string[]>();
 
 for (const version of VERSIONS) {
   const skip = await withoutPostgres(version);
-  const server = skip === false ? await PostgresServer.start({ version }) : undefined;
+  let server: PostgresServer;
+  before(async () => {
+    if (skip === false) server = await PostgresServer.start({ version });
+  });
   after(() => server?.[Symbol.asyncDispose]());
-  const sql = (url: string, text: string) => server!.sql<Cluster>(text, [], nameOf(url));
+  const sql = (url: string, text: string) => server.sql<Cluster>(text, [], nameOf(url));
   const clusterOf = async (url: string) => (await sql(url, 'SELECT * FROM vanitypool.cluster'))[0]!;
   let template = '';
   /** A database with the schema in it. */
-  const migrated = () => server!.database(template);
+  const migrated = () => server.database(template);
 
   test(`${version}: an empty database becomes a store of the newest schema`, { skip }, async () => {
-    const url = await server!.database();
+    const url = await server.database();
     await migrateAt(url);
     const made = await clusterOf(url);
     assert.match(made.store_id, /^[0-9a-f]{32}$/);
@@ -63,14 +66,14 @@ for (const version of VERSIONS) {
   });
 
   test(`${version}: nodes that start at once make one store`, { skip }, async () => {
-    const url = await server!.database();
+    const url = await server.database();
     await Promise.all(Array.from({ length: 4 }, () => migrateAt(url)));
     assert.equal((await sql(url, 'SELECT * FROM vanitypool.cluster')).length, 1);
   });
 
   test(`${version}: a migration is there as a whole or not at all`, { skip }, async () => {
-    const url = await server!.database();
-    await using proxy = await PostgresProxy.before(server!.port);
+    const url = await server.database();
+    await using proxy = await PostgresProxy.before(server.port);
     proxy.judge = ({ text }) => (text.startsWith('UPDATE vanitypool.cluster') ? 'lose' : 'pass');
     await refused(proxy.through(url), 'STORE_UNAVAILABLE', /Connection terminated/);
     const found = await sql(url, `SELECT to_regnamespace('vanitypool') AS schema`);
@@ -88,14 +91,14 @@ for (const version of VERSIONS) {
     await sql(url, `UPDATE vanitypool.cluster SET schema = ${NEWEST + 1}`);
     const known = `schema ${NEWEST + 1}; this version of vanitypool knows schemas up to ${NEWEST}$`;
     await refused(url, 'STORE_NEWER', new RegExp(known));
-    const other = await server!.database();
+    const other = await server.database();
     await sql(other, 'CREATE SCHEMA vanitypool; CREATE TABLE vanitypool.things (id int)');
     await refused(
       other,
       'STORE_FOREIGN',
       /has a schema vanitypool that is not of a vanitypool store/,
     );
-    const beside = await server!.database();
+    const beside = await server.database();
     await sql(beside, 'CREATE TABLE cluster (id int); CREATE SCHEMA vanitypool');
     await migrateAt(beside);
   });
@@ -163,8 +166,8 @@ for (const version of VERSIONS) {
 
   const pooled = { skip: skip || withoutPgBouncer() };
   test(`${version}: a pooler may stand before it`, pooled, async () => {
-    await using pooler = await PgBouncer.before(server!, 'transaction');
-    const url = await server!.database();
+    await using pooler = await PgBouncer.before(server, 'transaction');
+    const url = await server.database();
     await Promise.all(Array.from({ length: 4 }, () => migrateAt(pooler.through(url))));
     assert.equal((await clusterOf(url)).schema, NEWEST);
   });
