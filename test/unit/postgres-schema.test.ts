@@ -35,6 +35,27 @@ interface Cluster {
   readonly shape: readonly string[];
 }
 
+/** Seven addresses in one lane: the first is destroyed, 1 to 6 were leased, 1 to 3 recorded, and 4 given back. */
+const ADDRESSES = `
+  SET search_path = vanitypool;
+  INSERT INTO nodes VALUES (repeat('a', 32), 'one', 'here', sha256('node'), NULL, true, 0);
+  INSERT INTO epochs VALUES (1, repeat('a', 32), substr(sha256('run'), 1, 16), 'all', 'leased', 60000,
+    'open', 0, 0, 0, 0, 0);
+  INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout, target)
+    VALUES ('pet', '', 't', false, 'seed', 'secret', 10);
+  INSERT INTO lane_ends VALUES (1, 1, 1, (1 << 20) + 7);
+  INSERT INTO lane_heads VALUES (1, 1, (1 << 20) + 6);
+  INSERT INTO queues (epoch, pool_id, run, position, pushed)
+    VALUES (1, 1, substr(sha256('run'), 1, 16), 3, 6);
+  INSERT INTO leases VALUES (1, 1, 0, (1 << 20) + 1, (1 << 20) + 3), (1, 1, 3, (1 << 20) + 5, (1 << 20) + 6);
+  INSERT INTO returned VALUES ((1 << 20) + 4, (1 << 20) + 4, 1);
+  INSERT INTO burns VALUES ((1 << 20) + 3, (1 << 20) + 3, 1, 0, false, 'expired');
+  INSERT INTO reservations (id, epoch, pool_id, position, address_id, expires_at)
+    VALUES (repeat('b', 32), 1, 1, 1, (1 << 20) + 2, 0);
+  INSERT INTO remains VALUES ((1 << 20) + 1, 'g', 0, sha256('a'));
+  INSERT INTO secrets SELECT (1 << 20) + seq, 1, 'g', 0, sha256(seq::text::bytea), decode(repeat('00', 92), 'hex')
+    FROM generate_series(2, 7) AS seq`;
+
 /** By version: what a new schema consists of. */
 const shapes = new Map<Version, readonly string[]>();
 
@@ -177,24 +198,3 @@ test('a server of another version finds the same', () => {
   const [one, ...others] = [...shapes.values()];
   for (const other of others) assert.deepEqual(other, one);
 });
-
-/** Seven addresses in one lane: the first is destroyed, 1 to 6 were leased, 1 to 3 recorded, and 4 given back. */
-const ADDRESSES = `
-  SET search_path = vanitypool;
-  INSERT INTO nodes VALUES (repeat('a', 32), 'one', 'here', sha256('node'), NULL, true, 0);
-  INSERT INTO epochs VALUES (1, repeat('a', 32), substr(sha256('run'), 1, 16), 'all', 'leased', 60000,
-    'open', 0, 0, 0, 0, 0);
-  INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout, target)
-    VALUES ('pet', '', 't', false, 'seed', 'secret', 10);
-  INSERT INTO lane_ends VALUES (1, 1, 1, (1 << 20) + 7);
-  INSERT INTO lane_heads VALUES (1, 1, (1 << 20) + 6);
-  INSERT INTO queues (epoch, pool_id, run, position, pushed)
-    VALUES (1, 1, substr(sha256('run'), 1, 16), 3, 6);
-  INSERT INTO leases VALUES (1, 1, 0, (1 << 20) + 1, (1 << 20) + 3), (1, 1, 3, (1 << 20) + 5, (1 << 20) + 6);
-  INSERT INTO returned VALUES ((1 << 20) + 4, (1 << 20) + 4, 1);
-  INSERT INTO burns VALUES ((1 << 20) + 3, (1 << 20) + 3, 1, 0, false, 'expired');
-  INSERT INTO reservations (id, epoch, pool_id, position, address_id, expires_at)
-    VALUES (repeat('b', 32), 1, 1, 1, (1 << 20) + 2, 0);
-  INSERT INTO remains VALUES ((1 << 20) + 1, 'g', 0, sha256('a'));
-  INSERT INTO secrets SELECT (1 << 20) + seq, 1, 'g', 0, sha256(seq::text::bytea), decode(repeat('00', 92), 'hex')
-    FROM generate_series(2, 7) AS seq`;
