@@ -108,6 +108,8 @@ export interface StoreEvents {
   readonly stock: (pool: string) => void;
   /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
   readonly deadline: (untilMs: number) => void;
+  /** Another run has ended this one, as the next call would say by `EpochOver`. */
+  readonly over: (error: EpochOver) => void;
 }
 
 /**

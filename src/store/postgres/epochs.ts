@@ -7,20 +7,23 @@ import type { Durability } from '../../config/config.ts';
 import type { HandOut } from '../hand-out.ts';
 import { endOf, uncut } from '../positions.ts';
 import type { Recover, Recovered } from '../recovery.ts';
+import { unburn } from './expiry.ts';
 import { moveFigures } from './figures.ts';
-import { cutOut, record } from './hand-outs.ts';
+import { cutOut, leased, record } from './hand-outs.ts';
 import { burn, giveBack, sum } from './lanes.ts';
 import type { CountedJournals } from './queues.ts';
 import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  open: `SELECT epoch, durability FROM vanitypool.epochs
-    WHERE node_id = $1 AND state = 'open' ORDER BY epoch FOR UPDATE`,
+  unsettled: `SELECT epoch, durability, state FROM vanitypool.epochs
+    WHERE node_id = $1 AND state <> 'settled' ORDER BY epoch FOR UPDATE`,
   queues: `SELECT q.pool_id, q.position, q.pushed, q.journals, p.name
     FROM vanitypool.queues AS q JOIN vanitypool.pools AS p ON p.id = q.pool_id
     WHERE q.epoch = $1 AND NOT q.is_ended ORDER BY q.pool_id FOR UPDATE OF q`,
   endQueue: `UPDATE vanitypool.queues SET is_ended = true, position = $3, pushed = $3, recorded_at = $4
+    WHERE epoch = $1 AND pool_id = $2`,
+  correctQueue: `UPDATE vanitypool.queues SET is_ended = true, position = $3, recorded_at = $4
     WHERE epoch = $1 AND pool_id = $2`,
   leave: 'UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1',
   settle: `UPDATE vanitypool.epochs SET state = 'settled' WHERE epoch = $1`,
@@ -33,6 +36,7 @@ const SQL = {
 interface EpochRow {
   readonly epoch: number;
   readonly durability: Durability;
+  readonly state: 'open' | 'expired';
 }
 
 interface QueueRow {
@@ -58,11 +62,12 @@ export interface Begun {
 
 export async function beginEpoch(query: Query, run: Run, begin: Begin): Promise<Begun> {
   const recovered: Record<string, Recovered> = {};
-  const { rows } = await query<EpochRow>(SQL.open, [run.node.id]);
+  const { rows } = await query<EpochRow>(SQL.unsettled, [run.node.id]);
   for (const last of rows) {
+    const end = last.state === 'open' ? settle : correct;
     for (const queue of (await query<QueueRow>(SQL.queues, [last.epoch])).rows) {
       const records = unrecorded(run, last, queue, begin.recover);
-      const left = await settle(query, run, last.epoch, queue, records);
+      const left = await end(query, run, last.epoch, queue, records);
       if (queue.pushed > queue.position) recovered[queue.name] = left;
     }
     await query(SQL.leave, [last.epoch]);
@@ -93,6 +98,36 @@ function unrecorded(
     handOuts.push(...found);
   }
   return handOuts;
+}
+
+/** Of a run that another has ended: what its journals name was burned, and left. */
+async function correct(
+  query: Query,
+  run: Run,
+  epoch: number,
+  { pool_id: pool, position, pushed }: QueueRow,
+  records: readonly HandOut[] | undefined,
+): Promise<Recovered> {
+  const queue = { epoch, pool };
+  const { now, clock, node } = run;
+  const popped = endOf(records ?? [], position) - position;
+  if (records === undefined || popped === 0 || popped > pushed - position) {
+    return { dispensed: 0, returned: 0, burned: pushed - position };
+  }
+  const seen = records.filter(({ isUnseen }) => !isUnseen);
+  const told = seen.map((one) => ({ ...one, at: clock.recovered(one.at) }));
+  await record(query, queue, position, told);
+  const unseen = new Set(
+    records.filter(({ isUnseen }) => isUnseen).map((one) => uncut(one.position, position)),
+  );
+  let dispensed = 0;
+  for (let at = position; at < position + popped; at++) {
+    if (unseen.has(at)) continue;
+    dispensed += await unburn(query, pool, await leased(query, queue, at, 1));
+  }
+  await query(SQL.correctQueue, [epoch, pool, position + popped, now]);
+  await moveFigures(query, pool, node.id, { burned: -dispensed, dispensed });
+  return { dispensed, returned: 0, burned: pushed - position - dispensed };
 }
 
 async function settle(

@@ -15,6 +15,7 @@ import { OwnClock, SystemTime, type Time } from '../own-clock.ts';
 import type { Recover } from '../recovery.ts';
 import type { Store } from '../store.ts';
 import { Addresses } from './addresses.ts';
+import { Beats, type Monotonic } from './beats.ts';
 import { bindingOf } from './bound-rows.ts';
 import { Connection } from './connection.ts';
 import { beginEpoch } from './epochs.ts';
@@ -34,6 +35,8 @@ export interface PostgresStoreOptions {
   readonly durability?: Durability | undefined;
   /** How long this node may act alone, and after which others may give it up. */
   readonly ttlMs?: number | undefined;
+  /** What its beats go by; the system's if not given. */
+  readonly monotonic?: Monotonic;
   /** Called once for each token and pool that is refused because somebody else wrote its row. */
   readonly onForged?: (row: string) => void;
 }
@@ -100,9 +103,11 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
       }),
   });
   const addresses = new Addresses(sealer, new Unsealer(storeId, binding.id, key));
-  turns.moment = 'running';
-  inserts.moment = 'running';
-  const opened = { run, begin, begun, rows: binding.rows, addresses, key, sealingKey };
+  const beaten = resources.use(new Connection(settings));
+  for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
+  const { monotonic } = options;
+  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
+  const opened = { run, begin, begun, rows: binding.rows, addresses, beats, key, sealingKey };
   return new PostgresStore(opened, resources.move());
 }
 

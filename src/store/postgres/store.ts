@@ -26,6 +26,7 @@ import type {
 import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
 import type { TokenStore } from '../token-store.ts';
 import type { Addresses } from './addresses.ts';
+import type { Beats } from './beats.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { Directory } from './directory.ts';
 import { type Begin, type Begun, beginEpoch } from './epochs.ts';
@@ -64,6 +65,7 @@ export interface OpenedStore {
   readonly begun: Begun;
   readonly rows: BoundRows;
   readonly addresses: Addresses;
+  readonly beats: Beats;
   readonly key: SealingKey;
   /** Where that comes from. */
   readonly sealingKey: string;
@@ -128,7 +130,10 @@ export class PostgresStore implements Store {
   }
 
   watch(events: StoreEvents): Disposable {
-    return this.#directory.watch(events);
+    const watches = new DisposableStack();
+    watches.use(this.#opened.beats.start(events));
+    watches.use(this.#directory.watch(events));
+    return watches;
   }
 
   everywhere(): Promise<void> {
