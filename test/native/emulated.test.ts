@@ -5,9 +5,9 @@
  * missing cross compiler or emulator is a failure.
  */
 import assert from 'node:assert/strict';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { findCompiler } from '../../tools/build-native.mjs';
-import { buildKernel, C_TESTS, type CTests, type Machine, runCTest } from '../support/c-tests.ts';
+import { buildKernel, C_TESTS, type Machine, runCTest } from '../support/c-tests.ts';
 
 /** An emulator with its arguments, what it runs there, and the levels that are found. */
 interface Emulated {
@@ -18,6 +18,7 @@ interface Emulated {
 
 // Static: the emulator needs no libraries of the other machine.
 const ARM64: Machine = {
+  name: 'emulated-arm64',
   compiler: 'aarch64-linux-gnu-gcc',
   arch: 'arm64',
   flags: () => ['-static'],
@@ -40,16 +41,15 @@ const ON_X64: readonly Emulated[] = [
 
 function emulate(machine: Machine, emulated: readonly Emulated[]): void {
   suite(machine.arch, () => {
-    let built: CTests;
+    let program: ReturnType<typeof buildKernel>;
     before(() => {
-      built = buildKernel(machine);
+      program = buildKernel(machine);
     });
-    after(() => built?.[Symbol.dispose]());
 
     for (const { emulator, tests, levels } of emulated) {
       for (const name of tests) {
         test(`${name.replace('_', ' ')} by ${emulator.join(' ')}`, () => {
-          const printed = runCTest([...emulator, built.program(name)]);
+          const printed = runCTest([...emulator, program(name)]);
           if (name === 'kernel_test')
             assert.equal(printed, levels.map((isa) => `${isa}\n`).join(''));
         });
@@ -61,6 +61,7 @@ function emulate(machine: Machine, emulated: readonly Emulated[]): void {
 if (process.env.VANITYPOOL_EMULATE) {
   emulate(ARM64, [ON_ARM64]);
   if (process.arch === 'x64') {
-    emulate({ compiler: findCompiler() ?? 'cc', arch: 'x64', flags: () => ['-static'] }, ON_X64);
+    const compiler = findCompiler() ?? 'cc';
+    emulate({ name: 'emulated-x64', compiler, arch: 'x64', flags: () => ['-static'] }, ON_X64);
   }
 }

@@ -49,12 +49,21 @@ static void free_batch(batch made) {
   free(made.out);
 }
 
-static size_t walk(batch made, const expanded_table *table, const grind_pattern *patterns,
-                   size_t count) {
+static size_t walk(batch made, const expanded_table *table, const grind_matcher *matcher) {
+  return made.level->walk(table, matcher, made.scratch, (const uint64_t(*)[4])made.centres,
+                          made.out);
+}
+
+static grind_matcher *open_matcher(const grind_pattern *patterns, size_t count) {
   grind_matcher *matcher;
   CHECK(matcher_open(patterns, count, &matcher) == GRIND_OK);
-  size_t passed = made.level->walk(table, matcher, made.scratch,
-                                   (const uint64_t(*)[4])made.centres, made.out);
+  return matcher;
+}
+
+/* All points of a walk. */
+static size_t walk_all(batch made, const expanded_table *table) {
+  grind_matcher *matcher = open_matcher(&ANY, 1);
+  size_t passed = walk(made, table, matcher);
   matcher_close(matcher);
   return passed;
 }
@@ -144,7 +153,7 @@ static void check_points(const expanded_level *level) {
   batch made = make_batch(level, &state);
   for (size_t i = 0; i < sizeof edges / sizeof *edges && i + 1 < level->centres; i++)
     memcpy(made.centres[level->centres - 1 - i], edges[i], 32);
-  uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+  uint64_t (*keys)[2][4] = keys_of(made, walk_all(made, expanded_shared_table()));
   for (uint32_t i = 0; i < level->centres; i++)
     check_scalars(made, made.centres[i], (const uint64_t(*)[2][4])keys + i * level->steps);
   for (uint32_t i = 0; i < level->centres; i++)
@@ -155,6 +164,12 @@ static void check_points(const expanded_level *level) {
 }
 
 typedef struct {
+  const grind_pattern *patterns;
+  size_t count;
+  grind_matcher *matcher;
+} kind;
+
+typedef struct {
   uint8_t digits[2][45];
   uint8_t length[2]; /* of the address without and with the sign */
 } addresses;
@@ -162,11 +177,11 @@ typedef struct {
 /* What the patterns take with either sign must pass, and what passes must be what it is. Looks at
  * every `stride`-th point. Returns how many of them match. */
 static uint64_t check_filter(batch made, const uint64_t (*keys)[2][4], const addresses *all,
-                             const grind_pattern *patterns, size_t count, size_t stride) {
+                             const kind *sought, size_t stride) {
   const expanded_level *level = made.level;
   uint64_t matched = 0;
   uint8_t *passed = aligned(room(level));
-  size_t found = walk(made, expanded_shared_table(), patterns, count);
+  size_t found = walk(made, expanded_shared_table(), sought->matcher);
   for (size_t i = 0; i < found; i++) {
     const expanded_candidate *candidate = &made.out[i];
     size_t below = candidate->step < 0;
@@ -178,7 +193,8 @@ static uint64_t check_filter(batch made, const uint64_t (*keys)[2][4], const add
   for (size_t i = 0; i < room(level); i += stride) {
     int fits = 0;
     for (int sign = 0; sign < 2; sign++)
-      fits |= plain_match(patterns, count, all[i].digits[sign], all[i].length[sign]) >= 0;
+      fits |= plain_match(sought->patterns, sought->count, all[i].digits[sign],
+                          all[i].length[sign]) >= 0;
     CHECK(!fits || passed[i]);
     matched += (uint64_t)fits;
   }
@@ -222,17 +238,29 @@ static void make_patterns(grind_pattern single[SINGLE], grind_pattern many[MANY]
   }
 }
 
-static void check_filters(const expanded_level *level, uint64_t candidates) {
+enum { KINDS = SINGLE + 2 };
+
+/* To open a matcher takes as long as several walks: all levels have the same ones. */
+static void make_kinds(kind made[KINDS]) {
   static grind_pattern single[SINGLE], many[MANY];
-  uint64_t state = 12, matched[SINGLE + 2] = {0};
   make_patterns(single, many);
+  for (size_t i = 0; i < SINGLE; i++) made[i] = (kind){&single[i], 1, NULL};
+  made[SINGLE] = (kind){single + 2, 8, NULL};
+  made[SINGLE + 1] = (kind){many, MANY, NULL};
+  for (size_t i = 0; i < KINDS; i++)
+    made[i].matcher = open_matcher(made[i].patterns, made[i].count);
+}
+
+static void check_filters(const expanded_level *level, const kind sought[KINDS],
+                          uint64_t candidates) {
+  uint64_t state = 12, matched[KINDS] = {0};
   batch made = make_batch(level, &state);
   addresses *all = aligned(room(level) * sizeof *all);
   /* Less than a batch: only some of its points. */
   size_t stride = candidates < 2 * room(level) ? 2 * room(level) / candidates : 1;
   for (uint64_t seen = 0; seen < candidates; seen += 2 * room(level) / stride) {
     random_bytes(&state, (uint8_t *)made.centres, level->centres * 32);
-    uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+    uint64_t (*keys)[2][4] = keys_of(made, walk_all(made, expanded_shared_table()));
     for (size_t i = 0; i < room(level); i += stride)
       for (int sign = 0; sign < 2; sign++) {
         uint8_t key[32];
@@ -241,14 +269,13 @@ static void check_filters(const expanded_level *level, uint64_t candidates) {
         all[i].length[sign] = (uint8_t)plain_encode(all[i].digits[sign], key);
       }
     const uint64_t (*known)[2][4] = (const uint64_t(*)[2][4])keys;
-    for (size_t i = 0; i < SINGLE; i++)
-      matched[i] += check_filter(made, known, all, &single[i], 1, stride);
-    matched[SINGLE] += check_filter(made, known, all, single + 2, 8, stride);
-    matched[SINGLE + 1] += check_filter(made, known, all, many, MANY, 8 * stride + 1);
+    for (size_t i = 0; i < KINDS; i++)
+      matched[i] += check_filter(made, known, all, &sought[i],
+                                 sought[i].count == MANY ? 8 * stride + 1 : stride);
     free(keys);
   }
   printf("  points that match, by kind of pattern:");
-  for (size_t i = 0; i < SINGLE + 2; i++) printf(" %llu", (unsigned long long)matched[i]);
+  for (size_t i = 0; i < KINDS; i++) printf(" %llu", (unsigned long long)matched[i]);
   printf("\n");
   CHECK(matched[0] > 0 && matched[6] > 0 && matched[SINGLE] > 0);
   free(all);
@@ -258,11 +285,11 @@ static void check_filters(const expanded_level *level, uint64_t candidates) {
 /* Patterns made from some of the points, so that there is no doubt that they match: these pass, and of
  * all others exactly those that step 2 of the matcher passes. The more patterns, the less is left to
  * the quick filters of a level, which then choose other ways. */
-static void check_chosen(const expanded_level *level, size_t count, int kind) {
+static void check_chosen(const expanded_level *level, size_t count, int sides) {
   static grind_pattern chosen[MANY];
   uint64_t state = 15 + count;
   batch made = make_batch(level, &state);
-  uint64_t (*keys)[2][4] = keys_of(made, walk(made, expanded_shared_table(), &ANY, 1));
+  uint64_t (*keys)[2][4] = keys_of(made, walk_all(made, expanded_shared_table()));
   const uint64_t (*points)[4] = (const uint64_t(*)[4])keys;
   uint8_t *passed = aligned(room(level));
   for (size_t i = 0; i < count; i++) {
@@ -270,13 +297,14 @@ static void check_chosen(const expanded_level *level, size_t count, int kind) {
     memcpy(key, points[next_random(&state) % room(level)], 32);
     key[31] |= (uint8_t)(next_random(&state) << 7);
     int length = plain_encode(digits, key);
-    bool by_prefix = kind == 1 || (kind == 2 && i % 2 == 0);
+    bool by_prefix = sides == 1 || (sides == 2 && i % 2 == 0);
     chosen[i] = by_prefix ? pattern("1111", "") : pattern("", "1111");
     for (int place = 0; place < 4; place++)
       if (by_prefix) chosen[i].prefix[place] = (uint64_t)1 << digits[place];
       else chosen[i].suffix[place] = (uint64_t)1 << digits[length - 4 + place];
   }
-  size_t found = walk(made, expanded_shared_table(), chosen, count);
+  grind_matcher *matcher = open_matcher(chosen, count);
+  size_t found = walk(made, expanded_shared_table(), matcher);
   for (size_t i = 0; i < found; i++) {
     const expanded_candidate *candidate = &made.out[i];
     size_t below = candidate->step < 0;
@@ -284,8 +312,6 @@ static void check_chosen(const expanded_level *level, size_t count, int kind) {
     size_t at = 2 * (candidate->centre * level->steps + size - 1) + below;
     CHECK(memcmp(points[at], candidate->key, 32) == 0 && passed[at]++ == 0);
   }
-  grind_matcher *matcher;
-  CHECK(matcher_open(chosen, count, &matcher) == GRIND_OK);
   size_t expected = 0;
   for (size_t i = 0; i < room(level); i++) {
     CHECK(matcher_may_match(matcher, points[i]) == (passed[i] == 1));
@@ -329,18 +355,18 @@ static void check_spoiled(const expanded_level *level) {
   memcpy(broken, expanded_shared_table(), sizeof *broken);
   expanded_entry *comb = broken->comb[0];
   for (int i = 0; i < COMB_ENTRIES; i++) comb[i].plus = comb[i].minus = FE_ZERO;
-  CHECK(walk(made, broken, &ANY, 1) == EXPANDED_BATCH_SPOILED);
+  CHECK(walk_all(made, broken) == EXPANDED_BATCH_SPOILED);
   /* All centres are the neutral element: k is 0 and the points are the steps themselves. */
   for (int i = 0; i < COMB_WINDOWS * COMB_ENTRIES; i++) {
     expanded_entry *entry = &broken->comb[i / COMB_ENTRIES][i % COMB_ENTRIES];
     entry->plus = entry->minus = FE_ONE;
     entry->product = FE_ZERO;
   }
-  uint64_t (*keys)[2][4] = keys_of(made, walk(made, broken, &ANY, 1));
+  uint64_t (*keys)[2][4] = keys_of(made, walk_all(made, broken));
   const edwards_point neutral = {FE_ZERO, FE_ONE, FE_ONE, FE_ZERO};
   check_centre(made, (const uint64_t(*)[2][4])keys, neutral);
   broken->steps[5].e = FE_ZERO;
-  CHECK(walk(made, broken, &ANY, 1) == EXPANDED_BATCH_SPOILED);
+  CHECK(walk_all(made, broken) == EXPANDED_BATCH_SPOILED);
   free(keys);
   free(broken);
   free_batch(made);
@@ -416,6 +442,8 @@ int main(void) {
   const char *text = getenv("EXPANDED_CANDIDATES");
   check_signs();
   const uint64_t candidates = text == NULL ? 20000 : strtoull(text, NULL, 10);
+  kind sought[KINDS];
+  make_kinds(sought);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const grind_level *level = grind_find_level(names[i]);
     if (level == NULL) continue;
@@ -423,7 +451,7 @@ int main(void) {
     CHECK(strcmp(expanded->name, names[i]) == 0);
     printf("%s\n", names[i]);
     check_points(expanded);
-    check_filters(expanded, candidates);
+    check_filters(expanded, sought, candidates);
     static const size_t counts[] = {1, 2, 5, 30, MANY};
     for (size_t j = 0; j < 3 * sizeof counts / sizeof *counts; j++)
       check_chosen(expanded, counts[j / 3], (int)(j % 3));
@@ -431,6 +459,7 @@ int main(void) {
     check_faults(level);
     check_hits(level);
   }
+  for (size_t i = 0; i < KINDS; i++) matcher_close(sought[i].matcher);
   grind_expanded_close(NULL);
   return 0;
 }

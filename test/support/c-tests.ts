@@ -5,15 +5,21 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { flagsOf, sourceFiles } from '../../tools/build-native.mjs';
+import { compiled } from './compiled.ts';
 import { ED25519_KEYS } from './ed25519-vectors.ts';
 
 const tests = fileURLToPath(new URL('../native/', import.meta.url));
 const native = fileURLToPath(new URL('../../native/', import.meta.url));
-const build = fileURLToPath(new URL('../../build/', import.meta.url));
+/** What any of them is made of. */
+const SOURCES = [native, tests].flatMap((directory) =>
+  readdirSync(directory)
+    .filter((file) => /\.[ch]$/.test(file))
+    .map((file) => join(directory, file)),
+);
 const PUBLISHED_KEYS = ED25519_KEYS.map(({ seed, publicKey }) => `${seed} ${publicKey}\n`).join('');
 
 /** The names of the C tests, without `.c`. */
@@ -22,6 +28,8 @@ export const C_TESTS: readonly string[] = readdirSync(tests)
   .map((name) => basename(name, '.c'));
 
 export interface Machine {
+  /** Of what is built for it, among all that is built so. */
+  readonly name: string;
   readonly compiler: string;
   /** As `process.arch` names it. */
   readonly arch: string;
@@ -29,52 +37,19 @@ export interface Machine {
   readonly flags?: (file: string) => readonly string[];
 }
 
-export interface CTests {
-  /** Builds one test, once; the path of the program. */
-  program(name: string): string;
-  /** Removes all that was built. */
-  [Symbol.dispose](): void;
-}
-
-/** Compiles the kernel, without what binds it to Node.js. */
-export function buildKernel({ compiler, arch, flags = () => [] }: Machine): CTests {
-  mkdirSync(build, { recursive: true });
-  const work = mkdtempSync(join(build, 'native-test-'));
-  const compile = (args: readonly string[], output: string): string => {
-    const { status, stderr } = spawnSync(compiler, [...args, '-o', output], { encoding: 'utf8' });
-    assert.equal(status, 0, stderr);
-    return output;
+/** Compiles the kernel, without what binds it to Node.js; then each test by its name: the path of the program. */
+export function buildKernel({ name, compiler, arch, flags = () => [] }: Machine) {
+  const compile = (directory: string, file: string, own: readonly string[], rest: string[]) => {
+    const args = [...own, ...flags(file), ...rest, join(directory, file)];
+    return compiled(`${name}-${basename(file, '.c')}`, args, SOURCES, compiler);
   };
   const objects = sourceFiles(arch)
     .filter((file) => file !== 'binding.c')
-    .map((file) =>
-      compile(
-        [...flagsOf(file, arch), ...flags(file), '-c', join(native, file)],
-        join(work, `${basename(file, '.c')}.o`),
-      ),
-    );
-  const programs = new Map<string, string>();
-  return {
-    program(name) {
-      const built = programs.get(name);
-      if (built !== undefined) return built;
-      // A test of one level's own parts is named after it and is built with its flags.
-      const own = flagsOf(`${name.replace('_test', '')}.c`, arch);
-      const args = [
-        ...own,
-        ...flags(`${name}.c`),
-        '-pthread',
-        '-I',
-        native,
-        join(tests, `${name}.c`),
-      ];
-      const program = compile([...args, ...objects], join(work, name));
-      programs.set(name, program);
-      return program;
-    },
-    [Symbol.dispose]() {
-      rmSync(work, { recursive: true, force: true });
-    },
+    .map((file) => compile(native, file, flagsOf(file, arch), ['-c']));
+  return (test: string): string => {
+    // A test of one level's own parts is named after it and is built with its flags.
+    const own = flagsOf(`${test.replace('_test', '')}.c`, arch);
+    return compile(tests, `${test}.c`, own, ['-pthread', '-I', native, ...objects]);
   };
 }
 

@@ -3,12 +3,10 @@
  * and preloaded into its process (clock-shim.c). Its monotonic clocks are the system's own, and so is
  * its uptime, unless a test lets the machine sleep.
  */
-import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findCompiler } from '../../tools/build-native.mjs';
+import { compiled } from './compiled.ts';
 
 const SOURCE = fileURLToPath(new URL('./clock-shim.c', import.meta.url));
 const BUILD = fileURLToPath(new URL('../../build/', import.meta.url));
@@ -24,14 +22,10 @@ export class WallClock implements Disposable {
   #suspendedMs = 0;
 
   constructor() {
-    const compiler = findCompiler();
-    assert.ok(compiler, 'moving a clock needs a C compiler (CC, cc, gcc or clang)');
     mkdirSync(BUILD, { recursive: true });
     this.#directory = mkdtempSync(join(BUILD, 'clock-'));
-    const library = join(this.#directory, 'clock-shim.so');
-    const args = ['-std=c17', '-Wall', '-Wextra', '-O1', '-shared', '-fPIC', SOURCE, '-o', library];
-    const { status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
-    assert.equal(status, 0, stderr);
+    const args = ['-std=c17', '-Wall', '-Wextra', '-O1', '-shared', '-fPIC', SOURCE];
+    const library = compiled('clock-shim', args, [SOURCE]);
     const file = join(this.#directory, 'shift');
     this.#file = openSync(file, 'w');
     this.jump(0);

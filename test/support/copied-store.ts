@@ -37,7 +37,7 @@ export interface Moment {
   readonly epoch: number;
 }
 
-interface Image {
+export interface Image {
   readonly data: Copy;
   readonly journals: Copy;
   readonly state: Copy;

@@ -3,10 +3,8 @@
  * the test says what it is.
  */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { Durability, JournalSetting } from '../../src/config/config.ts';
-import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { GrowingJournal, JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
@@ -16,6 +14,7 @@ import type { Store } from '../../src/store/store.ts';
 import { collectedLog } from './collected-log.ts';
 import { testMachine } from './journal-machine.ts';
 import { temporaryDirectory } from './sqlite-stores.ts';
+import { hitsFor } from './store-subject.ts';
 import { turn } from './turns.ts';
 
 const IDENTITY = { name: 'pet', prefix: '', suffix: '[a-z]Pet', ignoreCase: false, keys: 'seed' };
@@ -54,8 +53,7 @@ export class Crashed implements AsyncDisposable {
   }
 
   async insert(count: number): Promise<void> {
-    const hits = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    await this.store.insert(hits.map((keypair) => ({ pool: 'pet', ...signingKeyOf(keypair) })));
+    await this.store.insert(hitsFor('pet', count));
   }
 
   /** `leased` addresses in the queue, of which the store has recorded `recorded` as dispensed. */

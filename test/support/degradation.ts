@@ -11,7 +11,8 @@ import { Journals } from '../../src/pool/journals.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import { assertIdentity, type Handed, type LogEntry, type Server, Workspace } from './server.ts';
-import { checkStore, withDatabase } from './sqlite-stores.ts';
+import { checkStore, openStoreIn, withDatabase } from './sqlite-stores.ts';
+import { hitsFor, poolNamed } from './store-subject.ts';
 import { returnLease, turn } from './turns.ts';
 
 /** Always short, so that grinding goes on; soon empty when nothing comes after what is ready. */
@@ -49,6 +50,13 @@ export class Trial implements AsyncDisposable {
     const trial = new Trial(batch, target);
     await trial.serve();
     return trial;
+  }
+
+  /** A store with so many, before its server is started. */
+  async made(count: number): Promise<void> {
+    await using store = await openStoreIn(this.workspace.data);
+    await store.definePool({ ...poolNamed(POOL.name), suffix: POOL.suffix });
+    await store.insert(hitsFor(POOL.name, count));
   }
 
   /** Starts a server here, again if need be, and waits until its ready queue is full. */

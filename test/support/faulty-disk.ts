@@ -1,15 +1,15 @@
 /**
  * A disk that fails, hangs and works again while a server runs on it: the test's side of
- * faulty-disk.c, which it builds with the compiler at hand. Where the faults strike and what they
+ * faulty-disk.c. Where the faults strike and what they
  * are is said at any moment, by a file that the server's process maps. There are a few places with
  * faults of their own; what does not name one means the first.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compiled } from './compiled.ts';
 
 const SOURCE = fileURLToPath(new URL('./faulty-disk.c', import.meta.url));
 const CONTROL_BYTES = 4096;
@@ -78,13 +78,11 @@ export class FaultyDisk implements Disposable {
   readonly places: readonly FaultyPlace[];
   readonly #control: number;
 
-  /** Builds into `directory`. Faults strike below `below`, an absolute path. */
+  /** Its control lies in `directory`. Faults strike below `below`, an absolute path. */
   constructor(directory: string, below: string) {
-    const library = join(directory, 'faulty-disk.so');
-    const control = join(directory, 'faulty-disk.control');
     const args = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', SOURCE];
-    const { status, stderr } = spawnSync('cc', [...args, '-o', library], { encoding: 'utf8' });
-    assert.equal(status, 0, stderr);
+    const library = compiled('faulty-disk', args, [SOURCE]);
+    const control = join(directory, 'faulty-disk.control');
     this.#control = openSync(control, 'w+', 0o600);
     writeSync(this.#control, Buffer.alloc(CONTROL_BYTES));
     this.places = Array.from({ length: PLACES }, (_, index) => {

@@ -1,11 +1,9 @@
 /** Pools with journals, for tests: a real store, its refiller, real files, and threads that pop. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JournalSetting } from '../../src/config/config.ts';
 import { readPool } from '../../src/config/pool-config.ts';
-import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { JournalWriter } from '../../src/pool/journal-parts.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
@@ -20,6 +18,7 @@ import { collectedLog } from './collected-log.ts';
 import { testMachine } from './journal-machine.ts';
 import { ServedParts } from './served-parts.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from './sqlite-stores.ts';
+import { hitsFor } from './store-subject.ts';
 import { unlimitedFiles } from './unlimited-files.ts';
 
 export const FIRST_PART = 1152 * 96;
@@ -89,12 +88,7 @@ export class Bench implements AsyncDisposable {
     }
     this.refiller.add(shared, { counts, position: 0 }, handOuts);
     for (let left = stored; left > 0; left -= 4096) {
-      const keypairs = Array.from({ length: Math.min(left, 4096) }, () =>
-        keypairOf(randomBytes(32)),
-      );
-      await this.store.insert(
-        keypairs.map((keypair) => ({ pool: name, ...signingKeyOf(keypair) })),
-      );
+      await this.store.insert(hitsFor(name, Math.min(left, 4096)));
     }
     this.refiller.publish(name, await this.store.counts(name));
     return new Handing(this, shared, followed);

@@ -14,6 +14,13 @@ import { matches, type Pattern, parsePattern } from '../../src/keypair/pattern.t
 const pattern = (prefix: string, suffix: string, ignoreCase = false): Pattern =>
   parsePattern({ prefix, suffix, ignoreCase });
 
+const LETTERS = [...BASE58_ALPHABET];
+/** What takes long is how rare they are: that is computed once for all kernels. */
+const HUNDREDS = LETTERS.slice(0, 6).flatMap((first) =>
+  LETTERS.map((second) => pattern('', `${first}${second}`)),
+);
+const RARE = pattern('zzzzzzzzzz', 'zzzzzzzzzz');
+
 /** Checks every claim that a hit makes. */
 function checkHit(hit: KernelHit, patterns: readonly Pattern[]): void {
   assert.ok(proveKey(hit), 'the public key is the one of the secret');
@@ -114,24 +121,20 @@ export function kernelConformance(kernel: Kernel, attempts: number): void {
     });
 
     test('hits as often as expected: hundreds of patterns', () => {
-      const letters = [...BASE58_ALPHABET];
-      const patterns = letters
-        .slice(0, 6)
-        .flatMap((first) => letters.map((second) => pattern('', `${first}${second}`)));
       const total = () => {
-        const found = grind(kernel, patterns, attempts / 8);
-        for (const hit of found.hits) checkHit(hit, patterns);
+        const found = grind(kernel, HUNDREDS, attempts / 8);
+        for (const hit of found.hits) checkHit(hit, HUNDREDS);
         return isWithinFourSigma(found.hits.length, found.attempts, 58 / 6);
       };
       assert.ok(total() || total());
     });
 
     test('attempts are right when slices end because they are full', () => {
-      assertCounts(kernel, [pattern('', '[a-c]')], Math.min(attempts / 8, 4000), 1);
+      assertCounts(kernel, [pattern('', '[a-c]')], Math.min(attempts / 8, 1000), 1);
     });
 
     test('a rare pattern of both sides is no hit by chance', () => {
-      const found = grind(kernel, [pattern('zzzzzzzzzz', 'zzzzzzzzzz')], attempts / 8);
+      const found = grind(kernel, [RARE], attempts / 8);
       assert.equal(found.hits.length, 0);
     });
 

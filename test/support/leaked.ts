@@ -13,9 +13,9 @@ import { ANY_AGE, hitsFor, poolNamed } from './store-subject.ts';
 import { turn } from './turns.ts';
 
 /** That have a secret. */
-export const ROWS = 600;
+export const ROWS = 300;
 /** Of a store of so many rows: 256 rows each, ids that are of no row, the end. */
-export const STEPS = 5;
+export const STEPS = 4;
 
 /** A store with rows of both types in every state, under several data keys. */
 export class Leaked implements AsyncDisposable {

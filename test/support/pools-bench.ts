@@ -1,9 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../../src/config/config.ts';
 import { type PoolConfig, readPool } from '../../src/config/pool-config.ts';
 import { addressOf } from '../../src/keypair/address.ts';
-import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Journals } from '../../src/pool/journals.ts';
@@ -13,6 +12,7 @@ import type { Store } from '../../src/store/store.ts';
 import { Thread } from './handing-thread.ts';
 import { ServedParts } from './served-parts.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from './sqlite-stores.ts';
+import { hitsFor } from './store-subject.ts';
 
 const log = createLog('test', 'silent', false);
 
@@ -98,12 +98,11 @@ export class Bench implements AsyncDisposable {
   }
 
   async fill(pool: string, count: number): Promise<string[]> {
-    const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    const addresses = keypairs.map((keypair) => addressOf(signingKeyOf(keypair).publicKey));
-    await this.store.insert(keypairs.map((keypair) => ({ pool, ...signingKeyOf(keypair) })));
+    const hits = hitsFor(pool, count);
+    await this.store.insert(hits);
     this.refiller.publish(pool, await this.store.counts(pool));
     await this.refiller.refill(pool, 10);
-    return addresses;
+    return hits.map(({ publicKey }) => addressOf(publicKey));
   }
 
   async stored(name: string) {

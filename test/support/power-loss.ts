@@ -16,11 +16,10 @@
  * counts as sent before the cut only if it left before the call that shuts it down.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { constants, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findCompiler } from '../../tools/build-native.mjs';
+import { compiled } from './compiled.ts';
 
 const RECORDER = fileURLToPath(new URL('./disk-recorder.c', import.meta.url));
 const FLAGS = '-std=c17 -O2 -Wall -Wextra -Werror -shared -fPIC -pthread'.split(' ');
@@ -57,20 +56,10 @@ export type Survival = (typeof SURVIVALS)[number];
 /** Whole numbers from `min` to `max`. */
 type Random = (min: number, max: number) => number;
 
-/** Builds the recorder into `directory`; the environment in which a server in `data` is recorded. */
-export function recordingTo(
-  trace: string,
-  data: string,
-  directory: string,
-): Record<string, string> {
-  const library = join(directory, 'disk-recorder.so');
-  const compiler = findCompiler() ?? 'cc';
-  const { status, stderr } = spawnSync(compiler, [...FLAGS, '-o', library, RECORDER], {
-    encoding: 'utf8',
-  });
-  assert.equal(status, 0, stderr);
+/** The environment in which a server in `data` is recorded. */
+export function recordingTo(trace: string, data: string): Record<string, string> {
   return {
-    LD_PRELOAD: library,
+    LD_PRELOAD: compiled('disk-recorder', [...FLAGS, RECORDER], [RECORDER]),
     DISK_RECORDER_DIRECTORY: data,
     DISK_RECORDER_TRACE: trace,
   };

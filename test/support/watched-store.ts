@@ -4,14 +4,12 @@
  * remembered, over all its lives: nothing may leave twice.
  */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JournalSetting } from '../../src/config/config.ts';
 import { readPool } from '../../src/config/pool-config.ts';
 import type { VanityError } from '../../src/errors.ts';
-import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { StoreHealth } from '../../src/pool/health.ts';
 import { Journals } from '../../src/pool/journals.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
@@ -22,6 +20,7 @@ import { Thread } from './handing-thread.ts';
 import { testMachine } from './journal-machine.ts';
 import { ServedParts } from './served-parts.ts';
 import { checkStore, removeDirectory, temporaryDirectory } from './sqlite-stores.ts';
+import { hitsFor } from './store-subject.ts';
 
 const STORED = 500;
 const NAME = 'pet';
@@ -96,8 +95,7 @@ export class WatchedStore implements AsyncDisposable {
   }
 
   async insert(count: number): Promise<void> {
-    const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    await this.store.insert(keypairs.map((keypair) => ({ pool: NAME, ...signingKeyOf(keypair) })));
+    await this.store.insert(hitsFor(NAME, count));
     this.refiller.publish(NAME, await this.store.counts(NAME));
   }
 

@@ -77,9 +77,10 @@ async function untilRecorded(tampering: Tampering): Promise<void> {
 
 for (const what of ['the directory', 'the anchor'] as const) {
   suite(`${what} cannot be changed`, () => {
-    test('what is ready is served and recorded, and it recovers', OPTIONS, async () => {
+    test('what is ready is served and recorded, and it recovers', OPTIONS, async (t) => {
       await using tampering = new Tampering();
       const server = await tampering.full();
+      const reply = await tampering.ask(server, 'a key', 2);
       const held = await server.ask('POST', '/v1/pools/pet/reservations', {
         body: { ttlSeconds: 3600 },
       });
@@ -103,28 +104,39 @@ for (const what of ['the directory', 'the anchor'] as const) {
       tampering.handed.push(...late);
       await tampering.takeEach(server, 10);
       tampering.assertOnce();
-      assert.equal(await server.kill('SIGTERM'), 0, server.output);
-      await tampering.exhaustAtRest();
+
+      await t.test('a SIGTERM meanwhile: the next start burns nothing', () =>
+        endsMeanwhile(tampering, server, what, 'SIGTERM', reply),
+      );
     });
 
-    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-      test(`a ${signal} meanwhile: the next start burns nothing`, OPTIONS, async () => {
-        await using tampering = new Tampering();
-        const server = await tampering.full();
-        const reply = await tampering.ask(server, 'a key', 2);
-        await tampering.quiet(server);
-        const { letGo } = hold(tampering, what);
-        await tampering.quiet(server);
-        const { ready } = await server.pool();
-        const out = await drain(tampering, server);
-        assert.ok(out <= ready, `${ready} were ready, ${out} came out`);
-        await server.kill(signal);
-        letGo();
-        await tampering.askAgainAtRest(reply, 'a key');
-        await tampering.exhaustAtRest();
-      });
-    }
+    test('a SIGKILL meanwhile: the next start burns nothing', OPTIONS, async () => {
+      await using tampering = new Tampering();
+      const server = await tampering.full();
+      const reply = await tampering.ask(server, 'a key', 2);
+      await endsMeanwhile(tampering, server, what, 'SIGKILL', reply);
+    });
   });
+}
+
+/** `reply`: to what was asked by a key. */
+async function endsMeanwhile(
+  tampering: Tampering,
+  server: Server,
+  what: What,
+  signal: 'SIGTERM' | 'SIGKILL',
+  reply: string,
+): Promise<void> {
+  await tampering.quiet(server);
+  const { letGo } = hold(tampering, what);
+  await tampering.quiet(server);
+  const { ready } = await server.pool();
+  const out = await drain(tampering, server);
+  assert.ok(out <= ready, `${ready} were ready, ${out} came out`);
+  await server.kill(signal);
+  letGo();
+  await tampering.askAgainAtRest(reply, 'a key');
+  await tampering.exhaustAtRest();
 }
 
 async function untilServed(tampering: Tampering, server: Server): Promise<void> {

@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { vanitypool } from '../support/cli.ts';
 import { WallClock } from '../support/clock.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
-import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
+import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const LIMIT = { timeout: 120_000 };
 const YEAR_HOURS = 365 * 24;
@@ -23,9 +24,13 @@ class Scene implements AsyncDisposable {
   readonly workspace = new Workspace();
   server!: Server;
 
+  configure(): void {
+    this.workspace.configure([{ ...EASY_POOL, target: 300 }]);
+  }
+
   /** `token`: of those who may look, if they need one. */
   async serve(token?: string): Promise<void> {
-    this.workspace.configure([{ ...EASY_POOL, target: 300 }]);
+    this.configure();
     this.workspace.environment = this.clock.environment;
     this.server = await this.workspace.serve();
     const look = () => this.server.ask('GET', '/v1/pools/pet', { token });
@@ -159,12 +164,15 @@ test(
   LIMIT,
   async () => {
     await using scene = new Scene();
-    await scene.serve();
     const { clock, workspace } = scene;
     const { path, data } = workspace;
+    scene.configure();
+    const store = await openStoreIn(data);
+    await store.definePool({ ...poolNamed(EASY_POOL.name), suffix: EASY_POOL.suffix });
+    await store.insert(hitsFor(EASY_POOL.name, 50));
+    await store.close();
     const run = (...args: string[]) => vanitypool(args, { cwd: path, env: clock.environment });
     assert.equal((await run('backup', 'backup')).code, 0);
-    await scene.server.kill('SIGTERM');
     const highest: number[] = [];
     for (const place of ['one', 'two']) {
       renameSync(data, join(path, place));

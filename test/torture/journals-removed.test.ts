@@ -83,17 +83,33 @@ async function clientsOf(server: Server, handed: Handed[]): Promise<void> {
 }
 
 suite('dispense journals that are removed from a server', { concurrency: 2 }, () => {
-  test('killed right after, with hand-outs between: what was ready is burned', LIMIT, async () => {
+  test('the end right after, with hand-outs between', LIMIT, async (t) => {
     await using tampering = new Tampering(...THREADS);
     const server = await tampering.full();
+    const { journals } = tampering.workspace;
     await tampering.takeEach(server, 10);
-    remove(tampering.workspace.journals);
+    remove(journals);
     await tampering.take(server, 3);
     await server.kill('SIGKILL');
     const again = await tampering.serve(...IDLE);
     const [settled] = settledBy(again) as { burned: number; returned: number }[];
-    assert.ok(settled!.burned > 0 && settled!.returned === 0, again.output);
-    await tampering.exhaust(again);
+    await t.test('killed: what was ready is burned', () => {
+      assert.ok(settled!.burned > 0 && settled!.returned === 0, again.output);
+      tampering.assertOnce();
+    });
+
+    await t.test('a stop is clean', async () => {
+      await again.until(({ ready }) => ready > 2);
+      remove(journals);
+      await tampering.take(again, 2);
+      assert.equal(await again.kill('SIGTERM'), 0, again.output);
+      assert.equal(existsSync(journals), false);
+      const rest = await tampering.restAtRest();
+      assert.ok(typeof rest !== 'string', `it is refused: ${rest}`);
+      tampering.handed.push(...rest);
+      tampering.assertOnce();
+      assert.equal(tampering.burnedAtRest(), settled!.burned, 'no more than before');
+    });
   });
 
   test('reported until they can be recreated, and then a kill burns nothing', LIMIT, async () => {
@@ -117,17 +133,6 @@ suite('dispense journals that are removed from a server', { concurrency: 2 }, ()
     assert.deepEqual(levels, ['warn', 'error', 'info'], server.output);
     await tampering.takeEach(server, 5);
     await server.kill('SIGKILL');
-    await tampering.exhaustAtRest();
-  });
-
-  test('a stop at that moment is clean', LIMIT, async () => {
-    await using tampering = new Tampering(...THREADS);
-    const server = await tampering.full();
-    const { journals } = tampering.workspace;
-    remove(journals);
-    await tampering.take(server, 2);
-    assert.equal(await server.kill('SIGTERM'), 0, server.output);
-    assert.equal(existsSync(journals), false);
     await tampering.exhaustAtRest();
   });
 

@@ -12,13 +12,16 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import { type Asked, Book } from '../support/clients.ts';
+import { trueKey } from '../support/keys.ts';
 import { randomOf } from '../support/sequence.ts';
 import { assertIdentity, Server, Workspace } from '../support/server.ts';
-import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
+import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
+import { poolNamed } from '../support/store-subject.ts';
 
 const CYCLES = Number(process.env.TORTURE_CYCLES ?? 4);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
 const POOLS = ['one', 'two'];
+const SUFFIXES = ['t', 'x'];
 const CLIENTS = 4;
 const RETRIERS = 3;
 const COUNT_MAX = 5;
@@ -41,7 +44,7 @@ class Lives {
       // Small queues are refilled all the time.
       POOLS.map((name, index) => ({
         name,
-        suffix: 'tx'[index],
+        suffix: SUFFIXES[index],
         keys: KEY_TYPES[index],
         target: 4000,
         ready: 64,
@@ -51,12 +54,15 @@ class Lives {
     );
   }
 
-  /** A first life, until there is enough that most requests of the others are answered. */
+  /** So much that most requests are answered, in a store that was made without a server. */
   async prepare(): Promise<void> {
-    const server = await this.workspace.serve();
-    for (const pool of POOLS) await server.until(({ available }) => available >= 1000, pool);
-    await server.kill('SIGKILL');
-    this.book.life++;
+    await using store = await openStoreIn(this.workspace.data);
+    for (const [index, name] of POOLS.entries()) {
+      const keys = KEY_TYPES[index]!;
+      await store.definePool({ ...poolNamed(name, keys), suffix: SUFFIXES[index]! });
+      const hits = Array.from({ length: 1000 }, () => ({ pool: name, ...trueKey(keys) }));
+      await store.insert(hits);
+    }
   }
 
   /** Kills it before it listens, mostly. */

@@ -75,7 +75,7 @@ const POOLS = [
 ];
 /** How many addresses each client asks for, and how often in each of the server's lives; in a long form more. */
 const CLIENTS = [1, 1, 1, 5];
-const LIVES = process.env.POWER_CUTS === undefined ? [60, 30] : [200, 50];
+const LIVES = process.env.POWER_CUTS === undefined ? [40, 20] : [200, 50];
 const PAUSE_MS = 3;
 /** Taken out of a ready queue, in replies that have not left: at most one of each client. */
 const IN_FLIGHT_MAX = CLIENTS.reduce((sum, count) => sum + count, 0);
@@ -94,7 +94,7 @@ async function recorded(
   const settings = ['[store]', `durability = "${durability}"`, '[grinder]', 'threads = 1', GRINDER];
   workspace.configure(POOLS, ...settings);
   const trace = join(workspace.path, 'trace');
-  workspace.environment = recordingTo(trace, workspace.data, workspace.path);
+  workspace.environment = recordingTo(trace, workspace.data);
   const handed: Handed[] = [];
   for (const requests of LIVES) {
     const server = await workspace.serve('--data', workspace.data);

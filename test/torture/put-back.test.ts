@@ -51,7 +51,7 @@ suite('after a clean stop', () => {
       only(old, (name) => name === 'store.db'),
       'in place',
     );
-    await tampering.refusalAsMoved();
+    await tampering.refusalAtRest();
     revert(tampering.data, now);
     // All files rolled back in place, the anchor too, are detected by the witness.
     revert(tampering.data, old);

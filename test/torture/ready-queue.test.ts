@@ -16,7 +16,7 @@ import { ReadyQueue } from '../../src/pool/ready-queue.ts';
 import { addressOfNumber, randomOf, Tally } from '../support/sequence.ts';
 import type { TortureThread } from './ready-queue-thread.ts';
 
-const SECONDS = Number(process.env.TORTURE_SECONDS ?? 3);
+const SECONDS = Number(process.env.TORTURE_SECONDS ?? 2);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
 const ROUND_SECONDS = 1.5;
 const CAPACITIES = [64, 1, 1024, 2, 8];

@@ -14,7 +14,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
-import { PROGRAM, vanitypool } from '../support/cli.ts';
+import { type Outcome, PROGRAM, vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { exchangeAll, exchangeOne } from '../support/exchanges.ts';
 import { journalsOf } from '../support/journal-machine.ts';
 import { needlesOf, privateFiles, SecretSearch, unsealStore } from '../support/secrets.ts';
@@ -190,19 +191,25 @@ async function askAll({ url }: Server, evidence: Evidence): Promise<void> {
   for (const { name, reply } of await exchangeAll(url)) evidence.say(name, reply);
 }
 
-/** Two of these take addresses: into a file, and to standard output, which is not searched. */
+/**
+ * Two of these take addresses: into a file, and to standard output, which is not searched. They are processes
+ * of their own.
+ */
 async function runCommands(
   where: readonly string[],
   evidence: Evidence,
   { path: cwd }: Workspace,
 ): Promise<void> {
   const [program, ...front] = [...OPEN_UMASK, PROGRAM];
-  const run = async (code: number, ...args: string[]) => {
-    const outcome = await vanitypool([...front, ...args, ...where], { program: program!, cwd });
+  const says = (args: readonly string[], code: number, outcome: Outcome): string => {
     assert.equal(outcome.code, code, outcome.stderr);
     evidence.say(`standard error of ${args.join(' ')}`, outcome.stderr);
     return outcome.stdout;
   };
+  const run = async (code: number, ...args: string[]) =>
+    says(args, code, await vanitypoolHere([...args, ...where], {}, cwd));
+  const take = async (...args: string[]) =>
+    says(args, 0, await vanitypool([...front, ...args, ...where], { program: program!, cwd }));
   evidence.say('status', await run(0, 'status'));
   evidence.say('status', await run(0, 'status', '--json'));
   for (const args of [
@@ -214,8 +221,8 @@ async function runCommands(
     evidence.say(`dispense ${args.join(' ')}`, await run(1, 'dispense', ...args));
   }
   evidence.say('dispense too many', await run(2, 'dispense', 'pet', '--count', '1001'));
-  assert.match(await run(0, 'dispense', 'pet'), /"secretKey":/);
-  const address = (await run(0, 'dispense', 'pet', '--out', 'keys')).trim();
+  assert.match(await take('dispense', 'pet'), /"secretKey":/);
+  const address = (await take('dispense', 'pet', '--out', 'keys')).trim();
   assert.ok(privateFiles(join(cwd, 'keys')).has(join(cwd, 'keys', `${address}.json`)));
 }
 

@@ -91,9 +91,10 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
     'damaged pages: reported with the steps to take, and refused at the start',
     LIMIT,
     async () => {
-      await using trial = await Trial.begin(BATCH);
+      await using trial = new Trial(BATCH, FEW);
+      await trial.made(MORE_THAN_CACHED);
+      await trial.serve();
       const { server, workspace } = trial;
-      await server.until(({ ground }) => ground >= MORE_THAN_CACHED);
       // So that more are leased, the oldest first: pages of hits that come now are in its cache.
       const readPages = async () => {
         for (let taken = 0; taken < POOL.ready / 2 + 1; taken++) await trial.dispense();
@@ -180,60 +181,57 @@ suite('a store that is damaged or cannot be had', { concurrency: true }, () => {
     await trial.assertNothingComesTwice();
   });
 
-  test(
-    'a journal that takes no record: replies are refused, and one address alone is given up',
-    LIMIT,
-    async () => {
-      await using trial = await Trial.begin(BATCH, FEW);
-      trial.disk.strikeBelow(JOURNALS);
-      await trial.dispense(3);
-      trial.disk.fail('ENOSPC', 'write');
-      for (let times = 0; times < 4; times++) {
-        await assert.rejects(trial.dispense(), /JOURNAL_UNAVAILABLE/);
-      }
-      trial.disk.heal();
-      await trial.dispense(3);
-      await trial.stop(1);
-      await trial.assertNothingComesTwice();
-    },
-  );
+  test('a journal that cannot be written', LIMIT, async (t) => {
+    await using trial = await Trial.begin(BATCH, FEW);
+    await t.test(
+      'takes no record: replies are refused, and one address alone is given up',
+      async () => {
+        trial.disk.strikeBelow(JOURNALS);
+        await trial.dispense(3);
+        trial.disk.fail('ENOSPC', 'write');
+        for (let times = 0; times < 4; times++) {
+          await assert.rejects(trial.dispense(), /JOURNAL_UNAVAILABLE/);
+        }
+        trial.disk.heal();
+        await trial.dispense(3);
+        await trial.stop(1);
+        await trial.assertNothingComesTwice();
+      },
+    );
 
-  test(
-    'a journal that has no room at the start: the error says where, and nothing is served without one',
-    LIMIT,
-    async () => {
-      await using trial = await Trial.begin(BATCH, FEW);
-      await trial.dispense();
-      await trial.stop();
-      const { store_id, place, epoch } = withDatabase(
-        trial.workspace.data,
-        (db) => db.prepare('SELECT store_id, place, epoch FROM meta').get()!,
-      );
-      const memory = memoryPath(THIS_MACHINE, String(store_id), placeName(String(place)));
-      // The room for its records, and nothing else.
-      trial.disk.strikeBelow(`${memory}/${Number(epoch) + 1}-1.journal`);
-      trial.disk.fail('ENOSPC', 'write');
-      await trial.serve();
-      const [warning] = trial.lines(FALLBACK);
-      assert.match(String(warning?.reason), /ENOSPC/);
-      assert.deepEqual(readdirSync(join(trial.workspace.data, 'journal')).sort(), [
-        `${Number(epoch) + 1}-1.journal`,
-        'lock',
-      ]);
-      await trial.dispense();
-      await trial.stop(0);
-      trial.disk.heal();
-      rmSync(join(trial.workspace.data, 'journal'), { recursive: true });
-      writeFileSync(join(trial.workspace.data, 'journal'), 'in the way');
-      trial.disk.strikeBelow(`${memory}/${Number(epoch) + 2}-1.journal`);
-      trial.disk.fail('ENOSPC', 'write');
-      const output = await refused(trial);
-      assert.match(output, /\/journal: .*JOURNAL_UNAVAILABLE/);
-      trial.disk.heal();
-      await trial.serve();
-      await trial.dispense();
-      await trial.stop();
-      trial.assertDistinct();
-    },
-  );
+    await t.test(
+      'has no room at the start: the error says where, and nothing is served without one',
+      async () => {
+        const { store_id, place, epoch } = withDatabase(
+          trial.workspace.data,
+          (db) => db.prepare('SELECT store_id, place, epoch FROM meta').get()!,
+        );
+        const memory = memoryPath(THIS_MACHINE, String(store_id), placeName(String(place)));
+        // The room for its records, and nothing else.
+        trial.disk.strikeBelow(`${memory}/${Number(epoch) + 1}-1.journal`);
+        trial.disk.fail('ENOSPC', 'write');
+        await trial.serve();
+        const [warning] = trial.lines(FALLBACK);
+        assert.match(String(warning?.reason), /ENOSPC/);
+        assert.deepEqual(readdirSync(join(trial.workspace.data, 'journal')).sort(), [
+          `${Number(epoch) + 1}-1.journal`,
+          'lock',
+        ]);
+        await trial.dispense();
+        await trial.stop(1);
+        trial.disk.heal();
+        rmSync(join(trial.workspace.data, 'journal'), { recursive: true });
+        writeFileSync(join(trial.workspace.data, 'journal'), 'in the way');
+        trial.disk.strikeBelow(`${memory}/${Number(epoch) + 2}-1.journal`);
+        trial.disk.fail('ENOSPC', 'write');
+        const output = await refused(trial);
+        assert.match(output, /\/journal: .*JOURNAL_UNAVAILABLE/);
+        trial.disk.heal();
+        await trial.serve();
+        await trial.dispense();
+        await trial.stop(1);
+        trial.assertDistinct();
+      },
+    );
+  });
 });

@@ -11,6 +11,9 @@ import { Trial } from '../support/degradation.ts';
 import { Server } from '../support/server.ts';
 
 const LIMIT = { timeout: 120_000 };
+/** A pool that is soon full: only the first test grinds all the time. */
+const FEW = 300;
+const BATCH = 256;
 
 /** The server goes on with what is ready, and then refuses. */
 async function servesWhatIsReady(trial: Trial, reason: string): Promise<void> {
@@ -48,7 +51,7 @@ suite('a store that is gone', { concurrency: true }, () => {
   );
 
   test('a database file that is removed alone: the same', LIMIT, async () => {
-    await using trial = await Trial.begin();
+    await using trial = await Trial.begin(BATCH, FEW);
     rmSync(join(trial.workspace.data, 'store.db'));
     await servesWhatIsReady(trial, 'STORE_UNAVAILABLE');
     await endsUnrecorded(trial);
@@ -59,7 +62,7 @@ suite('a store that is gone', { concurrency: true }, () => {
     'a data directory that is moved away: the next start there knows what left',
     LIMIT,
     async () => {
-      await using trial = await Trial.begin();
+      await using trial = await Trial.begin(BATCH, FEW);
       const moved = trial.beside('moved');
       renameSync(trial.workspace.data, moved);
       await servesWhatIsReady(trial, 'STORE_UNAVAILABLE');
@@ -75,7 +78,7 @@ suite('a store that is gone', { concurrency: true }, () => {
   );
 
   test('a data directory that is moved away and back: over by itself', LIMIT, async () => {
-    await using trial = await Trial.begin();
+    await using trial = await Trial.begin(BATCH, FEW);
     const moved = trial.beside('moved');
     renameSync(trial.workspace.data, moved);
     await trial.dispense(5);

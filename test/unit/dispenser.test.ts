@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type Durability, loadConfig } from '../../src/config/config.ts';
-import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { createLog } from '../../src/log.ts';
 import { orderUntil } from '../../src/pool/calls.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
@@ -22,6 +21,7 @@ import { Dispenser } from '../../src/store-thread/dispenser.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
 import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
 import { temporaryDirectory } from '../support/sqlite-stores.ts';
+import { hitsFor } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -107,8 +107,7 @@ class Counter implements AsyncDisposable {
   }
 
   async insert(count: number): Promise<void> {
-    const keypairs = Array.from({ length: count }, () => keypairOf(randomBytes(32)));
-    await this.store.insert(keypairs.map((keypair) => ({ pool: 'pet', ...signingKeyOf(keypair) })));
+    await this.store.insert(hitsFor('pet', count));
     this.refiller.publish('pet', await this.store.counts('pet'));
   }
 

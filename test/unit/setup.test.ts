@@ -37,6 +37,9 @@ interface Checkout {
   ): { status: number | null; said: string[] };
 }
 
+/** By what npm brings as Node.js: it makes the same one each time. */
+const lockFiles = new Map<string, string>();
+
 /** `own`: what npm brings as Node.js: one that runs, one that does not, or none for this system. */
 function checkout(t: TestContext, own: 'runs' | 'foreign' | 'absent'): Checkout {
   const path = mkdtempSync(join(tmpdir(), 'vanitypool-setup-'));
@@ -75,12 +78,18 @@ function checkout(t: TestContext, own: 'runs' | 'foreign' | 'absent'): Checkout 
   });
   const cache = join(path, 'npm-cache');
   const npmEnv = { npm_config_offline: 'true', npm_config_cache: cache };
-  const { status, stderr } = spawnSync(
-    'npm',
-    ['install', '--package-lock-only', '--loglevel=error'],
-    { cwd: path, encoding: 'utf8', env: { ...process.env, ...npmEnv } },
-  );
-  assert.equal(status, 0, stderr);
+  const lockFile = join(path, 'package-lock.json');
+  const known = lockFiles.get(own);
+  if (known !== undefined) writeFileSync(lockFile, known);
+  else {
+    const { status, stderr } = spawnSync(
+      'npm',
+      ['install', '--package-lock-only', '--loglevel=error'],
+      { cwd: path, encoding: 'utf8', env: { ...process.env, ...npmEnv } },
+    );
+    assert.equal(status, 0, stderr);
+    lockFiles.set(own, readFileSync(lockFile, 'utf8'));
+  }
   const setup: Checkout['setup'] = (env = {}, as = undefined) => {
     const { status, stderr } = spawnSync(process.execPath, [join('tools', 'setup.mjs')], {
       cwd: path,
@@ -135,41 +144,43 @@ for (const own of ['foreign', 'absent'] as const) {
   });
 }
 
-test('scripts run by what is not npm begin with the Node.js in PATH', (t) => {
+test('a checkout that is set up', async (t) => {
   const { path, setup } = checkout(t, 'runs');
   assert.equal(setup().status, 0);
-  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const { npm_node_execpath: _, ...env } = process.env;
-  const places = `${dirname(process.execPath)}:${env.PATH}`;
-  const { status, stderr } = spawnSync('sh', ['-c', scripts.setup], {
-    cwd: path,
-    encoding: 'utf8',
-    env: { ...env, PATH: places },
+
+  await t.test('scripts run by what is not npm begin with the Node.js in PATH', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    const { npm_node_execpath: _, ...env } = process.env;
+    const places = `${dirname(process.execPath)}:${env.PATH}`;
+    const { status, stderr } = spawnSync('sh', ['-c', scripts.setup], {
+      cwd: path,
+      encoding: 'utf8',
+      env: { ...env, PATH: places },
+    });
+    assert.equal(status, 0, stderr);
+    for (const name of ['start', 'test', 'check', 'format', 'tarballs'])
+      assert.ok(scripts[name].startsWith(scripts.setup), name);
   });
-  assert.equal(status, 0, stderr);
-  for (const name of ['start', 'test', 'check', 'format', 'tarballs'])
-    assert.ok(scripts[name].startsWith(scripts.setup), name);
-});
 
-test('what was installed is installed again when npm has changed it since', (t) => {
-  const { path, setup } = checkout(t, 'runs');
-  assert.equal(setup().status, 0);
-  const made = join(path, 'node_modules', '.package-lock.json');
-  writeFileSync(made, readFileSync(made, 'utf8').replace(PLATFORM, 'another'));
-  assert.deepEqual(steps(setup()), { status: 0, said: [INSTALLING] });
-});
+  await t.test('what was installed is installed again when npm has changed it since', () => {
+    const made = join(path, 'node_modules', '.package-lock.json');
+    writeFileSync(made, readFileSync(made, 'utf8').replace(PLATFORM, 'another'));
+    assert.deepEqual(steps(setup()), { status: 0, said: [INSTALLING] });
+  });
 
-test('what a compiler made is still good where there is none any more', (t) => {
-  if (findCompiler() === undefined) return t.skip('no C compiler here');
-  const { path, setup } = checkout(t, 'runs');
-  assert.deepEqual(steps(setup()), { status: 0, said: [INSTALLING] });
-  const without = { PATH: path, CC: '' };
-  assert.deepEqual(steps(setup(without)), { status: 0, said: [] });
-  writeFileSync(join(path, 'native', 'sha512.h'), '// another');
-  const said = [
-    'vanitypool: no C compiler was found (CC, cc, gcc, clang); grinding will use the slow portable path',
-  ];
-  assert.deepEqual(steps(setup(without)), { status: 0, said });
+  await t.test('what a compiler made is still good where there is none any more', (t) => {
+    if (findCompiler() === undefined) return t.skip('no C compiler here');
+    const without = { PATH: path, CC: '' };
+    assert.deepEqual(steps(setup(without)), { status: 0, said: [] });
+    const header = join(path, 'native', 'sha512.h');
+    const before = readFileSync(header, 'utf8');
+    writeFileSync(header, '// another');
+    const said = [
+      'vanitypool: no C compiler was found (CC, cc, gcc, clang); grinding will use the slow portable path',
+    ];
+    assert.deepEqual(steps(setup(without)), { status: 0, said });
+    writeFileSync(header, before);
+  });
 });
 
 test('a checkout that cannot be written serves if it is set up, and else says what to do', (t) => {

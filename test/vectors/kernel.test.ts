@@ -11,7 +11,7 @@ import { deriveByLevel } from '../../src/grinder/native-kernel.ts';
 import { publicKeyOf } from '../../src/keypair/keypair.ts';
 import { kernelConformance } from '../support/kernel-conformance.ts';
 
-const SEEDS = Number(process.env.KERNEL_SEEDS ?? 15_000);
+const SEEDS = Number(process.env.KERNEL_SEEDS ?? 6_000);
 const NATIVE = kernelLevels().filter((isa) => isa !== 'js');
 
 /** The level's keys carry no sign. */
