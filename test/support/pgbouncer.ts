@@ -2,7 +2,8 @@
  * PgBouncer before a PostgreSQL server, for tests: what stands between most programs and their database. It never
  * outlives the test. To the server every client of it is `postgres`.
  */
-import { writeFileSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeptProcess, serverDirectory } from './kept-process.ts';
 import { freePort, type PostgresServer } from './postgres.ts';
@@ -28,6 +29,7 @@ export class PgBouncer implements AsyncDisposable {
   }
 
   private constructor(server: PostgresServer, mode: string, port: number) {
+    assert.ok(existsSync(PGBOUNCER), `${PGBOUNCER}: not there`);
     const directory = serverDirectory();
     const file = join(directory, 'pgbouncer.ini');
     const lines = [

@@ -173,6 +173,8 @@ export class PostgresServer implements AsyncDisposable {
     if (status === 0) return prefix;
     const copy = join(this.directory, 'program');
     cpSync(prefix, copy, { recursive: true, verbatimSymlinks: true });
+    // What is root's would stay.
+    spawnSync('chown', ['-R', `${NOT_ROOT.uid}:${NOT_ROOT.gid}`, copy]);
     return copy;
   }
 

@@ -1,7 +1,7 @@
 /** The schema, on each version of the server that there is. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { Connection } from '../../src/store/postgres/connection.ts';
 import { CommitUnknown } from '../../src/store/postgres/error.ts';
 import { migrate } from '../../src/store/postgres/schema.ts';
@@ -20,7 +20,7 @@ const MIGRATIONS = new URL('../../src/store/postgres/migrations/', import.meta.u
 const NEWEST = readdirSync(MIGRATIONS).length;
 
 async function migrateAt(url: string): Promise<void> {
-  await using connection = new Connection(connectionSettings(url, {}));
+  await using connection = new Connection(connectionSettings(url, { PGCONNECT_TIMEOUT: '60' }));
   await migrate(connection);
 }
 
@@ -35,21 +35,45 @@ interface Cluster {
   readonly shape: readonly string[];
 }
 
+/** Seven addresses in one lane: the first is destroyed, 1 to 6 were leased, 1 to 3 recorded, and 4 given back. */
+const ADDRESSES = `
+  SET search_path = vanitypool;
+  INSERT INTO nodes VALUES (repeat('a', 32), 'one', 'here', sha256('node'), NULL, true, 0);
+  INSERT INTO epochs VALUES (1, repeat('a', 32), substr(sha256('run'), 1, 16), 'all', 'leased', 60000,
+    'open', 0, 0, 0, 0, 0);
+  INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout, target)
+    VALUES ('pet', '', 't', false, 'seed', 'secret', 10);
+  INSERT INTO lane_ends VALUES (1, 1, 1, (1 << 20) + 7);
+  INSERT INTO lane_heads VALUES (1, 1, (1 << 20) + 6);
+  INSERT INTO queues (epoch, pool_id, run, position, pushed)
+    VALUES (1, 1, substr(sha256('run'), 1, 16), 3, 6);
+  INSERT INTO leases VALUES (1, 1, 0, (1 << 20) + 1, (1 << 20) + 3), (1, 1, 3, (1 << 20) + 5, (1 << 20) + 6);
+  INSERT INTO returned VALUES ((1 << 20) + 4, (1 << 20) + 4, 1);
+  INSERT INTO burns VALUES ((1 << 20) + 3, (1 << 20) + 3, 1, 0, false, 'expired');
+  INSERT INTO reservations (id, epoch, pool_id, position, address_id, expires_at)
+    VALUES (repeat('b', 32), 1, 1, 1, (1 << 20) + 2, 0);
+  INSERT INTO remains VALUES ((1 << 20) + 1, 'g', 0, sha256('a'));
+  INSERT INTO secrets SELECT (1 << 20) + seq, 1, 'g', 0, sha256(seq::text::bytea), decode(repeat('00', 92), 'hex')
+    FROM generate_series(2, 7) AS seq`;
+
 /** By version: what a new schema consists of. */
 const shapes = new Map<Version, readonly string[]>();
 
 for (const version of VERSIONS) {
   const skip = await withoutPostgres(version);
-  const server = skip === false ? await PostgresServer.start({ version }) : undefined;
+  let server: PostgresServer;
+  before(async () => {
+    if (skip === false) server = await PostgresServer.start({ version });
+  });
   after(() => server?.[Symbol.asyncDispose]());
-  const sql = (url: string, text: string) => server!.sql<Cluster>(text, [], nameOf(url));
+  const sql = (url: string, text: string) => server.sql<Cluster>(text, [], nameOf(url));
   const clusterOf = async (url: string) => (await sql(url, 'SELECT * FROM vanitypool.cluster'))[0]!;
   let template = '';
   /** A database with the schema in it. */
-  const migrated = () => server!.database(template);
+  const migrated = () => server.database(template);
 
   test(`${version}: an empty database becomes a store of the newest schema`, { skip }, async () => {
-    const url = await server!.database();
+    const url = await server.database();
     await migrateAt(url);
     const made = await clusterOf(url);
     assert.match(made.store_id, /^[0-9a-f]{32}$/);
@@ -63,14 +87,14 @@ for (const version of VERSIONS) {
   });
 
   test(`${version}: nodes that start at once make one store`, { skip }, async () => {
-    const url = await server!.database();
+    const url = await server.database();
     await Promise.all(Array.from({ length: 4 }, () => migrateAt(url)));
     assert.equal((await sql(url, 'SELECT * FROM vanitypool.cluster')).length, 1);
   });
 
   test(`${version}: a migration is there as a whole or not at all`, { skip }, async () => {
-    const url = await server!.database();
-    await using proxy = await PostgresProxy.before(server!.port);
+    const url = await server.database();
+    await using proxy = await PostgresProxy.before(server.port);
     proxy.judge = ({ text }) => (text.startsWith('UPDATE vanitypool.cluster') ? 'lose' : 'pass');
     await refused(proxy.through(url), 'STORE_UNAVAILABLE', /Connection terminated/);
     const found = await sql(url, `SELECT to_regnamespace('vanitypool') AS schema`);
@@ -88,14 +112,14 @@ for (const version of VERSIONS) {
     await sql(url, `UPDATE vanitypool.cluster SET schema = ${NEWEST + 1}`);
     const known = `schema ${NEWEST + 1}; this version of vanitypool knows schemas up to ${NEWEST}$`;
     await refused(url, 'STORE_NEWER', new RegExp(known));
-    const other = await server!.database();
+    const other = await server.database();
     await sql(other, 'CREATE SCHEMA vanitypool; CREATE TABLE vanitypool.things (id int)');
     await refused(
       other,
       'STORE_FOREIGN',
       /has a schema vanitypool that is not of a vanitypool store/,
     );
-    const beside = await server!.database();
+    const beside = await server.database();
     await sql(beside, 'CREATE TABLE cluster (id int); CREATE SCHEMA vanitypool');
     await migrateAt(beside);
   });
@@ -163,8 +187,8 @@ for (const version of VERSIONS) {
 
   const pooled = { skip: skip || withoutPgBouncer() };
   test(`${version}: a pooler may stand before it`, pooled, async () => {
-    await using pooler = await PgBouncer.before(server!, 'transaction');
-    const url = await server!.database();
+    await using pooler = await PgBouncer.before(server, 'transaction');
+    const url = await server.database();
     await Promise.all(Array.from({ length: 4 }, () => migrateAt(pooler.through(url))));
     assert.equal((await clusterOf(url)).schema, NEWEST);
   });
@@ -174,24 +198,3 @@ test('a server of another version finds the same', () => {
   const [one, ...others] = [...shapes.values()];
   for (const other of others) assert.deepEqual(other, one);
 });
-
-/** Seven addresses in one lane: the first is destroyed, 1 to 6 were leased, 1 to 3 recorded, and 4 given back. */
-const ADDRESSES = `
-  SET search_path = vanitypool;
-  INSERT INTO nodes VALUES (repeat('a', 32), 'one', 'here', sha256('node'), NULL, true, 0);
-  INSERT INTO epochs VALUES (1, repeat('a', 32), substr(sha256('run'), 1, 16), 'all', 'leased', 60000,
-    'open', 0, 0, 0, 0, 0);
-  INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout, target)
-    VALUES ('pet', '', 't', false, 'seed', 'secret', 10);
-  INSERT INTO lane_ends VALUES (1, 1, 1, (1 << 20) + 7);
-  INSERT INTO lane_heads VALUES (1, 1, (1 << 20) + 6);
-  INSERT INTO queues (epoch, pool_id, run, position, pushed)
-    VALUES (1, 1, substr(sha256('run'), 1, 16), 3, 6);
-  INSERT INTO leases VALUES (1, 1, 0, (1 << 20) + 1, (1 << 20) + 3), (1, 1, 3, (1 << 20) + 5, (1 << 20) + 6);
-  INSERT INTO returned VALUES ((1 << 20) + 4, (1 << 20) + 4, 1);
-  INSERT INTO burns VALUES ((1 << 20) + 3, (1 << 20) + 3, 1, 0, false, 'expired');
-  INSERT INTO reservations (id, epoch, pool_id, position, address_id, expires_at)
-    VALUES (repeat('b', 32), 1, 1, 1, (1 << 20) + 2, 0);
-  INSERT INTO remains VALUES ((1 << 20) + 1, 'g', 0, sha256('a'));
-  INSERT INTO secrets SELECT (1 << 20) + seq, 1, 'g', 0, sha256(seq::text::bytea), decode(repeat('00', 92), 'hex')
-    FROM generate_series(2, 7) AS seq`;

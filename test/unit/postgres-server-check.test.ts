@@ -16,8 +16,10 @@ before(async () => {
 });
 after(() => server?.[Symbol.asyncDispose]());
 
+const settingsOf = (url: string) => connectionSettings(url, { PGCONNECT_TIMEOUT: '60' });
+
 async function check(url: string): Promise<void> {
-  await using connection = new Connection(connectionSettings(url, {}));
+  await using connection = new Connection(settingsOf(url));
   await checkServer(connection);
 }
 
@@ -95,7 +97,28 @@ const pooled = { skip: skip || withoutPgBouncer() };
 
 test('a pooler may stand before it that gives a session for a transaction', pooled, async () => {
   await using pooler = await PgBouncer.before(server, 'transaction');
-  await check(pooler.through(server.url()));
+  const url = pooler.through(server.url());
+  await check(url);
+  await server.sql('CREATE TABLE counts (id int PRIMARY KEY, n bigint NOT NULL)');
+  await server.sql('INSERT INTO counts VALUES (1, 0), (2, 0)');
+  const add = 'UPDATE counts SET n = n + $2 WHERE id = $1';
+  const work = async (step: number) => {
+    await using connection = new Connection(settingsOf(url));
+    for (let turn = 0; turn < 10; turn++) {
+      const done = connection.transaction(async ({ query }) => {
+        await query(add, [1, step]);
+        void query(add, [2, step]);
+        if (turn % 2 === 1) void query('SELECT 1 / 0');
+        void query(add, [2, step]);
+      });
+      if (turn % 2 === 1) await assert.rejects(done, /division by zero/);
+      else await done;
+    }
+  };
+  // More than it has sessions.
+  await Promise.all([1, 10, 100, 1000].map(work));
+  const rows = await server.sql('SELECT n::int FROM counts ORDER BY id');
+  assert.deepEqual(rows, [{ n: 5555 }, { n: 11_110 }]);
 });
 
 test('one that gives it for a statement is refused', pooled, async () => {

@@ -35,7 +35,11 @@ process.on('warning', (warning) => warnings.push(warning));
 
 /** Nothing of the environment of the test. */
 function settingsOf(url: string, env: Record<string, string> = {}) {
-  return connectionSettings(url, { PGPASSFILE: join(root, 'none'), ...env });
+  return connectionSettings(url, {
+    PGPASSFILE: join(root, 'none'),
+    PGCONNECT_TIMEOUT: '60',
+    ...env,
+  });
 }
 
 /** Whether the connection has TLS, as the server sees it. */

@@ -27,7 +27,8 @@ after(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-const connectionTo = (url = server.url()) => new Connection(connectionSettings(url, {}));
+const connectionTo = (url = server.url()) =>
+  new Connection(connectionSettings(url, { PGCONNECT_TIMEOUT: '60' }));
 
 async function things(): Promise<number[]> {
   const rows = await server.sql<{ id: number }>('SELECT id FROM things ORDER BY id');
