@@ -56,8 +56,15 @@ export interface Begun {
   readonly recovered: Readonly<Record<string, Recovered>>;
 }
 
-export async function beginEpoch(query: Query, run: Run, begin: Begin): Promise<Begun> {
-  const recovered: Record<string, Recovered> = {};
+/** What it settles is added to `recovered`: also by an attempt of which nobody knows whether it is in. */
+export async function beginEpoch(
+  query: Query,
+  run: Run,
+  begin: Begin,
+  recovered: Record<string, Recovered>,
+): Promise<Begun> {
+  // First, as whoever locks the cluster's row does.
+  const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
   const { rows } = await query<EpochRow>(SQL.open, [run.node.id]);
   for (const last of rows) {
     for (const queue of (await query<QueueRow>(SQL.queues, [last.epoch])).rows) {
@@ -68,7 +75,6 @@ export async function beginEpoch(query: Query, run: Run, begin: Begin): Promise<
     await query(SQL.leave, [last.epoch]);
     await query(SQL.settle, [last.epoch]);
   }
-  const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
   const id = randomBytes(16);
   const { durability, ttlMs } = begin;
   await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now]);
@@ -118,13 +124,19 @@ async function settle(
     .map((one) => uncut(one.position, position));
   const seen = records.filter(({ isUnseen }) => !isUnseen);
   const told = seen.map((one) => ({ ...one, at: clock.recovered(one.at) }));
-  await record(query, queue, position, told);
+  const { held, freed } = await record(query, queue, position, told);
   const back = await cutOut(query, queue, position + popped, pushed - position - popped);
+  back.push(...freed);
   for (const at of unseen) back.push(...(await cutOut(query, queue, at, 1)));
   await giveBack(query, pool, back);
   await query(SQL.endQueue, [epoch, pool, position + popped, now]);
-  const dispensed = popped - unseen.length;
-  const figures = { leased: position - pushed, dispensed, available: sum(back) };
+  const dispensed = pushed - position - sum(back) - held.length;
+  const figures = {
+    leased: position - pushed,
+    reserved: held.length,
+    dispensed,
+    available: sum(back),
+  };
   await moveFigures(query, pool, node.id, figures);
   return { dispensed, returned: sum(back), burned: 0 };
 }
