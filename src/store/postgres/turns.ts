@@ -48,7 +48,8 @@ export class Turns {
       const { pushed } = queue.before;
       // What a turn leased whose commit had no answer.
       const late = await leased(query, queue, queue.reported, pushed - queue.reported);
-      const fresh = await takeAvailable(query, id, pool.state === 'open' ? wanted : 0);
+      const more = pool.state === 'open' ? wanted - sum(late) : 0;
+      const fresh = await takeAvailable(query, id, more);
       const unsealed = await addresses.unseal(query, pool, [...late, ...fresh]);
       opened = unsealed.addresses;
       const { unsealable } = unsealed;
