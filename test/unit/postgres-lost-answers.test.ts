@@ -25,6 +25,8 @@ import { PostgresStores } from '../support/postgres-stores.ts';
 import { ANY_AGE, hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
+/** Longer than anything here takes that is to succeed. */
+const LIMIT = { timeout: 300_000, skip };
 let server: PostgresServer;
 const stores = new PostgresStores(() => server);
 /** For all that leaves the pools of other tests alone. */
@@ -333,7 +335,7 @@ const ALONE = new Set(['destroySecrets', 'rejoin', 'open']);
 
 const CHANGES = /^(?:WITH\b[^;]*?\b)?(INSERT|UPDATE|DELETE)\b/;
 
-suite('a connection that is cut', { skip }, () => {
+suite('a connection that is cut', LIMIT, () => {
   for (const [name, prepare] of Object.entries(CALLS)) {
     test(`at each statement of: ${name}`, async () => {
       await using own = ALONE.has(name) ? await PostgresNodes.open(stores, server, 1) : undefined;
@@ -378,7 +380,7 @@ const PATTERNS: readonly (readonly Fate[])[] = [
   ['cut-answer', 'lose', 'cut-answer', 'cut-answer', 'lose'],
 ];
 
-suite('commits without an answer', { skip }, () => {
+suite('commits without an answer', LIMIT, () => {
   for (const fates of PATTERNS) {
     test(`one after the other: ${fates.join(', ')}`, async () => {
       const scene = await sceneIn(shared, 'secret');

@@ -24,6 +24,9 @@ const SQL = {
     WHERE epoch = $1 AND pool_id = $2`,
   leave: 'UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1',
   settle: `UPDATE vanitypool.epochs SET state = 'settled' WHERE epoch = $1`,
+  settleClean: `UPDATE vanitypool.epochs SET state = 'settled'
+    WHERE epoch = $1 AND run = $2 AND state = 'open' AND NOT EXISTS (
+      SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
   next: 'UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch',
   begin: `INSERT INTO vanitypool.epochs
       (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
@@ -79,6 +82,12 @@ export async function beginEpoch(
   const { durability, ttlMs } = begin;
   await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now]);
   return { epoch, id, recovered };
+}
+
+/** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */
+export async function endEpoch(query: Query, { epoch, id }: Run): Promise<void> {
+  const { count } = await query(SQL.settleClean, [epoch, id]);
+  if (count > 0) await query(SQL.leave, [epoch]);
 }
 
 /** What the journals of the queue say that the store has not; undefined if one is not trusted. */

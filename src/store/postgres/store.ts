@@ -28,7 +28,7 @@ import type { TokenStore } from '../token-store.ts';
 import type { Addresses } from './addresses.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { Directory } from './directory.ts';
-import { type Begin, type Begun, beginEpoch } from './epochs.ts';
+import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
 import { countsOf } from './figures.ts';
 import { findByKey, leased } from './hand-outs.ts';
 import { Lanes } from './lanes.ts';
@@ -291,8 +291,16 @@ export class PostgresStore implements Store {
     this.clock.take(stepMs);
   }
 
-  close(): Promise<void> {
-    return this.#resources.disposeAsync();
+  async close(): Promise<void> {
+    if (this.#resources.disposed) return;
+    try {
+      await this.#run.repeated((query) => endEpoch(query, this.#run));
+    } catch (error) {
+      // Then it is for the next start.
+      if (!(error instanceof VanityError)) throw error;
+    } finally {
+      await this.#resources.disposeAsync();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
