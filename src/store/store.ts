@@ -43,7 +43,7 @@ export interface TurnOrder {
   readonly pool: string;
   /** Everything before this position of the queue was popped. */
   readonly head: number;
-  /** So many more addresses are to be leased, if there are as many. */
+  /** So many addresses are to be leased, if there are as many: with those that no report had before. */
   readonly wanted: number;
   /** Who got what was popped, by this turn or by one before: each record once, or again if that turn failed. */
   readonly handOuts?: HandOuts;

@@ -24,7 +24,7 @@ function bytesOf(key: KeyObject): Uint8Array {
   return Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url');
 }
 
-interface Place {
+export interface Place {
   readonly url: string;
   readonly node: NodeIdentity;
   readonly directory: string;
@@ -41,12 +41,12 @@ export class PostgresStores implements StoreMaker {
   }
 
   async open(): Promise<Store> {
-    const place = {
-      url: await this.#database(),
-      node: someNode(),
-      directory: temporaryDirectory(),
-    };
-    return this.openAt(place);
+    return this.openAt(await this.newPlace());
+  }
+
+  /** For one node; another one of the same database has the same directory, for its sealing key. */
+  async newPlace(): Promise<Place> {
+    return { url: await this.#database(), node: someNode(), directory: temporaryDirectory() };
   }
 
   /** As another node does, or again as the same one. */
@@ -81,16 +81,14 @@ export class PostgresStores implements StoreMaker {
     return this.#places.get(store)!;
   }
 
-  /** Every address is in one state, and the figures are the sums of these; by a query of its own. */
+  /** Every address is in one state, and the figures are the sums of these; by queries of its own. */
   async check(url: string): Promise<void> {
-    const rows = await this.#server().sql<Record<string, string | number>>(
-      CHECK,
-      [],
-      new URL(url).pathname.slice(1),
-    );
-    for (const { pool, state, counted, figure } of rows) {
+    const database = new URL(url).pathname.slice(1);
+    const sql = (text: string) => this.#server().sql<Record<string, unknown>>(text, [], database);
+    for (const { pool, state, counted, figure } of await sql(CHECK)) {
       assert.equal(Number(counted), Number(figure), `${state} of pool ${pool}`);
     }
+    assert.deepEqual(await sql(FAULTS), []);
   }
 
   async #database(): Promise<string> {
@@ -149,3 +147,26 @@ const CHECK = `
       ('dispensed', f.dispensed), ('burned', f.burned), ('lost', 0)) AS v (state, figure)
     WHERE f.pool_id = p.id GROUP BY state) AS s
   LEFT JOIN counted AS c ON c.pool_id = p.id AND c.state = s.state`;
+
+/** What is in two places, or behind the end of where it is; quotas that are not what left. */
+const FAULTS = `
+  WITH lease AS (SELECT *, position + last - first + 1 AS "end" FROM vanitypool.leases),
+  hand_out AS (SELECT *, position + count AS "end" FROM vanitypool.hand_outs),
+  taken AS (SELECT token_id, at / 86400000 AS day, sum(count) AS used FROM hand_out
+    WHERE token_id IS NOT NULL GROUP BY 1, 2)
+  SELECT 'leased twice' AS fault, a.first AS id FROM lease AS a JOIN lease AS b
+    ON b.first > a.first AND b.first <= a.last
+  UNION ALL SELECT 'given back twice', a.first FROM vanitypool.returned AS a JOIN vanitypool.returned AS b
+    ON b.first > a.first AND b.first <= a.last
+  UNION ALL SELECT 'burned twice', a.first FROM vanitypool.burns AS a JOIN vanitypool.burns AS b
+    ON b.first > a.first AND b.first <= a.last
+  UNION ALL SELECT 'two leases of a position', b.position FROM lease AS a
+    JOIN lease AS b USING (epoch, pool_id) WHERE b.position > a.position AND b.position < a.end
+  UNION ALL SELECT 'leased behind the end', lease.position FROM lease
+    JOIN vanitypool.queues USING (epoch, pool_id) WHERE lease.end > queues.pushed
+  UNION ALL SELECT 'two hand-outs of a position', b.position FROM hand_out AS a
+    JOIN hand_out AS b USING (epoch, pool_id) WHERE b.position > a.position AND b.position < a.end
+  UNION ALL SELECT 'handed out and not recorded', hand_out.position FROM hand_out
+    JOIN vanitypool.queues USING (epoch, pool_id) WHERE hand_out.end > queues.position
+  UNION ALL SELECT 'quota', token_id FROM taken FULL JOIN vanitypool.quotas USING (token_id, day)
+    WHERE taken.used IS DISTINCT FROM quotas.used AND coalesce(taken.used, 0) <> coalesce(quotas.used, 0)`;

@@ -3,7 +3,7 @@
  * Nothing is tried again by itself. Transactions run one after the other, in the order in which they were
  * asked for; each has its time, after which its session ends. Runs in the thread that calls it.
  */
-import { type Moment, storeError } from './error.ts';
+import { ConnectionLost, type Moment, storeError } from './error.ts';
 import { Session } from './session.ts';
 import type { ConnectionSettings } from './settings.ts';
 import { inTransaction, type Transaction } from './transaction.ts';
@@ -25,6 +25,7 @@ export class Connection implements AsyncDisposable {
   moment: Moment = 'opening';
   readonly #settings: ConnectionSettings;
   #session: Session | undefined;
+  #isClosed = false;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(settings: ConnectionSettings) {
@@ -39,13 +40,15 @@ export class Connection implements AsyncDisposable {
    * and those of `work`.
    */
   transaction<T>(work: (transaction: Transaction) => Promise<T>, limits: Limits = {}): Promise<T> {
+    if (this.#isClosed) return Promise.reject(this.#errorOf(new ConnectionLost('closed here')));
     const result = this.#last.then(() => this.#run(work, limits));
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  /** After what was asked for. */
+  /** After what was asked for; what is asked for later fails. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     await this.#last;
     await this.#session?.close();
   }
@@ -59,7 +62,11 @@ export class Connection implements AsyncDisposable {
       using _ = this.#session.limit(timeoutMs);
       return await inTransaction(this.#session, work, lockMs);
     } catch (cause) {
-      throw storeError(cause, this.name, this.moment);
+      throw this.#errorOf(cause);
     }
+  }
+
+  #errorOf(cause: unknown): unknown {
+    return storeError(cause, this.name, this.moment);
   }
 }

@@ -31,6 +31,11 @@ export class Directory {
     this.#run = run;
   }
 
+  /** Another epoch has begun, which acts on nothing yet. */
+  clear(): void {
+    this.#acted = 0;
+  }
+
   watch(events: StoreEvents): Disposable {
     const stop = new AbortController();
     void this.#watch(events, stop.signal);
@@ -39,8 +44,8 @@ export class Directory {
 
   /** Error: STORE_UNAVAILABLE after ten seconds. */
   async everywhere(): Promise<void> {
+    // Others may have changed something before that, too: this run says that it acts on it when it does.
     const version = await this.#version();
-    await this.#act(version);
     for (let waitedMs = 0; await this.#isBehind(version); waitedMs += WAIT_MS) {
       if (waitedMs >= OTHERS_MS) {
         const detail = 'the change stands, but another node does not act on it yet; ask again';
@@ -53,12 +58,15 @@ export class Directory {
   async #watch({ directory, stock }: StoreEvents, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
+        const { epoch } = this.#run;
         const version = await this.#version();
         if (version > this.#acted) {
           await directory();
-          await this.#act(version);
+          await this.#act(epoch, version);
         }
-        for (const pool of await this.#changedStock()) stock(pool);
+        for (const pool of await this.#changedStock()) {
+          if (!signal.aborted) stock(pool);
+        }
       } catch (error) {
         // Whoever asks for something hears of it.
         if (!(error instanceof VanityError)) throw error;
@@ -74,10 +82,11 @@ export class Directory {
     return rows[0]!.version;
   }
 
-  async #act(version: number): Promise<void> {
-    const { epoch, id } = this.#run;
+  /** One that has ended meanwhile acts on nothing. */
+  async #act(epoch: number, version: number): Promise<void> {
+    const { id } = this.#run;
     await this.#run.transaction((query) => query(SQL.acted, [epoch, id, version]));
-    this.#acted = version;
+    if (epoch === this.#run.epoch) this.#acted = version;
   }
 
   async #isBehind(version: number): Promise<boolean> {

@@ -27,6 +27,9 @@ const SQL = {
     WHERE epoch = $1 AND pool_id = $2`,
   leave: 'UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1',
   settle: `UPDATE vanitypool.epochs SET state = 'settled' WHERE epoch = $1`,
+  settleClean: `UPDATE vanitypool.epochs SET state = 'settled'
+    WHERE epoch = $1 AND run = $2 AND state = 'open' AND NOT EXISTS (
+      SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
   next: 'UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch',
   begin: `INSERT INTO vanitypool.epochs
       (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
@@ -60,8 +63,15 @@ export interface Begun {
   readonly recovered: Readonly<Record<string, Recovered>>;
 }
 
-export async function beginEpoch(query: Query, run: Run, begin: Begin): Promise<Begun> {
-  const recovered: Record<string, Recovered> = {};
+/** What it settles is added to `recovered`: also by an attempt of which nobody knows whether it is in. */
+export async function beginEpoch(
+  query: Query,
+  run: Run,
+  begin: Begin,
+  recovered: Record<string, Recovered>,
+): Promise<Begun> {
+  // First, as whoever locks the cluster's row does.
+  const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
   const { rows } = await query<EpochRow>(SQL.unsettled, [run.node.id]);
   for (const last of rows) {
     const end = last.state === 'open' ? settle : correct;
@@ -73,11 +83,16 @@ export async function beginEpoch(query: Query, run: Run, begin: Begin): Promise<
     await query(SQL.leave, [last.epoch]);
     await query(SQL.settle, [last.epoch]);
   }
-  const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
   const id = randomBytes(16);
   const { durability, ttlMs } = begin;
   await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now]);
   return { epoch, id, recovered };
+}
+
+/** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */
+export async function endEpoch(query: Query, { epoch, id }: Run): Promise<void> {
+  const { count } = await query(SQL.settleClean, [epoch, id]);
+  if (count > 0) await query(SQL.leave, [epoch]);
 }
 
 /** What the journals of the queue say that the store has not; undefined if one is not trusted. */
@@ -153,13 +168,19 @@ async function settle(
     .map((one) => uncut(one.position, position));
   const seen = records.filter(({ isUnseen }) => !isUnseen);
   const told = seen.map((one) => ({ ...one, at: clock.recovered(one.at) }));
-  await record(query, queue, position, told);
+  const { held, freed } = await record(query, queue, position, told);
   const back = await cutOut(query, queue, position + popped, pushed - position - popped);
+  back.push(...freed);
   for (const at of unseen) back.push(...(await cutOut(query, queue, at, 1)));
   await giveBack(query, pool, back);
   await query(SQL.endQueue, [epoch, pool, position + popped, now]);
-  const dispensed = popped - unseen.length;
-  const figures = { leased: position - pushed, dispensed, available: sum(back) };
+  const dispensed = pushed - position - sum(back) - held.length;
+  const figures = {
+    leased: position - pushed,
+    reserved: held.length,
+    dispensed,
+    available: sum(back),
+  };
   await moveFigures(query, pool, node.id, figures);
   return { dispensed, returned: sum(back), burned: 0 };
 }

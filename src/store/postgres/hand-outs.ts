@@ -24,9 +24,11 @@ const SQL = {
     'DELETE FROM vanitypool.leases WHERE epoch = $1 AND pool_id = $2 AND position = ANY($3::bigint[])',
   covering: `SELECT token_id, position + count AS "end" FROM vanitypool.hand_outs
     WHERE epoch = $1 AND pool_id = $2 AND position <= $3 ORDER BY position DESC LIMIT 1`,
+  /** Keys in one order in all nodes: two that have the same ones do not wait for each other. */
   add: `INSERT INTO vanitypool.hand_outs
       (epoch, pool_id, position, count, at, token_id, key_hash, body_hash)
     SELECT $1, $2, * FROM unnest($3::bigint[], $4::int[], $5::bigint[], $6::int[], $7::bytea[], $8::bytea[])
+      AS h (position, count, at, token_id, key_hash, body_hash) ORDER BY key_hash, position
     ON CONFLICT (key_hash) WHERE key_hash IS NOT NULL DO NOTHING RETURNING position`,
   remove: 'DELETE FROM vanitypool.hand_outs WHERE epoch = $1 AND pool_id = $2 AND position = $3',
   /** Nothing where it would be more than $4. */
@@ -107,6 +109,10 @@ export async function leased(
 ): Promise<Range[]> {
   const end = from + count;
   const { rows } = await query<LeaseRow>(SQL.leases, [epoch, pool, from, end]);
+  return within(rows, from, end);
+}
+
+function within(rows: readonly LeaseRow[], from: number, end: number): Range[] {
   return rows.flatMap(({ position, first, last }) => {
     const range = {
       first: first + Math.max(0, from - position),
@@ -125,10 +131,9 @@ export async function cutOut(
 ): Promise<Range[]> {
   const { epoch, pool } = queue;
   const end = from + count;
-  const cut = await leased(query, queue, from, count);
   const { rows } = await query<LeaseRow>(SQL.leases, [epoch, pool, from, end]);
   const touched = rows.filter(({ position, first, last }) => position + last - first >= from);
-  if (touched.length === 0) return cut;
+  if (touched.length === 0) return [];
   await query(SQL.unlease, [epoch, pool, touched.map(({ position }) => position)]);
   for (const { position, first, last } of touched) {
     if (position < from)
@@ -136,7 +141,7 @@ export async function cutOut(
     if (position + last - first >= end)
       await lease(query, queue, end, [{ first: first + end - position, last }]);
   }
-  return cut;
+  return within(touched, from, end);
 }
 
 /**
@@ -150,32 +155,31 @@ export async function record(
   records: readonly HandOut[],
 ): Promise<Recorded> {
   const result: Recorded = { held: [], freed: [], refused: [] };
-  const fresh: Placed[] = [];
-  for (const one of joined(records)) {
-    const placed = { ...one, from: uncut(one.position, recorded) };
-    if (placed.from >= recorded) fresh.push(placed);
-    else await recordLate(query, queue, placed, result);
+  const isLate = ({ position }: HandOut) => uncut(position, recorded) < recorded;
+  const place = (one: HandOut): Placed => ({ ...one, from: uncut(one.position, recorded) });
+  // One by one: of two that are neighbours the store may have the first.
+  for (const one of records.filter(isLate)) await recordLate(query, queue, place(one), result);
+  const fresh = [...joined(records.filter((one) => !isLate(one)))].map(place);
+  const added = await add(query, queue, fresh);
+  const refused = new Map<Placed, Refusal['why']>();
+  for (const one of fresh) if (!added.has(one.from)) refused.set(one, 'key');
+  for (const one of await count(
+    query,
+    fresh.filter(({ from }) => added.has(from)),
+  )) {
+    await query(SQL.remove, [queue.epoch, queue.pool, one.from]);
+    refused.set(one, 'quota');
   }
-  const plain = fresh.filter((one) => !isDecided(one));
-  const decided = fresh.filter(isDecided);
-  await add(query, queue, plain);
-  await count(query, plain);
-  const taken = await add(query, queue, decided);
-  for (const one of decided) {
-    const why = taken.has(one.from) ? await overQuota(query, queue, one) : 'key';
-    if (why === undefined) {
-      if (one.reservation !== undefined) result.held.push(await reserve(query, queue, one));
-      continue;
+  for (const one of fresh) {
+    const why = refused.get(one);
+    if (why !== undefined) {
+      result.refused.push({ position: one.position, why });
+      result.freed.push(...(await cutOut(query, queue, one.from, one.count)));
+    } else if (one.reservation !== undefined) {
+      result.held.push(await reserve(query, queue, one));
     }
-    result.refused.push({ position: one.position, why });
-    result.freed.push(...(await cutOut(query, queue, one.from, one.count)));
   }
   return result;
-}
-
-/** Whether the store has a say in it. */
-function isDecided({ key, quota, reservation }: HandOut): boolean {
-  return (key ?? quota ?? reservation) !== undefined;
 }
 
 /** Of a pop that a turn before has recorded. */
@@ -186,13 +190,16 @@ async function recordLate(
   { refused }: Recorded,
 ): Promise<void> {
   if ((await tokenAt(query, queue, one.from)) !== undefined) return;
+  const { position, key, quota, reservation } = one;
   // Such a record comes with the turn of its pop: that turn has refused it, and its answer was lost.
-  if (isDecided(one)) {
-    refused.push({ position: one.position, why: one.key === undefined ? 'quota' : 'key' });
-    return;
+  if (key !== undefined && (await findByKey(query, key)) !== undefined) {
+    refused.push({ position, why: 'key' });
+  } else if ((key ?? quota ?? reservation) !== undefined) {
+    refused.push({ position, why: 'quota' });
+  } else {
+    await add(query, queue, [one]);
+    await count(query, [one]);
   }
-  await add(query, queue, [one]);
-  await count(query, [one]);
 }
 
 async function add(
@@ -213,26 +220,27 @@ async function add(
   return new Set(rows.map(({ position }) => position));
 }
 
-/** What tokens took that nobody limits. */
-async function count(query: Query, records: readonly Placed[]): Promise<void> {
-  const sums = new Map<string, number>();
-  for (const { token, at, count } of records) {
-    const name = `${token} ${dayOf(at)}`;
-    if (token !== 0) sums.set(name, (sums.get(name) ?? 0) + count);
-  }
+/** What tokens took; those that would exceed the quota of their day did not. */
+async function count(query: Query, records: readonly Placed[]): Promise<Placed[]> {
+  const ofTokens = Map.groupBy(
+    records.filter(({ token }) => token !== 0),
+    ({ token, at }) => `${token} ${dayOf(at)}`,
+  );
+  const exceeding: Placed[] = [];
   // In one order in all nodes: two that count the same tokens do not wait for each other.
-  for (const [name, sum] of [...sums].sort()) {
-    await query(SQL.take, [...name.split(' ').map(Number), sum, null]);
+  for (const name of [...ofTokens.keys()].sort()) {
+    const [unlimited, limited] = parted(ofTokens.get(name)!, ({ quota }) => quota === undefined);
+    const take = async (count: number, quota: number | null) =>
+      (await query(SQL.take, [...name.split(' ').map(Number), count, quota])).rows.length > 0;
+    const sum = unlimited.reduce((total, one) => total + one.count, 0);
+    if (sum > 0) await take(sum, null);
+    for (const one of limited) if (!(await take(one.count, one.quota!))) exceeding.push(one);
   }
+  return exceeding;
 }
 
-async function overQuota(query: Query, queue: Queue, one: Placed): Promise<'quota' | undefined> {
-  const { token, at, count, quota = null } = one;
-  if (token === 0) return undefined;
-  const { rows } = await query<{ used: number }>(SQL.take, [token, dayOf(at), count, quota]);
-  if (rows.length > 0) return undefined;
-  await query(SQL.remove, [queue.epoch, queue.pool, one.from]);
-  return 'quota';
+function parted<T>(all: readonly T[], isFirst: (one: T) => boolean): [first: T[], rest: T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }
 
 async function reserve(query: Query, queue: Queue, one: Placed): Promise<number> {

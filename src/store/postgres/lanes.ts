@@ -9,8 +9,8 @@ import type { Addresses, SealedAddress } from './addresses.ts';
 import { CommitUnknown } from './error.ts';
 import { moveFigures } from './figures.ts';
 import { columns, firstOf } from './ids.ts';
-import type { PoolRow } from './pool-rows.ts';
-import type { Run } from './run.ts';
+import { notFound, type PoolRow } from './pool-rows.ts';
+import type { Run, RunName } from './run.ts';
 import type { Query } from './transaction.ts';
 
 /** Ids of a lane: its number times this, and 1 to this less 1 behind. */
@@ -20,6 +20,8 @@ const SQL = {
   next: 'UPDATE vanitypool.cluster SET lane = lane + 1 RETURNING lane',
   begin: `INSERT INTO vanitypool.lane_ends (lane, pool_id, writer, filled) VALUES ($1, $2, $3, $4)`,
   beginHead: `INSERT INTO vanitypool.lane_heads (lane, pool_id, taken) VALUES ($1, $2, $3)`,
+  /** Until the transaction ends: who deletes the pool waits for it. */
+  isOpen: `SELECT FROM vanitypool.pools WHERE id = $1 AND state = 'open' FOR SHARE`,
   fill: `UPDATE vanitypool.lane_ends SET filled = filled + $3
     WHERE lane = $1 AND filled = $2 AND writer = $4 AND EXISTS (
       SELECT FROM vanitypool.epochs WHERE epoch = $4 AND run = $5 AND state = 'open')`,
@@ -47,6 +49,7 @@ const SQL = {
 } as const;
 
 interface Lane {
+  readonly run: RunName;
   readonly lane: number;
   /** As of the last insert that is known to be in. */
   filled: number;
@@ -64,11 +67,6 @@ export class Lanes {
   constructor(run: Run, addresses: Addresses) {
     this.#run = run;
     this.#addresses = addresses;
-  }
-
-  /** Another epoch has begun. */
-  clear(): void {
-    this.#filling.clear();
   }
 
   /** Those that the store has not seen before, in their order: how many. */
@@ -98,7 +96,10 @@ export class Lanes {
       } catch (error) {
         if (error instanceof KeysTaken) continue;
         if (!(error instanceof CommitUnknown)) throw error;
+        // One of which nobody knows how full it is stays as it is.
+        this.#filling.delete(pool.id);
         const filled = await this.#filled(lane);
+        this.#filling.set(pool.id, lane);
         // It is not in, and nothing of it is.
         if (filled === lane.filled) continue;
         fresh = filled - lane.filled;
@@ -111,15 +112,16 @@ export class Lanes {
   async #add(
     query: Query,
     pool: PoolRow,
-    { lane, filled }: Lane,
+    { lane, filled, run }: Lane,
     addresses: readonly SealedAddress[],
     origin: Origin,
   ): Promise<number> {
-    const { epoch, id: run, node, now } = this.#run;
+    const { node, now } = this.#run;
     const fresh = await unknownOf(query, addresses);
     if (fresh.length === 0) return 0;
-    const { count } = await query(SQL.fill, [lane, filled, fresh.length, epoch, run]);
-    if (count === 0) throw await this.#run.fenced(query);
+    if ((await query(SQL.isOpen, [pool.id])).rows.length === 0) throw notFound(pool.name);
+    const { count } = await query(SQL.fill, [lane, filled, fresh.length, run.epoch, run.id]);
+    if (count === 0) throw await this.#run.fenced(query, run);
     const ids = fresh.map((_, index) => filled + 1 + index);
     const hashes = fresh.map(({ keyHash }) => keyHash);
     const added = await query(SQL.addKeys, [hashes, ids]);
@@ -134,26 +136,26 @@ export class Lanes {
   }
 
   /** Waits until a commit without an answer is in, or is not. Error: EpochOver. */
-  #filled({ lane }: Lane): Promise<number> {
-    const { epoch } = this.#run;
+  #filled({ lane, run }: Lane): Promise<number> {
     return this.#run.aside(async (query) => {
       const [row] = (await query<{ filled: number; writer: number | null }>(SQL.filled, [lane]))
         .rows;
-      if (row?.writer !== epoch) throw await this.#run.fenced(query);
+      if (row?.writer !== run.epoch) throw await this.#run.fenced(query, run);
       return row.filled;
     });
   }
 
   async #laneOf(pool: number): Promise<Lane> {
     const known = this.#filling.get(pool);
-    if (known !== undefined) return known;
+    if (known?.run.epoch === this.#run.epoch) return known;
     // One of which nobody knows whether it was made stays empty.
+    const { epoch, id } = this.#run;
     const lane = await this.#run.aside(async (query) => {
       const number = (await query<{ lane: number }>(SQL.next)).rows[0]!.lane;
       const none = number * LANE_IDS;
-      await query(SQL.begin, [number, pool, this.#run.epoch, none]);
+      await query(SQL.begin, [number, pool, epoch, none]);
       await query(SQL.beginHead, [number, pool, none]);
-      return { lane: number, filled: none };
+      return { run: { epoch, id }, lane: number, filled: none };
     });
     this.#filling.set(pool, lane);
     return lane;
@@ -181,6 +183,11 @@ export async function takeAvailable(query: Query, pool: number, wanted: number):
   const free = await take(query, pool, wanted, ' SKIP LOCKED');
   // What others have locked may be all that there is.
   return free.length > 0 || wanted <= 0 ? free : take(query, pool, wanted, '');
+}
+
+/** Waits for what others have locked. */
+export function takeAll(query: Query, pool: number): Promise<Range[]> {
+  return take(query, pool, Number.MAX_SAFE_INTEGER, '');
 }
 
 async function take(

@@ -12,7 +12,7 @@ import { Sealer, Unsealer } from '../../keypair/seal.ts';
 import { createSealingKey, keepSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
 import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
 import { OwnClock, SystemTime, type Time } from '../own-clock.ts';
-import type { Recover } from '../recovery.ts';
+import type { Recover, Recovered } from '../recovery.ts';
 import type { Store } from '../store.ts';
 import { Addresses } from './addresses.ts';
 import { Beats, type Monotonic } from './beats.ts';
@@ -81,6 +81,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const run = new Run({ node, turns, inserts, clock, storeId });
   const { durability = 'leased', ttlMs = TTL_MS, recover } = options;
   const begin = { durability, ttlMs, recover };
+  const recovered: Record<string, Recovered> = {};
   const { begun, binding } = await run.repeated(async (query) => {
     const binding = await bindingOf(query, storeId, key, options.onForged);
     await query(SQL.addNode, [
@@ -90,7 +91,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
       Buffer.from(node.signKey),
       clock.now,
     ]);
-    return { binding, begun: await beginEpoch(query, run, begin) };
+    return { binding, begun: await beginEpoch(query, run, begin, recovered) };
   });
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
   const sealer = new Sealer({

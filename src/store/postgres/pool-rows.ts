@@ -1,4 +1,7 @@
-/** The pools of all nodes. Runs in the store thread, inside a transaction of the caller. */
+/**
+ * The pools of all nodes. Runs in the store thread, inside a transaction of the caller. Changes are made one at a
+ * time: each begins with the lock of the cluster's row, behind which it sees what those before it did.
+ */
 import { VanityError } from '../../errors.ts';
 import type { KeyType } from '../../keypair/signing-key.ts';
 import {
@@ -17,12 +20,13 @@ const COLUMNS = `p.id, p.name, p.prefix, p.suffix, p.ignore_case, p.keys, p.hand
 
 const SQL = {
   all: `SELECT ${COLUMNS}, ${SUMS} FROM vanitypool.pools AS p ORDER BY p.id`,
-  row: `SELECT ${COLUMNS} FROM vanitypool.pools AS p WHERE name = $1 AND state <> 'removed'`,
+  row: `SELECT ${COLUMNS} FROM vanitypool.pools AS p WHERE name = $1`,
   any: `SELECT ${COLUMNS}, ${SUMS} FROM vanitypool.pools AS p WHERE name = $1`,
   add: `INSERT INTO vanitypool.pools (name, prefix, suffix, ignore_case, keys, handout, target)
     VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (name) DO NOTHING`,
   set: `UPDATE vanitypool.pools SET settings = $2, is_paused = $3, state = $4, removed_at = $5
     WHERE id = $1`,
+  lock: 'SELECT FROM vanitypool.cluster FOR NO KEY UPDATE',
   change: 'UPDATE vanitypool.cluster SET version = version + 1',
 } as const;
 
@@ -62,15 +66,25 @@ export class PoolRows {
 
   /** Errors: POOL_NOT_FOUND, STORE_FORGED. */
   async row(query: Query, name: string): Promise<PoolRow> {
+    const row = await this.known(query, name);
+    if (row.state === 'removed') throw notFound(name);
+    return row;
+  }
+
+  /** The same, deleted or not. */
+  async known(query: Query, name: string): Promise<PoolRow> {
     const [row] = (await query<PoolRow>(SQL.row, [name])).rows;
-    if (row === undefined) {
-      throw new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
-    }
+    if (row === undefined) throw notFound(name);
     this.#rows.assertRight('pool', saidOf(row));
     return row;
   }
 
-  /** Errors: POOL_MISMATCH, STORE_FORGED. */
+  /** Before what a change goes by is read. */
+  async lock(query: Query): Promise<void> {
+    await query(SQL.lock);
+  }
+
+  /** After `lock`. Errors: POOL_MISMATCH, STORE_FORGED. */
   async define(query: Query, identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
     const { name, prefix, suffix, ignoreCase, keys, handout } = identity;
     const added = await query(SQL.add, [name, prefix, suffix, ignoreCase, keys, handout]);
@@ -92,7 +106,7 @@ export class PoolRows {
     return this.#stored({ ...row!, ...changed });
   }
 
-  /** A change of which all nodes hear. */
+  /** A change of which all nodes hear. After `lock`. */
   async set(query: Query, row: PoolRow, changed: Changed): Promise<void> {
     const next = { ...row, ...changed };
     const { id, settings, is_paused, state, removed_at } = next;
@@ -112,6 +126,10 @@ export class PoolRows {
       position: this.#queues.positionOf(id),
     };
   }
+}
+
+export function notFound(name: string): VanityError {
+  return new VanityError('POOL_NOT_FOUND', `pool ${name}: the store has no such pool`);
 }
 
 /** As the MACs of all databases have it. */

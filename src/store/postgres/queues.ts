@@ -6,22 +6,27 @@
  * What changes anything is sent after its answer. So a commit of which nobody knows whether it is in is
  * found out by that number, and nothing is done twice.
  */
+import type { Limits } from './connection.ts';
 import { CommitUnknown } from './error.ts';
 import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
+/** Locked until the transaction ends, and so open until then: whoever ends a run waits for it. */
+const OWN = `WITH own AS (SELECT FROM vanitypool.epochs
+    WHERE epoch = $1 AND run = $3 AND state = 'open' FOR KEY SHARE)`;
+
 const SQL = {
-  begin: `INSERT INTO vanitypool.queues (epoch, pool_id, run)
-    SELECT $1, $2, $3 WHERE EXISTS (
-      SELECT FROM vanitypool.epochs WHERE epoch = $1 AND run = $3 AND state = 'open')
-    ON CONFLICT DO NOTHING`,
-  look: `SELECT turn, position, pushed, journals FROM vanitypool.queues
-    WHERE epoch = $1 AND pool_id = $2 AND run = $3 FOR UPDATE`,
-  fence: `UPDATE vanitypool.queues SET turn = turn + 1, is_ended = false, journals = $5,
+  begin: `${OWN} INSERT INTO vanitypool.queues (epoch, pool_id, run)
+    SELECT $1, $2, $3 WHERE EXISTS (SELECT FROM own) ON CONFLICT DO NOTHING`,
+  look: `${OWN} SELECT turn, position, pushed, journals FROM vanitypool.queues
+    WHERE epoch = $1 AND pool_id = $2 AND run = $3 AND EXISTS (SELECT FROM own) FOR UPDATE`,
+  fence: `${OWN} UPDATE vanitypool.queues SET turn = turn + 1, is_ended = false, journals = $5,
       position = greatest(position, $6),
       recorded_at = CASE WHEN position < $6 THEN $7 ELSE recorded_at END
-    WHERE epoch = $1 AND pool_id = $2 AND run = $3 AND turn = $4`,
+    WHERE epoch = $1 AND pool_id = $2 AND run = $3 AND turn = $4 AND EXISTS (SELECT FROM own)`,
   push: 'UPDATE vanitypool.queues SET pushed = $3 WHERE epoch = $1 AND pool_id = $2',
+  end: `UPDATE vanitypool.queues SET pushed = position, is_ended = true
+    WHERE epoch = $1 AND pool_id = $2`,
 } as const;
 
 /** What the store counts on of a dispense journal. */
@@ -33,7 +38,7 @@ interface CountedJournal {
 export type CountedJournals = Readonly<Record<string, CountedJournal>>;
 
 /** Of a queue in the database. */
-export interface QueueState {
+interface QueueState {
   readonly turn: number;
   /** Positions before it are recorded. */
   readonly position: number;
@@ -52,12 +57,14 @@ export interface FencedQueue {
   readonly pool: number;
 }
 
-export interface OwnQueue {
-  readonly pool: number;
-  state: QueueState;
-  reported: number;
-  /** A commit had no answer since `state` was known. */
-  isUnknown: boolean;
+interface KnownQueue {
+  readonly state: QueueState;
+  readonly reported: number;
+}
+
+interface OwnQueue extends KnownQueue {
+  /** Commits since then that had no answer. */
+  readonly unanswered: number;
 }
 
 export class Queues {
@@ -74,11 +81,6 @@ export class Queues {
     this.#own.clear();
   }
 
-  /** Ids of the pools of which this run has a queue. */
-  get known(): number[] {
-    return [...this.#own.keys()];
-  }
-
   positionOf(pool: number): number {
     return this.#own.get(pool)?.state.position ?? 0;
   }
@@ -88,8 +90,13 @@ export class Queues {
     return pushed - position;
   }
 
-  journalsOf(pool: number): CountedJournals {
-    return this.#own.get(pool)?.state.journals ?? {};
+  /** Ids of the pools of which journals of these numbers may be counted, in their order. */
+  counting(numbers: ReadonlySet<string> | 'all'): number[] {
+    const pools = [...this.#own].filter(([, { state, unanswered }]) => {
+      const counted = Object.keys(state.journals);
+      return unanswered > 0 || counted.some((number) => numbers === 'all' || numbers.has(number));
+    });
+    return pools.map(([pool]) => pool).sort((a, b) => a - b);
   }
 
   /**
@@ -98,22 +105,24 @@ export class Queues {
    */
   async change<T>(
     pools: readonly number[],
-    work: (query: Query, fence: Fence) => Promise<T>,
+    work: (fence: Fence, query: Query) => Promise<T>,
+    limits?: Limits,
   ): Promise<T> {
-    const next = new Map<number, QueueState>();
+    const next = new Map<number, KnownQueue>();
     for (const pool of pools) await this.#begin(pool);
     try {
-      const result = await this.#run.transaction((query) => {
-        next.clear();
-        return work(query, new Fence(query, this.#run, this.#own, next));
-      });
-      for (const [pool, state] of next) {
-        Object.assign(this.#own.get(pool)!, { state, isUnknown: false, reported: state.pushed });
-      }
+      const result = await this.#run.transaction(
+        (query) => work(new Fence(query, this.#run, this.#own, next), query),
+        limits,
+      );
+      for (const [pool, known] of next) this.#own.set(pool, { ...known, unanswered: 0 });
       return result;
     } catch (error) {
       if (error instanceof CommitUnknown) {
-        for (const pool of next.keys()) this.#own.get(pool)!.isUnknown = true;
+        for (const pool of next.keys()) {
+          const own = this.#own.get(pool)!;
+          this.#own.set(pool, { ...own, unanswered: own.unanswered + 1 });
+        }
       }
       throw error;
     }
@@ -125,26 +134,20 @@ export class Queues {
     const { epoch, id } = this.#run;
     const state = await this.#run.repeated(async (query) => {
       await query(SQL.begin, [epoch, pool, id]);
-      const [row] = (await query<QueueState>(SQL.look, [epoch, pool, id])).rows;
-      if (row === undefined) throw await this.#run.fenced(query);
-      return row;
+      return look(query, this.#run, pool);
     });
-    this.#own.set(pool, { pool, state, reported: state.pushed, isUnknown: false });
+    this.#own.set(pool, { state, reported: state.pushed, unanswered: 0 });
   }
 }
 
+/** Of the queues of one transaction. */
 export class Fence {
   readonly #query: Query;
   readonly #run: Run;
-  readonly #own: ReadonlyMap<number, OwnQueue>;
-  readonly #next: Map<number, QueueState>;
+  readonly #own: Map<number, OwnQueue>;
+  readonly #next: Map<number, KnownQueue>;
 
-  constructor(
-    query: Query,
-    run: Run,
-    own: ReadonlyMap<number, OwnQueue>,
-    next: Map<number, QueueState>,
-  ) {
+  constructor(query: Query, run: Run, own: Map<number, OwnQueue>, next: Map<number, KnownQueue>) {
     this.#query = query;
     this.#run = run;
     this.#own = own;
@@ -158,8 +161,7 @@ export class Fence {
     journals: (known: CountedJournals) => CountedJournals = (known) => known,
   ): Promise<FencedQueue> {
     const { epoch, id, now } = this.#run;
-    const own = this.#own.get(pool)!;
-    const before = own.isUnknown ? await this.#look(pool) : own.state;
+    const { state: before, reported } = await this.#known(pool);
     if (head > before.pushed) {
       const detail = `${head - before.position} popped, but ${before.pushed - before.position} are leased`;
       throw new RangeError(`pool ${pool}: ${detail}`);
@@ -169,23 +171,42 @@ export class Fence {
     const { count } = await this.#query(SQL.fence, fence);
     if (count === 0) throw await this.#run.fenced(this.#query);
     const position = Math.max(before.position, head);
-    this.#next.set(pool, { ...before, turn: before.turn + 1, position, journals: next });
-    return { before, reported: Math.min(own.reported, before.pushed), epoch, pool };
+    const state = { ...before, turn: before.turn + 1, position, journals: next };
+    this.#next.set(pool, { state, reported });
+    return { before, reported, epoch, pool };
   }
 
-  /** From now on so many positions are leased. */
+  /** From now on so many positions are leased, and the addresses of all of them reported. */
   async push(pool: number, pushed: number): Promise<void> {
-    const state = this.#next.get(pool)!;
-    if (state.pushed === pushed) return;
-    await this.#query(SQL.push, [this.#run.epoch, pool, pushed]);
-    this.#next.set(pool, { ...state, pushed });
+    const { state } = this.#next.get(pool)!;
+    if (state.pushed !== pushed) await this.#query(SQL.push, [this.#run.epoch, pool, pushed]);
+    this.#next.set(pool, { state: { ...state, pushed }, reported: pushed });
   }
 
-  /** Waits until a commit without an answer is in, or is not. */
-  async #look(pool: number): Promise<QueueState> {
-    const { epoch, id } = this.#run;
-    const [row] = (await this.#query<QueueState>(SQL.look, [epoch, pool, id])).rows;
-    if (row === undefined) throw await this.#run.fenced(this.#query);
-    return row;
+  /** Nothing is leased any more, until the next turn. */
+  async end(pool: number): Promise<void> {
+    const { state } = this.#next.get(pool)!;
+    const pushed = state.position;
+    await this.#query(SQL.end, [this.#run.epoch, pool]);
+    this.#next.set(pool, { state: { ...state, pushed }, reported: pushed });
   }
+
+  /** As the last commit left it. */
+  async #known(pool: number): Promise<OwnQueue> {
+    const own = this.#own.get(pool)!;
+    if (own.unanswered === 0) return own;
+    const state = await look(this.#query, this.#run, pool);
+    const ahead = state.turn - own.state.turn;
+    if (ahead < 0 || ahead > own.unanswered) throw await this.#run.fenced(this.#query);
+    const known = { state, reported: Math.min(own.reported, state.pushed), unanswered: 0 };
+    this.#own.set(pool, known);
+    return known;
+  }
+}
+
+/** Waits until a commit without an answer is in, or is not. Error: EpochOver. */
+async function look(query: Query, run: Run, pool: number): Promise<QueueState> {
+  const [row] = (await query<QueueState>(SQL.look, [run.epoch, pool, run.id])).rows;
+  if (row === undefined) throw await run.fenced(query);
+  return row;
 }

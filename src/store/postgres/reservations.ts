@@ -13,11 +13,12 @@ import type {
 } from '../reservation-store.ts';
 import type { Addresses, PoolOfRows } from './addresses.ts';
 import { moveFigures } from './figures.ts';
+import { cutOut } from './hand-outs.ts';
 import { burn, giveBack } from './lanes.ts';
 import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
-const COLUMNS = `r.id, r.pool_id, r.address_id, r.expires_at, r.ended_at, r.outcome,
+const COLUMNS = `r.id, r.epoch, r.pool_id, r.position, r.address_id, r.expires_at, r.ended_at, r.outcome,
     coalesce(r.token_id, 0) AS token, p.name, p.keys, p.handout, h.at, h.body_hash
   FROM vanitypool.reservations AS r
     JOIN vanitypool.pools AS p ON p.id = r.pool_id
@@ -27,9 +28,14 @@ const COLUMNS = `r.id, r.pool_id, r.address_id, r.expires_at, r.ended_at, r.outc
 const SQL = {
   get: `SELECT ${COLUMNS} WHERE r.id = $1`,
   lock: `SELECT ${COLUMNS} WHERE r.id = $1 FOR UPDATE OF r`,
+  /** Of the run that made it: its leases are cut. */
+  lockQueue: `SELECT FROM vanitypool.queues WHERE (epoch, pool_id) = (
+    SELECT epoch, pool_id FROM vanitypool.reservations WHERE id = $1) FOR UPDATE`,
   madeWith: `SELECT ${COLUMNS} WHERE h.key_hash = $1`,
-  due: `SELECT ${COLUMNS} WHERE r.ended_at IS NULL AND r.expires_at <= $1
-    ORDER BY r.expires_at LIMIT 1000 FOR UPDATE OF r SKIP LOCKED`,
+  /** What another has locked comes later, a queue too. */
+  due: `SELECT ${COLUMNS} JOIN vanitypool.queues AS q ON (q.epoch, q.pool_id) = (r.epoch, r.pool_id)
+    WHERE r.ended_at IS NULL AND r.expires_at <= $1
+    ORDER BY r.expires_at LIMIT 1000 FOR UPDATE OF q, r SKIP LOCKED`,
   end: `UPDATE vanitypool.reservations SET ended_at = $2, outcome = $3
     WHERE id = $1 AND ended_at IS NULL`,
   /** What was burned with its pool, or because the database went back, stays that. */
@@ -38,7 +44,9 @@ const SQL = {
 
 interface Row extends PoolOfRows {
   readonly id: string;
+  readonly epoch: number;
   readonly pool_id: number;
+  readonly position: number;
   readonly address_id: number;
   readonly expires_at: number;
   readonly ended_at: number | null;
@@ -101,6 +109,7 @@ export class PostgresReservations implements ReservationStore {
 
   release(id: string, token: number, reuse: boolean): Promise<void> {
     return this.#run.repeated(async (query) => {
+      await query(SQL.lockQueue, [id]);
       const row = await rowOf(query, SQL.lock, id, token);
       if (row.outcome === 'released') return;
       if (row.outcome !== null) throw over(row.outcome);
@@ -128,10 +137,9 @@ export class PostgresReservations implements ReservationStore {
     const at = this.#run.now;
     await query(SQL.end, [row.id, at, outcome]);
     if (await isBurned(query, row)) return;
-    const { pool_id: pool, address_id: id } = row;
-    const range = [{ first: id, last: id }];
-    if (reuse) await giveBack(query, pool, range);
-    else await burn(query, pool, range, at, outcome);
+    const { epoch, pool_id: pool, position, address_id: id } = row;
+    if (reuse) await giveBack(query, pool, await cutOut(query, { epoch, pool }, position, 1));
+    else await burn(query, pool, [{ first: id, last: id }], at, outcome);
     const to = reuse ? 'available' : 'burned';
     await moveFigures(query, pool, this.#run.node.id, { reserved: -1, [to]: 1 });
   }

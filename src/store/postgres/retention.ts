@@ -36,9 +36,11 @@ const SQL = {
     WHERE NOT r.is_destroyed AND r.ended_at < $1 AND r.outcome = 'dispensed'
     ORDER BY r.ended_at LIMIT $2 FOR UPDATE OF r SKIP LOCKED`,
   heldDone: 'UPDATE vanitypool.reservations SET is_destroyed = true WHERE id = ANY($1::text[])',
+  /** Few, since the turns of other nodes wait for them. */
   queues: `SELECT q.epoch, q.pool_id, q.destroyed, ${DUE_END} AS due, ${POOL}
     FROM vanitypool.queues AS q JOIN vanitypool.pools AS p ON p.id = q.pool_id
-    WHERE q.destroyed < q.position ORDER BY q.epoch, q.pool_id FOR UPDATE OF q SKIP LOCKED`,
+    WHERE q.destroyed < q.position AND q.destroyed < ${DUE_END}
+    ORDER BY q.epoch, q.pool_id LIMIT 4 FOR UPDATE OF q SKIP LOCKED`,
   reservedIn: `SELECT address_id FROM vanitypool.reservations
     WHERE epoch = $1 AND pool_id = $2 AND position >= $3 AND position < $4`,
   queueDone: 'UPDATE vanitypool.queues SET destroyed = $3 WHERE epoch = $1 AND pool_id = $2',
@@ -90,7 +92,6 @@ export async function destroyPiece(
     if (left === 0) break;
     const { epoch, pool_id: pool, destroyed, due } = row;
     const end = Math.min(due, destroyed + left);
-    if (end <= destroyed) continue;
     const ranges = await leased(query, { epoch, pool }, destroyed, end - destroyed);
     const reserved = await query<{ address_id: number }>(SQL.reservedIn, [
       epoch,

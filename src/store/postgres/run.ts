@@ -21,6 +21,13 @@ export interface NodeIdentity {
   readonly sign: (message: Uint8Array) => Uint8Array;
 }
 
+/** Of one run among all. */
+export interface RunName {
+  readonly epoch: number;
+  /** Drawn with the epoch. */
+  readonly id: Uint8Array;
+}
+
 export interface RunOptions {
   readonly node: NodeIdentity;
   readonly turns: Connection;
@@ -33,12 +40,11 @@ const STATE = 'SELECT state FROM vanitypool.epochs WHERE epoch = $1 AND run = $2
 /** How often a call is made again of which nobody knows whether it is in. */
 const UNKNOWN_TRIES = 5;
 
-export class Run {
+export class Run implements RunName {
   readonly node: NodeIdentity;
   readonly storeId: string;
   readonly clock: OwnClock;
   epoch = 0;
-  /** Drawn with the epoch. */
   id: Uint8Array = new Uint8Array(16);
   readonly #turns: Connection;
   readonly #inserts: Connection;
@@ -66,23 +72,28 @@ export class Run {
   }
 
   /** The same for work that may be done twice without harm: until it is known to be in. */
-  async repeated<T>(work: (query: Query) => Promise<T>): Promise<T> {
+  repeated<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    return this.untilKnown(() => this.transaction(work));
+  }
+
+  /** The same for a call. */
+  async untilKnown<T>(call: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.transaction(work);
+        return await call();
       } catch (error) {
         if (!(error instanceof CommitUnknown) || tries === UNKNOWN_TRIES) throw error;
       }
     }
   }
 
-  /** Why a statement found nothing that only this run can change. */
-  async fenced(query: Query): Promise<Error> {
-    const [row] = (await query<{ state: string }>(STATE, [this.epoch, this.id])).rows;
+  /** Why a statement found nothing that only this run can change, or the one that it was. */
+  async fenced(query: Query, { epoch, id }: RunName = this): Promise<Error> {
+    const [row] = (await query<{ state: string }>(STATE, [epoch, id])).rows;
     if (row?.state !== 'open') return new EpochOver();
     // No code: to go on would hand out what the other has.
     return new Error(
-      `epoch ${this.epoch}: another process goes on with the same run; this machine was cloned`,
+      `epoch ${epoch}: another process goes on with the same run; this machine was cloned`,
     );
   }
 }

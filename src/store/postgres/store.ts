@@ -29,12 +29,13 @@ import type { Addresses } from './addresses.ts';
 import type { Beats } from './beats.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { Directory } from './directory.ts';
-import { type Begin, type Begun, beginEpoch } from './epochs.ts';
-import { countsOf, moveFigures } from './figures.ts';
+import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
+import { countsOf } from './figures.ts';
 import { findByKey, leased } from './hand-outs.ts';
-import { burn, Lanes, sum, takeAvailable } from './lanes.ts';
+import { Lanes } from './lanes.ts';
 import { PoolRows } from './pool-rows.ts';
-import { Queues } from './queues.ts';
+import { type CountedJournals, Queues } from './queues.ts';
+import { removePool } from './removal.ts';
 import { PostgresReservations } from './reservations.ts';
 import { countDue, destroyPiece } from './retention.ts';
 import type { Run } from './run.ts';
@@ -47,17 +48,7 @@ const SQL = {
   saveCounters: `INSERT INTO vanitypool.counters (node_id, name, value)
     SELECT $1, * FROM unnest($2::text[], $3::bigint[])
     ON CONFLICT (node_id, name) DO UPDATE SET value = EXCLUDED.value`,
-  othersIn: `SELECT 1 FROM vanitypool.queues AS q JOIN vanitypool.epochs AS e ON e.epoch = q.epoch
-    WHERE q.pool_id = $1 AND NOT q.is_ended AND q.epoch <> $2 AND e.state = 'open' LIMIT 1`,
-  endQueue: `UPDATE vanitypool.queues SET is_ended = true WHERE epoch = $1 AND pool_id = $2`,
-  held: `UPDATE vanitypool.reservations SET ended_at = $2, outcome = 'released'
-    WHERE pool_id = $1 AND ended_at IS NULL RETURNING address_id`,
 } as const;
-
-/** Of a deletion, for the queues of other runs. */
-const OTHERS_MS = 10_000;
-const LOOK_MS = 100;
-const ALL = 2 ** 31;
 
 export interface OpenedStore {
   readonly run: Run;
@@ -122,10 +113,13 @@ export class PostgresStore implements Store {
 
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
     const begin = { ...this.#opened.begin, recover };
-    const begun = await this.#run.repeated((query) => beginEpoch(query, this.#run, begin));
+    const recovered: Record<string, Recovered> = {};
+    const begun = await this.#run.repeated((query) =>
+      beginEpoch(query, this.#run, begin, recovered),
+    );
     Object.assign(this.#run, { epoch: begun.epoch, id: begun.id });
     this.#queues.clear();
-    this.#lanes.clear();
+    this.#directory.clear();
     return begun.recovered;
   }
 
@@ -145,11 +139,15 @@ export class PostgresStore implements Store {
   }
 
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
-    return this.#run.repeated((query) => this.#pools.define(query, identity, settings));
+    return this.#run.repeated(async (query) => {
+      await this.#pools.lock(query);
+      return this.#pools.define(query, identity, settings);
+    });
   }
 
   definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]> {
     return this.#run.repeated(async (query) => {
+      await this.#pools.lock(query);
       const stored: StoredPool[] = [];
       for (const identity of identities) stored.push(await this.#pools.define(query, identity));
       return stored;
@@ -159,6 +157,7 @@ export class PostgresStore implements Store {
   changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
     const { settings, isPaused } = change;
     return this.#run.repeated(async (query) => {
+      await this.#pools.lock(query);
       const pool = await this.#pools.row(query, name);
       await this.#pools.set(query, pool, {
         ...(settings !== undefined && { settings: JSON.stringify(settings) }),
@@ -167,52 +166,14 @@ export class PostgresStore implements Store {
     });
   }
 
-  /**
-   * In steps, each of which a run that comes later goes on with: nobody leases of it any more; each run ends its
-   * queue; when none is open, the rest is burned. Error beside those of the contract: STORE_UNAVAILABLE while
-   * another run has not ended its queue.
-   */
-  async removePool(name: string, head = 0, handOuts: HandOuts = NO_HAND_OUTS): Promise<number> {
-    const pool = await this.#run.repeated(async (query) => {
-      const row = await this.#pools.row(query, name);
-      if (row.state === 'open') await this.#pools.set(query, row, { state: 'closing' });
-      return row;
-    });
-    const own = await this.#queues.change([pool.id], async (query, fence) => {
-      const { rest } = await this.#turns.endOne(query, fence, pool, { head, handOuts }, 'burn');
-      await query(SQL.endQueue, [this.epoch, pool.id]);
-      return rest;
-    });
-    for (let waitedMs = 0; ; waitedMs += LOOK_MS) {
-      const burned = await this.#run.repeated(async (query) => {
-        const row = await this.#pools.row(query, name);
-        const others = await query(SQL.othersIn, [row.id, this.epoch]);
-        if (others.rows.length > 0) return undefined;
-        const at = this.clock.now;
-        const left = await takeAvailable(query, row.id, ALL);
-        await burn(query, row.id, left, at, 'deleted');
-        const held = (await query<{ address_id: number }>(SQL.held, [row.id, at])).rows;
-        const ranges = held.map(({ address_id: id }) => ({ first: id, last: id }));
-        await burn(query, row.id, ranges, at, 'deleted');
-        const [available, reserved] = [sum(left), held.length];
-        const moved = { available: -available, reserved: -reserved, burned: available + reserved };
-        await moveFigures(query, row.id, this.#run.node.id, moved);
-        const removed = {
-          settings: null,
-          is_paused: false,
-          state: 'removed',
-          removed_at: at,
-        } as const;
-        await this.#pools.set(query, row, removed);
-        return available + reserved;
-      });
-      if (burned !== undefined) return own + burned;
-      if (waitedMs >= OTHERS_MS) {
-        const detail = `pool ${name}: is being deleted; another node has not ended its queue yet`;
-        throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
-      }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
+  removePool(pool: string, head = 0, handOuts: HandOuts = NO_HAND_OUTS): Promise<number> {
+    const options = {
+      run: this.#run,
+      queues: this.#queues,
+      pools: this.#pools,
+      turns: this.#turns,
+    };
+    return removePool(options, { pool, head, handOuts });
   }
 
   async insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
@@ -251,38 +212,41 @@ export class PostgresStore implements Store {
   }
 
   async addJournals(journals: readonly NewJournal[]): Promise<void> {
-    const byPool = Map.groupBy(journals, ({ pool }) => pool);
-    const ids = await this.#idsOf([...byPool.keys()]);
-    await this.#queues.change([...ids.values()].sort(byNumber), async (query, fence) => {
-      for (const [name, id] of inOrder(ids)) {
-        const added = byPool.get(name)!.map(({ number }) => [number, { recorded: 0, leases: 0 }]);
-        const position = this.#queues.positionOf(id);
-        await fence.pass(id, position, (known) => ({ ...known, ...Object.fromEntries(added) }));
-      }
-      void query;
+    const byPool = new Map<number, readonly NewJournal[]>();
+    for (const [name, added] of Map.groupBy(journals, ({ pool }) => pool)) {
+      byPool.set(await this.#turns.idOf(name), added);
+    }
+    await this.#changeJournals([...byPool.keys()].sort(byNumber), (pool, known) => {
+      const added = byPool.get(pool)!.map(({ number }) => [number, { recorded: 0, leases: 0 }]);
+      return { ...Object.fromEntries(added), ...known };
     });
   }
 
   async removeJournals(numbers: readonly number[] | 'all'): Promise<void> {
-    const gone = numbers === 'all' ? undefined : new Set(numbers.map(String));
-    const touched = this.#queues.known.filter((pool) =>
-      Object.keys(this.#queues.journalsOf(pool)).some((number) => gone?.has(number) ?? true),
-    );
-    if (touched.length === 0) return;
-    await this.#queues.change(touched.sort(byNumber), async (_query, fence) => {
-      for (const id of touched) {
-        await fence.pass(id, this.#queues.positionOf(id), (known) =>
-          Object.fromEntries(
-            Object.entries(known).filter(([number]) => gone !== undefined && !gone.has(number)),
-          ),
-        );
-      }
+    const gone = numbers === 'all' ? numbers : new Set(numbers.map(String));
+    await this.#changeJournals(this.#queues.counting(gone), (_pool, known) => {
+      const left = Object.entries(known).filter(([number]) => gone !== 'all' && !gone.has(number));
+      return Object.fromEntries(left);
     });
+  }
+
+  async #changeJournals(
+    pools: readonly number[],
+    change: (pool: number, known: CountedJournals) => CountedJournals,
+  ): Promise<void> {
+    if (pools.length === 0) return;
+    await this.#run.untilKnown(() =>
+      this.#queues.change(pools, async (fence) => {
+        for (const pool of pools) {
+          await fence.pass(pool, this.#queues.positionOf(pool), (known) => change(pool, known));
+        }
+      }),
+    );
   }
 
   counts(pool: string): Promise<PoolCounts> {
     return this.#run.transaction(async (query) => {
-      const { id } = await this.#pools.row(query, pool);
+      const { id } = await this.#pools.known(query, pool);
       return countsOf(query, id, this.#queues.leasedHere(id));
     });
   }
@@ -332,25 +296,21 @@ export class PostgresStore implements Store {
     this.clock.take(stepMs);
   }
 
-  close(): Promise<void> {
-    return this.#resources.disposeAsync();
+  async close(): Promise<void> {
+    if (this.#resources.disposed) return;
+    try {
+      await this.#run.repeated((query) => endEpoch(query, this.#run));
+    } catch (error) {
+      // Then it is for the next start.
+      if (!(error instanceof VanityError)) throw error;
+    } finally {
+      await this.#resources.disposeAsync();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-
-  #idsOf(names: readonly string[]): Promise<Map<string, number>> {
-    return this.#run.transaction(async (query) => {
-      const ids = new Map<string, number>();
-      for (const name of names) ids.set(name, (await this.#pools.row(query, name)).id);
-      return ids;
-    });
-  }
 }
 
 const byNumber = (a: number, b: number) => a - b;
-
-function inOrder(ids: ReadonlyMap<string, number>): [string, number][] {
-  return [...ids].sort(([, a], [, b]) => a - b);
-}

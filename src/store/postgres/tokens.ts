@@ -11,13 +11,15 @@ import type { Query } from './transaction.ts';
 const SQL = {
   all: 'SELECT * FROM vanitypool.tokens ORDER BY id',
   byName: 'SELECT * FROM vanitypool.tokens WHERE name = $1',
-  lock: 'SELECT * FROM vanitypool.tokens WHERE name = $1 FOR UPDATE',
   byId: 'SELECT 1 FROM vanitypool.tokens WHERE id = $1',
   add: `INSERT INTO vanitypool.tokens (id, name, hash, scopes, pools, quota, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
   set: 'UPDATE vanitypool.tokens SET revoked_at = $2, off_at = $3 WHERE id = $1',
-  use: `UPDATE vanitypool.tokens SET last_used_at = greatest($1, last_used_at)
-    WHERE id = ANY($2::int[])`,
+  /** In one order in all nodes: two that note the same ones do not wait for each other. */
+  use: `WITH used AS (SELECT id FROM vanitypool.tokens WHERE id = ANY($2::int[])
+      ORDER BY id FOR NO KEY UPDATE)
+    UPDATE vanitypool.tokens SET last_used_at = greatest($1, last_used_at)
+    WHERE id IN (SELECT id FROM used)`,
   /** Its lock is the order of changes: they are made one at a time. */
   change: 'UPDATE vanitypool.cluster SET version = version + 1',
 } as const;
@@ -96,7 +98,7 @@ export class PostgresTokens implements TokenStore {
   #change(name: string, work: (row: Row) => Row): Promise<StoredToken> {
     return this.#run.repeated(async (query) => {
       await query(SQL.change);
-      const [row] = (await query<Row>(SQL.lock, [name])).rows;
+      const [row] = (await query<Row>(SQL.byName, [name])).rows;
       if (row === undefined) {
         throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
       }

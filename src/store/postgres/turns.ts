@@ -19,11 +19,13 @@ export interface TurnsOptions {
   readonly pools: PoolRows;
 }
 
-/** Of a turn with a decision that others may wait for. */
-const DECIDED_LOCK_MS = 5000;
+/** For a key or a quota of which another node decides: longer than it may stand still. */
+const LOCK_MS = 6000;
 
 export class Turns {
   readonly #options: TurnsOptions;
+  /** Of pools, by name: they never change. */
+  readonly #ids = new Map<string, number>();
 
   constructor(options: TurnsOptions) {
     this.#options = options;
@@ -35,82 +37,85 @@ export class Turns {
     wanted,
     handOuts = NO_HAND_OUTS,
   }: TurnOrder): Promise<TurnReport> {
-    const { queues, addresses } = this.#options;
-    const pool = await this.#rowOf(name);
-    const opened: LeasedAddress[] = [];
+    const { queues, addresses, pools } = this.#options;
+    const id = await this.idOf(name);
+    let opened: readonly LeasedAddress[] = [];
+    const turn = async (fence: Fence, query: Query): Promise<TurnReport> => {
+      const queue = await this.#pass(fence, id, head, handOuts);
+      // Behind the fence: whoever deletes the pool waits for this queue, or it sees that here.
+      const pool = await pools.row(query, name);
+      const recorded = await this.#record(query, queue, pool, head, handOuts);
+      const { pushed } = queue.before;
+      // What a turn leased whose commit had no answer.
+      const late = await leased(query, queue, queue.reported, pushed - queue.reported);
+      const more = pool.state === 'open' ? wanted - sum(late) : 0;
+      const fresh = await takeAvailable(query, id, more);
+      const unsealed = await addresses.unseal(query, pool, [...late, ...fresh]);
+      opened = unsealed.addresses;
+      const { unsealable } = unsealed;
+      const good = without(fresh, unsealable);
+      await lease(query, queue, pushed, good);
+      await this.#burn(query, pool, unsealable);
+      const count = sum(good);
+      await fence.push(id, pushed + count);
+      const moved = { available: -sum(fresh), leased: count, burned: unsealable.length };
+      await moveFigures(query, id, this.#node, moved);
+      const position = Math.max(queue.before.position, head);
+      return {
+        leased: opened,
+        position: queue.reported,
+        refused: recorded.refused,
+        burned: unsealable.length,
+        counts: await countsOf(query, id, pushed + count - position),
+        failure: undefined,
+      };
+    };
     try {
-      return await queues.change([pool.id], async (query, fence) => {
-        wipe(opened);
-        const queue = await this.#pass(fence, pool, head, handOuts);
-        const recorded = await this.#record(query, queue, pool, head, handOuts);
-        const { pushed } = queue.before;
-        // What a turn leased whose commit had no answer.
-        const late = await leased(query, queue, queue.reported, pushed - queue.reported);
-        const fresh = await takeAvailable(query, pool.id, wanted);
-        const { addresses: told, unsealable } = await addresses.unseal(query, pool, [
-          ...late,
-          ...fresh,
-        ]);
-        opened.push(...told);
-        const good = without(fresh, unsealable);
-        await lease(query, queue, pushed, good);
-        await this.#burn(query, pool, unsealable);
-        const count = sum(good);
-        await fence.push(pool.id, pushed + count);
-        const moved = { available: -sum(fresh), leased: count, burned: unsealable.length };
-        await moveFigures(query, pool.id, this.#node, moved);
-        const position = Math.max(queue.before.position, head);
-        return {
-          leased: opened.splice(0),
-          position: queue.reported,
-          refused: recorded.refused,
-          burned: unsealable.length,
-          counts: await countsOf(query, pool.id, pushed + count - position),
-          failure: undefined,
-        };
-      });
+      return await queues.change([id], turn, { lockMs: LOCK_MS });
     } catch (error) {
-      wipe(opened);
+      for (const { key } of opened) key.fill(0);
       throw error;
     }
   }
 
   async end(ended: readonly EndedQueue[], rest: 'return' | 'burn'): Promise<EndReport> {
-    const { queues } = this.#options;
-    const rows = new Map<string, PoolRow>();
-    for (const { pool } of ended) rows.set(pool, await this.#rowOf(pool));
-    const order = [...ended].sort((a, b) => rows.get(a.pool)!.id - rows.get(b.pool)!.id);
+    const { queues, pools } = this.#options;
+    const byId = new Map<number, EndedQueue>();
+    for (const queue of ended) byId.set(await this.idOf(queue.pool), queue);
+    const order = [...byId].sort(([a], [b]) => a - b);
     return queues.change(
-      order.map(({ pool }) => rows.get(pool)!.id),
-      async (query, fence) => {
+      order.map(([id]) => id),
+      async (fence, query) => {
         const refused: (Refusal & { pool: string })[] = [];
         let count = 0;
-        for (const queue of order) {
-          const report = await this.endOne(query, fence, rows.get(queue.pool)!, queue, rest);
+        for (const [, queue] of order) {
+          const pool = await pools.known(query, queue.pool);
+          const report = await this.endOne(fence, query, pool, queue, rest);
           refused.push(...report.refused.map((one) => ({ ...one, pool: queue.pool })));
           count += report.rest;
         }
         return { rest: count, refused, failure: undefined };
       },
+      { lockMs: LOCK_MS },
     );
   }
 
   /** Inside a transaction of `Queues.change`. */
   async endOne(
-    query: Query,
     fence: Fence,
+    query: Query,
     pool: PoolRow,
     { head, handOuts = NO_HAND_OUTS }: Omit<EndedQueue, 'pool'>,
     rest: 'return' | 'burn',
   ): Promise<{ readonly rest: number; readonly refused: readonly Refusal[] }> {
-    const queue = await this.#pass(fence, pool, head, handOuts);
+    const queue = await this.#pass(fence, pool.id, head, handOuts);
     const { refused } = await this.#record(query, queue, pool, head, handOuts);
     const from = Math.max(queue.before.position, head);
     const left = await cutOut(query, queue, from, queue.before.pushed - from);
     const count = sum(left);
     if (rest === 'return') await giveBack(query, pool.id, left);
     else await burn(query, pool.id, left, this.#options.run.now, 'deleted');
-    await fence.push(pool.id, from);
+    await fence.end(pool.id);
     const to = rest === 'return' ? 'available' : 'burned';
     await moveFigures(query, pool.id, this.#node, { leased: -count, [to]: count });
     return { rest: count, refused };
@@ -120,8 +125,8 @@ export class Turns {
     return this.#options.run.node.id;
   }
 
-  #pass(fence: Fence, pool: PoolRow, head: number, handOuts: HandOuts): Promise<FencedQueue> {
-    return fence.pass(pool.id, head, (known) => counted(known, handOuts));
+  #pass(fence: Fence, pool: number, head: number, handOuts: HandOuts): Promise<FencedQueue> {
+    return fence.pass(pool, head, (known) => counted(known, handOuts));
   }
 
   /** What lies before `head` left, but for what is held or refused. */
@@ -150,9 +155,14 @@ export class Turns {
     await burn(query, id, ranges, this.#options.run.now, 'unsealable');
   }
 
-  #rowOf(name: string): Promise<PoolRow> {
+  /** Errors: POOL_NOT_FOUND, STORE_FORGED. */
+  async idOf(name: string): Promise<number> {
+    const found = this.#ids.get(name);
+    if (found !== undefined) return found;
     const { run, pools } = this.#options;
-    return run.transaction((query) => pools.row(query, name), { lockMs: DECIDED_LOCK_MS });
+    const { id } = await run.transaction((query) => pools.known(query, name));
+    this.#ids.set(name, id);
+    return id;
   }
 }
 
@@ -166,8 +176,4 @@ function counted(known: CountedJournals, { journals, countsLease }: HandOuts): C
     },
   ]);
   return Object.fromEntries(next);
-}
-
-function wipe(addresses: LeasedAddress[]): void {
-  for (const { key } of addresses.splice(0)) key.fill(0);
 }
