@@ -102,7 +102,7 @@ interface DataKey {
 
 export interface SealerOptions extends DataKeysOf {
   /** Stores a sealed data key durably and returns its id. */
-  readonly save: (sealedDataKey: Uint8Array) => number;
+  readonly save: (sealedDataKey: Uint8Array) => number | Promise<number>;
   /** Milliseconds that never go back. */
   readonly now?: () => number;
 }
@@ -150,15 +150,18 @@ export class Sealer {
     const bytes = randomBytes(DATA_KEY_BYTES);
     const info = infoOf(storeId, binding);
     let publicKey: Uint8Array;
-    let sealed: Uint8Array;
+    let id: number | undefined;
     do {
       publicKey = this.#publicKey;
-      sealed = await sealTo(publicKey, bytes, info);
+      const sealed = await sealTo(publicKey, bytes, info);
       // The sealing key was rotated meanwhile.
+      if (publicKey !== this.#publicKey) continue;
+      const saved = save(sealed);
+      id = typeof saved === 'number' ? saved : await saved;
     } while (publicKey !== this.#publicKey);
     const key = createSecretKey(bytes);
     bytes.fill(0);
-    this.#current = { id: save(sealed), key, expiresAt: now() + DATA_KEY_MS, used: rows };
+    this.#current = { id: id!, key, expiresAt: now() + DATA_KEY_MS, used: rows };
     return this.#current;
   }
 }

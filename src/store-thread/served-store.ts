@@ -221,6 +221,7 @@ export class ServedStore {
     this.#clockWatch = new ClockWatch({ ...common, health, log });
     this.#events = store.watch({
       deadline: (untilMs) => deadline.set(untilMs),
+      over: (error) => this.#rejoiner.notice(error),
       directory: () => Promise.all([this.pools.refresh(), this.tokens.refresh()]).then(() => {}),
       stock: (pool) => void this.#exclusively(() => this.#publish(pool)).catch(() => undefined),
     });

@@ -163,7 +163,7 @@ export class OwnClock {
 }
 
 /** The system's own. What passes while it is suspended is in its uptime alone, looked at each second. */
-class SystemTime implements Time {
+export class SystemTime implements Time {
   readonly #uptimeMs = uptime() * SECOND_MS;
   readonly #startedAt = performance.now();
   #lookedAt = this.#startedAt;

@@ -43,7 +43,7 @@ export interface TurnOrder {
   readonly pool: string;
   /** Everything before this position of the queue was popped. */
   readonly head: number;
-  /** So many more addresses are to be leased, if there are as many. */
+  /** So many addresses are to be leased, if there are as many: with those that no report had before. */
   readonly wanted: number;
   /** Who got what was popped, by this turn or by one before: each record once, or again if that turn failed. */
   readonly handOuts?: HandOuts;
@@ -108,6 +108,8 @@ export interface StoreEvents {
   readonly stock: (pool: string) => void;
   /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
   readonly deadline: (untilMs: number) => void;
+  /** Another run has ended this one, as the next call would say by `EpochOver`. */
+  readonly over: (error: EpochOver) => void;
 }
 
 /**

@@ -99,9 +99,11 @@ test('it holds JavaScript with source maps, SQL and an addon, and nothing that r
   assert.deepEqual(sources, []);
   assert.ok(!files.some((file) => file.endsWith('binding.gyp')));
   assert.equal(description(installed).scripts, undefined);
-  const migrations = readdirSync(join(ROOT, 'src', 'store', 'sqlite', 'migrations'));
-  for (const name of migrations)
-    assert.ok(files.includes(join('dist', 'store', 'sqlite', 'migrations', name)), name);
+  for (const database of ['sqlite', 'postgres']) {
+    const migrations = join('store', database, 'migrations');
+    for (const name of readdirSync(join(ROOT, 'src', migrations)))
+      assert.ok(files.includes(join('dist', migrations, name)), `${database}: ${name}`);
+  }
   const { sources: named, sourcesContent } = JSON.parse(
     readFileSync(join(installed, 'dist', 'cli', 'cli.js.map'), 'utf8'),
   );

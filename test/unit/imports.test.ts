@@ -30,6 +30,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   grinder: ['ground', 'keypair'],
   store: ['ground', 'keypair'],
   'store/sqlite': ['ground', 'keypair', 'store'],
+  'store/postgres': ['ground', 'keypair', 'store'],
   pool: ['ground', 'keypair', 'store'],
   'store-thread': ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
   webhooks: ['ground'],

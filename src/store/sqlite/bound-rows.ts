@@ -15,25 +15,13 @@
  * random number of that moment, the binding, and so are the data keys: what is bound anew has none of
  * the keypairs that were there before, also when their data keys are put back afterwards.
  */
-import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { VanityError } from '../../errors.ts';
+import type { VanityError } from '../../errors.ts';
 import { isDataKey, resealDataKey } from '../../keypair/data-keys.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
+import { forged, hasMac, type Kind, macOf, type Row, saidBy } from '../row-macs.ts';
 import { prepareAll } from './database.ts';
-
-/** What a MAC is of, in this order. What grows by itself (figures, last use) is not part of it. */
-const SAID = {
-  meta: ['token_id', 'had_tokens'],
-  token: [
-    ...['id', 'name', 'hash', 'scopes', 'pools', 'quota'],
-    ...['created_at', 'expires_at', 'revoked_at', 'off_at'],
-  ],
-  pool: [
-    ...['id', 'name', 'prefix', 'suffix', 'ignore_case', 'keys', 'handout'],
-    ...['settings', 'is_paused', 'removed_at'],
-  ],
-} as const;
 
 const SQL = {
   meta: 'SELECT store_id, sealing_key, token_id, had_tokens, mac, binding FROM meta',
@@ -50,10 +38,6 @@ const SQL = {
 } as const;
 
 const BINDING_BYTES = 16;
-
-/** A row as SQLite gives it. */
-export type Row = Readonly<Record<string, unknown>>;
-type Kind = keyof typeof SAID;
 
 export interface TokenHistory {
   /** Ids up to this one were given, or may have been by a store that was lost. */
@@ -155,26 +139,12 @@ export class BoundRows {
   }
 
   #isRight(kind: Kind, row: Row): boolean {
-    const { mac } = row;
-    const right = this.#macOf(kind, row);
-    return mac instanceof Uint8Array && mac.length === right.length && timingSafeEqual(mac, right);
+    return hasMac(kind, row, this.#key);
   }
 
   #macOf(kind: Kind, row: Row): Buffer {
     return macOf(kind, row, this.#key);
   }
-}
-
-function macOf(kind: Kind, row: Row, key: KeyObject): Buffer {
-  return createHmac('sha256', key).update(saidBy(kind, row)).digest();
-}
-
-function saidBy(kind: Kind, row: Row): string {
-  const said = SAID[kind].map((column) => {
-    const value = row[column];
-    return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
-  });
-  return JSON.stringify([kind, ...said]);
 }
 
 /** To look at them; undefined where they are not bound yet, or to another key. */
@@ -243,13 +213,4 @@ export async function bindingOf(
 
 function unbound(): VanityError {
   return forged('what says that its rows are bound to the sealing key');
-}
-
-/** STORE_FORGED, for `what` is not as this program writes it. */
-export function forged(what: string): VanityError {
-  const shown = what.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?');
-  const detail =
-    `${shown}: was not written by vanitypool, or under another sealing key: somebody else has ` +
-    'changed the database. Restore it from a backup, and find out who can write the data directory';
-  return new VanityError('STORE_FORGED', detail);
 }

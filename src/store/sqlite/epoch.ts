@@ -7,9 +7,10 @@ import { placeName } from '../../disk/place.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
 import type { HandOut } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
+import { endOf } from '../positions.ts';
 import { without } from '../ranges.ts';
 import type { Recover, Recovered } from '../recovery.ts';
-import { endOf, type HandOutBook } from './hand-out-book.ts';
+import type { HandOutBook } from './hand-out-book.ts';
 import type { Segments } from './segments.ts';
 import {
   type MetaRow,

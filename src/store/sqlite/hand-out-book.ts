@@ -6,6 +6,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import type { HandOut, HandOuts } from '../hand-out.ts';
+import { joined, uncut } from '../positions.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { Refusal } from '../store.ts';
 import { DAY_MS } from '../token-store.ts';
@@ -218,43 +219,4 @@ export class HandOutBook {
     }
     return ranges;
   }
-}
-
-/**
- * Records that differ in nothing but their positions, which follow each other, and that are taken in any
- * case, are one: replies of one thread in one millisecond. A row costs 4 us, and is kept for ever.
- */
-function* joined(records: readonly HandOut[]): Generator<HandOut, void> {
-  let last: HandOut | undefined;
-  for (const record of records) {
-    if (last !== undefined && goesOn(last, record)) {
-      last = { ...last, count: last.count + record.count };
-      continue;
-    }
-    if (last !== undefined) yield last;
-    last = record;
-  }
-  if (last !== undefined) yield last;
-}
-
-function goesOn(last: HandOut, next: HandOut): boolean {
-  return (
-    next.at === last.at &&
-    next.token === last.token &&
-    ((next.position - last.position - last.count) | 0) === 0 &&
-    [last, next].every(({ key, quota, reservation }) => (key ?? quota ?? reservation) === undefined)
-  );
-}
-
-/** The position behind the last of the records, at least `near`. */
-export function endOf(records: readonly HandOut[], near: number): number {
-  return records.reduce(
-    (end, { position, count }) => Math.max(end, uncut(position, near) + count),
-    near,
-  );
-}
-
-/** The whole number below 2^53 that is closest to `near` and has these low 32 bits. */
-function uncut(position: number, near: number): number {
-  return near + ((position - near) | 0);
 }

@@ -16,7 +16,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { RowToReseal, Unsealer } from '../../keypair/seal.ts';
 import type { KeyType } from '../../keypair/signing-key.ts';
-import { forged } from './bound-rows.ts';
+import { forged } from '../row-macs.ts';
 import { prepareAll } from './database.ts';
 import type { Effects } from './effects.ts';
 import type { Run } from './run.ts';

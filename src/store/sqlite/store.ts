@@ -14,6 +14,7 @@ import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotat
 import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recover, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
+import { forged } from '../row-macs.ts';
 import type { SignatureStore } from '../signature-store.ts';
 import type {
   Counters,
@@ -27,7 +28,7 @@ import type {
 import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
 import type { TokenStore } from '../token-store.ts';
 import { Addresses } from './addresses.ts';
-import { type BoundRows, forged } from './bound-rows.ts';
+import type { BoundRows } from './bound-rows.ts';
 import { Changes } from './changes.ts';
 import { CountedJournals } from './counted-journals.ts';
 import type { Effects } from './effects.ts';

@@ -5,8 +5,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import type { Scope } from '../../token.ts';
+import type { Row } from '../row-macs.ts';
 import type { NewToken, StoredToken, TokenStore } from '../token-store.ts';
-import type { BoundRows, Row } from './bound-rows.ts';
+import type { BoundRows } from './bound-rows.ts';
 import { prepareAll } from './database.ts';
 import type { HandOutBook } from './hand-out-book.ts';
 

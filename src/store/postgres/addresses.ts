@@ -1,0 +1,167 @@
+/**
+ * Sealed rows of addresses, and what is in them. Runs in the store thread. A row counts only if the table of all
+ * keys has it under the same id: one that somebody stored twice is taken for damaged.
+ */
+
+import { publicKeyHash, type Sealer, type Unsealer } from '../../keypair/seal.ts';
+import type { Hit, KeyType, SigningKey } from '../../keypair/signing-key.ts';
+import type { LeasedAddress } from '../address.ts';
+import { type Range, sizeOf } from '../ranges.ts';
+import type { PoolIdentity } from '../stored-pool.ts';
+import { columns } from './ids.ts';
+import type { Query } from './transaction.ts';
+
+const SQL = {
+  rows: `SELECT s.id, s.data_key_id, s.origin, s.created_at, s.key_hash, s.sealed, d.sealed AS data_key
+    FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (first, last, n)
+    JOIN vanitypool.secrets AS s ON s.id BETWEEN r.first AND r.last
+    JOIN vanitypool.keys AS k ON k.key_hash = s.key_hash AND k.id = s.id
+    LEFT JOIN vanitypool.data_keys AS d ON d.id = s.data_key_id
+    ORDER BY r.n, s.id`,
+  remains: `SELECT m.id, m.origin, m.created_at, m.public_key
+    FROM unnest($1::bigint[], $2::bigint[]) AS r (first, last)
+    JOIN vanitypool.remains AS m ON m.id BETWEEN r.first AND r.last`,
+  bury: `WITH gone AS (DELETE FROM vanitypool.secrets WHERE id = ANY($1::bigint[])
+      RETURNING id, origin, created_at)
+    INSERT INTO vanitypool.remains (id, origin, created_at, public_key)
+    SELECT gone.id, gone.origin, gone.created_at, kept.public_key
+    FROM gone JOIN unnest($1::bigint[], $2::bytea[]) AS kept (id, public_key) ON kept.id = gone.id`,
+} as const;
+
+/** As the rows of a pool are sealed. */
+export type PoolOfRows = Pick<PoolIdentity, 'name' | 'handout'> & { readonly keys: KeyType };
+
+interface SealedRow {
+  readonly id: number;
+  readonly origin: 'g' | 'i';
+  readonly created_at: number;
+  readonly key_hash: Uint8Array;
+  readonly sealed: Uint8Array;
+  readonly data_key: Uint8Array | null;
+}
+
+interface Remains {
+  readonly id: number;
+  readonly origin: 'g' | 'i';
+  readonly created_at: number;
+  readonly public_key: Uint8Array;
+}
+
+export interface SealedAddress {
+  readonly keyHash: Buffer;
+  readonly dataKeyId: number;
+  readonly sealed: Uint8Array;
+}
+
+export class Addresses {
+  readonly #sealer: Sealer;
+  readonly #unsealer: Unsealer;
+
+  constructor(sealer: Sealer, unsealer: Unsealer) {
+    this.#sealer = sealer;
+    this.#unsealer = unsealer;
+  }
+
+  /** In their order. RangeError for a key that is not of its pool's type. */
+  async seal(pool: PoolOfRows, hits: readonly Hit[]): Promise<SealedAddress[]> {
+    const rows = hits.map((key) => ({ key, place: placeOf(pool, publicKeyHash(key.publicKey)) }));
+    const sealed = await this.#sealer.seal(rows);
+    return rows.map(({ place }, index) => ({ keyHash: place.keyHash, ...sealed[index]! }));
+  }
+
+  /** The addresses of the ranges in their order, and the ids of those that cannot be unsealed. */
+  async unseal(
+    query: Query,
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
+    if (ranges.length === 0) return { addresses: [], unsealable: [] };
+    const { rows } = await query<SealedRow>(SQL.rows, columns(ranges));
+    const opened = await this.#unsealer.unseal(
+      rows.map(({ key_hash, sealed, data_key }) => ({
+        ...{ dataKey: data_key ?? undefined, sealed },
+        place: placeOf(pool, key_hash),
+      })),
+    );
+    const unsealable = new Set(ranges.flatMap(idsOf));
+    const addresses: LeasedAddress[] = [];
+    for (const [index, key] of opened.entries()) {
+      if (key === undefined) continue;
+      const { id, origin, created_at: createdAt } = rows[index]!;
+      unsealable.delete(id);
+      addresses.push({ id, createdAt, origin: originOf(origin), ...partsOf(key) });
+    }
+    return { addresses, unsealable: [...unsealable].sort((a, b) => a - b) };
+  }
+
+  /**
+   * The addresses of the ranges as they were handed out, or undefined if one of them cannot be returned
+   * again because its secret is destroyed. A sign-only pool gave none: there `key` is then empty.
+   */
+  async again(
+    query: Query,
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<readonly LeasedAddress[] | undefined> {
+    const { addresses, unsealable } = await this.unseal(query, pool, ranges);
+    if (unsealable.length === 0) return addresses;
+    const left = new Map<number, LeasedAddress>(addresses.map((one) => [one.id, one]));
+    if (pool.handout === 'sign-only') {
+      for (const row of (await query<Remains>(SQL.remains, columns(ranges))).rows) {
+        const { id, created_at: createdAt, public_key: publicKey } = row;
+        if (publicKey.every((byte) => byte === 0)) continue;
+        const told = { id, createdAt, origin: originOf(row.origin), publicKey };
+        left.set(id, { ...told, keyType: pool.keys, key: new Uint8Array() });
+      }
+    }
+    const again = ranges.flatMap(idsOf).map((id) => left.get(id));
+    if (again.every((address) => address !== undefined)) return again;
+    for (const { key } of addresses) key.fill(0);
+    return undefined;
+  }
+
+  /** Of an address, whether its secret is destroyed or not; undefined if neither can be read. */
+  async publicKeyOf(query: Query, pool: PoolOfRows, id: number): Promise<Uint8Array | undefined> {
+    const range = { first: id, last: id };
+    const { addresses } = await this.unseal(query, pool, [range]);
+    for (const { key } of addresses) key.fill(0);
+    if (addresses[0] !== undefined) return addresses[0].publicKey;
+    return (await query<Remains>(SQL.remains, columns([range]))).rows[0]?.public_key;
+  }
+
+  /** What is to stay of them. A public key that cannot be read any more is zeros. */
+  async remainsOf(
+    query: Query,
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<Map<number, Buffer>> {
+    const { addresses, unsealable } = await this.unseal(query, pool, ranges);
+    const remains = new Map<number, Buffer>(unsealable.map((id) => [id, Buffer.alloc(32)]));
+    for (const { id, key, publicKey } of addresses) {
+      key.fill(0);
+      remains.set(id, Buffer.from(publicKey));
+    }
+    return remains;
+  }
+
+  /** Secrets that are gone already stay gone. */
+  async destroy(query: Query, remains: ReadonlyMap<number, Buffer>): Promise<void> {
+    await query(SQL.bury, [[...remains.keys()], [...remains.values()]]);
+  }
+}
+
+export function idsOf(range: Range): number[] {
+  return Array.from({ length: sizeOf(range) }, (_, index) => range.first + index);
+}
+
+function placeOf({ name, keys }: PoolOfRows, keyHash: Uint8Array) {
+  return { pool: name, keyType: keys, keyHash: Buffer.from(keyHash) };
+}
+
+function partsOf({ keyType, key, publicKey }: SigningKey): SigningKey {
+  return { keyType, key, publicKey };
+}
+
+function originOf(origin: 'g' | 'i'): 'ground' | 'imported' {
+  return origin === 'g' ? 'ground' : 'imported';
+}

@@ -1,0 +1,106 @@
+/**
+ * How nodes know of each other: each beats, on a connection of its own, and looks at the beats of the others.
+ * Runs in the store thread.
+ *
+ * A beat that was answered says until when this run may act alone. A run is given up by observation: its beat did not
+ * change through its whole time to live, on this machine's monotonic clock, with every look answered. No time of
+ * day is compared, an outage of the database ends nobody, and an observer that stood still forgets what it saw.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VanityError } from '../../errors.ts';
+import { EpochOver, type StoreEvents } from '../store.ts';
+import type { Connection } from './connection.ts';
+import { expire, type OpenRun } from './expiry.ts';
+import type { Run } from './run.ts';
+
+const SQL = {
+  beat: `UPDATE vanitypool.epochs SET beats = beats + 1, beaten_at = $3
+    WHERE epoch = $1 AND run = $2 AND state = 'open'`,
+  others: `SELECT epoch, beats, ttl_ms FROM vanitypool.epochs WHERE state = 'open' AND epoch <> $1`,
+} as const;
+
+/** In a time to live. */
+const BEATS = 6;
+/** What a beat's answer may be late by, and clocks apart, before another observer gives this run up. */
+const MARGIN_MS = 1000;
+const MARGIN_SHARE = 0.02;
+/** Of a time to live: an observer that looked less often forgets. */
+const GAP_SHARE = 1 / 3;
+
+/** In ms since any moment, also while the machine is suspended where the system can say so; never set. */
+export type Monotonic = () => number;
+
+export interface BeatsOptions {
+  readonly run: Run;
+  readonly connection: Connection;
+  readonly ttlMs: number;
+  readonly now?: Monotonic;
+}
+
+interface Sight {
+  readonly beats: number;
+  readonly since: number;
+  seenAt: number;
+}
+
+export class Beats {
+  readonly #options: BeatsOptions;
+  readonly #now: Monotonic;
+  /** By epoch: since when a beat was seen as it is. */
+  readonly #sights = new Map<number, Sight>();
+
+  constructor(options: BeatsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => Number(process.hrtime.bigint() / 1_000_000n));
+  }
+
+  /** Until it is disposed of. The first beat is made at once. */
+  start(events: Pick<StoreEvents, 'deadline' | 'over'>): Disposable {
+    const stop = new AbortController();
+    void this.#run(events, stop.signal);
+    return { [Symbol.dispose]: () => stop.abort() };
+  }
+
+  /** One beat, and one look at the others. Errors: EpochOver, those of `Connection`. */
+  async beat({ deadline }: Pick<StoreEvents, 'deadline'>): Promise<void> {
+    const { run, connection, ttlMs } = this.#options;
+    const { epoch, id } = run;
+    const before = this.#now();
+    const others = await connection.transaction(async ({ query }) => {
+      const { count } = await query(SQL.beat, [epoch, id, run.now]);
+      if (count === 0) throw new EpochOver();
+      return (await query<OpenRun & { ttl_ms: number }>(SQL.others, [epoch])).rows;
+    });
+    // Another run may have begun meanwhile.
+    if (run.epoch === epoch) deadline(before + ttlMs * (1 - MARGIN_SHARE) - MARGIN_MS);
+    for (const dead of this.#unchanged(others, before)) await expire(connection, run, dead);
+  }
+
+  /** Those whose time is over. */
+  #unchanged(others: readonly (OpenRun & { readonly ttl_ms: number })[], now: number): OpenRun[] {
+    const open = new Set(others.map(({ epoch }) => epoch));
+    for (const epoch of this.#sights.keys()) if (!open.has(epoch)) this.#sights.delete(epoch);
+    return others.filter(({ epoch, beats, ttl_ms: ttlMs }) => {
+      const known = this.#sights.get(epoch);
+      const isSame = known?.beats === beats && now - known.seenAt <= ttlMs * GAP_SHARE;
+      if (isSame) known.seenAt = now;
+      else this.#sights.set(epoch, { beats, since: now, seenAt: now });
+      return isSame && now - known.since > ttlMs;
+    });
+  }
+
+  async #run(events: Pick<StoreEvents, 'deadline' | 'over'>, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.beat(events);
+      } catch (error) {
+        // A look that failed is none: how long the others stood is not known.
+        this.#sights.clear();
+        if (error instanceof EpochOver) events.over(error);
+        else if (!(error instanceof VanityError)) throw error;
+      }
+      const waitMs = this.#options.ttlMs / BEATS;
+      await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+}

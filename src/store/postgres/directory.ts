@@ -1,0 +1,107 @@
+/**
+ * What the nodes do to pools and tokens, by a version that each change raises: this run acts on what others
+ * changed, and waits until others act on what it changed. Runs in the store thread; looks each second.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VanityError } from '../../errors.ts';
+import type { StoreEvents } from '../store.ts';
+import type { Run } from './run.ts';
+
+const SQL = {
+  version: 'SELECT version FROM vanitypool.cluster',
+  acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
+  behind: `SELECT 1 FROM vanitypool.epochs
+    WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
+  stock: `SELECT p.name, sum(f.available)::bigint AS available
+    FROM vanitypool.figures AS f JOIN vanitypool.pools AS p ON p.id = f.pool_id
+    WHERE p.state = 'open' GROUP BY p.name`,
+} as const;
+
+const LOOK_MS = 1000;
+const WAIT_MS = 50;
+const OTHERS_MS = 10_000;
+
+export class Directory {
+  readonly #run: Run;
+  #acted = 0;
+  /** By pool. */
+  readonly #stock = new Map<string, number>();
+
+  constructor(run: Run) {
+    this.#run = run;
+  }
+
+  /** Another epoch has begun, which acts on nothing yet. */
+  clear(): void {
+    this.#acted = 0;
+  }
+
+  watch(events: StoreEvents): Disposable {
+    const stop = new AbortController();
+    void this.#watch(events, stop.signal);
+    return { [Symbol.dispose]: () => stop.abort() };
+  }
+
+  /** Error: STORE_UNAVAILABLE after ten seconds. */
+  async everywhere(): Promise<void> {
+    // Others may have changed something before that, too: this run says that it acts on it when it does.
+    const version = await this.#version();
+    for (let waitedMs = 0; await this.#isBehind(version); waitedMs += WAIT_MS) {
+      if (waitedMs >= OTHERS_MS) {
+        const detail = 'the change stands, but another node does not act on it yet; ask again';
+        throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+      }
+      await sleep(WAIT_MS);
+    }
+  }
+
+  async #watch({ directory, stock }: StoreEvents, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const { epoch } = this.#run;
+        const version = await this.#version();
+        if (version > this.#acted) {
+          await directory();
+          await this.#act(epoch, version);
+        }
+        for (const pool of await this.#changedStock()) {
+          if (!signal.aborted) stock(pool);
+        }
+      } catch (error) {
+        // Whoever asks for something hears of it.
+        if (!(error instanceof VanityError)) throw error;
+      }
+      await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  async #version(): Promise<number> {
+    const { rows } = await this.#run.transaction((query) =>
+      query<{ version: number }>(SQL.version),
+    );
+    return rows[0]!.version;
+  }
+
+  /** One that has ended meanwhile acts on nothing. */
+  async #act(epoch: number, version: number): Promise<void> {
+    const { id } = this.#run;
+    await this.#run.transaction((query) => query(SQL.acted, [epoch, id, version]));
+    if (epoch === this.#run.epoch) this.#acted = version;
+  }
+
+  async #isBehind(version: number): Promise<boolean> {
+    const { rows } = await this.#run.transaction((query) =>
+      query(SQL.behind, [this.#run.epoch, version]),
+    );
+    return rows.length > 0;
+  }
+
+  async #changedStock(): Promise<string[]> {
+    const { rows } = await this.#run.transaction((query) =>
+      query<{ name: string; available: number }>(SQL.stock),
+    );
+    const changed = rows.filter(({ name, available }) => this.#stock.get(name) !== available);
+    for (const { name, available } of changed) this.#stock.set(name, available);
+    return changed.map(({ name }) => name);
+  }
+}

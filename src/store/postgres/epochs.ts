@@ -1,0 +1,186 @@
+/**
+ * The beginning of a run: what earlier ones of this node had leased and did not return is settled, by what their
+ * dispense journals say. Runs in the store thread, inside the transaction of opening or of joining again.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Durability } from '../../config/config.ts';
+import type { HandOut } from '../hand-out.ts';
+import { endOf, uncut } from '../positions.ts';
+import type { Recover, Recovered } from '../recovery.ts';
+import { unburn } from './expiry.ts';
+import { moveFigures } from './figures.ts';
+import { cutOut, leased, record } from './hand-outs.ts';
+import { burn, giveBack, sum } from './lanes.ts';
+import type { CountedJournals } from './queues.ts';
+import type { Run } from './run.ts';
+import type { Query } from './transaction.ts';
+
+const SQL = {
+  unsettled: `SELECT epoch, durability, state FROM vanitypool.epochs
+    WHERE node_id = $1 AND state <> 'settled' ORDER BY epoch FOR UPDATE`,
+  queues: `SELECT q.pool_id, q.position, q.pushed, q.journals, p.name
+    FROM vanitypool.queues AS q JOIN vanitypool.pools AS p ON p.id = q.pool_id
+    WHERE q.epoch = $1 AND NOT q.is_ended ORDER BY q.pool_id FOR UPDATE OF q`,
+  endQueue: `UPDATE vanitypool.queues SET is_ended = true, position = $3, pushed = $3, recorded_at = $4
+    WHERE epoch = $1 AND pool_id = $2`,
+  correctQueue: `UPDATE vanitypool.queues SET is_ended = true, position = $3, recorded_at = $4
+    WHERE epoch = $1 AND pool_id = $2`,
+  leave: 'UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1',
+  settle: `UPDATE vanitypool.epochs SET state = 'settled' WHERE epoch = $1`,
+  settleClean: `UPDATE vanitypool.epochs SET state = 'settled'
+    WHERE epoch = $1 AND run = $2 AND state = 'open' AND NOT EXISTS (
+      SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
+  next: 'UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch',
+  begin: `INSERT INTO vanitypool.epochs
+      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
+    VALUES ($1, $2, $3, 'all', $4, $5, $6, $6)`,
+} as const;
+
+interface EpochRow {
+  readonly epoch: number;
+  readonly durability: Durability;
+  readonly state: 'open' | 'expired';
+}
+
+interface QueueRow {
+  readonly pool_id: number;
+  readonly position: number;
+  readonly pushed: number;
+  readonly journals: CountedJournals;
+  readonly name: string;
+}
+
+export interface Begin {
+  readonly durability: Durability;
+  readonly ttlMs: number;
+  readonly recover?: Recover | undefined;
+}
+
+export interface Begun {
+  readonly epoch: number;
+  /** Drawn with it. */
+  readonly id: Uint8Array;
+  readonly recovered: Readonly<Record<string, Recovered>>;
+}
+
+/** What it settles is added to `recovered`: also by an attempt of which nobody knows whether it is in. */
+export async function beginEpoch(
+  query: Query,
+  run: Run,
+  begin: Begin,
+  recovered: Record<string, Recovered>,
+): Promise<Begun> {
+  // First, as whoever locks the cluster's row does.
+  const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
+  const { rows } = await query<EpochRow>(SQL.unsettled, [run.node.id]);
+  for (const last of rows) {
+    const end = last.state === 'open' ? settle : correct;
+    for (const queue of (await query<QueueRow>(SQL.queues, [last.epoch])).rows) {
+      const records = unrecorded(run, last, queue, begin.recover);
+      const left = await end(query, run, last.epoch, queue, records);
+      if (queue.pushed > queue.position) recovered[queue.name] = left;
+    }
+    await query(SQL.leave, [last.epoch]);
+    await query(SQL.settle, [last.epoch]);
+  }
+  const id = randomBytes(16);
+  const { durability, ttlMs } = begin;
+  await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now]);
+  return { epoch, id, recovered };
+}
+
+/** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */
+export async function endEpoch(query: Query, { epoch, id }: Run): Promise<void> {
+  const { count } = await query(SQL.settleClean, [epoch, id]);
+  if (count > 0) await query(SQL.leave, [epoch]);
+}
+
+/** What the journals of the queue say that the store has not; undefined if one is not trusted. */
+function unrecorded(
+  { storeId, node }: Run,
+  { epoch, durability }: EpochRow,
+  { journals }: QueueRow,
+  recover: Recover | undefined,
+): readonly HandOut[] | undefined {
+  // Nothing left before it was recorded: no journal has to say so.
+  if (durability === 'committed') return [];
+  if (recover === undefined) return undefined;
+  const handOuts: HandOut[] = [];
+  for (const [number, counted] of Object.entries(journals)) {
+    const journal = { storeId, place: node.place, epoch, number: Number(number), ...counted };
+    const found = recover(journal);
+    if (found === undefined) return undefined;
+    handOuts.push(...found);
+  }
+  return handOuts;
+}
+
+/** Of a run that another has ended: what its journals name was burned, and left. */
+async function correct(
+  query: Query,
+  run: Run,
+  epoch: number,
+  { pool_id: pool, position, pushed }: QueueRow,
+  records: readonly HandOut[] | undefined,
+): Promise<Recovered> {
+  const queue = { epoch, pool };
+  const { now, clock, node } = run;
+  const popped = endOf(records ?? [], position) - position;
+  if (records === undefined || popped === 0 || popped > pushed - position) {
+    return { dispensed: 0, returned: 0, burned: pushed - position };
+  }
+  const seen = records.filter(({ isUnseen }) => !isUnseen);
+  const told = seen.map((one) => ({ ...one, at: clock.recovered(one.at) }));
+  await record(query, queue, position, told);
+  const unseen = new Set(
+    records.filter(({ isUnseen }) => isUnseen).map((one) => uncut(one.position, position)),
+  );
+  let dispensed = 0;
+  for (let at = position; at < position + popped; at++) {
+    if (unseen.has(at)) continue;
+    dispensed += await unburn(query, pool, await leased(query, queue, at, 1));
+  }
+  await query(SQL.correctQueue, [epoch, pool, position + popped, now]);
+  await moveFigures(query, pool, node.id, { burned: -dispensed, dispensed });
+  return { dispensed, returned: 0, burned: pushed - position - dispensed };
+}
+
+async function settle(
+  query: Query,
+  run: Run,
+  epoch: number,
+  { pool_id: pool, position, pushed }: QueueRow,
+  records: readonly HandOut[] | undefined,
+): Promise<Recovered> {
+  const queue = { epoch, pool };
+  const { now, clock, node } = run;
+  const popped = endOf(records ?? [], position) - position;
+  if (records === undefined || popped > pushed - position) {
+    const lost = await cutOut(query, queue, position, pushed - position);
+    await burn(query, pool, lost, now, 'crash');
+    await query(SQL.endQueue, [epoch, pool, position, now]);
+    const burned = sum(lost);
+    await moveFigures(query, pool, node.id, { leased: -burned, burned });
+    return { dispensed: 0, returned: 0, burned };
+  }
+  const unseen = records
+    .filter(({ isUnseen }) => isUnseen)
+    .map((one) => uncut(one.position, position));
+  const seen = records.filter(({ isUnseen }) => !isUnseen);
+  const told = seen.map((one) => ({ ...one, at: clock.recovered(one.at) }));
+  const { held, freed } = await record(query, queue, position, told);
+  const back = await cutOut(query, queue, position + popped, pushed - position - popped);
+  back.push(...freed);
+  for (const at of unseen) back.push(...(await cutOut(query, queue, at, 1)));
+  await giveBack(query, pool, back);
+  await query(SQL.endQueue, [epoch, pool, position + popped, now]);
+  const dispensed = pushed - position - sum(back) - held.length;
+  const figures = {
+    leased: position - pushed,
+    reserved: held.length,
+    dispensed,
+    available: sum(back),
+  };
+  await moveFigures(query, pool, node.id, figures);
+  return { dispensed, returned: sum(back), burned: 0 };
+}

@@ -1,0 +1,98 @@
+/**
+ * The end of a run by another one. What it had leased and might hand out is burned: however late its holder wakes,
+ * nobody else gets it. What only leaves after a commit is returned, for no commit of that run succeeds any more.
+ * Runs in the store thread.
+ */
+import type { Range } from '../ranges.ts';
+import type { Connection } from './connection.ts';
+import { moveFigures } from './figures.ts';
+import { cutOut, leased } from './hand-outs.ts';
+import { burn, giveBack, sum } from './lanes.ts';
+import type { Run } from './run.ts';
+import type { Query } from './transaction.ts';
+
+const SQL = {
+  /** Once, by the first who sees it; never one that has beaten since. */
+  take: `SELECT durability FROM vanitypool.epochs
+    WHERE epoch = $1 AND beats = $2 AND state = 'open' FOR UPDATE SKIP LOCKED`,
+  queues: `SELECT pool_id, position, pushed FROM vanitypool.queues
+    WHERE epoch = $1 AND NOT is_ended ORDER BY pool_id FOR UPDATE`,
+  leave: 'UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1',
+  expired: `UPDATE vanitypool.epochs SET state = 'expired' WHERE epoch = $1`,
+  /** The next turn of the run that is ended does not pass its fence. */
+  fence: 'UPDATE vanitypool.queues SET turn = turn + 1 WHERE epoch = $1',
+  push: 'UPDATE vanitypool.queues SET pushed = position WHERE epoch = $1 AND pool_id = $2',
+  overlapping: `DELETE FROM vanitypool.burns
+    WHERE pool_id = $1 AND first <= $3 AND last >= $2 RETURNING first, last, at, cause, is_destroyed`,
+  keep: `INSERT INTO vanitypool.burns (first, last, pool_id, at, cause, is_destroyed)
+    VALUES ($1, $2, $3, $4, $5, $6)`,
+} as const;
+
+/** As it was last seen. */
+export interface OpenRun {
+  readonly epoch: number;
+  readonly beats: number;
+}
+
+interface QueueRow {
+  readonly pool_id: number;
+  readonly position: number;
+  readonly pushed: number;
+}
+
+interface BurnRow extends Range {
+  readonly at: number;
+  readonly cause: string;
+  readonly is_destroyed: boolean;
+}
+
+/** Whether this run was the one to end it. Errors: those of `Connection`. */
+export function expire(
+  connection: Connection,
+  run: Run,
+  { epoch, beats }: OpenRun,
+): Promise<boolean> {
+  return connection.transaction(async ({ query }) => {
+    const [found] = (await query<{ durability: string }>(SQL.take, [epoch, beats])).rows;
+    if (found === undefined) return false;
+    for (const row of (await query<QueueRow>(SQL.queues, [epoch])).rows) {
+      const { pool_id: pool, position, pushed } = row;
+      const count = pushed - position;
+      const mayLeave = found.durability === 'leased';
+      const ranges = mayLeave
+        ? await leased(query, { epoch, pool }, position, count)
+        : await cutOut(query, { epoch, pool }, position, count);
+      if (mayLeave) await burn(query, pool, ranges, run.now, 'crash');
+      else {
+        await giveBack(query, pool, ranges);
+        await query(SQL.push, [epoch, pool]);
+      }
+      const figures = { leased: -count, [mayLeave ? 'burned' : 'available']: sum(ranges) };
+      await moveFigures(query, pool, run.node.id, figures);
+    }
+    await query(SQL.fence, [epoch]);
+    await query(SQL.leave, [epoch]);
+    await query(SQL.expired, [epoch]);
+    return true;
+  });
+}
+
+/** What was burned of these ranges is not any more: how many. */
+export async function unburn(
+  query: Query,
+  pool: number,
+  ranges: readonly Range[],
+): Promise<number> {
+  let count = 0;
+  for (const { first, last } of ranges) {
+    for (const row of (await query<BurnRow>(SQL.overlapping, [pool, first, last])).rows) {
+      const { at, cause, is_destroyed } = row;
+      const keep = (from: number, to: number) =>
+        from <= to ? query(SQL.keep, [from, to, pool, at, cause, is_destroyed]) : undefined;
+      await keep(row.first, first - 1);
+      await keep(last + 1, row.last);
+      count += Math.min(row.last, last) - Math.max(row.first, first) + 1;
+    }
+  }
+  return count;
+}

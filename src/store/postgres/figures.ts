@@ -1,0 +1,58 @@
+/**
+ * The figures of pools: one row of each node, moved in the transaction of each transition. A pool's are their
+ * sums. Runs in the store thread, inside a transaction of the caller.
+ */
+import type { PoolCounts } from '../address.ts';
+import type { Query } from './transaction.ts';
+
+const FIELDS = [
+  'available',
+  'leased',
+  'reserved',
+  'dispensed',
+  'burned',
+  'ground',
+  'imported',
+] as const;
+type Field = (typeof FIELDS)[number];
+export type Moved = Partial<Readonly<Record<Field, number>>>;
+
+const ADD = `INSERT INTO vanitypool.figures AS f (pool_id, node_id, ${FIELDS.join(', ')})
+  VALUES ($1, $2, ${FIELDS.map((_, index) => `$${index + 3}`).join(', ')})
+  ON CONFLICT (pool_id, node_id) DO UPDATE SET
+    ${FIELDS.map((field) => `${field} = f.${field} + EXCLUDED.${field}`).join(', ')}`;
+
+/** Columns of the sums of a pool in a query with `pools AS p`. */
+export const SUMS = FIELDS.map(
+  (field) =>
+    `coalesce((SELECT sum(${field})::bigint FROM vanitypool.figures WHERE pool_id = p.id), 0) AS ${field}`,
+).join(', ');
+
+const COUNTS = `SELECT ${SUMS} FROM (SELECT $1::int AS id) AS p`;
+
+export type Sums = Readonly<Record<Field, number>>;
+
+export async function moveFigures(
+  query: Query,
+  pool: number,
+  node: string,
+  moved: Moved,
+): Promise<void> {
+  const figures = FIELDS.map((field) => moved[field] ?? 0);
+  if (figures.every((figure) => figure === 0)) return;
+  await query(ADD, [pool, node, ...figures]);
+}
+
+export async function countsOf(
+  query: Query,
+  pool: number,
+  leasedHere: number,
+): Promise<PoolCounts> {
+  const [sums] = (await query<Sums>(COUNTS, [pool])).rows;
+  return countsFrom(sums!, leasedHere);
+}
+
+export function countsFrom(sums: Sums, leasedHere: number): PoolCounts {
+  const { available, leased, reserved, dispensed, burned, ground, imported } = sums;
+  return { available, leased, leasedHere, reserved, dispensed, burned, ground, imported };
+}

@@ -1,0 +1,246 @@
+/**
+ * Lanes: what one run adds to one pool, with ids without a gap. Runs in the store thread. Inserts go beside all
+ * other calls; leases take from the oldest lane that no other run has locked.
+ */
+import type { Hit } from '../../keypair/signing-key.ts';
+import type { Origin } from '../address.ts';
+import type { Range } from '../ranges.ts';
+import type { Addresses, SealedAddress } from './addresses.ts';
+import { CommitUnknown } from './error.ts';
+import { moveFigures } from './figures.ts';
+import { columns, firstOf } from './ids.ts';
+import { notFound, type PoolRow } from './pool-rows.ts';
+import type { Run, RunName } from './run.ts';
+import type { Query } from './transaction.ts';
+
+/** Ids of a lane: its number times this, and 1 to this less 1 behind. */
+const LANE_IDS = 2 ** 20;
+
+const SQL = {
+  next: 'UPDATE vanitypool.cluster SET lane = lane + 1 RETURNING lane',
+  begin: `INSERT INTO vanitypool.lane_ends (lane, pool_id, writer, filled) VALUES ($1, $2, $3, $4)`,
+  beginHead: `INSERT INTO vanitypool.lane_heads (lane, pool_id, taken) VALUES ($1, $2, $3)`,
+  /** Until the transaction ends: who deletes the pool waits for it. */
+  isOpen: `SELECT FROM vanitypool.pools WHERE id = $1 AND state = 'open' FOR SHARE`,
+  fill: `UPDATE vanitypool.lane_ends SET filled = filled + $3
+    WHERE lane = $1 AND filled = $2 AND writer = $4 AND EXISTS (
+      SELECT FROM vanitypool.epochs WHERE epoch = $4 AND run = $5 AND state = 'open')`,
+  filled: 'SELECT filled, writer FROM vanitypool.lane_ends WHERE lane = $1 FOR UPDATE',
+  known: 'SELECT key_hash FROM vanitypool.keys WHERE key_hash = ANY($1::bytea[])',
+  /** In the order of the hashes in all nodes: two that add the same keys do not wait for each other. */
+  addKeys: `INSERT INTO vanitypool.keys (key_hash, id)
+    SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS k (key_hash, id) ORDER BY key_hash
+    ON CONFLICT DO NOTHING`,
+  addSecrets: `INSERT INTO vanitypool.secrets (id, data_key_id, origin, created_at, key_hash, sealed)
+    SELECT id, data_key_id, $1, $2, key_hash, sealed
+    FROM unnest($3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[])
+      AS s (id, data_key_id, key_hash, sealed)`,
+  returned: `SELECT first, last FROM vanitypool.returned WHERE pool_id = $1 ORDER BY first LIMIT 64 FOR UPDATE`,
+  takeReturned: 'DELETE FROM vanitypool.returned WHERE first = ANY($1::bigint[])',
+  giveBack: `INSERT INTO vanitypool.returned (first, last, pool_id)
+    SELECT *, $3 FROM unnest($1::bigint[], $2::bigint[])`,
+  head: `SELECT h.lane, h.taken, e.filled FROM vanitypool.lane_heads AS h
+    JOIN vanitypool.lane_ends AS e ON e.lane = h.lane
+    WHERE h.pool_id = $1 AND NOT h.is_empty AND h.taken < e.filled
+    ORDER BY h.lane LIMIT 1 FOR UPDATE OF h`,
+  takeHead: 'UPDATE vanitypool.lane_heads SET taken = $2 WHERE lane = $1',
+  burn: `INSERT INTO vanitypool.burns (first, last, pool_id, at, cause)
+    SELECT *, $3::int, $4::bigint, $5::text FROM unnest($1::bigint[], $2::bigint[])`,
+} as const;
+
+interface Lane {
+  readonly run: RunName;
+  readonly lane: number;
+  /** As of the last insert that is known to be in. */
+  filled: number;
+}
+
+/** Others insert the same keys at this moment. */
+class KeysTaken extends Error {}
+
+export class Lanes {
+  readonly #run: Run;
+  readonly #addresses: Addresses;
+  /** By the id of the pool: the one that this run fills. */
+  readonly #filling = new Map<number, Lane>();
+
+  constructor(run: Run, addresses: Addresses) {
+    this.#run = run;
+    this.#addresses = addresses;
+  }
+
+  /** Those that the store has not seen before, in their order: how many. */
+  async insert(pool: PoolRow, hits: readonly Hit[], origin: Origin): Promise<number> {
+    const sealed = await this.#addresses.seal(pool, hits);
+    let inserted = 0;
+    for (let left = sealed; left.length > 0; ) {
+      const lane = await this.#laneOf(pool.id);
+      const part = left.slice(0, (lane.lane + 1) * LANE_IDS - 1 - lane.filled);
+      inserted += await this.#insert(pool, lane, part, origin);
+      left = left.slice(part.length);
+      if (lane.filled === (lane.lane + 1) * LANE_IDS - 1) this.#filling.delete(pool.id);
+    }
+    return inserted;
+  }
+
+  async #insert(
+    pool: PoolRow,
+    lane: Lane,
+    addresses: readonly SealedAddress[],
+    origin: Origin,
+  ): Promise<number> {
+    for (;;) {
+      let fresh = 0;
+      try {
+        fresh = await this.#run.aside((query) => this.#add(query, pool, lane, addresses, origin));
+      } catch (error) {
+        if (error instanceof KeysTaken) continue;
+        if (!(error instanceof CommitUnknown)) throw error;
+        // One of which nobody knows how full it is stays as it is.
+        this.#filling.delete(pool.id);
+        const filled = await this.#filled(lane);
+        this.#filling.set(pool.id, lane);
+        // It is not in, and nothing of it is.
+        if (filled === lane.filled) continue;
+        fresh = filled - lane.filled;
+      }
+      lane.filled += fresh;
+      return fresh;
+    }
+  }
+
+  async #add(
+    query: Query,
+    pool: PoolRow,
+    { lane, filled, run }: Lane,
+    addresses: readonly SealedAddress[],
+    origin: Origin,
+  ): Promise<number> {
+    const { node, now } = this.#run;
+    const fresh = await unknownOf(query, addresses);
+    if (fresh.length === 0) return 0;
+    if ((await query(SQL.isOpen, [pool.id])).rows.length === 0) throw notFound(pool.name);
+    const { count } = await query(SQL.fill, [lane, filled, fresh.length, run.epoch, run.id]);
+    if (count === 0) throw await this.#run.fenced(query, run);
+    const ids = fresh.map((_, index) => filled + 1 + index);
+    const hashes = fresh.map(({ keyHash }) => keyHash);
+    const added = await query(SQL.addKeys, [hashes, ids]);
+    if (added.count !== fresh.length) throw new KeysTaken();
+    const sealed = fresh.map((address) => address.sealed);
+    const dataKeys = fresh.map(({ dataKeyId }) => dataKeyId);
+    const letter = origin === 'ground' ? 'g' : 'i';
+    await query(SQL.addSecrets, [letter, now, ids, dataKeys, hashes, sealed]);
+    const figures = { available: fresh.length, [origin]: fresh.length };
+    await moveFigures(query, pool.id, node.id, figures);
+    return fresh.length;
+  }
+
+  /** Waits until a commit without an answer is in, or is not. Error: EpochOver. */
+  #filled({ lane, run }: Lane): Promise<number> {
+    return this.#run.aside(async (query) => {
+      const [row] = (await query<{ filled: number; writer: number | null }>(SQL.filled, [lane]))
+        .rows;
+      if (row?.writer !== run.epoch) throw await this.#run.fenced(query, run);
+      return row.filled;
+    });
+  }
+
+  async #laneOf(pool: number): Promise<Lane> {
+    const known = this.#filling.get(pool);
+    if (known?.run.epoch === this.#run.epoch) return known;
+    // One of which nobody knows whether it was made stays empty.
+    const { epoch, id } = this.#run;
+    const lane = await this.#run.aside(async (query) => {
+      const number = (await query<{ lane: number }>(SQL.next)).rows[0]!.lane;
+      const none = number * LANE_IDS;
+      await query(SQL.begin, [number, pool, epoch, none]);
+      await query(SQL.beginHead, [number, pool, none]);
+      return { run: { epoch, id }, lane: number, filled: none };
+    });
+    this.#filling.set(pool, lane);
+    return lane;
+  }
+}
+
+/** Those of which the store has no key, each once. */
+async function unknownOf(
+  query: Query,
+  addresses: readonly SealedAddress[],
+): Promise<SealedAddress[]> {
+  const hashes = addresses.map(({ keyHash }) => keyHash);
+  const { rows } = await query<{ key_hash: Buffer }>(SQL.known, [hashes]);
+  const seen = new Set(rows.map(({ key_hash }) => key_hash.toString('hex')));
+  return addresses.filter(({ keyHash }) => {
+    const hash = keyHash.toString('hex');
+    const isNew = !seen.has(hash);
+    seen.add(hash);
+    return isNew;
+  });
+}
+
+/** At most `wanted` available addresses, oldest first: they are nobody else's from now on. */
+export async function takeAvailable(query: Query, pool: number, wanted: number): Promise<Range[]> {
+  const free = await take(query, pool, wanted, ' SKIP LOCKED');
+  // What others have locked may be all that there is.
+  return free.length > 0 || wanted <= 0 ? free : take(query, pool, wanted, '');
+}
+
+/** Waits for what others have locked. */
+export function takeAll(query: Query, pool: number): Promise<Range[]> {
+  return take(query, pool, Number.MAX_SAFE_INTEGER, '');
+}
+
+async function take(
+  query: Query,
+  pool: number,
+  wanted: number,
+  others: '' | ' SKIP LOCKED',
+): Promise<Range[]> {
+  const taken: Range[] = [];
+  let left = wanted;
+  while (left > 0) {
+    const { rows } = await query<Range>(SQL.returned + others, [pool]);
+    if (rows.length === 0) break;
+    const part = firstOf(rows, left);
+    const touched = rows.slice(0, part.length);
+    await query(SQL.takeReturned, [touched.map(({ first }) => first)]);
+    const [end, whole] = [part.at(-1)!, touched.at(-1)!];
+    if (end.last < whole.last)
+      await giveBack(query, pool, [{ first: end.last + 1, last: whole.last }]);
+    taken.push(...part);
+    left -= sum(part);
+  }
+  while (left > 0) {
+    const [head] = (
+      await query<{ lane: number; taken: number; filled: number }>(SQL.head + others, [pool])
+    ).rows;
+    if (head === undefined) break;
+    const last = Math.min(head.filled, head.taken + left);
+    await query(SQL.takeHead, [head.lane, last]);
+    taken.push({ first: head.taken + 1, last });
+    left -= last - head.taken;
+  }
+  return taken;
+}
+
+export async function giveBack(
+  query: Query,
+  pool: number,
+  ranges: readonly Range[],
+): Promise<void> {
+  if (ranges.length > 0) await query(SQL.giveBack, [...columns(ranges), pool]);
+}
+
+export async function burn(
+  query: Query,
+  pool: number,
+  ranges: readonly Range[],
+  at: number,
+  cause: string,
+): Promise<void> {
+  if (ranges.length > 0) await query(SQL.burn, [...columns(ranges), pool, at, cause]);
+}
+
+export function sum(ranges: readonly Range[]): number {
+  return ranges.reduce((total, { first, last }) => total + last - first + 1, 0);
+}

@@ -1,0 +1,99 @@
+/**
+ * The run of a node: its epoch, and its two ways to the server, on which transactions go one after the other
+ * each, so that an insert runs beside any other call. Runs in the store thread.
+ */
+import type { OwnClock } from '../own-clock.ts';
+import { EpochOver } from '../store.ts';
+import type { Connection, Limits } from './connection.ts';
+import { CommitUnknown } from './error.ts';
+import type { Query } from './transaction.ts';
+
+/** Who runs. */
+export interface NodeIdentity {
+  /** 32 hex digits. */
+  readonly id: string;
+  readonly name: string;
+  /** Where its journals are known by: 16 hex digits. */
+  readonly place: string;
+  /** Ed25519, of 32 bytes. */
+  readonly signKey: Uint8Array;
+  /** Says that this node sealed a data key: 64 bytes. */
+  readonly sign: (message: Uint8Array) => Uint8Array;
+}
+
+/** Of one run among all. */
+export interface RunName {
+  readonly epoch: number;
+  /** Drawn with the epoch. */
+  readonly id: Uint8Array;
+}
+
+export interface RunOptions {
+  readonly node: NodeIdentity;
+  readonly turns: Connection;
+  readonly inserts: Connection;
+  readonly clock: OwnClock;
+  readonly storeId: string;
+}
+
+const STATE = 'SELECT state FROM vanitypool.epochs WHERE epoch = $1 AND run = $2';
+/** How often a call is made again of which nobody knows whether it is in. */
+const UNKNOWN_TRIES = 5;
+
+export class Run implements RunName {
+  readonly node: NodeIdentity;
+  readonly storeId: string;
+  readonly clock: OwnClock;
+  epoch = 0;
+  id: Uint8Array = new Uint8Array(16);
+  readonly #turns: Connection;
+  readonly #inserts: Connection;
+
+  constructor({ node, turns, inserts, clock, storeId }: RunOptions) {
+    this.node = node;
+    this.storeId = storeId;
+    this.clock = clock;
+    this.#turns = turns;
+    this.#inserts = inserts;
+  }
+
+  get now(): number {
+    return this.clock.now;
+  }
+
+  /** Errors: as of `Connection.transaction`. */
+  transaction<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
+    return this.#turns.transaction(({ query }) => work(query), limits);
+  }
+
+  /** The same beside those. */
+  aside<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
+    return this.#inserts.transaction(({ query }) => work(query), limits);
+  }
+
+  /** The same for work that may be done twice without harm: until it is known to be in. */
+  repeated<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    return this.untilKnown(() => this.transaction(work));
+  }
+
+  /** The same for a call. */
+  async untilKnown<T>(call: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof CommitUnknown) || tries === UNKNOWN_TRIES) throw error;
+      }
+    }
+  }
+
+  /** Why a statement found nothing that only this run can change, or the one that it was. */
+  async fenced(query: Query, { epoch, id }: RunName = this): Promise<Error> {
+    const [row] = (await query<{ state: string }>(STATE, [epoch, id])).rows;
+    if (row?.state !== 'open') return new EpochOver();
+    // No code: to go on would hand out what the other has.
+    return new Error(
+      `epoch ${epoch}: another process goes on with the same run; this machine was cloned`,
+    );
+  }
+}

@@ -1,0 +1,316 @@
+/**
+ * An open store of many nodes on one database, as open.ts opens it: this is one run of one of them. Each call is
+ * one transaction, but where its file says otherwise. Runs in the thread that opened it.
+ */
+import { VanityError } from '../../errors.ts';
+import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
+import type { Hit } from '../../keypair/signing-key.ts';
+import type { Origin, PoolCounts } from '../address.ts';
+import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
+import type { KeyRotation, SealingKeyState } from '../key-rotation.ts';
+import type { OwnClock } from '../own-clock.ts';
+import type { NewJournal, Recover, Recovered } from '../recovery.ts';
+import type { ReservationStore } from '../reservation-store.ts';
+import { forged } from '../row-macs.ts';
+import type { SignatureStore } from '../signature-store.ts';
+import type {
+  Counters,
+  EndedQueue,
+  EndReport,
+  InsertReport,
+  Store,
+  StoreEvents,
+  TurnOrder,
+  TurnReport,
+} from '../store.ts';
+import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
+import type { TokenStore } from '../token-store.ts';
+import type { Addresses } from './addresses.ts';
+import type { Beats } from './beats.ts';
+import type { BoundRows } from './bound-rows.ts';
+import { Directory } from './directory.ts';
+import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
+import { countsOf } from './figures.ts';
+import { findByKey, leased } from './hand-outs.ts';
+import { Lanes } from './lanes.ts';
+import { PoolRows } from './pool-rows.ts';
+import { type CountedJournals, Queues } from './queues.ts';
+import { removePool } from './removal.ts';
+import { PostgresReservations } from './reservations.ts';
+import { countDue, destroyPiece } from './retention.ts';
+import type { Run } from './run.ts';
+import { PostgresSignatures } from './signatures.ts';
+import { PostgresTokens } from './tokens.ts';
+import { Turns } from './turns.ts';
+
+const SQL = {
+  counters: 'SELECT name, value FROM vanitypool.counters WHERE node_id = $1 ORDER BY name',
+  saveCounters: `INSERT INTO vanitypool.counters (node_id, name, value)
+    SELECT $1, * FROM unnest($2::text[], $3::bigint[])
+    ON CONFLICT (node_id, name) DO UPDATE SET value = EXCLUDED.value`,
+} as const;
+
+export interface OpenedStore {
+  readonly run: Run;
+  readonly begin: Begin;
+  readonly begun: Begun;
+  readonly rows: BoundRows;
+  readonly addresses: Addresses;
+  readonly beats: Beats;
+  readonly key: SealingKey;
+  /** Where that comes from. */
+  readonly sealingKey: string;
+}
+
+export class PostgresStore implements Store {
+  readonly isShared = true;
+  readonly isLogLong = false;
+  readonly recovered: Readonly<Record<string, Recovered>>;
+  readonly tokens: TokenStore;
+  readonly reservations: ReservationStore;
+  readonly signatures: SignatureStore;
+  readonly #opened: OpenedStore;
+  readonly #run: Run;
+  readonly #queues: Queues;
+  readonly #lanes: Lanes;
+  readonly #pools: PoolRows;
+  readonly #turns: Turns;
+  readonly #directory: Directory;
+  readonly #resources: AsyncDisposableStack;
+
+  /** Disposes of `resources` when it is closed. */
+  constructor(opened: OpenedStore, resources: AsyncDisposableStack) {
+    const { run, begun, rows, addresses } = opened;
+    this.#opened = opened;
+    this.#run = run;
+    this.#queues = new Queues(run);
+    this.#lanes = new Lanes(run, addresses);
+    this.#pools = new PoolRows(rows, this.#queues);
+    this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
+    this.#directory = new Directory(run);
+    this.recovered = begun.recovered;
+    this.tokens = new PostgresTokens(run, rows);
+    this.reservations = new PostgresReservations(run, addresses);
+    this.signatures = new PostgresSignatures(run, addresses);
+    this.#resources = resources;
+  }
+
+  get id(): string {
+    return this.#run.storeId;
+  }
+
+  get place(): string {
+    return this.#run.node.place;
+  }
+
+  get epoch(): number {
+    return this.#run.epoch;
+  }
+
+  get clock(): OwnClock {
+    return this.#run.clock;
+  }
+
+  async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
+    const begin = { ...this.#opened.begin, recover };
+    const recovered: Record<string, Recovered> = {};
+    const begun = await this.#run.repeated((query) =>
+      beginEpoch(query, this.#run, begin, recovered),
+    );
+    Object.assign(this.#run, { epoch: begun.epoch, id: begun.id });
+    this.#queues.clear();
+    this.#directory.clear();
+    return begun.recovered;
+  }
+
+  watch(events: StoreEvents): Disposable {
+    const watches = new DisposableStack();
+    watches.use(this.#opened.beats.start(events));
+    watches.use(this.#directory.watch(events));
+    return watches;
+  }
+
+  everywhere(): Promise<void> {
+    return this.#directory.everywhere();
+  }
+
+  pools(): ReturnType<Store['pools']> {
+    return this.#run.transaction((query) => this.#pools.all(query));
+  }
+
+  definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
+    return this.#run.repeated(async (query) => {
+      await this.#pools.lock(query);
+      return this.#pools.define(query, identity, settings);
+    });
+  }
+
+  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]> {
+    return this.#run.repeated(async (query) => {
+      await this.#pools.lock(query);
+      const stored: StoredPool[] = [];
+      for (const identity of identities) stored.push(await this.#pools.define(query, identity));
+      return stored;
+    });
+  }
+
+  changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
+    const { settings, isPaused } = change;
+    return this.#run.repeated(async (query) => {
+      await this.#pools.lock(query);
+      const pool = await this.#pools.row(query, name);
+      await this.#pools.set(query, pool, {
+        ...(settings !== undefined && { settings: JSON.stringify(settings) }),
+        ...(isPaused !== undefined && { is_paused: isPaused }),
+      });
+    });
+  }
+
+  removePool(pool: string, head = 0, handOuts: HandOuts = NO_HAND_OUTS): Promise<number> {
+    const options = {
+      run: this.#run,
+      queues: this.#queues,
+      pools: this.#pools,
+      turns: this.#turns,
+    };
+    return removePool(options, { pool, head, handOuts });
+  }
+
+  async insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
+    const byPool = Map.groupBy(hits, ({ pool }) => pool);
+    const rows = await this.#run.aside(async (query) => {
+      const found = [];
+      for (const name of byPool.keys()) found.push(await this.#pools.row(query, name));
+      return found;
+    });
+    let inserted = 0;
+    for (const row of rows) {
+      inserted += await this.#lanes.insert(row, byPool.get(row.name)!, origin);
+    }
+    return { inserted, duplicates: hits.length - inserted };
+  }
+
+  turn(order: TurnOrder): Promise<TurnReport> {
+    return this.#turns.turn(order);
+  }
+
+  endQueues(queues: readonly EndedQueue[], rest: 'return' | 'burn'): Promise<EndReport> {
+    return this.#turns.end(queues, rest);
+  }
+
+  handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined> {
+    return this.#run.transaction(async (query) => {
+      const found = await findByKey(query, key);
+      if (found === undefined) return undefined;
+      // A key is one of its pool's. How that one hands out says nothing of another.
+      if (found.name !== pool) throw forged(`the hand-out of an idempotency key of pool ${pool}`);
+      const { at, body_hash: body, epoch, pool_id, position, count } = found;
+      const row = await this.#pools.row(query, pool);
+      const ranges = await leased(query, { epoch, pool: pool_id }, position, count);
+      return { at, body, addresses: await this.#opened.addresses.again(query, row, ranges) };
+    });
+  }
+
+  async addJournals(journals: readonly NewJournal[]): Promise<void> {
+    const byPool = new Map<number, readonly NewJournal[]>();
+    for (const [name, added] of Map.groupBy(journals, ({ pool }) => pool)) {
+      byPool.set(await this.#turns.idOf(name), added);
+    }
+    await this.#changeJournals([...byPool.keys()].sort(byNumber), (pool, known) => {
+      const added = byPool.get(pool)!.map(({ number }) => [number, { recorded: 0, leases: 0 }]);
+      return { ...Object.fromEntries(added), ...known };
+    });
+  }
+
+  async removeJournals(numbers: readonly number[] | 'all'): Promise<void> {
+    const gone = numbers === 'all' ? numbers : new Set(numbers.map(String));
+    await this.#changeJournals(this.#queues.counting(gone), (_pool, known) => {
+      const left = Object.entries(known).filter(([number]) => gone !== 'all' && !gone.has(number));
+      return Object.fromEntries(left);
+    });
+  }
+
+  async #changeJournals(
+    pools: readonly number[],
+    change: (pool: number, known: CountedJournals) => CountedJournals,
+  ): Promise<void> {
+    if (pools.length === 0) return;
+    await this.#run.untilKnown(() =>
+      this.#queues.change(pools, async (fence) => {
+        for (const pool of pools) {
+          await fence.pass(pool, this.#queues.positionOf(pool), (known) => change(pool, known));
+        }
+      }),
+    );
+  }
+
+  counts(pool: string): Promise<PoolCounts> {
+    return this.#run.transaction(async (query) => {
+      const { id } = await this.#pools.known(query, pool);
+      return countsOf(query, id, this.#queues.leasedHere(id));
+    });
+  }
+
+  async beginRotation(): Promise<KeyRotation> {
+    throw new VanityError(
+      'KEY_ROTATION_REFUSED',
+      'a store of many nodes cannot change its key yet',
+    );
+  }
+
+  async sealingKey(): Promise<SealingKeyState> {
+    const { key, sealingKey: source } = this.#opened;
+    return { id: sealingKeyId(key.publicKey), source, toReseal: 0 };
+  }
+
+  async reseal(): Promise<number> {
+    return 0;
+  }
+
+  destroySecrets(ageMs: number): Promise<number> {
+    const { addresses } = this.#opened;
+    return this.#run.repeated((query) => destroyPiece(query, addresses, this.clock.now - ageMs));
+  }
+
+  dueSecrets(ageMs: number): Promise<number> {
+    return this.#run.transaction((query) => countDue(query, this.clock.now - ageMs));
+  }
+
+  async checkpointLog(): Promise<void> {}
+
+  counters(): Promise<Counters> {
+    return this.#run.transaction(async (query) => {
+      const { rows } = await query<{ name: string; value: number }>(SQL.counters, [
+        this.#run.node.id,
+      ]);
+      return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+    });
+  }
+
+  async saveCounters(counters: Counters): Promise<void> {
+    const saved = [Object.keys(counters), Object.values(counters)];
+    await this.#run.repeated((query) => query(SQL.saveCounters, [this.#run.node.id, ...saved]));
+  }
+
+  async takeStep(stepMs: number): Promise<void> {
+    this.clock.take(stepMs);
+  }
+
+  async close(): Promise<void> {
+    if (this.#resources.disposed) return;
+    try {
+      await this.#run.repeated((query) => endEpoch(query, this.#run));
+    } catch (error) {
+      // Then it is for the next start.
+      if (!(error instanceof VanityError)) throw error;
+    } finally {
+      await this.#resources.disposeAsync();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+const byNumber = (a: number, b: number) => a - b;

@@ -1,0 +1,150 @@
+/** The tokens of all nodes. Runs in the store thread. A token that is revoked stays known. */
+import { VanityError } from '../../errors.ts';
+import type { Scope } from '../../token.ts';
+import { forged, type Row } from '../row-macs.ts';
+import type { NewToken, StoredToken, TokenStore } from '../token-store.ts';
+import type { BoundRows } from './bound-rows.ts';
+import { usedOn } from './hand-outs.ts';
+import type { Run } from './run.ts';
+import type { Query } from './transaction.ts';
+
+const SQL = {
+  all: 'SELECT * FROM vanitypool.tokens ORDER BY id',
+  byName: 'SELECT * FROM vanitypool.tokens WHERE name = $1',
+  byId: 'SELECT 1 FROM vanitypool.tokens WHERE id = $1',
+  add: `INSERT INTO vanitypool.tokens (id, name, hash, scopes, pools, quota, created_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+  set: 'UPDATE vanitypool.tokens SET revoked_at = $2, off_at = $3 WHERE id = $1',
+  /** In one order in all nodes: two that note the same ones do not wait for each other. */
+  use: `WITH used AS (SELECT id FROM vanitypool.tokens WHERE id = ANY($2::int[])
+      ORDER BY id FOR NO KEY UPDATE)
+    UPDATE vanitypool.tokens SET last_used_at = greatest($1, last_used_at)
+    WHERE id IN (SELECT id FROM used)`,
+  /** Its lock is the order of changes: they are made one at a time. */
+  change: 'UPDATE vanitypool.cluster SET version = version + 1',
+} as const;
+
+export class PostgresTokens implements TokenStore {
+  readonly #run: Run;
+  readonly #rows: BoundRows;
+
+  constructor(run: Run, rows: BoundRows) {
+    this.#run = run;
+    this.#rows = rows;
+  }
+
+  all(): Promise<StoredToken[]> {
+    return this.#run.transaction(async (query) => {
+      const { rows } = await query<Row>(SQL.all);
+      return rows.map((row) => this.#stored(row));
+    });
+  }
+
+  find(name: string): Promise<StoredToken | undefined> {
+    return this.#run.transaction(async (query) => {
+      const [row] = (await query<Row>(SQL.byName, [name])).rows;
+      return row && this.#stored(row);
+    });
+  }
+
+  wereMade(): Promise<boolean> {
+    return this.#run.transaction(async (query) => (await this.#rows.history(query)).hadTokens);
+  }
+
+  create({ name, hash, scopes, pools, quota, expiresAt }: NewToken): Promise<StoredToken> {
+    const limits = [[...scopes], pools === undefined ? null : [...pools], quota ?? null];
+    return this.#run.repeated(async (query) => {
+      await query(SQL.change);
+      const [known] = (await query<Row>(SQL.byName, [name])).rows;
+      // Of a try of which nobody knew whether it was in.
+      if (known !== undefined && Buffer.from(hash).equals(known.hash as Uint8Array)) {
+        return this.#stored(known);
+      }
+      if (known !== undefined) {
+        const detail = `token ${name}: there is one of this name, revoked or not; take another`;
+        throw new VanityError('TOKEN_EXISTS', detail);
+      }
+      let id = (await this.#rows.history(query)).lastId + 1;
+      // Rows that somebody else wrote.
+      while ((await query(SQL.byId, [id])).rows.length > 0) id++;
+      const at = [this.#run.now, expiresAt ?? null];
+      await query(SQL.add, [id, name, Buffer.from(hash), ...limits, ...at]);
+      const [row] = (await query<Row>(SQL.byName, [name])).rows;
+      await this.#rows.bind(query, 'token', row!);
+      await this.#rows.setHistory(query, { lastId: id, hadTokens: true });
+      return storedToken(row!);
+    });
+  }
+
+  revoke(name: string): Promise<StoredToken> {
+    return this.#change(name, ({ revoked_at, off_at }) => ({
+      revoked_at: revoked_at ?? this.#run.now,
+      off_at,
+    }));
+  }
+
+  restore(name: string): Promise<StoredToken> {
+    return this.#change(name, ({ revoked_at }) => ({ revoked_at, off_at: null }));
+  }
+
+  async noteUse(ids: readonly number[]): Promise<void> {
+    await this.#run.transaction((query) => query(SQL.use, [this.#run.now, [...ids]]));
+  }
+
+  used(id: number, day: number): Promise<number> {
+    return this.#run.transaction((query) => usedOn(query, id, day));
+  }
+
+  #change(name: string, work: (row: Row) => Row): Promise<StoredToken> {
+    return this.#run.repeated(async (query) => {
+      await query(SQL.change);
+      const [row] = (await query<Row>(SQL.byName, [name])).rows;
+      if (row === undefined) {
+        throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
+      }
+      this.#rows.assertRight('token', row);
+      const next: Row = { ...row, ...work(row) };
+      await query(SQL.set, [next.id, next.revoked_at, next.off_at]);
+      await assertSaid(query, next);
+      await this.#rows.bind(query, 'token', next);
+      return storedToken(next);
+    });
+  }
+
+  #stored(row: Row): StoredToken {
+    return this.#rows.isRight('token', row) ? storedToken(row) : forgedToken(row);
+  }
+}
+
+/** The row says this, whatever triggers somebody has made. Error: STORE_FORGED. */
+async function assertSaid(query: Query, next: Row): Promise<void> {
+  const [row] = (await query<Row>(SQL.byName, [next.name])).rows;
+  const isSaid = row?.revoked_at === next.revoked_at && row?.off_at === next.off_at;
+  if (!isSaid) throw forged(`token ${next.name}`);
+}
+
+/** Nothing of it is believed but that it is there. */
+function forgedToken({ id, name, hash }: Row): StoredToken {
+  const nothing = { scopes: [], pools: [], quota: undefined, expiresAt: undefined };
+  const never = { revokedAt: undefined, offAt: undefined, lastUsedAt: undefined };
+  const known = { id: Number(id), name: String(name), hash: hash as Uint8Array };
+  return { ...known, ...nothing, createdAt: 0, ...never, isForged: true };
+}
+
+function storedToken(row: Row): StoredToken {
+  const optional = (value: unknown) => (value == null ? undefined : Number(value));
+  return {
+    id: Number(row.id),
+    name: String(row.name),
+    hash: row.hash as Uint8Array,
+    scopes: row.scopes as Scope[],
+    pools: (row.pools as string[] | null) ?? undefined,
+    quota: optional(row.quota),
+    expiresAt: optional(row.expires_at),
+    createdAt: Number(row.created_at),
+    revokedAt: optional(row.revoked_at),
+    offAt: optional(row.off_at),
+    isForged: false,
+    lastUsedAt: optional(row.last_used_at),
+  };
+}

@@ -1,0 +1,135 @@
+/** Nodes of one database, each behind a proxy of its own; checked when they end. */
+import assert from 'node:assert/strict';
+import type { Hit } from '../../src/keypair/signing-key.ts';
+import type { HandOut, HandOuts } from '../../src/store/hand-out.ts';
+import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { PoolIdentity } from '../../src/store/stored-pool.ts';
+import type { PostgresServer } from './postgres.ts';
+import { type Fate, PostgresProxy } from './postgres-proxy.ts';
+import { type Place, type PostgresStores, someNode } from './postgres-stores.ts';
+import { removeDirectory } from './sqlite-stores.ts';
+import { hitsFor, poolNamed } from './store-subject.ts';
+
+export class PostgresNode {
+  readonly place: Place;
+  readonly proxy: PostgresProxy;
+  store!: Store;
+  readonly #stores: PostgresStores;
+
+  constructor(stores: PostgresStores, place: Place, proxy: PostgresProxy) {
+    this.#stores = stores;
+    this.place = place;
+    this.proxy = proxy;
+  }
+
+  /** Also again, when the one before is closed or gone. */
+  async open(more: Partial<PostgresStoreOptions> = {}): Promise<Store> {
+    this.store = await this.#stores.openAt(this.place, more);
+    return this.store;
+  }
+
+  /** Fates of the statements from now on, by number from 1; the rest passes. */
+  fate(fates: (number: number, text: string) => Fate | Promise<Fate>): void {
+    const from = this.proxy.seen.length;
+    this.proxy.judge = ({ number, text }) => fates(number - from, text);
+  }
+
+  /** Of its commits from now on; the rest passes. */
+  commits(...fates: readonly Fate[]): void {
+    const left = [...fates];
+    this.fate((_number, text) => (text === 'COMMIT' ? (left.shift() ?? 'pass') : 'pass'));
+  }
+
+  pass(): void {
+    this.proxy.judge = () => 'pass';
+  }
+
+  /** The statements of a call that nothing happens to. */
+  async statementsOf(call: () => Promise<unknown>): Promise<readonly string[]> {
+    const from = this.proxy.seen.length;
+    await call();
+    return this.proxy.seen.slice(from).map(({ text }) => text);
+  }
+}
+
+export class PostgresNodes implements AsyncDisposable {
+  readonly nodes: readonly PostgresNode[];
+  readonly #stores: PostgresStores;
+
+  static async open(
+    stores: PostgresStores,
+    { port }: PostgresServer,
+    count: number,
+  ): Promise<PostgresNodes> {
+    const { url, directory } = await stores.newPlace();
+    const nodes: PostgresNode[] = [];
+    for (let number = 0; number < count; number++) {
+      const proxy = await PostgresProxy.before(port);
+      const place = { url: proxy.through(url), node: someNode(), directory };
+      nodes.push(new PostgresNode(stores, place, proxy));
+      await nodes.at(-1)!.open();
+    }
+    return new PostgresNodes(stores, nodes);
+  }
+
+  private constructor(stores: PostgresStores, nodes: readonly PostgresNode[]) {
+    this.#stores = stores;
+    this.nodes = nodes;
+  }
+
+  /** A pool that all of them know. */
+  async pool(name: string, handout: PoolIdentity['handout'] = 'secret'): Promise<string> {
+    await this.nodes[0]!.store.definePool({ ...poolNamed(name), handout });
+    return name;
+  }
+
+  check(): Promise<void> {
+    return this.#stores.check(this.nodes[0]!.place.url);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.nodes) {
+      node.pass();
+      await node.store.close();
+      await node.proxy[Symbol.asyncDispose]();
+    }
+    removeDirectory(this.nodes[0]!.place.directory);
+    await this.check();
+  }
+}
+
+export const told = (...records: HandOut[]): HandOuts => ({ records, journals: new Map() });
+
+export const handOut = (position: number, more: Partial<HandOut> = {}): HandOut => ({
+  ...{ position, count: 1, at: Date.now(), token: 0 },
+  ...more,
+});
+
+export async function inserted(store: Store, pool: string, count: number): Promise<Hit[]> {
+  const hits = hitsFor(pool, count);
+  assert.deepEqual(await store.insert(hits), { inserted: count, duplicates: 0 });
+  return hits;
+}
+
+/** Available, leased, reserved, dispensed and burned. */
+export async function figuresOf(store: Store, pool: string): Promise<string> {
+  const { available, leased, reserved, dispensed, burned } = await store.counts(pool);
+  return [available, leased, reserved, dispensed, burned].join(' ');
+}
+
+/** What the call gives in the end, made again as long as the store cannot say what became of it. */
+export async function untilDone<T>(
+  call: () => Promise<T>,
+  onFailed: (error: unknown) => void = () => undefined,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code !== 'STORE_UNAVAILABLE') throw error;
+      onFailed(error);
+    }
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * A PostgreSQL server for tests: a cluster of its own, on a free port of loopback and on a socket in its
+ * directory, with a database for each test. Everything is durable in it as by default: what the program asks
+ * for is there. It never outlives the test.
+ *
+ * `postgres`, who may do everything, needs no password; everybody else does.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, chownSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { Client, type QueryResultRow } from 'pg';
+import { KeptProcess, NOT_ROOT, serverDirectory } from './kept-process.ts';
+import { postgresProgram, type Version } from './postgres-program.ts';
+
+/** The first line that fits decides. */
+const ACCESS = `
+local all all trust
+hostssl all by_certificate all cert
+host all postgres all trust
+host all all all scram-sha-256
+`;
+
+/** Nothing that a test has is this large. */
+const SETTINGS = `
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '.'
+lc_messages = 'C'
+shared_buffers = '8MB'
+autovacuum = off
+checkpoint_timeout = '1h'
+`;
+
+/** How a start ends. */
+const READY = /database system is ready to accept (?:read-only )?connections/;
+const PORT_TAKEN = /could not bind/;
+const STARTED = new RegExp(`${READY.source}|${PORT_TAKEN.source}|FATAL: .*`);
+
+export interface PostgresOptions {
+  readonly version?: Version;
+  /** Lines of postgresql.conf. */
+  readonly settings?: string;
+  /** One that waits for a primary, which never comes. */
+  readonly isStandby?: boolean;
+}
+
+export class PostgresServer implements AsyncDisposable {
+  readonly directory: string;
+  readonly data: string;
+  readonly version: Version;
+  readonly port: number;
+  readonly #process: KeptProcess;
+  #databases = 0;
+
+  static async start(options: PostgresOptions = {}): Promise<PostgresServer> {
+    const { version = 18 } = options;
+    const prefix = await postgresProgram(version);
+    for (;;) {
+      await using held = new AsyncDisposableStack();
+      const server = held.use(new PostgresServer(version, prefix, await freePort(), options));
+      if (!(await server.start())) continue;
+      held.move();
+      return server;
+    }
+  }
+
+  private constructor(version: Version, prefix: string, port: number, options: PostgresOptions) {
+    this.version = version;
+    this.port = port;
+    this.directory = serverDirectory();
+    this.data = join(this.directory, 'data');
+    const bin = join(this.#reachable(prefix), 'bin');
+    const command = [join(bin, 'postgres'), '-D', this.data, '-p', String(port)];
+    this.#process = new KeptProcess(this.directory, command, 'QUIT');
+    const flags = [
+      '--no-sync',
+      '--auth=trust',
+      '--username=postgres',
+      '--no-locale',
+      '--encoding=UTF8',
+    ];
+    this.#run(join(bin, 'initdb'), '--pgdata', this.data, ...flags);
+    appendFileSync(join(this.data, 'postgresql.conf'), `${SETTINGS}\n${options.settings ?? ''}\n`);
+    writeFileSync(join(this.data, 'pg_hba.conf'), ACCESS);
+    if (options.isStandby) this.write('standby.signal', '');
+  }
+
+  /** Also after a stop. False if another program took the port. */
+  async start(): Promise<boolean> {
+    const from = this.#process.log.length;
+    this.#process.start();
+    const line = await this.#process.until(STARTED, from);
+    assert.doesNotMatch(line, /^FATAL/);
+    return READY.test(line);
+  }
+
+  /** `SIGINT` rolls back what is under way, `SIGQUIT` is as a crash. */
+  async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
+    const from = this.#process.log.length;
+    process.kill(this.pid, signal);
+    await this.#process.until(/database system is shut down/, from);
+  }
+
+  /** Of the process that starts all others. */
+  get pid(): number {
+    return Number.parseInt(readFileSync(join(this.data, 'postmaster.pid'), 'utf8'), 10);
+  }
+
+  /** All that it wrote. */
+  get log(): string {
+    return this.#process.log;
+  }
+
+  url(database = 'postgres', user = 'postgres'): string {
+    return `postgres://${user}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  /** A new one, empty or as `template` is, to which nobody may be connected. */
+  async database(template = 'template1'): Promise<string> {
+    const name = `test_${this.#databases++}`;
+    await this.sql(`CREATE DATABASE ${name} TEMPLATE ${template}`);
+    return this.url(name);
+  }
+
+  /** One statement, or several without values, on a connection of its own. */
+  async sql<R extends QueryResultRow>(
+    text: string,
+    values: unknown[] = [],
+    database = 'postgres',
+  ): Promise<R[]> {
+    const client = new Client({ connectionString: this.url(database), ssl: false });
+    await client.connect();
+    try {
+      return (await client.query<R>(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** In force for connections from now on. */
+  async set(name: string, value: string): Promise<void> {
+    await this.sql(`ALTER SYSTEM SET ${name} = '${value}'`);
+    await this.#reload();
+  }
+
+  async reset(name: string): Promise<void> {
+    await this.sql(`ALTER SYSTEM RESET ${name}`);
+    await this.#reload();
+  }
+
+  async #reload(): Promise<void> {
+    const from = this.log.length;
+    await this.sql('SELECT pg_reload_conf()');
+    await this.#process.until(/received SIGHUP/, from);
+  }
+
+  /** In the directory of its data; nobody else can read it. */
+  write(name: string, content: string): void {
+    const path = join(this.data, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    if (NOT_ROOT.uid !== undefined) chownSync(path, NOT_ROOT.uid, NOT_ROOT.gid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]();
+  }
+
+  /** A checkout of root may be closed to others. */
+  #reachable(prefix: string): string {
+    const { status } = spawnSync(join(prefix, 'bin', 'postgres'), ['--version'], NOT_ROOT);
+    if (status === 0) return prefix;
+    const copy = join(this.directory, 'program');
+    cpSync(prefix, copy, { recursive: true, verbatimSymlinks: true });
+    // What is root's would stay.
+    spawnSync('chown', ['-R', `${NOT_ROOT.uid}:${NOT_ROOT.gid}`, copy]);
+    return copy;
+  }
+
+  #run(program: string, ...args: string[]): void {
+    const { status, error, stderr } = spawnSync(program, args, {
+      cwd: this.directory,
+      env: { PATH: process.env.PATH },
+      encoding: 'utf8',
+      ...NOT_ROOT,
+    });
+    assert.equal(status, 0, `${program}: ${error?.message ?? stderr}`);
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}

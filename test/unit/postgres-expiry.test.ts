@@ -1,0 +1,216 @@
+/** A run that is not heard of is ended by another, once; what it may have handed out is nobody else's. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Durability } from '../../src/config/config.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
+import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
+import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
+import { PostgresServer } from '../support/postgres.ts';
+import { withoutPostgres } from '../support/postgres-program.ts';
+import { PostgresStores, someNode } from '../support/postgres-stores.ts';
+import { hitsFor, poolNamed } from '../support/store-subject.ts';
+
+const skip = await withoutPostgres(18);
+const LIMIT = { timeout: 120_000, skip };
+const TTL_MS = 600;
+const pool = 'pet';
+
+let server: PostgresServer;
+before(async () => {
+  if (skip === false) server = await PostgresServer.start();
+});
+after(async () => {
+  await server?.[Symbol.asyncDispose]();
+});
+
+/** What its store reported, and a clock that each look finds a step further. */
+class Observer implements Disposable {
+  readonly deadlines: number[] = [];
+  isOver = false;
+  looks = 0;
+  #now = 1_000_000;
+  #watch: Disposable | undefined;
+  readonly #step: number;
+
+  constructor(step: number) {
+    this.#step = step;
+  }
+
+  readonly monotonic = (): number => {
+    this.looks++;
+    this.#now += this.#step;
+    return this.#now;
+  };
+
+  get now(): number {
+    return this.#now;
+  }
+
+  watch(store: Store): void {
+    const events: StoreEvents = {
+      directory: async () => undefined,
+      stock: () => undefined,
+      deadline: (untilMs) => void this.deadlines.push(untilMs),
+      over: () => {
+        this.isOver = true;
+      },
+    };
+    this.#watch = store.watch(events);
+  }
+
+  async seen(looks: number): Promise<void> {
+    const until = this.looks + looks;
+    while (this.looks < until) await sleep(10);
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch?.[Symbol.dispose]();
+  }
+}
+
+class Cluster implements AsyncDisposable {
+  readonly stores = new PostgresStores(() => server);
+  first!: Store;
+  others: Store[] = [];
+
+  /** The first has eight addresses, of which five are leased and the first two recorded. */
+  static async open(durability: Durability = 'leased'): Promise<Cluster> {
+    const cluster = new Cluster();
+    const { stores } = cluster;
+    const first = await stores.open();
+    const place = stores.placeOf(first);
+    await first.close();
+    cluster.first = await stores.openAt(place, { durability, ttlMs: TTL_MS });
+    await cluster.first.definePool(poolNamed(pool));
+    await cluster.first.insert(hitsFor(pool, 8));
+    await cluster.first.turn({ pool, head: 0, wanted: 5 });
+    await cluster.first.turn({ pool, head: 2, wanted: 0 });
+    return cluster;
+  }
+
+  async join(observer: Observer, more: Partial<PostgresStoreOptions> = {}): Promise<Store> {
+    const { url, directory } = this.stores.placeOf(this.first);
+    const { monotonic } = observer;
+    const place = { url, directory, node: someNode() };
+    const store = await this.stores.openAt(place, { monotonic, ttlMs: TTL_MS, ...more });
+    this.others.push(store);
+    observer.watch(store);
+    return store;
+  }
+
+  async figures(store = this.first): Promise<string> {
+    const { available, leased, dispensed, burned } = await store.counts(pool);
+    return [available, leased, dispensed, burned].join(' ');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const store of this.others) await store.close();
+    await this.stores.destroy(this.first);
+  }
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await sleep(20);
+}
+
+test(
+  'a beat that is answered sets the deadline before any observer gives the run up',
+  LIMIT,
+  async () => {
+    await using cluster = await Cluster.open();
+    using observer = new Observer(TTL_MS / 10);
+    await cluster.join(observer, { ttlMs: 60_000 });
+    while (observer.deadlines.length === 0) await sleep(10);
+    const [deadline] = observer.deadlines;
+    assert.equal(deadline, 1_000_000 + TTL_MS / 10 + 60_000 * 0.98 - 1000);
+  },
+);
+
+test(
+  'what a run had leased is burned for all, and what its journals name is dispensed when it is back',
+  LIMIT,
+  async () => {
+    await using cluster = await Cluster.open();
+    using observer = new Observer(TTL_MS * 0.3);
+    const other = await cluster.join(observer);
+    await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+    const lease = await other.turn({ pool, head: 0, wanted: 9 });
+    assert.equal(lease.leased.length, 3, 'nothing of what the other had');
+    const { first } = cluster;
+    await assert.rejects(first.turn({ pool, head: 3, wanted: 1 }), EpochOver);
+    await assert.rejects(first.insert(hitsFor(pool, 1)), EpochOver);
+    // Two more had left, of which no turn had heard.
+    const left: HandOut = { position: 2, count: 2, at: Date.now(), token: 0 };
+    await first.rejoin(() => [left]).catch(() => undefined);
+    assert.equal(
+      await cluster.figures(other),
+      '0 3 2 3',
+      'no journal was counted on: nothing is believed',
+    );
+    assert.equal((await first.turn({ pool, head: 0, wanted: 1 })).leased.length, 0);
+  },
+);
+
+test('a journal corrects what was burned', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  const { first } = cluster;
+  await first.addJournals([{ pool, number: 1 }]);
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer);
+  await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+  const left: HandOut = { position: 2, count: 2, at: Date.now(), token: 0 };
+  const { epoch } = first;
+  const recovered = await first.rejoin((journal) => (journal.epoch === epoch ? [left] : undefined));
+  assert.deepEqual(recovered, { pet: { dispensed: 2, returned: 0, burned: 1 } });
+  assert.equal(await cluster.figures(other), '3 0 4 1');
+  assert.ok(first.epoch > epoch);
+  const again = await first.turn({ pool, head: 0, wanted: 9 });
+  assert.deepEqual([again.position, again.leased.length], [0, 3]);
+});
+
+test('what only leaves after a commit is returned', LIMIT, async () => {
+  await using cluster = await Cluster.open('committed');
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer);
+  await until(async () => (await cluster.figures(other)) === '6 0 2 0');
+  assert.equal((await other.turn({ pool, head: 0, wanted: 9 })).leased.length, 6);
+  await assert.rejects(cluster.first.turn({ pool, head: 3, wanted: 0 }), EpochOver);
+  await cluster.first.rejoin(() => undefined);
+  assert.equal(await cluster.figures(other), '0 6 2 0');
+});
+
+test('of several observers one ends the run', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using one = new Observer(TTL_MS * 0.3);
+  using two = new Observer(TTL_MS * 0.3);
+  using three = new Observer(TTL_MS * 0.3);
+  const stores: Store[] = [];
+  for (const observer of [one, two, three]) stores.push(await cluster.join(observer));
+  await until(async () => (await cluster.figures(stores[0])) === '3 0 2 3');
+  await Promise.all([one, two, three].map((observer) => observer.seen(5)));
+  assert.equal(await cluster.figures(stores[0]), '3 0 2 3');
+});
+
+test('a run that beats is never ended, and one that is ended hears of it', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using own = new Observer(1);
+  own.watch(cluster.first);
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer);
+  await observer.seen(12);
+  // At a busy moment it may have been late; then it knows.
+  if (!own.isOver) assert.equal(await cluster.figures(other), '3 3 2 0');
+  own[Symbol.dispose]();
+  await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+  own.watch(cluster.first);
+  await until(async () => own.isOver);
+});
+
+test('an observer that looks too rarely forgets what it saw', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using observer = new Observer(TTL_MS * 0.5);
+  const other = await cluster.join(observer);
+  await observer.seen(8);
+  assert.equal(await cluster.figures(other), '3 3 2 0');
+});

@@ -1,0 +1,477 @@
+/** Nodes that share a database: what one does at the same moment as another. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import type { SigningKey } from '../../src/keypair/signing-key.ts';
+import type { HandOut } from '../../src/store/hand-out.ts';
+import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
+import { DAY_MS } from '../../src/store/token-store.ts';
+import { PostgresServer } from '../support/postgres.ts';
+import {
+  figuresOf,
+  handOut,
+  inserted,
+  type PostgresNode,
+  PostgresNodes,
+  told,
+  untilDone,
+} from '../support/postgres-nodes.ts';
+import { withoutPostgres } from '../support/postgres-program.ts';
+import type { Fate } from '../support/postgres-proxy.ts';
+import { PostgresStores } from '../support/postgres-stores.ts';
+import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
+
+const skip = await withoutPostgres(18);
+/** Longer than anything here takes that is to succeed. */
+const LIMIT = { timeout: 120_000, skip };
+let server: PostgresServer;
+let nodes: PostgresNodes;
+let one: PostgresNode;
+let two: PostgresNode;
+const stores = new PostgresStores(() => server);
+before(async () => {
+  if (skip !== false) return;
+  server = await PostgresServer.start();
+  nodes = await PostgresNodes.open(stores, server, 2);
+  [one, two] = nodes.nodes as [PostgresNode, PostgresNode];
+});
+after(async () => {
+  await nodes?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
+});
+
+const keyed = () => ({ key: randomBytes(32), body: randomBytes(32) });
+const newId = () => randomBytes(16).toString('hex');
+const limits = { scopes: ['dispense' as const], pools: undefined, quota: undefined };
+const tokenNamed = (name: string) => {
+  return { name, hash: randomBytes(32), ...limits, expiresAt: undefined };
+};
+const both = <T>(work: (store: Store, index: number) => Promise<T>) =>
+  Promise.all([one, two].map(({ store }, index) => work(store, index)));
+
+let made = 0;
+const newName = () => `name${made++}`;
+const newToken = async () => (await one.store.tokens.create(tokenNamed(newName()))).id;
+
+/** Where the judge holds a statement back. */
+class Hold {
+  readonly #reached = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
+
+  /** The first statement of the node that has this text. */
+  constructor(node: PostgresNode, text: string) {
+    let isFirst = true;
+    node.fate(async (_number, statement): Promise<Fate> => {
+      if (!isFirst || !statement.includes(text)) return 'pass';
+      isFirst = false;
+      this.#reached.resolve();
+      await this.#released.promise;
+      return 'pass';
+    });
+  }
+
+  get reached(): Promise<void> {
+    return this.#reached.promise;
+  }
+
+  release(): void {
+    this.#released.resolve();
+  }
+}
+
+test('no address is leased by both, and each lane is taken from its start', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  const hits: string[] = [];
+  for (const { store } of [one, two]) hits.push(...(await inserted(store, pool, 60)).map(hexOf));
+  const leased = await both(async (store) => {
+    const found: string[] = [];
+    for (let turn = 0; turn < 20; turn++) {
+      const report = await store.turn({ pool, head: found.length, wanted: 3 });
+      assert.equal(report.position, found.length);
+      found.push(...report.leased.map(hexOf));
+    }
+    return found;
+  });
+  assert.deepEqual(leased.flat().sort(), hits.toSorted());
+  for (const found of leased) {
+    const places = found.map((hex) => hits.indexOf(hex));
+    for (const isOf of [(place: number) => place < 60, (place: number) => place >= 60]) {
+      const ofLane = places.filter(isOf);
+      assert.deepEqual(
+        ofLane,
+        ofLane.toSorted((a, b) => a - b),
+      );
+    }
+  }
+});
+
+test('the oldest lane is leased first, whoever filled it', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  const first = await inserted(two.store, pool, 3);
+  const second = await inserted(one.store, pool, 3);
+  const { leased } = await one.store.turn({ pool, head: 0, wanted: 4 });
+  assert.deepEqual(leased.map(hexOf), [...first, second[0]!].map(hexOf));
+});
+
+test('keys that both insert are stored once, in whatever order they come', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  for (let round = 0; round < 3; round++) {
+    const hits = hitsFor(pool, 2000);
+    const reports = await both((store, index) =>
+      store.insert(index === 0 ? hits : hits.toReversed(), 'imported'),
+    );
+    const inserted = reports.reduce((sum, report) => sum + report.inserted, 0);
+    assert.equal(inserted, 2000);
+  }
+  assert.equal((await one.store.counts(pool)).available, 6000);
+});
+
+/** Pools with addresses that both have leased. */
+async function leasedByBoth(count: number): Promise<string> {
+  const pool = await nodes.pool(newName());
+  await inserted(one.store, pool, 2 * count);
+  for (const { store } of [one, two]) await store.turn({ pool, head: 0, wanted: count });
+  return pool;
+}
+
+test('an idempotency key is served by one of them, and the other learns what left', {
+  skip,
+}, async () => {
+  const keys = Array.from({ length: 40 }, keyed);
+  const pool = await leasedByBoth(40);
+  const reports = await both((store, index) => {
+    // In another order: neither may wait for the other in a circle.
+    const order = index === 0 ? keys : keys.toReversed();
+    const handOuts = told(...order.map((key, position) => handOut(position, key)));
+    return store.turn({ pool, head: 40, wanted: 0, handOuts });
+  });
+  assert.equal(
+    reports.reduce((sum, { refused }) => sum + refused.length, 0),
+    40,
+  );
+  for (const { key } of keys) {
+    const [here, there] = await both((store) => store.handOut(key, pool));
+    assert.equal(here!.addresses!.length, 1);
+    assert.deepEqual(here!.addresses!.map(hexOf), there!.addresses!.map(hexOf));
+  }
+  assert.equal(await figuresOf(one.store, pool), '40 0 0 40 0');
+});
+
+test('a quota is one for both, and many tokens are counted without a circle', {
+  skip,
+}, async () => {
+  const tokens = await Promise.all(Array.from({ length: 12 }, newToken));
+  const pool = await leasedByBoth(36);
+  const at = Date.now();
+  const shared = keyed();
+  const reports = await both((store, index) => {
+    const order = index === 0 ? tokens : tokens.toReversed();
+    const records: HandOut[] = [];
+    const add = (more: Partial<HandOut>) => records.push(handOut(records.length, { at, ...more }));
+    for (const token of order) add({ token });
+    for (const token of order.toReversed()) for (let n = 0; n < 2; n++) add({ token, quota: 3 });
+    records.splice(20, 1, handOut(20, { at, token: order[0]!, ...shared }));
+    return store.turn({ pool, head: 36, wanted: 0, handOuts: told(...records) });
+  });
+  const refused = reports.flatMap((report) => report.refused);
+  assert.equal(refused.filter(({ why }) => why === 'key').length, 1);
+  for (const token of tokens) {
+    const used = await one.store.tokens.used(token, Math.floor(at / DAY_MS));
+    assert.ok(used === 3 || used === 4, String(used));
+  }
+});
+
+test('a reservation is ended by another node than made it', LIMIT, async () => {
+  const pool = await leasedByBoth(4);
+  const ids = Array.from({ length: 4 }, newId);
+  const handOuts = told(
+    ...ids.map((id, position) => {
+      return handOut(position, { reservation: { id, ttlMs: position === 3 ? -1 : 60_000 } });
+    }),
+  );
+  await one.store.turn({ pool, head: 4, wanted: 0, handOuts });
+  const { reservations } = two.store;
+  const [dispensed, again] = await both((store) => store.reservations.dispense(ids[0]!, 0, pool));
+  assert.equal(hexOf(dispensed!), hexOf(again!));
+  await both((store) => store.reservations.release(ids[1]!, 0, true));
+  await reservations.release(ids[2]!, 0, false);
+  assert.equal((await reservations.expire(() => true)).get(pool), 1);
+  assert.equal(await figuresOf(one.store, pool), '2 4 0 1 1');
+  // What is available again is leased like any other, though another run had it.
+  const { leased } = await two.store.turn({ pool, head: 0, wanted: 9 });
+  assert.equal(leased.length, 2);
+  await nodes.check();
+});
+
+test('a reservation is given back while its queue moves', LIMIT, async () => {
+  const pool = await leasedByBoth(20);
+  const ids = Array.from({ length: 10 }, newId);
+  const handOuts = told(
+    ...ids.map((id, position) => handOut(position, { reservation: { id, ttlMs: 60_000 } })),
+  );
+  await one.store.turn({ pool, head: 10, wanted: 0, handOuts });
+  await Promise.all([
+    (async () => {
+      for (let head = 11; head < 16; head++) await one.store.turn({ pool, head, wanted: 0 });
+      await one.store.endQueues([{ pool, head: 16 }], 'return');
+    })(),
+    (async () => {
+      for (const id of ids) await two.store.reservations.release(id, 0, true);
+    })(),
+  ]);
+  assert.equal(await figuresOf(one.store, pool), '14 20 0 6 0');
+  await nodes.check();
+});
+
+/** A dispensed address whose secret stays, and who may sign with it. */
+async function signOnly(): Promise<{
+  publicKey: SigningKey['publicKey'];
+  pool: string;
+  token: number;
+}> {
+  const pool = await nodes.pool(newName(), 'sign-only');
+  const token = await newToken();
+  const [hit] = await inserted(one.store, pool, 1);
+  await one.store.turn({ pool, head: 0, wanted: 1 });
+  await one.store.turn({ pool, head: 1, wanted: 0, handOuts: told(handOut(0, { token })) });
+  return { publicKey: hit!.publicKey, pool, token };
+}
+
+test('both together sign as many messages as an address may, and each once', LIMIT, async () => {
+  const { publicKey, pool, token } = await signOnly();
+  const whose = { limits: new Map([[pool, 16]]), publicKey, token };
+  const messages = Array.from({ length: 12 }, () => randomBytes(32));
+  // Eight are asked of both.
+  const results = await both((store, index) =>
+    Promise.allSettled(
+      (index === 0
+        ? messages
+        : [...messages.slice(0, 8).toReversed(), ...messages.slice(0, 8).map(() => randomBytes(32))]
+      ).map(async (messageHash) => {
+        const sign = () => randomBytes(64);
+        const signature = await store.signatures.sign({ ...whose, messageHash, sign });
+        return [messageHash.toString('hex'), Buffer.from(signature).toString('hex')] as const;
+      }),
+    ),
+  );
+  const signed = new Map<string, string>();
+  let refused = 0;
+  for (const result of results.flat()) {
+    if (result.status === 'rejected') {
+      assert.equal(result.reason.code, 'SIGN_LIMIT_REACHED');
+      refused++;
+      continue;
+    }
+    const [message, signature] = result.value;
+    assert.equal(
+      signed.get(message) ?? signature,
+      signature,
+      'the same message, the same signature',
+    );
+    signed.set(message, signature);
+  }
+  assert.equal(signed.size, 16);
+  assert.ok(refused >= 4);
+});
+
+test('a pool that one deletes is gone when the other has ended its queue', LIMIT, async () => {
+  const pool = await leasedByBoth(4);
+  const more = await inserted(two.store, pool, 3);
+  await two.store.turn({ pool, head: 1, wanted: 0 });
+  const removed = one.store.removePool(pool, 2, told());
+  let isRemoved = false;
+  void removed.then(() => {
+    isRemoved = true;
+  });
+  const stored = async () => (await two.store.pools()).find(({ name }) => name === pool)!;
+  while (!(await stored()).isRemoved);
+  // It is being deleted: the other goes on with what it has, and gets no more.
+  const { leased } = await two.store.turn({ pool, head: 2, wanted: 3 });
+  assert.deepEqual(leased, []);
+  assert.equal(isRemoved, false);
+  await assert.rejects(two.store.insert(hitsFor(pool, 1)), { code: 'POOL_NOT_FOUND' });
+  assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
+  assert.equal(await removed, 2 + more.length);
+  assert.equal(await figuresOf(two.store, pool), `0 0 0 4 ${2 + 2 + more.length}`);
+  await assert.rejects(two.store.turn({ pool, head: 2, wanted: 1 }), { code: 'POOL_NOT_FOUND' });
+});
+
+test('both delete a pool, and one makes it anew', LIMIT, async () => {
+  const pool = await leasedByBoth(4);
+  const removed = await both((store) => store.removePool(pool, 1));
+  assert.equal(
+    removed.reduce((sum, burned) => sum + burned, 0),
+    6,
+  );
+  assert.equal(await figuresOf(one.store, pool), '0 0 0 2 6');
+  await assert.rejects(one.store.removePool(pool, 1), { code: 'POOL_NOT_FOUND' });
+  await both((store) => store.definePool(poolNamed(pool)));
+  await inserted(two.store, pool, 2);
+  const { leased, position } = await one.store.turn({ pool, head: 1, wanted: 2 });
+  assert.deepEqual([leased.length, position], [2, 1]);
+});
+
+test('what is deleted while another works on it leaves nothing behind', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  await inserted(one.store, pool, 4);
+  // The insert has looked for the pool, and is about to fill its lane.
+  const hold = new Hold(two, 'UPDATE vanitypool.lane_ends');
+  const insert = two.store.insert(hitsFor(pool, 2));
+  await hold.reached;
+  const removed = one.store.removePool(pool);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  hold.release();
+  assert.deepEqual(await insert, { inserted: 2, duplicates: 0 });
+  assert.equal(await removed, 6);
+  assert.equal(await figuresOf(one.store, pool), '0 0 0 0 6');
+  two.pass();
+});
+
+test('changes of one pool by both at once are both made', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  const other = { ...poolNamed(newName()) };
+  const { settings } = await one.store.definePool(other, { target: 5 } as never);
+  await both((store, index) =>
+    index === 0
+      ? store.changePool(pool, { isPaused: true })
+      : store.changePool(pool, { settings: settings! }),
+  );
+  const stored = (await two.store.pools()).find(({ name }) => name === pool)!;
+  assert.deepEqual([stored.isPaused, stored.settings?.target], [true, 5]);
+  // In opposite order, in one transaction each.
+  const pair = [poolNamed(newName()), poolNamed(newName())];
+  const defined = await both((store, index) =>
+    store.definePools(index === 0 ? pair : pair.toReversed()),
+  );
+  assert.deepEqual(
+    defined.map(({ length }) => length),
+    [2, 2],
+  );
+  const listed = (await one.store.pools()).filter(({ name }) =>
+    pair.some((it) => it.name === name),
+  );
+  assert.equal(listed.length, 2);
+});
+
+test('tokens made by both at once have ids of their own, and a name is taken once', {
+  skip,
+}, async () => {
+  const names = Array.from({ length: 6 }, newName);
+  const results = await both((store) =>
+    Promise.allSettled(names.map((name) => store.tokens.create(tokenNamed(name)))),
+  );
+  const created = results.flat().filter(({ status }) => status === 'fulfilled');
+  assert.equal(created.length, 6);
+  for (const result of results.flat()) {
+    if (result.status === 'rejected') assert.equal(result.reason.code, 'TOKEN_EXISTS');
+  }
+  const [here, there] = await both((store) => store.tokens.all());
+  assert.deepEqual(here, there);
+  assert.equal(new Set(here!.map(({ id }) => id)).size, here!.length);
+  assert.ok(here!.every(({ isForged }) => !isForged));
+});
+
+test('a node acts on what another changed, and only then it is so everywhere', {
+  skip,
+}, async () => {
+  const name = newName();
+  await one.store.tokens.create(tokenNamed(name));
+  const acting = Promise.withResolvers<void>();
+  const mayAct = Promise.withResolvers<void>();
+  let isRevoked = false;
+  const look = async (store: Store) => (await store.tokens.find(name))!.revokedAt !== undefined;
+  const events = (more: Partial<StoreEvents>): StoreEvents => ({
+    directory: async () => undefined,
+    stock: () => undefined,
+    deadline: () => undefined,
+    over: () => undefined,
+    ...more,
+  });
+  using _one = one.store.watch(events({}));
+  await two.store.everywhere();
+  using _two = two.store.watch(
+    events({
+      directory: async () => {
+        if (!(await look(two.store))) return;
+        acting.resolve();
+        await mayAct.promise;
+        isRevoked = true;
+      },
+    }),
+  );
+  await one.store.everywhere();
+  await one.store.tokens.revoke(name);
+  // Of another change, of which the other says nothing about this one.
+  await two.store.changePool(await nodes.pool(newName()), { isPaused: true });
+  const done = one.store.everywhere().then(() => assert.ok(isRevoked));
+  const other = two.store.everywhere();
+  await acting.promise;
+  setTimeout(mayAct.resolve, 200);
+  await done;
+  await other;
+});
+
+test('stock that one adds is heard of by the other', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  await inserted(two.store, pool, 1);
+  const heard: string[] = [];
+  const seen = (count: number) =>
+    new Promise<void>((resolve) => {
+      const look = () =>
+        heard.filter((name) => name === pool).length >= count ? resolve() : setTimeout(look, 20);
+      look();
+    });
+  using _ = one.store.watch({
+    directory: async () => undefined,
+    stock: (name) => heard.push(name),
+    deadline: () => undefined,
+    over: () => undefined,
+  });
+  await seen(1);
+  await inserted(two.store, pool, 1);
+  await seen(2);
+});
+
+test('a run that its own node has ended does nothing more', LIMIT, async () => {
+  const pool = await leasedByBoth(3);
+  const other = await nodes.pool(newName());
+  await inserted(one.store, other, 2);
+  const gone = await nodes.pool(newName());
+  await two.store.turn({ pool: gone, head: 0, wanted: 0 });
+  await two.store.endQueues([{ pool: gone, head: 0 }], 'return');
+  const stale = two.store;
+  const store = await two.open();
+  assert.deepEqual(store.recovered[pool], { dispensed: 0, returned: 0, burned: 3 });
+  const before = await figuresOf(store, pool);
+  for (const call of [
+    () => stale.turn({ pool, head: 1, wanted: 1 }),
+    () => stale.endQueues([{ pool, head: 1 }], 'return'),
+    () => stale.turn({ pool: other, head: 0, wanted: 1 }),
+    () => stale.turn({ pool: gone, head: 0, wanted: 1 }),
+    () => stale.insert(hitsFor(pool, 1)),
+    () => stale.addJournals([{ pool, number: 1 }]),
+  ]) {
+    await assert.rejects(call(), EpochOver);
+  }
+  assert.equal(await figuresOf(store, pool), before);
+  await stale.close();
+  await inserted(store, pool, 1);
+});
+
+test('a run that ends while its turn is under way ends after it', LIMIT, async () => {
+  const pool = await leasedByBoth(3);
+  const stale = two.store;
+  const hold = new Hold(two, 'INTO vanitypool.figures');
+  const turn = stale.turn({ pool, head: 1, wanted: 2 });
+  const failed = turn.catch((error: unknown) => error);
+  await hold.reached;
+  const opened = two.open();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  hold.release();
+  await failed;
+  const store = await untilDone(() => opened);
+  two.pass();
+  await stale.close();
+  assert.equal((await store.counts(pool)).leasedHere, 0);
+  await nodes.check();
+});
