@@ -69,10 +69,15 @@ export class Quotas {
 
   /** The store has counted more than was known here. Errors: QUOTA_EXCEEDED, STORE_UNAVAILABLE. */
   async refuse(token: number, count: number, quota: number): Promise<never> {
-    this.#days.delete(token);
+    this.forget(token);
     (await this.take(token, count, quota)).giveBack();
     const detail = 'the quota was used up elsewhere, and has room again; ask again';
     throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+  }
+
+  /** What is known of the token is not what the store has: it is counted anew. */
+  forget(token: number): void {
+    this.#days.delete(token);
   }
 
   async #dayOf(token: number, day: number): Promise<Day> {
