@@ -167,12 +167,11 @@ export class ServedPools {
   }
 
   /** A change that is answered when all who share the store act on it. */
-  #change<T>(work: () => Promise<T>): Promise<T> {
-    return this.#entries.oneAtATime(async () => {
-      const result = await work();
-      await this.#options.store.everywhere();
-      return result;
-    });
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.#entries.oneAtATime(work);
+    // Not in its turn: the others may wait until this run acts on a change of theirs.
+    await this.#options.store.everywhere();
+    return result;
   }
 
   /** `define` is what the store knows of it then. */
