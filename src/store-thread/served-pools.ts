@@ -203,7 +203,10 @@ export class ServedPools {
   }
 
   async #setPaused(shared: SharedPool, isPaused: boolean): Promise<void> {
-    settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
+    const settings = settingsBoard(shared);
+    // The queue that comes in its place begins with what the store says.
+    if (settings.get('gate') === GATE.replaced) return;
+    settings.write({ gate: isPaused ? GATE.paused : GATE.open });
     this.#options.changes.mark(shared.place);
     await this.#entries.tell(() => ({}));
   }
