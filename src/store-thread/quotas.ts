@@ -42,7 +42,10 @@ export class Quotas {
     this.#options = options;
   }
 
-  /** Counts addresses that are about to be handed out, `at` a time that is now if not given; `giveBack` if they are not. Error: QUOTA_EXCEEDED. */
+  /**
+   * Counts addresses that are about to be handed out, `at` a time that is now if not given; `giveBack` if
+   * they are not. Error: QUOTA_EXCEEDED.
+   */
   async take(
     token: number,
     count: number,

@@ -18,8 +18,7 @@ const handOut = (position: number, more: Partial<HandOut> = {}): HandOut => ({
   ...{ position, count: 1, at: AT, token: 0 },
   ...more,
 });
-const left = () => ({ key: randomBytes(32), body: randomBytes(32) });
-const keyed = () => ({ ...left(), mayBeRefused: true as const });
+const keyed = () => ({ key: randomBytes(32), body: randomBytes(32), mayBeRefused: true as const });
 const idsOf = ({ leased }: Pick<TurnReport, 'leased'>) => leased.map(({ id }) => id);
 
 async function tokenIn({ store }: Subject): Promise<number> {
@@ -93,21 +92,6 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
       await store.turn({ pool, head, wanted: 0, handOuts: told(...records.slice(0, head)) });
     }
     assert.equal(await store.tokens.used(token, Math.floor(AT / DAY_MS)), 3);
-  });
-
-  test('what has left is never free again, though its key was served', async () => {
-    await using subject = await open();
-    const { store, ids } = subject;
-    const token = await tokenIn(subject);
-    const same = { ...left(), token };
-    const handOuts = told(handOut(0, same), handOut(1, same));
-    const { refused } = await store.turn({ pool, head: 2, wanted: 0, handOuts });
-    assert.deepEqual(refused, []);
-    assert.equal(await subject.figures(), '3 3 2 0');
-    assert.equal(await store.tokens.used(token, Math.floor(AT / DAY_MS)), 2);
-    assert.deepEqual(idsOf({ leased: (await store.handOut(same.key, pool))!.addresses! }), [
-      ids[0],
-    ]);
   });
 
   test('a head behind all that is leased is refused, and nothing of the order happens', async () => {
