@@ -37,14 +37,14 @@ import {
 
 /** A hand-out as the thread has it that made it. */
 export interface MadeHandOut extends HandOut {
-  /** Given where nothing leaves before the store has taken it: called if the store does not. */
+  /** Given with `mayBeRefused`: called if the store does not take it. */
   readonly onRefused?: (why: Refusal['why']) => void;
 }
 
 /** Who gets the addresses, and what makes a repeated request the same one. */
 export type Receiver = Pick<
   MadeHandOut,
-  'token' | 'key' | 'body' | 'quota' | 'reservation' | 'onRefused'
+  'token' | 'key' | 'body' | 'quota' | 'reservation' | 'mayBeRefused' | 'onRefused'
 > & {
   /** When it counts, in ms since 1970; now by the system's clock if not given. */
   readonly at?: number;

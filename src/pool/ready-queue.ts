@@ -94,7 +94,7 @@ export class ReadyQueue {
 
   /**
    * A new, empty queue. `capacity` (addresses) is rounded up to a power of two, at most
-   * `CAPACITY_MAX`. `position` is where the counters start: for tests of their wrap.
+   * `CAPACITY_MAX`. `position` is where the counters start.
    */
   static create(capacity: number, position = 0): ReadyQueue {
     if (!(capacity >= 1 && capacity <= CAPACITY_MAX)) {

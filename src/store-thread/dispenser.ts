@@ -166,7 +166,8 @@ export class Dispenser {
       return await result;
     } finally {
       // Not popped now: in the store, or refused.
-      if (served.end === undefined) this.#served.delete(id);
+      const isOwn = this.#served.get(id) === served;
+      if (isOwn && served.end === undefined) this.#served.delete(id);
     }
   }
 
@@ -206,12 +207,14 @@ export class Dispenser {
     const limited = quota === undefined ? {} : { quota };
     const addresses = await this.#pop({
       ...order,
-      receiver: { ...receiver, ...limited, onRefused },
+      receiver: { ...receiver, ...limited, mayBeRefused: true, onRefused },
     });
     await refiller.commit(pool);
     if (refusal === 'quota') await this.#quotas.refuse(receiver.token, count, quota!);
-    if (refusal !== undefined) throw new Refused(pool);
-    return addresses;
+    if (refusal === undefined) return addresses;
+    // They were counted, and went to nobody.
+    this.#quotas.forget(receiver.token);
+    throw new Refused(pool);
   }
 
   async #pop({ pool: name, count, receiver, quota, until }: Order): Promise<ReadyAddress[]> {

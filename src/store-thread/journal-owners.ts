@@ -38,8 +38,11 @@ export class ServedEntry {
 
   /** The journal, which is written no more. */
   leave(_pool: string): FollowedJournal | undefined {
+    const journal = this.#journal;
     this.writer?.close();
-    return this.#journal;
+    this.writer = undefined;
+    this.#journal = undefined;
+    return journal;
   }
 }
 

@@ -37,7 +37,7 @@ export class Line {
   /** Pops before this position of the queue are recorded: a whole number, as the store has it. */
   position: number;
   available = 0;
-  /** Another run has ended the queue: what was popped can be recorded no more. */
+  /** The queue has ended, here or by another run: what was popped can be recorded no more, and nothing is leased. */
   isOver = false;
   /** What the last turn leased is to come with a later one. */
   isHeldUp = false;

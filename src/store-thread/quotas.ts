@@ -42,7 +42,10 @@ export class Quotas {
     this.#options = options;
   }
 
-  /** Counts addresses that are about to be handed out, `at` a time that is now if not given; `giveBack` if they are not. Error: QUOTA_EXCEEDED. */
+  /**
+   * Counts addresses that are about to be handed out, `at` a time that is now if not given; `giveBack` if
+   * they are not. Error: QUOTA_EXCEEDED.
+   */
   async take(
     token: number,
     count: number,
@@ -69,10 +72,15 @@ export class Quotas {
 
   /** The store has counted more than was known here. Errors: QUOTA_EXCEEDED, STORE_UNAVAILABLE. */
   async refuse(token: number, count: number, quota: number): Promise<never> {
-    this.#days.delete(token);
+    this.forget(token);
     (await this.take(token, count, quota)).giveBack();
     const detail = 'the quota was used up elsewhere, and has room again; ask again';
     throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+  }
+
+  /** What is known of the token is not what the store has: it is counted anew. */
+  forget(token: number): void {
+    this.#days.delete(token);
   }
 
   async #dayOf(token: number, day: number): Promise<Day> {

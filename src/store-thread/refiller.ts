@@ -265,6 +265,7 @@ export class Refiller {
       const { failure, refused } = await store.endQueues(queues, rest);
       for (const { line, queue } of ended) {
         line.position = queue.head;
+        line.isOver = true;
         line.handOuts.confirm(refused.filter(({ pool }) => pool === queue.pool));
       }
       // Returned all the same: the next start lets it take effect.
@@ -315,6 +316,11 @@ export class Refiller {
         if (cause instanceof VanityError) return cause;
         throw cause;
       });
+      // Ended by another run meanwhile: what was leased for it is not ours.
+      if (line.isOver) {
+        if (!(report instanceof VanityError)) for (const { key } of report.leased) key.fill(0);
+        return unavailable();
+      }
       if (report instanceof VanityError) {
         const doubled = Math.max(2 * this.#backOffMs, BACK_OFF_MIN_MS);
         this.#backOffMs = Math.min(doubled, BACK_OFF_MAX_MS);

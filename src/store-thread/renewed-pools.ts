@@ -87,6 +87,7 @@ export class RenewedPools {
         for (const { shared } of old) refiller.abandon(shared.name);
         await begin();
         journals.forget(old.map(({ handOuts }) => handOuts));
+        for (const { entry, owner } of entries.owned) owner.leave(entry.shared.name);
         for (const { shared } of old) entries.withdraw(shared.name);
         await this.#serve(old);
       } finally {
@@ -109,14 +110,22 @@ export class RenewedPools {
     const stored = new Map(
       (await exclusively(() => store.pools())).map((pool) => [pool.name, pool]),
     );
-    const pools = old.map(({ shared, config }): NewPool => {
+    const pools: NewPool[] = [];
+    for (const entry of old) {
+      const { shared, config } = entry;
       const pool = stored.get(shared.name)!;
-      return {
+      if (pool.isRemoved) {
+        // By another run, while this one was over.
+        entries.delete(shared.name);
+        await entries.forget(entry);
+        continue;
+      }
+      pools.push({
         shared: shareAnew(shared, pool.position),
         stored: pool,
         ...(config && { config }),
-      };
-    });
+      });
+    }
     await entries.serve(pools);
     await entries.announce(pools.map(({ shared }) => shared.name));
     for (const { writer } of old) writer?.close();

@@ -167,12 +167,11 @@ export class ServedPools {
   }
 
   /** A change that is answered when all who share the store act on it. */
-  #change<T>(work: () => Promise<T>): Promise<T> {
-    return this.#entries.oneAtATime(async () => {
-      const result = await work();
-      await this.#options.store.everywhere();
-      return result;
-    });
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.#entries.oneAtATime(work);
+    // Not in its turn: the others may wait until this run acts on a change of theirs.
+    await this.#options.store.everywhere();
+    return result;
   }
 
   /** `define` is what the store knows of it then. */
@@ -204,7 +203,10 @@ export class ServedPools {
   }
 
   async #setPaused(shared: SharedPool, isPaused: boolean): Promise<void> {
-    settingsBoard(shared).write({ gate: isPaused ? GATE.paused : GATE.open });
+    const settings = settingsBoard(shared);
+    // The queue that comes in its place begins with what the store says.
+    if (settings.get('gate') === GATE.replaced) return;
+    settings.write({ gate: isPaused ? GATE.paused : GATE.open });
     this.#options.changes.mark(shared.place);
     await this.#entries.tell(() => ({}));
   }

@@ -87,9 +87,9 @@ export class ServedTokens {
     this.#told.set(token.id, stateOf(token));
   }
 
-  #change(name: string, work: () => Promise<StoredToken>): Promise<StoredToken> {
-    return this.#oneAtATime(async () => {
-      const { changed, now } = await this.#exclusively(async () => {
+  async #change(name: string, work: () => Promise<StoredToken>): Promise<StoredToken> {
+    const { changed, now } = await this.#oneAtATime(async () => {
+      const done = await this.#exclusively(async () => {
         const [changed] = await Promise.allSettled([work()]);
         if (changed.status === 'fulfilled') return { changed, now: changed.value };
         // A revocation may be in the store, and fail all the same: it is acted on before anybody knows.
@@ -98,13 +98,13 @@ export class ServedTokens {
           now: isRefused(changed.reason) ? undefined : await this.#store.find(name),
         };
       });
-      if (now !== undefined) {
-        await this.#tell(now);
-        await this.#everywhere();
-      }
-      if (changed.status === 'rejected') throw changed.reason;
-      return changed.value;
+      if (done.now !== undefined) await this.#tell(done.now);
+      return done;
     });
+    // Not in its turn: the others may wait until this run acts on a change of theirs.
+    if (now !== undefined) await this.#everywhere();
+    if (changed.status === 'rejected') throw changed.reason;
+    return changed.value;
   }
 }
 

@@ -15,7 +15,9 @@ export interface HandOut {
   readonly key?: Uint8Array;
   /** With `key`: SHA-256 of what was asked for. */
   readonly body?: Uint8Array;
-  /** With a token: how many addresses it may have in one UTC day. The record is refused if they were more. */
+  /** Nothing of it leaves before the store has taken it, which may refuse it. Any other is recorded in any case. */
+  readonly mayBeRefused?: true;
+  /** With a token, of a record that may be refused: how many addresses it may have in one UTC day. */
   readonly quota?: number;
   /** One address that is held for a client, not handed out yet. */
   readonly reservation?: NewReservation;

@@ -44,6 +44,9 @@ export interface ReservationStore {
   dispense(id: string, token: number, pool: string): Promise<LeasedAddress>;
   /** Gives it back; what a client has seen is burned unless `reuse`. Errors as of `dispense`. */
   release(id: string, token: number, reuse: boolean): Promise<void>;
-  /** Ends those whose time is over by the store's clock; by pool, how many. `reuse` says which pools take them back. */
+  /**
+   * Ends those whose time is over by the store's clock; by pool, how many. `reuse` says which pools take
+   * them back.
+   */
   expire(reuse: (pool: string) => boolean): Promise<ReadonlyMap<string, number>>;
 }

@@ -62,7 +62,7 @@ export interface TurnReport {
   readonly leased: readonly LeasedAddress[];
   /** Of the first of them. */
   readonly position: number;
-  /** What was popped for them is available again, if this turn recorded the pop. */
+  /** Of records that may be. What was popped for them is available again, if this turn recorded the pop. */
   readonly refused: readonly Refusal[];
   /** Addresses that could not be unsealed: burned instead of leased, in the same transaction. */
   readonly burned: number;

@@ -1,7 +1,7 @@
 /** A real store, of which single calls wait or fail as a test says. */
 import type { Store } from '../../src/store/store.ts';
 
-type Call = 'insert' | 'turn' | 'counts' | 'handOut' | 'removePool' | 'rejoin';
+type Call = 'insert' | 'turn' | 'counts' | 'handOut' | 'removePool' | 'endQueues' | 'rejoin';
 
 export class StoreFaults {
   readonly store: Store;

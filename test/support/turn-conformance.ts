@@ -18,7 +18,7 @@ const handOut = (position: number, more: Partial<HandOut> = {}): HandOut => ({
   ...{ position, count: 1, at: AT, token: 0 },
   ...more,
 });
-const keyed = () => ({ key: randomBytes(32), body: randomBytes(32) });
+const keyed = () => ({ key: randomBytes(32), body: randomBytes(32), mayBeRefused: true as const });
 const idsOf = ({ leased }: Pick<TurnReport, 'leased'>) => leased.map(({ id }) => id);
 
 async function tokenIn({ store }: Subject): Promise<number> {
@@ -83,6 +83,17 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     assert.equal(await subject.figures(), '3 2 3 0');
   });
 
+  test('a record that is new beside one that comes again is recorded', async () => {
+    await using subject = await open();
+    const { store } = subject;
+    const token = await tokenIn(subject);
+    const records = [0, 1, 2].map((position) => handOut(position, { token }));
+    for (const head of [2, 3]) {
+      await store.turn({ pool, head, wanted: 0, handOuts: told(...records.slice(0, head)) });
+    }
+    assert.equal(await store.tokens.used(token, Math.floor(AT / DAY_MS)), 3);
+  });
+
   test('a head behind all that is leased is refused, and nothing of the order happens', async () => {
     await using subject = await open();
     const { store } = subject;
@@ -129,7 +140,8 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     await using subject = await open();
     const { store } = subject;
     const token = await tokenIn(subject);
-    const take = (position: number, count = 1) => handOut(position, { token, count, quota: 3 });
+    const take = (position: number, count = 1) =>
+      handOut(position, { token, count, quota: 3, mayBeRefused: true });
     const first = { pool, head: 4, wanted: 0, handOuts: told(take(0, 2), take(2, 2)) };
     assert.deepEqual((await store.turn(first)).refused, [{ position: 2, why: 'quota' }]);
     // Two of them came back, and are leased again behind the last.

@@ -51,6 +51,21 @@ suite('what other runs were served first', () => {
     },
   );
 
+  test('what was counted for it before that is not', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const token = { hash: randomBytes(32), scopes: [], pools: undefined, expiresAt: undefined };
+    const { id } = await server.inner.tokens.create({ ...token, name: 'shop', quota: 4 });
+    const ask = (key: Buffer, count: number) => {
+      const receiver = { token: id, key, body: Buffer.alloc(32, count) };
+      return server.ask({ count, quota: 4, receiver });
+    };
+    const key = randomBytes(32);
+    const first = await ask(key, 1);
+    server.shared.miss('handOut');
+    assert.deepEqual(await ask(key, 1), first);
+    assert.equal((await ask(randomBytes(32), 3)).length, 3);
+  });
+
   test('a reservation, too', LIMIT, async () => {
     await using server = await SharedServer.open();
     const [key, body] = [randomBytes(32), Buffer.alloc(32)];
@@ -346,4 +361,22 @@ suite('what other runs change', () => {
       await changed;
     }
   });
+
+  test(
+    'what others change is acted on while a change of this run waits for them',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const { served, shared } = server;
+      const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
+      const token = { ...any, name: 'a', hash: randomBytes(32), expiresAt: undefined };
+      shared.areOthersSlow = true;
+      const changed = [served.pools.pause('pet', true), served.tokens.create(token)];
+      await server.until(() => shared.waiting.length === 2);
+      // They may wait for this one in turn.
+      await shared.events!.directory();
+      for (const letGo of shared.waiting) letGo();
+      await Promise.all(changed);
+    },
+  );
 });

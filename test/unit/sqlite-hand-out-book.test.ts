@@ -59,6 +59,29 @@ test('replies of one millisecond to one token are one row', async () => {
   assert.deepEqual(rows, ['0 5 0 0 -', '5 3 0 7 -']);
 });
 
+test('what has left is recorded, and never free again, though its key was served', async () => {
+  const directory = temporaryDirectory();
+  try {
+    const sealingKey = `file:${join(directory, 'sealing.key')}`;
+    await using store = await openSqliteStore({ directory, sealingKey, time: TIME });
+    await store.definePool(poolNamed('pet'));
+    await store.insert(hitsFor('pet', 5));
+    await turn(store, 'pet', 0, 5);
+    const first = withKey(0);
+    const records = [first, { ...first, position: 1 }];
+    const { refused, counts } = await turn(store, 'pet', 2, 0, { records, journals: new Map() });
+    assert.deepEqual(refused, []);
+    assert.deepEqual([counts.dispensed, counts.available], [2, 0]);
+    const { addresses } = (await store.handOut(first.key!, 'pet'))!;
+    assert.deepEqual(
+      addresses!.map(({ id }) => id),
+      [1],
+    );
+  } finally {
+    removeDirectory(directory);
+  }
+});
+
 test('what differs in time, token or key, or does not follow, has a row of its own', async () => {
   assert.deepEqual(await rowsOf(plain(0), plain(1, 1, AT + 1), plain(2)), [
     '0 1 0 0 -',

@@ -106,10 +106,13 @@ export class HandOutBook {
    */
   record(queue: Queue, recorded: number, { records, journals }: HandOuts): Recorded {
     const result: Recorded = { held: [], freed: [], refused: [] };
-    for (const record of joined(records)) {
+    const isKnown = ({ position }: HandOut): boolean => {
+      const from = uncut(position, recorded);
+      return from < recorded && this.#covering(queue, from) !== undefined;
+    };
+    for (const record of joined(records.filter((one) => !isKnown(one)))) {
       const from = uncut(record.position, recorded);
       const isNew = from >= recorded;
-      if (!isNew && this.#covering(queue, from) !== undefined) continue;
       const why = this.#add(queue, from, record, result);
       if (why === undefined) continue;
       result.refused.push({ position: record.position, why });
@@ -135,8 +138,11 @@ export class HandOutBook {
     if (quota !== undefined && used + count > quota) return 'quota';
     const tokenId = token === 0 ? null : token;
     // By place: binding eight names takes 1 us more.
-    const added = this.#statements.add.run(pool, epoch, from, count, at, tokenId, key, body);
-    if (added.changes === 0) return 'key';
+    let added = this.#statements.add.run(pool, epoch, from, count, at, tokenId, key, body);
+    if (added.changes === 0 && record.mayBeRefused) return 'key';
+    // It has left: to free its addresses would hand them out again.
+    if (added.changes === 0)
+      added = this.#statements.add.run(pool, epoch, from, count, at, tokenId, null, null);
     if (reservation === undefined) return undefined;
     const { id, ttlMs } = reservation;
     const seq = this.seqAt(queue, from);
