@@ -9,6 +9,7 @@ import { DAY_MS } from '../../src/store/token-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import {
   figuresOf,
+  Hold,
   handOut,
   inserted,
   type PostgresNode,
@@ -17,7 +18,6 @@ import {
   untilDone,
 } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
-import type { Fate } from '../support/postgres-proxy.ts';
 import { PostgresStores } from '../support/postgres-stores.ts';
 import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
@@ -49,35 +49,11 @@ const tokenNamed = (name: string) => {
 const both = <T>(work: (store: Store, index: number) => Promise<T>) =>
   Promise.all([one, two].map(({ store }, index) => work(store, index)));
 
+const textOf = (part: string) => (_number: number, text: string) => text.includes(part);
+
 let made = 0;
 const newName = () => `name${made++}`;
 const newToken = async () => (await one.store.tokens.create(tokenNamed(newName()))).id;
-
-/** Where the judge holds a statement back. */
-class Hold {
-  readonly #reached = Promise.withResolvers<void>();
-  readonly #released = Promise.withResolvers<void>();
-
-  /** The first statement of the node that has this text. */
-  constructor(node: PostgresNode, text: string) {
-    let isFirst = true;
-    node.fate(async (_number, statement): Promise<Fate> => {
-      if (!isFirst || !statement.includes(text)) return 'pass';
-      isFirst = false;
-      this.#reached.resolve();
-      await this.#released.promise;
-      return 'pass';
-    });
-  }
-
-  get reached(): Promise<void> {
-    return this.#reached.promise;
-  }
-
-  release(): void {
-    this.#released.resolve();
-  }
-}
 
 test('no address is leased by both, and each lane is taken from its start', LIMIT, async () => {
   const pool = await nodes.pool(newName());
@@ -315,7 +291,7 @@ test('what is deleted while another works on it leaves nothing behind', LIMIT, a
   const pool = await nodes.pool(newName());
   await inserted(one.store, pool, 4);
   // The insert has looked for the pool, and is about to fill its lane.
-  const hold = new Hold(two, 'UPDATE vanitypool.lane_ends');
+  const hold = new Hold(two, textOf('UPDATE vanitypool.lane_ends'));
   const insert = two.store.insert(hitsFor(pool, 2));
   await hold.reached;
   const removed = one.store.removePool(pool);
@@ -459,7 +435,7 @@ test('a run that its own node has ended does nothing more', LIMIT, async () => {
 test('a run that ends while its turn is under way ends after it', LIMIT, async () => {
   const pool = await leasedByBoth(3);
   const stale = two.store;
-  const hold = new Hold(two, 'INTO vanitypool.figures');
+  const hold = new Hold(two, textOf('INTO vanitypool.figures'));
   const turn = stale.turn({ pool, head: 1, wanted: 2 });
   const failed = turn.catch((error: unknown) => error);
   await hold.reached;
