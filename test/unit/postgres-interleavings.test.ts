@@ -24,8 +24,8 @@ import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
 const LIMIT = { timeout: 300_000, skip };
-/** Of each so many statements of a call one is held; all of them if it is 1. */
-const EACH = Number(process.env.INTERLEAVINGS_EACH ?? 3);
+/** One of each so many statements is held; all of them if it is 1. */
+const STEP = Number(process.env.STATEMENT_STEP ?? 4);
 /** Who is not done by then is taken to wait. */
 const WAIT_MS = 60;
 
@@ -212,7 +212,7 @@ suite('a call that stands still', LIMIT, () => {
       const scene = await newScene();
       if (name === 'removePool') await endQueue(scene, two, 'burn');
       const { length } = await one.statementsOf(() => call(scene, one));
-      for (let number = 1 + (index % EACH); number <= length; number += EACH) {
+      for (let number = 1 + (index % STEP); number <= length; number += STEP) {
         await interleave(name, number);
         one.pass();
       }
