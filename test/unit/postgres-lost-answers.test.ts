@@ -181,11 +181,11 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
     };
   },
   'a token is made': async ({ store, pool }) => {
-    const token = tokenNamed(`${pool}-new`);
+    const made = `${pool}-new`;
     return {
-      call: async () => (await store.tokens.create(token)).scopes,
-      state: async () =>
-        (await store.tokens.all()).filter(({ name }) => name === token.name).length,
+      // Another one each time: the first would be nobody's.
+      call: async () => (await store.tokens.create(tokenNamed(made))).scopes,
+      state: async () => (await store.tokens.all()).filter(({ name }) => name === made).length,
     };
   },
   'a token is revoked': async ({ store, pool }) => ({
