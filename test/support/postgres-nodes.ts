@@ -53,6 +53,31 @@ export class PostgresNode {
   }
 }
 
+/** Where a statement of a node is held back: the first one that is meant. */
+export class Hold {
+  readonly #reached = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
+
+  constructor(node: PostgresNode, isMeant: (number: number, text: string) => boolean) {
+    let isFirst = true;
+    node.fate(async (number, text): Promise<Fate> => {
+      if (!isFirst || !isMeant(number, text)) return 'pass';
+      isFirst = false;
+      this.#reached.resolve();
+      await this.#released.promise;
+      return 'pass';
+    });
+  }
+
+  get reached(): Promise<void> {
+    return this.#reached.promise;
+  }
+
+  release(): void {
+    this.#released.resolve();
+  }
+}
+
 export class PostgresNodes implements AsyncDisposable {
   readonly nodes: readonly PostgresNode[];
   readonly #stores: PostgresStores;

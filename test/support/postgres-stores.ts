@@ -160,6 +160,8 @@ const FAULTS = `
     ON b.first > a.first AND b.first <= a.last
   UNION ALL SELECT 'burned twice', a.first FROM vanitypool.burns AS a JOIN vanitypool.burns AS b
     ON b.first > a.first AND b.first <= a.last
+  UNION ALL SELECT 'taken for empty', h.lane FROM vanitypool.lane_heads AS h
+    JOIN vanitypool.lane_ends AS e USING (lane) WHERE h.is_empty AND (h.taken < e.filled OR e.writer IS NOT NULL)
   UNION ALL SELECT 'two leases of a position', b.position FROM lease AS a
     JOIN lease AS b USING (epoch, pool_id) WHERE b.position > a.position AND b.position < a.end
   UNION ALL SELECT 'leased behind the end', lease.position FROM lease

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { SigningKey } from '../../src/keypair/signing-key.ts';
+import type { LastJournal } from '../../src/store/recovery.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DAY_MS } from '../../src/store/token-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
@@ -27,6 +28,8 @@ import { ANY_AGE, hexOf, hitsFor, poolNamed } from '../support/store-subject.ts'
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
 const LIMIT = { timeout: 300_000, skip };
+/** Beside commits one of each so many statements is cut; all of them if it is 1. */
+const STEP = Number(process.env.STATEMENT_STEP ?? 2);
 let server: PostgresServer;
 const stores = new PostgresStores(() => server);
 /** For all that leaves the pools of other tests alone. */
@@ -178,11 +181,11 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
     };
   },
   'a token is made': async ({ store, pool }) => {
-    const token = tokenNamed(`${pool}-new`);
+    const made = `${pool}-new`;
     return {
-      call: async () => (await store.tokens.create(token)).scopes,
-      state: async () =>
-        (await store.tokens.all()).filter(({ name }) => name === token.name).length,
+      // Another one each time: the first would be nobody's.
+      call: async () => (await store.tokens.create(tokenNamed(made))).scopes,
+      state: async () => (await store.tokens.all()).filter(({ name }) => name === made).length,
     };
   },
   'a token is revoked': async ({ store, pool }) => ({
@@ -352,8 +355,11 @@ suite('a connection that is cut', LIMIT, () => {
       for (const [index, text] of statements.entries()) {
         // What is only read before it is read again.
         if (index < statements.lastIndexOf('COMMIT', changing)) continue;
+        if (text !== 'COMMIT' && index % STEP !== 0) continue;
         const fates: Fate[] =
-          text === 'COMMIT' ? ['lose', 'cut-answer'] : [index % 2 === 0 ? 'lose' : 'cut-answer'];
+          text === 'COMMIT'
+            ? ['lose', 'cut-answer']
+            : [(index / STEP) % 2 === 0 ? 'lose' : 'cut-answer'];
         for (const fate of fates) {
           const what = `${fate} at ${index + 1} of ${statements.length}: ${text.slice(0, 80)}`;
           const one = await tried(await sceneIn(nodes, handout), prepare, (number) =>
@@ -485,4 +491,91 @@ suite('commits without an answer', LIMIT, () => {
     await inserted(store, pool, 2);
     assert.equal(await figuresOf(store, pool), '7 0 0 0 0');
   });
+});
+
+/** How the next start goes by what the last run has left: whether it trusts journals, and needs them. */
+const ENDS = ['trusted', 'not trusted', 'committed'] as const;
+
+suite('a node that is killed', LIMIT, () => {
+  const killed = async (
+    nodes: PostgresNodes,
+    end: (typeof ENDS)[number],
+    ask: (scene: Scene) => Promise<unknown>,
+    hit: (number: number, text: string) => Fate,
+  ): Promise<string> => {
+    const [node] = nodes.nodes as [PostgresNode];
+    const scene = await sceneIn(nodes, 'secret');
+    const { store, pool } = scene;
+    await store.addJournals([{ pool, number: 1 }]);
+    await leasedIn(scene);
+    node.fate(hit);
+    await ask(scene).catch(() => undefined);
+    // Whatever it still does is lost.
+    node.fate(() => 'lose');
+    await store.close();
+    node.pass();
+    // Two left, of which the journal has the records.
+    const records = popped(scene.token);
+    const recover = ({ recorded }: LastJournal) => records.slice(recorded);
+    const next = await node.open(end === 'trusted' ? { recover } : {});
+    assert.equal((await next.counts(pool)).leased, 0);
+    // The one that is killed next.
+    await next.close();
+    await node.open({ durability: end === 'committed' ? 'committed' : 'leased' });
+    return `${await figuresOf(node.store, pool)}, ${await node.store.tokens.used(scene.token, TODAY)}`;
+  };
+  const popped = (token: number) => [handOut(0, { at: AT, token }), handOut(1, { at: AT, token })];
+  const recorded = (token: number) => ({ ...told(...popped(token)), journals: new Map([[1, 2]]) });
+  const asks: Record<string, (scene: Scene) => Promise<unknown>> = {
+    turn: ({ store, pool, token }) =>
+      store.turn({ pool, head: 2, wanted: 2, handOuts: recorded(token) }),
+    endQueues: ({ store, pool, token }) =>
+      store.endQueues([{ pool, head: 2, handOuts: recorded(token) }], 'return'),
+  };
+  /** Before the commit, and after it. */
+  const outcomes = {
+    turn: {
+      trusted: ['6 0 0 2 0, 2', '6 0 0 2 0, 2'],
+      'not trusted': ['3 0 0 0 5, 0', '1 0 0 2 5, 2'],
+      committed: ['8 0 0 0 0, 0', '6 0 0 2 0, 2'],
+    },
+    endQueues: {
+      trusted: ['6 0 0 2 0, 2', '6 0 0 2 0, 2'],
+      'not trusted': ['3 0 0 0 5, 0', '6 0 0 2 0, 2'],
+      committed: ['8 0 0 0 0, 0', '6 0 0 2 0, 2'],
+    },
+  } as const;
+  for (const end of ENDS) {
+    for (const name of ['turn', 'endQueues'] as const) {
+      test(`in ${name}, and whose journals are ${end}`, async () => {
+        await using nodes = await PostgresNodes.open(stores, server, 1);
+        const [node] = nodes.nodes as [PostgresNode];
+        await node.store.close();
+        await node.open({ durability: end === 'committed' ? 'committed' : 'leased' });
+        const statements: string[] = [];
+        const [before, after] = outcomes[name][end];
+        const done = await killed(nodes, end, asks[name]!, (_number, text) => {
+          statements.push(text);
+          return 'pass';
+        });
+        assert.equal(done, after);
+        const commit = statements.lastIndexOf('COMMIT') + 1;
+        for (let number = 1; number < commit; number += 3 * STEP) {
+          const one = await killed(nodes, end, asks[name]!, (at) =>
+            at === number ? 'lose' : 'pass',
+          );
+          assert.equal(one, before, statements[number - 1]);
+        }
+        for (const [fate, figures] of [
+          ['lose', before],
+          ['cut-answer', after],
+        ] as const) {
+          const one = await killed(nodes, end, asks[name]!, (at) =>
+            at === commit ? fate : 'pass',
+          );
+          assert.equal(one, figures, fate);
+        }
+      });
+    }
+  }
 });

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
 import type { SigningKey } from '../../src/keypair/signing-key.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
@@ -9,6 +11,7 @@ import { DAY_MS } from '../../src/store/token-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import {
   figuresOf,
+  Hold,
   handOut,
   inserted,
   type PostgresNode,
@@ -17,7 +20,6 @@ import {
   untilDone,
 } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
-import type { Fate } from '../support/postgres-proxy.ts';
 import { PostgresStores } from '../support/postgres-stores.ts';
 import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
@@ -49,35 +51,11 @@ const tokenNamed = (name: string) => {
 const both = <T>(work: (store: Store, index: number) => Promise<T>) =>
   Promise.all([one, two].map(({ store }, index) => work(store, index)));
 
+const textOf = (part: string) => (_number: number, text: string) => text.includes(part);
+
 let made = 0;
 const newName = () => `name${made++}`;
 const newToken = async () => (await one.store.tokens.create(tokenNamed(newName()))).id;
-
-/** Where the judge holds a statement back. */
-class Hold {
-  readonly #reached = Promise.withResolvers<void>();
-  readonly #released = Promise.withResolvers<void>();
-
-  /** The first statement of the node that has this text. */
-  constructor(node: PostgresNode, text: string) {
-    let isFirst = true;
-    node.fate(async (_number, statement): Promise<Fate> => {
-      if (!isFirst || !statement.includes(text)) return 'pass';
-      isFirst = false;
-      this.#reached.resolve();
-      await this.#released.promise;
-      return 'pass';
-    });
-  }
-
-  get reached(): Promise<void> {
-    return this.#reached.promise;
-  }
-
-  release(): void {
-    this.#released.resolve();
-  }
-}
 
 test('no address is leased by both, and each lane is taken from its start', LIMIT, async () => {
   const pool = await nodes.pool(newName());
@@ -126,6 +104,32 @@ test('keys that both insert are stored once, in whatever order they come', LIMIT
   assert.equal((await one.store.counts(pool)).available, 6000);
 });
 
+/**
+ * What both do while somebody else holds a row that both need: they go on at the same moment when it is free.
+ * Had they taken others before in different orders, they would wait for each other then.
+ */
+async function whileHeld<T>(
+  statement: string,
+  values: unknown[],
+  work: (store: Store, index: number) => Promise<T>,
+): Promise<T[]> {
+  const database = new URL(one.place.url).pathname.slice(1);
+  const client = new Client({ connectionString: server.url(database), ssl: false });
+  await client.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query(statement, values);
+    const done = both(work);
+    const waiting = `SELECT FROM pg_stat_activity
+      WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+    while ((await server.sql(waiting, [], database)).length < 2) await sleep(10);
+    await client.query('ROLLBACK');
+    return await done;
+  } finally {
+    await client.end();
+  }
+}
+
 /** Pools with addresses that both have leased. */
 async function leasedByBoth(count: number): Promise<string> {
   const pool = await nodes.pool(newName());
@@ -134,51 +138,70 @@ async function leasedByBoth(count: number): Promise<string> {
   return pool;
 }
 
-test('an idempotency key is served by one of them, and the other learns what left', {
-  skip,
-}, async () => {
-  const keys = Array.from({ length: 40 }, keyed);
-  const pool = await leasedByBoth(40);
-  const reports = await both((store, index) => {
-    // In another order: neither may wait for the other in a circle.
-    const order = index === 0 ? keys : keys.toReversed();
-    const handOuts = told(...order.map((key, position) => handOut(position, key)));
-    return store.turn({ pool, head: 40, wanted: 0, handOuts });
-  });
-  assert.equal(
-    reports.reduce((sum, { refused }) => sum + refused.length, 0),
-    40,
-  );
-  for (const { key } of keys) {
-    const [here, there] = await both((store) => store.handOut(key, pool));
-    assert.equal(here!.addresses!.length, 1);
-    assert.deepEqual(here!.addresses!.map(hexOf), there!.addresses!.map(hexOf));
-  }
-  assert.equal(await figuresOf(one.store, pool), '40 0 0 40 0');
-});
+test(
+  'an idempotency key is served by one of them, and the other learns what left',
+  LIMIT,
+  async () => {
+    const keys = Array.from({ length: 40 }, keyed);
+    keys.sort((a, b) => Buffer.compare(a.key, b.key));
+    const pool = await leasedByBoth(40);
+    const held = `INSERT INTO vanitypool.hand_outs (epoch, pool_id, position, count, at, key_hash)
+    VALUES (0, 0, 0, 1, 0, $1)`;
+    const reports = await whileHeld(held, [keys[20]!.key], (store, index) => {
+      const order = index === 0 ? keys : keys.toReversed();
+      const handOuts = told(...order.map((key, position) => handOut(position, key)));
+      return store.turn({ pool, head: 40, wanted: 0, handOuts });
+    });
+    assert.equal(
+      reports.reduce((sum, { refused }) => sum + refused.length, 0),
+      40,
+    );
+    for (const { key } of keys) {
+      const [here, there] = await both((store) => store.handOut(key, pool));
+      assert.equal(here!.addresses!.length, 1);
+      assert.deepEqual(here!.addresses!.map(hexOf), there!.addresses!.map(hexOf));
+    }
+    assert.equal(await figuresOf(one.store, pool), '40 0 0 40 0');
+  },
+);
 
-test('a quota is one for both, and many tokens are counted without a circle', {
-  skip,
-}, async () => {
+test('a quota is one for both, and many tokens are counted without a circle', LIMIT, async () => {
   const tokens = await Promise.all(Array.from({ length: 12 }, newToken));
   const pool = await leasedByBoth(36);
   const at = Date.now();
-  const shared = keyed();
-  const reports = await both((store, index) => {
+  const held = 'INSERT INTO vanitypool.quotas (token_id, day, used) VALUES ($1, $2, 0)';
+  const day = Math.floor(at / DAY_MS);
+  const reports = await whileHeld(held, [tokens[6], day], (store, index) => {
     const order = index === 0 ? tokens : tokens.toReversed();
     const records: HandOut[] = [];
     const add = (more: Partial<HandOut>) => records.push(handOut(records.length, { at, ...more }));
     for (const token of order) add({ token });
     for (const token of order.toReversed()) for (let n = 0; n < 2; n++) add({ token, quota: 3 });
-    records.splice(20, 1, handOut(20, { at, token: order[0]!, ...shared }));
     return store.turn({ pool, head: 36, wanted: 0, handOuts: told(...records) });
   });
   const refused = reports.flatMap((report) => report.refused);
-  assert.equal(refused.filter(({ why }) => why === 'key').length, 1);
+  let used = 0;
   for (const token of tokens) {
-    const used = await one.store.tokens.used(token, Math.floor(at / DAY_MS));
-    assert.ok(used === 3 || used === 4, String(used));
+    const ofToken = await one.store.tokens.used(token, day);
+    // What one node gives without a limit counts, too.
+    assert.ok(ofToken === 3 || ofToken === 4, String(ofToken));
+    used += ofToken;
   }
+  assert.equal(used + refused.length, 2 * 36);
+});
+
+test('a key and a quota are asked for in one order', LIMIT, async () => {
+  const token = await newToken();
+  const pool = await leasedByBoth(2);
+  const same = keyed();
+  const held = `INSERT INTO vanitypool.hand_outs (epoch, pool_id, position, count, at, key_hash)
+    VALUES (0, 0, 0, 1, 0, $1)`;
+  const reports = await whileHeld(held, [same.key], (store, index) => {
+    const records = [handOut(0, { token, ...same }), handOut(1, { token })];
+    const handOuts = told(...records.slice(0, index + 1));
+    return store.turn({ pool, head: index + 1, wanted: 0, handOuts });
+  });
+  assert.equal(reports.flatMap(({ refused }) => refused).length, 1);
 });
 
 test('a reservation is ended by another node than made it', LIMIT, async () => {
@@ -315,11 +338,11 @@ test('what is deleted while another works on it leaves nothing behind', LIMIT, a
   const pool = await nodes.pool(newName());
   await inserted(one.store, pool, 4);
   // The insert has looked for the pool, and is about to fill its lane.
-  const hold = new Hold(two, 'UPDATE vanitypool.lane_ends');
+  const hold = new Hold(two, textOf('UPDATE vanitypool.lane_ends'));
   const insert = two.store.insert(hitsFor(pool, 2));
   await hold.reached;
   const removed = one.store.removePool(pool);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await sleep(100);
   hold.release();
   assert.deepEqual(await insert, { inserted: 2, duplicates: 0 });
   assert.equal(await removed, 6);
@@ -353,27 +376,27 @@ test('changes of one pool by both at once are both made', LIMIT, async () => {
   assert.equal(listed.length, 2);
 });
 
-test('tokens made by both at once have ids of their own, and a name is taken once', {
-  skip,
-}, async () => {
-  const names = Array.from({ length: 6 }, newName);
-  const results = await both((store) =>
-    Promise.allSettled(names.map((name) => store.tokens.create(tokenNamed(name)))),
-  );
-  const created = results.flat().filter(({ status }) => status === 'fulfilled');
-  assert.equal(created.length, 6);
-  for (const result of results.flat()) {
-    if (result.status === 'rejected') assert.equal(result.reason.code, 'TOKEN_EXISTS');
-  }
-  const [here, there] = await both((store) => store.tokens.all());
-  assert.deepEqual(here, there);
-  assert.equal(new Set(here!.map(({ id }) => id)).size, here!.length);
-  assert.ok(here!.every(({ isForged }) => !isForged));
-});
+test(
+  'tokens made by both at once have ids of their own, and a name is taken once',
+  LIMIT,
+  async () => {
+    const names = Array.from({ length: 6 }, newName);
+    const results = await both((store) =>
+      Promise.allSettled(names.map((name) => store.tokens.create(tokenNamed(name)))),
+    );
+    const created = results.flat().filter(({ status }) => status === 'fulfilled');
+    assert.equal(created.length, 6);
+    for (const result of results.flat()) {
+      if (result.status === 'rejected') assert.equal(result.reason.code, 'TOKEN_EXISTS');
+    }
+    const [here, there] = await both((store) => store.tokens.all());
+    assert.deepEqual(here, there);
+    assert.equal(new Set(here!.map(({ id }) => id)).size, here!.length);
+    assert.ok(here!.every(({ isForged }) => !isForged));
+  },
+);
 
-test('a node acts on what another changed, and only then it is so everywhere', {
-  skip,
-}, async () => {
+test('a node acts on what another changed, and only then it is so everywhere', LIMIT, async () => {
   const name = newName();
   await one.store.tokens.create(tokenNamed(name));
   const acting = Promise.withResolvers<void>();
@@ -432,6 +455,27 @@ test('stock that one adds is heard of by the other', LIMIT, async () => {
   await seen(2);
 });
 
+test('a lane that nobody fills any more is not looked at when it is empty', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  const empty = async () => {
+    const text = `SELECT array_agg(h.is_empty ORDER BY h.lane) AS empty FROM vanitypool.lane_heads AS h
+      JOIN vanitypool.pools AS p ON p.id = h.pool_id WHERE p.name = $1`;
+    return (await server.sql(text, [pool], new URL(one.place.url).pathname.slice(1)))[0]!.empty;
+  };
+  const { store } = one;
+  await inserted(two.store, pool, 2);
+  await store.turn({ pool, head: 0, wanted: 2 });
+  assert.deepEqual(await empty(), [false], 'more may come');
+  await two.store.close();
+  await inserted(await two.open(), pool, 2);
+  assert.deepEqual(await empty(), [true, false]);
+  await two.store.close();
+  await two.open();
+  assert.deepEqual(await empty(), [true, false]);
+  assert.equal((await store.turn({ pool, head: 0, wanted: 9 })).leased.length, 2);
+  assert.deepEqual(await empty(), [true, true]);
+});
+
 test('a run that its own node has ended does nothing more', LIMIT, async () => {
   const pool = await leasedByBoth(3);
   const other = await nodes.pool(newName());
@@ -458,15 +502,43 @@ test('a run that its own node has ended does nothing more', LIMIT, async () => {
   await inserted(store, pool, 1);
 });
 
+test(
+  'what a clone of the machine did with the same run is noticed, and nothing done',
+  LIMIT,
+  async () => {
+    const pool = await nodes.pool(newName());
+    const { store, place } = one;
+    await inserted(store, pool, 4);
+    await store.turn({ pool, head: 0, wanted: 2 });
+    const figures = await figuresOf(store, pool);
+    const asClone = async (change: string, back: string, call: () => Promise<unknown>) => {
+      const of = `WHERE pool_id = (SELECT id FROM vanitypool.pools WHERE name = '${pool}')`;
+      const database = new URL(place.url).pathname.slice(1);
+      await server.sql(`UPDATE vanitypool.${change} ${of}`, [], database);
+      await assert.rejects(call(), /cloned/);
+      assert.equal(await figuresOf(store, pool), figures);
+      await server.sql(`UPDATE vanitypool.${back} ${of}`, [], database);
+    };
+    await asClone('queues SET turn = turn + 1', 'queues SET turn = turn - 1', () =>
+      store.turn({ pool, head: 1, wanted: 1 }),
+    );
+    await asClone('lane_ends SET filled = filled + 1', 'lane_ends SET filled = filled - 1', () =>
+      store.insert(hitsFor(pool, 1)),
+    );
+    await store.turn({ pool, head: 1, wanted: 1 });
+    await inserted(store, pool, 1);
+  },
+);
+
 test('a run that ends while its turn is under way ends after it', LIMIT, async () => {
   const pool = await leasedByBoth(3);
   const stale = two.store;
-  const hold = new Hold(two, 'INTO vanitypool.figures');
+  const hold = new Hold(two, textOf('INTO vanitypool.figures'));
   const turn = stale.turn({ pool, head: 1, wanted: 2 });
   const failed = turn.catch((error: unknown) => error);
   await hold.reached;
   const opened = two.open();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await sleep(100);
   hold.release();
   await failed;
   const store = await untilDone(() => opened);

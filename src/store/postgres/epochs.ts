@@ -10,7 +10,7 @@ import type { Recover, Recovered } from '../recovery.ts';
 import { unburn } from './expiry.ts';
 import { moveFigures } from './figures.ts';
 import { cutOut, leased, record } from './hand-outs.ts';
-import { burn, giveBack, sum } from './lanes.ts';
+import { burn, giveBack, leaveLanes, sum } from './lanes.ts';
 import type { CountedJournals } from './queues.ts';
 import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
@@ -25,7 +25,6 @@ const SQL = {
     WHERE epoch = $1 AND pool_id = $2`,
   correctQueue: `UPDATE vanitypool.queues SET is_ended = true, position = $3, recorded_at = $4
     WHERE epoch = $1 AND pool_id = $2`,
-  leave: 'UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1',
   settle: `UPDATE vanitypool.epochs SET state = 'settled' WHERE epoch = $1`,
   settleClean: `UPDATE vanitypool.epochs SET state = 'settled'
     WHERE epoch = $1 AND run = $2 AND state = 'open' AND NOT EXISTS (
@@ -80,7 +79,7 @@ export async function beginEpoch(
       const left = await end(query, run, last.epoch, queue, records);
       if (queue.pushed > queue.position) recovered[queue.name] = left;
     }
-    await query(SQL.leave, [last.epoch]);
+    await leaveLanes(query, last.epoch);
     await query(SQL.settle, [last.epoch]);
   }
   const id = randomBytes(16);
@@ -92,7 +91,7 @@ export async function beginEpoch(
 /** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */
 export async function endEpoch(query: Query, { epoch, id }: Run): Promise<void> {
   const { count } = await query(SQL.settleClean, [epoch, id]);
-  if (count > 0) await query(SQL.leave, [epoch]);
+  if (count > 0) await leaveLanes(query, epoch);
 }
 
 /** What the journals of the queue say that the store has not; undefined if one is not trusted. */

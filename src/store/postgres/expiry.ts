@@ -7,7 +7,7 @@ import type { Range } from '../ranges.ts';
 import type { Connection } from './connection.ts';
 import { moveFigures } from './figures.ts';
 import { cutOut, leased } from './hand-outs.ts';
-import { burn, giveBack, sum } from './lanes.ts';
+import { burn, giveBack, leaveLanes, sum } from './lanes.ts';
 import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
@@ -17,7 +17,6 @@ const SQL = {
     WHERE epoch = $1 AND beats = $2 AND state = 'open' FOR UPDATE SKIP LOCKED`,
   queues: `SELECT pool_id, position, pushed FROM vanitypool.queues
     WHERE epoch = $1 AND NOT is_ended ORDER BY pool_id FOR UPDATE`,
-  leave: 'UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1',
   expired: `UPDATE vanitypool.epochs SET state = 'expired' WHERE epoch = $1`,
   /** The next turn of the run that is ended does not pass its fence. */
   fence: 'UPDATE vanitypool.queues SET turn = turn + 1 WHERE epoch = $1',
@@ -71,7 +70,7 @@ export function expire(
       await moveFigures(query, pool, run.node.id, figures);
     }
     await query(SQL.fence, [epoch]);
-    await query(SQL.leave, [epoch]);
+    await leaveLanes(query, epoch);
     await query(SQL.expired, [epoch]);
     return true;
   });

@@ -39,11 +39,16 @@ const SQL = {
   takeReturned: 'DELETE FROM vanitypool.returned WHERE first = ANY($1::bigint[])',
   giveBack: `INSERT INTO vanitypool.returned (first, last, pool_id)
     SELECT *, $3 FROM unnest($1::bigint[], $2::bigint[])`,
-  head: `SELECT h.lane, h.taken, e.filled FROM vanitypool.lane_heads AS h
+  head: `SELECT h.lane, h.taken, e.filled, e.writer IS NULL AS "isLeft" FROM vanitypool.lane_heads AS h
     JOIN vanitypool.lane_ends AS e ON e.lane = h.lane
     WHERE h.pool_id = $1 AND NOT h.is_empty AND h.taken < e.filled
     ORDER BY h.lane LIMIT 1 FOR UPDATE OF h`,
-  takeHead: 'UPDATE vanitypool.lane_heads SET taken = $2 WHERE lane = $1',
+  takeHead: 'UPDATE vanitypool.lane_heads SET taken = $2, is_empty = $3 WHERE lane = $1',
+  /** What is empty by then stays that: nobody looks at it any more. */
+  leave: `WITH gone AS (UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1
+      RETURNING lane, filled)
+    UPDATE vanitypool.lane_heads AS h SET is_empty = true
+    FROM gone WHERE h.lane = gone.lane AND h.taken = gone.filled`,
   burn: `INSERT INTO vanitypool.burns (first, last, pool_id, at, cause)
     SELECT *, $3::int, $4::bigint, $5::text FROM unnest($1::bigint[], $2::bigint[])`,
 } as const;
@@ -53,6 +58,14 @@ interface Lane {
   readonly lane: number;
   /** As of the last insert that is known to be in. */
   filled: number;
+}
+
+interface Head {
+  readonly lane: number;
+  readonly taken: number;
+  readonly filled: number;
+  /** By its writer. */
+  readonly isLeft: boolean;
 }
 
 /** Others insert the same keys at this moment. */
@@ -178,6 +191,11 @@ async function unknownOf(
   });
 }
 
+/** The run is over: nobody fills its lanes any more. */
+export async function leaveLanes(query: Query, epoch: number): Promise<void> {
+  await query(SQL.leave, [epoch]);
+}
+
 /** At most `wanted` available addresses, oldest first: they are nobody else's from now on. */
 export async function takeAvailable(query: Query, pool: number, wanted: number): Promise<Range[]> {
   const free = await take(query, pool, wanted, ' SKIP LOCKED');
@@ -211,12 +229,10 @@ async function take(
     left -= sum(part);
   }
   while (left > 0) {
-    const [head] = (
-      await query<{ lane: number; taken: number; filled: number }>(SQL.head + others, [pool])
-    ).rows;
+    const [head] = (await query<Head>(SQL.head + others, [pool])).rows;
     if (head === undefined) break;
     const last = Math.min(head.filled, head.taken + left);
-    await query(SQL.takeHead, [head.lane, last]);
+    await query(SQL.takeHead, [head.lane, last, head.isLeft && last === head.filled]);
     taken.push({ first: head.taken + 1, last });
     left -= last - head.taken;
   }

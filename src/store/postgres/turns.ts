@@ -54,19 +54,23 @@ export class Turns {
       opened = unsealed.addresses;
       const { unsealable } = unsealed;
       const good = without(fresh, unsealable);
-      await lease(query, queue, pushed, good);
-      await this.#burn(query, pool, unsealable);
       const count = sum(good);
-      await fence.push(id, pushed + count);
       const moved = { available: -sum(fresh), leased: count, burned: unsealable.length };
-      await moveFigures(query, id, this.#node, moved);
       const position = Math.max(queue.before.position, head);
+      // Asked for in this order, and answered together.
+      const [, , , , counts] = await Promise.all([
+        lease(query, queue, pushed, good),
+        this.#burn(query, pool, unsealable),
+        fence.push(id, pushed + count),
+        moveFigures(query, id, this.#node, moved),
+        countsOf(query, id, pushed + count - position),
+      ]);
       return {
         leased: opened,
         position: queue.reported,
         refused: recorded.refused,
         burned: unsealable.length,
-        counts: await countsOf(query, id, pushed + count - position),
+        counts,
         failure: undefined,
       };
     };
