@@ -354,11 +354,15 @@ test('changes of one pool by both at once are both made', LIMIT, async () => {
   const pool = await nodes.pool(newName());
   const other = { ...poolNamed(newName()) };
   const { settings } = await one.store.definePool(other, { target: 5 } as never);
-  await both((store, index) =>
-    index === 0
-      ? store.changePool(pool, { isPaused: true })
-      : store.changePool(pool, { settings: settings! }),
-  );
+  // It has read the pool by then.
+  const hold = new Hold(two, textOf('UPDATE vanitypool.pools'));
+  const second = two.store.changePool(pool, { settings: settings! });
+  await hold.reached;
+  const first = one.store.changePool(pool, { isPaused: true });
+  await Promise.race([first, sleep(100)]);
+  hold.release();
+  await Promise.all([first, second]);
+  two.pass();
   const stored = (await two.store.pools()).find(({ name }) => name === pool)!;
   assert.deepEqual([stored.isPaused, stored.settings?.target], [true, 5]);
   // In opposite order, in one transaction each.
@@ -475,6 +479,32 @@ test('a lane that nobody fills any more is not looked at when it is empty', LIMI
   assert.equal((await store.turn({ pool, head: 0, wanted: 9 })).leased.length, 2);
   assert.deepEqual(await empty(), [true, true]);
 });
+
+test(
+  'a store that is closed asks the server nothing more, whoever still watches it',
+  LIMIT,
+  async () => {
+    const pool = await nodes.pool(newName());
+    const asked = Promise.withResolvers<void>();
+    using _ = two.store.watch({
+      // In the middle of a look.
+      directory: async () => {
+        asked.resolve();
+        await sleep(50);
+      },
+      stock: () => assert.fail('the store is closed'),
+      deadline: () => undefined,
+    });
+    await asked.promise;
+    await two.store.close();
+    const from = two.proxy.seen.length;
+    await assert.rejects(two.store.counts(pool), { code: 'STORE_UNAVAILABLE' });
+    await assert.rejects(two.store.insert(hitsFor(pool, 1)), { code: 'STORE_UNAVAILABLE' });
+    await sleep(100);
+    assert.equal(two.proxy.seen.length, from);
+    await two.open();
+  },
+);
 
 test('a run that its own node has ended does nothing more', LIMIT, async () => {
   const pool = await leasedByBoth(3);
