@@ -29,7 +29,7 @@ async function turnUnderWay(server: SharedServer): Promise<void> {
   await server.until(() => server.faults.begun.slice(length).includes('turn'));
 }
 
-/** All queues are abandoned: every thread was told, and a moment has passed. */
+/** All queues are abandoned: every thread knows, and a moment has passed. */
 async function untilAbandoned(server: SharedServer): Promise<void> {
   await server.until(() => {
     try {

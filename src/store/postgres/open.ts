@@ -77,7 +77,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const cluster = rows[0]!;
   const storeId = cluster.store_id;
   const key = await keyOf(cluster, sealingKey);
-  const clock = new OwnClock(undefined, new DatabaseTime(cluster.now - Date.now()));
+  const clock = new OwnClock(undefined, new DatabaseTime(cluster.now));
   const run = new Run({ node, turns, inserts, clock, storeId });
   const { durability = 'leased', ttlMs = TTL_MS, recover } = options;
   const begin = { durability, ttlMs, recover };
@@ -134,8 +134,9 @@ class DatabaseTime implements Time {
   readonly #machine = new SystemTime();
   readonly #aheadMs: number;
 
-  constructor(aheadMs: number) {
-    this.#aheadMs = aheadMs;
+  /** `now` by the clock of the database. */
+  constructor(now: number) {
+    this.#aheadMs = now - this.#machine.system();
   }
 
   system(): number {
