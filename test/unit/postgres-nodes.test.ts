@@ -498,6 +498,7 @@ test(
       },
       stock: () => assert.fail('the store is closed'),
       deadline: () => undefined,
+      over: () => assert.fail('nobody else has ended it'),
     });
     await asked.promise;
     await two.store.close();

@@ -96,7 +96,7 @@ export class Beats {
       } catch (error) {
         // A look that failed is none: how long the others stood is not known.
         this.#sights.clear();
-        if (error instanceof EpochOver) events.over(error);
+        if (error instanceof EpochOver && !signal.aborted) events.over(error);
         else if (!(error instanceof VanityError)) throw error;
       }
       const waitMs = this.#options.ttlMs / BEATS;

@@ -76,6 +76,7 @@ export class PostgresStore implements Store {
   readonly #pools: PoolRows;
   readonly #turns: Turns;
   readonly #directory: Directory;
+  readonly #watches = new DisposableStack();
   readonly #resources: AsyncDisposableStack;
 
   /** Disposes of `resources` when it is closed. */
@@ -124,7 +125,7 @@ export class PostgresStore implements Store {
   }
 
   watch(events: StoreEvents): Disposable {
-    const watches = new DisposableStack();
+    const watches = this.#watches.use(new DisposableStack());
     watches.use(this.#opened.beats.start(events));
     watches.use(this.#directory.watch(events));
     return watches;
@@ -298,6 +299,8 @@ export class PostgresStore implements Store {
 
   async close(): Promise<void> {
     if (this.#resources.disposed) return;
+    // A beat behind the end of the epoch would report that another run has ended this one.
+    this.#watches.dispose();
     try {
       await this.#run.repeated((query) => endEpoch(query, this.#run));
     } catch (error) {
