@@ -319,6 +319,28 @@ test('a pool that one deletes is gone when the other has ended its queue', LIMIT
   await assert.rejects(two.store.turn({ pool, head: 2, wanted: 1 }), { code: 'POOL_NOT_FOUND' });
 });
 
+test('a turn that is under way when a pool is deleted counts as a queue', LIMIT, async () => {
+  const pool = await leasedByBoth(2);
+  await inserted(one.store, pool, 2);
+  await two.store.endQueues([{ pool, head: 2 }], 'return');
+  const hold = new Hold(two, textOf('INTO vanitypool.leases'));
+  const turn = two.store.turn({ pool, head: 2, wanted: 2 });
+  await hold.reached;
+  let isRemoved = false;
+  const removed = one.store.removePool(pool, 2).then((burned) => {
+    isRemoved = true;
+    return burned;
+  });
+  await sleep(100);
+  hold.release();
+  assert.equal((await turn).leased.length, 2);
+  two.pass();
+  await sleep(300);
+  assert.equal(isRemoved, false);
+  assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
+  assert.equal(await removed, 0);
+});
+
 test('both delete a pool, and one makes it anew', LIMIT, async () => {
   const pool = await leasedByBoth(4);
   const removed = await both((store) => store.removePool(pool, 1));
@@ -435,6 +457,9 @@ test('a node acts on what another changed, and only then it is so everywhere', L
   setTimeout(mayAct.resolve, 200);
   await done;
   await other;
+  // Its next run acts on nothing until it says so.
+  await one.store.rejoin(() => undefined);
+  await two.store.everywhere();
 });
 
 test('stock that one adds is heard of by the other', LIMIT, async () => {
