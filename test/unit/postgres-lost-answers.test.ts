@@ -456,7 +456,7 @@ suite('commits without an answer', LIMIT, () => {
     node.commits('cut-answer');
     await unanswered(store.turn({ pool, head: 3, wanted: 2 }));
     const ended = await store.endQueues([{ pool, head: 4 }], 'return');
-    assert.equal(ended.rest, 3, 'what nobody was told of, too');
+    assert.equal(ended.rest, 3, 'what no report had, too');
     assert.equal(await figuresOf(store, pool), '4 0 0 4 0');
   });
 
@@ -479,7 +479,7 @@ suite('commits without an answer', LIMIT, () => {
     const hits = hitsFor(pool, 4);
     let [isAdded, isLost] = [false, false];
     node.fate((_number, text) => {
-      // Whoever looks for it afterwards hears nothing, either.
+      // A look for it afterwards has no answer, either.
       if (isLost) return 'lose';
       isAdded ||= text.includes('INTO vanitypool.keys');
       isLost = isAdded && text === 'COMMIT';

@@ -83,7 +83,7 @@ test('no address is leased by both, and each lane is taken from its start', LIMI
   }
 });
 
-test('the oldest lane is leased first, whoever filled it', LIMIT, async () => {
+test('the oldest lane is leased first, of whichever node it is', LIMIT, async () => {
   const pool = await nodes.pool(newName());
   const first = await inserted(two.store, pool, 3);
   const second = await inserted(one.store, pool, 3);
@@ -504,7 +504,7 @@ test('a lane that nobody fills any more is not looked at when it is empty', LIMI
 });
 
 test(
-  'a store that is closed asks the server nothing more, whoever still watches it',
+  'a store that is closed asks the server nothing more, even if it is still watched',
   LIMIT,
   async () => {
     const pool = await nodes.pool(newName());

@@ -65,7 +65,7 @@ export async function beginEpoch(
   begin: Begin,
   recovered: Record<string, Recovered>,
 ): Promise<Begun> {
-  // First, as whoever locks the cluster's row does.
+  // First: all that lock the cluster's row lock it before others.
   const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
   const { rows } = await query<EpochRow>(SQL.open, [run.node.id]);
   for (const last of rows) {
