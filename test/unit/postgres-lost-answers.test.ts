@@ -214,8 +214,11 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
     const { store, pool } = scene;
     await reservedIn(scene, -1);
     return {
-      call: async () => (await store.reservations.expire(() => true)).get(pool),
-      again: (result) => result === undefined,
+      call: async () => {
+        // What the server still holds of a try that was cut comes with the next call.
+        do await store.reservations.expire(() => true);
+        while ((await store.counts(pool)).reserved > 0);
+      },
     };
   },
   sign: async (scene) => {
@@ -243,7 +246,9 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
     while ((await store.dueSecrets(ANY_AGE)) > 3) await store.destroySecrets(ANY_AGE);
     return {
       call: async () => {
-        while ((await store.destroySecrets(ANY_AGE)) > 0);
+        // As with reservations.
+        do await store.destroySecrets(ANY_AGE);
+        while ((await store.dueSecrets(ANY_AGE)) > 0);
       },
       state: () => store.dueSecrets(ANY_AGE),
     };
