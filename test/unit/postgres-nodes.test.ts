@@ -83,17 +83,13 @@ test('no address is leased by both, and each lane is taken from its start', LIMI
   }
 });
 
-test(
-  'the oldest lane is leased first, by which node it was filled makes no difference',
-  LIMIT,
-  async () => {
-    const pool = await nodes.pool(newName());
-    const first = await inserted(two.store, pool, 3);
-    const second = await inserted(one.store, pool, 3);
-    const { leased } = await one.store.turn({ pool, head: 0, wanted: 4 });
-    assert.deepEqual(leased.map(hexOf), [...first, second[0]!].map(hexOf));
-  },
-);
+test('the oldest lane is leased first, of whichever node it is', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  const first = await inserted(two.store, pool, 3);
+  const second = await inserted(one.store, pool, 3);
+  const { leased } = await one.store.turn({ pool, head: 0, wanted: 4 });
+  assert.deepEqual(leased.map(hexOf), [...first, second[0]!].map(hexOf));
+});
 
 test('keys that both insert are stored once, in whatever order they come', LIMIT, async () => {
   const pool = await nodes.pool(newName());
@@ -323,6 +319,28 @@ test('a pool that one deletes is gone when the other has ended its queue', LIMIT
   await assert.rejects(two.store.turn({ pool, head: 2, wanted: 1 }), { code: 'POOL_NOT_FOUND' });
 });
 
+test('a turn that is under way when a pool is deleted counts as a queue', LIMIT, async () => {
+  const pool = await leasedByBoth(2);
+  await inserted(one.store, pool, 2);
+  await two.store.endQueues([{ pool, head: 2 }], 'return');
+  const hold = new Hold(two, textOf('INTO vanitypool.leases'));
+  const turn = two.store.turn({ pool, head: 2, wanted: 2 });
+  await hold.reached;
+  let isRemoved = false;
+  const removed = one.store.removePool(pool, 2).then((burned) => {
+    isRemoved = true;
+    return burned;
+  });
+  await sleep(100);
+  hold.release();
+  assert.equal((await turn).leased.length, 2);
+  two.pass();
+  await sleep(300);
+  assert.equal(isRemoved, false);
+  assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
+  assert.equal(await removed, 0);
+});
+
 test('both delete a pool, and one makes it anew', LIMIT, async () => {
   const pool = await leasedByBoth(4);
   const removed = await both((store) => store.removePool(pool, 1));
@@ -440,6 +458,9 @@ test('a node acts on what another changed, and only then it is so everywhere', L
   setTimeout(mayAct.resolve, 200);
   await done;
   await other;
+  // Its next run acts on nothing until it says so.
+  await one.store.rejoin(() => undefined);
+  await two.store.everywhere();
 });
 
 test('stock that one adds is heard of by the other', LIMIT, async () => {
@@ -485,7 +506,7 @@ test('a lane that nobody fills any more is not looked at when it is empty', LIMI
 });
 
 test(
-  'a store that is closed asks the server nothing more, though it is still watched',
+  'a store that is closed asks the server nothing more, even if it is still watched',
   LIMIT,
   async () => {
     const pool = await nodes.pool(newName());

@@ -68,7 +68,7 @@ export class Directory {
           if (!signal.aborted) stock(pool);
         }
       } catch (error) {
-        // The next call of the store fails with it, too.
+        // The calls that others make fail with it, too.
         if (!(error instanceof VanityError)) throw error;
       }
       await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);

@@ -69,7 +69,7 @@ export async function beginEpoch(
   begin: Begin,
   recovered: Record<string, Recovered>,
 ): Promise<Begun> {
-  // The cluster's row first, as in all transactions that lock it.
+  // First: all that lock the cluster's row lock it before others.
   const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
   const { rows } = await query<EpochRow>(SQL.unsettled, [run.node.id]);
   for (const last of rows) {

@@ -1,5 +1,5 @@
 /**
- * The queues of this run: what it knows of them, which holds only after a commit that was answered. Runs in
+ * The queues of this run: what it knows of them, which changes only after a commit that was answered. Runs in
  * the store thread.
  *
  * The first statement of whatever changes a queue is its fence: a compare-and-set on the number of its turn.
@@ -11,7 +11,7 @@ import { CommitUnknown } from './error.ts';
 import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
-/** Locked until the transaction ends, and so open until then: who ends a run waits for it. */
+/** Locked until the transaction ends, and so open until then: another node that ends the run waits for it. */
 const OWN = `WITH own AS (SELECT FROM vanitypool.epochs
     WHERE epoch = $1 AND run = $3 AND state = 'open' FOR KEY SHARE)`;
 

@@ -42,7 +42,7 @@ export class Turns {
     let opened: readonly LeasedAddress[] = [];
     const turn = async (fence: Fence, query: Query): Promise<TurnReport> => {
       const queue = await this.#pass(fence, id, head, handOuts);
-      // Behind the fence: a deletion of the pool waits for this queue, or it sees that here.
+      // Behind the fence: a deletion of the pool waits for this queue, or is seen here.
       const pool = await pools.row(query, name);
       const recorded = await this.#record(query, queue, pool, head, handOuts);
       const { pushed } = queue.before;
