@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Durability } from '../../config/config.ts';
 import type { HandOut } from '../hand-out.ts';
+import type { OwnClock } from '../own-clock.ts';
 import { endOf, uncut } from '../positions.ts';
 import type { Recover, Recovered } from '../recovery.ts';
 import { unburn } from './expiry.ts';
@@ -114,6 +115,15 @@ function unrecorded(
   return handOuts;
 }
 
+/** Records of journals: those of hand-outs, and the positions that were to be held, of which nobody has heard. */
+function readFrom(records: readonly HandOut[], near: number, clock: OwnClock) {
+  const seen = records.filter(({ isUnseen }) => !isUnseen);
+  return {
+    seen: seen.map((one) => ({ ...one, at: clock.recovered(one.at) })),
+    unseen: records.filter(({ isUnseen }) => isUnseen).map((one) => uncut(one.position, near)),
+  };
+}
+
 /** Of a run that another has ended: what its journals name was burned, and left. */
 async function correct(
   query: Query,
@@ -128,15 +138,11 @@ async function correct(
   if (records === undefined || popped === 0 || popped > pushed - position) {
     return { dispensed: 0, returned: 0, burned: pushed - position };
   }
-  const seen = records.filter(({ isUnseen }) => !isUnseen);
-  const told = seen.map((one) => ({ ...one, at: clock.recovered(one.at) }));
-  await record(query, queue, position, told);
-  const unseen = new Set(
-    records.filter(({ isUnseen }) => isUnseen).map((one) => uncut(one.position, position)),
-  );
+  const { seen, unseen } = readFrom(records, position, clock);
+  await record(query, queue, position, seen);
   let dispensed = 0;
   for (let at = position; at < position + popped; at++) {
-    if (unseen.has(at)) continue;
+    if (unseen.includes(at)) continue;
     dispensed += await unburn(query, pool, await leased(query, queue, at, 1));
   }
   await query(SQL.correctQueue, [epoch, pool, position + popped, now]);
@@ -162,12 +168,8 @@ async function settle(
     await moveFigures(query, pool, node.id, { leased: -burned, burned });
     return { dispensed: 0, returned: 0, burned };
   }
-  const unseen = records
-    .filter(({ isUnseen }) => isUnseen)
-    .map((one) => uncut(one.position, position));
-  const seen = records.filter(({ isUnseen }) => !isUnseen);
-  const told = seen.map((one) => ({ ...one, at: clock.recovered(one.at) }));
-  const { held, freed } = await record(query, queue, position, told);
+  const { seen, unseen } = readFrom(records, position, clock);
+  const { held, freed } = await record(query, queue, position, seen);
   const back = await cutOut(query, queue, position + popped, pushed - position - popped);
   back.push(...freed);
   for (const at of unseen) back.push(...(await cutOut(query, queue, at, 1)));

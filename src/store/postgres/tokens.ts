@@ -2,6 +2,7 @@
 import { VanityError } from '../../errors.ts';
 import type { Scope } from '../../token.ts';
 import { forged, type Row } from '../row-macs.ts';
+import { forgedToken, storedToken } from '../token-rows.ts';
 import type { NewToken, StoredToken, TokenStore } from '../token-store.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { usedOn } from './hand-outs.ts';
@@ -72,7 +73,7 @@ export class PostgresTokens implements TokenStore {
       const [row] = (await query<Row>(SQL.byName, [name])).rows;
       await this.#rows.bind(query, 'token', row!);
       await this.#rows.setHistory(query, { lastId: id, hadTokens: true });
-      return storedToken(row!);
+      return tokenOf(row!);
     });
   }
 
@@ -107,12 +108,12 @@ export class PostgresTokens implements TokenStore {
       await query(SQL.set, [next.id, next.revoked_at, next.off_at]);
       await assertSaid(query, next);
       await this.#rows.bind(query, 'token', next);
-      return storedToken(next);
+      return tokenOf(next);
     });
   }
 
   #stored(row: Row): StoredToken {
-    return this.#rows.isRight('token', row) ? storedToken(row) : forgedToken(row);
+    return this.#rows.isRight('token', row) ? tokenOf(row) : forgedToken(row);
   }
 }
 
@@ -123,28 +124,9 @@ async function assertSaid(query: Query, next: Row): Promise<void> {
   if (!isSaid) throw forged(`token ${next.name}`);
 }
 
-/** Nothing of it is believed but that it is there. */
-function forgedToken({ id, name, hash }: Row): StoredToken {
-  const nothing = { scopes: [], pools: [], quota: undefined, expiresAt: undefined };
-  const never = { revokedAt: undefined, offAt: undefined, lastUsedAt: undefined };
-  const known = { id: Number(id), name: String(name), hash: hash as Uint8Array };
-  return { ...known, ...nothing, createdAt: 0, ...never, isForged: true };
-}
-
-function storedToken(row: Row): StoredToken {
-  const optional = (value: unknown) => (value == null ? undefined : Number(value));
-  return {
-    id: Number(row.id),
-    name: String(row.name),
-    hash: row.hash as Uint8Array,
+function tokenOf(row: Row): StoredToken {
+  return storedToken(row, {
     scopes: row.scopes as Scope[],
     pools: (row.pools as string[] | null) ?? undefined,
-    quota: optional(row.quota),
-    expiresAt: optional(row.expires_at),
-    createdAt: Number(row.created_at),
-    revokedAt: optional(row.revoked_at),
-    offAt: optional(row.off_at),
-    isForged: false,
-    lastUsedAt: optional(row.last_used_at),
-  };
+  });
 }

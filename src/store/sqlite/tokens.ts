@@ -6,6 +6,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import type { Scope } from '../../token.ts';
 import type { Row } from '../row-macs.ts';
+import { forgedToken, storedToken } from '../token-rows.ts';
 import type { NewToken, StoredToken, TokenStore } from '../token-store.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { prepareAll } from './database.ts';
@@ -80,7 +81,7 @@ export class SqliteTokens implements TokenStore {
         };
         add.run(row);
         this.#rows.history = { lastId: id, hadTokens: true };
-        return storedToken(this.#rows.bind('token', { ...row, revoked_at: null, off_at: null }));
+        return tokenOf(this.#rows.bind('token', { ...row, revoked_at: null, off_at: null }));
       }),
     );
   }
@@ -122,38 +123,19 @@ export class SqliteTokens implements TokenStore {
           throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
         }
         this.#rows.assertRight('token', row);
-        return storedToken(this.#rows.bind('token', { ...row, ...work(row) }));
+        return tokenOf(this.#rows.bind('token', { ...row, ...work(row) }));
       }),
     );
   }
 
   #stored(row: Row): StoredToken {
-    return this.#rows.isRight('token', row) ? storedToken(row) : forgedToken(row);
+    return this.#rows.isRight('token', row) ? tokenOf(row) : forgedToken(row);
   }
 }
 
-/** Nothing of it is believed but that it is there. */
-function forgedToken({ id, name, hash }: Row): StoredToken {
-  const nothing = { scopes: [], pools: [], quota: undefined, expiresAt: undefined };
-  const never = { revokedAt: undefined, offAt: undefined, lastUsedAt: undefined };
-  const known = { id: Number(id), name: String(name), hash: hash as Uint8Array };
-  return { ...known, ...nothing, createdAt: 0, ...never, isForged: true };
-}
-
-function storedToken(row: Row): StoredToken {
-  const optional = (value: unknown) => (value === null ? undefined : Number(value));
-  return {
-    id: Number(row.id),
-    name: String(row.name),
-    hash: row.hash as Uint8Array,
+function tokenOf(row: Row): StoredToken {
+  return storedToken(row, {
     scopes: JSON.parse(String(row.scopes)) as Scope[],
     pools: row.pools === null ? undefined : (JSON.parse(String(row.pools)) as string[]),
-    quota: optional(row.quota),
-    expiresAt: optional(row.expires_at),
-    createdAt: Number(row.created_at),
-    revokedAt: optional(row.revoked_at),
-    offAt: optional(row.off_at),
-    isForged: false,
-    lastUsedAt: optional(row.last_used_at),
-  };
+  });
 }
