@@ -104,7 +104,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.drain_seconds': whole(20, 0, 3600),
   'http.keep_alive_seconds': whole(72, 1, 3600),
   'store.data': text('', `a directory; ${NO_HOME}`, /^(?!~)./),
-  'store.url': text('', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
+  'store.url': {
+    ...text('', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
+    // That of a database may have a password in it.
+    isSecret: true,
+  },
   'store.durability': oneOf('leased', 'leased', 'committed'),
   'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
   'store.journal': oneOf('auto', 'auto', 'memory', 'data'),

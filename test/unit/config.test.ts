@@ -257,7 +257,15 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   [
     'store.url',
     `"file:DIRECTORY" in this version; ${NO_HOME}`,
-    ...['postgres://host/db', 'file:', './data', 1, 'file:~', 'file:~/x', 'file:~ops/x'],
+    ...[
+      'postgres://user:password@host/db',
+      'file:',
+      './data',
+      1,
+      'file:~',
+      'file:~/x',
+      'file:~ops/x',
+    ],
   ],
   ['store.data', `a directory; ${NO_HOME}`, 1, '~', '~/x'],
   ['store.durability', '"leased" or "committed"', 'none', true],
@@ -283,7 +291,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
 ];
 
 /** Somebody may put the secret itself where its place belongs. */
-const SECRET_KEYS = new Set(['store.sealing_key', 'http.tls_key']);
+const SECRET_KEYS = new Set(['store.sealing_key', 'store.url', 'http.tls_key']);
 
 for (const [key, allowed, ...values] of BAD) {
   test(`${key} takes only what is allowed`, () => {
