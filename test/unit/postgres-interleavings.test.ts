@@ -80,7 +80,7 @@ async function newScene(): Promise<Scene> {
   for (const node of [one, two]) await node.store.turn({ pool, head: 0, wanted: 4 });
   const [held, expired] = [0, 1].map(() => randomBytes(16).toString('hex')) as [string, string];
   const handOuts = told(
-    handOut(0, { reservation: { id: held, ttlMs: 60_000 } }),
+    handOut(0, { reservation: { id: held, ttlMs: 86_400_000 } }),
     handOut(1, { reservation: { id: expired, ttlMs: -1 } }),
   );
   await store.turn({ pool, head: 2, wanted: 0, handOuts });

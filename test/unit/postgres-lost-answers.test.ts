@@ -62,6 +62,8 @@ interface Asked {
 }
 
 const AT = Date.now();
+/** Beyond all that runs here: what expires meanwhile would be another test's. */
+const LONG_MS = 86_400_000;
 const TODAY = Math.floor(AT / DAY_MS);
 const keyed = () => ({ key: randomBytes(32), body: randomBytes(32) });
 const newId = () => randomBytes(16).toString('hex');
@@ -77,7 +79,7 @@ async function leasedIn({ store, pool }: Scene, count = 5): Promise<string[]> {
   return hits.map(hexOf);
 }
 
-async function reservedIn(scene: Scene, ttlMs = 60_000): Promise<string> {
+async function reservedIn(scene: Scene, ttlMs = LONG_MS): Promise<string> {
   const { store, pool, token } = scene;
   await leasedIn(scene);
   const id = newId();
@@ -107,7 +109,7 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
     const hits = await leasedIn(scene);
     const [served, other] = [keyed(), keyed()];
     await store.turn({ pool, head: 1, wanted: 0, handOuts: told(handOut(0, served)) });
-    const reservation = { id: newId(), ttlMs: 60_000 };
+    const reservation = { id: newId(), ttlMs: LONG_MS };
     const handOuts = told(
       handOut(1, { at: AT, token }),
       handOut(2, { at: AT, token, ...served }),

@@ -209,7 +209,7 @@ test('a reservation is ended by another node than made it', LIMIT, async () => {
   const ids = Array.from({ length: 4 }, newId);
   const handOuts = told(
     ...ids.map((id, position) => {
-      return handOut(position, { reservation: { id, ttlMs: position === 3 ? -1 : 60_000 } });
+      return handOut(position, { reservation: { id, ttlMs: position === 3 ? -1 : 86_400_000 } });
     }),
   );
   await one.store.turn({ pool, head: 4, wanted: 0, handOuts });
@@ -230,7 +230,7 @@ test('a reservation is given back while its queue moves', LIMIT, async () => {
   const pool = await leasedByBoth(20);
   const ids = Array.from({ length: 10 }, newId);
   const handOuts = told(
-    ...ids.map((id, position) => handOut(position, { reservation: { id, ttlMs: 60_000 } })),
+    ...ids.map((id, position) => handOut(position, { reservation: { id, ttlMs: 86_400_000 } })),
   );
   await one.store.turn({ pool, head: 10, wanted: 0, handOuts });
   await Promise.all([
