@@ -96,7 +96,10 @@ test('a "~" that no shell has read is refused, and no directory gets its name', 
     return stderr;
   };
   const key = { VANITYPOOL_STORE__URL: 'file:~/x' };
-  assert.match(await tell(['serve'], key), /STORE__URL: this value is not allowed; .*home directory/);
+  assert.match(
+    await tell(['serve'], key),
+    /STORE__URL: this value is not allowed; .*home directory/,
+  );
   const sealing = { VANITYPOOL_STORE__SEALING_KEY: 'file:~/x' };
   assert.match(await tell(['serve'], sealing), /SEALING_KEY: this value is not allowed; .*home/);
   const host = { VANITYPOOL_HTTP__HOST: 'unix:~/x' };
