@@ -11,7 +11,7 @@ import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
 import { AuditReader, isSettled } from '../store/sqlite/audit-reader.ts';
 import { holdDataDirectory } from '../store/sqlite/data-directory.ts';
 import { assertStanding } from '../store/sqlite/standing.ts';
-import { assertOwner, openWith } from './open.ts';
+import { assertOwner, directoryOf, openWith } from './open.ts';
 
 /** Looked at by one step of a listing: some tens of milliseconds, then signals are heard. */
 const AUDIT_PAGE = 2048;
@@ -44,7 +44,8 @@ export class OfflineAudit implements AsyncDisposable {
 
   /** Errors: those of opening a store to read, and SEALING_KEY_INVALID. */
   static async open(config: Config): Promise<OfflineAudit> {
-    const { directory, sealingKey } = config.store;
+    const { sealingKey } = config.store;
+    const directory = directoryOf(config.store);
     await using resources = new AsyncDisposableStack();
     let gap: string | undefined;
     try {
@@ -94,8 +95,9 @@ export class OfflineAudit implements AsyncDisposable {
 
 /** Errors: those of opening a store; of damage only if the directory cannot be held. */
 async function holdSettled(config: Config): Promise<Disposable | AsyncDisposable> {
-  const { directory, data } = config.store;
-  assertOwner(directory);
+  const { data } = config.store;
+  const directory = directoryOf(config.store);
+  assertOwner(config.store);
   if (isSettled(directory)) return holdInPlace(directory);
   using journals = new Journals({ dataDirectory: data });
   try {

@@ -17,20 +17,20 @@ import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-de
 import { readBurned, readPools, readSealingKey } from '../store/sqlite/look.ts';
 import type { Store } from '../store/store.ts';
 import { parts, type StoredPool } from '../store/stored-pool.ts';
-import { withStoreOffline } from './open.ts';
+import { directoryOf, withStoreOffline } from './open.ts';
 
 /**
  * The pools as the store has them; changes nothing. Without the sealing key nothing proves who wrote
  * them. Errors: those of opening a store to read, STORE_FORGED.
  */
 export async function poolsOffline({ store }: Config): Promise<StoredPool[]> {
-  return readPools(store.directory, await keyOf(store).catch(() => undefined)).filter(
+  return readPools(directoryOf(store), await keyOf(store).catch(() => undefined)).filter(
     ({ isRemoved }) => !isRemoved,
   );
 }
 
-async function keyOf({ directory, sealingKey }: Config['store']): Promise<SealingKey | undefined> {
-  return (await findSealingKey(sealingKey, readSealingKey(directory))).key;
+async function keyOf(store: Config['store']): Promise<SealingKey | undefined> {
+  return (await findSealingKey(store.sealingKey, readSealingKey(directoryOf(store)))).key;
 }
 
 /**
@@ -112,6 +112,6 @@ export function poolNotFound(
 }
 
 /** Burned addresses by pool and cause; changes nothing. Errors: those of opening a store. */
-export function burnedOffline({ store: { directory } }: Config): ReturnType<typeof readBurned> {
-  return readBurned(directory);
+export function burnedOffline({ store }: Config): ReturnType<typeof readBurned> {
+  return readBurned(directoryOf(store));
 }

@@ -5,6 +5,7 @@
  * Node.js's pool of threads, which would have the priority of the first thread that uses it.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { StoreConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type LogLevel } from '../log.ts';
@@ -14,8 +15,7 @@ import { AuditReader } from '../store/sqlite/audit-reader.ts';
 import { backupStore } from '../store/sqlite/backup.ts';
 
 export interface ReaderData {
-  readonly directory: string;
-  readonly sealingKey: string;
+  readonly store: StoreConfig;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
@@ -40,8 +40,8 @@ export type ReaderCalls = {
 
 if (parentPort !== null) {
   const data = workerData as ReaderData;
-  const { directory } = data;
-  let { sealingKey } = data;
+  const directory = data.store.directory!;
+  let { sealingKey } = data.store;
   const lastWarnings = new LastWarnings(data.lastWarnings);
   const log = createLog('reader', data.logLevel, data.isPretty, lastWarnings);
   let opening: Promise<AuditReader> | undefined;

@@ -30,11 +30,15 @@ export interface PostgresStoreOptions {
   readonly node: NodeIdentity;
   /** 'file:PATH' (made with a new store) or 'env:NAME'. */
   readonly sealingKey: string;
+  /** Without it a database that holds no store is STORE_NOT_FOUND, and stays as it is. */
+  readonly create?: boolean | undefined;
   /** Reads the journals of the last run of this node; without it what that had leased is burned. */
   readonly recover?: Recover | undefined;
   readonly durability?: Durability | undefined;
   /** How long this node may act alone, and after which others may give it up. */
   readonly ttlMs?: number | undefined;
+  /** What is held until the store is closed, or cannot be opened. */
+  readonly held?: Disposable | undefined;
   /** What its beats go by; the system's if not given. */
   readonly monotonic?: Monotonic;
   /** Called once for each token and pool that is refused because somebody else wrote its row. */
@@ -63,16 +67,17 @@ const TTL_MS = 300_000;
 
 /**
  * Opens the store for service: what the last run of this node had leased and did not return is settled, and a new
- * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_FOREIGN, STORE_NEWER,
- * STORE_FORGED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN,
+ * STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_UNAVAILABLE.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const { settings, node, sealingKey } = options;
   await using resources = new AsyncDisposableStack();
+  resources.use(options.held);
   const turns = resources.use(new Connection(settings));
   const inserts = resources.use(new Connection(settings));
   await checkServer(turns);
-  await migrate(turns);
+  await migrate(turns, options.create ?? true);
   const { rows } = await turns.transaction(({ query }) => query<ClusterRow>(SQL.cluster));
   const cluster = rows[0]!;
   const storeId = cluster.store_id;
@@ -82,6 +87,10 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const { durability = 'leased', ttlMs = TTL_MS, recover } = options;
   const begin = { durability, ttlMs, recover };
   const recovered: Record<string, Recovered> = {};
+  const beaten = resources.use(new Connection(settings));
+  const { monotonic } = options;
+  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
+  const begunAt = beats.now;
   const { begun, binding } = await run.repeated(async (query) => {
     const binding = await bindingOf(query, storeId, key, options.onForged);
     await query(SQL.addNode, [
@@ -94,6 +103,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     return { binding, begun: await beginEpoch(query, run, begin, recovered) };
   });
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
+  beats.begun(begunAt);
   const sealer = new Sealer({
     ...{ storeId, binding: binding.id, publicKey: key.publicKey },
     save: (sealed) =>
@@ -104,10 +114,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
       }),
   });
   const addresses = new Addresses(sealer, new Unsealer(storeId, binding.id, key));
-  const beaten = resources.use(new Connection(settings));
   for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
-  const { monotonic } = options;
-  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
   const opened = { run, begin, begun, rows: binding.rows, addresses, beats, key, sealingKey };
   return new PostgresStore(opened, resources.move());
 }

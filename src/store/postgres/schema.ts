@@ -62,15 +62,18 @@ interface Found {
 }
 
 /**
- * Makes the schema the one of this version: each migration is one transaction. Errors: STORE_FOREIGN,
- * STORE_NEWER, STORE_CORRUPT for one that somebody changed, those of `Connection`.
+ * Makes the schema the one of this version: each migration is one transaction. Without `create` a database that
+ * has none is STORE_NOT_FOUND, and stays as it is. Errors: STORE_FOREIGN, STORE_NEWER, STORE_CORRUPT for one
+ * that somebody changed, those of `Connection`.
  */
-export async function migrate(connection: Connection): Promise<void> {
+export async function migrate(connection: Connection, create: boolean): Promise<void> {
   const migrations = readdirSync(MIGRATIONS).sort();
   const step = (): Promise<boolean> =>
     connection.transaction(async (transaction) => {
       const look = () => versionOf(transaction, connection.name, migrations.length);
-      if ((await look()) < migrations.length) {
+      const found = await look();
+      if (found === 0 && !create) throw noStore(connection.name);
+      if (found < migrations.length) {
         await transaction.query(SQL.lock);
         const version = await look();
         if (version < migrations.length) {
@@ -108,6 +111,11 @@ async function run(transaction: Transaction, file: string, version: number): Pro
   await transaction.query(SQL.select);
   await transaction.query(readFileSync(new URL(file, MIGRATIONS), 'utf8'));
   await transaction.query(SQL.done, [version]);
+}
+
+function noStore(name: string): VanityError {
+  const detail = `${name}: holds no store; this makes one: vanitypool serve`;
+  return new VanityError('STORE_NOT_FOUND', detail);
 }
 
 /** What somebody added is theirs. */

@@ -115,12 +115,15 @@ export class PostgresStore implements Store {
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
     const begin = { ...this.#opened.begin, recover };
     const recovered: Record<string, Recovered> = {};
+    const { beats } = this.#opened;
+    const begunAt = beats.now;
     const begun = await this.#run.repeated((query) =>
       beginEpoch(query, this.#run, begin, recovered),
     );
     Object.assign(this.#run, { epoch: begun.epoch, id: begun.id });
     this.#queues.clear();
     this.#directory.clear();
+    beats.begun(begunAt);
     return begun.recovered;
   }
 
