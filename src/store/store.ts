@@ -104,7 +104,7 @@ export class EpochOver extends VanityError {
 export interface StoreEvents {
   /** Others changed pools or tokens. When it resolves, this run acts on what the store has of them. */
   readonly directory: () => Promise<void>;
-  /** Others changed what is available of the pool. */
+  /** Others changed the figures of the pool. */
   readonly stock: (pool: string) => void;
   /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
   readonly deadline: (untilMs: number) => void;

@@ -12,20 +12,21 @@ const SQL = {
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
     WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
-  stock: `SELECT p.name, sum(f.available)::bigint AS available
+  stock: `SELECT p.name, concat_ws(' ', sum(f.available), sum(f.leased), sum(f.reserved),
+      sum(f.dispensed), sum(f.burned)) AS figures
     FROM vanitypool.figures AS f JOIN vanitypool.pools AS p ON p.id = f.pool_id
     WHERE p.state = 'open' GROUP BY p.name`,
 } as const;
 
 const LOOK_MS = 1000;
 const WAIT_MS = 50;
-const OTHERS_MS = 10_000;
+const OTHERS_MS = 4000;
 
 export class Directory {
   readonly #run: Run;
   #acted = 0;
   /** By pool. */
-  readonly #stock = new Map<string, number>();
+  readonly #stock = new Map<string, string>();
 
   constructor(run: Run) {
     this.#run = run;
@@ -42,7 +43,7 @@ export class Directory {
     return { [Symbol.dispose]: () => stop.abort() };
   }
 
-  /** Error: STORE_UNAVAILABLE after ten seconds. */
+  /** Error: STORE_UNAVAILABLE after some seconds. */
   async everywhere(): Promise<void> {
     // Others may have changed something before that, too: this run says that it acts on it when it does.
     const version = await this.#version();
@@ -98,10 +99,10 @@ export class Directory {
 
   async #changedStock(): Promise<string[]> {
     const { rows } = await this.#run.transaction((query) =>
-      query<{ name: string; available: number }>(SQL.stock),
+      query<{ name: string; figures: string }>(SQL.stock),
     );
-    const changed = rows.filter(({ name, available }) => this.#stock.get(name) !== available);
-    for (const { name, available } of changed) this.#stock.set(name, available);
+    const changed = rows.filter(({ name, figures }) => this.#stock.get(name) !== figures);
+    for (const { name, figures } of changed) this.#stock.set(name, figures);
     return changed.map(({ name }) => name);
   }
 }

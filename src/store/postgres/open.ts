@@ -46,8 +46,8 @@ export interface PostgresStoreOptions {
 }
 
 const SQL = {
-  cluster: `SELECT store_id, sealing_key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
-    had_tokens OR EXISTS (SELECT FROM vanitypool.data_keys) AS "isUsed" FROM vanitypool.cluster`,
+  cluster: `SELECT store_id, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
+    sealing_key, binding IS NOT NULL AS "isBound" FROM vanitypool.cluster`,
   addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at)
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, place = EXCLUDED.place`,
@@ -60,7 +60,7 @@ interface ClusterRow {
   readonly sealing_key: Uint8Array | null;
   /** Of its clock. */
   readonly now: number;
-  readonly isUsed: boolean;
+  readonly isBound: boolean;
 }
 
 const TTL_MS = 300_000;
@@ -119,10 +119,10 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   return new PostgresStore(opened, resources.move());
 }
 
-/** A database takes any key as long as nothing is sealed in it, and no token was made. */
-async function keyOf({ sealing_key, isUsed }: ClusterRow, source: string): Promise<SealingKey> {
+/** That of the first start: its rows have MACs by it. */
+async function keyOf({ sealing_key, isBound }: ClusterRow, source: string): Promise<SealingKey> {
   const { key } = await findSealingKey(source, sealing_key);
-  if (!isUsed) {
+  if (!isBound) {
     if (key === undefined) return createSealingKey(source);
     keepSealingKey(source);
     return key;
