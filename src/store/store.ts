@@ -128,6 +128,8 @@ export interface Store extends AsyncDisposable {
    * known to all, and a turn may refuse what this one believes.
    */
   readonly isShared: boolean;
+  /** How many hand out of this store, this one included, as far as it knows. */
+  readonly runs: number;
   /**
    * What became of what the last run had leased, by pool name. Empty after a clean stop. What its
    * journals name is dispensed; the rest is returned if they are trusted, and burned if not.

@@ -9,6 +9,8 @@ import type { Run } from './run.ts';
 
 const SQL = {
   version: 'SELECT version FROM vanitypool.cluster',
+  look: `SELECT version, (SELECT count(*) FROM vanitypool.epochs
+      WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
     WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
@@ -24,6 +26,8 @@ const OTHERS_MS = 4000;
 
 export class Directory {
   readonly #run: Run;
+  /** That hand out, as of the last look. */
+  runs = 1;
   #acted = 0;
   /** By pool. */
   readonly #stock = new Map<string, string>();
@@ -60,7 +64,8 @@ export class Directory {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const version = await this.#version();
+        const { version, runs } = await this.#look();
+        this.runs = runs;
         if (version > this.#acted) {
           await directory();
           await this.#act(epoch, version);
@@ -74,6 +79,13 @@ export class Directory {
       }
       await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
+  }
+
+  async #look(): Promise<{ readonly version: number; readonly runs: number }> {
+    const { rows } = await this.#run.transaction((query) =>
+      query<{ version: number; runs: number }>(SQL.look),
+    );
+    return rows[0]!;
   }
 
   async #version(): Promise<number> {

@@ -104,6 +104,10 @@ export class PostgresStore implements Store {
     return this.#run.node.place;
   }
 
+  get runs(): number {
+    return this.#directory.runs;
+  }
+
   get epoch(): number {
     return this.#run.epoch;
   }
