@@ -7,7 +7,13 @@ import type { Config } from '../config/config.ts';
 import { witnessDirectory } from '../disk/witness.ts';
 import { VanityError } from '../errors.ts';
 import { Journals } from '../pool/journals.ts';
-import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
+import type {
+  AuditedAddress,
+  AuditedStore,
+  AuditedToken,
+  FoundAddress,
+  StoreReader,
+} from '../store/audit-store.ts';
 import { AuditReader, isSettled } from '../store/sqlite/audit-reader.ts';
 import { holdDataDirectory } from '../store/sqlite/data-directory.ts';
 import { assertStanding } from '../store/sqlite/standing.ts';
@@ -29,12 +35,12 @@ export interface AuditFilter {
 export class OfflineAudit implements AsyncDisposable {
   /** Why addresses that the list lacks may have left, or leave later; undefined if none can. */
   readonly gap: string | undefined;
-  readonly #reader: AuditReader;
+  readonly #reader: StoreReader;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
     gap: string | undefined,
-    reader: AuditReader,
+    reader: StoreReader,
     resources: AsyncDisposableStack,
   ) {
     this.gap = gap;
@@ -55,13 +61,13 @@ export class OfflineAudit implements AsyncDisposable {
       gap = error.message;
     }
     const reader = resources.use(await AuditReader.open(directory, sealingKey));
-    const { leased } = reader.store;
+    const { leased } = await reader.store();
     if (leased > 0) gap ??= `${directory}: ${leased} leased addresses cannot be settled`;
     return new OfflineAudit(gap, reader, resources.move());
   }
 
-  get store(): AuditReader['store'] {
-    return this.#reader.store;
+  store(): Promise<AuditedStore> {
+    return this.#reader.store();
   }
 
   /** By id. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE; the reason of `signal`. */
@@ -78,12 +84,12 @@ export class OfflineAudit implements AsyncDisposable {
     }
   }
 
-  get tokens(): AuditReader['tokens'] {
-    return this.#reader.tokens;
+  tokens(): Promise<AuditedToken[]> {
+    return this.#reader.tokens();
   }
 
   /** By its public key, 32 bytes. */
-  find(publicKey: Uint8Array): FoundAddress | undefined {
+  find(publicKey: Uint8Array): Promise<FoundAddress | undefined> {
     return this.#reader.find(publicKey);
   }
 

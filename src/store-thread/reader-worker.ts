@@ -9,7 +9,13 @@ import { VanityError } from '../errors.ts';
 import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { answer } from '../port.ts';
-import type { AuditPage, AuditQuery, FoundAddress, Taken } from '../store/audit-store.ts';
+import type {
+  AuditPage,
+  AuditQuery,
+  FoundAddress,
+  StoreReader,
+  Taken,
+} from '../store/audit-store.ts';
 import { AuditReader } from '../store/sqlite/audit-reader.ts';
 import { backupStore } from '../store/sqlite/backup.ts';
 
@@ -44,13 +50,13 @@ if (parentPort !== null) {
   let { sealingKey } = data;
   const lastWarnings = new LastWarnings(data.lastWarnings);
   const log = createLog('reader', data.logLevel, data.isPretty, lastWarnings);
-  let opening: Promise<AuditReader> | undefined;
+  let opening: Promise<StoreReader> | undefined;
   let backup = new AbortController();
-  const reader = async (): Promise<AuditReader> => {
+  const reader = async (): Promise<StoreReader> => {
     opening ??= AuditReader.open(directory, sealingKey);
     try {
       const opened = await opening;
-      if (opened.isCurrent) return opened;
+      if (await opened.isCurrent()) return opened;
       opening = AuditReader.open(directory, sealingKey);
       return await opening;
     } catch (error) {
@@ -62,7 +68,7 @@ if (parentPort !== null) {
     async page(query) {
       const audit = await reader();
       const { pool } = query;
-      if (pool !== undefined && !audit.store.pools.includes(pool)) {
+      if (pool !== undefined && !(await audit.store()).pools.includes(pool)) {
         throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: the store has no such pool`);
       }
       return audit.page(query);

@@ -58,7 +58,7 @@ class Audited implements Disposable {
 
   /** In pages of `limit`, which may be empty. */
   async list(filter: { pool?: string; since?: number } = {}, limit = 1000) {
-    using reader = await AuditReader.open(this.directory, this.keySource);
+    await using reader = await AuditReader.open(this.directory, this.keySource);
     const found: AuditedAddress[] = [];
     for (let after: number | undefined = 0; after !== undefined; ) {
       const page = await reader.page({ after, limit, ...filter });
@@ -152,7 +152,7 @@ for (const keys of KEY_TYPES) {
       using audited = await killed(keys);
       for (const limit of [1, 3, 8, 12, 13])
         assert.deepEqual(await audited.lines({}, limit), KILLED);
-      using reader = await AuditReader.open(audited.directory, audited.keySource);
+      await using reader = await AuditReader.open(audited.directory, audited.keySource);
       const page = await reader.page({ after: 8, limit: 2 });
       assert.deepEqual(page, { addresses: [], next: 10 });
       // What is full and the last is known to be the last.
@@ -255,8 +255,8 @@ for (const keys of KEY_TYPES) {
 
     test('what the store says of itself: the figures that a whole list adds up to', async () => {
       using audited = await killed(keys);
-      using reader = await AuditReader.open(audited.directory, audited.keySource);
-      const { storeId, ...rest } = reader.store;
+      await using reader = await AuditReader.open(audited.directory, audited.keySource);
+      const { storeId, ...rest } = await reader.store();
       assert.match(storeId, /^[0-9a-f]{32}$/);
       assert.deepEqual(rest, { epoch: 2, pools: ['pet', 'pump'], leased: 0, listed: 8 });
     });
@@ -308,11 +308,11 @@ for (const keys of KEY_TYPES) {
       using audited = await killed(keys);
       await audited.epoch(async (store) => {
         await turn(store, 'pet', 0, 1);
-        using reader = await AuditReader.open(audited.directory, audited.keySource);
+        await using reader = await AuditReader.open(audited.directory, audited.keySource);
         const lines: string[] = [];
         for (const [id, address] of audited.addresses.entries()) {
           if (id === 0) continue;
-          const found = reader.find(decodeBase58(address))!;
+          const found = (await reader.find(decodeBase58(address)))!;
           const { state, token, keyHash, cause, origin, isDestroyed, pool } = found;
           assert.deepEqual([found.id, pool, origin, isDestroyed], [id, 'pet', 'ground', false]);
           assert.equal(found.at === undefined, state === 'available');
@@ -326,12 +326,12 @@ for (const keys of KEY_TYPES) {
           '11 available - - -',
           '12 available - - -',
         ]);
-        assert.equal(reader.find(randomBytes(32)), undefined);
+        assert.equal(await reader.find(randomBytes(32)), undefined);
         await returnLease(store, 'pet');
         while ((await store.destroySecrets(ANY_AGE)) > 0);
-        const { isDestroyed, state } = reader.find(decodeBase58(audited.addresses[1]!))!;
+        const { isDestroyed, state } = (await reader.find(decodeBase58(audited.addresses[1]!)))!;
         assert.deepEqual([isDestroyed, state], [true, 'dispensed']);
-        assert.equal(reader.find(decodeBase58(audited.addresses[9]!))!.isDestroyed, false);
+        assert.equal((await reader.find(decodeBase58(audited.addresses[9]!)))!.isDestroyed, false);
       });
     });
   });

@@ -39,23 +39,23 @@ test('each token is counted by its name from that moment on, again and again', a
     });
     await turn(store, 'pet', position - before, 0, { records: handOuts, journals: new Map() });
   };
-  using reader = await AuditReader.open(directory, sealingKey);
-  assert.deepEqual(reader.taken(since), []);
+  await using reader = await AuditReader.open(directory, sealingKey);
+  assert.deepEqual(await reader.taken(since), []);
   await leave([1, since - 1, shop], [2, since, shop], [1, since + 1, 0], [3, since - 5, 0]);
   const first = [
     { token: 'shop', addresses: 2 },
     { token: undefined, addresses: 1 },
   ];
-  assert.deepEqual(reader.taken(since), first);
-  assert.deepEqual(reader.taken(since), first, 'nothing counts twice');
+  assert.deepEqual(await reader.taken(since), first);
+  assert.deepEqual(await reader.taken(since), first, 'nothing counts twice');
   await leave([4, since + 3000, 0], [1, since + 2000, 7]);
   await leave([1, since - 2, 7], [2, since + 1, shop]);
-  assert.deepEqual(reader.taken(since), [
+  assert.deepEqual(await reader.taken(since), [
     { token: undefined, addresses: 5 },
     { token: 'shop', addresses: 4 },
     { token: '#7', addresses: 1 },
   ]);
-  assert.deepEqual(reader.taken(since + 2000), [
+  assert.deepEqual(await reader.taken(since + 2000), [
     { token: undefined, addresses: 4 },
     { token: '#7', addresses: 1 },
   ]);

@@ -8,7 +8,15 @@ import { VanityError } from '../../errors.ts';
 import { publicKeyHash, Unsealer } from '../../keypair/seal.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
 import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
-import type { AuditedToken, AuditPage, AuditQuery, FoundAddress, Taken } from '../audit-store.ts';
+import type {
+  AuditedStore,
+  AuditedToken,
+  AuditPage,
+  AuditQuery,
+  FoundAddress,
+  StoreReader,
+  Taken,
+} from '../audit-store.ts';
 import { AuditBook, SQL } from './audit.ts';
 import { BoundRows } from './bound-rows.ts';
 import { judgedInUse } from './check-runner.ts';
@@ -24,18 +32,7 @@ import {
 } from './statements.ts';
 import { TakenSince } from './taken.ts';
 
-/** What a store says of itself. */
-export interface AuditedStore {
-  readonly storeId: string;
-  readonly epoch: number;
-  readonly pools: readonly string[];
-  readonly leased: number;
-  /** Dispensed, reserved and burned: as many are in a list of all pools. */
-  readonly listed: number;
-}
-
-/** Reads a store over its own connection; a server may hold it meanwhile. */
-export class AuditReader implements Disposable {
+export class AuditReader implements StoreReader {
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #statements: Statements;
@@ -82,22 +79,21 @@ export class AuditReader implements Disposable {
     }
   }
 
-  /** Whether the sealing key is still the one that this reader has: it does not follow a rotation. */
-  get isCurrent(): boolean {
+  async isCurrent(): Promise<boolean> {
     return read(this.#path, 'running', () => {
       const { sealing_key } = metaOf(this.#statements);
       return sealing_key === null || isKey(this.#key, sealing_key);
     });
   }
 
-  #assertCurrent(): void {
-    if (this.isCurrent) return;
+  async #assertCurrent(): Promise<void> {
+    if (await this.isCurrent()) return;
     const detail = 'the sealing key was rotated meanwhile; ask again';
     throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
   }
 
-  /** As it is at this moment. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE, also in doubt. */
-  get store(): AuditedStore {
+  /** Errors may be in doubt. */
+  async store(): Promise<AuditedStore> {
     return read(this.#path, 'running', () => {
       const { store_id: storeId, epoch } = metaOf(this.#statements);
       const pools = poolRows(this.#statements);
@@ -113,7 +109,7 @@ export class AuditReader implements Disposable {
     });
   }
 
-  /** Errors as of `store`, none of them in doubt. */
+  /** No error is in doubt. */
   async page(query: AuditQuery): Promise<AuditPage> {
     const look = () =>
       this.#book.page(query).catch((cause: unknown) => {
@@ -121,16 +117,15 @@ export class AuditReader implements Disposable {
       });
     try {
       const page = await triedAgainLater(look, mayPass);
-      this.#assertCurrent();
+      await this.#assertCurrent();
       return page;
     } catch (error) {
       throw await judgedInUse(error, this.#path);
     }
   }
 
-  /** Every token that was ever made, but for rows that somebody else wrote. Errors as of `store`. */
-  get tokens(): AuditedToken[] {
-    this.#assertCurrent();
+  async tokens(): Promise<AuditedToken[]> {
+    await this.#assertCurrent();
     return read(this.#path, 'running', () => {
       const rows = this.#db.prepare(SQL.tokens).all();
       const right = rows.filter((row) => this.#rows.isRight('token', row));
@@ -144,14 +139,12 @@ export class AuditReader implements Disposable {
     });
   }
 
-  /** By its public key, 32 bytes. Errors as of `store`. */
-  find(publicKey: Uint8Array): FoundAddress | undefined {
+  async find(publicKey: Uint8Array): Promise<FoundAddress | undefined> {
     return read(this.#path, 'running', () => this.#book.find(publicKeyHash(publicKey)));
   }
 
-  /** As of `ReadingCalls`; of a forged token the number stands for the name. Errors as of `store`. */
-  taken(since: number): Taken[] {
-    const names = new Map(this.tokens.map(({ id, name }) => [id, name]));
+  async taken(since: number): Promise<Taken[]> {
+    const names = new Map((await this.tokens()).map(({ id, name }) => [id, name]));
     const sums = read(this.#path, 'running', () => this.#taken.read(since));
     return [...sums]
       .map(([id, addresses]) => {
@@ -160,7 +153,7 @@ export class AuditReader implements Disposable {
       .sort((one, other) => other.addresses - one.addresses);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#db.close();
   }
 }
