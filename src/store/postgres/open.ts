@@ -103,12 +103,22 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
         return (await query<{ id: number }>(SQL.addDataKey, row)).rows[0]!.id;
       }),
   });
-  const addresses = new Addresses(sealer, new Unsealer(storeId, binding.id, key));
+  const addresses = new Addresses(new Unsealer(storeId, binding.id, key));
   const beaten = resources.use(new Connection(settings));
   for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
   const { monotonic } = options;
   const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
-  const opened = { run, begin, begun, rows: binding.rows, addresses, beats, key, sealingKey };
+  const opened = {
+    run,
+    begin,
+    begun,
+    rows: binding.rows,
+    sealer,
+    addresses,
+    beats,
+    key,
+    sealingKey,
+  };
   return new PostgresStore(opened, resources.move());
 }
 
