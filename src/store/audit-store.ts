@@ -60,7 +60,7 @@ export interface FoundAddress {
   readonly origin: Origin;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
-  /** Since when it is in its state; undefined for an available one. */
+  /** Since when it is in its state; undefined for an available one, and for a leased one of many nodes. */
   readonly at: number | undefined;
   /** The others are as of an `AuditedAddress`. */
   readonly token: string | undefined;

@@ -84,6 +84,21 @@ export async function migrate(connection: Connection): Promise<void> {
   while (!(await step()));
 }
 
+/** That a store is there which this version can read. Errors: STORE_NOT_FOUND, and those of `migrate`. */
+export async function assertSchema(connection: Connection): Promise<void> {
+  const newest = readdirSync(MIGRATIONS).length;
+  await connection.read(async (transaction) => {
+    const version = await versionOf(transaction, connection.name, newest);
+    if (version === 0) throw noStore(connection.name);
+    if (version < newest) {
+      const step = 'a server of this version brings it up to date when it starts: vanitypool serve';
+      const detail = `${connection.name}: schema ${version}, and this version reads ${newest}; ${step}`;
+      throw new VanityError('STORE_UNAVAILABLE', detail);
+    }
+    await assertUnchanged(transaction, connection.name);
+  });
+}
+
 /** 0: there is none. */
 async function versionOf(transaction: Transaction, name: string, known: number): Promise<number> {
   const [found] = (await transaction.query<Found>(SQL.found)).rows;
@@ -108,6 +123,11 @@ async function run(transaction: Transaction, file: string, version: number): Pro
   await transaction.query(SQL.select);
   await transaction.query(readFileSync(new URL(file, MIGRATIONS), 'utf8'));
   await transaction.query(SQL.done, [version]);
+}
+
+function noStore(name: string): VanityError {
+  const detail = `${name}: holds no store; this makes one: vanitypool serve`;
+  return new VanityError('STORE_NOT_FOUND', detail);
 }
 
 /** What somebody added is theirs. */

@@ -7,7 +7,7 @@ import { triedAgain, triedAgainLater } from '../../disk/reads.ts';
 import { VanityError } from '../../errors.ts';
 import { publicKeyHash, Unsealer } from '../../keypair/seal.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
-import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
+import { findSealingKey, isKey, keyToRead } from '../../keypair/sealing-key-files.ts';
 import type {
   AuditedStore,
   AuditedToken,
@@ -17,19 +17,14 @@ import type {
   StoreReader,
   Taken,
 } from '../audit-store.ts';
+import { auditedToken, takenBy } from '../token-rows.ts';
 import { AuditBook, SQL } from './audit.ts';
 import { BoundRows } from './bound-rows.ts';
 import { judgedInUse } from './check-runner.ts';
 import { storeFileOf } from './data-directory.ts';
 import { isNewest, openToRead } from './database.ts';
 import { decided, type Moment, mayPass, storeError } from './error.ts';
-import {
-  type MetaRow,
-  metaOf,
-  poolRows,
-  prepareStatements,
-  type Statements,
-} from './statements.ts';
+import { metaOf, poolRows, prepareStatements, type Statements } from './statements.ts';
 import { TakenSince } from './taken.ts';
 
 export class AuditReader implements StoreReader {
@@ -69,7 +64,8 @@ export class AuditReader implements StoreReader {
       return read(path, 'opening', () => {
         using resources = new DisposableStack();
         const db = resources.use(openToRead(path));
-        const itsKey = keyOf(sealingKey, metaOf(prepareStatements(db)), key);
+        const { sealing_key } = metaOf(prepareStatements(db));
+        const itsKey = keyToRead(sealingKey, key, sealing_key);
         const reader = new AuditReader(db, path, itsKey);
         resources.move();
         return reader;
@@ -129,13 +125,7 @@ export class AuditReader implements StoreReader {
     return read(this.#path, 'running', () => {
       const rows = this.#db.prepare(SQL.tokens).all();
       const right = rows.filter((row) => this.#rows.isRight('token', row));
-      return right.map(({ id, name, created_at, revoked_at, off_at }) => ({
-        id: Number(id),
-        name: String(name),
-        createdAt: Number(created_at),
-        revokedAt: revoked_at === null ? undefined : Number(revoked_at),
-        offAt: off_at === null ? undefined : Number(off_at),
-      }));
+      return right.map(auditedToken);
     });
   }
 
@@ -144,13 +134,11 @@ export class AuditReader implements StoreReader {
   }
 
   async taken(since: number): Promise<Taken[]> {
-    const names = new Map((await this.tokens()).map(({ id, name }) => [id, name]));
-    const sums = read(this.#path, 'running', () => this.#taken.read(since));
-    return [...sums]
-      .map(([id, addresses]) => {
-        return { token: id === 0 ? undefined : (names.get(id) ?? `#${id}`), addresses };
-      })
-      .sort((one, other) => other.addresses - one.addresses);
+    const tokens = await this.tokens();
+    return takenBy(
+      read(this.#path, 'running', () => this.#taken.read(since)),
+      tokens,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -183,17 +171,4 @@ export function isSettled(directory: string): boolean {
       UNION ALL SELECT 1 FROM journals UNION ALL SELECT 1 FROM meta WHERE mac IS NULL LIMIT 1`);
     return open.get() === undefined;
   });
-}
-
-function keyOf(source: string, meta: MetaRow, key: SealingKey | undefined): SealingKey {
-  const { sealing_key } = meta;
-  if (key !== undefined && (sealing_key === null || isKey(key, sealing_key))) return key;
-  const fault =
-    key === undefined
-      ? 'missing'
-      : `not the key that the store is sealed with (${wrongKey(source, key, sealing_key)})`;
-  const message =
-    `${source}: ${fault}; without that key no address in the store can be read: put your copy of ` +
-    'it there (mode 0600), or name its place as store.sealing_key';
-  throw new VanityError('SEALING_KEY_INVALID', message);
 }
