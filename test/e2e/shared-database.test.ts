@@ -124,6 +124,16 @@ test('two servers hand out of one database', LIMIT, async (t) => {
     once(...handed);
     await done(first, 'pool', 'create', 'cat', '--suffix', 'c', '--target', '10');
     while ((await other.ask('GET', '/v1/pools/cat', { token })).status !== 200) await sleep(50);
+    const { pools } = JSON.parse(await done(first, 'status', '--json'));
+    assert.equal(pools[0].dispensed, handed.length + 2);
+    const audit = await run(first, 'audit', '--json');
+    const listed = audit.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const addresses = new Set(listed.map(({ address }) => address));
+    assert.ok(handed.every(({ address }) => addresses.has(address)));
+    assert.match(audit.stderr, /these nodes serve it, or have not said what left/);
     for (const command of [
       ['backup', 'x'],
       ['restore', 'x'],

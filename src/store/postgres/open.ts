@@ -113,9 +113,10 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
         return (await query<{ id: number }>(SQL.addDataKey, row)).rows[0]!.id;
       }),
   });
-  const addresses = new Addresses(sealer, new Unsealer(storeId, binding.id, key));
+  const addresses = new Addresses(new Unsealer(storeId, binding.id, key));
   for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
-  const opened = { run, begin, begun, rows: binding.rows, addresses, beats, key, sealingKey };
+  const { rows: bound } = binding;
+  const opened = { run, begin, begun, rows: bound, sealer, addresses, beats, key, sealingKey };
   return new PostgresStore(opened, resources.move());
 }
 

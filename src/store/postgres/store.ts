@@ -3,6 +3,7 @@
  * one transaction, but where its file says otherwise. Runs in the thread that opened it.
  */
 import { VanityError } from '../../errors.ts';
+import type { Sealer } from '../../keypair/seal.ts';
 import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
@@ -55,6 +56,7 @@ export interface OpenedStore {
   readonly begin: Begin;
   readonly begun: Begun;
   readonly rows: BoundRows;
+  readonly sealer: Sealer;
   readonly addresses: Addresses;
   readonly beats: Beats;
   readonly key: SealingKey;
@@ -81,11 +83,11 @@ export class PostgresStore implements Store {
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: OpenedStore, resources: AsyncDisposableStack) {
-    const { run, begun, rows, addresses } = opened;
+    const { run, begun, rows, sealer, addresses } = opened;
     this.#opened = opened;
     this.#run = run;
     this.#queues = new Queues(run);
-    this.#lanes = new Lanes(run, addresses);
+    this.#lanes = new Lanes(run, sealer);
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
     this.#directory = new Directory(run);

@@ -35,10 +35,9 @@ export class PostgresTokens implements TokenStore {
   }
 
   all(): Promise<StoredToken[]> {
-    return this.#run.transaction(async (query) => {
-      const { rows } = await query<Row>(SQL.all);
-      return rows.map((row) => this.#stored(row));
-    });
+    return this.#run.transaction(async (query) =>
+      (await allTokens(query)).map((row) => this.#stored(row)),
+    );
   }
 
   find(name: string): Promise<StoredToken | undefined> {
@@ -115,6 +114,10 @@ export class PostgresTokens implements TokenStore {
   #stored(row: Row): StoredToken {
     return this.#rows.isRight('token', row) ? tokenOf(row) : forgedToken(row);
   }
+}
+
+export async function allTokens(query: Query): Promise<readonly Row[]> {
+  return (await query<Row>(SQL.all)).rows;
 }
 
 /** The row says this, whatever triggers somebody has made. Error: STORE_FORGED. */
