@@ -62,6 +62,11 @@ export class Addresses {
     this.#unsealer = unsealer;
   }
 
+  /** From now on under new data keys. */
+  renew(publicKey: Uint8Array): void {
+    this.#sealer.sealTo(publicKey);
+  }
+
   /** In their order. RangeError for a key that is not of its pool's type. */
   async seal(pool: PoolOfRows, hits: readonly Hit[]): Promise<SealedAddress[]> {
     const rows = hits.map((key) => ({ key, place: placeOf(pool, publicKeyHash(key.publicKey)) }));

@@ -4,11 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../errors.ts';
-import type { StoreEvents } from '../store.ts';
+import { type StoreEvents, StoreRewound } from '../store.ts';
+import { LOOK, type Look } from './database-sight.ts';
 import type { Run } from './run.ts';
 
 const SQL = {
-  version: 'SELECT version FROM vanitypool.cluster',
+  version: `SELECT version, ${LOOK} FROM vanitypool.cluster`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
     WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
@@ -55,7 +56,7 @@ export class Directory {
     }
   }
 
-  async #watch({ directory, stock }: StoreEvents, signal: AbortSignal): Promise<void> {
+  async #watch({ directory, stock, over }: StoreEvents, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
@@ -68,7 +69,8 @@ export class Directory {
           if (!signal.aborted) stock(pool);
         }
       } catch (error) {
-        // The calls that others make fail with it, too.
+        // The calls that others make fail with it, too; but there may be none.
+        if (error instanceof StoreRewound && !signal.aborted) over(error);
         if (!(error instanceof VanityError)) throw error;
       }
       await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
@@ -76,10 +78,12 @@ export class Directory {
   }
 
   async #version(): Promise<number> {
-    const { rows } = await this.#run.transaction((query) =>
-      query<{ version: number }>(SQL.version),
-    );
-    return rows[0]!.version;
+    const since = this.#run.sight.last;
+    return this.#run.transaction(async (query) => {
+      const [seen] = (await query<Look & { version: number }>(SQL.version)).rows;
+      this.#run.sight.assertSound(seen!, since);
+      return seen!.version;
+    });
   }
 
   /** One that has ended meanwhile acts on nothing. */

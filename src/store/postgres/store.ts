@@ -38,6 +38,7 @@ import { type CountedJournals, Queues } from './queues.ts';
 import { removePool } from './removal.ts';
 import { PostgresReservations } from './reservations.ts';
 import { countDue, destroyPiece } from './retention.ts';
+import type { RollCall } from './roll-call.ts';
 import type { Run } from './run.ts';
 import { PostgresSignatures } from './signatures.ts';
 import { PostgresTokens } from './tokens.ts';
@@ -55,6 +56,7 @@ export interface OpenedStore {
   readonly begin: Begin;
   readonly begun: Begun;
   readonly rows: BoundRows;
+  readonly rollCall: RollCall;
   readonly addresses: Addresses;
   readonly beats: Beats;
   readonly key: SealingKey;
@@ -77,6 +79,8 @@ export class PostgresStore implements Store {
   readonly #turns: Turns;
   readonly #directory: Directory;
   readonly #watches = new DisposableStack();
+  /** Since the last run, while other nodes are missed. */
+  #settled: Record<string, Recovered> = {};
   readonly #resources: AsyncDisposableStack;
 
   /** Disposes of `resources` when it is closed. */
@@ -113,14 +117,20 @@ export class PostgresStore implements Store {
   }
 
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
+    const run = this.#run;
+    const { rollCall, addresses, key } = this.#opened;
     const begin = { ...this.#opened.begin, recover };
-    const recovered: Record<string, Recovered> = {};
-    const begun = await this.#run.repeated((query) =>
-      beginEpoch(query, this.#run, begin, recovered),
-    );
-    Object.assign(this.#run, { epoch: begun.epoch, id: begun.id });
+    await rollCall.answer(recover, this.#settled);
+    const recovered = { ...this.#settled };
+    const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
+    run.marks.begin(begun, run.sight.last);
+    this.#settled = {};
+    Object.assign(run, { epoch: begun.epoch, id: begun.id });
     this.#queues.clear();
+    this.#turns.clear();
     this.#directory.clear();
+    // The database may have lost the data key.
+    addresses.renew(key.publicKey);
     return begun.recovered;
   }
 
