@@ -20,8 +20,6 @@ const SQL = {
   queues: `SELECT pool_id, position, pushed FROM vanitypool.queues
     WHERE epoch = $1 AND NOT is_ended ORDER BY pool_id FOR UPDATE`,
   expired: `UPDATE vanitypool.epochs SET state = 'expired' WHERE epoch = $1`,
-  /** The next turn of the run that is ended does not pass its fence. */
-  fence: 'UPDATE vanitypool.queues SET turn = turn + 1 WHERE epoch = $1',
   push: 'UPDATE vanitypool.queues SET pushed = position WHERE epoch = $1 AND pool_id = $2',
   overlapping: `DELETE FROM vanitypool.burns
     WHERE pool_id = $1 AND first <= $3 AND last >= $2 RETURNING first, last, at, cause, is_destroyed`,
@@ -61,7 +59,10 @@ export function expire(
   });
 }
 
-/** Ends a run: what it had leased is burned with this cause, or returned without one. After a lock of its epoch. */
+/**
+ * Ends a run: what it had leased is burned with this cause, or returned without one. Its epoch is locked for that,
+ * and open no more behind it: its next turn does not pass its fence, and the numbers of its turns stay what it knows.
+ */
 export async function giveUp(
   query: Query,
   { node, now }: { readonly node: { readonly id: string }; readonly now: number },
@@ -82,7 +83,6 @@ export async function giveUp(
     const to = cause === undefined ? 'available' : 'burned';
     await moveFigures(query, pool, node.id, { leased: -count, [to]: sum(ranges) });
   }
-  await query(SQL.fence, [epoch]);
   await leaveLanes(query, epoch);
   await query(SQL.expired, [epoch]);
 }

@@ -78,8 +78,9 @@ export class RollCall {
   async answer(recover: Recover | undefined, recovered: Record<string, Recovered>): Promise<void> {
     const { run } = this.#options;
     const { seen, missed } = await run.repeated(async (query) => {
+      const seen = await this.#judge(query, await this.#node(query));
+      // As that left it.
       const node = await this.#node(query);
-      const seen = await this.#judge(query, node);
       const isNew = node === undefined && run.marks.run === undefined;
       // It cannot say what it did.
       const isForgetful = node?.retired_at === null && !run.marks.areKept;
