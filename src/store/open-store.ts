@@ -38,7 +38,16 @@ export function openStore(config: StoreConfig, options: StoreOptions): Promise<S
     const node = nodeIn(data);
     const ttlMs = config.leaseTtlSeconds * 1000;
     const held = resources.move();
-    return openPostgresStore({ settings, node, sealingKey, durability, ttlMs, held, ...options });
+    return openPostgresStore({
+      settings,
+      node,
+      data,
+      sealingKey,
+      durability,
+      ttlMs,
+      held,
+      ...options,
+    });
   }
   const held = data === directory ? undefined : holdOwnDirectory(data);
   const witness = witnessDirectory(directory);

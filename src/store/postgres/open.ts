@@ -11,6 +11,7 @@ import { VanityError } from '../../errors.ts';
 import { Sealer, Unsealer } from '../../keypair/seal.ts';
 import { createSealingKey, keepSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
 import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
+import { bootId } from '../../system/boot-id.ts';
 import { OwnClock, SystemTime, type Time } from '../own-clock.ts';
 import type { Recover, Recovered } from '../recovery.ts';
 import type { Store } from '../store.ts';
@@ -18,7 +19,10 @@ import { Addresses } from './addresses.ts';
 import { Beats, type Monotonic } from './beats.ts';
 import { bindingOf } from './bound-rows.ts';
 import { Connection } from './connection.ts';
+import { DatabaseSight } from './database-sight.ts';
 import { beginEpoch } from './epochs.ts';
+import { Marks } from './marks.ts';
+import { RollCall } from './roll-call.ts';
 import { type NodeIdentity, Run } from './run.ts';
 import { migrate } from './schema.ts';
 import { checkServer } from './server-check.ts';
@@ -28,6 +32,8 @@ import { PostgresStore } from './store.ts';
 export interface PostgresStoreOptions {
   readonly settings: ConnectionSettings;
   readonly node: NodeIdentity;
+  /** Of this node alone: what it remembers is there. */
+  readonly data: string;
   /** 'file:PATH' (made with a new store) or 'env:NAME'. */
   readonly sealingKey: string;
   /** Without it a database that holds no store is STORE_NOT_FOUND, and stays as it is. */
@@ -39,6 +45,10 @@ export interface PostgresStoreOptions {
   readonly ttlMs?: number | undefined;
   /** What is held until the store is closed, or cannot be opened. */
   readonly held?: Disposable | undefined;
+  /** That no failover loses a commit; then nobody is waited for after one that lost nothing of this node. */
+  readonly standby?: 'synchronous' | undefined;
+  /** Of the machine's start; the system's if not given. */
+  readonly bootId?: string | undefined;
   /** What its beats go by; the system's if not given. */
   readonly monotonic?: Monotonic;
   /** Called once for each token and pool that is refused because somebody else wrote its row. */
@@ -48,9 +58,6 @@ export interface PostgresStoreOptions {
 const SQL = {
   cluster: `SELECT store_id, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
     sealing_key, binding IS NOT NULL AS "isBound" FROM vanitypool.cluster`,
-  addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at)
-    VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, place = EXCLUDED.place`,
   addDataKey: `INSERT INTO vanitypool.data_keys (epoch, sealed, signature, created_at)
     VALUES ($1, $2, $3, $4) RETURNING id`,
 } as const;
@@ -68,7 +75,7 @@ const TTL_MS = 300_000;
 /**
  * Opens the store for service: what the last run of this node had leased and did not return is settled, and a new
  * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN,
- * STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_REWOUND, STORE_UNAVAILABLE, DATA_NOT_WRITABLE.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const { settings, node, sealingKey } = options;
@@ -83,26 +90,26 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const storeId = cluster.store_id;
   const key = await keyOf(cluster, sealingKey);
   const clock = new OwnClock(undefined, new DatabaseTime(cluster.now));
-  const run = new Run({ node, turns, inserts, clock, storeId });
-  const { durability = 'leased', ttlMs = TTL_MS, recover } = options;
+  const marks = new Marks(options.data, { storeId, node, bootId: options.bootId ?? bootId() });
+  resources.defer(() => marks.stop());
+  const sight = new DatabaseSight(marks.sight);
+  const run = new Run({ node, turns, inserts, clock, storeId, sight, marks });
+  const { durability = 'leased', ttlMs = TTL_MS, recover, standby } = options;
   const begin = { durability, ttlMs, recover };
   const recovered: Record<string, Recovered> = {};
   const beaten = resources.use(new Connection(settings));
   const { monotonic } = options;
   const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
+  const binding = await run.repeated((query) => bindingOf(query, storeId, key, options.onForged));
+  const rollCall = new RollCall({ run, rows: binding.rows, standby });
+  await rollCall.answer(recover, recovered);
+  // Before anybody knows of this node: one that is known and has no marks is not believed.
+  if (!marks.areKept) marks.begin(undefined, sight.last);
   const begunAt = beats.now;
-  const { begun, binding } = await run.repeated(async (query) => {
-    const binding = await bindingOf(query, storeId, key, options.onForged);
-    await query(SQL.addNode, [
-      node.id,
-      node.name,
-      node.place,
-      Buffer.from(node.signKey),
-      clock.now,
-    ]);
-    return { binding, begun: await beginEpoch(query, run, begin, recovered) };
-  });
+  const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
+  marks.begin(begun, sight.last);
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
+  run.onRewound = () => rollCall.call();
   beats.begun(begunAt);
   const sealer = new Sealer({
     ...{ storeId, binding: binding.id, publicKey: key.publicKey },
@@ -116,7 +123,18 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const addresses = new Addresses(new Unsealer(storeId, binding.id, key));
   for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
   const { rows: bound } = binding;
-  const opened = { run, begin, begun, rows: bound, sealer, addresses, beats, key, sealingKey };
+  const opened = {
+    run,
+    begin,
+    begun,
+    rows: bound,
+    rollCall,
+    sealer,
+    addresses,
+    beats,
+    key,
+    sealingKey,
+  };
   return new PostgresStore(opened, resources.move());
 }
 

@@ -84,6 +84,7 @@ export class PostgresReservations implements ReservationStore {
     try {
       return await this.#run.repeated(async (query) => {
         opened?.key.fill(0);
+        await this.#run.assertSound(query);
         const row = await rowOf(query, SQL.lock, id, token);
         if (row.name !== pool) throw notFound(id);
         if (row.outcome !== null && row.outcome !== 'dispensed') throw over(row.outcome);

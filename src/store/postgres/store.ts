@@ -39,6 +39,7 @@ import { type CountedJournals, Queues } from './queues.ts';
 import { removePool } from './removal.ts';
 import { PostgresReservations } from './reservations.ts';
 import { countDue, destroyPiece } from './retention.ts';
+import type { RollCall } from './roll-call.ts';
 import type { Run } from './run.ts';
 import { PostgresSignatures } from './signatures.ts';
 import { PostgresTokens } from './tokens.ts';
@@ -57,6 +58,7 @@ export interface OpenedStore {
   readonly begun: Begun;
   readonly rows: BoundRows;
   readonly sealer: Sealer;
+  readonly rollCall: RollCall;
   readonly addresses: Addresses;
   readonly beats: Beats;
   readonly key: SealingKey;
@@ -79,6 +81,8 @@ export class PostgresStore implements Store {
   readonly #turns: Turns;
   readonly #directory: Directory;
   readonly #watches = new DisposableStack();
+  /** Since the last run, while other nodes are missed. */
+  #settled: Record<string, Recovered> = {};
   readonly #resources: AsyncDisposableStack;
 
   /** Disposes of `resources` when it is closed. */
@@ -119,17 +123,22 @@ export class PostgresStore implements Store {
   }
 
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
+    const run = this.#run;
+    const { rollCall, sealer, beats, key } = this.#opened;
     const begin = { ...this.#opened.begin, recover };
-    const recovered: Record<string, Recovered> = {};
-    const { beats } = this.#opened;
+    await rollCall.answer(recover, this.#settled);
+    const recovered = { ...this.#settled };
     const begunAt = beats.now;
-    const begun = await this.#run.repeated((query) =>
-      beginEpoch(query, this.#run, begin, recovered),
-    );
-    Object.assign(this.#run, { epoch: begun.epoch, id: begun.id });
+    const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
+    run.marks.begin(begun, run.sight.last);
+    this.#settled = {};
+    Object.assign(run, { epoch: begun.epoch, id: begun.id });
     this.#queues.clear();
+    this.#turns.clear();
     this.#directory.clear();
     beats.begun(begunAt);
+    // The database may have lost the data key.
+    sealer.sealTo(key.publicKey);
     return begun.recovered;
   }
 

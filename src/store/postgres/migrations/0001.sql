@@ -17,13 +17,15 @@ CREATE TABLE cluster (
   -- Of tokens, as in a store of one node: the last id, and whether there ever was one.
   token_id bigint NOT NULL DEFAULT 0,
   had_tokens boolean NOT NULL DEFAULT false,
-  -- 'suspect': the database may have gone back in time, and nothing is leased.
-  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect')),
-  -- What the database was when it was last found sound.
+  -- The database may have gone back in time ('suspect'), or has ('lost'): nothing is leased or inserted.
+  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect', 'lost')),
+  -- What the database was when its nodes were asked last.
   system_id text,
   timeline text,
   database_oid bigint,
   table_oid bigint,
+  -- Of runs up to this one nobody knows what was signed.
+  signed_epoch bigint NOT NULL DEFAULT 0,
   -- Rows that say who may do what carry a MAC under a key of the sealing key. `binding` is drawn when they get it.
   binding text CHECK (length(binding) = 32),
   mac bytea
@@ -39,8 +41,10 @@ CREATE TABLE nodes (
   sign_key bytea NOT NULL CHECK (length(sign_key) = 32),
   -- That it may write sealed keys; NULL until somebody who can read them said so.
   enrolment bytea,
-  -- Has told what it remembers since the database was last suspect.
+  -- Has told what it remembers since the database was last suspect, or lost.
   confirmed boolean NOT NULL DEFAULT true,
+  -- Its run that it told of when the database was lost: what is missing of that is known.
+  told bytea,
   created_at bigint NOT NULL,
   retired_at bigint
 );
