@@ -43,6 +43,9 @@ const REMEDY = 'restore it from a backup';
 
 /** Derived keys have purposes, and no other key gives them. */
 const ROWS_LABEL = 'vanitypool rows 1';
+const NODES_LABEL = 'vanitypool nodes 1';
+/** Of what a grinder has of the key. */
+const PUBLIC = 'public:';
 
 const SUITE = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM);
 
@@ -68,27 +71,34 @@ export class SealingKey {
   readonly #pair: KeyPair<CryptoKey>;
   /** Of the rows of all stores. */
   readonly #rows: KeyObject;
+  /** Of the nodes of all stores. */
+  readonly #nodes: KeyObject;
 
-  private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>, rows: KeyObject) {
+  private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>, privateKey: Uint8Array) {
     this.publicKey = publicKey;
     this.#pair = pair;
-    this.#rows = rows;
+    this.#rows = derived(privateKey, ROWS_LABEL);
+    this.#nodes = derived(privateKey, NODES_LABEL);
   }
 
   /** From the 32 private bytes, which the caller may wipe afterwards. */
   static async from(privateKey: Uint8Array): Promise<SealingKey> {
     const publicKey = publicHalf(privateKey);
-    const rows = derived(privateKey, ROWS_LABEL);
     const pair = {
       privateKey: await SUITE.DeserializePrivateKey(privateKey),
       publicKey: await SUITE.DeserializePublicKey(publicKey),
     };
-    return new SealingKey(publicKey, pair, rows);
+    return new SealingKey(publicKey, pair, privateKey);
   }
 
   /** For the MACs of the rows of one store, by its id and what it was bound with. */
   rowKey(storeId: string, binding: string): KeyObject {
     return derived(this.#rows, `${ROWS_LABEL} ${storeId} ${binding}`);
+  }
+
+  /** For the enrolments of the nodes of one store. */
+  nodeKey(storeId: string, binding: string): KeyObject {
+    return derived(this.#nodes, `${NODES_LABEL} ${storeId} ${binding}`);
   }
 
   /** The message that was sealed to this key with this `info`, or undefined for anything else. */
@@ -117,6 +127,16 @@ export async function loadSealingKey(source: string): Promise<SealingKey | undef
     throw invalid(`${nameOf(source)}: a sealing key is 64 hexadecimal digits; ${REMEDY}`);
   }
   return fromBytes(Buffer.from(digits, 'hex'));
+}
+
+/** 'public:DIGITS', for who is to seal and not to open. */
+export function publicSource(publicKey: Uint8Array): string {
+  return `${PUBLIC}${Buffer.from(publicKey).toString('hex')}`;
+}
+
+/** The public half in such a source; undefined for the source of a whole key. */
+export function publicKeyIn(source: string): Uint8Array | undefined {
+  return source.startsWith(PUBLIC) ? Buffer.from(source.slice(PUBLIC.length), 'hex') : undefined;
 }
 
 /**

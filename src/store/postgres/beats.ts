@@ -36,6 +36,8 @@ export interface BeatsOptions {
   readonly run: Run;
   readonly connection: Connection;
   readonly ttlMs: number;
+  /** Ends runs of others that are not heard of. */
+  readonly watchesOthers: boolean;
   readonly now?: Monotonic;
 }
 
@@ -80,12 +82,13 @@ export class Beats {
 
   /** One beat, and one look at the others. Errors: EpochOver, those of `Connection`. */
   async beat({ deadline }: Pick<StoreEvents, 'deadline'>): Promise<void> {
-    const { run, connection } = this.#options;
+    const { run, connection, watchesOthers } = this.#options;
     const { epoch, id } = run;
     const before = this.#now();
     const others = await connection.transaction(async ({ query }) => {
       const { count } = await query(SQL.beat, [epoch, id, run.now]);
       if (count === 0) throw new EpochOver();
+      if (!watchesOthers) return [];
       return (await query<OpenRun & { ttl_ms: number }>(SQL.others, [epoch])).rows;
     });
     // Another run may have begun meanwhile.

@@ -3,7 +3,7 @@
  * dispense journals say. Runs in the store thread, inside the transaction of opening or of joining again.
  */
 import { randomBytes } from 'node:crypto';
-import type { Durability } from '../../config/config.ts';
+import type { Durability, Role } from '../../config/config.ts';
 import type { HandOut } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
 import { endOf, uncut } from '../positions.ts';
@@ -33,7 +33,7 @@ const SQL = {
   next: 'UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch',
   begin: `INSERT INTO vanitypool.epochs
       (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
-    VALUES ($1, $2, $3, 'all', $4, $5, $6, $6)`,
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)`,
 } as const;
 
 interface EpochRow {
@@ -51,6 +51,7 @@ interface QueueRow {
 }
 
 export interface Begin {
+  readonly role: Role;
   readonly durability: Durability;
   readonly ttlMs: number;
   readonly recover?: Recover | undefined;
@@ -84,8 +85,8 @@ export async function beginEpoch(
     await query(SQL.settle, [last.epoch]);
   }
   const id = randomBytes(16);
-  const { durability, ttlMs } = begin;
-  await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now]);
+  const { role, durability, ttlMs } = begin;
+  await query(SQL.begin, [epoch, run.node.id, id, role, durability, ttlMs, run.now]);
   return { epoch, id, recovered };
 }
 

@@ -5,7 +5,7 @@
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type { Range } from '../ranges.ts';
-import type { Addresses, SealedAddress } from './addresses.ts';
+import type { AddressSealer, SealedAddress } from './addresses.ts';
 import { CommitUnknown } from './error.ts';
 import { moveFigures } from './figures.ts';
 import { columns, firstOf } from './ids.ts';
@@ -73,18 +73,18 @@ class KeysTaken extends Error {}
 
 export class Lanes {
   readonly #run: Run;
-  readonly #addresses: Addresses;
+  readonly #sealer: AddressSealer;
   /** By the id of the pool: the one that this run fills. */
   readonly #filling = new Map<number, Lane>();
 
-  constructor(run: Run, addresses: Addresses) {
+  constructor(run: Run, sealer: AddressSealer) {
     this.#run = run;
-    this.#addresses = addresses;
+    this.#sealer = sealer;
   }
 
   /** Those that the store has not seen before, in their order: how many. */
   async insert(pool: PoolRow, hits: readonly Hit[], origin: Origin): Promise<number> {
-    const sealed = await this.#addresses.seal(pool, hits);
+    const sealed = await this.#sealer.seal(pool, hits);
     let inserted = 0;
     for (let left = sealed; left.length > 0; ) {
       const lane = await this.#laneOf(pool.id);

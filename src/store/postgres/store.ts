@@ -25,7 +25,7 @@ import type {
 } from '../store.ts';
 import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
 import type { TokenStore } from '../token-store.ts';
-import type { Addresses } from './addresses.ts';
+import type { Addresses, AddressSealer } from './addresses.ts';
 import type { Beats } from './beats.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { Directory } from './directory.ts';
@@ -55,6 +55,7 @@ export interface OpenedStore {
   readonly begin: Begin;
   readonly begun: Begun;
   readonly rows: BoundRows;
+  readonly sealer: AddressSealer;
   readonly addresses: Addresses;
   readonly beats: Beats;
   readonly key: SealingKey;
@@ -85,7 +86,7 @@ export class PostgresStore implements Store {
     this.#opened = opened;
     this.#run = run;
     this.#queues = new Queues(run);
-    this.#lanes = new Lanes(run, addresses);
+    this.#lanes = new Lanes(run, opened.sealer);
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
     this.#directory = new Directory(run);
