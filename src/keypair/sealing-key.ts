@@ -46,6 +46,8 @@ const ROWS_LABEL = 'vanitypool rows 1';
 const NODES_LABEL = 'vanitypool nodes 1';
 /** Of what a grinder has of the key. */
 const PUBLIC = 'public:';
+const OPENS_NOTHING =
+  'its public half opens nothing: this is a grinder node; type this on a node with role = "api" or "all"';
 
 const SUITE = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM);
 
@@ -117,10 +119,11 @@ export class SealingKey {
 
 /**
  * The key that `source` ('file:PATH' or 'env:NAME') holds, or undefined when there is no such
- * file, or nothing in it. Errors: SEALING_KEY_INVALID for a file that others can read, and for
- * what is no key.
+ * file, or nothing in it. Errors: SEALING_KEY_INVALID for a file that others can read, for what is
+ * no key, and for half of one.
  */
 export async function loadSealingKey(source: string): Promise<SealingKey | undefined> {
+  if (source.startsWith(PUBLIC)) throw invalid(`store.sealing_key: ${OPENS_NOTHING}`);
   const digits = source.startsWith('env:') ? readVariable(source.slice(4)) : readFile(source);
   if (digits === undefined) return undefined;
   if (!DIGITS.test(digits)) {

@@ -29,7 +29,7 @@ import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recover, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
 import type { SignatureStore } from './signature-store.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
+import type { ConfiguredPool, PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
 import type { TokenStore } from './token-store.ts';
 
 export interface InsertReport {
@@ -104,7 +104,7 @@ export class EpochOver extends VanityError {
 export interface StoreEvents {
   /** Others changed pools or tokens. When it resolves, this run acts on what the store has of them. */
   readonly directory: () => Promise<void>;
-  /** Others changed what is available of the pool. */
+  /** Others changed what is available or leased of the pool. */
   readonly stock: (pool: string) => void;
   /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
   readonly deadline: (untilMs: number) => void;
@@ -167,7 +167,7 @@ export interface Store extends AsyncDisposable {
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool>;
 
   /** Those of the configuration, as by `definePool`, in one transaction: all of them or none. */
-  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]>;
+  definePools(pools: readonly ConfiguredPool[]): Promise<StoredPool[]>;
 
   /** What is given changes. Error: POOL_NOT_FOUND. */
   changePool(
@@ -264,3 +264,20 @@ export interface Store extends AsyncDisposable {
   /** Does not touch leases: `endQueues` first is what makes a stop a clean one. */
   close(): Promise<void>;
 }
+
+/** What a node needs of a store that others hand out, and that it only grinds for: it has no secret of it. */
+export type GrindingStore = AsyncDisposable &
+  Pick<
+    Store,
+    | 'id'
+    | 'epoch'
+    | 'clock'
+    | 'rejoin'
+    | 'watch'
+    | 'pools'
+    | 'insert'
+    | 'counts'
+    | 'counters'
+    | 'saveCounters'
+    | 'close'
+  >;

@@ -12,10 +12,16 @@ const SQL = {
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
     WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
-  stock: `SELECT p.name, sum(f.available)::bigint AS available
+  stock: `SELECT p.name, sum(f.available)::bigint AS available, sum(f.leased)::bigint AS leased
     FROM vanitypool.figures AS f JOIN vanitypool.pools AS p ON p.id = f.pool_id
     WHERE p.state = 'open' GROUP BY p.name`,
 } as const;
+
+interface StockRow {
+  readonly name: string;
+  readonly available: number;
+  readonly leased: number;
+}
 
 const LOOK_MS = 1000;
 const WAIT_MS = 50;
@@ -25,7 +31,7 @@ export class Directory {
   readonly #run: Run;
   #acted = 0;
   /** By pool. */
-  readonly #stock = new Map<string, number>();
+  readonly #stock = new Map<string, string>();
 
   constructor(run: Run) {
     this.#run = run;
@@ -97,11 +103,12 @@ export class Directory {
   }
 
   async #changedStock(): Promise<string[]> {
-    const { rows } = await this.#run.transaction((query) =>
-      query<{ name: string; available: number }>(SQL.stock),
+    const { rows } = await this.#run.transaction((query) => query<StockRow>(SQL.stock));
+    const now = new Map(
+      rows.map(({ name, available, leased }) => [name, `${available} ${leased}`] as const),
     );
-    const changed = rows.filter(({ name, available }) => this.#stock.get(name) !== available);
-    for (const { name, available } of changed) this.#stock.set(name, available);
-    return changed.map(({ name }) => name);
+    const changed = [...now].filter(([name, stock]) => this.#stock.get(name) !== stock);
+    for (const [name, stock] of changed) this.#stock.set(name, stock);
+    return changed.map(([name]) => name);
   }
 }

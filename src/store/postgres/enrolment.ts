@@ -56,7 +56,7 @@ function enrolmentOf(key: KeyObject, id: string, signKey: Uint8Array): Buffer {
   return createHmac('sha256', key).update(Buffer.from(id, 'hex')).update(signKey).digest();
 }
 
-/** Error: NODE_NOT_ENROLLED, with what to type; as far as one can tell who has no private key. */
+/** Error: NODE_NOT_ENROLLED, with what to type; as far as it shows without the private key. */
 export async function assertEnrolled(query: Query, node: NodeIdentity): Promise<void> {
   const { id, signKey } = node;
   const row = await nodeOf(query, id);

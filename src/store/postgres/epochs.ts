@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Durability, Role } from '../../config/config.ts';
+import { VanityError } from '../../errors.ts';
 import type { HandOut } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
 import { endOf, uncut } from '../positions.ts';
@@ -17,7 +18,7 @@ import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  unsettled: `SELECT epoch, durability, state FROM vanitypool.epochs
+  unsettled: `SELECT epoch, role, durability, state FROM vanitypool.epochs
     WHERE node_id = $1 AND state <> 'settled' ORDER BY epoch FOR UPDATE`,
   queues: `SELECT q.pool_id, q.position, q.pushed, q.journals, p.name
     FROM vanitypool.queues AS q JOIN vanitypool.pools AS p ON p.id = q.pool_id
@@ -38,6 +39,7 @@ const SQL = {
 
 interface EpochRow {
   readonly epoch: number;
+  readonly role: Role;
   readonly durability: Durability;
   readonly state: 'open' | 'expired';
 }
@@ -75,8 +77,9 @@ export async function beginEpoch(
   const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
   const { rows } = await query<EpochRow>(SQL.unsettled, [run.node.id]);
   for (const last of rows) {
+    if (begin.role === 'grinder') assertGrinder(run, last);
     const end = last.state === 'open' ? settle : correct;
-    for (const queue of (await query<QueueRow>(SQL.queues, [last.epoch])).rows) {
+    for (const queue of await queuesOf(query, last)) {
       const records = unrecorded(run, last, queue, begin.recover);
       const left = await end(query, run, last.epoch, queue, records);
       if (queue.pushed > queue.position) recovered[queue.name] = left;
@@ -88,6 +91,20 @@ export async function beginEpoch(
   const { role, durability, ttlMs } = begin;
   await query(SQL.begin, [epoch, run.node.id, id, role, durability, ttlMs, run.now]);
   return { epoch, id, recovered };
+}
+
+/** One that only ground has none; its node may not even read those of others. */
+async function queuesOf(query: Query, { role, epoch }: EpochRow): Promise<readonly QueueRow[]> {
+  return role === 'grinder' ? [] : (await query<QueueRow>(SQL.queues, [epoch])).rows;
+}
+
+/** What a run of another role had leased is for one of that role to settle. Error: CONFIG_INVALID. */
+function assertGrinder({ node }: Run, { role }: EpochRow): void {
+  if (role === 'grinder') return;
+  const detail = `node ${node.id} ran with role = "${role}" and did not stop cleanly`;
+  const remedy =
+    'start it once more with that, and stop it, or give the grinder a directory of its own';
+  throw new VanityError('CONFIG_INVALID', `role: ${detail}; ${remedy}`);
 }
 
 /** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */

@@ -34,7 +34,7 @@ export interface PostgresStoreOptions {
   /** Reads the journals of the last run of this node; without it what that had leased is burned. */
   readonly recover?: Recover | undefined;
   /** 'all' if not given; for one that only grinds there is openGrinderStore. */
-  readonly role?: Exclude<Role, 'grinder'> | undefined;
+  readonly role?: Role | undefined;
   readonly durability?: Durability | undefined;
   /** How long this node may act alone, and after which others may give it up. */
   readonly ttlMs?: number | undefined;
