@@ -1,12 +1,14 @@
 /**
  * Sealed rows of addresses, and what is in them. Runs in the thread of its connection. A row counts only if the
- * table of all keys has it under the same id: one that somebody stored twice is taken for damaged.
+ * table of all keys has it under the same id, and if an enrolled node has sealed its data key: any other is taken for
+ * damaged.
  */
 import { publicKeyHash, type Sealer, type Unsealer } from '../../keypair/seal.ts';
 import type { Hit, KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';
+import type { DataKeys } from './data-keys.ts';
 import { columns } from './ids.ts';
 import type { Query } from './transaction.ts';
 
@@ -33,6 +35,7 @@ export type PoolOfRows = Pick<PoolIdentity, 'name' | 'handout'> & { readonly key
 
 interface SealedRow {
   readonly id: number;
+  readonly data_key_id: number;
   readonly origin: 'g' | 'i';
   readonly created_at: number;
   readonly key_hash: Uint8Array;
@@ -53,11 +56,34 @@ export interface SealedAddress {
   readonly sealed: Uint8Array;
 }
 
+/** What a node can do that has the public half of the sealing key alone. */
+export class AddressSealer {
+  readonly #sealer: Sealer;
+
+  constructor(sealer: Sealer) {
+    this.#sealer = sealer;
+  }
+
+  /** From now on under new data keys. */
+  renew(publicKey: Uint8Array): void {
+    this.#sealer.sealTo(publicKey);
+  }
+
+  /** In their order. RangeError for a key that is not of its pool's type. */
+  async seal(pool: PoolOfRows, hits: readonly Hit[]): Promise<SealedAddress[]> {
+    const rows = hits.map((key) => ({ key, place: placeOf(pool, publicKeyHash(key.publicKey)) }));
+    const sealed = await this.#sealer.seal(rows);
+    return rows.map(({ place }, index) => ({ keyHash: place.keyHash, ...sealed[index]! }));
+  }
+}
+
 export class Addresses {
   readonly #unsealer: Unsealer;
+  readonly #dataKeys: DataKeys;
 
-  constructor(unsealer: Unsealer) {
+  constructor(unsealer: Unsealer, dataKeys: DataKeys) {
     this.#unsealer = unsealer;
+    this.#dataKeys = dataKeys;
   }
 
   /** The addresses of the ranges in their order, and the ids of those that cannot be unsealed. */
@@ -68,9 +94,11 @@ export class Addresses {
   ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
     if (ranges.length === 0) return { addresses: [], unsealable: [] };
     const { rows } = await query<SealedRow>(SQL.rows, columns(ranges));
+    const genuine = await this.#dataKeys.genuine(query, rows);
     const opened = await this.#unsealer.unseal(
-      rows.map(({ key_hash, sealed, data_key }) => ({
-        ...{ dataKey: data_key ?? undefined, sealed },
+      rows.map(({ key_hash, sealed, data_key_id, data_key }) => ({
+        dataKey: genuine.has(data_key_id) ? data_key! : undefined,
+        sealed,
         place: placeOf(pool, key_hash),
       })),
     );
@@ -140,17 +168,6 @@ export class Addresses {
   async destroy(query: Query, remains: ReadonlyMap<number, Buffer>): Promise<void> {
     await query(SQL.bury, [[...remains.keys()], [...remains.values()]]);
   }
-}
-
-/** In their order. RangeError for a key that is not of its pool's type. */
-export async function seal(
-  sealer: Sealer,
-  pool: PoolOfRows,
-  hits: readonly Hit[],
-): Promise<SealedAddress[]> {
-  const rows = hits.map((key) => ({ key, place: placeOf(pool, publicKeyHash(key.publicKey)) }));
-  const sealed = await sealer.seal(rows);
-  return rows.map(({ place }, index) => ({ keyHash: place.keyHash, ...sealed[index]! }));
 }
 
 export function idsOf(range: Range): number[] {

@@ -36,15 +36,17 @@ INSERT INTO cluster (store_id, schema, shape) VALUES (replace(gen_random_uuid():
 CREATE TABLE nodes (
   id text PRIMARY KEY CHECK (length(id) = 32),
   name text NOT NULL,
+  -- "grinder": it has never leased anything.
+  role text NOT NULL,
   place text NOT NULL,
   -- Ed25519.
   sign_key bytea NOT NULL CHECK (length(sign_key) = 32),
   -- That it may write sealed keys; NULL until somebody who can read them said so.
   enrolment bytea,
-  -- Has told what it remembers since the database was last suspect, or lost.
+  -- Has said what it remembers since the database was last suspect, or lost.
   confirmed boolean NOT NULL DEFAULT true,
-  -- Its run that it told of when the database was lost: what is missing of that is known.
-  told bytea,
+  -- Its run of which it said so when the database was lost: what is missing of that is known.
+  reported bytea,
   created_at bigint NOT NULL,
   retired_at bigint
 );
