@@ -22,13 +22,12 @@ const ADD = `INSERT INTO vanitypool.figures AS f (pool_id, node_id, ${FIELDS.joi
   ON CONFLICT (pool_id, node_id) DO UPDATE SET
     ${FIELDS.map((field) => `${field} = f.${field} + EXCLUDED.${field}`).join(', ')}`;
 
-/** Columns of the sums of a pool in a query with `pools AS p`. */
-export const SUMS = FIELDS.map(
-  (field) =>
-    `coalesce((SELECT sum(${field})::bigint FROM vanitypool.figures WHERE pool_id = p.id), 0) AS ${field}`,
-).join(', ');
+const SUMS = FIELDS.map((field) => `coalesce(sum(${field}), 0)::bigint AS ${field}`).join(', ');
 
-const COUNTS = `SELECT ${SUMS} FROM (SELECT $1::int AS id) AS p`;
+const COUNTS = `SELECT ${SUMS} FROM vanitypool.figures WHERE pool_id = $1`;
+
+/** The sums of each pool in a query with `pools AS p`. */
+export const SUMS_OF_POOL = `LATERAL (SELECT ${SUMS} FROM vanitypool.figures WHERE pool_id = p.id) AS f`;
 
 export type Sums = Readonly<Record<Field, number>>;
 
