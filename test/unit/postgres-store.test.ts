@@ -31,7 +31,7 @@ test('a turn reads what it leases, not what is stored', { skip }, async () => {
   ] as const) {
     assert.equal((await store.turn({ pool: 'pet', head, wanted })).leased.length, wanted);
   }
-  // Its sessions have told by then what they did.
+  // By then its sessions have counted what they did.
   await store.close();
   const read = await server.sql<{ relname: string; seq_tup_read: string }>(
     `SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname IN ('keys', 'secrets')
