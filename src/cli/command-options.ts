@@ -98,6 +98,9 @@ export const OPTIONS = {
     length: TEXT,
     streams: TEXT,
     pools: TEXT,
+    url: TEXT,
+    nodes: TEXT,
+    batches: TEXT,
   },
 } as const;
 

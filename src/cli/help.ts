@@ -272,6 +272,8 @@ two, "idle" three.
   durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds,
               --requests)
   store       sealed inserts and leases a second (--stored, --directory)
+  cluster     the same for nodes on one PostgreSQL, and what the server takes for it (--url,
+              --nodes, --batches, --stored)
   ring        the ready queue: pushes and pops a second (--trials, --addresses)
   journal     the record that is written before a reply leaves (--directory)
   start       from the command to the first address (--stored)
@@ -291,11 +293,16 @@ two, "idle" three.
   --requests N       durability: a throughput is that of N requests, in committed mode of a
                      fifth (default: 10000)
   --stored N         the large one of two stores holds N addresses; destroy: N are due
-                     (default: 1000000)
+                     (default: 1000000); cluster: for each of these numbers of addresses
+                     (default: 1000,100000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)
   --directory DIR    store, journal: on this disk (default: where temporary files are)
   --streams N        events: read N streams (default: 200)
   --pools N          events: of N pools (default: 256)
+  --url URL          cluster: at this server, where this account makes databases and removes
+                     them again (default: one of its own, as for tests)
+  --nodes N          cluster: for each of these numbers of nodes (default: 1,2,4)
+  --batches N        cluster: a turn leases so many addresses (default: 1,16,256,2048)
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)

@@ -562,6 +562,28 @@ test('a run that its own node has ended does nothing more', LIMIT, async () => {
 });
 
 test(
+  'of a turn that its fence refuses nothing is sent that would change anything',
+  LIMIT,
+  async () => {
+    const pool = await leasedByBoth(3);
+    const stale = two.store;
+    await two.open();
+    const records = [handOut(0), handOut(1, { ...keyed(), quota: 1, token: await newToken() })];
+    const texts = await two.statementsOf(() =>
+      assert.rejects(
+        stale.turn({ pool, head: 2, wanted: 1, handOuts: told(...records) }),
+        EpochOver,
+      ),
+    );
+    const fence = texts.findIndex((text) => text.includes('SET turn = turn + 1'));
+    assert.notEqual(fence, -1);
+    const rest = texts.toSpliced(fence, 1).filter((text) => /INSERT|UPDATE|DELETE/.test(text));
+    assert.deepEqual(rest, []);
+    await stale.close();
+  },
+);
+
+test(
   'what a clone of the machine did with the same run is noticed, and nothing done',
   LIMIT,
   async () => {

@@ -13,11 +13,17 @@ import { columns } from './ids.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  rows: `SELECT s.id, s.data_key_id, s.origin, s.created_at, s.key_hash, s.sealed, d.sealed AS data_key
+  /**
+   * The data key stands in the first row of each that follow each other with the same one. $3, how many they are, and
+   * the look at the table of all keys for each row keep the planner from reading that whole table.
+   */
+  rows: `SELECT s.id, s.data_key_id, s.origin, s.created_at, s.key_hash, s.sealed,
+      CASE WHEN s.data_key_id IS DISTINCT FROM lag(s.data_key_id) OVER (ORDER BY r.n, s.id)
+        THEN coalesce((SELECT sealed FROM vanitypool.data_keys WHERE id = s.data_key_id), '') END AS data_key
     FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (first, last, n)
-    JOIN vanitypool.secrets AS s ON s.id BETWEEN r.first AND r.last
-    JOIN vanitypool.keys AS k ON k.key_hash = s.key_hash AND k.id = s.id
-    LEFT JOIN vanitypool.data_keys AS d ON d.id = s.data_key_id
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.secrets
+      WHERE id BETWEEN r.first AND r.last ORDER BY id LIMIT $3) AS s
+    WHERE s.id = (SELECT id FROM vanitypool.keys WHERE key_hash = s.key_hash)
     ORDER BY r.n, s.id`,
   remains: `SELECT m.id, m.origin, m.created_at, m.public_key
     FROM unnest($1::bigint[], $2::bigint[]) AS r (first, last)
@@ -40,6 +46,7 @@ interface SealedRow {
   readonly created_at: number;
   readonly key_hash: Uint8Array;
   readonly sealed: Uint8Array;
+  /** Null: as of the row before; empty: there is none. */
   readonly data_key: Uint8Array | null;
 }
 
@@ -93,14 +100,16 @@ export class Addresses {
     ranges: readonly Range[],
   ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
     if (ranges.length === 0) return { addresses: [], unsealable: [] };
-    const { rows } = await query<SealedRow>(SQL.rows, columns(ranges));
+    const count = ranges.reduce((sum, range) => sum + sizeOf(range), 0);
+    const { rows } = await query<SealedRow>(SQL.rows, [...columns(ranges), count]);
     const genuine = await this.#dataKeys.genuine(query, rows);
+    let last: Uint8Array | undefined;
     const opened = await this.#unsealer.unseal(
-      rows.map(({ key_hash, sealed, data_key_id, data_key }) => ({
-        dataKey: genuine.has(data_key_id) ? data_key! : undefined,
-        sealed,
-        place: placeOf(pool, key_hash),
-      })),
+      rows.map(({ key_hash, sealed, data_key_id, data_key }) => {
+        last = data_key ?? last;
+        const dataKey = genuine.has(data_key_id) ? last : undefined;
+        return { dataKey, sealed, place: placeOf(pool, key_hash) };
+      }),
     );
     const unsealable = new Set(ranges.flatMap(idsOf));
     const addresses: LeasedAddress[] = [];

@@ -12,7 +12,7 @@ import {
   type StoredPool,
 } from '../stored-pool.ts';
 import type { BoundRows } from './bound-rows.ts';
-import { countsFrom, SUMS, type Sums } from './figures.ts';
+import { countsFrom, SUMS_OF_POOL, type Sums } from './figures.ts';
 import type { Queues } from './queues.ts';
 import type { Query } from './transaction.ts';
 
@@ -20,9 +20,9 @@ const COLUMNS = `p.id, p.name, p.prefix, p.suffix, p.ignore_case, p.keys, p.hand
   p.is_paused, p.removed_at, p.state, p.mac`;
 
 const SQL = {
-  all: `SELECT ${COLUMNS}, ${SUMS} FROM vanitypool.pools AS p ORDER BY p.id`,
+  all: `SELECT ${COLUMNS}, f.* FROM vanitypool.pools AS p, ${SUMS_OF_POOL} ORDER BY p.id`,
   row: `SELECT ${COLUMNS} FROM vanitypool.pools AS p WHERE name = $1`,
-  any: `SELECT ${COLUMNS}, ${SUMS} FROM vanitypool.pools AS p WHERE name = $1`,
+  any: `SELECT ${COLUMNS}, f.* FROM vanitypool.pools AS p, ${SUMS_OF_POOL} WHERE name = $1`,
   add: `INSERT INTO vanitypool.pools (name, prefix, suffix, ignore_case, keys, handout, target)
     VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (name) DO NOTHING`,
   set: `UPDATE vanitypool.pools

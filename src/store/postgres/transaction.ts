@@ -43,6 +43,15 @@ function beginning(lockMs: number): string {
       WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`;
 }
 
+/** What was asked for together; of those that fail the first one, also if another is answered before. */
+export async function answers<T extends readonly unknown[] | []>(
+  asked: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(asked);
+  for (const one of asked) await one;
+  return Promise.all(asked);
+}
+
 /**
  * Runs `work` in a transaction, rolled back if it throws. Errors: CommitUnknown, after which the session is
  * closed; those of statements; that of `work`.
