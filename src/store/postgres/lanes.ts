@@ -14,7 +14,7 @@ import type { Run, RunName } from './run.ts';
 import type { Query } from './transaction.ts';
 
 /** Ids of a lane: its number times this, and 1 to this less 1 behind. */
-const LANE_IDS = 2 ** 20;
+export const LANE_IDS = 2 ** 20;
 
 const SQL = {
   next: 'UPDATE vanitypool.cluster SET lane = lane + 1 RETURNING lane',

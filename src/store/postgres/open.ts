@@ -16,10 +16,10 @@ import type { Recover, Recovered } from '../recovery.ts';
 import type { Store } from '../store.ts';
 import { Addresses } from './addresses.ts';
 import { Beats, type Monotonic } from './beats.ts';
-import { bindingOf } from './bound-rows.ts';
+import { bindingOf, type ClusterState } from './bound-rows.ts';
 import { Connection } from './connection.ts';
 import { beginEpoch } from './epochs.ts';
-import { type NodeIdentity, Run } from './run.ts';
+import { type NodeIdentity, Run, signDataKey } from './run.ts';
 import { migrate } from './schema.ts';
 import { checkServer } from './server-check.ts';
 import type { ConnectionSettings } from './settings.ts';
@@ -42,7 +42,7 @@ export interface PostgresStoreOptions {
 }
 
 const SQL = {
-  cluster: `SELECT store_id, sealing_key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
+  cluster: `SELECT store_id, state, sealing_key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
     had_tokens OR EXISTS (SELECT FROM vanitypool.data_keys) AS "isUsed" FROM vanitypool.cluster`,
   addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at)
     VALUES ($1, $2, $3, $4, $5)
@@ -53,6 +53,7 @@ const SQL = {
 
 interface ClusterRow {
   readonly store_id: string;
+  readonly state: ClusterState;
   readonly sealing_key: Uint8Array | null;
   /** Of its clock. */
   readonly now: number;
@@ -63,8 +64,8 @@ const TTL_MS = 300_000;
 
 /**
  * Opens the store for service: what the last run of this node had leased and did not return is settled, and a new
- * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_FOREIGN, STORE_NEWER,
- * STORE_FORGED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, DATA_MOVED for one that has not arrived yet,
+ * SEALING_KEY_INVALID, STORE_FOREIGN, STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_UNAVAILABLE.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const { settings, node, sealingKey } = options;
@@ -75,7 +76,8 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   await migrate(turns);
   const { rows } = await turns.transaction(({ query }) => query<ClusterRow>(SQL.cluster));
   const cluster = rows[0]!;
-  const storeId = cluster.store_id;
+  const { store_id: storeId } = cluster;
+  assertServable(cluster, turns.name);
   const key = await keyOf(cluster, sealingKey);
   const clock = new OwnClock(undefined, new DatabaseTime(cluster.now));
   const run = new Run({ node, turns, inserts, clock, storeId });
@@ -83,7 +85,9 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const begin = { durability, ttlMs, recover };
   const recovered: Record<string, Recovered> = {};
   const { begun, binding } = await run.repeated(async (query) => {
+    // From here on this row is locked: a store that began to move here meanwhile is seen, or waits.
     const binding = await bindingOf(query, storeId, key, options.onForged);
+    assertServable(binding, turns.name);
     await query(SQL.addNode, [
       node.id,
       node.name,
@@ -98,8 +102,8 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     ...{ storeId, binding: binding.id, publicKey: key.publicKey },
     save: (sealed) =>
       run.aside(async (query) => {
-        const signed = node.sign(Buffer.concat([Buffer.from(`${storeId} ${node.id} `), sealed]));
-        const row = [run.epoch, Buffer.from(sealed), Buffer.from(signed), clock.now];
+        const signature = signDataKey(node, storeId, sealed);
+        const row = [run.epoch, Buffer.from(sealed), signature, clock.now];
         return (await query<{ id: number }>(SQL.addDataKey, row)).rows[0]!.id;
       }),
   });
@@ -110,6 +114,15 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
   const opened = { run, begin, begun, rows: binding.rows, addresses, beats, key, sealingKey };
   return new PostgresStore(opened, resources.move());
+}
+
+/** Error: DATA_MOVED. */
+function assertServable({ state }: { readonly state: ClusterState }, name: string): void {
+  if (state !== 'migrating') return;
+  const detail =
+    'a store is on its way here, and not all of it has arrived. Type again what moves it: ' +
+    `vanitypool migrate --to ${name}`;
+  throw new VanityError('DATA_MOVED', `${name}: ${detail}`);
 }
 
 /** A database takes any key as long as nothing is sealed in it, and no token was made. */

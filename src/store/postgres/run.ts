@@ -21,6 +21,11 @@ export interface NodeIdentity {
   readonly sign: (message: Uint8Array) => Uint8Array;
 }
 
+/** That this node sealed the data key. */
+export function signDataKey(node: NodeIdentity, storeId: string, sealed: Uint8Array): Buffer {
+  return Buffer.from(node.sign(Buffer.concat([Buffer.from(`${storeId} ${node.id} `), sealed])));
+}
+
 /** Of one run among all. */
 export interface RunName {
   readonly epoch: number;
