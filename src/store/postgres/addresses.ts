@@ -123,9 +123,8 @@ export class Addresses {
   /** Of an address, whether its secret is destroyed or not; undefined if neither can be read. */
   async publicKeyOf(query: Query, pool: PoolOfRows, id: number): Promise<Uint8Array | undefined> {
     const range = { first: id, last: id };
-    const { addresses } = await this.unseal(query, pool, [range]);
-    for (const { key } of addresses) key.fill(0);
-    if (addresses[0] !== undefined) return addresses[0].publicKey;
+    const [address] = (await this.unseal(query, pool, [range])).addresses;
+    if (address !== undefined) return publicKeyLeft(address);
     return (await query<Remains>(SQL.remains, columns([range]))).rows[0]?.public_key;
   }
 
@@ -137,10 +136,7 @@ export class Addresses {
   ): Promise<Map<number, Buffer>> {
     const { addresses, unsealable } = await this.unseal(query, pool, ranges);
     const remains = new Map<number, Buffer>(unsealable.map((id) => [id, Buffer.alloc(32)]));
-    for (const { id, key, publicKey } of addresses) {
-      key.fill(0);
-      remains.set(id, Buffer.from(publicKey));
-    }
+    for (const address of addresses) remains.set(address.id, publicKeyLeft(address));
     return remains;
   }
 
@@ -148,6 +144,13 @@ export class Addresses {
   async destroy(query: Query, remains: ReadonlyMap<number, Buffer>): Promise<void> {
     await query(SQL.bury, [[...remains.keys()], [...remains.values()]]);
   }
+}
+
+/** Of one whose key is wiped by this. A keypair ends with its public key. */
+function publicKeyLeft({ key, publicKey }: SigningKey): Buffer {
+  const left = Buffer.from(publicKey);
+  key.fill(0);
+  return left;
 }
 
 export function idsOf(range: Range): number[] {
