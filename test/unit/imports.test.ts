@@ -40,7 +40,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   dashboard: ['client', 'errors', 'keypair'],
   'client/solana': ['client'],
   service: ['ground', 'grinder', 'http', 'pool', 'store-thread', 'webhooks'],
-  offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
+  offline: ['ground', 'keypair', 'pool', 'store', 'store/postgres', 'store/sqlite'],
   cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service', 'webhooks'],
 };
 

@@ -1,0 +1,493 @@
+/** A SQLite store that has been through everything moves to a real PostgreSQL, and goes on there. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { copyFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { publicKeyHash } from '../../src/keypair/seal.ts';
+import { type Migrated, migrateOffline } from '../../src/offline/migrate.ts';
+import { NewIds } from '../../src/offline/new-ids.ts';
+import { LANE_IDS } from '../../src/store/postgres/lanes.ts';
+import { nodeIn } from '../../src/store/postgres/node-file.ts';
+import { openPostgresStore } from '../../src/store/postgres/open.ts';
+import { connectionSettings } from '../../src/store/postgres/settings.ts';
+import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
+import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { readPools } from '../../src/store/sqlite/look.ts';
+import { restoreStore } from '../../src/store/sqlite/restore.ts';
+import type { Store } from '../../src/store/store.ts';
+import { LostStore } from '../support/lost-store.ts';
+import { configOf, MovingScene, saidBy, waitingIn } from '../support/moving-store.ts';
+import { PostgresServer } from '../support/postgres.ts';
+import { withoutPostgres } from '../support/postgres-program.ts';
+import { PostgresStores, someNode } from '../support/postgres-stores.ts';
+import {
+  adoptIn,
+  openStoreIn,
+  removeDirectory,
+  temporaryDirectory,
+  withDatabase,
+} from '../support/sqlite-stores.ts';
+import { ANY_AGE, hexOf, hitsFor } from '../support/store-subject.ts';
+import { headOf, turn } from '../support/turns.ts';
+
+const PROCESS = fileURLToPath(new URL('../support/moving-process.ts', import.meta.url));
+const MOVED = { code: 'DATA_MOVED' };
+const POOLS = ['pet', 'pump', 'vault'];
+
+const gone = (name: string) => ({
+  code: 'DATA_MOVED',
+  message: new RegExp(`moved to ${name.replaceAll('.', '\\.')}`),
+});
+
+const skip = await withoutPostgres(18);
+
+suite('a store moves to PostgreSQL', { skip }, () => {
+  let server: PostgresServer;
+  const stores = new PostgresStores(() => server);
+  before(async () => {
+    server = await PostgresServer.start();
+  });
+  after(() => server?.[Symbol.asyncDispose]());
+
+  const move = ({ config }: MovingScene, to: string): Promise<Migrated> =>
+    migrateOffline(config, { to });
+  /** As the server of that directory opens it. */
+  const openMoved = (
+    { directory, sealingKey }: Pick<MovingScene, 'directory' | 'sealingKey'>,
+    url: string,
+  ): Promise<Store> => {
+    const settings = connectionSettings(url, {});
+    return openPostgresStore({ settings, node: nodeIn(directory), sealingKey });
+  };
+  const sql = (url: string, text: string, ...values: unknown[]) =>
+    server.sql<Record<string, unknown>>(text, values, new URL(url).pathname.slice(1));
+  const nameOf = (url: string) => connectionSettings(url, {}).name;
+
+  test('and is the same store there, in all that it says and hands out', async () => {
+    using scene = await MovingScene.make();
+    const old = await scene.open();
+    const said = await saidBy(old, scene);
+    const waiting = [];
+    for (const pool of POOLS) waiting.push(await waitingIn(old, pool));
+    await old.close();
+    const audit = await auditOf(scene);
+    const to = await server.database();
+    const moved = await move(scene, to);
+    assert.deepEqual(moved, {
+      url: to,
+      name: nameOf(to),
+      addresses: { pet: 24, pump: 24, vault: 21, gone: 13 },
+    });
+    await using store = await openMoved(scene, to);
+    assert.ok(store.epoch > audit.epoch);
+    assert.deepEqual(await saidBy(store, scene), said);
+    for (const [index, pool] of POOLS.entries()) {
+      assert.deepEqual(await waitingIn(store, pool), waiting[index]);
+    }
+    assert.deepEqual(await sql(to, AUDIT), audit.rows);
+    const highest = Math.max(...audit.rows.map(({ id }) => Number(id)));
+    assert.ok((await lowestAvailable(to)) > highest);
+    await stores.check(to);
+  });
+
+  test('and what was held is dispensed, released or expired there', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    await move(scene, to);
+    await using store = await openMoved(scene, to);
+    const { reservations } = store;
+    const open = [];
+    for (const one of scene.reservations) {
+      const found = await reservations.get(one.id, one.token);
+      if (found.state === 'reserved') open.push({ ...one, ...found });
+    }
+    assert.deepEqual(
+      open.map(({ pool }) => pool),
+      ['pet', 'pump'],
+    );
+    const [pet, pump] = open;
+    const dispensed = await reservations.dispense(pet!.id, pet!.token, 'pet');
+    assert.equal(hexOf(dispensed), hexOf(hitOf(scene, dispensed.publicKey)));
+    await sql(to, 'UPDATE vanitypool.reservations SET expires_at = 0 WHERE id = $1', pump!.id);
+    assert.deepEqual([...(await reservations.expire(() => true))], [['pump', 1]]);
+    assert.equal((await reservations.get(pump!.id, pump!.token)).state, 'expired');
+    // Under the id that it had.
+    const id = (await turn(store, 'pump', 0, 1)).leased[0]!.id;
+    assert.ok(id < (await lowestAvailable(to)));
+    await stores.check(to);
+  });
+
+  test('and signatures are counted on, those of a lost store too', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    await move(scene, to);
+    await using store = await openMoved(scene, to);
+    const { signatures } = store;
+    const [next] = scene.next;
+    const signature = await signatures.sign(next!);
+    assert.deepEqual(await signatures.sign(next!), Buffer.from(signature));
+    const more = { ...next!, messageHash: randomBytes(32) };
+    await assert.rejects(signatures.sign(more), {
+      code: 'SIGN_LIMIT_REACHED',
+      message: /2 signed/,
+    });
+    await assert.rejects(signatures.sign(scene.exhausted[0]!), {
+      code: 'SIGN_LIMIT_REACHED',
+      message: /signs no more/,
+    });
+    await sql(to, 'UPDATE vanitypool.lost_signatures SET count = 2');
+    await assert.rejects(signatures.sign(scene.exhausted[0]!), /2 signed, 2 allowed/);
+    await stores.check(to);
+  });
+
+  test('and what is due is destroyed there, and no key comes in again', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    await move(scene, to);
+    await using store = await openMoved(scene, to);
+    const known = scene.hits.filter(({ pool }) => pool !== 'gone');
+    assert.deepEqual(await store.insert(known), { inserted: 0, duplicates: known.length });
+    assert.ok((await store.dueSecrets(ANY_AGE)) > 0);
+    while ((await store.destroySecrets(ANY_AGE)) > 0);
+    assert.equal(await store.dueSecrets(ANY_AGE), 0);
+    const secrets = await sql(
+      to,
+      `SELECT DISTINCT state FROM vanitypool.secrets
+      JOIN vanitypool.address_states USING (id) ORDER BY state`,
+    );
+    assert.deepEqual(
+      secrets.map(({ state }) => state),
+      ['available', 'reserved'],
+    );
+    for (const { key, pool } of scene.keys) {
+      assert.equal((await store.handOut(key, pool))!.addresses, undefined);
+    }
+    await store.insert(hitsFor('pet', 2));
+    await store.tokens.create({
+      ...{ name: 'more', hash: randomBytes(32), scopes: ['read'] },
+      ...{ pools: undefined, quota: undefined, expiresAt: undefined },
+    });
+    await store.definePool({ ...(await store.pools())[0]!, name: 'more' });
+    await stores.check(to);
+  });
+
+  test('of which only an empty database is the place', async () => {
+    using scene = await MovingScene.make();
+    const { url } = stores.placeOf(await stores.open());
+    await assert.rejects(move(scene, url), { ...MOVED, message: /has a store already/ });
+    const to = await server.database();
+    killedAt(scene, to, 'begun');
+    using other = await MovingScene.make();
+    await assert.rejects(move(other, to), { ...MOVED, message: /another store .* DROP SCHEMA/ });
+    for (const { config } of [scene, other])
+      await (await openStoreIn(config.store.directory)).close();
+  });
+
+  test('that has its own key and rows that it has written, all under one key', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    withDatabase(scene.directory, (db) =>
+      db.exec(`UPDATE tokens SET quota = 9e9 WHERE name = 'new'`),
+    );
+    await assert.rejects(move(scene, to), { code: 'STORE_FORGED', message: /token new/ });
+    withDatabase(scene.directory, (db) =>
+      db.exec(`UPDATE tokens SET quota = 100 WHERE name = 'new'`),
+    );
+    withDatabase(scene.directory, (db) =>
+      db.exec('UPDATE meta SET reseal_done = 0, reseal_end = 5'),
+    );
+    await assert.rejects(move(scene, to), {
+      code: 'KEY_ROTATION_REFUSED',
+      message: /key rotate --reseal/,
+    });
+    withDatabase(scene.directory, (db) =>
+      db.exec('UPDATE meta SET reseal_done = NULL, reseal_end = NULL'),
+    );
+    process.env.VANITYPOOL_TEST_OTHER = randomBytes(32).toString('hex');
+    const store = { ...scene.config.store, sealingKey: 'env:VANITYPOOL_TEST_OTHER' };
+    await assert.rejects(migrateOffline({ ...scene.config, store }, { to }), {
+      code: 'SEALING_KEY_INVALID',
+    });
+    assert.deepEqual(await sql(to, `SELECT to_regnamespace('vanitypool') AS found`), [
+      { found: null },
+    ]);
+    await move(scene, to);
+  });
+
+  test('to a server that a URL names, of which a password is never shown', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    const secret = to.replace('postgres@', 'somebody:geheim@');
+    for (const url of [
+      secret,
+      `${secret}?sslmode=never`,
+      secret.replace(/:\d+/, ':1'),
+      `${secret}?x=y`,
+    ]) {
+      const error = await move(scene, url).catch((cause: Error) => cause);
+      assert.ok(error instanceof Error);
+      assert.doesNotMatch(String(error.stack), /geheim/);
+    }
+    await assert.rejects(move(scene, 'http://host/x'), {
+      code: 'USAGE_INVALID',
+      message: /^--to: /,
+    });
+    const { url } = await move(
+      scene,
+      `${to.replace('postgres@', 'postgres:geheim@')}?password=geheim&sslmode=disable`,
+    );
+    assert.equal(url, `${to}?sslmode=disable`);
+  });
+
+  test('and another one, stopped by a signal, stays where it is', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    const stop = new AbortController();
+    const { signal } = stop;
+    const onProgress = () => stop.abort();
+    await assert.rejects(migrateOffline(scene.config, { to, signal, onProgress }), {
+      name: 'AbortError',
+    });
+    assert.deepEqual(await sql(to, 'SELECT count(*)::int AS count FROM vanitypool.pools'), [
+      { count: 0 },
+    ]);
+    await (await scene.open()).close();
+    await move(scene, to);
+  });
+
+  for (const when of ['0.1', '0.3', '0.55', '0.9', 'begun', 'copied', 'marked', 'done']) {
+    test(`killed at ${when}, with never two of it, and again`, async () => {
+      using scene = await MovingScene.make();
+      const to = await server.database();
+      // Of several batches.
+      const old = await scene.open();
+      await old.insert(hitsFor('pet', 2500));
+      await old.close();
+      killedAt(scene, to, when);
+      const isMarked = when === 'marked' || when === 'done';
+      const key = randomBytes(32);
+      if (isMarked) await assert.rejects(scene.open(), gone(nameOf(to)));
+      else await servedMeanwhile(scene, key);
+      if (when !== 'done') {
+        const refused = { ...MOVED, message: /vanitypool migrate --to postgres:/ };
+        await assert.rejects(openMoved(scene, to), refused);
+      }
+      const { addresses } = await move(scene, to);
+      assert.equal(addresses === undefined, isMarked);
+      await assert.rejects(scene.open(), gone(nameOf(to)));
+      await using store = await openMoved(scene, to);
+      if (!isMarked) assert.equal((await store.handOut(key, 'pet'))!.addresses!.length, 2);
+      assert.equal((await store.pools()).length, 4);
+      await stores.check(to);
+    });
+  }
+
+  test('once: what it left is refused by whatever opens it, and by adopt', async () => {
+    using scene = await MovingScene.make();
+    const { directory, sealingKey } = scene;
+    const to = await server.database();
+    await move(scene, to);
+    const error = gone(nameOf(to));
+    await assert.rejects(scene.open(), error);
+    for (const as of ['moved', 'restored'] as const) {
+      await assert.rejects(adoptIn({ directory, as }), error);
+    }
+    await assert.rejects(AuditReader.open(directory, sealingKey), error);
+    await assert.rejects(backupStore(directory, join(directory, 'backup')), error);
+    assert.throws(() => readPools(directory), error);
+    assert.deepEqual(await move(scene, to), { url: to, name: nameOf(to), addresses: undefined });
+    const other = await server.database();
+    await assert.rejects(move(scene, other), { ...MOVED, message: /was moved to .*; name that/ });
+    await using _ = await openMoved(scene, to);
+    assert.equal((await move(scene, to)).addresses, undefined, 'also while it is served there');
+  });
+
+  test('and an older state of its files is none, but for what burns all that it has', async () => {
+    using scene = await MovingScene.make();
+    const { directory, sealingKey } = scene;
+    const older = temporaryDirectory();
+    const restored = temporaryDirectory();
+    try {
+      const backup = join(older, 'backup');
+      await backupStore(directory, backup);
+      const files = readdirSync(directory).filter((name) => /^store\.db(-wal|-shm)?$/.test(name));
+      for (const name of files) copyFileSync(join(directory, name), join(older, name));
+      await move(scene, await server.database());
+      for (const name of files) copyFileSync(join(older, name), join(directory, name));
+      await assert.rejects(scene.open(), MOVED);
+      await assert.rejects(adoptIn({ directory, as: 'moved' }), MOVED);
+      await adoptIn({ directory, as: 'restored' });
+      await using put = await scene.open();
+      await restoreStore({ file: backup, directory: restored, sealingKey });
+      copyFileSync(join(directory, 'sealing.key'), join(restored, 'sealing.key'));
+      await using back = await openStoreIn(restored);
+      for (const store of [put, back]) {
+        const waits = (await store.pools()).map(({ counts }) => counts.available + counts.reserved);
+        assert.deepEqual(waits, [0, 0, 0, 0]);
+      }
+    } finally {
+      for (const one of [older, restored]) removeDirectory(one);
+    }
+  });
+
+  test('where another node serves it, too', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    await move(scene, to);
+    await using _ = await openMoved(scene, to);
+    const settings = connectionSettings(to, {});
+    const { sealingKey } = scene;
+    await using other = await openPostgresStore({ settings, node: someNode(), sealingKey });
+    assert.equal((await turn(other, 'pet', 0, 2)).leased.length, 2);
+    await other.endQueues([{ pool: 'pet', head: 0 }], 'return');
+  });
+
+  test('and data that is not what was sent is found', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    killedAt(scene, to, 'begun');
+    await sql(
+      to,
+      `CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN NEW.created_at = NEW.created_at + 1; RETURN NEW; END $$`,
+    );
+    await sql(
+      to,
+      `CREATE TRIGGER spoil BEFORE INSERT ON vanitypool.secrets
+      FOR EACH ROW EXECUTE FUNCTION public.spoil()`,
+    );
+    await assert.rejects(move(scene, to), {
+      code: 'STORE_CORRUPT',
+      message: /secrets: .* nothing was moved/,
+    });
+    await sql(to, 'DROP TRIGGER spoil ON vanitypool.secrets');
+    await move(scene, to);
+  });
+
+  test('with what a list of a restore named, of which nobody knows the queue', async () => {
+    using lost = new LostStore();
+    await lost.serve((store) => lost.insert(store, 6));
+    await backupStore(lost.directory, lost.backup);
+    let left: number[] = [];
+    await lost.serve(async (store) => {
+      left = await lost.dispense(store, 2);
+    });
+    const list = lost.writeList(left.map((id) => ({ id })));
+    const place = lost.place('restored');
+    await restoreStore({ ...place, list });
+    const to = await server.database();
+    await migrateOffline(configOf(place), { to });
+    await using moved = await openMoved(place, to);
+    const { available, dispensed } = await moved.counts('pet');
+    assert.deepEqual([available, dispensed], [4, 2]);
+    const rows = await sql(to, AUDIT);
+    assert.deepEqual(
+      rows.map(({ id, state }) => [Number(id), state]),
+      left.map((id) => [id, 'dispensed']),
+    );
+    while ((await moved.destroySecrets(ANY_AGE)) > 0);
+    await stores.check(to);
+  });
+
+  async function lowestAvailable(url: string): Promise<number> {
+    const [row] = await sql(
+      url,
+      `SELECT min(id)::float8 AS id FROM vanitypool.address_states
+      WHERE state = 'available'`,
+    );
+    return Number(row!.id);
+  }
+
+  function killedAt({ directory }: MovingScene, to: string, when: string): void {
+    const { signal, stderr } = spawnSync(process.execPath, [PROCESS, directory, to, when], {
+      encoding: 'utf8',
+    });
+    assert.equal(signal, 'SIGKILL', stderr);
+  }
+});
+
+/** By a server that was started once more, since the move was cut off. */
+async function servedMeanwhile(scene: MovingScene, key: Uint8Array): Promise<void> {
+  await using store = await scene.open();
+  await turn(store, 'pet', 0, 3);
+  const record = { position: 0, count: 2, at: Date.now(), token: 0, key, body: randomBytes(32) };
+  await turn(store, 'pet', 2, 0, { records: [record], journals: new Map() });
+  await store.endQueues([{ pool: 'pet', head: await headOf(store, 'pet') }], 'return');
+}
+
+function hitOf({ hits }: MovingScene, publicKey: Uint8Array) {
+  return hits.find((hit) => Buffer.compare(hit.publicKey, publicKey) === 0)!;
+}
+
+/** All that is in a state other than available, as an audit of a store of many nodes finds it. */
+const AUDIT = `SELECT s.id, p.name AS pool, s.state, encode(k.key_hash, 'hex') AS hash, s.id IN (
+    SELECT id FROM vanitypool.remains) AS destroyed, t.name AS token, b.cause,
+    encode(h.key_hash, 'hex') AS key,
+    CASE WHEN t.id IS NULL AND h.key_hash IS NULL AND b.first IS NULL THEN NULL
+      ELSE coalesce(h.at, b.at) END AS at
+  FROM vanitypool.address_states AS s JOIN vanitypool.pools AS p ON p.id = s.pool_id
+    JOIN vanitypool.keys AS k ON k.id = s.id
+    LEFT JOIN vanitypool.burns AS b ON s.id BETWEEN b.first AND b.last
+    LEFT JOIN vanitypool.leases AS l ON s.id BETWEEN l.first AND l.last
+    LEFT JOIN vanitypool.hand_outs AS h ON (h.epoch, h.pool_id) = (l.epoch, l.pool_id)
+      AND h.position <= l.position + s.id - l.first
+      AND h.position + h.count > l.position + s.id - l.first
+    LEFT JOIN vanitypool.tokens AS t ON t.id = h.token_id
+  WHERE s.state <> 'available' ORDER BY s.id`;
+
+/** The same of a store of one node. The time of what nobody says to have had is not compared. */
+async function auditOf({ directory, sealingKey, hits }: MovingScene) {
+  using reader = await AuditReader.open(directory, sealingKey);
+  const { addresses } = await reader.page({ after: 0, limit: 10_000 });
+  const hashes = withDatabase(directory, (db) =>
+    db.prepare('SELECT id, key_hash FROM addresses').all(),
+  );
+  const hashOf = new Map(
+    hashes.map(({ id, key_hash }) => [id, Buffer.from(key_hash as Uint8Array).toString('hex')]),
+  );
+  const known = new Map(
+    hits.map(({ publicKey }) => [publicKeyHash(publicKey).toString('hex'), publicKey]),
+  );
+  const rows = addresses.map(({ id, pool, state, token, keyHash, cause, at }) => {
+    const hash = hashOf.get(id)!;
+    const found = reader.find(known.get(hash)!)!;
+    const isTold = token !== undefined || keyHash !== undefined || cause !== undefined;
+    return {
+      ...{ id: String(id), pool, state, hash, destroyed: found.isDestroyed },
+      ...{ token: token ?? null, cause: cause ?? null },
+      key: keyHash === undefined ? null : Buffer.from(keyHash).toString('hex'),
+      at: isTold ? String(at) : null,
+    };
+  });
+  return { rows, epoch: reader.store.epoch };
+}
+
+test('new ids fill lanes one after the other, above the highest old one', () => {
+  const whole = LANE_IDS - 1;
+  const ids = new NewIds(5 * LANE_IDS + 7, [
+    { id: 1, available: whole + 3 },
+    { id: 2, available: 0 },
+    { id: 3, available: 2 },
+  ]);
+  assert.equal(ids.lane, 8);
+  assert.deepEqual(ids.lanesOf(1), [
+    { number: 6, filled: 7 * LANE_IDS - 1 },
+    { number: 7, filled: 7 * LANE_IDS + 3 },
+  ]);
+  assert.deepEqual(ids.lanesOf(2), []);
+  assert.deepEqual(ids.lanesOf(3), [{ number: 8, filled: 8 * LANE_IDS + 2 }]);
+  ids.give(1, 1, 10);
+  ids.give(1, 21, whole + 13);
+  ids.give(3, 5, 5);
+  ids.give(3, 9, 9);
+  const given = [1, 10, 21, whole + 10, whole + 11, whole + 13].map((seq) => ids.of(1, seq));
+  const first = 6 * LANE_IDS + 1;
+  assert.deepEqual(given, [
+    ...[first, first + 9, first + 10],
+    ...[7 * LANE_IDS - 1, 7 * LANE_IDS + 1, 7 * LANE_IDS + 3],
+  ]);
+  assert.deepEqual([ids.of(3, 5), ids.of(3, 9)], [8 * LANE_IDS + 1, 8 * LANE_IDS + 2]);
+});
