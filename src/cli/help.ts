@@ -221,8 +221,8 @@ Secrets stay sealed to the same sealing key, which every server of the database 
   --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
   --data DIR         the data directory (default: ./data)
 
-If it is cut off at any moment, the same command begins anew or ends the move. Then the old store is
-refused for ever, and a backup of it restores a store of its own, in which all is burned.
+If it is interrupted at any moment, type it again. After the move the old store is refused for ever.
+A restored backup of it is a store of its own, in which everything available is burned.
 `,
   },
   pool: {

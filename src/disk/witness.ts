@@ -88,7 +88,7 @@ export function replaceIfPossible(path: string, testimony: Testimony): void {
   try {
     replaceWitness(path, testimony);
   } catch {
-    // Whoever makes an older state of the store invalid by it has another witness, too: the anchor.
+    // Older states of the store are detected by its anchor, too.
   }
 }
 

@@ -9,6 +9,7 @@ import { VanityError } from '../errors.ts';
 import { Journals } from '../pool/journals.ts';
 import { MoveTarget } from '../store/postgres/move-target.ts';
 import { nodeIn } from '../store/postgres/node-file.ts';
+import type { NodeIdentity } from '../store/postgres/run.ts';
 import {
   type ConnectionSettings,
   connectionSettings,
@@ -64,11 +65,13 @@ export async function migrateOffline(config: Config, options: MigrateOptions): P
   await settle(config);
   using from = await MovingStore.open(moving);
   using _ = data === directory ? undefined : holdOwnDirectory(data);
+  // Made here, not by its first start: what the old store did is its past, and data keys carry its signature.
+  const node = nodeIn(data);
   await using target = await MoveTarget.open(settings);
   const { store_id: storeId } = from.rows.meta;
   await target.begin(storeId);
   onStep('begun');
-  await copy(config, from, target, options);
+  await copy(from, target, node, options);
   onStep('copied');
   from.mark(target.name);
   onStep('marked');
@@ -93,9 +96,9 @@ async function settle(config: Config): Promise<void> {
 }
 
 async function copy(
-  { store }: Config,
   from: MovingStore,
   target: MoveTarget,
+  node: NodeIdentity,
   { signal, onProgress = () => undefined }: MigrateOptions,
 ): Promise<void> {
   const { rows, key } = from;
@@ -105,8 +108,7 @@ async function copy(
   let copied = 0;
   const moved = new MovedRows({
     from: rows,
-    // Made now: what the old store did is its past, and data keys carry its signature.
-    node: nodeIn(store.data),
+    node,
     rowKey: key.rowKey(storeId, binding!),
     now: Date.now(),
     onRow: () => {

@@ -22,6 +22,7 @@ import { LostStore } from '../support/lost-store.ts';
 import { configOf, MovingScene, saidBy, waitingIn } from '../support/moving-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
+import { PostgresProxy, type Seen } from '../support/postgres-proxy.ts';
 import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import {
   adoptIn,
@@ -285,6 +286,31 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     });
   }
 
+  for (const fate of ['lose', 'cut-answer'] as const) {
+    // The last three are those of the database's marks, and of all that lies between.
+    for (const behind of [3, 2, 1]) {
+      test(`when commit ${behind} from the end is lost (${fate}), and again`, async () => {
+        await using proxy = await PostgresProxy.before(server.port);
+        const isCommit = ({ text }: Seen) => text === 'COMMIT';
+        using scene = await MovingScene.make();
+        const to = proxy.through(await server.database());
+        // Of as many as there are if none is lost.
+        const last = await commitsOf(proxy, isCommit);
+        proxy.judge = (seen) =>
+          isCommit(seen) && proxy.seen.filter(isCommit).length === last - behind + 1
+            ? fate
+            : 'pass';
+        await assert.rejects(move(scene, to), { code: 'STORE_UNAVAILABLE' });
+        proxy.judge = () => 'pass';
+        assert.equal((await move(scene, to)).addresses === undefined, behind === 1);
+        await assert.rejects(scene.open(), MOVED);
+        await using store = await openMoved(scene, to);
+        assert.equal((await store.pools()).length, 4);
+        await stores.check(to.replace(/:\d+\//, `:${server.port}/`));
+      });
+    }
+  }
+
   test('once: what it left is refused by whatever opens it, and by adopt', async () => {
     using scene = await MovingScene.make();
     const { directory, sealingKey } = scene;
@@ -399,6 +425,13 @@ suite('a store moves to PostgreSQL', { skip }, () => {
       WHERE state = 'available'`,
     );
     return Number(row!.id);
+  }
+
+  /** In a database that is new: how many the proxy sees. They are forgotten then. */
+  async function commitsOf(proxy: PostgresProxy, isCommit: (seen: Seen) => boolean) {
+    using scene = await MovingScene.make();
+    await move(scene, proxy.through(await server.database()));
+    return proxy.seen.splice(0).filter(isCommit).length;
   }
 
   function killedAt({ directory }: MovingScene, to: string, when: string): void {
