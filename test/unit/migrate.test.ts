@@ -371,27 +371,29 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     await other.endQueues([{ pool: 'pet', head: 0 }], 'return');
   });
 
-  test('and data that is not what was sent is found', async () => {
-    using scene = await MovingScene.make();
-    const to = await server.database();
-    killedAt(scene, to, 'begun');
-    await sql(
-      to,
-      `CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN NEW.created_at = NEW.created_at + 1; RETURN NEW; END $$`,
-    );
-    await sql(
-      to,
-      `CREATE TRIGGER spoil BEFORE INSERT ON vanitypool.secrets
-      FOR EACH ROW EXECUTE FUNCTION public.spoil()`,
-    );
-    await assert.rejects(move(scene, to), {
-      code: 'STORE_CORRUPT',
-      message: /secrets: .* nothing was moved/,
+  for (const [table, change] of Object.entries({
+    secrets: 'created_at = NEW.created_at + 1',
+    hand_outs: 'at = NEW.at + 1',
+    keys: 'id = NEW.id + 1',
+  })) {
+    test(`and what is another in the table ${table} than was sent is found`, async () => {
+      using scene = await MovingScene.make();
+      const to = await server.database();
+      killedAt(scene, to, 'begun');
+      const spoil = `CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.${change}; RETURN NEW; END $$`;
+      await sql(to, spoil);
+      await sql(
+        to,
+        `CREATE TRIGGER spoil BEFORE INSERT ON vanitypool.${table}
+          FOR EACH ROW EXECUTE FUNCTION public.spoil()`,
+      );
+      const message = new RegExp(`^${table}: .* nothing was moved`);
+      await assert.rejects(move(scene, to), { code: 'STORE_CORRUPT', message });
+      await sql(to, `DROP TRIGGER spoil ON vanitypool.${table}`);
+      await move(scene, to);
     });
-    await sql(to, 'DROP TRIGGER spoil ON vanitypool.secrets');
-    await move(scene, to);
-  });
+  }
 
   test('with what a list of a restore named, of which nobody knows the queue', async () => {
     using lost = new LostStore();
