@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, readdirSync } from 'node:fs';
+import { copyFileSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { publicKeyHash } from '../../src/keypair/seal.ts';
-import { type Migrated, migrateOffline } from '../../src/offline/migrate.ts';
+import { type Migrated, type MigrateStep, migrateOffline } from '../../src/offline/migrate.ts';
 import { NewIds } from '../../src/offline/new-ids.ts';
 import { LANE_IDS } from '../../src/store/postgres/lanes.ts';
 import { nodeIn } from '../../src/store/postgres/node-file.ts';
@@ -18,6 +18,7 @@ import { backupStore } from '../../src/store/sqlite/backup.ts';
 import { readPools } from '../../src/store/sqlite/look.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import type { Store } from '../../src/store/store.ts';
+import { stateHome } from '../support/cli.ts';
 import { LostStore } from '../support/lost-store.ts';
 import { configOf, MovingScene, saidBy, waitingIn } from '../support/moving-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
@@ -42,6 +43,9 @@ const gone = (name: string) => ({
   code: 'DATA_MOVED',
   message: new RegExp(`moved to ${name.replaceAll('.', '\\.')}`),
 });
+
+/** Where witnesses are, of processes too. */
+process.env.XDG_STATE_HOME = stateHome();
 
 const skip = await withoutPostgres(18);
 
@@ -356,6 +360,36 @@ suite('a store moves to PostgreSQL', { skip }, () => {
       }
     } finally {
       for (const one of [older, restored]) removeDirectory(one);
+    }
+  });
+
+  test('and neither is one of the last moment before', async () => {
+    using scene = await MovingScene.make();
+    const { directory, config } = scene;
+    const to = await server.database();
+    const older = temporaryDirectory();
+    try {
+      // By another process: to close a file drops the locks that this one has on it.
+      const copied = (step: MigrateStep) => {
+        if (step === 'copied') spawnSync('cp', ['-a', `${directory}/.`, older]);
+      };
+      await migrateOffline(config, { to, onStep: copied });
+      const files = readdirSync(older).filter((name) => name.startsWith('store.db'));
+      const [anchor] = files.filter((name) => name.includes('-anchor-'));
+      const [retired] = readdirSync(directory).filter((name) => name.includes('-anchor-'));
+      const putBack = () => {
+        for (const name of files.filter((file) => file !== anchor)) {
+          copyFileSync(join(older, name), join(directory, name));
+        }
+      };
+      putBack();
+      await assert.rejects(scene.open(), { ...MOVED, message: /moved away/ });
+      // And by a tool that restores names, too: the witness knows of it.
+      putBack();
+      renameSync(join(directory, retired!), join(directory, anchor!));
+      await assert.rejects(move(scene, to), { ...MOVED, message: /moved away/ });
+    } finally {
+      removeDirectory(older);
     }
   });
 
