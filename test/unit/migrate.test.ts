@@ -15,14 +15,16 @@ import { openPostgresStore } from '../../src/store/postgres/open.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
+import { holdOwnDirectory } from '../../src/store/sqlite/data-directory.ts';
 import { readPools } from '../../src/store/sqlite/look.ts';
 import { restoreStore } from '../../src/store/sqlite/restore.ts';
 import type { Store } from '../../src/store/store.ts';
 import { stateHome } from '../support/cli.ts';
 import { LostStore } from '../support/lost-store.ts';
 import { configOf, MovingScene, saidBy, waitingIn } from '../support/moving-store.ts';
+import { PgBouncer } from '../support/pgbouncer.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { withoutPostgres } from '../support/postgres-program.ts';
+import { withoutPgBouncer, withoutPostgres } from '../support/postgres-program.ts';
 import { PostgresProxy, type Seen } from '../support/postgres-proxy.ts';
 import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import {
@@ -393,6 +395,28 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     }
   });
 
+  test('with the node in the directory of the machine, where that is another', async () => {
+    using scene = await MovingScene.make();
+    const data = temporaryDirectory();
+    const to = await server.database();
+    const config = { ...scene.config, store: { ...scene.config.store, data } };
+    try {
+      {
+        using _ = holdOwnDirectory(data);
+        await assert.rejects(migrateOffline(config, { to }), { code: 'DATA_IN_USE' });
+      }
+      await migrateOffline(config, { to });
+      await using store = await openMoved({ directory: data, sealingKey: scene.sealingKey }, to);
+      assert.deepEqual(await store.counters(), {
+        attempts: 12_345_678,
+        'attempts.expanded': 9,
+        hits: 7,
+      });
+    } finally {
+      removeDirectory(data);
+    }
+  });
+
   test('where another node serves it, too', async () => {
     using scene = await MovingScene.make();
     const to = await server.database();
@@ -533,6 +557,24 @@ async function auditOf({ directory, sealingKey, hits }: MovingScene) {
   });
   return { rows, epoch: reader.store.epoch };
 }
+
+const onOldest = { skip: (await withoutPostgres(15)) || withoutPgBouncer() };
+test('a store moves to the oldest server, behind a pooler', onOldest, async () => {
+  await using server = await PostgresServer.start({ version: 15 });
+  await using pooler = await PgBouncer.before(server, 'transaction');
+  using scene = await MovingScene.make();
+  const old = await scene.open();
+  const said = await saidBy(old, scene);
+  await old.close();
+  const direct = await server.database();
+  const to = pooler.through(direct);
+  await migrateOffline(scene.config, { to });
+  const { directory, sealingKey } = scene;
+  const settings = connectionSettings(to, {});
+  await using store = await openPostgresStore({ settings, node: nodeIn(directory), sealingKey });
+  assert.deepEqual(await saidBy(store, scene), said);
+  await new PostgresStores(() => server).check(direct);
+});
 
 test('new ids fill lanes one after the other, above the highest old one', () => {
   const whole = LANE_IDS - 1;

@@ -30,9 +30,9 @@ const SQL = {
     TRUNCATE ${TABLES} RESTART IDENTITY;
     ALTER TABLE keys ENABLE TRIGGER keys_kept; ALTER TABLE remains ENABLE TRIGGER remains_kept;
     SET LOCAL search_path = DEFAULT`,
-  /** The old store may be slow to read; and a sum is of what the server writes. */
+  /** The old store may be slow to read, and be large; and a sum is of what the server writes. */
   prepare: `SELECT set_config('idle_in_transaction_session_timeout', '600000', true),
-    set_config('bytea_output', 'hex', true); SET CONSTRAINTS ALL DEFERRED`,
+    set_config('statement_timeout', '0', true), set_config('bytea_output', 'hex', true); SET CONSTRAINTS ALL DEFERRED`,
   cluster: `UPDATE vanitypool.cluster SET sealing_key = $1, epoch = $2, lane = $3, token_id = $4,
     had_tokens = $5, binding = $6, mac = $7`,
   quotas: `INSERT INTO vanitypool.quotas (token_id, day, used)
