@@ -9,8 +9,7 @@
  * An id is in no seal and no MAC: rows stay as they are. The MAC of a token is made anew, since it is of lists that the
  * two databases write in different ways.
  */
-import type { KeyObject } from 'node:crypto';
-import { randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import type { CopiedRow, CopiedTable } from '../store/postgres/copied-rows.ts';
 import { LANE_IDS } from '../store/postgres/lanes.ts';
 import { type NodeIdentity, signDataKey } from '../store/postgres/run.ts';
@@ -42,7 +41,7 @@ const RUN_BYTES = 16;
 const PUBLIC_KEY_BYTES = 32;
 
 /** Puts rows into tables, each in the order of what its rows are known by. */
-export type Add = (table: CopiedTable, row: CopiedRow) => Promise<void>;
+type Add = (table: CopiedTable, row: CopiedRow) => Promise<void>;
 
 export class MovedRows {
   readonly #options: MoveOptions;

@@ -24,6 +24,13 @@ suite('vanitypool migrate', { skip: await withoutPostgres(18) }, () => {
     const missing = await vanitypool(['migrate', '--to', to, '--data', join(directory, 'none')]);
     assert.match(missing.stderr, /there is no store in this directory \(STORE_NOT_FOUND\)/);
 
+    {
+      await using _ = await scene.open();
+      const { code, stderr } = await run('migrate', '--to', to);
+      assert.equal(code, 1);
+      assert.match(stderr, /process \d+ holds it; stop that one .*\(DATA_IN_USE\)/);
+    }
+
     const moved = await run('migrate', '--to', withPassword);
     assert.equal(moved.code, 0, moved.stderr);
     assert.match(moved.stderr, /^moved \d+%$/m);
