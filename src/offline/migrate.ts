@@ -52,8 +52,9 @@ export async function migrateOffline(config: Config, options: MigrateOptions): P
   const { to, onStep = () => undefined } = options;
   const settings = settingsOf(to);
   const { directory, data, sealingKey, copies } = config.store;
+  if (directory === undefined) throw noDirectory();
   const moving = { directory, sealingKey, copies, witness: witnessDirectory(directory) };
-  assertOwner(directory);
+  assertOwner(config.store);
   const there = { url: withoutPassword(to), name: settings.name };
   const gone = goneFrom(moving);
   if (gone !== undefined) {
@@ -138,6 +139,13 @@ async function copy(
     },
   );
   signal?.throwIfAborted();
+}
+
+function noDirectory(): VanityError {
+  const detail =
+    'store.url names a database already; name the directory of the store that is to move: ' +
+    '--config /dev/null --data DIR';
+  return new VanityError('USAGE_INVALID', `migrate: ${detail}`);
 }
 
 function settingsOf(to: string): ConnectionSettings {

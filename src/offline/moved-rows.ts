@@ -11,7 +11,7 @@
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
 import type { CopiedRow, CopiedTable } from '../store/postgres/copied-rows.ts';
-import { LANE_IDS } from '../store/postgres/lanes.ts';
+import { LANE_IDS } from '../store/postgres/ids.ts';
 import { type NodeIdentity, signDataKey } from '../store/postgres/run.ts';
 import { macOf } from '../store/row-macs.ts';
 import type {
@@ -72,13 +72,15 @@ export class MovedRows {
   async #node(add: Add): Promise<void> {
     const { from, node, now } = this.#options;
     const { id, name, place } = node;
-    await add('nodes', { id, name, place, sign_key: node.signKey, created_at: now });
+    // Nobody waits for it before its first start, which makes it a node.
+    const times = { created_at: now, retired_at: now };
+    await add('nodes', { id, name, place, sign_key: node.signKey, ...times });
     const queues = from.queues;
     const run = randomBytes(RUN_BYTES);
     const epochs = new Set([...queues.map(({ epoch }) => epoch), from.meta.epoch]);
     for (const epoch of [...epochs].sort((a, b) => a - b)) {
-      const times = { beaten_at: now, started_at: now };
-      await add('epochs', { epoch, node_id: id, run, ...OVER, ...times });
+      const seen = { beaten_at: now, started_at: now };
+      await add('epochs', { epoch, node_id: id, run, ...OVER, ...seen });
     }
     for (const { epoch, pool_id, end } of queues) {
       this.#queues.set(nameOf(epoch, pool_id), new QueueRow(epoch, pool_id, run, end));

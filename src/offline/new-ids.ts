@@ -2,7 +2,7 @@
  * New ids for what is available in a store that moves: pool by pool, oldest first, in lanes above the highest id that
  * the store gave. Remembers 16 bytes for each range of neighbours. Runs in the main thread.
  */
-import { LANE_IDS } from '../store/postgres/lanes.ts';
+import { LANE_IDS } from '../store/postgres/ids.ts';
 
 /** A lane has this many. */
 const IDS = LANE_IDS - 1;

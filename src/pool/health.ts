@@ -47,6 +47,7 @@ const REASONS: readonly ErrorCode[] = [
   'STORE_LOCKED',
   'STORE_CORRUPT',
   'DATA_NOT_WRITABLE',
+  'STORE_REWOUND',
 ];
 
 export class StoreHealth {

@@ -6,12 +6,15 @@ import { copyFileSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { publicKeyHash } from '../../src/keypair/seal.ts';
 import { type Migrated, type MigrateStep, migrateOffline } from '../../src/offline/migrate.ts';
 import { NewIds } from '../../src/offline/new-ids.ts';
-import { LANE_IDS } from '../../src/store/postgres/lanes.ts';
+import type { StoreReader } from '../../src/store/audit-store.ts';
+import { Connection } from '../../src/store/postgres/connection.ts';
+import { LANE_IDS } from '../../src/store/postgres/ids.ts';
 import { nodeIn } from '../../src/store/postgres/node-file.ts';
+import { retireNode } from '../../src/store/postgres/nodes.ts';
 import { openPostgresStore } from '../../src/store/postgres/open.ts';
+import { PostgresReader } from '../../src/store/postgres/reader.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { backupStore } from '../../src/store/sqlite/backup.ts';
@@ -67,7 +70,8 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     url: string,
   ): Promise<Store> => {
     const settings = connectionSettings(url, {});
-    return openPostgresStore({ settings, node: nodeIn(directory), sealingKey });
+    const node = nodeIn(directory);
+    return openPostgresStore({ settings, node, sealingKey, data: directory });
   };
   const sql = (url: string, text: string, ...values: unknown[]) =>
     server.sql<Record<string, unknown>>(text, values, new URL(url).pathname.slice(1));
@@ -80,7 +84,10 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     const waiting = [];
     for (const pool of POOLS) waiting.push(await waitingIn(old, pool));
     await old.close();
-    const audit = await auditOf(scene);
+    const { epoch, ...audit } = await auditedIn(
+      await AuditReader.open(scene.directory, scene.sealingKey),
+      scene,
+    );
     const to = await server.database();
     const moved = await move(scene, to);
     assert.deepEqual(moved, {
@@ -89,12 +96,15 @@ suite('a store moves to PostgreSQL', { skip }, () => {
       addresses: { pet: 24, pump: 24, vault: 21, gone: 13 },
     });
     await using store = await openMoved(scene, to);
-    assert.ok(store.epoch > audit.epoch);
+    assert.ok(store.epoch > epoch);
     assert.deepEqual(await saidBy(store, scene), said);
     for (const [index, pool] of POOLS.entries()) {
       assert.deepEqual(await waitingIn(store, pool), waiting[index]);
     }
-    assert.deepEqual(await sql(to, AUDIT), audit.rows);
+    const { sealingKey } = scene;
+    const settings = connectionSettings(to, {});
+    const moving = await auditedIn(await PostgresReader.open({ settings, sealingKey }), scene);
+    assert.deepEqual(moving, { ...audit, epoch: store.epoch });
     const highest = Math.max(...audit.rows.map(({ id }) => Number(id)));
     assert.ok((await lowestAvailable(to)) > highest);
     await stores.check(to);
@@ -190,7 +200,7 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     using other = await MovingScene.make();
     await assert.rejects(move(other, to), { ...MOVED, message: /another store .* DROP SCHEMA/ });
     for (const { config } of [scene, other])
-      await (await openStoreIn(config.store.directory)).close();
+      await (await openStoreIn(config.store.directory!)).close();
   });
 
   test('that has its own key and rows that it has written, all under one key', async () => {
@@ -238,6 +248,11 @@ suite('a store moves to PostgreSQL', { skip }, () => {
       assert.ok(error instanceof Error);
       assert.doesNotMatch(String(error.stack), /geheim/);
     }
+    const database = { ...scene.config.store, directory: undefined, database: to };
+    await assert.rejects(migrateOffline({ ...scene.config, store: database }, { to }), {
+      code: 'USAGE_INVALID',
+      message: /names a database already; .* --config \/dev\/null --data DIR$/,
+    });
     await assert.rejects(move(scene, 'http://host/x'), {
       code: 'USAGE_INVALID',
       message: /^--to: /,
@@ -316,6 +331,21 @@ suite('a store moves to PostgreSQL', { skip }, () => {
       });
     }
   }
+
+  test('which nothing ends but itself, an operator who retires its node neither', async () => {
+    using scene = await MovingScene.make();
+    const to = await server.database();
+    killedAt(scene, to, 'copied');
+    await using connection = new Connection(connectionSettings(to, {}));
+    for (const loss of ['lost-nothing', 'burn'] as const) {
+      await retireNode(connection, nodeIn(scene.directory).id, loss);
+      await assert.rejects(openMoved(scene, to), MOVED);
+    }
+    await move(scene, to);
+    await using store = await openMoved(scene, to);
+    assert.ok((await store.counts('pet')).available > 0);
+    await stores.check(to);
+  });
 
   test('once: what it left is refused by whatever opens it, and by adopt', async () => {
     using scene = await MovingScene.make();
@@ -424,7 +454,9 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     await using _ = await openMoved(scene, to);
     const settings = connectionSettings(to, {});
     const { sealingKey } = scene;
-    await using other = await openPostgresStore({ settings, node: someNode(), sealingKey });
+    const node = someNode();
+    const data = scene.directory;
+    await using other = await openPostgresStore({ settings, node, sealingKey, data });
     assert.equal((await turn(other, 'pet', 0, 2)).leased.length, 2);
     await other.endQueues([{ pool: 'pet', head: 0 }], 'return');
   });
@@ -469,7 +501,7 @@ suite('a store moves to PostgreSQL', { skip }, () => {
     await using moved = await openMoved(place, to);
     const { available, dispensed } = await moved.counts('pet');
     assert.deepEqual([available, dispensed], [4, 2]);
-    const rows = await sql(to, AUDIT);
+    const rows = await sql(to, GONE);
     assert.deepEqual(
       rows.map(({ id, state }) => [Number(id), state]),
       left.map((id) => [id, 'dispensed']),
@@ -515,47 +547,36 @@ function hitOf({ hits }: MovingScene, publicKey: Uint8Array) {
   return hits.find((hit) => Buffer.compare(hit.publicKey, publicKey) === 0)!;
 }
 
-/** All that is in a state other than available, as an audit of a store of many nodes finds it. */
-const AUDIT = `SELECT s.id, p.name AS pool, s.state, encode(k.key_hash, 'hex') AS hash, s.id IN (
-    SELECT id FROM vanitypool.remains) AS destroyed, t.name AS token, b.cause,
-    encode(h.key_hash, 'hex') AS key,
-    CASE WHEN t.id IS NULL AND h.key_hash IS NULL AND b.first IS NULL THEN NULL
-      ELSE coalesce(h.at, b.at) END AS at
-  FROM vanitypool.address_states AS s JOIN vanitypool.pools AS p ON p.id = s.pool_id
-    JOIN vanitypool.keys AS k ON k.id = s.id
-    LEFT JOIN vanitypool.burns AS b ON s.id BETWEEN b.first AND b.last
-    LEFT JOIN vanitypool.leases AS l ON s.id BETWEEN l.first AND l.last
-    LEFT JOIN vanitypool.hand_outs AS h ON (h.epoch, h.pool_id) = (l.epoch, l.pool_id)
-      AND h.position <= l.position + s.id - l.first
-      AND h.position + h.count > l.position + s.id - l.first
-    LEFT JOIN vanitypool.tokens AS t ON t.id = h.token_id
-  WHERE s.state <> 'available' ORDER BY s.id`;
+const GONE = `SELECT id, state FROM vanitypool.address_states WHERE state <> 'available' ORDER BY id`;
 
-/** The same of a store of one node. The time of what nobody says to have had is not compared. */
-async function auditOf({ directory, sealingKey, hits }: MovingScene) {
-  using reader = await AuditReader.open(directory, sealingKey);
+/** All that is not available. When what nobody says to have had left is not compared: it is known less exactly. */
+async function auditedIn(opened: StoreReader, { hits }: MovingScene) {
+  await using reader = opened;
   const { addresses } = await reader.page({ after: 0, limit: 10_000 });
-  const hashes = withDatabase(directory, (db) =>
-    db.prepare('SELECT id, key_hash FROM addresses').all(),
-  );
-  const hashOf = new Map(
-    hashes.map(({ id, key_hash }) => [id, Buffer.from(key_hash as Uint8Array).toString('hex')]),
-  );
-  const known = new Map(
-    hits.map(({ publicKey }) => [publicKeyHash(publicKey).toString('hex'), publicKey]),
-  );
-  const rows = addresses.map(({ id, pool, state, token, keyHash, cause, at }) => {
-    const hash = hashOf.get(id)!;
-    const found = reader.find(known.get(hash)!)!;
-    const isTold = token !== undefined || keyHash !== undefined || cause !== undefined;
+  const rows = addresses.map(({ at, ...row }) => {
+    const isTold = row.token !== undefined || row.keyHash !== undefined || row.cause !== undefined;
     return {
-      ...{ id: String(id), pool, state, hash, destroyed: found.isDestroyed },
-      ...{ token: token ?? null, cause: cause ?? null },
-      key: keyHash === undefined ? null : Buffer.from(keyHash).toString('hex'),
-      at: isTold ? String(at) : null,
+      ...row,
+      at: isTold ? at : undefined,
+      ...(row.keyHash && { keyHash: textOf(row.keyHash) }),
     };
   });
-  return { rows, epoch: reader.store.epoch };
+  const found = [];
+  for (const { publicKey } of hits) {
+    const { id, at: _, keyHash, signatures, ...one } = (await reader.find(publicKey))!;
+    const signed = signatures.map((signature) => [
+      ...[signature.at, signature.token],
+      ...[textOf(signature.messageHash), textOf(signature.signature)],
+    ]);
+    const known = { ...one, keyHash: keyHash && textOf(keyHash), signed };
+    found.push(one.state === 'available' ? known : { id, ...known });
+  }
+  const { epoch, ...store } = await reader.store();
+  return { epoch, rows, found, store, tokens: await reader.tokens() };
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
 }
 
 const onOldest = { skip: (await withoutPostgres(15)) || withoutPgBouncer() };
@@ -571,7 +592,8 @@ test('a store moves to the oldest server, behind a pooler', onOldest, async () =
   await migrateOffline(scene.config, { to });
   const { directory, sealingKey } = scene;
   const settings = connectionSettings(to, {});
-  await using store = await openPostgresStore({ settings, node: nodeIn(directory), sealingKey });
+  const node = nodeIn(directory);
+  await using store = await openPostgresStore({ settings, node, sealingKey, data: directory });
   assert.deepEqual(await saidBy(store, scene), said);
   await new PostgresStores(() => server).check(direct);
 });

@@ -20,7 +20,7 @@ const SQL = {
 const BINDING_BYTES = 16;
 
 /** Of all that is stored: as the schema has them. */
-export type ClusterState = 'sound' | 'suspect' | 'migrating';
+export type ClusterState = 'sound' | 'suspect' | 'lost' | 'migrating';
 
 interface ClusterRow {
   readonly state: ClusterState;

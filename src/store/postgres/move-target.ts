@@ -97,7 +97,7 @@ export class MoveTarget implements AsyncDisposable {
     await using resources = new AsyncDisposableStack();
     const connection = resources.use(new Connection(settings));
     await checkServer(connection);
-    await migrate(connection);
+    await migrate(connection, true);
     resources.move();
     return new MoveTarget(connection);
   }

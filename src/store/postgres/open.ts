@@ -11,6 +11,7 @@ import { VanityError } from '../../errors.ts';
 import { Sealer, Unsealer } from '../../keypair/seal.ts';
 import { createSealingKey, keepSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
 import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
+import { bootId } from '../../system/boot-id.ts';
 import { OwnClock, SystemTime, type Time } from '../own-clock.ts';
 import type { Recover, Recovered } from '../recovery.ts';
 import type { Store } from '../store.ts';
@@ -18,7 +19,10 @@ import { Addresses } from './addresses.ts';
 import { Beats, type Monotonic } from './beats.ts';
 import { bindingOf, type ClusterState } from './bound-rows.ts';
 import { Connection } from './connection.ts';
+import { DatabaseSight } from './database-sight.ts';
 import { beginEpoch } from './epochs.ts';
+import { Marks } from './marks.ts';
+import { RollCall } from './roll-call.ts';
 import { type NodeIdentity, Run, signDataKey } from './run.ts';
 import { migrate } from './schema.ts';
 import { checkServer } from './server-check.ts';
@@ -28,13 +32,23 @@ import { PostgresStore } from './store.ts';
 export interface PostgresStoreOptions {
   readonly settings: ConnectionSettings;
   readonly node: NodeIdentity;
+  /** Of this node alone: what it remembers is there. */
+  readonly data: string;
   /** 'file:PATH' (made with a new store) or 'env:NAME'. */
   readonly sealingKey: string;
+  /** Without it a database that holds no store is STORE_NOT_FOUND, and stays as it is. */
+  readonly create?: boolean | undefined;
   /** Reads the journals of the last run of this node; without it what that had leased is burned. */
   readonly recover?: Recover | undefined;
   readonly durability?: Durability | undefined;
   /** How long this node may act alone, and after which others may give it up. */
   readonly ttlMs?: number | undefined;
+  /** What is held until the store is closed, or cannot be opened. */
+  readonly held?: Disposable | undefined;
+  /** That no failover loses a commit; then nobody is waited for after one that lost nothing of this node. */
+  readonly standby?: 'synchronous' | undefined;
+  /** Of the machine's start; the system's if not given. */
+  readonly bootId?: string | undefined;
   /** What its beats go by; the system's if not given. */
   readonly monotonic?: Monotonic;
   /** Called once for each token and pool that is refused because somebody else wrote its row. */
@@ -42,11 +56,8 @@ export interface PostgresStoreOptions {
 }
 
 const SQL = {
-  cluster: `SELECT store_id, state, sealing_key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
-    had_tokens OR EXISTS (SELECT FROM vanitypool.data_keys) AS "isUsed" FROM vanitypool.cluster`,
-  addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at)
-    VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, place = EXCLUDED.place`,
+  cluster: `SELECT store_id, state, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
+    sealing_key, binding IS NOT NULL AS "isBound" FROM vanitypool.cluster`,
   addDataKey: `INSERT INTO vanitypool.data_keys (epoch, sealed, signature, created_at)
     VALUES ($1, $2, $3, $4) RETURNING id`,
 } as const;
@@ -57,7 +68,7 @@ interface ClusterRow {
   readonly sealing_key: Uint8Array | null;
   /** Of its clock. */
   readonly now: number;
-  readonly isUsed: boolean;
+  readonly isBound: boolean;
 }
 
 const TTL_MS = 300_000;
@@ -65,39 +76,49 @@ const TTL_MS = 300_000;
 /**
  * Opens the store for service: what the last run of this node had leased and did not return is settled, and a new
  * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, DATA_MOVED for one that has not arrived yet,
- * SEALING_KEY_INVALID, STORE_FOREIGN, STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_REWOUND,
+ * STORE_UNAVAILABLE, DATA_NOT_WRITABLE.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const { settings, node, sealingKey } = options;
   await using resources = new AsyncDisposableStack();
+  resources.use(options.held);
   const turns = resources.use(new Connection(settings));
   const inserts = resources.use(new Connection(settings));
   await checkServer(turns);
-  await migrate(turns);
+  await migrate(turns, options.create ?? true);
   const { rows } = await turns.transaction(({ query }) => query<ClusterRow>(SQL.cluster));
   const cluster = rows[0]!;
   const { store_id: storeId } = cluster;
   assertServable(cluster, turns.name);
   const key = await keyOf(cluster, sealingKey);
   const clock = new OwnClock(undefined, new DatabaseTime(cluster.now));
-  const run = new Run({ node, turns, inserts, clock, storeId });
-  const { durability = 'leased', ttlMs = TTL_MS, recover } = options;
+  const marks = new Marks(options.data, { storeId, node, bootId: options.bootId ?? bootId() });
+  resources.defer(() => marks.stop());
+  const sight = new DatabaseSight(marks.sight);
+  const run = new Run({ node, turns, inserts, clock, storeId, sight, marks });
+  const { durability = 'leased', ttlMs = TTL_MS, recover, standby } = options;
   const begin = { durability, ttlMs, recover };
   const recovered: Record<string, Recovered> = {};
-  const { begun, binding } = await run.repeated(async (query) => {
-    // From here on this row is locked: a store that began to move here meanwhile is seen, or waits.
+  const beaten = resources.use(new Connection(settings));
+  const { monotonic } = options;
+  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
+  const binding = await run.repeated(async (query) => {
     const binding = await bindingOf(query, storeId, key, options.onForged);
+    // A store that began to move here meanwhile. None does from now on: this one is no longer empty.
     assertServable(binding, turns.name);
-    await query(SQL.addNode, [
-      node.id,
-      node.name,
-      node.place,
-      Buffer.from(node.signKey),
-      clock.now,
-    ]);
-    return { binding, begun: await beginEpoch(query, run, begin, recovered) };
+    return binding;
   });
+  const rollCall = new RollCall({ run, rows: binding.rows, standby });
+  await rollCall.answer(recover, recovered);
+  // Before anybody knows of this node: one that is known and has no marks is not believed.
+  if (!marks.areKept) marks.begin(undefined, sight.last);
+  const begunAt = beats.now;
+  const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
+  marks.begin(begun, sight.last);
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
+  run.onRewound = () => rollCall.call();
+  beats.begun(begunAt);
   const sealer = new Sealer({
     ...{ storeId, binding: binding.id, publicKey: key.publicKey },
     save: (sealed) =>
@@ -107,12 +128,21 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
         return (await query<{ id: number }>(SQL.addDataKey, row)).rows[0]!.id;
       }),
   });
-  const addresses = new Addresses(sealer, new Unsealer(storeId, binding.id, key));
-  const beaten = resources.use(new Connection(settings));
+  const addresses = new Addresses(new Unsealer(storeId, binding.id, key));
   for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
-  const { monotonic } = options;
-  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
-  const opened = { run, begin, begun, rows: binding.rows, addresses, beats, key, sealingKey };
+  const { rows: bound } = binding;
+  const opened = {
+    run,
+    begin,
+    begun,
+    rows: bound,
+    rollCall,
+    sealer,
+    addresses,
+    beats,
+    key,
+    sealingKey,
+  };
   return new PostgresStore(opened, resources.move());
 }
 
@@ -125,10 +155,10 @@ function assertServable({ state }: { readonly state: ClusterState }, name: strin
   throw new VanityError('DATA_MOVED', `${name}: ${detail}`);
 }
 
-/** A database takes any key as long as nothing is sealed in it, and no token was made. */
-async function keyOf({ sealing_key, isUsed }: ClusterRow, source: string): Promise<SealingKey> {
+/** That of the first start: its rows have MACs by it. */
+async function keyOf({ sealing_key, isBound }: ClusterRow, source: string): Promise<SealingKey> {
   const { key } = await findSealingKey(source, sealing_key);
-  if (!isUsed) {
+  if (!isBound) {
     if (key === undefined) return createSealingKey(source);
     keepSealingKey(source);
     return key;

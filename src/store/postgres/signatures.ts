@@ -25,26 +25,31 @@ const SQL = {
   /** Nobody else signs with it meanwhile. */
   lock: 'SELECT 1 FROM vanitypool.keys WHERE key_hash = $1 FOR UPDATE',
   again: `SELECT signature FROM vanitypool.signatures WHERE address_id = $1 AND message_hash = $2`,
+  /** Nobody knows what else was signed with what left before the database went back. */
   count: `SELECT (SELECT count(*) FROM vanitypool.signatures WHERE address_id = $1) AS count,
     (SELECT coalesce(sum(count), 0)::bigint FROM vanitypool.lost_signatures WHERE address_id = $1) AS lost,
     EXISTS (SELECT FROM vanitypool.lost_signatures
-      WHERE address_id = $1 AND count IS NULL) AS "isExhausted"`,
+      WHERE address_id = $1 AND count IS NULL) AS "isExhausted",
+    EXISTS (SELECT FROM vanitypool.cluster AS c
+      JOIN vanitypool.leases AS l ON l.epoch <= c.signed_epoch
+      WHERE l.first <= $1 AND l.last >= $1) AS "isUnknown"`,
   add: `INSERT INTO vanitypool.signatures (address_id, number, token_id, at, message_hash, signature)
     VALUES ($1, $2, $3, $4, $5, $6)`,
 } as const;
 
-interface Row extends PoolOfRows {
-  readonly address_id: number;
-  readonly state: string | null;
-  readonly id: number;
-}
-
-interface Signed {
+interface Count {
   readonly count: number;
   /** By a store that was lost. */
   readonly lost: number;
   /** Nobody knows how often that one signed. */
   readonly isExhausted: boolean;
+  readonly isUnknown: boolean;
+}
+
+interface Row extends PoolOfRows {
+  readonly address_id: number;
+  readonly state: string | null;
+  readonly id: number;
 }
 
 export class PostgresSignatures implements SignatureStore {
@@ -59,17 +64,20 @@ export class PostgresSignatures implements SignatureStore {
   sign(order: SignatureOrder): Promise<Uint8Array> {
     const messageHash = Buffer.from(order.messageHash);
     return this.#run.repeated(async (query) => {
+      await this.#run.assertSound(query);
       const row = await rowOf(query, order);
       await query(SQL.lock, [publicKeyHash(order.publicKey)]);
       const { address_id: id } = row;
       const [known] = (await query<{ signature: Uint8Array }>(SQL.again, [id, messageHash])).rows;
       if (known !== undefined) return known.signature;
-      const { count, lost, isExhausted } = (await query<Signed>(SQL.count, [id])).rows[0]!;
+      const { count, lost, isExhausted, isUnknown } = (await query<Count>(SQL.count, [id]))
+        .rows[0]!;
       if (isExhausted) throw signsNoMore(order);
       const done = count + lost;
       const limit = order.limits.get(row.name)!;
-      if (done >= limit) {
-        const detail = `${encodeBase58(order.publicKey)}: ${done} signed, ${limit} allowed`;
+      if (isUnknown || done >= limit) {
+        const known = isUnknown ? 'signed before the database went back in time' : `${done} signed`;
+        const detail = `${encodeBase58(order.publicKey)}: ${known}, ${limit} allowed`;
         throw new VanityError('SIGN_LIMIT_REACHED', detail);
       }
       const range = { first: id, last: id };

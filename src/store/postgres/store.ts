@@ -3,6 +3,7 @@
  * one transaction, but where its file says otherwise. Runs in the thread that opened it.
  */
 import { VanityError } from '../../errors.ts';
+import type { Sealer } from '../../keypair/seal.ts';
 import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
@@ -38,6 +39,7 @@ import { type CountedJournals, Queues } from './queues.ts';
 import { removePool } from './removal.ts';
 import { PostgresReservations } from './reservations.ts';
 import { countDue, destroyPiece } from './retention.ts';
+import type { RollCall } from './roll-call.ts';
 import type { Run } from './run.ts';
 import { PostgresSignatures } from './signatures.ts';
 import { PostgresTokens } from './tokens.ts';
@@ -55,6 +57,8 @@ export interface OpenedStore {
   readonly begin: Begin;
   readonly begun: Begun;
   readonly rows: BoundRows;
+  readonly sealer: Sealer;
+  readonly rollCall: RollCall;
   readonly addresses: Addresses;
   readonly beats: Beats;
   readonly key: SealingKey;
@@ -77,15 +81,17 @@ export class PostgresStore implements Store {
   readonly #turns: Turns;
   readonly #directory: Directory;
   readonly #watches = new DisposableStack();
+  /** Since the last run, while other nodes are missed. */
+  #settled: Record<string, Recovered> = {};
   readonly #resources: AsyncDisposableStack;
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: OpenedStore, resources: AsyncDisposableStack) {
-    const { run, begun, rows, addresses } = opened;
+    const { run, begun, rows, sealer, addresses } = opened;
     this.#opened = opened;
     this.#run = run;
     this.#queues = new Queues(run);
-    this.#lanes = new Lanes(run, addresses);
+    this.#lanes = new Lanes(run, sealer);
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
     this.#directory = new Directory(run);
@@ -104,6 +110,10 @@ export class PostgresStore implements Store {
     return this.#run.node.place;
   }
 
+  get runs(): number {
+    return this.#directory.runs;
+  }
+
   get epoch(): number {
     return this.#run.epoch;
   }
@@ -113,14 +123,22 @@ export class PostgresStore implements Store {
   }
 
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
+    const run = this.#run;
+    const { rollCall, sealer, beats, key } = this.#opened;
     const begin = { ...this.#opened.begin, recover };
-    const recovered: Record<string, Recovered> = {};
-    const begun = await this.#run.repeated((query) =>
-      beginEpoch(query, this.#run, begin, recovered),
-    );
-    Object.assign(this.#run, { epoch: begun.epoch, id: begun.id });
+    await rollCall.answer(recover, this.#settled);
+    const recovered = { ...this.#settled };
+    const begunAt = beats.now;
+    const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
+    run.marks.begin(begun, run.sight.last);
+    this.#settled = {};
+    Object.assign(run, { epoch: begun.epoch, id: begun.id });
     this.#queues.clear();
+    this.#turns.clear();
     this.#directory.clear();
+    beats.begun(begunAt);
+    // The database may have lost the data key.
+    sealer.sealTo(key.publicKey);
     return begun.recovered;
   }
 

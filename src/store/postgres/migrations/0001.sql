@@ -17,14 +17,16 @@ CREATE TABLE cluster (
   -- Of tokens, as in a store of one node: the last id, and whether there ever was one.
   token_id bigint NOT NULL DEFAULT 0,
   had_tokens boolean NOT NULL DEFAULT false,
-  -- 'suspect': the database may have gone back in time, and nothing is leased. 'migrating': a store of SQLite
-  -- is on its way here, and no node starts.
-  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect', 'migrating')),
-  -- What the database was when it was last found sound.
+  -- The database may have gone back in time ('suspect'), or has ('lost'): nothing is leased or inserted. A store of
+  -- SQLite is on its way here ('migrating'): no node starts.
+  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect', 'lost', 'migrating')),
+  -- What the database was when its nodes were asked last.
   system_id text,
   timeline text,
   database_oid bigint,
   table_oid bigint,
+  -- Of runs up to this one nobody knows what was signed.
+  signed_epoch bigint NOT NULL DEFAULT 0,
   -- Rows that say who may do what carry a MAC under a key of the sealing key. `binding` is drawn when they get it.
   binding text CHECK (length(binding) = 32),
   mac bytea
@@ -40,8 +42,10 @@ CREATE TABLE nodes (
   sign_key bytea NOT NULL CHECK (length(sign_key) = 32),
   -- That it may write sealed keys; NULL until somebody who can read them said so.
   enrolment bytea,
-  -- Has told what it remembers since the database was last suspect.
+  -- Has told what it remembers since the database was last suspect, or lost.
   confirmed boolean NOT NULL DEFAULT true,
+  -- Its run that it told of when the database was lost: what is missing of that is known.
+  told bytea,
   created_at bigint NOT NULL,
   retired_at bigint
 );
@@ -259,6 +263,8 @@ CREATE TABLE hand_outs (
 );
 
 CREATE UNIQUE INDEX hand_outs_key ON hand_outs (key_hash) WHERE key_hash IS NOT NULL;
+-- Rows come in nearly in this order: each page is known by its oldest and its newest, which costs nothing.
+CREATE INDEX hand_outs_at ON hand_outs USING brin (at) WITH (pages_per_range = 16, autosummarize = on);
 
 -- What a token with a quota took on a day, which counts from 1970.
 CREATE TABLE quotas (
@@ -317,25 +323,28 @@ CREATE TABLE counters (
   PRIMARY KEY (node_id, name)
 );
 
--- The state of each address, as all these say it. NULL would be a fault.
+-- The state of each address, as all these say it: NULL would be a fault. One that is or was in a queue has its
+-- position there, and since when it is recorded, or was burned.
 CREATE VIEW address_states AS
 SELECT address.id, coalesce(burned.pool_id, back.pool_id, lease.pool_id, lane_ends.pool_id) AS pool_id,
   CASE
-    WHEN burned.last IS NOT NULL THEN 'burned'
-    WHEN back.last IS NOT NULL THEN 'available'
-    WHEN lease.last IS NOT NULL THEN CASE
+    WHEN burned.first IS NOT NULL THEN 'burned'
+    WHEN back.first IS NOT NULL THEN 'available'
+    WHEN lease.first IS NOT NULL THEN CASE
       WHEN lease.position + address.id - lease.first >= queues.position THEN 'leased'
       WHEN EXISTS (SELECT FROM reservations
         WHERE address_id = address.id AND ended_at IS NULL) THEN 'reserved'
       ELSE 'dispensed' END
     WHEN address.id > lane_heads.taken THEN 'available'
-  END AS state
+  END AS state,
+  lease.epoch, lease.position + address.id - lease.first AS position,
+  queues.recorded_at, burned.at AS burned_at, burned.cause
 FROM (SELECT id FROM secrets UNION ALL SELECT id FROM remains) AS address
 LEFT JOIN lane_ends ON lane_ends.lane = address.id >> 20
 LEFT JOIN lane_heads ON lane_heads.lane = lane_ends.lane
-LEFT JOIN LATERAL (SELECT last, pool_id FROM burns
+LEFT JOIN LATERAL (SELECT * FROM burns
   WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS burned ON burned.last >= address.id
-LEFT JOIN LATERAL (SELECT last, pool_id FROM returned
+LEFT JOIN LATERAL (SELECT * FROM returned
   WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS back ON back.last >= address.id
 LEFT JOIN LATERAL (SELECT * FROM leases
   WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS lease ON lease.last >= address.id
