@@ -82,6 +82,7 @@ export const OPTIONS = {
   backup: PLACE,
   restore: { dispensed: TEXT, 'ignore-clock': FLAG, ...DIRECTORY },
   adopt: { moved: FLAG, restored: FLAG, from: TEXT, 'ignore-clock': FLAG, ...DIRECTORY },
+  migrate: { to: TEXT, ...DIRECTORY },
   bench: {
     json: FLAG,
     rounds: TEXT,

@@ -207,6 +207,25 @@ keys out twice. This command says what it is. No server may hold it.
   --data DIR         the data directory (default: ./data)
 `,
   },
+  migrate: {
+    summary: 'move the store of a data directory into PostgreSQL',
+    text: `usage: vanitypool migrate --to URL [options]
+
+Moves the whole store, with its history, tokens, reservations and signatures, into an empty database
+that many servers can share, compares what arrived, and prints what to put into the configuration.
+No server may hold the store. What was handed out keeps its id; what is available gets a new one.
+Secrets stay sealed to the same sealing key, which every server of the database needs.
+
+  --to URL           postgres://USER@HOST:PORT/DATABASE, with the settings and variables of psql
+                     (PGHOST, PGSSLMODE, ...); put a password into PGPASSWORD or ~/.pgpass, as
+                     others can read a command line
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
+  --data DIR         the data directory (default: ./data)
+
+If it is interrupted at any moment, type it again. After the move the old store is refused for ever.
+A restored backup of it is a store of its own, in which everything available is burned.
+`,
+  },
   pool: {
     summary: 'create, change, pause and delete pools, also while a server runs',
     text: poolHelp(PLACE_HELP),

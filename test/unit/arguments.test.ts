@@ -48,6 +48,7 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
   audit: [await load('audit'), {}],
   backup: [await load('backup'), { words: ['copy'] }],
   restore: [await load('restore'), { words: ['copy'] }],
+  migrate: [await load('migrate'), { options: { '--to': 'postgres://127.0.0.1:1/pool' } }],
   adopt: [await load('adopt'), { words: ['--moved'] }],
   dispense: [await load('dispense'), { words: ['pet'] }],
   import: [

@@ -22,6 +22,8 @@ import type { Query } from './transaction.ts';
 const AT = `coalesce(h.at, s.burned_at,
     CASE WHEN s.state IN ('dispensed', 'reserved') THEN s.recorded_at END)`;
 const STATE = `s.id, p.name, s.state, s.cause, ${AT} AS at, t.name AS token, h.key_hash`;
+const IS_EXHAUSTED = `EXISTS (SELECT FROM vanitypool.lost_signatures
+    WHERE address_id = s.id AND count IS NULL) AS is_exhausted`;
 const TABLES = `vanitypool.address_states AS s
     JOIN vanitypool.pools AS p ON p.id = s.pool_id
     LEFT JOIN LATERAL (SELECT * FROM vanitypool.hand_outs
@@ -34,12 +36,14 @@ const SQL = {
   end: `SELECT id FROM (SELECT id FROM vanitypool.secrets UNION ALL SELECT id FROM vanitypool.remains)
       AS a WHERE id > $1 ORDER BY id LIMIT 2 OFFSET $2::int - 1`,
   page: `SELECT ${STATE}, p.keys, p.handout, CASE WHEN p.handout = 'sign-only' THEN
-      (SELECT count(*) FROM vanitypool.signatures WHERE address_id = s.id) ELSE 0 END AS signatures
+      (SELECT count(*) FROM vanitypool.signatures WHERE address_id = s.id) + coalesce(
+        (SELECT count FROM vanitypool.lost_signatures WHERE address_id = s.id), 0) ELSE 0 END AS signatures,
+      ${IS_EXHAUSTED}
     FROM ${TABLES}
     WHERE s.id > $1 AND s.id <= $2 AND s.state IN ('dispensed', 'reserved', 'burned')
       AND ($3::text IS NULL OR p.name = $3) AND ($4::bigint IS NULL OR ${AT} >= $4)
     ORDER BY s.id`,
-  find: `SELECT ${STATE}, a.* FROM vanitypool.keys AS k
+  find: `SELECT ${STATE}, a.*, ${IS_EXHAUSTED} FROM vanitypool.keys AS k
     JOIN LATERAL (
       SELECT origin, created_at, false AS is_destroyed FROM vanitypool.secrets WHERE id = k.id
       UNION ALL SELECT origin, created_at, true FROM vanitypool.remains WHERE id = k.id) AS a ON true
@@ -59,6 +63,7 @@ interface StateRow {
   readonly cause: string | null;
   readonly token: string | null;
   readonly key_hash: Uint8Array | null;
+  readonly is_exhausted: boolean;
 }
 
 interface PageRow extends StateRow, PoolOfRows {
@@ -96,7 +101,7 @@ export async function pageOf(
       at: row.at,
       address: shown.get(row.id),
       signatures: row.signatures,
-      isExhausted: false,
+      isExhausted: row.is_exhausted,
     })),
     next: ends.length < 2 ? undefined : end,
   };
@@ -113,7 +118,7 @@ export async function find(query: Query, publicKey: Uint8Array): Promise<FoundAd
     origin: originOf(row.origin),
     createdAt: row.created_at,
     isDestroyed: row.is_destroyed,
-    isExhausted: false,
+    isExhausted: row.is_exhausted,
     signatures: (await query<Signed>(SQL.signatures, [row.id])).rows,
   };
 }

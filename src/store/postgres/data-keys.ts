@@ -6,7 +6,7 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { Sealer } from '../../keypair/seal.ts';
 import { isEnrolled } from './enrolment.ts';
-import type { Run } from './run.ts';
+import type { NodeIdentity, Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
@@ -44,8 +44,8 @@ export function sealerOf(run: Run, binding: string, publicKey: Uint8Array): Seal
     save: (sealed) =>
       run.aside(async (query) => {
         const { epoch, now } = run;
-        const signature = node.sign(signedOf(storeId, node.id, epoch, sealed));
-        const row = [epoch, Buffer.from(sealed), Buffer.from(signature), now];
+        const signature = signDataKey(node, storeId, epoch, sealed);
+        const row = [epoch, Buffer.from(sealed), signature, now];
         return (await query<{ id: number }>(SQL.add, row)).rows[0]!.id;
       }),
   });
@@ -101,6 +101,16 @@ function isSigned(message: Uint8Array, signKey: Uint8Array, signature: Uint8Arra
 /** A sealed data key, as text: an id may get another one, and one that is copied another id. */
 function nameOf(id: number, sealed: Uint8Array): string {
   return `${id} ${Buffer.from(sealed).toString('latin1')}`;
+}
+
+/** By which others know who sealed it. */
+export function signDataKey(
+  node: NodeIdentity,
+  storeId: string,
+  epoch: number,
+  sealed: Uint8Array,
+): Buffer {
+  return Buffer.from(node.sign(signedOf(storeId, node.id, epoch, sealed)));
 }
 
 /** What a node signs of a data key that it sealed. */

@@ -43,7 +43,8 @@ export function isEnrolled(
   return enrolment?.length === right.length && timingSafeEqual(enrolment, right);
 }
 
-function enrolmentOf(key: KeyObject, id: string, signKey: Uint8Array): Buffer {
+/** `key` as of `enrol`. */
+export function enrolmentOf(key: KeyObject, id: string, signKey: Uint8Array): Buffer {
   // Both have one length: no two nodes look alike.
   return createHmac('sha256', key).update(Buffer.from(id, 'hex')).update(signKey).digest();
 }

@@ -28,7 +28,7 @@ const SQL = {
   /** Keys in one order in all nodes: two that have the same ones do not wait for each other. */
   add: `INSERT INTO vanitypool.hand_outs
       (epoch, pool_id, position, count, at, token_id, key_hash, body_hash)
-    SELECT $1, $2, * FROM unnest($3::bigint[], $4::int[], $5::bigint[], $6::int[], $7::bytea[], $8::bytea[])
+    SELECT $1, $2, * FROM unnest($3::bigint[], $4::int[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[])
       AS h (position, count, at, token_id, key_hash, body_hash) ORDER BY key_hash, position
     ON CONFLICT (key_hash) WHERE key_hash IS NOT NULL DO NOTHING RETURNING position`,
   remove: 'DELETE FROM vanitypool.hand_outs WHERE epoch = $1 AND pool_id = $2 AND position = $3',

@@ -3,10 +3,12 @@
  * compared. Runs in the thread that opens the store.
  */
 import type { Role } from '../../config/config.ts';
+import { VanityError } from '../../errors.ts';
 import { bootId } from '../../system/boot-id.ts';
 import { OwnClock, SystemTime, type Time } from '../own-clock.ts';
 import { StoreRewound } from '../store.ts';
 import { Beats, type Monotonic } from './beats.ts';
+import type { ClusterState } from './bound-rows.ts';
 import { Connection } from './connection.ts';
 import { DatabaseSight, isKnown, look } from './database-sight.ts';
 import { Marks } from './marks.ts';
@@ -16,7 +18,7 @@ import { checkServer } from './server-check.ts';
 import type { ConnectionSettings } from './settings.ts';
 
 const SQL = {
-  cluster: `SELECT store_id, sealing_key, binding, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
+  cluster: `SELECT store_id, state, sealing_key, binding, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
     FROM vanitypool.cluster`,
 } as const;
 
@@ -38,6 +40,7 @@ export interface JoiningOptions {
 
 export interface ClusterRow {
   readonly store_id: string;
+  readonly state: ClusterState;
   readonly sealing_key: Uint8Array | null;
   readonly binding: string | null;
   /** Of its clock. */
@@ -54,7 +57,7 @@ export interface Joined {
 
 /**
  * A run that has not begun. `resources` close its connections. Errors: CONFIG_INVALID, CERTIFICATE_INVALID,
- * STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * DATA_MOVED for a store that has not arrived yet, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_CORRUPT, STORE_UNAVAILABLE.
  */
 export async function join(
   resources: AsyncDisposableStack,
@@ -69,6 +72,7 @@ export async function join(
   await migrate(turns, create);
   const { rows } = await turns.transaction(({ query }) => query<ClusterRow>(SQL.cluster));
   const cluster = rows[0]!;
+  assertServable(cluster, turns.name);
   const clock = new OwnClock(undefined, new DatabaseTime(cluster.now));
   const storeId = cluster.store_id;
   const marks = new Marks(options.data, { storeId, node, bootId: options.bootId ?? bootId() });
@@ -91,6 +95,15 @@ export async function adoptSound(run: Run): Promise<void> {
   const seen = await run.transaction((query) => look(query));
   if (seen.state !== 'sound' || !isKnown(seen)) throw new StoreRewound();
   run.sight.adopt(seen);
+}
+
+/** Error: DATA_MOVED. */
+export function assertServable({ state }: { readonly state: ClusterState }, name: string): void {
+  if (state !== 'migrating') return;
+  const detail =
+    'a store is on its way here, and not all of it has arrived. Type again what moves it: ' +
+    `vanitypool migrate --to ${name}`;
+  throw new VanityError('DATA_MOVED', `${name}: ${detail}`);
 }
 
 /** The clock of the database as it was at the start, going as this machine's. */

@@ -19,7 +19,7 @@ import { bindingOf } from './bound-rows.ts';
 import { DataKeys, sealerOf } from './data-keys.ts';
 import { enrol } from './enrolment.ts';
 import { beginEpoch } from './epochs.ts';
-import { type ClusterRow, join } from './joining.ts';
+import { assertServable, type ClusterRow, join } from './joining.ts';
 import { RollCall } from './roll-call.ts';
 import type { NodeIdentity } from './run.ts';
 import type { ConnectionSettings } from './settings.ts';
@@ -57,8 +57,9 @@ const TTL_MS = 300_000;
 
 /**
  * Opens the store for service: what the last run of this node had leased and did not return is settled, and a new
- * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN,
- * STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_REWOUND, STORE_UNAVAILABLE, DATA_NOT_WRITABLE.
+ * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, DATA_MOVED for one that has not arrived yet,
+ * SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN, STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_REWOUND,
+ * STORE_UNAVAILABLE, DATA_NOT_WRITABLE.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const { node, sealingKey, onForged } = options;
@@ -71,7 +72,12 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const key = await keyOf(cluster, sealingKey);
   const begin = { durability, ttlMs, recover };
   const recovered: Record<string, Recovered> = {};
-  const binding = await run.repeated((query) => bindingOf(query, storeId, key, onForged));
+  const binding = await run.repeated(async (query) => {
+    const binding = await bindingOf(query, storeId, key, onForged);
+    // A store that began to move here meanwhile. None does from now on: this one is no longer empty.
+    assertServable(binding, options.settings.name);
+    return binding;
+  });
   const rollCall = new RollCall({ run, rows: binding.rows, standby: options.standby });
   await rollCall.answer(recover, recovered);
   // Before anybody knows of this node: one that is known and has no marks is not believed.
