@@ -153,7 +153,7 @@ const CHECK = `
     WHERE f.pool_id = p.id GROUP BY state) AS s
   LEFT JOIN counted AS c ON c.pool_id = p.id AND c.state = s.state`;
 
-/** What is in two places, or behind the end of where it is; public keys that are lost; quotas that are not what left. */
+/** What is in two places, or behind the end of where it is; public keys of others; quotas that are not what left. */
 const FAULTS = `
   WITH lease AS (SELECT *, position + last - first + 1 AS "end" FROM vanitypool.leases),
   hand_out AS (SELECT *, position + count AS "end" FROM vanitypool.hand_outs),
@@ -177,5 +177,6 @@ const FAULTS = `
     JOIN vanitypool.queues USING (epoch, pool_id) WHERE hand_out.end > queues.position
   UNION ALL SELECT 'remains of another key', remains.id FROM vanitypool.remains
     LEFT JOIN vanitypool.keys USING (id) WHERE key_hash IS DISTINCT FROM sha256(public_key)
+      AND public_key <> decode(repeat('00', 32), 'hex')
   UNION ALL SELECT 'quota', token_id FROM taken FULL JOIN vanitypool.quotas USING (token_id, day)
     WHERE taken.used IS DISTINCT FROM quotas.used AND coalesce(taken.used, 0) <> coalesce(quotas.used, 0)`;
