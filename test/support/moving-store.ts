@@ -233,7 +233,7 @@ export async function saidBy(store: Store, scene: MovingScene): Promise<Record<s
   }
   return {
     id: store.id,
-    pools: (await store.pools()).map(({ position: _, ...pool }) => pool),
+    pools: (await store.pools()).map(({ position: _, target: __, ...pool }) => pool),
     tokens: (await tokens.all()).map((one) => ({ ...one, hash: hashOf(one.hash) })),
     hadTokens: await tokens.wereMade(),
     used: await Promise.all(scene.tokens.map((token) => tokens.used(token, day))),
