@@ -12,6 +12,12 @@ export type NodeState =
   /** An operator said that it does not come back. */
   | 'retired';
 
+/** How many are in which state; retired ones are not counted. */
+export type NodeCounts = Readonly<Record<Exclude<NodeState, 'retired'>, number>>;
+
+/** One of them, for people. */
+export type NodeName = Pick<StoreNode, 'id' | 'name'>;
+
 /** Times are those of the clock of the store, in ms since 1970. */
 export interface StoreNode {
   /** 32 hex digits. */
@@ -32,9 +38,11 @@ export interface StoreNode {
   readonly retiredAt: number | null;
 }
 
+/** Whether the database may have gone back in time, or has: then nothing is leased. */
+export type StoreState = 'sound' | 'suspect' | 'lost';
+
 export interface StoreNodes {
-  /** Whether the database may have gone back in time, or has: then nothing is leased. */
-  readonly state: 'sound' | 'suspect' | 'lost';
+  readonly state: StoreState;
   /** In the order in which they came; none in a store of one node. */
   readonly nodes: readonly StoreNode[];
 }

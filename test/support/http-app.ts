@@ -14,8 +14,10 @@ import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { LastWarnings } from '../../src/last-warnings.ts';
 import { createLog } from '../../src/log.ts';
+import { Deadline } from '../../src/pool/deadline.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
+import { NodeFigures } from '../../src/pool/node-figures.ts';
 import { type Hands, Pool } from '../../src/pool/pool.ts';
 import type { ReadyAddress } from '../../src/pool/ready-address.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
@@ -87,6 +89,8 @@ export async function testApp(
       pools,
       grinder,
       storeHealth,
+      deadline: new Deadline(),
+      nodes: new NodeFigures(),
       tallies,
     }),
     tallies,

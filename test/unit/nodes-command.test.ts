@@ -2,17 +2,20 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodesView } from '../../src/api/nodes.ts';
 import { nodesView } from '../../src/api/views.ts';
+import type { NodeCounts } from '../../src/store/node-store.ts';
 import { PostgresReader } from '../../src/store/postgres/reader.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import type { Store } from '../../src/store/store.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { figuresOf, inserted } from '../support/postgres-nodes.ts';
+import { figuresOf, inserted, UNHEARD } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { type Place, PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
+import { removeDirectory } from '../support/sqlite-stores.ts';
 import { poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
@@ -86,6 +89,22 @@ test('nodes are listed, and those that do not come back are retired', LIMIT, asy
     assert.doesNotMatch(stdout, /nothing is leased/);
   });
 
+  await t.test('as each server hears once a second', async () => {
+    const heard = Promise.withResolvers<NodeCounts>();
+    using _ = store.watch({ ...UNHEARD, nodes: heard.resolve });
+    assert.deepEqual(await heard.promise, { running: 2, lost: 0, missed: 0, stopped: 1 });
+  });
+
+  await t.test('and how fast it grinds', async () => {
+    await store.counters();
+    await sleep(20);
+    await store.saveCounters({ attempts: 1_000_000 });
+    const { nodes } = await listed(workspace);
+    const [rate = 0, none] = nodes.slice(1).map(({ attemptsPerSecond }) => attemptsPerSecond);
+    assert.ok(rate > 0 && rate <= 50_000_000, `${rate}`);
+    assert.equal(none, 0);
+  });
+
   await t.test('one that is not heard of is gone; what it had leased is given up', async () => {
     await sql('UPDATE vanitypool.epochs SET beaten_at = 0 WHERE node_id = $1', [second]);
     assert.equal((await states())[2], 'lost false 5');
@@ -146,3 +165,34 @@ test('nodes are listed, and those that do not come back are retired', LIMIT, asy
     }
   });
 });
+
+test(
+  'that the database is another one is reported once, and by how many are missed',
+  LIMIT,
+  async () => {
+    const place = await stores.newPlace();
+    const both: Store[] = [];
+    const rewound: string[] = [];
+    const seen: Promise<NodeCounts>[] = [];
+    for (const one of [place, { ...place, node: someNode() }]) {
+      const store = await stores.openAt(one, { ttlMs: TTL_MS });
+      both.push(store);
+      const isMissed = Promise.withResolvers<NodeCounts>();
+      seen.push(isMissed.promise);
+      store.watch({
+        ...UNHEARD,
+        nodes: (counts) => counts.missed > 0 && isMissed.resolve(counts),
+        rewound: (state) => rewound.push(state),
+      });
+    }
+    const database = new URL(place.url).pathname.slice(1);
+    await server.sql(`UPDATE vanitypool.cluster SET timeline = '0000000F'`, [], database);
+    for (const counts of await Promise.all(seen)) {
+      assert.deepEqual(counts, { running: 0, lost: 0, missed: 2, stopped: 0 });
+    }
+    // The second to look may know more than the first.
+    assert.match(rewound.join(), /^(suspect|lost|suspect,lost)$/);
+    for (const store of both) await store.close();
+    removeDirectory(place.directory);
+  },
+);

@@ -8,19 +8,8 @@ import { type Burner, burnAvailable } from './burning.ts';
 import type { Connection } from './connection.ts';
 import { look } from './database-sight.ts';
 import { giveUp } from './expiry.ts';
+import { IS_HEARD, NODE_STATE } from './node-states.ts';
 import { ask, finish } from './roll-call.ts';
-
-/** Of a run `e`: its beats are younger than its time to live, by clocks; for people. */
-const IS_HEARD = `coalesce(e.state = 'open'
-    AND e.beaten_at + e.ttl_ms > extract(epoch FROM clock_timestamp()) * 1000, false)`;
-
-/** Of a node `n` whose last run, or whose last one that is not settled, is `e`, in a cluster `c`. */
-export const NODE_STATE = `CASE
-    WHEN n.retired_at IS NOT NULL THEN 'retired'
-    WHEN c.state IN ('suspect', 'lost') AND NOT n.confirmed AND n.role <> 'grinder' THEN 'missed'
-    WHEN ${IS_HEARD} THEN 'running'
-    WHEN e.state IN ('open', 'expired') THEN 'lost'
-    ELSE 'stopped' END`;
 
 const SQL = {
   all: `SELECT n.id, n.name, n.place, n.confirmed AS "isConfirmed", n.retired_at AS "retiredAt",
