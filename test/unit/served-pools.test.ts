@@ -278,7 +278,7 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   });
   const key = randomBytes(32);
   const reserve = (id: string) => {
-    const reservation = { id: id.repeat(32), ttlMs: 60_000 };
+    const reservation = { id: id.repeat(32), ttlMs: 86_400_000 };
     store.pop(1, { token: 0, key: hash(id), body: key, reservation });
   };
   reserve('a');

@@ -70,7 +70,7 @@ suite('what other runs were served first', () => {
     await using server = await SharedServer.open();
     const [key, body] = [randomBytes(32), Buffer.alloc(32)];
     const receiver = { token: 0, key, body };
-    const order = { pool: 'pet', ttlMs: 60_000, receiver, quota: undefined, until: Infinity };
+    const order = { pool: 'pet', ttlMs: 86_400_000, receiver, quota: undefined, until: Infinity };
     const first = await server.served.dispenser.reserve(order);
     server.shared.miss('madeWith');
     assert.deepEqual(await server.served.dispenser.reserve(order), first);
