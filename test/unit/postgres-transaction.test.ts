@@ -12,7 +12,7 @@ import { type Judge, PostgresProxy } from '../support/postgres-proxy.ts';
 
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 
 let server: PostgresServer;
 let proxy: PostgresProxy;
@@ -210,13 +210,10 @@ test(
     await using connection = connectionTo(proxy.through(server.url()));
     const late = Promise.withResolvers<'pass'>();
     proxy.judge = ({ text }) => (text === 'SELECT 1 AS late' ? late.promise : 'pass');
-    const asked = connection.transaction(({ query }) => query('SELECT 1 AS late'), {
-      timeoutMs: 300,
-    });
-    await assert.rejects(asked, {
-      code: 'STORE_UNAVAILABLE',
-      message: /: no answer within 0\.3 s$/,
-    });
+    const silent = await unanswered('SELECT 1 AS late', (timeoutMs) =>
+      connection.transaction(({ query }) => query('SELECT 1 AS late'), { timeoutMs }),
+    );
+    assert.match(silent.message, /: no answer within [\d.]+ s$/);
     late.resolve('pass');
     const { rows } = await connection.transaction(({ query }) => query('SELECT 2 AS next'));
     assert.deepEqual(rows, [{ next: 2 }]);
@@ -225,7 +222,10 @@ test(
     assert.notEqual(connections[0], proxy.seen.find(({ text }) => /late/.test(text))!.connection);
 
     proxy.judge = onCommit('stall');
-    await assert.rejects(connection.transaction(add(30), { timeoutMs: 300 }), CommitUnknown);
+    const stalled = await unanswered('COMMIT', (timeoutMs) =>
+      connection.transaction(add(30), { timeoutMs }),
+    );
+    assert.ok(stalled instanceof CommitUnknown, String(stalled));
     proxy.judge = () => 'pass';
     assert.ok(!(await things()).includes(30));
   },
