@@ -11,16 +11,17 @@ import { columns } from './ids.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
+  /** Looked up one by one: a join would read all keys, as nobody knows how many ids are in a range. */
   rows: `SELECT s.id, s.data_key_id, s.origin, s.created_at, s.key_hash, s.sealed, d.sealed AS data_key
     FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (first, last, n)
-    JOIN vanitypool.secrets AS s ON s.id BETWEEN r.first AND r.last
-    JOIN vanitypool.keys AS k ON k.key_hash = s.key_hash AND k.id = s.id
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.secrets WHERE id BETWEEN r.first AND r.last OFFSET 0) AS s
     LEFT JOIN vanitypool.data_keys AS d ON d.id = s.data_key_id
+    WHERE s.id = (SELECT id FROM vanitypool.keys WHERE key_hash = s.key_hash)
     ORDER BY r.n, s.id`,
   remains: `SELECT m.id, m.origin, m.created_at, m.public_key
     FROM unnest($1::bigint[], $2::bigint[]) AS r (first, last)
-    JOIN vanitypool.remains AS m ON m.id BETWEEN r.first AND r.last
-    JOIN vanitypool.keys AS k ON k.key_hash = sha256(m.public_key) AND k.id = m.id`,
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.remains WHERE id BETWEEN r.first AND r.last OFFSET 0) AS m
+    WHERE m.id = (SELECT id FROM vanitypool.keys WHERE key_hash = sha256(m.public_key))`,
   bury: `WITH gone AS (DELETE FROM vanitypool.secrets WHERE id = ANY($1::bigint[])
       RETURNING id, origin, created_at)
     INSERT INTO vanitypool.remains (id, origin, created_at, public_key)

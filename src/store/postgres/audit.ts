@@ -16,6 +16,7 @@ import type {
   FoundAddress,
   Signed,
 } from '../audit-store.ts';
+import { rangesOf } from '../ranges.ts';
 import { type Addresses, originOf, type PoolOfRows } from './addresses.ts';
 import type { Query } from './transaction.ts';
 
@@ -85,7 +86,7 @@ export async function pageOf(
   const { rows } = await query<PageRow>(SQL.page, [after, end, pool, since]);
   const shown = new Map<number, string>();
   for (const ofPool of Map.groupBy(rows, ({ name }) => name).values()) {
-    const ranges = ofPool.map(({ id }) => ({ first: id, last: id }));
+    const ranges = rangesOf(ofPool.map(({ id }) => id));
     const keys = await addresses.publicKeysOf(query, ofPool[0]!, ranges);
     for (const [id, publicKey] of keys) shown.set(id, addressOf(publicKey));
   }
