@@ -23,7 +23,8 @@ import type { Query } from './transaction.ts';
 const AT = `coalesce(h.at, s.burned_at,
     CASE WHEN s.state IN ('dispensed', 'reserved') THEN s.recorded_at END)`;
 const STATE = `s.id, p.name, s.state, s.cause, ${AT} AS at, t.name AS token, h.key_hash`;
-const TABLES = `vanitypool.address_states AS s
+/** Of `s`, who has it. */
+const AND_WHOSE = `
     JOIN vanitypool.pools AS p ON p.id = s.pool_id
     LEFT JOIN LATERAL (SELECT * FROM vanitypool.hand_outs
       WHERE epoch = s.epoch AND pool_id = s.pool_id AND position <= s.position
@@ -36,15 +37,17 @@ const SQL = {
       AS a WHERE id > $1 ORDER BY id LIMIT 2 OFFSET $2::int - 1`,
   page: `SELECT ${STATE}, p.keys, p.handout, CASE WHEN p.handout = 'sign-only' THEN
       (SELECT count(*) FROM vanitypool.signatures WHERE address_id = s.id) ELSE 0 END AS signatures
-    FROM ${TABLES}
+    FROM vanitypool.address_states AS s ${AND_WHOSE}
     WHERE s.id > $1 AND s.id <= $2 AND s.state IN ('dispensed', 'reserved', 'burned')
       AND ($3::text IS NULL OR p.name = $3) AND ($4::bigint IS NULL OR ${AT} >= $4)
     ORDER BY s.id`,
+  /** Looked up one after the other: a join would read all addresses. */
   find: `SELECT ${STATE}, a.* FROM vanitypool.keys AS k
-    JOIN LATERAL (
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.address_states WHERE id = k.id OFFSET 0) AS s
+    CROSS JOIN LATERAL (
       SELECT origin, created_at, false AS is_destroyed FROM vanitypool.secrets WHERE id = k.id
-      UNION ALL SELECT origin, created_at, true FROM vanitypool.remains WHERE id = k.id) AS a ON true
-    JOIN (${TABLES}) ON s.id = k.id
+      UNION ALL SELECT origin, created_at, true FROM vanitypool.remains WHERE id = k.id) AS a
+    ${AND_WHOSE}
     WHERE k.key_hash = $1 AND s.state IS NOT NULL`,
   signatures: `SELECT g.at, t.name AS token, g.message_hash AS "messageHash", g.signature
     FROM vanitypool.signatures AS g LEFT JOIN vanitypool.tokens AS t ON t.id = g.token_id
