@@ -112,6 +112,35 @@ test('what work throws rolls back, as does a statement that nobody awaited', LIM
   assert.deepEqual(await things(), []);
 });
 
+test('what reads sees one moment, changes nothing, and is lost or whole', LIMIT, async () => {
+  await using connection = connectionTo(proxy.through(server.url()));
+  proxy.judge = () => 'pass';
+  const count = 'SELECT count(*) AS count FROM things';
+  const counts = await connection.read(async ({ query }) => {
+    const first = (await query<{ count: number }>(count)).rows[0]!.count;
+    await server.sql('INSERT INTO things VALUES (5)');
+    return [first, (await query<{ count: number }>(count)).rows[0]!.count];
+  });
+  assert.equal(counts[0], counts[1]);
+  await server.sql('DELETE FROM things WHERE id = 5');
+  const change = connection.read((transaction) => add(6)(transaction));
+  await assert.rejects(change, { message: /cannot execute INSERT in a read-only transaction$/ });
+  // How it ends is nothing that anybody has to know.
+  for (const [step, isWhole] of [
+    ['ROLLBACK', true],
+    ['SELECT 7', false],
+    ['BEGIN', false],
+  ] as const) {
+    proxy.judge = ({ text }) => (text.startsWith(step) ? 'cut-answer' : 'pass');
+    const read = connection.read(({ query }) => query('SELECT 7 AS seven'));
+    if (isWhole) assert.deepEqual((await read).rows, [{ seven: 7 }]);
+    else
+      await assert.rejects(read, { code: 'STORE_UNAVAILABLE', message: /Connection terminated/ });
+  }
+  proxy.judge = () => 'pass';
+  await connection.read(({ query }) => query('SELECT 7'));
+});
+
 test('a transaction that is over takes no statement', LIMIT, async () => {
   await using connection = connectionTo();
   const kept = await connection.transaction(async (transaction) => ({ transaction }));
