@@ -50,6 +50,7 @@ export const ERRORS = {
   HANDOUT_MISMATCH: kind(409, 'The pool does not hand out addresses in this way'),
   BACKUP_RUNNING: kind(409, 'Another backup is being made or sent', true),
   BACKUP_REPLACED: kind(409, 'The same token has asked for another backup'),
+  BACKUP_UNSUPPORTED: kind(409, 'The store is a database, which has backups of its own'),
   KEY_ROTATION_REFUSED: kind(409, 'The sealing key cannot be rotated in this way'),
   IMPORTS_REFUSED: kind(409, 'The pool does not accept imports'),
   RESERVATION_OVER: kind(410, 'The reservation has ended'),

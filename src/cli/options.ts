@@ -9,11 +9,6 @@ import { KEY_TYPES, type KeyType } from '../keypair/signing-key.ts';
 import { commandThreads, readCpuLimits } from '../system/cores.ts';
 import { endingSignals } from './hang-up.ts';
 
-/** What `--data DIR` sets: all that there is lies in one directory. */
-export function dataFlags(directory: string): Readonly<Record<string, string>> {
-  return { 'store.url': `file:${directory}`, 'store.data': directory };
-}
-
 export interface PatternValues {
   readonly prefix?: string | undefined;
   readonly suffix?: string | undefined;

@@ -8,7 +8,7 @@ import { isToken } from '../client/call.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { readListensAt, readOwnToken } from '../service/own-token.ts';
-import { dataFlags, optionWords, usage } from './options.ts';
+import { optionWords, usage } from './options.ts';
 import type { Outputs, Screen } from './output.ts';
 import { OwnCertificate } from './own-certificate.ts';
 import { givenToken, isStranger, ServerClient } from './server-client.ts';
@@ -42,9 +42,7 @@ export function assertPlace({ url, config, data }: Place): void {
 
 /** Of a command without `--url`. Errors: those of the configuration. */
 export function configAt({ config: file, data }: Omit<Place, 'url'>): Config {
-  const flags = data === undefined ? {} : dataFlags(data);
-  const names = { 'store.url': '--data', 'store.data': '--data' };
-  return loadConfig({ flags, names, env: process.env, file });
+  return loadConfig({ data, env: process.env, file });
 }
 
 /** What `ask` gets from the server or, when none serves the directory, what `look` gets from its store. */
@@ -68,7 +66,8 @@ export async function askOrLook<T>(
     return await look(config);
   } catch (error) {
     const isMissing = error instanceof VanityError && error.code === 'STORE_NOT_FOUND';
-    throw isMissing ? notServed(config, ', and there is no store in it') : error;
+    const hasDirectory = config.store.directory !== undefined;
+    throw isMissing && hasDirectory ? notServed(config, ', and there is no store in it') : error;
   }
 }
 

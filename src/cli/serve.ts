@@ -13,15 +13,12 @@ import { readArguments } from './arguments.ts';
 import { OPTIONS } from './command-options.ts';
 import { endServer } from './end.ts';
 import { endingSignals } from './hang-up.ts';
-import { dataFlags } from './options.ts';
 
 const INTERRUPTED = 130;
 /** Of options, by the key that they set. */
 const NAMES = {
   'http.host': '--host',
   'http.port': '--port',
-  'store.url': '--data',
-  'store.data': '--data',
   'grinder.threads': '--threads',
   log_level: '--log-level',
 };
@@ -38,11 +35,11 @@ export async function serve(args: string[]): Promise<number> {
     flags: {
       ...(values.host !== undefined && { 'http.host': values.host }),
       ...(values.port !== undefined && { 'http.port': numberOf(values.port) }),
-      ...(values.data !== undefined && dataFlags(values.data)),
       ...(values.threads !== undefined && { 'grinder.threads': numberOf(values.threads) }),
       ...(values['log-level'] !== undefined && { log_level: values['log-level'] }),
     },
     names: NAMES,
+    data: values.data,
     env: process.env,
     file: values.config,
   });

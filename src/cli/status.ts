@@ -95,8 +95,8 @@ async function reportOfStore(config: Config): Promise<Report> {
     const configured = config.pools.find(({ name }) => name === stored.name);
     return storedPoolView(stored, configured);
   });
-  const { directory } = config.store;
-  return { directory, version: VERSION, status: 'stopped', reasons: [], pools };
+  const { directory, data } = config.store;
+  return { directory: directory ?? data, version: VERSION, status: 'stopped', reasons: [], pools };
 }
 
 /** The store that is configured here has nothing to say of the pools of another server. */
@@ -105,7 +105,7 @@ async function withCauses(report: Report, config: Config): Promise<Report> {
   const { burnedOffline } = await import('../offline/pools.ts');
   let causes: Readonly<Record<string, BurnedBy>>;
   try {
-    causes = burnedOffline(config);
+    causes = await burnedOffline(config);
   } catch (error) {
     if (!(error instanceof VanityError)) throw error;
     return report;

@@ -28,6 +28,25 @@ export interface TlsFiles {
   readonly key: string;
 }
 
+export interface StoreConfig {
+  /** Absolute path of the directory that the store lies in; undefined if it is a database. */
+  readonly directory: string | undefined;
+  /** The URL of the PostgreSQL database that the store is: there may be a password in it. */
+  readonly database: string | undefined;
+  /** Absolute path of what this machine has beside it: sealing key, journals, address of the server. */
+  readonly data: string;
+  /** 'file:PATH' with an absolute path, or 'env:NAME'. */
+  readonly sealingKey: string;
+  /** 'committed': a reply waits until the disk knows of it. */
+  readonly durability: Durability;
+  /** 'unguarded': served also where the file system cannot distinguish a copy from its original. */
+  readonly copies: 'guarded' | 'unguarded';
+  readonly journal: JournalSetting;
+  readonly retentionHours: number;
+  /** How long a node may act without an answer of the database, and after which others give it up. */
+  readonly leaseTtlSeconds: number;
+}
+
 export interface Config {
   /** Nothing says which data directory is meant: there is no file, and neither flag nor variable. */
   readonly isDefault: boolean;
@@ -50,20 +69,7 @@ export interface Config {
     /** That an open connection may be without a request. */
     readonly keepAliveSeconds: number;
   };
-  readonly store: {
-    /** Absolute path of the directory that the store lies in. */
-    readonly directory: string;
-    /** The same of what this machine has beside it: sealing key, journals, address of the server. */
-    readonly data: string;
-    /** 'file:PATH' with an absolute path, or 'env:NAME'. */
-    readonly sealingKey: string;
-    /** 'committed': a reply waits until the disk knows of it. */
-    readonly durability: Durability;
-    /** 'unguarded': served also where the file system cannot distinguish a copy from its original. */
-    readonly copies: 'guarded' | 'unguarded';
-    readonly journal: JournalSetting;
-    readonly retentionHours: number;
-  };
+  readonly store: StoreConfig;
   readonly auth: {
     /** 'auto': from the first token on that was ever made. */
     readonly required: boolean | 'auto';
@@ -105,7 +111,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   'http.keep_alive_seconds': whole(72, 1, 3600),
   'store.data': text('', `a directory; ${NO_HOME}`, /^(?!~)./),
   'store.url': {
-    ...text('', `"file:DIRECTORY" in this version; ${NO_HOME}`, /^file:(?!~).+/),
+    ...text(
+      '',
+      `"file:DIRECTORY" or "postgres://USER@HOST:PORT/DATABASE"; ${NO_HOME}`,
+      /^(file:(?!~).+|postgres(ql)?:\/\/.*)/,
+    ),
     // That of a database may have a password in it.
     isSecret: true,
   },
@@ -117,7 +127,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     isSecret: true,
   },
   'store.retention_hours': whole(24, 1, 24 * 365),
-  'store.lease_ttl_seconds': only(60),
+  'store.lease_ttl_seconds': whole(300, 10, 86_400),
   'grinder.threads': whole(serverThreads(readCpuLimits()), 0, 1024),
   'grinder.batch': whole(256, 1, 4096),
   'grinder.slice_ms': whole(25, 1, 50),
@@ -130,6 +140,8 @@ export interface ConfigSources {
   readonly flags?: Settings;
   /** What their user calls them, for errors: `{ 'http.port': '--port' }`. */
   readonly names?: Readonly<Record<string, string>>;
+  /** `--data DIR`: all that there is lies in this directory, but a store that is a database. */
+  readonly data?: string | undefined;
   readonly env?: Readonly<Record<string, string | undefined>>;
   /**
    * `--config FILE`, `/dev/null` for none; without it `vanitypool.toml` in the working directory, if it is
@@ -147,8 +159,11 @@ export function loadConfig(
   const { flags = {}, names = {}, env = {}, file, cwd = process.cwd() } = sources;
   const { isThere, settings, pools, webhooks } = readFile(file, cwd);
   const environment = readEnvironment(env);
-  const given = { ...settings, ...environment.settings, ...flags };
+  const configured: Settings = { ...settings, ...environment.settings, ...flags };
+  const placed = placedAt(sources.data, configured['store.url']);
+  const given = { ...configured, ...placed };
   const value = check(given, RULES, (key) => {
+    if (Object.hasOwn(placed, key)) return '--data';
     const called = Object.hasOwn(flags, key) ? names : environment.names;
     return Object.hasOwn(called, key) ? called[key]! : key;
   });
@@ -160,10 +175,29 @@ export function loadConfig(
   return freeze(value, tables, cwd, !isThere && !isPlaced);
 }
 
-/** Each is where the other one is, if one alone is given. */
-function placesOf(url: string, data: string, cwd: string): { directory: string; data: string } {
+function placedAt(directory: string | undefined, url: unknown): Settings {
+  if (directory === undefined) return {};
+  return { 'store.data': directory, ...(!isDatabase(url) && { 'store.url': `file:${directory}` }) };
+}
+
+function isDatabase(url: unknown): boolean {
+  return String(url).startsWith('postgres');
+}
+
+/** Each directory is where the other one is, if one alone is given. */
+function placesOf(
+  url: string,
+  data: string,
+  cwd: string,
+): Pick<StoreConfig, 'directory' | 'database' | 'data'> {
+  if (isDatabase(url)) {
+    return { directory: undefined, database: url, data: resolve(cwd, data || './data') };
+  }
   const directory = url.slice('file:'.length) || data || './data';
-  return { directory: resolve(cwd, directory), data: resolve(cwd, data || directory) };
+  return {
+    ...{ directory: resolve(cwd, directory), database: undefined },
+    data: resolve(cwd, data || directory),
+  };
 }
 
 function freeze(
@@ -172,11 +206,7 @@ function freeze(
   cwd: string,
   isDefault: boolean,
 ): Config {
-  const { directory, data } = placesOf(
-    String(value['store.url']),
-    String(value['store.data']),
-    cwd,
-  );
+  const places = placesOf(String(value['store.url']), String(value['store.data']), cwd);
   const sealingKey = String(value['store.sealing_key']);
   const host = String(value['http.host']);
   if (host.startsWith('unix:') && value['http.threads'] !== 1) {
@@ -201,15 +231,15 @@ function freeze(
       keepAliveSeconds: value['http.keep_alive_seconds'],
     },
     store: {
-      directory,
-      data,
+      ...places,
       sealingKey: sealingKey.startsWith('env:')
         ? sealingKey
-        : `file:${resolve(cwd, sealingKey.slice(5) || `${data}/sealing.key`)}`,
+        : `file:${resolve(cwd, sealingKey.slice(5) || `${places.data}/sealing.key`)}`,
       durability: value['store.durability'],
       copies: value['store.copies'],
       journal: value['store.journal'],
       retentionHours: value['store.retention_hours'],
+      leaseTtlSeconds: value['store.lease_ttl_seconds'],
     },
     auth: { required: value['auth.required'] },
     grinder: {

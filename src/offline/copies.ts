@@ -13,7 +13,7 @@ import {
   receiveBackup,
 } from '../store/sqlite/backup.ts';
 import { type Restored, type RestoreOptions, restoreStore } from '../store/sqlite/restore.ts';
-import { onBound } from './open.ts';
+import { directoryOf, onBound } from './open.ts';
 
 export type { BackupOptions };
 export { neededKey };
@@ -23,9 +23,11 @@ export { neededKey };
  * `adoptStore`.
  */
 export async function adoptOffline(
-  { store: { directory, data, sealingKey } }: Config,
+  { store }: Config,
   how: Pick<AdoptOptions, 'as' | 'from' | 'ignoreClock'>,
 ): Promise<Adopted> {
+  const { data, sealingKey } = store;
+  const directory = directoryOf(store);
   using journals = new Journals({ dataDirectory: data });
   const witness = witnessDirectory(directory);
   const { recover } = journals;
@@ -40,11 +42,11 @@ export async function adoptOffline(
 
 /** Writes the store to a new file; a server may hold it. Errors: those of `backupStore`. */
 export function backupOffline(
-  { store: { directory } }: Config,
+  { store }: Config,
   file: string,
   options: BackupOptions,
 ): Promise<void> {
-  return backupStore(directory, file, options);
+  return backupStore(directoryOf(store), file, options);
 }
 
 /** Keeps a backup that a server sends as a new file. Errors: those of `receiveBackup`. */
@@ -58,9 +60,11 @@ export function keepBackup(
 
 /** Makes the store out of a backup; what became of its addresses and tokens. */
 export async function restoreOffline(
-  { store: { directory, data, sealingKey } }: Config,
+  { store }: Config,
   from: Pick<RestoreOptions, 'file' | 'list' | 'signal' | 'ignoreClock'>,
 ): Promise<Restored> {
+  const { data, sealingKey } = store;
+  const directory = directoryOf(store);
   const restored = await restoreStore({ directory, sealingKey, ...from, onBound });
   removeJournalsIn(data);
   return restored;

@@ -14,7 +14,7 @@ import type { SealingKey } from '../keypair/sealing-key.ts';
 import { findSealingKey } from '../keypair/sealing-key-files.ts';
 import { parseSignPolicy } from '../keypair/sign-policy.ts';
 import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
-import { readBurned, readPools, readSealingKey } from '../store/sqlite/look.ts';
+import { readBurned, readPools, readSealingKey } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { parts, type StoredPool } from '../store/stored-pool.ts';
 import { withStoreOffline } from './open.ts';
@@ -24,13 +24,12 @@ import { withStoreOffline } from './open.ts';
  * them. Errors: those of opening a store to read, STORE_FORGED.
  */
 export async function poolsOffline({ store }: Config): Promise<StoredPool[]> {
-  return readPools(store.directory, await keyOf(store).catch(() => undefined)).filter(
-    ({ isRemoved }) => !isRemoved,
-  );
+  const pools = await readPools(store, await keyOf(store).catch(() => undefined));
+  return pools.filter(({ isRemoved }) => !isRemoved);
 }
 
-async function keyOf({ directory, sealingKey }: Config['store']): Promise<SealingKey | undefined> {
-  return (await findSealingKey(sealingKey, readSealingKey(directory))).key;
+async function keyOf(store: Config['store']): Promise<SealingKey | undefined> {
+  return (await findSealingKey(store.sealingKey, await readSealingKey(store))).key;
 }
 
 /**
@@ -112,6 +111,6 @@ export function poolNotFound(
 }
 
 /** Burned addresses by pool and cause; changes nothing. Errors: those of opening a store. */
-export function burnedOffline({ store: { directory } }: Config): ReturnType<typeof readBurned> {
-  return readBurned(directory);
+export function burnedOffline({ store }: Config): ReturnType<typeof readBurned> {
+  return readBurned(store);
 }

@@ -15,7 +15,6 @@
 import { createServer } from 'node:net';
 import { CalledThread } from '../called-thread.ts';
 import type { Config, TlsFiles } from '../config/config.ts';
-import { witnessDirectory } from '../disk/witness.ts';
 import { entry } from '../entry.ts';
 import { VanityError } from '../errors.ts';
 import type { AuthRequired } from '../http/access.ts';
@@ -149,7 +148,7 @@ export class Service implements AsyncDisposable {
       for (const note of shared.pattern.notes) log.info({ pool: shared.name }, note);
       if (status.paused) log.warn({ pool: shared.name }, 'the pool is paused');
     }
-    log.info({ epoch: opened.epoch, directory: this.#config.store.directory }, 'store open');
+    log.info({ epoch: opened.epoch }, 'store open');
     const port = await this.#http.listen(on);
     this.#tellConnections();
     const scheme = http.tls === undefined ? 'http' : 'https';
@@ -265,21 +264,12 @@ export class Service implements AsyncDisposable {
   }
 
   #startStoreThread(pools: readonly SharedPool[]): CalledThread<StoreCalls> {
-    const { directory, data, sealingKey, retentionHours, durability } = this.#config.store;
-    const { copies, journal } = this.#config.store;
     const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
     return CalledThread.start<StoreCalls, StoreWorkerData>({
       name: 'store',
       entry: entry(import.meta.url, '../store-thread/worker'),
       data: {
-        directory,
-        data,
-        sealingKey,
-        retentionHours,
-        durability,
-        copies,
-        witness: witnessDirectory(directory),
-        journal,
+        store: this.#config.store,
         httpThreads: this.#config.http.threads,
         pools,
         health: this.#storeHealth.buffer,

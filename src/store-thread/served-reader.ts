@@ -31,7 +31,6 @@ const BACKUP = /^sent-backup-[0-9a-f]{32}/;
 
 export interface ServedReaderOptions extends Omit<ReaderData, 'port'> {
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
-  readonly retentionHours: number;
   /** The system gave no thread. */
   readonly onUnstarted: () => void;
 }
@@ -57,7 +56,8 @@ export class ServedReader {
 
   constructor(options: ServedReaderOptions) {
     this.#options = options;
-    const { directory } = options;
+    const { directory } = options.store;
+    if (directory === undefined) return;
     for (const name of readdirSync(directory)) {
       if (BACKUP.test(name)) rmSync(join(directory, name), { force: true });
     }
@@ -100,7 +100,7 @@ export class ServedReader {
 
   /** The sealing key was rotated, and is there now. */
   useKey(sealingKey: string): void {
-    this.#options = { ...this.#options, sealingKey };
+    this.#options = { ...this.#options, store: { ...this.#options.store, sealingKey } };
     this.#thread?.call('useKey', sealingKey).catch(() => undefined);
   }
 
@@ -110,6 +110,8 @@ export class ServedReader {
   }
 
   async #begin(asked: AskedBackup): Promise<RunningBackup> {
+    const { directory, retentionHours } = this.#options.store;
+    if (directory === undefined) throw noBackup();
     while (this.#backup !== undefined) {
       if (this.#backup.token !== asked.token) {
         const detail = 'another backup is being made or sent; ask again when that is done';
@@ -118,10 +120,10 @@ export class ServedReader {
       this.#backup.isReplaced = true;
       await this.#endBackup(this.#backup.id);
     }
-    const path = join(this.#options.directory, `sent-backup-${asked.id}`);
+    const path = join(directory, `sent-backup-${asked.id}`);
     const made = this.#ask('backup', path, 'no backup');
     const end = () => void this.#endBackup(asked.id);
-    const timer = setTimeout(end, this.#options.retentionHours * HOUR_MS).unref();
+    const timer = setTimeout(end, retentionHours * HOUR_MS).unref();
     const ended = Promise.withResolvers<void>();
     this.#backup = { ...asked, path, made, ended, timer, isReplaced: false };
     return this.#backup;
@@ -168,7 +170,7 @@ export class ServedReader {
       const detail = 'the system gave no reader thread a moment ago';
       throw new VanityError('SYSTEM_LIMIT_REACHED', detail);
     }
-    const { log, retentionHours: _, onUnstarted: __, ...data } = this.#options;
+    const { log, onUnstarted: _, ...data } = this.#options;
     try {
       const thread = CalledThread.start<ReaderCalls, ReaderData>({
         name: 'reader',
@@ -204,6 +206,11 @@ export class ServedReader {
     this.#thread = undefined;
     await thread?.terminate();
   }
+}
+
+function noBackup(): VanityError {
+  const detail = 'the store is a database: back it up with the tools of PostgreSQL';
+  return new VanityError('BACKUP_UNSUPPORTED', detail);
 }
 
 function replaced(): VanityError {

@@ -14,9 +14,8 @@ import { StoreHealth } from '../pool/health.ts';
 import { Journals } from '../pool/journals.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { notify } from '../port.ts';
-import { holdOwnDirectory } from '../store/sqlite/data-directory.ts';
+import { openStore } from '../store/open-store.ts';
 import { isDoubtful } from '../store/sqlite/error.ts';
-import { openSqliteStore } from '../store/sqlite/open.ts';
 import type { Counters, InsertReport, Store } from '../store/store.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { Destroyer } from './destroyer.ts';
@@ -83,30 +82,22 @@ export class ServedStore {
   #failure: ErrorCode | undefined;
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
-    const { directory } = data;
+    const { directory, data: own, journal: setting, durability } = data.store;
     const lastWarnings = new LastWarnings(data.lastWarnings);
     const log = createLog('store', data.logLevel, data.isPretty, lastWarnings);
     const { commitTimes } = new Tallies(data.tallies);
     const health = new StoreHealth(data.health);
-    log.info({ directory }, 'opening the store');
-    const unwitnessed = (reason: string) =>
-      log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised');
-    if (data.witness === undefined)
-      unwitnessed('no state directory outside the data directory: see XDG_STATE_HOME');
-    const make = { setting: data.journal, log };
+    log.info({ directory, data: own }, 'opening the store');
+    const make = { setting, log };
     await using resources = new AsyncDisposableStack();
-    if (data.data !== directory) resources.use(holdOwnDirectory(data.data));
     const journals = resources.use(
-      new Journals({
-        dataDirectory: data.data,
-        ...(data.durability !== 'committed' && { make }),
-      }),
+      new Journals({ dataDirectory: own, ...(durability !== 'committed' && { make }) }),
     );
     const store = resources.use(
-      await openSqliteStore({
-        ...data,
+      await openStore(data.store, {
         recover: journals.recover,
-        onNoWitness: unwitnessed,
+        onNoWitness: (reason) =>
+          log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised'),
         onForged: (row) => {
           health.countForgedRow();
           log.error({ row }, 'a row of the store was written by somebody else and is refused');
@@ -127,13 +118,14 @@ export class ServedStore {
     journals.begin(store);
     const served = new ServedStore(opened);
     await served.pools.open(data.pools, data.httpThreads);
-    served.#start(data.directory);
+    served.#start(data.store.directory);
     return served;
   }
 
   private constructor({ store, journals, log, health, data }: OpenedStore) {
     this.#store = store;
-    const retentionMs = data.retentionHours * 3_600_000;
+    const { durability, retentionHours } = data.store;
+    const retentionMs = retentionHours * 3_600_000;
     this.#log = log;
     this.#health = health;
     const queue = new WorkQueue();
@@ -177,14 +169,14 @@ export class ServedStore {
       store,
       exclusively: this.#exclusively,
       refiller: this.refiller,
-      durability: data.durability,
+      durability,
       windowMs: retentionMs,
       prepare: own.prepare,
       record: own.record,
       onRepeat: () => this.#tallies.countRepeat(),
     });
     const common = { store, exclusively: this.#exclusively };
-    const areNeeded = data.durability !== 'committed';
+    const areNeeded = durability !== 'committed';
     const files = new FileBudget(data.files);
     this.#inserts = new Inserts({
       ...common,
@@ -239,18 +231,20 @@ export class ServedStore {
     }
   }
 
-  #start(directory: string): void {
+  #start(directory: string | undefined): void {
     this.refiller.start();
     this.reservations.start();
     this.#journalWatch.start();
     this.#clockWatch.start();
-    // What a start cannot wait for.
-    this.#check = new ServedCheck({
-      directory,
-      onFound: (error) => this.#note('check', error),
-      onUnstarted: () => this.#tallies.countUnstarted('check'),
-      log: this.#log,
-    });
+    // What a start cannot wait for. A database checks its pages itself.
+    if (directory !== undefined) {
+      this.#check = new ServedCheck({
+        directory,
+        onFound: (error) => this.#note('check', error),
+        onUnstarted: () => this.#tallies.countUnstarted('check'),
+        log: this.#log,
+      });
+    }
     this.#destroyer.start();
     void this.#resealer.reseal();
   }

@@ -2,7 +2,7 @@
  * The messages between the main thread and the store thread. Only types.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { Durability, JournalSetting } from '../config/config.ts';
+import type { StoreConfig } from '../config/config.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { LogLevel } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
@@ -10,16 +10,7 @@ import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Counters, InsertReport } from '../store/store.ts';
 
 export interface StoreWorkerData {
-  readonly directory: string;
-  /** As of `Config`: often the same. */
-  readonly data: string;
-  readonly sealingKey: string;
-  readonly retentionHours: number;
-  readonly durability: Durability;
-  readonly copies: 'guarded' | 'unguarded';
-  /** The directory of witnesses; undefined where there is no place for it. */
-  readonly witness: string | undefined;
-  readonly journal: JournalSetting;
+  readonly store: StoreConfig;
   readonly httpThreads: number;
   /** Of the configuration. */
   readonly pools: readonly SharedPool[];

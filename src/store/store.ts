@@ -131,7 +131,7 @@ export class NodeCloned extends Error {
 export interface StoreEvents {
   /** Others changed pools or tokens. When it resolves, this run acts on what the store has of them. */
   readonly directory: () => Promise<void>;
-  /** Others changed what is available of the pool. */
+  /** Others changed the figures of the pool. */
   readonly stock: (pool: string) => void;
   /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
   readonly deadline: (untilMs: number) => void;
@@ -155,6 +155,8 @@ export interface Store extends AsyncDisposable {
    * known to all, and a turn may refuse what this one believes.
    */
   readonly isShared: boolean;
+  /** How many hand out of this store, this one included, as far as it knows. */
+  readonly runs: number;
   /**
    * What became of what the last run had leased, by pool name. Empty after a clean stop. What its
    * journals name is dispensed; the rest is returned if they are trusted, and burned if not.

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { MessageChannel } from 'node:worker_threads';
 import type { Durability } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { readPool } from '../../src/config/pool-config.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
@@ -67,6 +68,7 @@ export class SharedServer implements AsyncDisposable {
       ...(isLeased && { make }),
     });
     const { journals } = this;
+    const { store } = loadConfig({ cwd: directory, file: '/dev/null' });
     const sealingKey = `file:${directory}/sealing.key`;
     const { recover } = journals;
     this.inner = await openSqliteStore({ directory, sealingKey, recover, durability });
@@ -80,8 +82,8 @@ export class SharedServer implements AsyncDisposable {
     this.served = await ServedStore.serve({
       ...{ store: this.faults.store, journals, health, log },
       data: {
-        ...{ directory, data: directory, sealingKey, durability, port: channel.port1 },
-        ...{ retentionHours: 24, copies: 'guarded', witness: undefined, journal: 'auto' },
+        store: { ...store, directory, data: directory, sealingKey, durability },
+        port: channel.port1,
         ...{ httpThreads: 2, pools: [shared], logLevel: 'silent', isPretty: false },
         ...{ health: health.buffer, tallies: new Tallies().buffer, changes: changes.buffer },
         files: unlimitedFiles().buffer,

@@ -27,12 +27,14 @@ test('with nothing at all there is one pool and every default', () => {
     },
     store: {
       directory: join(cwd, 'data'),
+      database: undefined,
       data: join(cwd, 'data'),
       sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
       durability: 'leased',
       copies: 'guarded',
       journal: 'auto',
       retentionHours: 24,
+      leaseTtlSeconds: 300,
     },
     auth: { required: 'auto' },
     grinder: { threads: serverThreads(readCpuLimits()), batch: 256, sliceMs: 25, priority: 'auto' },
@@ -79,7 +81,7 @@ test('a flag goes before the environment, that before the file, that before the 
   const env = { VANITYPOOL_HTTP__PORT: '3', VANITYPOOL_HTTP__THREADS: '4' };
   const { http, store } = load(file, { env, flags: { 'http.port': 5 } });
   assert.deepEqual([http.port, http.threads, http.compat, http.drainSeconds], [5, 4, false, 20]);
-  assert.match(store.directory, /\/from-file$/);
+  assert.match(store.directory!, /\/from-file$/);
 });
 
 test('a file of another name is read only when it is named, and must be there', () => {
@@ -174,6 +176,25 @@ test('the store lies in the data directory, unless both are named', () => {
   assert.deepEqual(placesOf({ ...url, ...data }), ['/w/db', '/w/own', 'file:/w/own/sealing.key']);
 });
 
+test('a database has no directory, and this machine has one for what is its own', () => {
+  const placesOf = (flags: Readonly<Record<string, string>>, given?: string) => {
+    const { directory, database, data, sealingKey } = loadConfig({
+      ...{ cwd: '/w', flags, data: given },
+    }).store;
+    return [directory, database, data, sealingKey];
+  };
+  for (const url of ['postgres://pool@db/pool', 'postgresql:///pool?host=/run/postgresql']) {
+    const place = [undefined, url, '/w/data', 'file:/w/data/sealing.key'];
+    assert.deepEqual(placesOf({ 'store.url': url }), place);
+    const own = [undefined, url, '/w/own', 'file:/w/own/sealing.key'];
+    assert.deepEqual(placesOf({ 'store.url': url, 'store.data': 'own' }), own);
+    assert.deepEqual(placesOf({ 'store.url': url, 'store.data': 'other' }, 'own'), own);
+  }
+  const file = ['/w/own', undefined, '/w/own', 'file:/w/own/sealing.key'];
+  assert.deepEqual(placesOf({ 'store.url': 'file:db', 'store.data': 'other' }, 'own'), file);
+  refuses(() => placesOf({}, '~/x'), 'CONFIG_INVALID', '--data: "~/x" is not allowed');
+});
+
 test('only environment names with __ are configuration', () => {
   const env = { VANITYPOOL_ISA: 'portable', VANITYPOOL_PORT: '1', OTHER__PORT: '2', PATH: '/bin' };
   assert.equal(load('', { env }).http.port, 5057);
@@ -200,7 +221,7 @@ test('a value of the environment has the kind of its key', () => {
   assert.equal(logLevel, 'warn');
   assert.equal(http.compat, false);
   assert.equal(http.host, '127');
-  assert.match(store.directory, /\/123$/);
+  assert.match(store.directory!, /\/123$/);
   assert.equal(grinder.threads, 0);
   assert.equal(grinder.priority, 'normal');
   for (const value of ['x', '', '1.5', '-1', '0x10', '1e3', ' 1']) {
@@ -256,16 +277,9 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['http.keep_alive_seconds', 'a whole number from 1 to 3600', 0, 3601, 1.5],
   [
     'store.url',
-    `"file:DIRECTORY" in this version; ${NO_HOME}`,
-    ...[
-      'postgres://user:password@host/db',
-      'file:',
-      './data',
-      1,
-      'file:~',
-      'file:~/x',
-      'file:~ops/x',
-    ],
+    `"file:DIRECTORY" or "postgres://USER@HOST:PORT/DATABASE"; ${NO_HOME}`,
+    ...['mysql://user:password@host/db', 'postgres:db', 'file:', './data', 1],
+    ...['file:~', 'file:~/x', 'file:~ops/x'],
   ],
   ['store.data', `a directory; ${NO_HOME}`, 1, '~', '~/x'],
   ['store.durability', '"leased" or "committed"', 'none', true],
@@ -282,7 +296,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
     'env:A B',
   ],
   ['store.retention_hours', 'a whole number from 1 to 8760', 0, 8761],
-  ['store.lease_ttl_seconds', '60 in this version', 30],
+  ['store.lease_ttl_seconds', 'a whole number from 10 to 86400', 9, 86_401, 10.5],
   ['grinder.threads', 'a whole number from 0 to 1024', -1, 1025, 'all'],
   ['grinder.batch', 'a whole number from 1 to 4096', 0, 4097],
   ['grinder.slice_ms', 'a whole number from 1 to 50', 0, 51],

@@ -31,8 +31,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   store: ['ground', 'keypair'],
   'store/sqlite': ['ground', 'keypair', 'store'],
   'store/postgres': ['ground', 'keypair', 'store'],
+  'store/open-store': ['ground', 'keypair', 'store', 'store/sqlite', 'store/postgres'],
   pool: ['ground', 'keypair', 'store'],
-  'store-thread': ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
+  'store-thread': ['ground', 'keypair', 'pool', 'store', 'store/sqlite', 'store/open-store'],
   webhooks: ['ground'],
   api: ['config', 'keypair'],
   http: ['api', 'ground', 'keypair', 'pool'],
@@ -40,7 +41,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   dashboard: ['client', 'errors', 'keypair'],
   'client/solana': ['client'],
   service: ['ground', 'grinder', 'http', 'pool', 'store-thread', 'webhooks'],
-  offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite'],
+  offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite', 'store/open-store'],
   cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service', 'webhooks'],
 };
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config/config.ts';
+import { type Config, loadConfig } from '../../src/config/config.ts';
 import { decodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf, proveKeypair, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { OfflineAudit } from '../../src/offline/audit.ts';
@@ -16,10 +16,15 @@ import { newToken, tokenHash } from '../../src/token.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 import { turn } from '../support/turns.ts';
 
+/** Of a store that is no database. */
+function fileStore({ store: { directory, sealingKey } }: Config) {
+  return { directory: directory!, sealingKey };
+}
+
 async function storeOf(count: number) {
   const base = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   const config = loadConfig({ cwd: base });
-  const { directory, sealingKey } = config.store;
+  const { directory, sealingKey } = fileStore(config);
   {
     await using store = await openSqliteStore({ directory, sealingKey });
     await store.definePool({
@@ -61,7 +66,7 @@ test('addresses come out of a store that no server holds, each once, all or none
 
 test('a key gets the same addresses, for its token, pool and count, within its time', async () => {
   using made = await storeOf(6);
-  const { directory, sealingKey } = made.config.store;
+  const { directory, sealingKey } = fileStore(made.config);
   const token = newToken();
   {
     await using store = await openSqliteStore({ directory, sealingKey });
@@ -91,7 +96,7 @@ test('a key gets the same addresses, for its token, pool and count, within its t
 
 test('a store in use is looked at and not dispensed from', async () => {
   using made = await storeOf(2);
-  const { directory, sealingKey } = made.config.store;
+  const { directory, sealingKey } = fileStore(made.config);
   await using _ = await openSqliteStore({ directory, sealingKey });
   assert.equal((await poolsOffline(made.config))[0]!.counts.available, 2);
   await assert.rejects(dispenseOffline(made.config, 'pet', 1), { code: 'DATA_IN_USE' });
@@ -108,7 +113,7 @@ test('nothing is made where there is no store', async () => {
 
 test('a listing holds the directory, so that nothing leaves meanwhile, until it is done', async () => {
   using made = await storeOf(2);
-  const { directory, sealingKey } = made.config.store;
+  const { directory, sealingKey } = fileStore(made.config);
   {
     await using audit = await OfflineAudit.open(made.config);
     assert.equal(audit.gap, undefined);
@@ -143,7 +148,7 @@ test('a listing goes on page by page, and ends when it is stopped', async () => 
 
 test('a store of another user is listed and not settled: that user has the journals', async (t) => {
   using made = await storeOf(3);
-  const { directory, sealingKey } = made.config.store;
+  const { directory, sealingKey } = fileStore(made.config);
   {
     await using store = await openSqliteStore({ directory, sealingKey });
     await turn(store, 'pet', 0, 2);
@@ -158,7 +163,7 @@ test('a store of another user is listed and not settled: that user has the journ
 
 test('a store that is damaged is listed, and complete if nothing in it can leave', async () => {
   using made = await storeOf(4);
-  const { directory, sealingKey } = made.config.store;
+  const { directory, sealingKey } = fileStore(made.config);
   const open = () => openSqliteStore({ directory, sealingKey });
   await dispenseOffline(made.config, 'pet', 1);
   {

@@ -21,7 +21,7 @@ const NEWEST = readdirSync(MIGRATIONS).length;
 
 async function migrateAt(url: string): Promise<void> {
   await using connection = new Connection(connectionSettings(url, { PGCONNECT_TIMEOUT: '60' }));
-  await migrate(connection);
+  await migrate(connection, true);
 }
 
 const refused = (url: string, code: string, message: RegExp) =>

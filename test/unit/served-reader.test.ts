@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
+import { loadConfig } from '../../src/config/config.ts';
 import { addressOf } from '../../src/keypair/address.ts';
 import type { Hit } from '../../src/keypair/signing-key.ts';
 import { LastWarnings } from '../../src/last-warnings.ts';
@@ -48,9 +49,10 @@ class Subject implements AsyncDisposable {
     const log = createLog('test', 'silent', false);
     const lastWarnings = new LastWarnings().buffer;
     const logging = { logLevel: 'silent', isPretty: false, lastWarnings } as const;
-    const settings = { ...logging, retentionHours: 24 };
     const onUnstarted = () => undefined;
-    return new ServedReader({ directory, sealingKey, log, onUnstarted, ...settings });
+    const loaded = loadConfig({ cwd: directory, file: '/dev/null' }).store;
+    const store = { ...loaded, directory, sealingKey };
+    return new ServedReader({ store, log, onUnstarted, ...logging });
   }
 
   /** As one HTTP thread has them, and how it ends. */

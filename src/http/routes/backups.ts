@@ -28,7 +28,7 @@ export function backupRoutes(app: App, { store }: AppDeps): void {
     {
       config: {
         scope: 'admin',
-        errors: ['BACKUP_RUNNING', 'BACKUP_REPLACED', 'STORE_UNAVAILABLE'],
+        errors: ['BACKUP_RUNNING', 'BACKUP_REPLACED', 'BACKUP_UNSUPPORTED', 'STORE_UNAVAILABLE'],
       },
       schema: {
         operationId: 'makeBackup',

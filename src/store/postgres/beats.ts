@@ -22,6 +22,8 @@ const SQL = {
 
 /** In a time to live. */
 const BEATS = 6;
+/** After one that failed. */
+const AGAIN_MS = 1000;
 /** What a beat's answer may be late by, and clocks apart, before another observer gives this run up. */
 const MARGIN_MS = 1000;
 const MARGIN_SHARE = 0.02;
@@ -49,22 +51,37 @@ export class Beats {
   readonly #now: Monotonic;
   /** By epoch: since when a beat was seen as it is. */
   readonly #sights = new Map<number, Sight>();
+  #begunAt = 0;
+  #events: Pick<StoreEvents, 'deadline' | 'over'> | undefined;
 
   constructor(options: BeatsOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => Number(process.hrtime.bigint() / 1_000_000n));
   }
 
-  /** Until it is disposed of. The first beat is made at once. */
+  /** What the transaction that begins a run is preceded by, for `begun`. */
+  get now(): number {
+    return this.#now();
+  }
+
+  /** The beginning of a run is its first beat. */
+  begun(atMs: number): void {
+    this.#begunAt = atMs;
+    this.#events?.deadline(this.#until(atMs));
+  }
+
+  /** Until it is disposed of. One at a time. */
   start(events: Pick<StoreEvents, 'deadline' | 'over'>): Disposable {
     const stop = new AbortController();
+    this.#events = events;
+    events.deadline(this.#until(this.#begunAt));
     void this.#run(events, stop.signal);
     return { [Symbol.dispose]: () => stop.abort() };
   }
 
   /** One beat, and one look at the others. Errors: EpochOver, StoreRewound, those of `Connection`. */
   async beat({ deadline }: Pick<StoreEvents, 'deadline'>): Promise<void> {
-    const { run, connection, ttlMs } = this.#options;
+    const { run, connection } = this.#options;
     const { epoch, id } = run;
     const before = this.#now();
     const since = run.sight.last;
@@ -77,8 +94,13 @@ export class Beats {
     // The beat stands: people see by it who runs.
     run.sight.assertSound(seen, since);
     // Another run may have begun meanwhile.
-    if (run.epoch === epoch) deadline(before + ttlMs * (1 - MARGIN_SHARE) - MARGIN_MS);
+    if (run.epoch === epoch) deadline(this.#until(before));
     for (const dead of this.#unchanged(others, before)) await expire(connection, run, dead);
+  }
+
+  /** How long a run may act alone whose beat was sent at this moment, and answered. */
+  #until(atMs: number): number {
+    return atMs + this.#options.ttlMs * (1 - MARGIN_SHARE) - MARGIN_MS;
   }
 
   /** Those whose time is over. */
@@ -95,17 +117,19 @@ export class Beats {
   }
 
   async #run(events: Pick<StoreEvents, 'deadline' | 'over'>, signal: AbortSignal): Promise<void> {
+    const { ttlMs } = this.#options;
     while (!signal.aborted) {
+      let waitMs = ttlMs / BEATS;
       try {
         await this.#options.run.noticing(() => this.beat(events));
       } catch (error) {
+        waitMs = Math.min(waitMs, AGAIN_MS);
         // A look that failed is none: how long the others stood is not known.
         this.#sights.clear();
         const isOver = error instanceof EpochOver || error instanceof StoreRewound;
         if (isOver && !signal.aborted) events.over(error);
         else if (!(error instanceof VanityError)) throw error;
       }
-      const waitMs = this.#options.ttlMs / BEATS;
       await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }

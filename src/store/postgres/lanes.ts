@@ -2,10 +2,11 @@
  * Lanes: what one run adds to one pool, with ids without a gap. Runs in the store thread. Inserts go beside all
  * other calls; leases take from the oldest lane that no other run has locked.
  */
+import type { Sealer } from '../../keypair/seal.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type { Range } from '../ranges.ts';
-import type { Addresses, SealedAddress } from './addresses.ts';
+import { type SealedAddress, seal } from './addresses.ts';
 import { SIGHT, type Sight } from './database-sight.ts';
 import { CommitUnknown } from './error.ts';
 import { moveFigures } from './figures.ts';
@@ -78,18 +79,18 @@ class KeysTaken extends Error {}
 
 export class Lanes {
   readonly #run: Run;
-  readonly #addresses: Addresses;
+  readonly #sealer: Sealer;
   /** By the id of the pool: the one that this run fills. */
   readonly #filling = new Map<number, Lane>();
 
-  constructor(run: Run, addresses: Addresses) {
+  constructor(run: Run, sealer: Sealer) {
     this.#run = run;
-    this.#addresses = addresses;
+    this.#sealer = sealer;
   }
 
   /** Those that the store has not seen before, in their order: how many. */
   async insert(pool: PoolRow, hits: readonly Hit[], origin: Origin): Promise<number> {
-    const sealed = await this.#addresses.seal(pool, hits);
+    const sealed = await seal(this.#sealer, pool, hits);
     let inserted = 0;
     for (let left = sealed; left.length > 0; ) {
       const lane = await this.#laneOf(pool.id);

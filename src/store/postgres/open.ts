@@ -36,11 +36,15 @@ export interface PostgresStoreOptions {
   readonly data: string;
   /** 'file:PATH' (made with a new store) or 'env:NAME'. */
   readonly sealingKey: string;
+  /** Without it a database that holds no store is STORE_NOT_FOUND, and stays as it is. */
+  readonly create?: boolean | undefined;
   /** Reads the journals of the last run of this node; without it what that had leased is burned. */
   readonly recover?: Recover | undefined;
   readonly durability?: Durability | undefined;
   /** How long this node may act alone, and after which others may give it up. */
   readonly ttlMs?: number | undefined;
+  /** What is held until the store is closed, or cannot be opened. */
+  readonly held?: Disposable | undefined;
   /** That no failover loses a commit; then nobody is waited for after one that lost nothing of this node. */
   readonly standby?: 'synchronous' | undefined;
   /** Of the machine's start; the system's if not given. */
@@ -52,8 +56,8 @@ export interface PostgresStoreOptions {
 }
 
 const SQL = {
-  cluster: `SELECT store_id, sealing_key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
-    had_tokens OR EXISTS (SELECT FROM vanitypool.data_keys) AS "isUsed" FROM vanitypool.cluster`,
+  cluster: `SELECT store_id, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
+    sealing_key, binding IS NOT NULL AS "isBound" FROM vanitypool.cluster`,
   addDataKey: `INSERT INTO vanitypool.data_keys (epoch, sealed, signature, created_at)
     VALUES ($1, $2, $3, $4) RETURNING id`,
 } as const;
@@ -63,23 +67,24 @@ interface ClusterRow {
   readonly sealing_key: Uint8Array | null;
   /** Of its clock. */
   readonly now: number;
-  readonly isUsed: boolean;
+  readonly isBound: boolean;
 }
 
 const TTL_MS = 300_000;
 
 /**
  * Opens the store for service: what the last run of this node had leased and did not return is settled, and a new
- * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_FOREIGN, STORE_NEWER,
- * STORE_FORGED, STORE_CORRUPT, STORE_REWOUND, STORE_UNAVAILABLE, DATA_NOT_WRITABLE.
+ * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN,
+ * STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_REWOUND, STORE_UNAVAILABLE, DATA_NOT_WRITABLE.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const { settings, node, sealingKey } = options;
   await using resources = new AsyncDisposableStack();
+  resources.use(options.held);
   const turns = resources.use(new Connection(settings));
   const inserts = resources.use(new Connection(settings));
   await checkServer(turns);
-  await migrate(turns);
+  await migrate(turns, options.create ?? true);
   const { rows } = await turns.transaction(({ query }) => query<ClusterRow>(SQL.cluster));
   const cluster = rows[0]!;
   const storeId = cluster.store_id;
@@ -92,15 +97,20 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const { durability = 'leased', ttlMs = TTL_MS, recover, standby } = options;
   const begin = { durability, ttlMs, recover };
   const recovered: Record<string, Recovered> = {};
+  const beaten = resources.use(new Connection(settings));
+  const { monotonic } = options;
+  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
   const binding = await run.repeated((query) => bindingOf(query, storeId, key, options.onForged));
   const rollCall = new RollCall({ run, rows: binding.rows, standby });
   await rollCall.answer(recover, recovered);
   // Before anybody knows of this node: one that is known and has no marks is not believed.
   if (!marks.areKept) marks.begin(undefined, sight.last);
+  const begunAt = beats.now;
   const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
   marks.begin(begun, sight.last);
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
   run.onRewound = () => rollCall.call();
+  beats.begun(begunAt);
   const sealer = new Sealer({
     ...{ storeId, binding: binding.id, publicKey: key.publicKey },
     save: (sealed) =>
@@ -110,20 +120,28 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
         return (await query<{ id: number }>(SQL.addDataKey, row)).rows[0]!.id;
       }),
   });
-  const addresses = new Addresses(sealer, new Unsealer(storeId, binding.id, key));
-  const beaten = resources.use(new Connection(settings));
+  const addresses = new Addresses(new Unsealer(storeId, binding.id, key));
   for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
-  const { monotonic } = options;
-  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
   const { rows: bound } = binding;
-  const opened = { run, begin, begun, rows: bound, rollCall, addresses, beats, key, sealingKey };
+  const opened = {
+    run,
+    begin,
+    begun,
+    rows: bound,
+    rollCall,
+    sealer,
+    addresses,
+    beats,
+    key,
+    sealingKey,
+  };
   return new PostgresStore(opened, resources.move());
 }
 
-/** A database takes any key as long as nothing is sealed in it, and no token was made. */
-async function keyOf({ sealing_key, isUsed }: ClusterRow, source: string): Promise<SealingKey> {
+/** That of the first start: its rows have MACs by it. */
+async function keyOf({ sealing_key, isBound }: ClusterRow, source: string): Promise<SealingKey> {
   const { key } = await findSealingKey(source, sealing_key);
-  if (!isUsed) {
+  if (!isBound) {
     if (key === undefined) return createSealingKey(source);
     keepSealingKey(source);
     return key;

@@ -57,7 +57,7 @@ export class PoolRows {
   }
 
   async all(query: Query): Promise<(StoredPool & { readonly isForged: boolean })[]> {
-    const { rows } = await query<PoolRow & Sums>(SQL.all);
+    const rows = await allRows(query);
     return rows.map((row) => ({
       ...this.#stored(row),
       isForged: !this.#rows.isRight('pool', saidOf(row)),
@@ -116,16 +116,26 @@ export class PoolRows {
   }
 
   #stored(row: PoolRow & Sums): StoredPool {
-    const { id, name, prefix, suffix, keys, handout, settings } = row;
-    return {
-      ...{ name, prefix, suffix, ignoreCase: row.ignore_case, keys, handout },
-      counts: countsFrom(row, this.#queues.leasedHere(id)),
-      settings: settings === null ? undefined : settingsIn(settings),
-      isPaused: row.is_paused,
-      isRemoved: row.state !== 'open',
-      position: this.#queues.positionOf(id),
-    };
+    return storedPool(row, this.#queues.leasedHere(row.id), this.#queues.positionOf(row.id));
   }
+}
+
+/** In the order in which they were made. */
+export async function allRows(query: Query): Promise<readonly (PoolRow & Sums)[]> {
+  return (await query<PoolRow & Sums>(SQL.all)).rows;
+}
+
+/** With what a run has of it, if one asks. */
+export function storedPool(row: PoolRow & Sums, leasedHere = 0, position = 0): StoredPool {
+  const { name, prefix, suffix, keys, handout, settings } = row;
+  return {
+    ...{ name, prefix, suffix, ignoreCase: row.ignore_case, keys, handout },
+    counts: countsFrom(row, leasedHere),
+    settings: settings === null ? undefined : settingsIn(settings),
+    isPaused: row.is_paused,
+    isRemoved: row.state !== 'open',
+    position,
+  };
 }
 
 export function notFound(name: string): VanityError {
@@ -133,7 +143,7 @@ export function notFound(name: string): VanityError {
 }
 
 /** As the MACs of all databases have it. */
-function saidOf(row: PoolRow): Record<string, unknown> {
+export function saidOf(row: PoolRow): Record<string, unknown> {
   return { ...row, ignore_case: Number(row.ignore_case), is_paused: Number(row.is_paused) };
 }
 

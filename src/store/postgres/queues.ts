@@ -23,13 +23,14 @@ const SQL = {
     SELECT $1, $2, $3 WHERE EXISTS (SELECT FROM own) ON CONFLICT DO NOTHING`,
   look: `${OWN} SELECT turn, position, pushed, journals FROM vanitypool.queues
     WHERE epoch = $1 AND pool_id = $2 AND run = $3 AND EXISTS (SELECT FROM own) FOR UPDATE`,
-  fence: `${OWN} UPDATE vanitypool.queues SET turn = turn + 1, is_ended = false, journals = $5,
+  fence: `${OWN} UPDATE vanitypool.queues SET turn = turn + 1, journals = $5,
       position = greatest(position, $6),
       recorded_at = CASE WHEN position < $6 THEN $7 ELSE recorded_at END
     WHERE epoch = $1 AND pool_id = $2 AND run = $3 AND turn = $4 AND EXISTS (SELECT FROM own)
     RETURNING ${SIGHT}`,
   turn: 'SELECT turn FROM vanitypool.queues WHERE epoch = $1 AND pool_id = $2 AND run = $3',
-  push: 'UPDATE vanitypool.queues SET pushed = $3 WHERE epoch = $1 AND pool_id = $2',
+  push: `UPDATE vanitypool.queues SET pushed = $3, is_ended = false
+    WHERE epoch = $1 AND pool_id = $2`,
   end: `UPDATE vanitypool.queues SET pushed = position, is_ended = true
     WHERE epoch = $1 AND pool_id = $2`,
 } as const;
@@ -210,7 +211,7 @@ export class Fence {
     this.#next.set(pool, { state: { ...state, pushed }, reported: pushed });
   }
 
-  /** Nothing is leased any more, until the next turn. */
+  /** Nothing is leased any more, until a turn leases. */
   async end(pool: number): Promise<void> {
     const { state } = this.#next.get(pool)!;
     const pushed = state.position;

@@ -152,7 +152,8 @@ export class PostgresReservations implements ReservationStore {
 
   /** With the address, without its secret. */
   async #shown(query: Query, row: Row): Promise<Reservation> {
-    const publicKey = await this.#addresses.publicKeyOf(query, row, row.address_id);
+    const range = { first: row.address_id, last: row.address_id };
+    const publicKey = (await this.#addresses.publicKeysOf(query, row, [range])).get(range.first);
     const address = publicKey === undefined ? '' : encodeBase58(publicKey);
     const { id, name: pool, token, expires_at: expiresAt, outcome } = row;
     return { id, pool, address, token, expiresAt, state: outcome ?? 'reserved' };

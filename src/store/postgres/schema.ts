@@ -62,15 +62,18 @@ interface Found {
 }
 
 /**
- * Makes the schema the one of this version: each migration is one transaction. Errors: STORE_FOREIGN,
- * STORE_NEWER, STORE_CORRUPT for one that somebody changed, those of `Connection`.
+ * Makes the schema the one of this version: each migration is one transaction. Without `create` a database that
+ * has none is STORE_NOT_FOUND, and stays as it is. Errors: STORE_FOREIGN, STORE_NEWER, STORE_CORRUPT for one
+ * that somebody changed, those of `Connection`.
  */
-export async function migrate(connection: Connection): Promise<void> {
+export async function migrate(connection: Connection, create: boolean): Promise<void> {
   const migrations = readdirSync(MIGRATIONS).sort();
   const step = (): Promise<boolean> =>
     connection.transaction(async (transaction) => {
       const look = () => versionOf(transaction, connection.name, migrations.length);
-      if ((await look()) < migrations.length) {
+      const found = await look();
+      if (found === 0 && !create) throw noStore(connection.name);
+      if (found < migrations.length) {
         await transaction.query(SQL.lock);
         const version = await look();
         if (version < migrations.length) {
@@ -82,6 +85,21 @@ export async function migrate(connection: Connection): Promise<void> {
       return true;
     }, LIMITS);
   while (!(await step()));
+}
+
+/** That a store is there which this version can read. Errors: STORE_NOT_FOUND, and those of `migrate`. */
+export async function assertSchema(connection: Connection): Promise<void> {
+  const newest = readdirSync(MIGRATIONS).length;
+  await connection.read(async (transaction) => {
+    const version = await versionOf(transaction, connection.name, newest);
+    if (version === 0) throw noStore(connection.name);
+    if (version < newest) {
+      const step = 'a server of this version brings it up to date when it starts: vanitypool serve';
+      const detail = `${connection.name}: schema ${version}, and this version reads ${newest}; ${step}`;
+      throw new VanityError('STORE_UNAVAILABLE', detail);
+    }
+    await assertUnchanged(transaction, connection.name);
+  });
 }
 
 /** 0: there is none. */
@@ -108,6 +126,11 @@ async function run(transaction: Transaction, file: string, version: number): Pro
   await transaction.query(SQL.select);
   await transaction.query(readFileSync(new URL(file, MIGRATIONS), 'utf8'));
   await transaction.query(SQL.done, [version]);
+}
+
+function noStore(name: string): VanityError {
+  const detail = `${name}: holds no store; this makes one: vanitypool serve`;
+  return new VanityError('STORE_NOT_FOUND', detail);
 }
 
 /** What somebody added is theirs. */

@@ -3,6 +3,7 @@
  * one transaction, but where its file says otherwise. Runs in the thread that opened it.
  */
 import { VanityError } from '../../errors.ts';
+import type { Sealer } from '../../keypair/seal.ts';
 import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
@@ -56,6 +57,7 @@ export interface OpenedStore {
   readonly begin: Begin;
   readonly begun: Begun;
   readonly rows: BoundRows;
+  readonly sealer: Sealer;
   readonly rollCall: RollCall;
   readonly addresses: Addresses;
   readonly beats: Beats;
@@ -85,11 +87,11 @@ export class PostgresStore implements Store {
 
   /** Disposes of `resources` when it is closed. */
   constructor(opened: OpenedStore, resources: AsyncDisposableStack) {
-    const { run, begun, rows, addresses } = opened;
+    const { run, begun, rows, sealer, addresses } = opened;
     this.#opened = opened;
     this.#run = run;
     this.#queues = new Queues(run);
-    this.#lanes = new Lanes(run, addresses);
+    this.#lanes = new Lanes(run, sealer);
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
     this.#directory = new Directory(run);
@@ -108,6 +110,10 @@ export class PostgresStore implements Store {
     return this.#run.node.place;
   }
 
+  get runs(): number {
+    return this.#directory.runs;
+  }
+
   get epoch(): number {
     return this.#run.epoch;
   }
@@ -118,10 +124,11 @@ export class PostgresStore implements Store {
 
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
     const run = this.#run;
-    const { rollCall, addresses, key } = this.#opened;
+    const { rollCall, sealer, beats, key } = this.#opened;
     const begin = { ...this.#opened.begin, recover };
     await rollCall.answer(recover, this.#settled);
     const recovered = { ...this.#settled };
+    const begunAt = beats.now;
     const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
     run.marks.begin(begun, run.sight.last);
     this.#settled = {};
@@ -129,8 +136,9 @@ export class PostgresStore implements Store {
     this.#queues.clear();
     this.#turns.clear();
     this.#directory.clear();
+    beats.begun(begunAt);
     // The database may have lost the data key.
-    addresses.renew(key.publicKey);
+    sealer.sealTo(key.publicKey);
     return begun.recovered;
   }
 

@@ -37,7 +37,7 @@ export class PostgresTokens implements TokenStore {
 
   async all(): Promise<StoredToken[]> {
     const at = this.#run.now;
-    const { rows } = await this.#run.transaction((query) => query<Row>(SQL.all));
+    const rows = await this.#run.transaction((query) => allTokens(query));
     const valid = rows.filter((row) => isOn(row) && this.#rows.isRight('token', row));
     this.#run.marks.noteTokens({ at, ids: valid.map(({ id }) => id as number) });
     return rows.map((row) => this.#stored(row));
@@ -120,6 +120,10 @@ export class PostgresTokens implements TokenStore {
   #stored(row: Row): StoredToken {
     return this.#rows.isRight('token', row) ? tokenOf(row) : forgedToken(row);
   }
+}
+
+export async function allTokens(query: Query): Promise<readonly Row[]> {
+  return (await query<Row>(SQL.all)).rows;
 }
 
 /**

@@ -54,6 +54,8 @@ export interface SqliteStoreOptions {
   readonly onBound?: (rows: readonly string[]) => void;
   /** Hears of each write transaction how many milliseconds it took until it is on disk. */
   readonly onCommit?: (ms: number) => void;
+  /** What else is held until the store is closed, or cannot be opened. */
+  readonly held?: Disposable | undefined;
 }
 
 /**
@@ -65,6 +67,7 @@ export interface SqliteStoreOptions {
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const { directory, create = true } = options;
   using held = new DisposableStack();
+  held.use(options.held);
   const dataDirectory = held.use(holdDataDirectory(directory, create));
   try {
     return await openHeld(dataDirectory, held, options);

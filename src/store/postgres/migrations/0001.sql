@@ -261,6 +261,8 @@ CREATE TABLE hand_outs (
 );
 
 CREATE UNIQUE INDEX hand_outs_key ON hand_outs (key_hash) WHERE key_hash IS NOT NULL;
+-- Rows come in nearly in this order: each page is known by its oldest and its newest, which costs nothing.
+CREATE INDEX hand_outs_at ON hand_outs USING brin (at) WITH (pages_per_range = 16, autosummarize = on);
 
 -- What a token with a quota took on a day, which counts from 1970.
 CREATE TABLE quotas (
@@ -312,25 +314,28 @@ CREATE TABLE counters (
   PRIMARY KEY (node_id, name)
 );
 
--- The state of each address, as all these say it. NULL would be a fault.
+-- The state of each address, as all these say it: NULL would be a fault. One that is or was in a queue has its
+-- position there, and since when it is recorded, or was burned.
 CREATE VIEW address_states AS
 SELECT address.id, lane_ends.pool_id, CASE
-    WHEN burned.last >= address.id THEN 'burned'
-    WHEN back.last >= address.id THEN 'available'
-    WHEN lease.last >= address.id THEN CASE
+    WHEN burned.first IS NOT NULL THEN 'burned'
+    WHEN back.first IS NOT NULL THEN 'available'
+    WHEN lease.first IS NOT NULL THEN CASE
       WHEN lease.position + address.id - lease.first >= queues.position THEN 'leased'
       WHEN EXISTS (SELECT FROM reservations
         WHERE address_id = address.id AND ended_at IS NULL) THEN 'reserved'
       ELSE 'dispensed' END
     WHEN address.id > lane_heads.taken THEN 'available'
-  END AS state
+  END AS state,
+  lease.epoch, lease.position + address.id - lease.first AS position,
+  queues.recorded_at, burned.at AS burned_at, burned.cause
 FROM (SELECT id FROM secrets UNION ALL SELECT id FROM remains) AS address
 JOIN lane_ends ON lane_ends.lane = address.id >> 20
 JOIN lane_heads ON lane_heads.lane = lane_ends.lane
-LEFT JOIN LATERAL (SELECT last FROM burns
-  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS burned ON true
-LEFT JOIN LATERAL (SELECT last FROM returned
-  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS back ON true
+LEFT JOIN LATERAL (SELECT * FROM burns
+  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS burned ON burned.last >= address.id
+LEFT JOIN LATERAL (SELECT * FROM returned
+  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS back ON back.last >= address.id
 LEFT JOIN LATERAL (SELECT * FROM leases
-  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS lease ON true
+  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS lease ON lease.last >= address.id
 LEFT JOIN queues ON queues.epoch = lease.epoch AND queues.pool_id = lease.pool_id;
