@@ -127,7 +127,6 @@ test('who says that no failover loses a commit waits for nobody', {
   await scene.lease(second, 0, 10);
   await pair.cutOff();
   await scene.lease(second, 0, 5);
-  await first.store.close();
   await pair.promote();
   await untilDone(() =>
     first.open({ standby: 'synchronous', bootId: 'another', recover: left(10, 2) }),
@@ -136,7 +135,11 @@ test('who says that no failover loses a commit waits for nobody', {
   // Who knows better contradicts.
   await rewound(() => second.store.turn({ pool, head: 0, wanted: 1 }));
   await rewound(() => first.store.turn({ pool, head: 0, wanted: 1 }));
-  await first.store.rejoin(() => []);
+  await assert.rejects(
+    first.store.rejoin(() => []),
+    StoreRewound,
+  );
   await second.store.rejoin(left(0, 15));
+  await first.store.rejoin(() => []);
   assert.equal(await scene.figures(), '65 0 0 22 13');
 });

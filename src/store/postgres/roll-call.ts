@@ -17,6 +17,7 @@ import type { BoundRows } from './bound-rows.ts';
 import { type Burner, burnCommon, burnLanes } from './burning.ts';
 import { isKnown, type Look, look } from './database-sight.ts';
 import { addNode, settleRuns } from './epochs.ts';
+import { takenOf } from './lanes.ts';
 import type { Run } from './run.ts';
 import { switchOffTokens } from './tokens.ts';
 import type { Query } from './transaction.ts';
@@ -94,6 +95,11 @@ export class RollCall {
     });
     if (missed.length > 0) throw this.#missing(missed);
     run.sight.adopt(seen);
+    // Behind a loss of power nobody knew it exactly.
+    if (!run.marks.isExact) {
+      const lanes = run.marks.lanes.keys();
+      run.marks.limit(await run.transaction((query) => takenOf(query, lanes)));
+    }
   }
 
   async #node(query: Query): Promise<NodeRow | undefined> {
