@@ -236,7 +236,7 @@ function figuresOf({ shared, config }: NewPool): ReadyFigures {
   return config ?? { ready: settingsBoard(shared).get('ready'), readyMax: shared.readyMax };
 }
 
-function identityOf({ name, keys, handout, pattern }: SharedPool): PoolIdentity {
+export function identityOf({ name, keys, handout, pattern }: SharedPool): PoolIdentity {
   const { prefix, suffix, ignoreCase } = pattern;
   return { name, prefix, suffix, ignoreCase, keys, handout };
 }

@@ -41,7 +41,15 @@ import type { MainNotices, OpenReport, StoreWorkerData } from './store-calls.ts'
 import { WorkQueue } from './work-queue.ts';
 
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
-type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'reseal' | 'expire' | 'check';
+type StoreWork =
+  | 'turn'
+  | 'insert'
+  | 'counters'
+  | 'destroy'
+  | 'reseal'
+  | 'expire'
+  | 'check'
+  | 'rejoin';
 
 export interface OpenedStore {
   readonly store: Store;
@@ -202,7 +210,10 @@ export class ServedStore {
     const deadline = new Deadline(data.deadline);
     this.pools = new ServedPools({ ...queues, entries, withoutInserts, changes, deadline, log });
     const renewed = new RenewedPools({ ...queues, entries });
-    this.#rejoiner = new Rejoiner({ ...common, withoutInserts, journals, renewed, log });
+    this.#rejoiner = new Rejoiner({
+      ...{ ...common, withoutInserts, journals, renewed, log },
+      onEnd: (error) => this.#note('rejoin', error),
+    });
     this.keys = new ServedKeys({
       ...{ ...common, log },
       withoutInserts,

@@ -23,13 +23,13 @@ import { switchOffTokens } from './tokens.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  node: 'SELECT confirmed, told, retired_at FROM vanitypool.nodes WHERE id = $1',
+  node: 'SELECT confirmed, answered, retired_at FROM vanitypool.nodes WHERE id = $1',
   epoch: 'SELECT FROM vanitypool.epochs WHERE epoch = $1 AND run = $2',
   turns: 'SELECT pool_id, turn FROM vanitypool.queues WHERE epoch = $1 AND run = $2',
   ask: `UPDATE vanitypool.cluster
     SET state = $1, system_id = $2, timeline = $3, database_oid = $4, table_oid = $5`,
   unconfirm: 'UPDATE vanitypool.nodes SET confirmed = false WHERE retired_at IS NULL',
-  confirm: `UPDATE vanitypool.nodes SET confirmed = true, told = coalesce($2, told) WHERE id = $1`,
+  confirm: `UPDATE vanitypool.nodes SET confirmed = true, answered = coalesce($2, answered) WHERE id = $1`,
   /** Behind all that this node knows of. */
   number: 'UPDATE vanitypool.cluster SET epoch = greatest(epoch, $1), lane = greatest(lane, $2)',
   /** Behind all that was lost with nodes that never come back. */
@@ -55,7 +55,7 @@ export interface RollCallOptions {
 
 interface NodeRow {
   readonly confirmed: boolean;
-  readonly told: Uint8Array | null;
+  readonly answered: Uint8Array | null;
   readonly retired_at: number | null;
 }
 
@@ -131,7 +131,7 @@ export class RollCall {
     const { marks } = this.#options.run;
     if (marks.run === undefined) return false;
     const run = Buffer.from(marks.run.id, 'hex');
-    if (node?.told && run.equals(node.told)) return false;
+    if (node?.answered && run.equals(node.answered)) return false;
     const which = [marks.run.epoch, run];
     if ((await query(SQL.epoch, which)).rows.length === 0) return true;
     const { rows } = await query<{ pool_id: number; turn: number }>(SQL.turns, which);
@@ -150,16 +150,16 @@ export class RollCall {
     if (node?.confirmed === true && node.retired_at === null) return;
     await addNode(query, run);
     const { marks } = run;
-    let told: Buffer | null = null;
+    let answered: Buffer | null = null;
     if (state === 'lost') {
       await settleRuns(query, run, { recover, rest: 'burn' }, recovered);
       await burnLanes(query, run, marks.lanes);
       if (marks.tokens !== undefined) await switchOffTokens(query, rows, marks.tokens, run.now);
       const last = Math.max(0, ...marks.lanes.keys());
       await query(SQL.number, [marks.run?.epoch ?? 0, last]);
-      told = marks.run === undefined ? null : Buffer.from(marks.run.id, 'hex');
+      answered = marks.run === undefined ? null : Buffer.from(marks.run.id, 'hex');
     }
-    await query(SQL.confirm, [run.node.id, told]);
+    await query(SQL.confirm, [run.node.id, answered]);
   }
 
   #missing(missed: readonly MissedNode[]): StoreRewound {

@@ -41,10 +41,10 @@ CREATE TABLE nodes (
   sign_key bytea NOT NULL CHECK (length(sign_key) = 32),
   -- That it may write sealed keys; NULL until somebody who can read them said so.
   enrolment bytea,
-  -- Has told what it remembers since the database was last suspect, or lost.
+  -- Has said what it remembers since the database was last suspect, or lost.
   confirmed boolean NOT NULL DEFAULT true,
-  -- Its run that it told of when the database was lost: what is missing of that is known.
-  told bytea,
+  -- Its run when the database was last lost: what is missing of that is known.
+  answered bytea,
   created_at bigint NOT NULL,
   retired_at bigint
 );
