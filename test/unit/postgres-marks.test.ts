@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Marks } from '../../src/store/postgres/marks.ts';
 import { retireNode } from '../../src/store/postgres/nodes.ts';
+import { type Store, StoreRewound } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import type { PostgresNode } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
-import { PostgresStores } from '../support/postgres-stores.ts';
-import { connectionTo, left, pool, RewoundScene } from '../support/rewound-scene.ts';
+import { PostgresStores, someNode } from '../support/postgres-stores.ts';
+import { awake, connectionTo, left, pool, RewoundScene } from '../support/rewound-scene.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const skip = await withoutPostgres(18);
@@ -207,5 +208,42 @@ test(
     writeFileSync(path, `${whole}${JSON.stringify(claimed)}\n`);
     await first.open({ recover: left(10, 2) });
     assert.equal(await scene.figures(), '70 0 0 12 18');
+  },
+);
+
+test('a new node waits until the others have compared what they remember', LIMIT, async () => {
+  await using scene = await open();
+  const { first } = scene;
+  const { url, directory } = first.place;
+  const place = { url, directory, node: someNode() };
+  // Nobody looked since.
+  await server.stop();
+  await server.start();
+  const refused = { code: 'STORE_REWOUND', message: new RegExp(first.place.node.id) };
+  await assert.rejects(stores.openAt(place), refused);
+  const events = { directory: async () => undefined, stock: () => undefined };
+  using _ = first.store.watch({ ...events, deadline: () => undefined, over: () => undefined });
+  for (let store: Store | undefined; store === undefined; ) {
+    store = await stores.openAt(place).catch(() => undefined);
+    await store?.close();
+  }
+});
+
+test(
+  'a look at a server that was started anew finds what is missing, however far it is',
+  LIMIT,
+  async () => {
+    await using scene = await open();
+    const { first } = scene;
+    await scene.goesBack(async () => {
+      await awake(first.store);
+      await scene.lease(first, 20, 15);
+    });
+    // More than was lost.
+    await server.sql('SELECT pg_switch_wal()');
+    const { promise, resolve } = Promise.withResolvers<Error>();
+    const events = { directory: async () => undefined, stock: () => undefined, over: resolve };
+    using _ = first.store.watch({ ...events, deadline: () => undefined });
+    assert.ok((await promise) instanceof StoreRewound);
   },
 );

@@ -36,8 +36,8 @@ const SQL = {
       SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
   next: `UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch, ${LOOK}`,
   begin: `INSERT INTO vanitypool.epochs
-      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
-    VALUES ($1, $2, $3, 'all', $4, $5, $6, $6)`,
+      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at, looked)
+    VALUES ($1, $2, $3, 'all', $4, $5, $6, $6, $7)`,
 } as const;
 
 interface EpochRow {
@@ -84,12 +84,12 @@ export async function beginEpoch(
   // First: all that lock the cluster's row lock it before others.
   const [seen] = (await query<Look & { epoch: number }>(SQL.next)).rows;
   run.sight.assertSound(seen!, since);
-  const { epoch } = seen!;
+  const { epoch, serverStart } = seen!;
   await addNode(query, run);
   await settleRuns(query, run, { recover: begin.recover, rest: 'return' }, recovered);
   const id = randomBytes(16);
   const { durability, ttlMs } = begin;
-  await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now]);
+  await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now, serverStart]);
   return { epoch, id, recovered };
 }
 

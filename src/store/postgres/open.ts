@@ -109,7 +109,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
   marks.begin(begun, sight.last);
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
-  run.onRewound = () => rollCall.call();
+  run.judge = () => rollCall.call();
   beats.begun(begunAt);
   const sealer = new Sealer({
     ...{ storeId, binding: binding.id, publicKey: key.publicKey },

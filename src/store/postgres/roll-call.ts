@@ -37,6 +37,9 @@ const SQL = {
     epoch = greatest(epoch + 1048576, $1::bigint / 1000), lane = greatest(lane + 1048576, $1::bigint / 1000)`,
   missed: `SELECT id, name FROM vanitypool.nodes
     WHERE NOT confirmed AND retired_at IS NULL ORDER BY created_at, id`,
+  /** Who was open when the server was started, and has not found the database as it left it since. */
+  unlooked: `SELECT n.id, n.name FROM vanitypool.epochs AS e JOIN vanitypool.nodes AS n ON n.id = e.node_id
+    WHERE e.state = 'open' AND e.looked <> $1 ORDER BY e.epoch`,
   sound: `UPDATE vanitypool.cluster SET state = 'sound'`,
 } as const;
 
@@ -66,7 +69,7 @@ export class RollCall {
     this.#options = options;
   }
 
-  /** This node has seen something: from now on nothing is leased, if that is so. */
+  /** If the database is another, or has less than this node did: from now on nothing is leased. */
   async call(): Promise<void> {
     const { run } = this.#options;
     await run.repeated(async (query) => void (await this.#judge(query, await this.#node(query))));
@@ -87,7 +90,10 @@ export class RollCall {
       const isForgetful = node?.retired_at === null && !run.marks.areKept;
       if (seen.state === 'sound') {
         const own = { id: run.node.id, name: run.node.name };
-        return { seen, missed: isForgetful ? [own] : [] };
+        if (isForgetful) return { seen, missed: [own] };
+        // A new node cannot see by itself whether something is missing: others have to have looked.
+        if (run.marks.areKept) return { seen, missed: [] };
+        return { seen, missed: (await query<MissedNode>(SQL.unlooked, [seen.serverStart])).rows };
       }
       if (!isNew && !isForgetful) await this.#tell(query, seen, node, recover, recovered);
       const missed = await finish(query, run, seen.state, this.#options.standby);

@@ -64,6 +64,8 @@ CREATE TABLE epochs (
   -- The version of pools and tokens that it acts on.
   acted bigint NOT NULL DEFAULT 0,
   attempts_per_second bigint NOT NULL DEFAULT 0,
+  -- The start of the server, as seconds since 1970, at which it last found the database as it left it.
+  looked text NOT NULL,
   started_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
