@@ -70,6 +70,7 @@ export class GrindingStoreThread {
       withoutInserts: this.#inserts.without,
       recover: () => undefined,
       onBegun: () => undefined,
+      onEnd: (error) => this.#note('rejoin', error),
       renewed: { rejoin: (begin) => begin() },
     });
     this.#events = store.watch({

@@ -199,8 +199,11 @@ export class ServedStore {
     this.pools = new ServedPools({ ...queues, entries, withoutInserts, changes, deadline, log });
     const renewed = new RenewedPools({ ...queues, entries });
     const { recover } = journals;
-    const onBegun = () => journals.begin(store);
-    this.#rejoiner = new Rejoiner({ ...common, withoutInserts, recover, onBegun, renewed, log });
+    this.#rejoiner = new Rejoiner({
+      ...{ ...common, withoutInserts, recover, renewed, log },
+      onBegun: () => journals.begin(store),
+      onEnd: (error) => this.#note('rejoin', error),
+    });
     this.keys = new ServedKeys({
       ...{ ...common, log },
       withoutInserts,

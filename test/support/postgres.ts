@@ -37,7 +37,9 @@ checkpoint_timeout = '1h'
 /** How a start ends. */
 const READY = /database system is ready to accept (?:read-only )?connections/;
 const PORT_TAKEN = /could not bind/;
-const STARTED = new RegExp(`${READY.source}|${PORT_TAKEN.source}|FATAL: .*`);
+/** To a client that comes before that. */
+const TOO_EARLY = 'the database system is (?:starting up|not yet accepting connections)';
+const STARTED = new RegExp(`${READY.source}|${PORT_TAKEN.source}|FATAL: (?! *${TOO_EARLY}).*`);
 
 export interface PostgresOptions {
   readonly version?: Version;

@@ -37,6 +37,7 @@ export class SharedServer implements AsyncDisposable {
   readonly machine = testMachine();
   readonly log = collectedLog();
   readonly deadline = new Deadline();
+  readonly health = new StoreHealth();
   readonly durability: Durability;
   readonly left = new Set<string>();
   /** What others see and change. */
@@ -75,7 +76,7 @@ export class SharedServer implements AsyncDisposable {
     this.shared = new SharedStore(this.inner);
     this.faults = new StoreFaults(this.shared.store);
     const changes = new ChangedPools();
-    const health = new StoreHealth();
+    const { health } = this;
     const channel = new MessageChannel();
     this.#ports.push(channel);
     const shared = sharePool(POOL, { changes, deadline: this.deadline });

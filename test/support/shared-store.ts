@@ -2,7 +2,7 @@
  * A real store that passes for one of many runs: the test ends this run, changes what others would change,
  * and says how late it hears of what others did. Everything else is the store's own.
  */
-import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
+import { EpochOver, type Store, type StoreEvents, StoreRewound } from '../../src/store/store.ts';
 
 import type { StoredPool } from '../../src/store/stored-pool.ts';
 
@@ -16,8 +16,12 @@ export class SharedStore {
   areOthersSlow = false;
   events: StoreEvents | undefined;
   #isOver = false;
+  #isRewound = false;
+  /** Other nodes are missed: why this one cannot join again. */
+  missed: string | undefined;
   readonly #missed = new Set<Look>();
   readonly #removed = new Set<string>();
+  readonly #lost = new Set<string>();
 
   /** `inner` is what others see and change. */
   constructor(inner: Store) {
@@ -35,6 +39,12 @@ export class SharedStore {
   /** Another run has ended this one. */
   end(): void {
     this.#isOver = true;
+  }
+
+  /** The database goes back, before it had any of these pools. */
+  goBack(...lost: readonly string[]): void {
+    this.#isRewound = true;
+    for (const pool of lost) this.#lost.add(pool);
   }
 
   /** Another run deletes the pool, and waits for this one to end its queue. */
@@ -59,12 +69,16 @@ export class SharedStore {
     const value = Reflect.get(target, name, target);
     if (typeof value !== 'function' || name === 'close') return value;
     return async (...args: unknown[]) => {
-      if (name === 'rejoin') this.#isOver = false;
+      if (name === 'rejoin' && this.missed !== undefined) throw new StoreRewound(this.missed);
+      if (name === 'rejoin') this.#isOver = this.#isRewound = false;
+      if (this.#isRewound) throw new StoreRewound();
       if (this.#isOver) throw new EpochOver();
+      if (name === 'definePools') this.#lost.clear();
       if (this.#missed.delete(name as Look)) return name === 'used' ? 0 : undefined;
       const result = await Reflect.apply(value, target, args);
       if (name !== 'pools') return result;
-      return (result as StoredPool[]).map((pool) =>
+      const kept = (result as StoredPool[]).filter((pool) => !this.#lost.has(pool.name));
+      return kept.map((pool) =>
         this.#removed.has(pool.name) ? { ...pool, isRemoved: true } : pool,
       );
     };

@@ -11,6 +11,7 @@ import { readPool } from '../../src/config/pool-config.ts';
 import { VanityError } from '../../src/errors.ts';
 import type { TokenNotice } from '../../src/pool/calls.ts';
 import { monotonicMs } from '../../src/pool/monotonic.ts';
+import { StoreRewound } from '../../src/store/store.ts';
 import { parts } from '../../src/store/stored-pool.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 import { isSettled } from '../support/pools-bench.ts';
@@ -205,6 +206,45 @@ suite('a run that another has ended', () => {
     await server.until(() => server.said().includes('a new run has begun'));
     assert.ok(server.said().includes('no new run can begin now; retrying'));
     await server.until(() => server.status.ready > 0);
+    assert.equal(server.pop(0), 1);
+  });
+});
+
+suite('a database that went back in time', () => {
+  test('nothing is handed out until every node has said what it did', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.until(() => server.status.ready === 20);
+    const { epoch } = server.inner;
+    const missed = 'node two has not said what it did';
+    server.shared.missed = missed;
+    server.shared.goBack();
+    await assert.rejects(server.askOnce(randomBytes(32)), { code: /STORE_(REWOUND|UNAVAILABLE)/ });
+    await server.until(() => server.log.lines.some(({ fields }) => fields.reason === missed));
+    for (const thread of [0, 1]) assert.throws(() => server.pop(thread), UNAVAILABLE);
+    assert.equal(server.health.failure, 'STORE_REWOUND');
+    server.shared.missed = undefined;
+    await server.until(() => server.said().includes('a new run has begun'));
+    assert.ok(server.inner.epoch > epoch);
+    await server.until(() => server.health.failure === undefined && server.status.ready === 20);
+    assert.equal(server.pop(0), 1);
+    await server.exhaust(200);
+  });
+
+  test('a beat or a look that sees it is enough', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.until(() => server.status.ready === 20);
+    server.shared.goBack();
+    server.shared.events!.over(new StoreRewound());
+    await server.until(() => server.said().includes('a new run has begun'));
+  });
+
+  test('a pool of the configuration that it lost is made again', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.until(() => server.status.ready === 20);
+    server.shared.goBack('pet');
+    server.shared.events!.over(new StoreRewound());
+    await server.until(() => server.said().includes('a new run has begun'));
+    await server.until(() => server.status.ready === 20);
     assert.equal(server.pop(0), 1);
   });
 });

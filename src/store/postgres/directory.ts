@@ -12,6 +12,7 @@ const SQL = {
   look: `SELECT version, ${LOOK}, (SELECT count(*) FROM vanitypool.epochs
       WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
+  looked: `UPDATE vanitypool.epochs SET looked = $3 WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
     WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
   stock: `SELECT p.name, concat_ws(' ', sum(f.available), sum(f.leased), sum(f.reserved),
@@ -34,6 +35,8 @@ export class Directory {
   /** That hand out, as of the last look. */
   runs = 1;
   #acted = 0;
+  /** The start of the server since which this run has compared the database with what it remembers. */
+  #looked = '';
   /** By pool. */
   readonly #stock = new Map<string, string>();
 
@@ -44,6 +47,7 @@ export class Directory {
   /** Another epoch has begun, which acts on nothing yet. */
   clear(): void {
     this.#acted = 0;
+    this.#looked = '';
   }
 
   watch(events: StoreEvents): Disposable {
@@ -69,8 +73,9 @@ export class Directory {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const { version, runs } = await this.#look();
+        const { version, runs, serverStart } = await this.#look();
         this.runs = runs;
+        if (serverStart !== this.#looked) await this.#compare(epoch, serverStart);
         if (version > this.#acted) {
           await directory();
           await this.#act(epoch, version);
@@ -87,13 +92,25 @@ export class Directory {
     }
   }
 
-  async #look(): Promise<Directories> {
+  async #look(): Promise<Look & Directories> {
     const since = this.#run.sight.last;
     return this.#run.transaction(async (query) => {
       const [seen] = (await query<Look & Directories>(SQL.look)).rows;
       this.#run.sight.assertSound(seen!, since);
       return seen!;
     });
+  }
+
+  /** A server that was started may have less than before, and end further ahead: nodes that are new wait for this. */
+  async #compare(epoch: number, serverStart: string): Promise<void> {
+    const run = this.#run;
+    const { id } = run;
+    await run.judge();
+    await run.transaction(async (query) => {
+      await run.assertSound(query);
+      await query(SQL.looked, [epoch, id, serverStart]);
+    });
+    this.#looked = serverStart;
   }
 
   /** One that has ended meanwhile acts on nothing. */

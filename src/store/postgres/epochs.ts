@@ -38,8 +38,8 @@ const SQL = {
       SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
   next: `UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch, ${LOOK}`,
   begin: `INSERT INTO vanitypool.epochs
-      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)`,
+      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at, looked)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
 } as const;
 
 interface EpochRow {
@@ -87,12 +87,13 @@ export async function beginEpoch(
   // First: all that lock the cluster's row lock it before others.
   const [seen] = (await query<Look & { epoch: number }>(SQL.next)).rows;
   run.sight.assertSound(seen!, since);
-  const { epoch } = seen!;
+  const { epoch, serverStart } = seen!;
   const { durability, ttlMs, recover } = begin;
   await addNode(query, run);
   await settleRuns(query, run, { recover, rest: 'return' }, recovered);
   const id = randomBytes(16);
-  await query(SQL.begin, [epoch, run.node.id, id, run.role, durability, ttlMs, run.now]);
+  const row = [epoch, run.node.id, id, run.role, durability, ttlMs, run.now, serverStart];
+  await query(SQL.begin, row);
   return { epoch, id, recovered };
 }
 
