@@ -66,40 +66,44 @@ async function served(
   }
 }
 
-test('what all nodes hand out is listed, beside them, whoever added it', LIMIT, async () => {
-  await using nodes = await PostgresNodes.open(stores, server, 2);
-  const [one, two] = nodes.nodes;
-  await nodes.pool(pool);
-  await using reader = await stores.reader(one!.place);
-  assert.deepEqual(await reader.unsettled(), ['test', 'test']);
-  await inserted(one!.store, pool, 4);
-  await inserted(two!.store, pool, 4);
-  const left: number[] = [];
-  for (let round = 0; round < 3; round++) {
-    for (const { store } of [one!, two!]) {
-      const { leased } = await turn(store, pool, 0, 1);
-      const record = handOut(round, { at: AT + left.length });
-      left.push(leased[0]!.id);
-      await turn(store, pool, 1, 0, told(record));
-      const found = await listed(reader);
-      const times = left.map((id) => found.find((one) => one.id === id)?.at);
-      assert.deepEqual(
-        times,
-        left.map((_, index) => AT + index),
-      );
-      assert.equal(found.length, left.length);
+test(
+  'what all nodes hand out is listed, beside them, whichever of them added it',
+  LIMIT,
+  async () => {
+    await using nodes = await PostgresNodes.open(stores, server, 2);
+    const [one, two] = nodes.nodes;
+    await nodes.pool(pool);
+    await using reader = await stores.reader(one!.place);
+    assert.deepEqual(await reader.unsettled(), ['test', 'test']);
+    await inserted(one!.store, pool, 4);
+    await inserted(two!.store, pool, 4);
+    const left: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      for (const { store } of [one!, two!]) {
+        const { leased } = await turn(store, pool, 0, 1);
+        const record = handOut(round, { at: AT + left.length });
+        left.push(leased[0]!.id);
+        await turn(store, pool, 1, 0, told(record));
+        const found = await listed(reader);
+        const times = left.map((id) => found.find((one) => one.id === id)?.at);
+        assert.deepEqual(
+          times,
+          left.map((_, index) => AT + index),
+        );
+        assert.equal(found.length, left.length);
+      }
     }
-  }
-  // Of the lane of the second node, too: the first one had four.
-  assert.equal(new Set(left.map((id) => id >> 20)).size, 2);
-  await turn(one!.store, pool, 0, 1);
-  await turn(two!.store, pool, 0, 1);
-  assert.deepEqual([(await reader.store()).leased, (await reader.store()).listed], [2, 6]);
-  for (const { store } of [one!, two!]) await returnLease(store, pool);
-  await two!.store.close();
-  assert.equal((await reader.unsettled()).length, 1);
-  await two!.open();
-});
+    // Of the lane of the second node, too: the first one had four.
+    assert.equal(new Set(left.map((id) => id >> 20)).size, 2);
+    await turn(one!.store, pool, 0, 1);
+    await turn(two!.store, pool, 0, 1);
+    assert.deepEqual([(await reader.store()).leased, (await reader.store()).listed], [2, 6]);
+    for (const { store } of [one!, two!]) await returnLease(store, pool);
+    await two!.store.close();
+    assert.equal((await reader.unsettled()).length, 1);
+    await two!.open();
+  },
+);
 
 test(
   'a page is of one moment, and a reader goes on after its connection was cut',
