@@ -9,7 +9,14 @@ import { keypairOf } from '../../src/keypair/keypair.ts';
 import { type Outcome, vanitypool } from '../support/cli.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
-import { assertIdentity, DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
+import {
+  assertIdentity,
+  DILIGENT,
+  EASY_POOL,
+  type PoolFigures,
+  type Server,
+  Workspace,
+} from '../support/server.ts';
 
 const skip = await withoutPostgres(18);
 const LIMIT = { timeout: 110_000, skip };
@@ -63,12 +70,12 @@ async function refusal(node: Node): Promise<string> {
 }
 
 /** Enrolled by what its refused start says, typed on the other node. */
-async function grinderOf(api: Node, url: string): Promise<Node> {
+async function grinderOf(api: Node, url: string, lines: readonly string[] = DILIGENT) {
   const shown = await api.type('vanitypool key show');
   assert.equal(shown.code, 0, shown.stderr);
   const [, line] = shown.lines;
   assert.match(line!, /^store\.sealing_key = "public:[0-9a-f]{64}"$/);
-  const grinder = new Node('grinder', url, line!, ...DILIGENT).configure([]);
+  const grinder = new Node('grinder', url, line!, ...lines).configure([]);
   const refused = await refusal(grinder);
   assert.match(refused, /NODE_NOT_ENROLLED/);
   const [command] = /vanitypool nodes enrol [0-9a-f]{32} --key [0-9a-f]{64}/.exec(refused)!;
@@ -84,147 +91,151 @@ function prove(address: string, secretKey: string): void {
   assert.equal(encodeBase58(keypair.subarray(32)), address);
 }
 
-test(
-  'a grinder fills the pool of a node that does not grind, and has no secret',
-  LIMIT,
-  async () => {
-    const url = await postgres.database();
-    await using api = new Node('api', url).configure([EASY_POOL]);
-    const server = await api.serve();
-    await sleep(500);
-    assert.equal((await server.pool()).ground, 0);
-    await using grinder = await grinderOf(api, url);
-
-    const full = await server.until(
-      ({ available, leased, target }) => available + leased >= target,
-    );
-    assertIdentity(full);
-    assert.equal(full.burned, 0);
-    const handed = await server.dispense(50);
-    for (const { address, secretKey } of handed) {
-      assert.ok(address.endsWith('t'), address);
-      prove(address, secretKey);
-    }
-    // What is taken comes back.
-    await server.until(({ ground }) => ground >= full.ground + 50);
-
-    const names = readdirSync(grinder.workspace.data).sort();
-    assert.deepEqual(
-      names.filter((name) => /seal/.test(name)),
-      [],
-      names.join(),
-    );
-    const key = readFileSync(join(api.workspace.data, 'sealing.key'), 'utf8').trim();
-    const ofGrinder = readdirSync(grinder.workspace.path, { recursive: true, withFileTypes: true });
-    for (const file of ofGrinder.filter((one) => one.isFile())) {
-      const bytes = readFileSync(join(file.parentPath, file.name));
-      assert.ok(!bytes.includes(key) && !bytes.includes(Buffer.from(key, 'hex')), file.name);
-    }
-
-    assert.equal(await grinder.server.kill('SIGTERM'), 0);
-    assert.equal(await server.kill('SIGTERM'), 0);
-  },
-);
-
-test('a grinder says how it is doing, to who has its token, and nothing else', LIMIT, async () => {
-  const url = await postgres.database();
-  await using api = new Node('api', url).configure([EASY_POOL]);
-  await api.serve();
-  await using grinder = await grinderOf(api, url);
-  const ask = (path: string, token?: string, method = 'GET') =>
-    fetch(`${grinder.server.url}${path}`, {
-      method,
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    });
-  const own = readFileSync(join(grinder.workspace.data, 'admin.token'), 'utf8').trim();
-  const made = await api.type('vanitypool token create --name ops --scope admin --scope read');
-  const ofStore = made.lines[0]!;
-
-  assert.equal((await ask('/healthz')).status, 200);
-  const ready = await ask('/readyz');
-  assert.deepEqual([ready.status, await ready.json()], [200, { status: 'ready', reasons: [] }]);
-  assert.equal((await ask('/metrics')).status, 401);
-  assert.equal((await ask('/metrics', ofStore)).status, 401, 'it cannot check that');
-  const metrics = await ask('/metrics', own);
-  assert.equal(metrics.status, 200);
-  assert.match(await metrics.text(), /^vanitypool_hits_total \d/m);
-  for (const [method, path] of [
-    ['GET', '/'],
-    ['GET', '/openapi.json'],
-    ['GET', '/v1/pools'],
-    ['POST', '/v1/pools/pet/dispense'],
-    ['POST', '/v1/pools'],
-    ['GET', '/v1/audit'],
-    ['POST', '/v1/backups'],
-    ['GET', '/get-keypair'],
-  ] as const) {
-    const closed = await ask(path, own, method);
-    const body = (await closed.json()) as { code: string; detail: string };
-    assert.deepEqual([closed.status, body.code], [404, 'ROUTE_NOT_FOUND'], path);
-    assert.match(body.detail, /this is a grinder node/);
-  }
-
-  const outcome = await grinder.type('vanitypool dispense pet');
-  assert.equal(outcome.code, 1);
-  assert.match(outcome.stderr, /this is a grinder node/);
-  await grinder.server.kill('SIGTERM');
-  for (const command of ['dispense pet', 'token list', 'key rotate']) {
-    const alone = await grinder.type(`vanitypool ${command}`);
-    assert.match(alone.stderr, /this is a grinder node.*\(SEALING_KEY_INVALID\)/, command);
-  }
-});
-
-/** While a grinder could have found more, had it searched on. */
-async function assertStill(server: Server, pool: string): Promise<void> {
-  const { ground } = await server.pool(pool);
-  await sleep(1500);
-  assert.equal((await server.pool(pool)).ground, ground);
+function isFull({ available, leased, target }: PoolFigures): boolean {
+  return available + leased >= target;
 }
 
-test('what changes on one node steers the grinders of others', LIMIT, async () => {
+/** While a grinder could have found more, had it searched on. */
+async function assertStill(figures: () => Promise<PoolFigures>): Promise<void> {
+  const { ground } = await figures();
+  await sleep(1500);
+  assert.equal((await figures()).ground, ground);
+}
+
+const tokenOf = ({ workspace: { data } }: Node) =>
+  readFileSync(join(data, 'admin.token'), 'utf8').trim();
+
+test('a node that hands out, and one that grinds for it', LIMIT, async (t) => {
   const url = await postgres.database();
   await using api = new Node('api', url).configure([EASY_POOL]);
   const server = await api.serve();
+  await sleep(500);
+  assert.equal((await server.pool()).ground, 0);
   await using grinder = await grinderOf(api, url);
-  const isFull = ({
-    available,
-    leased,
-    target,
-  }: {
-    available: number;
-    leased: number;
-    target: number;
-  }) => available + leased >= target;
-  await server.until(isFull);
-  const own = readFileSync(join(api.workspace.data, 'admin.token'), 'utf8').trim();
-  const change = async (method: string, path: string, body?: object) => {
-    const answer = await server.ask(method, path, { token: own, ...(body && { body }) });
-    assert.ok(answer.status < 300, `${method} ${path}: ${answer.text}`);
-  };
 
-  await change('POST', '/v1/pools', { name: 'new', suffix: 'u', target: 30 });
-  await server.until(isFull, 'new');
-  await sleep(1500);
-  await assertStill(server, 'new');
-  await change('PATCH', '/v1/pools/new', { target: 900 });
-  await server.until(isFull, 'new');
+  await t.test('what the one finds leaves the other, and comes back', async () => {
+    const full = await server.until(isFull);
+    assertIdentity(full);
+    assert.equal(full.burned, 0);
+    for (const { address, secretKey } of await server.dispense(50)) {
+      assert.ok(address.endsWith('t'), address);
+      prove(address, secretKey);
+    }
+    await server.until(({ ground }) => ground >= full.ground + 50);
+  });
 
-  await change('POST', '/v1/pools/new/pause');
-  await change('PATCH', '/v1/pools/new', { target: 5000 });
-  // What was under way when it was paused.
+  await t.test('the grinder has no sealing key', () => {
+    const key = readFileSync(join(api.workspace.data, 'sealing.key'), 'utf8').trim();
+    const bytes = Buffer.from(key, 'hex');
+    const all = readdirSync(grinder.workspace.path, { recursive: true, withFileTypes: true });
+    const files = all.filter((one) => one.isFile());
+    assert.ok(files.some(({ name }) => name === 'node.json'));
+    for (const { parentPath, name } of files) {
+      assert.notEqual(name, 'sealing.key');
+      const content = readFileSync(join(parentPath, name));
+      assert.ok(!content.includes(key) && !content.includes(bytes), name);
+    }
+  });
+
+  await t.test('the grinder says how it is doing, and nothing else', async () => {
+    const ask = (path: string, token?: string, method = 'GET') =>
+      fetch(`${grinder.server.url}${path}`, {
+        method,
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      });
+    const own = tokenOf(grinder);
+    const made = await api.type('vanitypool token create --name ops --scope admin --scope read');
+    const ofStore = made.lines[0]!;
+    assert.equal((await ask('/healthz')).status, 200);
+    const ready = await ask('/readyz');
+    assert.deepEqual([ready.status, await ready.json()], [200, { status: 'ready', reasons: [] }]);
+    assert.equal((await ask('/metrics')).status, 401);
+    assert.equal((await ask('/metrics', ofStore)).status, 401, 'it cannot check that');
+    const metrics = await ask('/metrics', own);
+    assert.equal(metrics.status, 200);
+    assert.match(await metrics.text(), /^vanitypool_hits_total \d/m);
+    for (const [method, path] of [
+      ['GET', '/'],
+      ['GET', '/openapi.json'],
+      ['GET', '/v1/pools'],
+      ['POST', '/v1/pools/pet/dispense'],
+      ['POST', '/v1/pools'],
+      ['GET', '/v1/audit'],
+      ['POST', '/v1/backups'],
+      ['GET', '/get-keypair'],
+    ] as const) {
+      const closed = await ask(path, own, method);
+      const body = (await closed.json()) as { code: string; detail: string };
+      assert.deepEqual([closed.status, body.code], [404, 'ROUTE_NOT_FOUND'], path);
+      assert.match(body.detail, /this is a grinder node/);
+    }
+    const asked = await grinder.type('vanitypool dispense pet');
+    assert.match(asked.stderr, /this is a grinder node.*\(ROUTE_NOT_FOUND\)/);
+  });
+
+  await t.test('what changes on the one steers the other', async () => {
+    const change = async (method: string, path: string, body?: object) => {
+      const asking = { token: tokenOf(api), ...(body && { body }) };
+      const answer = await server.ask(method, path, asking);
+      assert.ok(answer.status < 300, `${method} ${path}: ${answer.text}`);
+    };
+    const pool = async () =>
+      (await server.ask('GET', '/v1/pools/new', { token: tokenOf(api) })).body as PoolFigures;
+    const until = async (isThere: (figures: PoolFigures) => boolean) => {
+      while (!isThere(await pool())) await sleep(50);
+    };
+    await change('POST', '/v1/pools', { name: 'new', suffix: 'u', target: 30 });
+    await until(isFull);
+    await change('PATCH', '/v1/pools/new', { target: 90 });
+    await until(isFull);
+    await change('POST', '/v1/pools/new/pause');
+    await change('PATCH', '/v1/pools/new', { target: 100_000 });
+    // What was under way when it was paused.
+    await sleep(1000);
+    await assertStill(pool);
+    const { ground } = await pool();
+    await change('POST', '/v1/pools/new/resume');
+    await until((now) => now.ground > ground);
+    await change('DELETE', '/v1/pools/new', { burn: 'new' });
+  });
+
+  await t.test('without its server the grinder opens nothing either', async () => {
+    assert.equal(await grinder.server.kill('SIGTERM'), 0);
+    const failed = grinder.server.log.filter(({ level }) => level === 'error');
+    assert.deepEqual(failed, []);
+    for (const command of ['dispense pet', 'token list', 'key rotate']) {
+      const { stderr } = await grinder.type(`vanitypool ${command}`);
+      assert.match(stderr, /this is a grinder node.*\(SEALING_KEY_INVALID\)/, command);
+    }
+  });
+
+  await t.test('the target of a configured pool is that of the last start', async () => {
+    assert.equal(await server.kill('SIGTERM'), 0);
+    const again = await api.configure([{ ...EASY_POOL, target: 500 }]).serve();
+    const figures = async () =>
+      (await again.ask('GET', '/v1/pools/pet', { token: tokenOf(api) })).body as PoolFigures;
+    await grinder.serve();
+    while (!isFull(await figures())) await sleep(50);
+    assert.equal((await figures()).target, 500);
+  });
+});
+
+test('several grinders end little above the target', LIMIT, async () => {
+  const batch = 8;
+  const url = await postgres.database();
+  await using api = new Node('api', url).configure([{ ...EASY_POOL, suffix: 'st', target: 200 }]);
+  const server = await api.serve();
+  const lines = [`grinder.batch = ${batch}`, 'grinder.priority = "normal"'];
+  await using _one = await grinderOf(api, url, lines);
+  await using _two = await grinderOf(api, url, lines);
+  const { ground: before, target } = await server.pool();
+  const began = performance.now();
+  const { ground: then } = await server.until(isFull);
+  const perSecond = ((then - before) * 1000) / (performance.now() - began);
+  // One that has not seen it yet still searches.
   await sleep(1000);
-  await assertStill(server, 'new');
-  await change('POST', '/v1/pools/new/resume');
-  const { ground } = await server.pool('new');
-  await server.until((now) => now.ground > ground, 'new');
-  await change('DELETE', '/v1/pools/new', { burn: 'new' });
-  await grinder.server.kill('SIGTERM');
-  const failed = grinder.server.log.filter(({ level }) => level === 'error');
-  assert.deepEqual(failed, []);
-
-  // Of a pool of the configuration the node says it that starts.
-  await server.kill('SIGTERM');
-  const again = await api.configure([{ ...EASY_POOL, target: 600 }]).serve();
-  await grinder.serve();
-  await again.until(isFull);
+  await assertStill(() => server.pool());
+  const { ground } = await server.pool();
+  const bound = target + Math.max(2 * 2 * batch, perSecond);
+  assert.ok(ground <= bound, `${ground}, at most ${bound}`);
 });

@@ -18,6 +18,7 @@ export class SharedStore {
   #isOver = false;
   readonly #missed = new Set<Look>();
   readonly #removed = new Set<string>();
+  readonly #targets = new Map<string, number>();
 
   /** `inner` is what others see and change. */
   constructor(inner: Store) {
@@ -42,6 +43,11 @@ export class SharedStore {
     this.#removed.add(pool);
   }
 
+  /** Another run starts with a configuration that has this target for the pool. */
+  retarget(pool: string, target: number): void {
+    this.#targets.set(pool, target);
+  }
+
   /** The next such look comes before what another run does at the same moment. */
   miss(look: Look): void {
     this.#missed.add(look);
@@ -64,9 +70,14 @@ export class SharedStore {
       if (this.#missed.delete(name as Look)) return name === 'used' ? 0 : undefined;
       const result = await Reflect.apply(value, target, args);
       if (name !== 'pools') return result;
-      return (result as StoredPool[]).map((pool) =>
-        this.#removed.has(pool.name) ? { ...pool, isRemoved: true } : pool,
-      );
+      return (result as StoredPool[]).map((pool) => {
+        const target = this.#targets.get(pool.name);
+        return {
+          ...pool,
+          ...(target !== undefined && { target }),
+          ...(this.#removed.has(pool.name) && { isRemoved: true }),
+        };
+      });
     };
   }
 
