@@ -102,6 +102,21 @@ async function assertStill(figures: () => Promise<PoolFigures>): Promise<void> {
   assert.equal((await figures()).ground, ground);
 }
 
+async function poolAt(server: Server, token: string, pool = 'pet'): Promise<PoolFigures> {
+  return (await server.ask('GET', `/v1/pools/${pool}`, { token })).body;
+}
+
+async function dispenseAt(server: Server, token: string): Promise<void> {
+  const answer = await server.ask('POST', '/v1/pools/pet/dispense', { token, body: { count: 1 } });
+  assert.equal(answer.status, 200, answer.text);
+}
+
+/** As another node does it to one of which it hears nothing. */
+const GIVE_UP = `
+  UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer IN (
+    SELECT epoch FROM vanitypool.epochs WHERE role = 'grinder');
+  UPDATE vanitypool.epochs SET state = 'expired' WHERE role = 'grinder' AND state = 'open'`;
+
 const tokenOf = ({ workspace: { data } }: Node) =>
   readFileSync(join(data, 'admin.token'), 'utf8').trim();
 
@@ -179,8 +194,7 @@ test('a node that hands out, and one that grinds for it', LIMIT, async (t) => {
       const answer = await server.ask(method, path, asking);
       assert.ok(answer.status < 300, `${method} ${path}: ${answer.text}`);
     };
-    const pool = async () =>
-      (await server.ask('GET', '/v1/pools/new', { token: tokenOf(api) })).body as PoolFigures;
+    const pool = () => poolAt(server, tokenOf(api), 'new');
     const until = async (isThere: (figures: PoolFigures) => boolean) => {
       while (!isThere(await pool())) await sleep(50);
     };
@@ -212,11 +226,22 @@ test('a node that hands out, and one that grinds for it', LIMIT, async (t) => {
   await t.test('the target of a configured pool is that of the last start', async () => {
     assert.equal(await server.kill('SIGTERM'), 0);
     const again = await api.configure([{ ...EASY_POOL, target: 500 }]).serve();
-    const figures = async () =>
-      (await again.ask('GET', '/v1/pools/pet', { token: tokenOf(api) })).body as PoolFigures;
+    const figures = () => poolAt(again, tokenOf(api));
     await grinder.serve();
     while (!isFull(await figures())) await sleep(50);
     assert.equal((await figures()).target, 500);
+  });
+
+  await t.test('a grinder that was given up goes on in a new run', async () => {
+    const database = new URL(url).pathname.slice(1);
+    await postgres.sql(GIVE_UP, [], database);
+    const { log } = grinder.server;
+    while (!log.some(({ msg }) => msg === 'a new run has begun')) {
+      // Its next insert, or its next beat, is refused.
+      await dispenseAt(api.server, tokenOf(api));
+      await sleep(100);
+    }
+    while (!isFull(await poolAt(api.server, tokenOf(api)))) await sleep(50);
   });
 });
 
