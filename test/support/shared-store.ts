@@ -22,6 +22,7 @@ export class SharedStore {
   readonly #missed = new Set<Look>();
   readonly #removed = new Set<string>();
   readonly #lost = new Set<string>();
+  readonly #targets = new Map<string, number>();
 
   /** `inner` is what others see and change. */
   constructor(inner: Store) {
@@ -52,6 +53,11 @@ export class SharedStore {
     this.#removed.add(pool);
   }
 
+  /** Another run starts with a configuration that has this target for the pool. */
+  retarget(pool: string, target: number): void {
+    this.#targets.set(pool, target);
+  }
+
   /** The next such look comes before what another run does at the same moment. */
   miss(look: Look): void {
     this.#missed.add(look);
@@ -78,9 +84,14 @@ export class SharedStore {
       const result = await Reflect.apply(value, target, args);
       if (name !== 'pools') return result;
       const kept = (result as StoredPool[]).filter((pool) => !this.#lost.has(pool.name));
-      return kept.map((pool) =>
-        this.#removed.has(pool.name) ? { ...pool, isRemoved: true } : pool,
-      );
+      return kept.map((pool) => {
+        const target = this.#targets.get(pool.name);
+        return {
+          ...pool,
+          ...(target !== undefined && { target }),
+          ...(this.#removed.has(pool.name) && { isRemoved: true }),
+        };
+      });
     };
   }
 

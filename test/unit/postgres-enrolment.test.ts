@@ -294,4 +294,12 @@ test('a grinder hears of pools and of what others take out of them', LIMIT, asyn
   await store.everywhere();
   assert.ok(looks > before);
   assert.equal((await grinder.pools())[0]!.isPaused, true);
+  // Of a pool of a configuration it is that of the last start.
+  for (const target of [40, 50]) {
+    const [stored] = await store.definePools([{ ...poolNamed(pool), target }]);
+    assert.equal(stored!.target, target);
+    assert.equal((await grinder.pools())[0]!.target, target);
+  }
+  const seen = looks;
+  await untilSeen(() => looks > seen);
 });

@@ -11,6 +11,7 @@ import { readPool } from '../../src/config/pool-config.ts';
 import { VanityError } from '../../src/errors.ts';
 import type { TokenNotice } from '../../src/pool/calls.ts';
 import { monotonicMs } from '../../src/pool/monotonic.ts';
+import { settingsBoard } from '../../src/pool/shared-pool.ts';
 import { StoreRewound } from '../../src/store/store.ts';
 import { parts } from '../../src/store/stored-pool.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
@@ -342,6 +343,16 @@ suite('what other runs change', () => {
       assert.deepEqual([available, leased, dispensed, burned], [4, 0, 2, 3]);
     },
   );
+
+  test('a configured pool is filled to the target of the run that began last', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const [pet] = server.served.entries.all;
+    const settings = settingsBoard(pet!);
+    assert.notEqual(settings.get('target'), 77);
+    server.shared.retarget('pet', 77);
+    await server.shared.events!.directory();
+    assert.equal(settings.get('target'), 77);
+  });
 
   test(
     'a token that it revokes opens nothing here, and one that it makes does',
