@@ -15,10 +15,10 @@ GRANT SELECT ON vanitypool.cluster, vanitypool.nodes, vanitypool.epochs, vanityp
 GRANT SELECT (id) ON vanitypool.data_keys TO vanitypool_grinder;
 GRANT SELECT (epoch, position, pushed) ON vanitypool.queues TO vanitypool_grinder;
 
-GRANT INSERT (id, name, place, sign_key, created_at), UPDATE (name, place)
+GRANT INSERT (id, name, place, sign_key, created_at, role), UPDATE (name, place)
   ON vanitypool.nodes TO vanitypool_grinder;
 GRANT UPDATE (epoch, lane) ON vanitypool.cluster TO vanitypool_grinder;
-GRANT INSERT, UPDATE (state, beats, beaten_at, acted) ON vanitypool.epochs TO vanitypool_grinder;
+GRANT INSERT, UPDATE (state, beats, beaten_at, acted, looked) ON vanitypool.epochs TO vanitypool_grinder;
 GRANT INSERT, UPDATE (writer, filled) ON vanitypool.lane_ends TO vanitypool_grinder;
 GRANT INSERT (lane, pool_id, taken), UPDATE (is_empty) ON vanitypool.lane_heads TO vanitypool_grinder;
 GRANT INSERT ON vanitypool.keys, vanitypool.data_keys, vanitypool.secrets TO vanitypool_grinder;
@@ -33,6 +33,16 @@ CREATE POLICY grinder_reads ON vanitypool.pools FOR SELECT TO vanitypool_grinder
 DROP POLICY IF EXISTS grinder_locks ON vanitypool.pools;
 CREATE POLICY grinder_locks ON vanitypool.pools FOR UPDATE TO vanitypool_grinder
   USING (true) WITH CHECK (false);
+
+ALTER TABLE vanitypool.nodes ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS grinder_reads ON vanitypool.nodes;
+CREATE POLICY grinder_reads ON vanitypool.nodes FOR SELECT TO vanitypool_grinder USING (true);
+DROP POLICY IF EXISTS grinder_begins ON vanitypool.nodes;
+CREATE POLICY grinder_begins ON vanitypool.nodes FOR INSERT TO vanitypool_grinder
+  WITH CHECK (role = 'grinder');
+DROP POLICY IF EXISTS grinder_is_named ON vanitypool.nodes;
+CREATE POLICY grinder_is_named ON vanitypool.nodes FOR UPDATE TO vanitypool_grinder
+  USING (role = 'grinder');
 
 ALTER TABLE vanitypool.epochs ENABLE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS grinder_reads ON vanitypool.epochs;

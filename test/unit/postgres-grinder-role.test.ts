@@ -53,7 +53,8 @@ async function grinder(): Promise<GrindingStore> {
   const source = `file:${join(place.directory, 'sealing.key')}`;
   const sealingKey = publicSource((await loadSealingKey(source))!.publicKey);
   const settings = connectionSettings(url, {});
-  const start = () => openGrinderStore({ settings, node, sealingKey, ttlMs: 30_000 });
+  const data = place.directory;
+  const start = () => openGrinderStore({ settings, node, data, sealingKey, ttlMs: 30_000 });
   await assert.rejects(start(), { code: 'NODE_NOT_ENROLLED' });
   const { id, signKey } = node;
   await enrolNode({ settings: connectionSettings(place.url, {}), sealingKey: source, id, signKey });
@@ -87,7 +88,10 @@ test('it does all that a grinder does', LIMIT, async () => {
 test('a role without these rights is refused at the start', LIMIT, async () => {
   const settings = connectionSettings(urlOf('stranger'), {});
   const sealingKey = publicSource(new Uint8Array(32));
-  const start = openGrinderStore({ settings, node: someNode(), sealingKey, ttlMs: 30_000 });
+  const start = openGrinderStore({
+    ...{ settings, node: someNode(), data: place.directory },
+    ...{ sealingKey, ttlMs: 30_000 },
+  });
   await assert.rejects(start, { code: 'CONFIG_INVALID', message: /permission denied/ });
 });
 
@@ -119,6 +123,13 @@ const REFUSED: readonly (readonly [statement: string, outcome: number | string])
   ['UPDATE vanitypool.pools SET target = 5', DENIED],
   [`UPDATE vanitypool.cluster SET sealing_key = ''`, DENIED],
   ['UPDATE vanitypool.nodes SET enrolment = sign_key', DENIED],
+  ['UPDATE vanitypool.nodes SET confirmed = true', DENIED],
+  [`UPDATE vanitypool.nodes SET name = 'x' WHERE role <> 'grinder'`, 0],
+  [
+    `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at, role)
+      VALUES (repeat('c', 32), 'c', 'c', sha256('c'), 0, 'api')`,
+    DENIED,
+  ],
   [`UPDATE vanitypool.epochs SET role = 'api'`, DENIED],
   [`UPDATE vanitypool.epochs SET state = 'expired' WHERE role <> 'grinder'`, 0],
   [`UPDATE vanitypool.lane_ends SET filled = filled + 1 WHERE writer IS NOT NULL`, 0],

@@ -23,6 +23,10 @@ const SQL = {
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
       SET name = EXCLUDED.name, place = EXCLUDED.place, confirmed = true, retired_at = NULL,
         role = CASE nodes.role WHEN 'grinder' THEN EXCLUDED.role ELSE nodes.role END`,
+  /** May not say of a node that once leased what only that can know. */
+  addGrinder: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at, role)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
+      SET name = EXCLUDED.name, place = EXCLUDED.place`,
   unsettled: `SELECT epoch, role, durability, state FROM vanitypool.epochs
     WHERE node_id = $1 AND state <> 'settled' ORDER BY epoch FOR UPDATE`,
   queues: `SELECT q.pool_id, q.position, q.pushed, q.journals, p.name
@@ -100,7 +104,14 @@ export async function beginEpoch(
 /** That there is this node, also if it was retired. */
 export async function addNode(query: Query, { node, role, now }: Run): Promise<void> {
   const { id, name, place, signKey } = node;
-  await query(SQL.addNode, [id, name, place, Buffer.from(signKey), now, role]);
+  await query(role === 'grinder' ? SQL.addGrinder : SQL.addNode, [
+    id,
+    name,
+    place,
+    Buffer.from(signKey),
+    now,
+    role,
+  ]);
 }
 
 /** What earlier runs of this node had leased, and what became of the rest of it. */
