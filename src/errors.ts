@@ -99,6 +99,9 @@ export const ERRORS = {
   STORE_CORRUPT: kind(500, 'The database is damaged'),
   STORE_FORGED: kind(409, 'A row of the store was written by somebody else'),
   SEALING_KEY_INVALID: kind(500, 'The sealing key cannot be used'),
+  NODE_NOT_ENROLLED: kind(500, 'The node may not add addresses yet'),
+  NODE_NOT_FOUND: kind(500, 'There is no such node'),
+  NODE_KEY_MISMATCH: kind(500, 'The node has another key'),
 
   // Command line
   KEY_FILE_INVALID: kind(500, 'The file holds no key that can be proved'),

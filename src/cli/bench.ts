@@ -18,6 +18,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   api: 'serve.ts',
   durability: 'durability.ts',
   store: 'store.ts',
+  cluster: 'cluster.ts',
   ring: 'ring.ts',
   journal: 'journal.ts',
   start: 'start.ts',

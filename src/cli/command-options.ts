@@ -82,6 +82,7 @@ export const OPTIONS = {
   backup: PLACE,
   restore: { dispensed: TEXT, 'ignore-clock': FLAG, ...DIRECTORY },
   adopt: { moved: FLAG, restored: FLAG, from: TEXT, 'ignore-clock': FLAG, ...DIRECTORY },
+  migrate: { to: TEXT, ...DIRECTORY },
   bench: {
     json: FLAG,
     rounds: TEXT,
@@ -98,6 +99,9 @@ export const OPTIONS = {
     length: TEXT,
     streams: TEXT,
     pools: TEXT,
+    url: TEXT,
+    nodes: TEXT,
+    batches: TEXT,
   },
 } as const;
 
@@ -118,7 +122,11 @@ export const TOKEN_OPTIONS = {
 } as const;
 
 export const WEBHOOK_OPTIONS = { test: { config: TEXT } } as const;
-export const KEY_OPTIONS = { rotate: { to: TEXT, reseal: FLAG, ...COMMON } } as const;
+export const KEY_OPTIONS = {
+  rotate: { to: TEXT, reseal: FLAG, ...COMMON },
+  show: { ...DIRECTORY, json: FLAG },
+} as const;
+export const NODES_OPTIONS = { enrol: { key: TEXT, ...DIRECTORY, json: FLAG } } as const;
 
 /** Of each subcommand of `completions`. */
 export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;
@@ -131,6 +139,7 @@ export function optionsByCommand(table: SettingsTable): Readonly<Record<string, 
     ...family('token', TOKEN_OPTIONS),
     ...family('webhook', WEBHOOK_OPTIONS),
     ...family('key', KEY_OPTIONS),
+    ...family('nodes', NODES_OPTIONS),
     ...family('completions', SHELL_OPTIONS),
   };
 }

@@ -6,6 +6,7 @@
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
 import { exportHelp, grindHelp, importHelp, VERIFY_HELP } from './file-help.ts';
 import { keyHelp } from './key-help.ts';
+import { NODES_HELP } from './nodes-help.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
 export interface CommandHelp {
@@ -206,6 +207,25 @@ keys out twice. This command says what it is. No server may hold it.
   --data DIR         the data directory (default: ./data)
 `,
   },
+  migrate: {
+    summary: 'move the store of a data directory into PostgreSQL',
+    text: `usage: vanitypool migrate --to URL [options]
+
+Moves the whole store, with its history, tokens, reservations and signatures, into an empty database
+that many servers can share, compares what arrived, and prints what to put into the configuration.
+No server may hold the store. What was handed out keeps its id; what is available gets a new one.
+Secrets stay sealed to the same sealing key, which every server of the database needs.
+
+  --to URL           postgres://USER@HOST:PORT/DATABASE, with the settings and variables of psql
+                     (PGHOST, PGSSLMODE, ...); put a password into PGPASSWORD or ~/.pgpass, as
+                     others can read a command line
+  --config FILE      read this file (default: vanitypool.toml, if it is there; /dev/null: none)
+  --data DIR         the data directory (default: ./data)
+
+If it is interrupted at any moment, type it again. After the move the old store is refused for ever.
+A restored backup of it is a store of its own, in which everything available is burned.
+`,
+  },
   pool: {
     summary: 'create, change, pause and delete pools, also while a server runs',
     text: poolHelp(PLACE_HELP),
@@ -250,8 +270,12 @@ with a status from 200 to 299 within 10 s. Only scheme and host of each are show
 `,
   },
   key: {
-    summary: 'replace the sealing key, also while a server runs',
+    summary: 'replace the sealing key, also while a server runs, or show its public half',
     text: keyHelp(PLACE_HELP),
+  },
+  nodes: {
+    summary: 'let a grinder node add addresses to a database that many nodes share',
+    text: NODES_HELP,
   },
   bench: {
     summary: 'measure this machine: the kernel, the server, the store',
@@ -267,6 +291,8 @@ two, "idle" three.
   durability  a dispense in leased mode, with an idempotency key, and in committed mode (--seconds,
               --requests)
   store       sealed inserts and leases a second (--stored, --directory)
+  cluster     the same for nodes on one PostgreSQL, and what the server takes for it (--url,
+              --nodes, --batches, --stored)
   ring        the ready queue: pushes and pops a second (--trials, --addresses)
   journal     the record that is written before a reply leaves (--directory)
   start       from the command to the first address (--stored)
@@ -286,11 +312,16 @@ two, "idle" three.
   --requests N       durability: a throughput is that of N requests, in committed mode of a
                      fifth (default: 10000)
   --stored N         the large one of two stores holds N addresses; destroy: N are due
-                     (default: 1000000)
+                     (default: 1000000); cluster: for each of these numbers of addresses
+                     (default: 1000,100000)
   --addresses N      ring: in each of 5 rounds of a process (default: 524288)
   --directory DIR    store, journal: on this disk (default: where temporary files are)
   --streams N        events: read N streams (default: 200)
   --pools N          events: of N pools (default: 256)
+  --url URL          cluster: at this server, where this account makes databases and removes
+                     them again (default: one of its own, as for tests)
+  --nodes N          cluster: for each of these numbers of nodes (default: 1,2,4)
+  --batches N        cluster: a turn leases so many addresses (default: 1,16,256,2048)
   --ms N             grind: each trial lasts N milliseconds (default: 1000)
   --keys KIND        grind: seed or expanded only
   --suffix PATTERN   grind: search for this (default: [a-z]Pet)

@@ -40,6 +40,7 @@ const RUN: Readonly<Record<CommandName, Command>> = {
   backup: async (...to) => (await import('./backup.ts')).backup(...to),
   restore: async (...to) => (await import('./restore.ts')).restore(...to),
   adopt: async (...to) => (await import('./adopt.ts')).adopt(...to),
+  migrate: async (...to) => (await import('./migrate.ts')).migrate(...to),
   dispense: async (...to) => (await import('./dispense.ts')).dispense(...to),
   import: async (...to) => (await import('./import.ts')).importKeys(...to),
   export: async (...to) => (await import('./export.ts')).exportKeys(...to),
@@ -48,6 +49,7 @@ const RUN: Readonly<Record<CommandName, Command>> = {
   token: async (...to) => (await import('./token.ts')).token(...to),
   webhook: async (...to) => (await import('./webhook.ts')).webhook(...to),
   key: async (...to) => (await import('./key.ts')).key(...to),
+  nodes: async (...to) => (await import('./nodes.ts')).nodes(...to),
   bench: async (args) => (await import('./bench.ts')).bench(args),
   completions: async (...to) => (await import('./completions.ts')).completions(...to),
 };

@@ -70,6 +70,18 @@ export function replaceAnchors(storeFile: string, name: string): void {
   makeAnchor(storeFile, name);
 }
 
+/** Gives the anchor the name of a store that was moved to `place`; on disk when this returns. Errors are the system's. */
+export function retireAnchor(storeFile: string, place: string): void {
+  const [name, ...more] = anchorNames(storeFile);
+  const retired = retiredAnchor(place);
+  if (more.length > 0 || name === retired) return; // it is refused as it is
+  if (name === undefined) makeAnchor(storeFile, retired);
+  else {
+    renameSync(anchorPath(storeFile, name), anchorPath(storeFile, retired));
+    syncDirectory(dirname(storeFile));
+  }
+}
+
 /** The anchor of a store that is open. */
 export class Anchor implements Disposable {
   readonly #storeFile: string;

@@ -83,6 +83,15 @@ export function replaceWitness(path: string, testimony: Testimony): void {
   witness.write(testimony);
 }
 
+/** The same. One that cannot be written is missing later: then it says nothing. */
+export function replaceIfPossible(path: string, testimony: Testimony): void {
+  try {
+    replaceWitness(path, testimony);
+  } catch {
+    // Older states of the store are detected by its anchor, too.
+  }
+}
+
 /** One that can be written again and again. */
 export class Witness implements Disposable {
   readonly #file: number;

@@ -10,7 +10,7 @@ import { HttpThread, orderOf, type ServedEntry } from './journal-owners.ts';
 import type { PoolJournals } from './pool-journals.ts';
 import type { Refiller } from './refiller.ts';
 import type { NewPool, ServedEntries } from './served-entries.ts';
-import { identityOf } from './served-pools.ts';
+import { configuredOf } from './served-pools.ts';
 
 export interface RenewedPoolsOptions {
   readonly entries: ServedEntries;
@@ -115,7 +115,7 @@ export class RenewedPools {
     const stored = await read();
     const lost = old.filter(({ shared, config }) => !config && !stored.has(shared.name));
     if (lost.length === 0) return stored;
-    await exclusively(() => store.definePools(lost.map(({ shared }) => identityOf(shared))));
+    await exclusively(() => store.definePools(lost.map(({ shared }) => configuredOf(shared))));
     return read();
   }
 

@@ -2,10 +2,13 @@
  * Opens the store that a configuration names, to serve it or to look at it: the one place that chooses between
  * databases. Runs in the thread that calls it.
  */
-import type { StoreConfig } from '../config/config.ts';
+import type { Role, StoreConfig } from '../config/config.ts';
 import { witnessDirectory } from '../disk/witness.ts';
+import { VanityError } from '../errors.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { StoreReader } from './audit-store.ts';
+import { type Enrolment, enrolNode as enrolInDatabase } from './postgres/enrol-node.ts';
+import { openGrinderStore } from './postgres/grinder-store.ts';
 import * as postgres from './postgres/look.ts';
 import { nodeIn } from './postgres/node-file.ts';
 import { openPostgresStore } from './postgres/open.ts';
@@ -16,12 +19,14 @@ import { AuditReader } from './sqlite/audit-reader.ts';
 import { holdOwnDirectory } from './sqlite/data-directory.ts';
 import * as sqlite from './sqlite/look.ts';
 import { openSqliteStore, type SqliteStoreOptions } from './sqlite/open.ts';
-import type { Store } from './store.ts';
+import type { GrindingStore, Store } from './store.ts';
 import type { StoredPool } from './stored-pool.ts';
 
 export interface StoreOptions
   extends Pick<SqliteStoreOptions, 'create' | 'onNoWitness' | 'onForged' | 'onBound' | 'onCommit'> {
   readonly recover: Recover;
+  /** 'all' if not given. */
+  readonly role?: Role;
 }
 
 /**
@@ -31,23 +36,7 @@ export interface StoreOptions
 export function openStore(config: StoreConfig, options: StoreOptions): Promise<Store> {
   const { directory, database, data, sealingKey, durability, copies } = config;
   if (directory === undefined) {
-    // Before the node: who does not hold the directory is not it.
-    using resources = new DisposableStack();
-    resources.use(holdOwnDirectory(data));
-    const settings = connectionSettings(database!);
-    const node = nodeIn(data);
-    const ttlMs = config.leaseTtlSeconds * 1000;
-    const held = resources.move();
-    return openPostgresStore({
-      settings,
-      node,
-      data,
-      sealingKey,
-      durability,
-      ttlMs,
-      held,
-      ...options,
-    });
+    return openPostgresStore({ ...asNode(database!, config), sealingKey, durability, ...options });
   }
   const held = data === directory ? undefined : holdOwnDirectory(data);
   const witness = witnessDirectory(directory);
@@ -91,4 +80,35 @@ export async function readBurned({
 }: StoreConfig): Promise<Record<string, Record<string, number>>> {
   if (directory !== undefined) return sqlite.readBurned(directory);
   return postgres.readBurned(connectionSettings(database!));
+}
+
+/** The same for a node that only grinds. Errors: as of `openGrinderStore`. */
+export async function openStoreToGrind(config: StoreConfig): Promise<GrindingStore> {
+  const { database, sealingKey } = config;
+  return openGrinderStore({ ...asNode(database!, config), sealingKey });
+}
+
+/**
+ * Lets another node add addresses; this one may run meanwhile. Errors: CONFIG_INVALID for a store of one node, as
+ * of `enrolNode` of the database.
+ */
+export async function enrolNode(
+  { database, sealingKey }: StoreConfig,
+  node: Pick<Enrolment, 'id' | 'signKey'>,
+): Promise<{ readonly name: string }> {
+  if (database === undefined) {
+    const detail =
+      'a store of one node has no others; nodes share one with store.url = "postgres://..."';
+    throw new VanityError('CONFIG_INVALID', `store.url: ${detail}`);
+  }
+  return enrolInDatabase({ settings: connectionSettings(database), sealingKey, ...node });
+}
+
+/** Of the data directory, which it holds: who does not is not that node. */
+function asNode(database: string, { data, leaseTtlSeconds }: StoreConfig) {
+  using resources = new DisposableStack();
+  resources.use(holdOwnDirectory(data));
+  const settings = connectionSettings(database);
+  const node = nodeIn(data);
+  return { settings, node, data, ttlMs: leaseTtlSeconds * 1000, held: resources.move() };
 }

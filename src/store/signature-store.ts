@@ -1,4 +1,6 @@
 /** What the store does for addresses whose secrets never leave. */
+import { VanityError } from '../errors.ts';
+import { encodeBase58 } from '../keypair/address.ts';
 import type { SigningKey } from '../keypair/signing-key.ts';
 
 /** A dispensed address, and to whom it may have been dispensed. */
@@ -27,4 +29,12 @@ export interface SignatureStore {
   sign(order: SignatureOrder): Promise<Uint8Array>;
   /** Error: ADDRESS_NOT_FOUND, as `sign` has it. */
   assertSigner(whose: SignerOf): Promise<void>;
+}
+
+/** Of an address whose last signatures nobody knows. */
+export function signsNoMore({ publicKey }: SignerOf): VanityError {
+  const detail =
+    `${encodeBase58(publicKey)}: signs no more: the store was restored, and the lost one may ` +
+    'have signed as often as its pool allows';
+  return new VanityError('SIGN_LIMIT_REACHED', detail);
 }

@@ -29,7 +29,7 @@ import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recover, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
 import type { SignatureStore } from './signature-store.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
+import type { ConfiguredPool, PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
 import type { TokenStore } from './token-store.ts';
 
 export interface InsertReport {
@@ -197,7 +197,7 @@ export interface Store extends AsyncDisposable {
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool>;
 
   /** Those of the configuration, as by `definePool`, in one transaction: all of them or none. */
-  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]>;
+  definePools(pools: readonly ConfiguredPool[]): Promise<StoredPool[]>;
 
   /** What is given changes. Error: POOL_NOT_FOUND. */
   changePool(
@@ -294,3 +294,20 @@ export interface Store extends AsyncDisposable {
   /** Does not touch leases: `endQueues` first is what makes a stop a clean one. */
   close(): Promise<void>;
 }
+
+/** What a node needs of a store that others hand out, and that it only grinds for: it has no secret of it. */
+export type GrindingStore = AsyncDisposable &
+  Pick<
+    Store,
+    | 'id'
+    | 'epoch'
+    | 'clock'
+    | 'rejoin'
+    | 'watch'
+    | 'pools'
+    | 'insert'
+    | 'counts'
+    | 'counters'
+    | 'saveCounters'
+    | 'close'
+  >;

@@ -10,8 +10,11 @@ import { fileURLToPath } from 'node:url';
 import { CONSTANT_PATH } from '../../bench/constant.ts';
 import { buildLoad, run } from '../../bench/load.ts';
 import { vanitypool } from '../support/cli.ts';
+import { PostgresServer } from '../support/postgres.ts';
+import { withoutPostgres } from '../support/postgres-program.ts';
 
 const LIMIT = { timeout: 300_000 };
+const skip = await withoutPostgres(18);
 
 test(
   'bench ring --json is one object with machine, commit and a rate for every row',
@@ -144,6 +147,7 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
   for (const [name, flag] of [
     ['ring', '--trials'],
     ['store', '--rounds'],
+    ['cluster', '--nodes'],
     ['grind', '--trials'],
     ['journal', '--rounds'],
     ['durability', '--rounds'],
@@ -156,3 +160,32 @@ test('a number that a benchmark does not take is wrong usage', LIMIT, async () =
     assert.equal(refused.code, 2);
   }
 });
+
+test('bench cluster --json measures each number of nodes, and leaves no database behind', {
+  ...LIMIT,
+  skip,
+}, async (t) => {
+  const server = await PostgresServer.start();
+  t.after(() => server[Symbol.asyncDispose]());
+  const databases = () => server.sql('SELECT datname FROM pg_database ORDER BY datname');
+  const before = await databases();
+  const args = ['bench', 'cluster', '--json', '--rounds', '1', '--url', server.url()];
+  const sizes = ['--nodes', '1,2', '--batches', '3', '--stored', '5'];
+  const { code, stdout, stderr } = await vanitypool([...args, ...sizes]);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(await databases(), before);
+  const { rows } = JSON.parse(stdout);
+  const tasks = ['insert of 256', 'turn of 3', 'with a key, 1', 'with a key, 64'];
+  const expected = [1, 2].flatMap((nodes) => tasks.map((task) => [task, nodes, 5]));
+  const measured = rows.map(({ task, nodes, stored }: Row) => [task, nodes, stored]);
+  assert.deepEqual(measured, expected);
+  for (const { addressesPerSecond, p50, nodeUs, serverUs } of rows) {
+    for (const figure of [addressesPerSecond, p50, nodeUs, serverUs]) assert.ok(figure > 0);
+  }
+});
+
+interface Row {
+  readonly task: string;
+  readonly nodes: number;
+  readonly stored: number;
+}

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { join } from 'node:path';
 import { openPostgresStore, type PostgresStoreOptions } from '../../src/store/postgres/open.ts';
+import { PostgresReader } from '../../src/store/postgres/reader.ts';
 import type { NodeIdentity } from '../../src/store/postgres/run.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -22,6 +23,10 @@ export function someNode(): NodeIdentity {
 
 function bytesOf(key: KeyObject): Uint8Array {
   return Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url');
+}
+
+export function keySourceIn(directory: string): string {
+  return `file:${join(directory, 'sealing.key')}`;
 }
 
 export interface Place {
@@ -53,13 +58,21 @@ export class PostgresStores implements StoreMaker {
   async openAt(place: Place, more: Partial<PostgresStoreOptions> = {}): Promise<Store> {
     const { url, node, directory } = place;
     const settings = connectionSettings(url, {});
-    const sealingKey = `file:${join(directory, 'sealing.key')}`;
+    const sealingKey = keySourceIn(directory);
     const store = await openPostgresStore({
       ...{ settings, node, sealingKey, data: directory },
       ...more,
     });
     this.#places.set(store, place);
     return store;
+  }
+
+  /** Beside them. */
+  reader({ url, directory }: Place, sealingKey?: string): Promise<PostgresReader> {
+    return PostgresReader.open({
+      settings: connectionSettings(url, {}),
+      sealingKey: sealingKey ?? keySourceIn(directory),
+    });
   }
 
   async reopen(store: Store): Promise<Store> {
@@ -124,15 +137,16 @@ const CHECK = `
     SELECT id, id >> 20 AS lane FROM vanitypool.secrets
     UNION ALL SELECT id, id >> 20 FROM vanitypool.remains),
   said AS (
-    SELECT address.id, e.pool_id,
-      EXISTS (SELECT FROM vanitypool.burns WHERE address.id BETWEEN first AND last) AS burned,
-      EXISTS (SELECT FROM vanitypool.returned WHERE address.id BETWEEN first AND last) AS returned,
+    SELECT address.id, coalesce(b.pool_id, r.pool_id, l.pool_id, e.pool_id) AS pool_id,
+      b.first IS NOT NULL AS burned, r.first IS NOT NULL AS returned,
       l.position + address.id - l.first AS position, q.position AS recorded, h.taken,
       EXISTS (SELECT FROM vanitypool.reservations
         WHERE address_id = address.id AND ended_at IS NULL) AS held
     FROM address
-    JOIN vanitypool.lane_ends AS e ON e.lane = address.lane
-    JOIN vanitypool.lane_heads AS h ON h.lane = address.lane
+    LEFT JOIN vanitypool.lane_ends AS e ON e.lane = address.lane
+    LEFT JOIN vanitypool.lane_heads AS h ON h.lane = address.lane
+    LEFT JOIN vanitypool.burns AS b ON address.id BETWEEN b.first AND b.last
+    LEFT JOIN vanitypool.returned AS r ON address.id BETWEEN r.first AND r.last
     LEFT JOIN vanitypool.leases AS l ON address.id BETWEEN l.first AND l.last
     LEFT JOIN vanitypool.queues AS q ON (q.epoch, q.pool_id) = (l.epoch, l.pool_id)),
   counted AS (
@@ -152,7 +166,7 @@ const CHECK = `
     WHERE f.pool_id = p.id GROUP BY state) AS s
   LEFT JOIN counted AS c ON c.pool_id = p.id AND c.state = s.state`;
 
-/** What is in two places, or behind the end of where it is; quotas that are not what left. */
+/** What is in two places, or behind the end of where it is; public keys of others; quotas that are not what left. */
 const FAULTS = `
   WITH lease AS (SELECT *, position + last - first + 1 AS "end" FROM vanitypool.leases),
   hand_out AS (SELECT *, position + count AS "end" FROM vanitypool.hand_outs),
@@ -174,5 +188,8 @@ const FAULTS = `
     JOIN hand_out AS b USING (epoch, pool_id) WHERE b.position > a.position AND b.position < a.end
   UNION ALL SELECT 'handed out and not recorded', hand_out.position FROM hand_out
     JOIN vanitypool.queues USING (epoch, pool_id) WHERE hand_out.end > queues.position
+  UNION ALL SELECT 'remains of another key', remains.id FROM vanitypool.remains
+    LEFT JOIN vanitypool.keys USING (id) WHERE key_hash IS DISTINCT FROM sha256(public_key)
+      AND public_key <> decode(repeat('00', 32), 'hex')
   UNION ALL SELECT 'quota', token_id FROM taken FULL JOIN vanitypool.quotas USING (token_id, day)
     WHERE taken.used IS DISTINCT FROM quotas.used AND coalesce(taken.used, 0) <> coalesce(quotas.used, 0)`;

@@ -16,7 +16,7 @@ import { type Judge, judgeOf, type OpenApi, toldPath } from './documented.ts';
 import { journalsOf, removeJournalsOfNode } from './journal-machine.ts';
 
 /** Whatever a test does: no server is left behind. */
-const LIFE_MAX_MS = 120_000;
+const LIFE_MAX_MS = 600_000;
 
 /** About 58 attempts a hit, and more than is ready at once: even the slowest kernel fills it in seconds. */
 export const EASY_POOL = { name: 'pet', suffix: 't', target: 400 };

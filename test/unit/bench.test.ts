@@ -8,8 +8,8 @@ import { bench } from '../../src/cli/bench.ts';
 import { flagsOf } from '../../src/cli/help.ts';
 
 const NAMES = [
-  ...['grind', 'api', 'durability', 'store', 'ring', 'journal', 'start', 'busy', 'flood', 'events'],
-  ...['memory', 'destroy', 'idle', 'sign'],
+  ...['grind', 'api', 'durability', 'store', 'cluster', 'ring', 'journal', 'start', 'busy'],
+  ...['flood', 'events', 'memory', 'destroy', 'idle', 'sign'],
 ];
 
 /** A directory of programs that keep their arguments in `args.json` and exit with 7. */

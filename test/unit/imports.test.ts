@@ -41,7 +41,10 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   dashboard: ['client', 'errors', 'keypair'],
   'client/solana': ['client'],
   service: ['ground', 'grinder', 'http', 'pool', 'store-thread', 'webhooks'],
-  offline: ['ground', 'keypair', 'pool', 'store', 'store/sqlite', 'store/open-store'],
+  offline: [
+    ...['ground', 'keypair', 'pool', 'store', 'store/postgres', 'store/sqlite'],
+    'store/open-store',
+  ],
   cli: ['api', 'client', 'ground', 'grinder', 'keypair', 'offline', 'service', 'webhooks'],
 };
 

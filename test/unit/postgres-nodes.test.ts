@@ -25,7 +25,7 @@ import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 let server: PostgresServer;
 let nodes: PostgresNodes;
 let one: PostgresNode;
@@ -209,7 +209,7 @@ test('a reservation is ended by another node than made it', LIMIT, async () => {
   const ids = Array.from({ length: 4 }, newId);
   const handOuts = told(
     ...ids.map((id, position) => {
-      return handOut(position, { reservation: { id, ttlMs: position === 3 ? -1 : 86_400_000 } });
+      return handOut(position, { reservation: { id, ttlMs: position === 3 ? -60_000 : 86_400_000 } });
     }),
   );
   await one.store.turn({ pool, head: 4, wanted: 0, handOuts });
@@ -560,6 +560,28 @@ test('a run that its own node has ended does nothing more', LIMIT, async () => {
   await stale.close();
   await inserted(store, pool, 1);
 });
+
+test(
+  'of a turn that its fence refuses nothing is sent that would change anything',
+  LIMIT,
+  async () => {
+    const pool = await leasedByBoth(3);
+    const stale = two.store;
+    await two.open();
+    const records = [handOut(0), handOut(1, { ...keyed(), quota: 1, token: await newToken() })];
+    const texts = await two.statementsOf(() =>
+      assert.rejects(
+        stale.turn({ pool, head: 2, wanted: 1, handOuts: told(...records) }),
+        EpochOver,
+      ),
+    );
+    const fence = texts.findIndex((text) => text.includes('SET turn = turn + 1'));
+    assert.notEqual(fence, -1);
+    const rest = texts.toSpliced(fence, 1).filter((text) => /INSERT|UPDATE|DELETE/.test(text));
+    assert.deepEqual(rest, []);
+    await stale.close();
+  },
+);
 
 test(
   'what a clone of the machine did with the same run is noticed, and nothing done',

@@ -1,26 +1,34 @@
 /**
  * Sealed rows of addresses, and what is in them. Runs in the thread of its connection. A row counts only if the
- * table of all keys has it under the same id: one that somebody stored twice is taken for damaged.
+ * table of all keys has it under the same id, and if an enrolled node has sealed its data key: any other is taken for
+ * damaged.
  */
 import { publicKeyHash, type Sealer, type Unsealer } from '../../keypair/seal.ts';
 import type { Hit, KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';
+import type { DataKeys } from './data-keys.ts';
 import { columns } from './ids.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  rows: `SELECT s.id, s.data_key_id, s.origin, s.created_at, s.key_hash, s.sealed, d.sealed AS data_key
+  /**
+   * The data key stands in the first row of each that follow each other with the same one. $3, how many they are, and
+   * the look at the table of all keys for each row keep the planner from reading that whole table.
+   */
+  rows: `SELECT s.id, s.data_key_id, s.origin, s.created_at, s.key_hash, s.sealed,
+      CASE WHEN s.data_key_id IS DISTINCT FROM lag(s.data_key_id) OVER (ORDER BY r.n, s.id)
+        THEN coalesce((SELECT sealed FROM vanitypool.data_keys WHERE id = s.data_key_id), '') END AS data_key
     FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (first, last, n)
-    JOIN vanitypool.secrets AS s ON s.id BETWEEN r.first AND r.last
-    JOIN vanitypool.keys AS k ON k.key_hash = s.key_hash AND k.id = s.id
-    LEFT JOIN vanitypool.data_keys AS d ON d.id = s.data_key_id
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.secrets
+      WHERE id BETWEEN r.first AND r.last ORDER BY id LIMIT $3) AS s
+    WHERE s.id = (SELECT id FROM vanitypool.keys WHERE key_hash = s.key_hash)
     ORDER BY r.n, s.id`,
   remains: `SELECT m.id, m.origin, m.created_at, m.public_key
     FROM unnest($1::bigint[], $2::bigint[]) AS r (first, last)
-    JOIN vanitypool.remains AS m ON m.id BETWEEN r.first AND r.last
-    JOIN vanitypool.keys AS k ON k.key_hash = sha256(m.public_key) AND k.id = m.id`,
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.remains WHERE id BETWEEN r.first AND r.last OFFSET 0) AS m
+    WHERE m.id = (SELECT id FROM vanitypool.keys WHERE key_hash = sha256(m.public_key))`,
   bury: `WITH gone AS (DELETE FROM vanitypool.secrets WHERE id = ANY($1::bigint[])
       RETURNING id, origin, created_at)
     INSERT INTO vanitypool.remains (id, origin, created_at, public_key)
@@ -33,10 +41,12 @@ export type PoolOfRows = Pick<PoolIdentity, 'name' | 'handout'> & { readonly key
 
 interface SealedRow {
   readonly id: number;
+  readonly data_key_id: number;
   readonly origin: 'g' | 'i';
   readonly created_at: number;
   readonly key_hash: Uint8Array;
   readonly sealed: Uint8Array;
+  /** Null: as of the row before; empty: there is none. */
   readonly data_key: Uint8Array | null;
 }
 
@@ -53,11 +63,34 @@ export interface SealedAddress {
   readonly sealed: Uint8Array;
 }
 
+/** What a node can do that has the public half of the sealing key alone. */
+export class AddressSealer {
+  readonly #sealer: Sealer;
+
+  constructor(sealer: Sealer) {
+    this.#sealer = sealer;
+  }
+
+  /** From now on under new data keys. */
+  renew(publicKey: Uint8Array): void {
+    this.#sealer.sealTo(publicKey);
+  }
+
+  /** In their order. RangeError for a key that is not of its pool's type. */
+  async seal(pool: PoolOfRows, hits: readonly Hit[]): Promise<SealedAddress[]> {
+    const rows = hits.map((key) => ({ key, place: placeOf(pool, publicKeyHash(key.publicKey)) }));
+    const sealed = await this.#sealer.seal(rows);
+    return rows.map(({ place }, index) => ({ keyHash: place.keyHash, ...sealed[index]! }));
+  }
+}
+
 export class Addresses {
   readonly #unsealer: Unsealer;
+  readonly #dataKeys: DataKeys;
 
-  constructor(unsealer: Unsealer) {
+  constructor(unsealer: Unsealer, dataKeys: DataKeys) {
     this.#unsealer = unsealer;
+    this.#dataKeys = dataKeys;
   }
 
   /** The addresses of the ranges in their order, and the ids of those that cannot be unsealed. */
@@ -67,12 +100,16 @@ export class Addresses {
     ranges: readonly Range[],
   ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
     if (ranges.length === 0) return { addresses: [], unsealable: [] };
-    const { rows } = await query<SealedRow>(SQL.rows, columns(ranges));
+    const count = ranges.reduce((sum, range) => sum + sizeOf(range), 0);
+    const { rows } = await query<SealedRow>(SQL.rows, [...columns(ranges), count]);
+    const genuine = await this.#dataKeys.genuine(query, rows);
+    let last: Uint8Array | undefined;
     const opened = await this.#unsealer.unseal(
-      rows.map(({ key_hash, sealed, data_key }) => ({
-        ...{ dataKey: data_key ?? undefined, sealed },
-        place: placeOf(pool, key_hash),
-      })),
+      rows.map(({ key_hash, sealed, data_key_id, data_key }) => {
+        last = data_key ?? last;
+        const dataKey = genuine.has(data_key_id) ? last : undefined;
+        return { dataKey, sealed, place: placeOf(pool, key_hash) };
+      }),
     );
     const unsealable = new Set(ranges.flatMap(idsOf));
     const addresses: LeasedAddress[] = [];
@@ -140,17 +177,6 @@ export class Addresses {
   async destroy(query: Query, remains: ReadonlyMap<number, Buffer>): Promise<void> {
     await query(SQL.bury, [[...remains.keys()], [...remains.values()]]);
   }
-}
-
-/** In their order. RangeError for a key that is not of its pool's type. */
-export async function seal(
-  sealer: Sealer,
-  pool: PoolOfRows,
-  hits: readonly Hit[],
-): Promise<SealedAddress[]> {
-  const rows = hits.map((key) => ({ key, place: placeOf(pool, publicKeyHash(key.publicKey)) }));
-  const sealed = await sealer.seal(rows);
-  return rows.map(({ place }, index) => ({ keyHash: place.keyHash, ...sealed[index]! }));
 }
 
 export function idsOf(range: Range): number[] {

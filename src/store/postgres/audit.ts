@@ -16,13 +16,17 @@ import type {
   FoundAddress,
   Signed,
 } from '../audit-store.ts';
+import { rangesOf } from '../ranges.ts';
 import { type Addresses, originOf, type PoolOfRows } from './addresses.ts';
 import type { Query } from './transaction.ts';
 
 const AT = `coalesce(h.at, s.burned_at,
     CASE WHEN s.state IN ('dispensed', 'reserved') THEN s.recorded_at END)`;
 const STATE = `s.id, p.name, s.state, s.cause, ${AT} AS at, t.name AS token, h.key_hash`;
-const TABLES = `vanitypool.address_states AS s
+const IS_EXHAUSTED = `EXISTS (SELECT FROM vanitypool.lost_signatures
+    WHERE address_id = s.id AND count IS NULL) AS is_exhausted`;
+/** Of `s`, who has it. */
+const AND_WHOSE = `
     JOIN vanitypool.pools AS p ON p.id = s.pool_id
     LEFT JOIN LATERAL (SELECT * FROM vanitypool.hand_outs
       WHERE epoch = s.epoch AND pool_id = s.pool_id AND position <= s.position
@@ -34,16 +38,20 @@ const SQL = {
   end: `SELECT id FROM (SELECT id FROM vanitypool.secrets UNION ALL SELECT id FROM vanitypool.remains)
       AS a WHERE id > $1 ORDER BY id LIMIT 2 OFFSET $2::int - 1`,
   page: `SELECT ${STATE}, p.keys, p.handout, CASE WHEN p.handout = 'sign-only' THEN
-      (SELECT count(*) FROM vanitypool.signatures WHERE address_id = s.id) ELSE 0 END AS signatures
-    FROM ${TABLES}
+      (SELECT count(*) FROM vanitypool.signatures WHERE address_id = s.id) + coalesce(
+        (SELECT count FROM vanitypool.lost_signatures WHERE address_id = s.id), 0) ELSE 0 END AS signatures,
+      ${IS_EXHAUSTED}
+    FROM vanitypool.address_states AS s ${AND_WHOSE}
     WHERE s.id > $1 AND s.id <= $2 AND s.state IN ('dispensed', 'reserved', 'burned')
       AND ($3::text IS NULL OR p.name = $3) AND ($4::bigint IS NULL OR ${AT} >= $4)
     ORDER BY s.id`,
-  find: `SELECT ${STATE}, a.* FROM vanitypool.keys AS k
-    JOIN LATERAL (
+  /** Looked up one after the other: a join would read all addresses. */
+  find: `SELECT ${STATE}, a.*, ${IS_EXHAUSTED} FROM vanitypool.keys AS k
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.address_states WHERE id = k.id OFFSET 0) AS s
+    CROSS JOIN LATERAL (
       SELECT origin, created_at, false AS is_destroyed FROM vanitypool.secrets WHERE id = k.id
-      UNION ALL SELECT origin, created_at, true FROM vanitypool.remains WHERE id = k.id) AS a ON true
-    JOIN (${TABLES}) ON s.id = k.id
+      UNION ALL SELECT origin, created_at, true FROM vanitypool.remains WHERE id = k.id) AS a
+    ${AND_WHOSE}
     WHERE k.key_hash = $1 AND s.state IS NOT NULL`,
   signatures: `SELECT g.at, t.name AS token, g.message_hash AS "messageHash", g.signature
     FROM vanitypool.signatures AS g LEFT JOIN vanitypool.tokens AS t ON t.id = g.token_id
@@ -59,6 +67,7 @@ interface StateRow {
   readonly cause: string | null;
   readonly token: string | null;
   readonly key_hash: Uint8Array | null;
+  readonly is_exhausted: boolean;
 }
 
 interface PageRow extends StateRow, PoolOfRows {
@@ -85,7 +94,7 @@ export async function pageOf(
   const { rows } = await query<PageRow>(SQL.page, [after, end, pool, since]);
   const shown = new Map<number, string>();
   for (const ofPool of Map.groupBy(rows, ({ name }) => name).values()) {
-    const ranges = ofPool.map(({ id }) => ({ first: id, last: id }));
+    const ranges = rangesOf(ofPool.map(({ id }) => id));
     const keys = await addresses.publicKeysOf(query, ofPool[0]!, ranges);
     for (const [id, publicKey] of keys) shown.set(id, addressOf(publicKey));
   }
@@ -96,7 +105,7 @@ export async function pageOf(
       at: row.at,
       address: shown.get(row.id),
       signatures: row.signatures,
-      isExhausted: false,
+      isExhausted: row.is_exhausted,
     })),
     next: ends.length < 2 ? undefined : end,
   };
@@ -113,7 +122,7 @@ export async function find(query: Query, publicKey: Uint8Array): Promise<FoundAd
     origin: originOf(row.origin),
     createdAt: row.created_at,
     isDestroyed: row.is_destroyed,
-    isExhausted: false,
+    isExhausted: row.is_exhausted,
     signatures: (await query<Signed>(SQL.signatures, [row.id])).rows,
   };
 }

@@ -37,8 +37,12 @@ export interface BeatsOptions {
   readonly run: Run;
   readonly connection: Connection;
   readonly ttlMs: number;
+  /** Ends runs of others that are not heard of. */
+  readonly watchesOthers: boolean;
   readonly now?: Monotonic;
 }
+
+type OtherRun = OpenRun & { readonly ttl_ms: number };
 
 interface Sight {
   readonly beats: number;
@@ -81,14 +85,14 @@ export class Beats {
 
   /** One beat, and one look at the others. Errors: EpochOver, StoreRewound, those of `Connection`. */
   async beat({ deadline }: Pick<StoreEvents, 'deadline'>): Promise<void> {
-    const { run, connection } = this.#options;
+    const { run, connection, watchesOthers } = this.#options;
     const { epoch, id } = run;
     const before = this.#now();
     const since = run.sight.last;
     const { others, seen } = await connection.transaction(async ({ query }) => {
       const { count } = await query(SQL.beat, [epoch, id, run.now]);
       if (count === 0) throw await run.fenced(query, { epoch, id });
-      const { rows } = await query<OpenRun & { ttl_ms: number }>(SQL.others, [epoch]);
+      const { rows } = watchesOthers ? await query<OtherRun>(SQL.others, [epoch]) : { rows: [] };
       return { others: rows, seen: await look(query) };
     });
     // The beat stands: people see by it who runs.
@@ -104,7 +108,7 @@ export class Beats {
   }
 
   /** Those whose time is over. */
-  #unchanged(others: readonly (OpenRun & { readonly ttl_ms: number })[], now: number): OpenRun[] {
+  #unchanged(others: readonly OtherRun[], now: number): OpenRun[] {
     const open = new Set(others.map(({ epoch }) => epoch));
     for (const epoch of this.#sights.keys()) if (!open.has(epoch)) this.#sights.delete(epoch);
     return others.filter(({ epoch, beats, ttl_ms: ttlMs }) => {

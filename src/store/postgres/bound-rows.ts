@@ -9,7 +9,7 @@ import type { Query } from './transaction.ts';
 
 const SQL = {
   cluster:
-    'SELECT sealing_key, token_id, had_tokens, binding, mac FROM vanitypool.cluster FOR UPDATE',
+    'SELECT state, sealing_key, token_id, had_tokens, binding, mac FROM vanitypool.cluster FOR UPDATE',
   look: 'SELECT token_id, had_tokens, mac FROM vanitypool.cluster',
   bind: 'UPDATE vanitypool.cluster SET sealing_key = $1, binding = $2, mac = $3',
   setHistory: 'UPDATE vanitypool.cluster SET token_id = $1, had_tokens = $2, mac = $3',
@@ -19,7 +19,11 @@ const SQL = {
 
 const BINDING_BYTES = 16;
 
+/** Of all that is stored: as the schema has them. */
+export type ClusterState = 'sound' | 'suspect' | 'lost' | 'migrating';
+
 interface ClusterRow {
+  readonly state: ClusterState;
   readonly sealing_key: Uint8Array | null;
   readonly token_id: number;
   readonly had_tokens: boolean;
@@ -89,19 +93,19 @@ export async function bindingOf(
   storeId: string,
   key: SealingKey,
   onForged?: (row: string) => void,
-): Promise<{ readonly rows: BoundRows; readonly id: string }> {
+): Promise<{ readonly rows: BoundRows; readonly id: string; readonly state: ClusterState }> {
   const [row] = (await query<ClusterRow>(SQL.cluster)).rows;
-  const { sealing_key, binding, mac, token_id, had_tokens } = row!;
+  const { state, sealing_key, binding, mac, token_id, had_tokens } = row!;
   if (binding !== null && sealing_key !== null && mac !== null) {
     const rowKey = key.rowKey(storeId, binding);
     if (!hasMac('meta', saidOf(row!), rowKey)) throw forged('the note of whether tokens were made');
-    return { rows: new BoundRows(rowKey, onForged), id: binding };
+    return { rows: new BoundRows(rowKey, onForged), id: binding, state };
   }
   const next = randomBytes(BINDING_BYTES).toString('hex');
   const rowKey = key.rowKey(storeId, next);
   const said = saidOf({ token_id, had_tokens, mac: null });
   await query(SQL.bind, [Buffer.from(key.publicKey), next, macOf('meta', said, rowKey)]);
-  return { rows: new BoundRows(rowKey, onForged), id: next };
+  return { rows: new BoundRows(rowKey, onForged), id: next, state };
 }
 
 /** As the MACs of all databases have it. */

@@ -3,7 +3,8 @@
  * dispense journals say. Runs in the store thread, inside the transaction of opening or of joining again.
  */
 import { randomBytes } from 'node:crypto';
-import type { Durability } from '../../config/config.ts';
+import type { Durability, Role } from '../../config/config.ts';
+import { VanityError } from '../../errors.ts';
 import type { HandOut } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
 import { endOf, uncut } from '../positions.ts';
@@ -18,10 +19,11 @@ import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE
-      SET name = EXCLUDED.name, place = EXCLUDED.place, confirmed = true, retired_at = NULL`,
-  unsettled: `SELECT epoch, durability, state FROM vanitypool.epochs
+  addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at, role)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
+      SET name = EXCLUDED.name, place = EXCLUDED.place, confirmed = true, retired_at = NULL,
+        role = CASE nodes.role WHEN 'grinder' THEN EXCLUDED.role ELSE nodes.role END`,
+  unsettled: `SELECT epoch, role, durability, state FROM vanitypool.epochs
     WHERE node_id = $1 AND state <> 'settled' ORDER BY epoch FOR UPDATE`,
   queues: `SELECT q.pool_id, q.position, q.pushed, q.journals, p.name
     FROM vanitypool.queues AS q JOIN vanitypool.pools AS p ON p.id = q.pool_id
@@ -37,11 +39,12 @@ const SQL = {
   next: `UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch, ${LOOK}`,
   begin: `INSERT INTO vanitypool.epochs
       (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at, looked)
-    VALUES ($1, $2, $3, 'all', $4, $5, $6, $6, $7)`,
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
 } as const;
 
 interface EpochRow {
   readonly epoch: number;
+  readonly role: Role;
   readonly durability: Durability;
   readonly state: 'open' | 'expired';
 }
@@ -85,17 +88,19 @@ export async function beginEpoch(
   const [seen] = (await query<Look & { epoch: number }>(SQL.next)).rows;
   run.sight.assertSound(seen!, since);
   const { epoch, serverStart } = seen!;
+  const { durability, ttlMs, recover } = begin;
   await addNode(query, run);
-  await settleRuns(query, run, { recover: begin.recover, rest: 'return' }, recovered);
+  await settleRuns(query, run, { recover, rest: 'return' }, recovered);
   const id = randomBytes(16);
-  const { durability, ttlMs } = begin;
-  await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now, serverStart]);
+  const row = [epoch, run.node.id, id, run.role, durability, ttlMs, run.now, serverStart];
+  await query(SQL.begin, row);
   return { epoch, id, recovered };
 }
 
 /** That there is this node, also if it was retired. */
-export async function addNode(query: Query, { node, now }: Run): Promise<void> {
-  await query(SQL.addNode, [node.id, node.name, node.place, Buffer.from(node.signKey), now]);
+export async function addNode(query: Query, { node, role, now }: Run): Promise<void> {
+  const { id, name, place, signKey } = node;
+  await query(SQL.addNode, [id, name, place, Buffer.from(signKey), now, role]);
 }
 
 /** What earlier runs of this node had leased, and what became of the rest of it. */
@@ -107,8 +112,9 @@ export async function settleRuns(
 ): Promise<void> {
   const { rows } = await query<EpochRow>(SQL.unsettled, [run.node.id]);
   for (const last of rows) {
+    if (run.role === 'grinder') assertGrinder(run, last);
     const end = last.state === 'open' ? settle : correct;
-    for (const queue of (await query<QueueRow>(SQL.queues, [last.epoch])).rows) {
+    for (const queue of await queuesOf(query, last)) {
       const records = unrecorded(run, last, queue, recover);
       // What lost turns had leased is not known here.
       const known = rest === 'burn' ? records && before(queue, records) : records;
@@ -118,6 +124,20 @@ export async function settleRuns(
     await leaveLanes(query, last.epoch);
     await query(SQL.settle, [last.epoch]);
   }
+}
+
+/** One that only ground has none; its node may not even read those of others. */
+async function queuesOf(query: Query, { role, epoch }: EpochRow): Promise<readonly QueueRow[]> {
+  return role === 'grinder' ? [] : (await query<QueueRow>(SQL.queues, [epoch])).rows;
+}
+
+/** What a run of another role had leased is for one of that role to settle. Error: CONFIG_INVALID. */
+function assertGrinder({ node }: Run, { role }: EpochRow): void {
+  if (role === 'grinder') return;
+  const detail = `node ${node.id} ran with role = "${role}" and did not stop cleanly`;
+  const remedy =
+    'start it once more with that, and stop it, or give the grinder a directory of its own';
+  throw new VanityError('CONFIG_INVALID', `role: ${detail}; ${remedy}`);
 }
 
 /** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */

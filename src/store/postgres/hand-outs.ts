@@ -9,7 +9,8 @@ import { joined, uncut } from '../positions.ts';
 import type { Range } from '../ranges.ts';
 import type { Refusal } from '../store.ts';
 import { DAY_MS } from '../token-store.ts';
-import type { Query } from './transaction.ts';
+import type { Answer } from './session.ts';
+import { answers, type Query } from './transaction.ts';
 
 const SQL = {
   /** From the one that covers $3, in order. */
@@ -27,7 +28,7 @@ const SQL = {
   /** Keys in one order in all nodes: two that have the same ones do not wait for each other. */
   add: `INSERT INTO vanitypool.hand_outs
       (epoch, pool_id, position, count, at, token_id, key_hash, body_hash)
-    SELECT $1, $2, * FROM unnest($3::bigint[], $4::int[], $5::bigint[], $6::int[], $7::bytea[], $8::bytea[])
+    SELECT $1, $2, * FROM unnest($3::bigint[], $4::int[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[])
       AS h (position, count, at, token_id, key_hash, body_hash) ORDER BY key_hash, position
     ON CONFLICT (key_hash) WHERE key_hash IS NOT NULL DO NOTHING RETURNING position`,
   remove: 'DELETE FROM vanitypool.hand_outs WHERE epoch = $1 AND pool_id = $2 AND position = $3',
@@ -107,6 +108,7 @@ export async function leased(
   from: number,
   count: number,
 ): Promise<Range[]> {
+  if (count === 0) return [];
   const end = from + count;
   const { rows } = await query<LeaseRow>(SQL.leases, [epoch, pool, from, end]);
   return within(rows, from, end);
@@ -208,7 +210,7 @@ async function add(
   records: readonly Placed[],
 ): Promise<Set<number>> {
   if (records.length === 0) return new Set();
-  const { rows } = await query<{ position: number }>(SQL.add, [
+  const adding = query<{ position: number }>(SQL.add, [
     ...[epoch, pool],
     records.map(({ from }) => from),
     records.map((one) => one.count),
@@ -217,7 +219,10 @@ async function add(
     records.map(({ key = null }) => key && Buffer.from(key)),
     records.map(({ body = null }) => body && Buffer.from(body)),
   ]);
-  return new Set(rows.map(({ position }) => position));
+  // Any other is in if the transaction is.
+  const mayLack = records.some(({ key }) => key !== undefined);
+  const added = mayLack ? (await adding).rows.map(({ position }) => position) : undefined;
+  return new Set(added ?? records.map(({ from }) => from));
 }
 
 /** What tokens took; those that would exceed the quota of their day did not. */
@@ -226,17 +231,18 @@ async function count(query: Query, records: readonly Placed[]): Promise<Placed[]
     records.filter(({ token }) => token !== 0),
     ({ token, at }) => `${token} ${dayOf(at)}`,
   );
-  const exceeding: Placed[] = [];
+  const limits: [Placed, taking: Promise<Answer<object>>][] = [];
   // In one order in all nodes: two that count the same tokens do not wait for each other.
   for (const name of [...ofTokens.keys()].sort()) {
     const [unlimited, limited] = parted(ofTokens.get(name)!, ({ quota }) => quota === undefined);
-    const take = async (count: number, quota: number | null) =>
-      (await query(SQL.take, [...name.split(' ').map(Number), count, quota])).rows.length > 0;
+    const take = (count: number, quota: number | null) =>
+      query(SQL.take, [...name.split(' ').map(Number), count, quota]);
     const sum = unlimited.reduce((total, one) => total + one.count, 0);
-    if (sum > 0) await take(sum, null);
-    for (const one of limited) if (!(await take(one.count, one.quota!))) exceeding.push(one);
+    if (sum > 0) void take(sum, null);
+    for (const one of limited) limits.push([one, take(one.count, one.quota!)]);
   }
-  return exceeding;
+  const taken = await answers(limits.map(([, taking]) => taking));
+  return limits.flatMap(([one], index) => (taken[index]!.rows.length > 0 ? [] : [one]));
 }
 
 function parted<T>(all: readonly T[], isFirst: (one: T) => boolean): [first: T[], rest: T[]] {

@@ -2,18 +2,20 @@
  * Lanes: what one run adds to one pool, with ids without a gap. Runs in the store thread. Inserts go beside all
  * other calls; leases take from the oldest lane that no other run has locked.
  */
-import type { Sealer } from '../../keypair/seal.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type { Range } from '../ranges.ts';
-import { type SealedAddress, seal } from './addresses.ts';
+import type { AddressSealer, SealedAddress } from './addresses.ts';
 import { SIGHT, type Sight } from './database-sight.ts';
 import { CommitUnknown } from './error.ts';
 import { moveFigures } from './figures.ts';
 import { columns, firstOf, LANE_IDS } from './ids.ts';
 import { notFound, type PoolRow } from './pool-rows.ts';
 import type { Run, RunName } from './run.ts';
-import type { Query } from './transaction.ts';
+import { answers, type Query } from './transaction.ts';
+
+/** So many ranges that were given back are looked at together. */
+const RETURNED = 64;
 
 const SQL = {
   next: 'UPDATE vanitypool.cluster SET lane = lane + 1 RETURNING lane',
@@ -36,7 +38,8 @@ const SQL = {
     SELECT id, data_key_id, $1, $2, key_hash, sealed
     FROM unnest($3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[])
       AS s (id, data_key_id, key_hash, sealed)`,
-  returned: `SELECT first, last FROM vanitypool.returned WHERE pool_id = $1 ORDER BY first LIMIT 64 FOR UPDATE`,
+  returned: `SELECT first, last FROM vanitypool.returned WHERE pool_id = $1 ORDER BY first
+    LIMIT ${RETURNED} FOR UPDATE`,
   takeReturned: 'DELETE FROM vanitypool.returned WHERE first = ANY($1::bigint[])',
   giveBack: `INSERT INTO vanitypool.returned (first, last, pool_id)
     SELECT *, $3 FROM unnest($1::bigint[], $2::bigint[])`,
@@ -80,18 +83,18 @@ class KeysTaken extends Error {}
 
 export class Lanes {
   readonly #run: Run;
-  readonly #sealer: Sealer;
+  readonly #sealer: AddressSealer;
   /** By the id of the pool: the one that this run fills. */
   readonly #filling = new Map<number, Lane>();
 
-  constructor(run: Run, sealer: Sealer) {
+  constructor(run: Run, sealer: AddressSealer) {
     this.#run = run;
     this.#sealer = sealer;
   }
 
   /** Those that the store has not seen before, in their order: how many. */
   async insert(pool: PoolRow, hits: readonly Hit[], origin: Origin): Promise<number> {
-    const sealed = await seal(this.#sealer, pool, hits);
+    const sealed = await this.#sealer.seal(pool, hits);
     let inserted = 0;
     for (let left = sealed; left.length > 0; ) {
       const lane = await this.#laneOf(pool.id);
@@ -137,9 +140,12 @@ export class Lanes {
     origin: Origin,
   ): Promise<number> {
     const { node, now } = this.#run;
-    const fresh = await unknownOf(query, addresses);
+    const [fresh, open] = await answers([
+      unknownOf(query, addresses),
+      query(SQL.isOpen, [pool.id]),
+    ]);
     if (fresh.length === 0) return 0;
-    if ((await query(SQL.isOpen, [pool.id])).rows.length === 0) throw notFound(pool.name);
+    if (open.rows.length === 0) throw notFound(pool.name);
     const fill = [lane, filled, fresh.length, run.epoch, run.id];
     const since = this.#run.sight.last;
     const [seen] = (await query<Sight>(SQL.fill, fill)).rows;
@@ -147,14 +153,16 @@ export class Lanes {
     this.#run.sight.assertSame(seen, since);
     const ids = fresh.map((_, index) => filled + 1 + index);
     const hashes = fresh.map(({ keyHash }) => keyHash);
-    const added = await query(SQL.addKeys, [hashes, ids]);
-    if (added.count !== fresh.length) throw new KeysTaken();
     const sealed = fresh.map((address) => address.sealed);
     const dataKeys = fresh.map(({ dataKeyId }) => dataKeyId);
     const letter = origin === 'ground' ? 'g' : 'i';
-    await query(SQL.addSecrets, [letter, now, ids, dataKeys, hashes, sealed]);
     const figures = { available: fresh.length, [origin]: fresh.length };
-    await moveFigures(query, pool.id, node.id, figures);
+    const [added] = await answers([
+      query(SQL.addKeys, [hashes, ids]),
+      query(SQL.addSecrets, [letter, now, ids, dataKeys, hashes, sealed]),
+      moveFigures(query, pool.id, node.id, figures),
+    ]);
+    if (added.count !== fresh.length) throw new KeysTaken();
     return fresh.length;
   }
 
@@ -240,28 +248,42 @@ async function take(
   others: '' | ' SKIP LOCKED',
 ): Promise<Range[]> {
   const taken: Range[] = [];
-  let left = wanted;
-  while (left > 0) {
-    const { rows } = await query<Range>(SQL.returned + others, [pool]);
-    if (rows.length === 0) break;
-    const part = firstOf(rows, left);
-    const touched = rows.slice(0, part.length);
-    await query(SQL.takeReturned, [touched.map(({ first }) => first)]);
-    const [end, whole] = [part.at(-1)!, touched.at(-1)!];
-    if (end.last < whole.last)
-      await giveBack(query, pool, [{ first: end.last + 1, last: whole.last }]);
+  for (let left = wanted; left > 0; left = wanted - sum(taken)) {
+    const [{ rows: returned }, { rows: heads }] = await answers([
+      query<Range>(SQL.returned + others, [pool]),
+      query<Head>(SQL.head + others, [pool]),
+    ]);
+    const part = takeReturned(query, pool, left, returned);
+    // Behind so many there may be more, which are older.
+    if (returned.length < RETURNED) part.push(...takeHead(query, left - sum(part), heads[0]));
+    if (part.length === 0) break;
     taken.push(...part);
-    left -= sum(part);
-  }
-  while (left > 0) {
-    const [head] = (await query<Head>(SQL.head + others, [pool])).rows;
-    if (head === undefined) break;
-    const last = Math.min(head.filled, head.taken + left);
-    await query(SQL.takeHead, [head.lane, last, head.isLeft && last === head.filled]);
-    taken.push({ first: head.taken + 1, last });
-    left -= last - head.taken;
   }
   return taken;
+}
+
+/** Awaits no answer: none can be but right, or the commit fails. */
+function takeReturned(
+  query: Query,
+  pool: number,
+  wanted: number,
+  returned: readonly Range[],
+): Range[] {
+  const part = firstOf(returned, wanted);
+  if (part.length === 0) return part;
+  const touched = returned.slice(0, part.length);
+  void query(SQL.takeReturned, [touched.map(({ first }) => first)]);
+  const [end, whole] = [part.at(-1)!, touched.at(-1)!];
+  if (end.last < whole.last) void query(SQL.giveBack, [[end.last + 1], [whole.last], pool]);
+  return part;
+}
+
+/** The same. */
+function takeHead(query: Query, wanted: number, head: Head | undefined): Range[] {
+  if (head === undefined || wanted === 0) return [];
+  const last = Math.min(head.filled, head.taken + wanted);
+  void query(SQL.takeHead, [head.lane, last, head.isLeft && last === head.filled]);
+  return [{ first: head.taken + 1, last }];
 }
 
 export async function giveBack(

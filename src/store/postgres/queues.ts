@@ -121,7 +121,9 @@ export class Queues {
     try {
       const taken: Range[] = [];
       const result = await this.#run.transaction(async (query) => {
-        const result = await work(new Fence(query, this.#run, this.#own, next, taken), query);
+        const fence = new Fence(query, this.#run, this.#own, next, taken);
+        for (const pool of pools) await fence.settle(pool);
+        const result = await work(fence, query);
         marks.allow(taken);
         return result;
       }, limits);
@@ -176,14 +178,17 @@ export class Fence {
     this.#taken = taken;
   }
 
-  /** RangeError for a head behind all that is leased; EpochOver, StoreRewound. */
+  /**
+   * Sent when it is called: what is asked for after that reads behind it. RangeError for a head behind all that is
+   * leased; EpochOver, StoreRewound.
+   */
   async pass(
     pool: number,
     head: number,
     journals: (known: CountedJournals) => CountedJournals = (known) => known,
   ): Promise<FencedQueue> {
     const { epoch, id, now } = this.#run;
-    const { state: before, reported } = await this.#known(pool);
+    const { state: before, reported } = this.#own.get(pool)!;
     if (head > before.pushed) {
       const detail = `${head - before.position} popped, but ${before.pushed - before.position} are leased`;
       throw new RangeError(`pool ${pool}: ${detail}`);
@@ -207,22 +212,22 @@ export class Fence {
   async push(pool: number, pushed: number, taken: readonly Range[]): Promise<void> {
     this.#taken.push(...taken);
     const { state } = this.#next.get(pool)!;
-    if (state.pushed !== pushed) await this.#query(SQL.push, [this.#run.epoch, pool, pushed]);
     this.#next.set(pool, { state: { ...state, pushed }, reported: pushed });
+    if (state.pushed !== pushed) await this.#query(SQL.push, [this.#run.epoch, pool, pushed]);
   }
 
   /** Nothing is leased any more, until a turn leases. */
   async end(pool: number): Promise<void> {
     const { state } = this.#next.get(pool)!;
     const pushed = state.position;
-    await this.#query(SQL.end, [this.#run.epoch, pool]);
     this.#next.set(pool, { state: { ...state, pushed }, reported: pushed });
+    await this.#query(SQL.end, [this.#run.epoch, pool]);
   }
 
-  /** As the last commit left it. */
-  async #known(pool: number): Promise<OwnQueue> {
+  /** Finds out what became of commits without an answer. Errors: EpochOver, StoreRewound. */
+  async settle(pool: number): Promise<void> {
     const own = this.#own.get(pool)!;
-    if (own.unanswered === 0) return own;
+    if (own.unanswered === 0) return;
     const state = await look(this.#query, this.#run, pool);
     const ahead = state.turn - own.state.turn;
     if (ahead < 0 || ahead > own.unanswered) {
@@ -230,7 +235,6 @@ export class Fence {
     }
     const known = { state, reported: Math.min(own.reported, state.pushed), unanswered: 0 };
     this.#own.set(pool, known);
-    return known;
   }
 }
 

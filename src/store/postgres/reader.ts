@@ -17,6 +17,7 @@ import { Addresses } from './addresses.ts';
 import { find, pageOf, takenSince } from './audit.ts';
 import { BoundRows } from './bound-rows.ts';
 import type { Connection } from './connection.ts';
+import { DataKeys } from './data-keys.ts';
 import { type ClusterRow, clusterOf, connectToRead } from './look.ts';
 import { allRows } from './pool-rows.ts';
 import type { ConnectionSettings } from './settings.ts';
@@ -57,7 +58,8 @@ export class PostgresReader implements StoreReader {
     this.#key = key;
     // Without one nothing in it is right.
     const { store_id, binding } = { ...cluster, binding: cluster.binding ?? '' };
-    this.#addresses = new Addresses(new Unsealer(store_id, binding, key));
+    const dataKeys = new DataKeys(store_id, key.nodeKey(store_id, binding));
+    this.#addresses = new Addresses(new Unsealer(store_id, binding, key), dataKeys);
     this.#rows = new BoundRows(key.rowKey(store_id, binding));
   }
 

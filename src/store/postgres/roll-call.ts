@@ -9,7 +9,8 @@
  *                           or may have; then what was given back is burned, too, and numbers begin far above
  *
  * A node that does not come back is waited for, until an operator retires it (nodes.ts). Each state is in the row
- * of the cluster, with the identity of the database of which the nodes are asked: another one asks all again.
+ * of the cluster, with the identity of the database of which the nodes are asked: another one asks all again. A store
+ * that moves here (move-target.ts) is none of these, and nothing of this changes that.
  */
 import type { Recover, Recovered } from '../recovery.ts';
 import { StoreRewound } from '../store.ts';
@@ -27,7 +28,8 @@ const SQL = {
   epoch: 'SELECT FROM vanitypool.epochs WHERE epoch = $1 AND run = $2',
   turns: 'SELECT pool_id, turn FROM vanitypool.queues WHERE epoch = $1 AND run = $2',
   ask: `UPDATE vanitypool.cluster
-    SET state = $1, system_id = $2, timeline = $3, database_oid = $4, table_oid = $5`,
+    SET state = $1, system_id = $2, timeline = $3, database_oid = $4, table_oid = $5
+    WHERE state <> 'migrating'`,
   unconfirm: 'UPDATE vanitypool.nodes SET confirmed = false WHERE retired_at IS NULL',
   confirm: `UPDATE vanitypool.nodes SET confirmed = true, answered = coalesce($2, answered) WHERE id = $1`,
   /** Behind all that this node knows of. */
@@ -36,11 +38,11 @@ const SQL = {
   leap: `UPDATE vanitypool.cluster SET signed_epoch = epoch,
     epoch = greatest(epoch + 1048576, $1::bigint / 1000), lane = greatest(lane + 1048576, $1::bigint / 1000)`,
   missed: `SELECT id, name FROM vanitypool.nodes
-    WHERE NOT confirmed AND retired_at IS NULL ORDER BY created_at, id`,
+    WHERE NOT confirmed AND retired_at IS NULL AND role <> 'grinder' ORDER BY created_at, id`,
   /** Who was open when the server was started, and has not found the database as it left it since. */
   unlooked: `SELECT n.id, n.name FROM vanitypool.epochs AS e JOIN vanitypool.nodes AS n ON n.id = e.node_id
-    WHERE e.state = 'open' AND e.looked <> $1 ORDER BY e.epoch`,
-  sound: `UPDATE vanitypool.cluster SET state = 'sound'`,
+    WHERE e.state = 'open' AND e.role <> 'grinder' AND e.looked <> $1 ORDER BY e.epoch`,
+  sound: `UPDATE vanitypool.cluster SET state = 'sound' WHERE state <> 'migrating'`,
 } as const;
 
 /** One that has not said what it did, and is waited for. */

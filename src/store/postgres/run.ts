@@ -2,6 +2,7 @@
  * The run of a node: its epoch, and its two ways to the server, on which transactions go one after the other
  * each, so that an insert runs beside any other call. Runs in the store thread.
  */
+import type { Role } from '../../config/config.ts';
 import type { OwnClock } from '../own-clock.ts';
 import { EpochOver, NodeCloned, StoreRewound } from '../store.ts';
 import type { Connection, Limits } from './connection.ts';
@@ -32,6 +33,7 @@ export interface RunName {
 
 export interface RunOptions {
   readonly node: NodeIdentity;
+  readonly role: Role;
   readonly turns: Connection;
   readonly inserts: Connection;
   readonly clock: OwnClock;
@@ -47,6 +49,7 @@ const UNKNOWN_TRIES = 5;
 
 export class Run implements RunName {
   readonly node: NodeIdentity;
+  readonly role: Role;
   readonly storeId: string;
   readonly clock: OwnClock;
   readonly sight: DatabaseSight;
@@ -58,8 +61,9 @@ export class Run implements RunName {
   readonly #turns: Connection;
   readonly #inserts: Connection;
 
-  constructor({ node, turns, inserts, clock, storeId, sight, marks }: RunOptions) {
+  constructor({ node, role, turns, inserts, clock, storeId, sight, marks }: RunOptions) {
     this.node = node;
+    this.role = role;
     this.storeId = storeId;
     this.clock = clock;
     this.sight = sight;

@@ -95,9 +95,17 @@ export class Session {
 
   /** One statement, or several without values, whose last answer counts. Errors: ServerError, ConnectionLost. */
   query<R extends object>(text: string, values?: readonly unknown[]): Promise<Answer<R>> {
+    this.#gather();
     return this.#client.query<R>(text, values as unknown[]).then(lastOf, (cause) => {
       throw sessionError(cause, this.#isOpen);
     });
+  }
+
+  /** What is asked for before anything else happens goes out together: the server wakes up once for it. */
+  #gather(): void {
+    if (this.#socket.writableCorked > 0) return;
+    this.#socket.cork();
+    process.nextTick(() => this.#socket.uncork());
   }
 
   /** At once; what waits for an answer fails with `reason`. */

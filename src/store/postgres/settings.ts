@@ -103,6 +103,15 @@ export function connectionSettings(
   };
 }
 
+/** The same URL, for a configuration that others may read. */
+export function withoutPassword(url: string): string {
+  const [place = '', query = ''] = url.split('?');
+  const settings = new URLSearchParams(query);
+  settings.delete('password');
+  const rest = settings.size === 0 ? '' : `?${settings}`;
+  return place.replace(/^(postgres(?:ql)?:\/\/[^:@/?#]*):[^@/?#]*@/, '$1@') + rest;
+}
+
 function partsOf(url: string): Given {
   const parts = URL_PARTS.exec(url);
   if (parts === null) {

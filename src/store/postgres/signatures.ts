@@ -5,7 +5,12 @@
 import { VanityError } from '../../errors.ts';
 import { encodeBase58 } from '../../keypair/address.ts';
 import { publicKeyHash } from '../../keypair/seal.ts';
-import type { SignatureOrder, SignatureStore, SignerOf } from '../signature-store.ts';
+import {
+  type SignatureOrder,
+  type SignatureStore,
+  type SignerOf,
+  signsNoMore,
+} from '../signature-store.ts';
 import type { Addresses, PoolOfRows } from './addresses.ts';
 import { tokenOf } from './hand-outs.ts';
 import type { Run } from './run.ts';
@@ -14,24 +19,30 @@ import type { Query } from './transaction.ts';
 const SQL = {
   address: `SELECT k.id AS address_id, s.state, p.id, p.name, p.keys, p.handout
     FROM vanitypool.keys AS k
-      JOIN vanitypool.lane_ends AS e ON e.lane = k.id >> 20
-      JOIN vanitypool.pools AS p ON p.id = e.pool_id
-      LEFT JOIN vanitypool.address_states AS s ON s.id = k.id
+      JOIN vanitypool.address_states AS s ON s.id = k.id
+      JOIN vanitypool.pools AS p ON p.id = s.pool_id
     WHERE k.key_hash = $1`,
   /** Nobody else signs with it meanwhile. */
   lock: 'SELECT 1 FROM vanitypool.keys WHERE key_hash = $1 FOR UPDATE',
   again: `SELECT signature FROM vanitypool.signatures WHERE address_id = $1 AND message_hash = $2`,
   /** Nobody knows what else was signed with what left before the database went back. */
-  count: `SELECT count(*) AS count, EXISTS (SELECT FROM vanitypool.cluster AS c
+  count: `SELECT (SELECT count(*) FROM vanitypool.signatures WHERE address_id = $1) AS count,
+    (SELECT coalesce(sum(count), 0)::bigint FROM vanitypool.lost_signatures WHERE address_id = $1) AS lost,
+    EXISTS (SELECT FROM vanitypool.lost_signatures
+      WHERE address_id = $1 AND count IS NULL) AS "isExhausted",
+    EXISTS (SELECT FROM vanitypool.cluster AS c
       JOIN vanitypool.leases AS l ON l.epoch <= c.signed_epoch
-      WHERE l.first <= $1 AND l.last >= $1) AS "isUnknown"
-    FROM vanitypool.signatures WHERE address_id = $1`,
+      WHERE l.first <= $1 AND l.last >= $1) AS "isUnknown"`,
   add: `INSERT INTO vanitypool.signatures (address_id, number, token_id, at, message_hash, signature)
     VALUES ($1, $2, $3, $4, $5, $6)`,
 } as const;
 
 interface Count {
   readonly count: number;
+  /** By a store that was lost. */
+  readonly lost: number;
+  /** Nobody knows how often that one signed. */
+  readonly isExhausted: boolean;
   readonly isUnknown: boolean;
 }
 
@@ -59,7 +70,10 @@ export class PostgresSignatures implements SignatureStore {
       const { address_id: id } = row;
       const [known] = (await query<{ signature: Uint8Array }>(SQL.again, [id, messageHash])).rows;
       if (known !== undefined) return known.signature;
-      const { count: done, isUnknown } = (await query<Count>(SQL.count, [id])).rows[0]!;
+      const { count, lost, isExhausted, isUnknown } = (await query<Count>(SQL.count, [id]))
+        .rows[0]!;
+      if (isExhausted) throw signsNoMore(order);
+      const done = count + lost;
       const limit = order.limits.get(row.name)!;
       if (isUnknown || done >= limit) {
         const known = isUnknown ? 'signed before the database went back in time' : `${done} signed`;
@@ -78,7 +92,7 @@ export class PostgresSignatures implements SignatureStore {
       }
       const token = order.token === 0 ? null : order.token;
       const signed = [messageHash, Buffer.from(signature)];
-      await query(SQL.add, [id, done + 1, token, this.#run.now, ...signed]);
+      await query(SQL.add, [id, count + 1, token, this.#run.now, ...signed]);
       if (done + 1 >= limit) {
         const remains = await this.#addresses.remainsOf(query, row, [range]);
         await this.#addresses.destroy(query, remains);

@@ -18,7 +18,7 @@ const SQL = {
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
   set: 'UPDATE vanitypool.tokens SET revoked_at = $2, off_at = $3 WHERE id = $1',
   /** In one order in all nodes: two that note the same ones do not wait for each other. */
-  use: `WITH used AS (SELECT id FROM vanitypool.tokens WHERE id = ANY($2::int[])
+  use: `WITH used AS (SELECT id FROM vanitypool.tokens WHERE id = ANY($2::bigint[])
       ORDER BY id FOR NO KEY UPDATE)
     UPDATE vanitypool.tokens SET last_used_at = greatest($1, last_used_at)
     WHERE id IN (SELECT id FROM used)`,

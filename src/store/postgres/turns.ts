@@ -4,13 +4,13 @@ import { type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
 import { type Range, without } from '../ranges.ts';
 import type { EndedQueue, EndReport, Refusal, TurnOrder, TurnReport } from '../store.ts';
 import type { Addresses } from './addresses.ts';
-import { countsOf, moveFigures } from './figures.ts';
+import { added, type Moved, moveAndCount, moveFigures } from './figures.ts';
 import { cutOut, lease, leased, type Recorded, record } from './hand-outs.ts';
 import { burn, giveBack, sum, takeAvailable } from './lanes.ts';
 import type { PoolRow, PoolRows } from './pool-rows.ts';
 import type { CountedJournals, Fence, FencedQueue, Queues } from './queues.ts';
 import type { Run } from './run.ts';
-import type { Query } from './transaction.ts';
+import { answers, type Query } from './transaction.ts';
 
 export interface TurnsOptions {
   readonly run: Run;
@@ -45,10 +45,12 @@ export class Turns {
     const { queues, addresses, pools } = this.#options;
     const id = await this.idOf(name);
     let opened: readonly LeasedAddress[] = [];
-    const turn = async (fence: Fence, query: Query): Promise<TurnReport> => {
-      const queue = await this.#pass(fence, id, head, handOuts);
+    const turn = async (fence: Fence, query: Query) => {
       // Behind the fence: a deletion of the pool waits for this queue, or is seen here.
-      const pool = await pools.row(query, name);
+      const [queue, pool] = await answers([
+        this.#pass(fence, id, head, handOuts),
+        pools.row(query, name),
+      ]);
       const recorded = await this.#record(query, queue, pool, head, handOuts);
       const { pushed } = queue.before;
       // What a turn leased whose commit had no answer.
@@ -60,27 +62,24 @@ export class Turns {
       const { unsealable } = unsealed;
       const good = without(fresh, unsealable);
       const count = sum(good);
-      const moved = { available: -sum(fresh), leased: count, burned: unsealable.length };
-      const position = Math.max(queue.before.position, head);
-      // Asked for in this order, and answered together.
-      const [, , , , counts] = await Promise.all([
+      const burned = unsealable.length;
+      const moved = added(recorded.moved, { available: -sum(fresh), leased: count, burned });
+      const leasedHere = pushed + count - Math.max(queue.before.position, head);
+      // Sent in this order, together with the commit, which fails if one of them does.
+      const last = answers([
         lease(query, queue, pushed, good),
         this.#burn(query, pool, unsealable),
         fence.push(id, pushed + count, [...late, ...fresh]),
-        moveFigures(query, id, this.#node, moved),
-        countsOf(query, id, pushed + count - position),
+        moveAndCount(query, id, this.#node, moved, leasedHere),
       ]);
-      return {
-        leased: opened,
-        position: queue.reported,
-        refused: recorded.refused,
-        burned: unsealable.length,
-        counts,
-        failure: undefined,
-      };
+      last.catch(() => undefined);
+      const { refused } = recorded;
+      return { last, report: { leased: opened, position: queue.reported, refused, burned } };
     };
     try {
-      return await queues.change([id], turn, { lockMs: LOCK_MS });
+      const { last, report } = await queues.change([id], turn, { lockMs: LOCK_MS });
+      const [, , , counts] = await last;
+      return { ...report, counts, failure: undefined };
     } catch (error) {
       for (const { key } of opened) key.fill(0);
       throw error;
@@ -118,7 +117,7 @@ export class Turns {
     rest: 'return' | 'burn',
   ): Promise<{ readonly rest: number; readonly refused: readonly Refusal[] }> {
     const queue = await this.#pass(fence, pool.id, head, handOuts);
-    const { refused } = await this.#record(query, queue, pool, head, handOuts);
+    const { refused, moved } = await this.#record(query, queue, pool, head, handOuts);
     const from = Math.max(queue.before.position, head);
     const left = await cutOut(query, queue, from, queue.before.pushed - from);
     const count = sum(left);
@@ -126,7 +125,8 @@ export class Turns {
     else await burn(query, pool.id, left, this.#options.run.now, 'deleted');
     await fence.end(pool.id);
     const to = rest === 'return' ? 'available' : 'burned';
-    await moveFigures(query, pool.id, this.#node, { leased: -count, [to]: count });
+    const all = added(moved, { leased: -count, [to]: count });
+    await moveFigures(query, pool.id, this.#node, all);
     return { rest: count, refused };
   }
 
@@ -145,18 +145,16 @@ export class Turns {
     pool: PoolRow,
     head: number,
     { records }: HandOuts,
-  ): Promise<Recorded> {
+  ): Promise<Recorded & { readonly moved: Moved }> {
     const { clock } = this.#options.run;
     const known = records.map((one) => ({ ...one, at: clock.recorded(one.at) }));
     const recorded = await record(query, queue, queue.before.position, known);
     await giveBack(query, pool.id, recorded.freed);
     const popped = Math.max(head - queue.before.position, 0);
     const [held, freed] = [recorded.held.length, sum(recorded.freed)];
-    await moveFigures(query, pool.id, this.#node, {
-      ...{ leased: -popped, reserved: held, available: freed },
-      dispensed: popped - held - freed,
-    });
-    return recorded;
+    const left = popped - held - freed;
+    const moved = { leased: -popped, reserved: held, available: freed, dispensed: left };
+    return { ...recorded, moved };
   }
 
   async #burn(query: Query, { id }: PoolRow, unsealable: readonly number[]): Promise<void> {

@@ -12,8 +12,7 @@
  * has changed nothing there, and what is cut off leaves one or neither of them to be served. It can
  * be done again.
  */
-import { realpathSync, renameSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { realpathSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import {
   Anchor,
@@ -21,9 +20,9 @@ import {
   anchorPath,
   FIRST_ANCHOR,
   isRetired,
-  makeAnchor,
   newAnchorName,
   replaceAnchors,
+  retireAnchor,
   retiredAnchor,
 } from '../../disk/anchor.ts';
 import {
@@ -34,8 +33,7 @@ import {
   parseIdentity,
 } from '../../disk/identity.ts';
 import { placeName } from '../../disk/place.ts';
-import { syncDirectory } from '../../disk/synced-writes.ts';
-import { readWitness, replaceWitness, witnessPath } from '../../disk/witness.ts';
+import { readWitness, replaceIfPossible, witnessPath } from '../../disk/witness.ts';
 import { VanityError } from '../../errors.ts';
 import { OwnClock, type Time } from '../own-clock.ts';
 import type { Recover } from '../recovery.ts';
@@ -46,6 +44,7 @@ import { openDatabase, transaction } from './database.ts';
 import { settleLast } from './epoch.ts';
 import { storeError } from './error.ts';
 import { HandOutBook } from './hand-out-book.ts';
+import { assertHere } from './moved.ts';
 import { assertClock, burnAll, distrust, skipAhead, takePlace, tokensOff } from './place.ts';
 import { sealingKeyOf } from './sealing.ts';
 import { Segments } from './segments.ts';
@@ -98,6 +97,7 @@ export async function adoptStore(options: AdoptOptions): Promise<Adopted> {
       throw new VanityError('STORE_NOT_FOUND', `${directory}: there is no store in this directory`);
     }
     if (recorded.anchor === BACKUP) throw isBackup(storeFile);
+    assertHere(storeFile, recorded.anchor);
     const fileNumber = numberInFile(storeFile);
     const mixed = mixOf(recorded, fileNumber);
     const old = oldPlaceOf(recorded, witness);
@@ -130,7 +130,10 @@ export async function adoptStore(options: AdoptOptions): Promise<Adopted> {
     });
     anchor.rename(name);
     if (bound.length > 0) options.onBound?.(bound);
-    if (witness !== undefined) write(witnessPath(witness, recorded.storeId, place), number, false);
+    if (witness !== undefined) {
+      const path = witnessPath(witness, recorded.storeId, place);
+      replaceIfPossible(path, { number, isMoved: false });
+    }
     const { storeId } = recorded;
     return { storeId, oldPlace: old.name, place, burned, tokensOff: tokensOff(db) };
   } catch (cause) {
@@ -152,18 +155,9 @@ function oldPlaceOf({ storeId, place }: Recorded, directory: string | undefined)
         ? `something has left it since (witness: ${path})`
         : undefined,
     markAsMoved: ({ number }: Recorded) => {
-      if (path !== undefined) write(path, number, true);
+      if (path !== undefined) replaceIfPossible(path, { number, isMoved: true });
     },
   };
-}
-
-/** One that cannot be written is missing later: then it says nothing. */
-function write(path: string, number: number, isMoved: boolean): void {
-  try {
-    replaceWitness(path, { number, isMoved });
-  } catch {
-    // The reply says what to do with the old directory all the same.
-  }
 }
 
 /** Of a store that is said to be moved: what an older state, put back, would show. */
@@ -206,7 +200,7 @@ function originalIn(
     throw error;
   }
   return {
-    retire: () => retire(held.storeFile, place),
+    retire: () => retireAnchor(held.storeFile, place),
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }
@@ -244,17 +238,6 @@ function assertNotMoved(storeFile: string, place: string): void {
     `--from ${storeFile}: it was moved to another place before. If this is one more copy: ` +
     'vanitypool adopt --restored (burns what was available)';
   throw new VanityError('DATA_MOVED', message);
-}
-
-function retire(storeFile: string, place: string): void {
-  const [name, ...more] = anchorNames(storeFile);
-  const retired = retiredAnchor(place);
-  if (more.length > 0 || name === retired) return; // it is refused as it is
-  if (name === undefined) makeAnchor(storeFile, retired);
-  else {
-    renameSync(anchorPath(storeFile, name), anchorPath(storeFile, retired));
-    syncDirectory(dirname(storeFile));
-  }
 }
 
 function realpath(path: string): string {

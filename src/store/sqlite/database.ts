@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { triedAgain } from '../../disk/reads.ts';
 import { VanityError } from '../../errors.ts';
 import { mayPass, storeError } from './error.ts';
+import { assertReadHere } from './moved.ts';
 import { CHECKPOINT_PAGES } from './write-ahead-log.ts';
 
 /** 'VPOL', in the header of the file. */
@@ -98,7 +99,7 @@ export function prepareAll<T extends Readonly<Record<string, string>>>(
 
 /**
  * Opens a store that is only looked at. One `isAtRest` is written by nobody: it is taken as the
- * file has it, and no file appears beside it. Errors as of `openDatabase`; an empty file is foreign.
+ * file has it, and no file appears beside it. Errors as of `openDatabase`, and DATA_MOVED; an empty file is foreign.
  */
 export function openToRead(path: string, isAtRest = !existsSync(`${path}-wal`)): DatabaseSync {
   const file = pathToFileURL(path);
@@ -107,6 +108,8 @@ export function openToRead(path: string, isAtRest = !existsSync(`${path}-wal`)):
   try {
     const version = versionOf(db, path);
     if (version === 0) throw new VanityError('STORE_FOREIGN', `${path}: an empty database`);
+    // The first schema had no anchors.
+    if (version > 1) assertReadHere(db, path);
     return db;
   } catch (error) {
     db.close();

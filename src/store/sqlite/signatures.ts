@@ -7,7 +7,12 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { VanityError } from '../../errors.ts';
 import { encodeBase58 } from '../../keypair/address.ts';
 import { publicKeyHash } from '../../keypair/seal.ts';
-import type { SignatureOrder, SignatureStore, SignerOf } from '../signature-store.ts';
+import {
+  type SignatureOrder,
+  type SignatureStore,
+  type SignerOf,
+  signsNoMore,
+} from '../signature-store.ts';
 import type { PoolOfRows } from './addresses.ts';
 import { prepareAll } from './database.ts';
 import type { Books } from './reservations.ts';
@@ -81,14 +86,11 @@ export class SqliteSignatures implements SignatureStore {
   }
 
   /** Here and in the lost store. Error: SIGN_LIMIT_REACHED where nobody knows how many. */
-  #signed(id: number, { publicKey }: SignatureOrder): number {
+  #signed(id: number, order: SignatureOrder): number {
     const { count, lost } = this.#statements;
     const missing = lost.get(id);
     if (missing?.count !== null) return Number(count.get(id)!.count) + Number(missing?.count ?? 0);
-    const detail =
-      `${encodeBase58(publicKey)}: signs no more: the store was restored, and the lost one may ` +
-      'have signed as often as its pool allows';
-    throw new VanityError('SIGN_LIMIT_REACHED', detail);
+    throw signsNoMore(order);
   }
 
   /**

@@ -34,6 +34,7 @@ import { readWitness, witnessPath } from '../../disk/witness.ts';
 import { VanityError } from '../../errors.ts';
 import { isHalfMade, versionOf } from './database.ts';
 import { changeError, decided } from './error.ts';
+import { assertHere } from './moved.ts';
 import { readAlone, readWithoutLog } from './read-alone.ts';
 
 /** What a backup has for the name of its anchor, and for its place. */
@@ -44,6 +45,7 @@ export interface Recorded {
   readonly storeId: string;
   /** Null until the first start, as the three below. */
   readonly place: string | null;
+  /** Of one that was moved to PostgreSQL where it went (moved.ts). */
   readonly anchor: string | null;
   readonly before: string | null;
   readonly anchorFile: string | null;
@@ -91,6 +93,7 @@ export function assertStanding(
     return { place: here, anchor, isInFile: false };
   }
   if (whole.anchor === BACKUP) throw isBackup(storeFile);
+  assertHere(storeFile, whole.anchor);
   if (whole.place !== null && !isOriginal(whole.place, found, isGuarded)) {
     throw moved(storeFile, 'this store was copied or moved');
   }

@@ -17,8 +17,9 @@ CREATE TABLE cluster (
   -- Of tokens, as in a store of one node: the last id, and whether there ever was one.
   token_id bigint NOT NULL DEFAULT 0,
   had_tokens boolean NOT NULL DEFAULT false,
-  -- The database may have gone back in time ('suspect'), or has ('lost'): nothing is leased or inserted.
-  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect', 'lost')),
+  -- The database may have gone back in time ('suspect'), or has ('lost'): nothing is leased or inserted. A store of
+  -- SQLite is on its way here ('migrating'): no node starts.
+  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect', 'lost', 'migrating')),
   -- What the database was when its nodes were asked last.
   system_id text,
   timeline text,
@@ -36,6 +37,8 @@ INSERT INTO cluster (store_id, schema, shape) VALUES (replace(gen_random_uuid():
 CREATE TABLE nodes (
   id text PRIMARY KEY CHECK (length(id) = 32),
   name text NOT NULL,
+  -- "grinder": it has never leased anything.
+  role text NOT NULL,
   place text NOT NULL,
   -- Ed25519.
   sign_key bytea NOT NULL CHECK (length(sign_key) = 32),
@@ -106,7 +109,8 @@ CREATE TABLE figures (
 ) WITH (fillfactor = 50);
 
 -- A lane is what one writer adds to one pool: ids from lane * 2^20 + 1 to `filled` without a gap, of which
--- those up to `taken` were leased. Two tables: who inserts and who leases do not wait for each other.
+-- those up to `taken` were leased. Two tables: who inserts and who leases do not wait for each other. What was
+-- leased in a store that moved here has ids of no lane: of those the lease or the burn says which pool they are of.
 CREATE TABLE lane_ends (
   lane bigint PRIMARY KEY,
   pool_id int NOT NULL REFERENCES pools,
@@ -200,7 +204,7 @@ CREATE TABLE leases (
   first bigint NOT NULL,
   last bigint NOT NULL,
   PRIMARY KEY (epoch, pool_id, position),
-  FOREIGN KEY (epoch, pool_id) REFERENCES queues,
+  FOREIGN KEY (epoch, pool_id) REFERENCES queues DEFERRABLE,
   CHECK (last >= first)
 );
 
@@ -229,7 +233,7 @@ CREATE INDEX burns_secret ON burns (at) WHERE NOT is_destroyed;
 
 -- Who may ask. Of a token itself only the hash is kept.
 CREATE TABLE tokens (
-  id int PRIMARY KEY CHECK (id >= 1),
+  id bigint PRIMARY KEY CHECK (id BETWEEN 1 AND 4294967295),
   name text NOT NULL UNIQUE,
   -- SHA-256.
   hash bytea NOT NULL UNIQUE CHECK (length(hash) = 32),
@@ -255,7 +259,7 @@ CREATE TABLE hand_outs (
   count int NOT NULL CHECK (count >= 1),
   at bigint NOT NULL,
   -- NULL for none.
-  token_id int REFERENCES tokens,
+  token_id bigint REFERENCES tokens,
   -- SHA-256 of the idempotency key and its scope, and of what was asked for; NULL without one.
   key_hash bytea CHECK (length(key_hash) = 32),
   body_hash bytea CHECK (length(body_hash) = 32),
@@ -268,7 +272,7 @@ CREATE INDEX hand_outs_at ON hand_outs USING brin (at) WITH (pages_per_range = 1
 
 -- What a token with a quota took on a day, which counts from 1970.
 CREATE TABLE quotas (
-  token_id int REFERENCES tokens,
+  token_id bigint REFERENCES tokens,
   day int,
   used bigint NOT NULL CHECK (used >= 0),
   PRIMARY KEY (token_id, day)
@@ -277,12 +281,12 @@ CREATE TABLE quotas (
 -- A client's hold on one address, which it sees.
 CREATE TABLE reservations (
   -- At random.
-  id text PRIMARY KEY CHECK (length(id) = 32),
+  id text COLLATE "C" PRIMARY KEY CHECK (length(id) = 32),
   epoch bigint NOT NULL,
   pool_id int NOT NULL REFERENCES pools,
   position bigint NOT NULL,
   address_id bigint NOT NULL,
-  token_id int REFERENCES tokens,
+  token_id bigint REFERENCES tokens,
   expires_at bigint NOT NULL,
   -- When and how it came to its end; NULL while it holds.
   ended_at bigint,
@@ -300,7 +304,7 @@ CREATE INDEX reservations_secret ON reservations (ended_at)
 CREATE TABLE signatures (
   address_id bigint,
   number int CHECK (number >= 1),
-  token_id int REFERENCES tokens,
+  token_id bigint REFERENCES tokens,
   at bigint NOT NULL,
   -- SHA-256.
   message_hash bytea NOT NULL CHECK (length(message_hash) = 32),
@@ -309,9 +313,16 @@ CREATE TABLE signatures (
   UNIQUE (address_id, message_hash)
 );
 
+-- Signatures of dispensed addresses that are not here: so many, or as many as there can be (NULL) where nobody
+-- knows what a store that was lost has signed.
+CREATE TABLE lost_signatures (
+  address_id bigint PRIMARY KEY,
+  count bigint CHECK (count >= 1)
+);
+
 CREATE TABLE counters (
   node_id text REFERENCES nodes,
-  name text,
+  name text COLLATE "C",
   value bigint NOT NULL,
   PRIMARY KEY (node_id, name)
 );
@@ -319,7 +330,8 @@ CREATE TABLE counters (
 -- The state of each address, as all these say it: NULL would be a fault. One that is or was in a queue has its
 -- position there, and since when it is recorded, or was burned.
 CREATE VIEW address_states AS
-SELECT address.id, lane_ends.pool_id, CASE
+SELECT address.id, coalesce(burned.pool_id, back.pool_id, lease.pool_id, lane_ends.pool_id) AS pool_id,
+  CASE
     WHEN burned.first IS NOT NULL THEN 'burned'
     WHEN back.first IS NOT NULL THEN 'available'
     WHEN lease.first IS NOT NULL THEN CASE
@@ -332,8 +344,8 @@ SELECT address.id, lane_ends.pool_id, CASE
   lease.epoch, lease.position + address.id - lease.first AS position,
   queues.recorded_at, burned.at AS burned_at, burned.cause
 FROM (SELECT id FROM secrets UNION ALL SELECT id FROM remains) AS address
-JOIN lane_ends ON lane_ends.lane = address.id >> 20
-JOIN lane_heads ON lane_heads.lane = lane_ends.lane
+LEFT JOIN lane_ends ON lane_ends.lane = address.id >> 20
+LEFT JOIN lane_heads ON lane_heads.lane = lane_ends.lane
 LEFT JOIN LATERAL (SELECT * FROM burns
   WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS burned ON burned.last >= address.id
 LEFT JOIN LATERAL (SELECT * FROM returned
