@@ -209,7 +209,9 @@ test('a reservation is ended by another node than made it', LIMIT, async () => {
   const ids = Array.from({ length: 4 }, newId);
   const handOuts = told(
     ...ids.map((id, position) => {
-      return handOut(position, { reservation: { id, ttlMs: position === 3 ? -60_000 : 86_400_000 } });
+      return handOut(position, {
+        reservation: { id, ttlMs: position === 3 ? -60_000 : 86_400_000 },
+      });
     }),
   );
   await one.store.turn({ pool, head: 4, wanted: 0, handOuts });
