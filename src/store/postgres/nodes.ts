@@ -3,7 +3,7 @@
  * of its own: an operator asks when none can begin, too. Any thread.
  */
 import { VanityError } from '../../errors.ts';
-import { type Burner, burnAvailable } from './burning.ts';
+import { BURNING, type Burner, burnAvailable } from './burning.ts';
 import type { Connection } from './connection.ts';
 import { type Look, look } from './database-sight.ts';
 import { giveUp } from './expiry.ts';
@@ -91,5 +91,5 @@ export function retireNode(connection: Connection, id: string, loss: Loss): Prom
       await burnAvailable(query, burner);
     }
     if (state !== 'sound') await finish(query, burner, state);
-  });
+  }, BURNING);
 }

@@ -15,7 +15,7 @@
 import type { Recover, Recovered } from '../recovery.ts';
 import { StoreRewound } from '../store.ts';
 import type { BoundRows } from './bound-rows.ts';
-import { type Burner, burnCommon, burnLanes } from './burning.ts';
+import { BURNING, type Burner, burnCommon, burnLanes } from './burning.ts';
 import { isKnown, type Look, look } from './database-sight.ts';
 import { addNode, settleRuns } from './epochs.ts';
 import { takenOf } from './lanes.ts';
@@ -100,7 +100,7 @@ export class RollCall {
       if (!isNew && !isForgetful) await this.#tell(query, seen, node, recover, recovered);
       const missed = await finish(query, run, seen.state, this.#options.standby);
       return { seen, missed };
-    });
+    }, BURNING);
     if (missed.length > 0) throw this.#missing(missed);
     run.sight.adopt(seen);
     // Behind a loss of power nobody knew it exactly.

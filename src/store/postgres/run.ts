@@ -87,8 +87,8 @@ export class Run implements RunName {
   }
 
   /** The same for work that may be done twice without harm: until it is known to be in. */
-  repeated<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    return this.untilKnown(() => this.transaction(work));
+  repeated<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
+    return this.untilKnown(() => this.transaction(work, limits));
   }
 
   /** The same for a call. */
