@@ -183,6 +183,21 @@ suite('a run that another has ended', () => {
     },
   );
 
+  test('who asks while the next one begins is to come again', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const { begun } = server.faults;
+    await server.until(() => server.status.ready === 20);
+    const letGo = server.faults.hang('counts');
+    server.shared.end();
+    await assert.rejects(server.askOnce(randomBytes(32)), UNAVAILABLE);
+    await server.until(() => begun.slice(begun.indexOf('rejoin')).includes('counts', 1));
+    const { code } = await server.ask().catch((error) => error);
+    letGo();
+    assert.equal(code, 'STORE_UNAVAILABLE');
+    await server.until(() => server.said().includes('a new run has begun'));
+    assert.equal((await server.askOnce(randomBytes(32))).length, 1);
+  });
+
   test('nothing is settled before every thread has stopped handing out', LIMIT, async () => {
     await using server = await SharedServer.open();
     const { inner, threads } = server;
