@@ -8,9 +8,18 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, chownSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chownSync,
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type QueryResultRow } from 'pg';
 import { KeptProcess, NOT_ROOT, serverDirectory } from './kept-process.ts';
 import { postgresProgram, type Version } from './postgres-program.ts';
@@ -36,7 +45,9 @@ checkpoint_timeout = '1h'
 /** How a start ends. */
 const READY = /database system is ready to accept (?:read-only )?connections/;
 const PORT_TAKEN = /could not bind/;
-const STARTED = new RegExp(`${READY.source}|${PORT_TAKEN.source}|FATAL: .*`);
+/** Not what it says to clients that come too early, or were there before. */
+const FAILED = /FATAL: {2}(?!the database system is|terminating connection).*/;
+const STARTED = new RegExp(`${READY.source}|${PORT_TAKEN.source}|${FAILED.source}`);
 
 export interface PostgresOptions {
   readonly version?: Version;
@@ -101,6 +112,16 @@ export class PostgresServer implements AsyncDisposable {
     const from = this.#process.log.length;
     process.kill(this.pid, signal);
     await this.#process.until(/database system is shut down/, from);
+  }
+
+  /** As the system does when it is short of memory: what its processes have begun ends by itself. */
+  async kill(): Promise<void> {
+    const { pid } = this;
+    const others = childrenOf(pid);
+    process.kill(pid, 'SIGKILL');
+    while (others.some((other) => parentOf(other) !== undefined)) await sleep(20);
+    // Nobody may have waited for the process: its number still is one.
+    rmSync(join(this.data, 'postmaster.pid'));
   }
 
   /** Of the process that starts all others. */
@@ -186,6 +207,23 @@ export class PostgresServer implements AsyncDisposable {
       ...NOT_ROOT,
     });
     assert.equal(status, 0, `${program}: ${error?.message ?? stderr}`);
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return all.map(Number).filter((other) => parentOf(other) === pid);
+}
+
+/** undefined if there is no such process, or it has ended. */
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // After the name, which may have any character in it: state and parent (proc(5)).
+    const [, state, parent] = /\) (\S) (\d+) [^)]*$/.exec(stat)!;
+    return state === 'Z' ? undefined : Number(parent);
+  } catch {
+    return undefined;
   }
 }
 
