@@ -48,6 +48,7 @@ if (import.meta.main) {
     eventIds: new EventIds(),
     version: 'none',
     isCompat: true,
+    isGrinder: false,
     isDraining: () => false,
     lastWarnings: new LastWarnings(),
     log: createLog('http', 'warn', false),

@@ -67,6 +67,7 @@ export const ERRORS = {
   POOL_EMPTY: kind(503, 'The pool has fewer addresses left than were asked for', true),
   POOL_PAUSED: kind(503, 'The pool is paused', true),
   STORE_UNAVAILABLE: kind(503, 'The store cannot be written now', true),
+  STORE_REWOUND: kind(503, 'The database of the store went back in time', true),
   JOURNAL_UNAVAILABLE: kind(503, 'The dispense journal cannot be written now', true),
   SYSTEM_LIMIT_REACHED: kind(503, 'A limit of the system leaves no room for this', true),
   OVERLOADED: kind(503, 'The server is overloaded', true),
@@ -87,6 +88,7 @@ export const ERRORS = {
   PORT_IN_USE: kind(500, 'The port is in use'),
   DATA_NOT_WRITABLE: kind(500, 'The data directory cannot be written'),
   DATA_IN_USE: kind(500, 'Another server holds the data directory'),
+  NODE_CLONED: kind(500, 'Another machine goes on with the run of this node'),
   CLOCK_BEHIND: kind(500, 'The clock of this machine is behind the store'),
   DATA_MOVED: kind(500, 'The store is a copy, or was moved'),
   DISK_FULL: kind(500, 'The disk is full'),
@@ -97,6 +99,9 @@ export const ERRORS = {
   STORE_CORRUPT: kind(500, 'The database is damaged'),
   STORE_FORGED: kind(409, 'A row of the store was written by somebody else'),
   SEALING_KEY_INVALID: kind(500, 'The sealing key cannot be used'),
+  NODE_NOT_ENROLLED: kind(500, 'The node may not add addresses yet'),
+  NODE_NOT_FOUND: kind(500, 'There is no such node'),
+  NODE_KEY_MISMATCH: kind(500, 'The node has another key'),
 
   // Command line
   KEY_FILE_INVALID: kind(500, 'The file holds no key that can be proved'),

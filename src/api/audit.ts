@@ -156,7 +156,7 @@ export const AddressView = {
       description: 'What became of it.',
       examples: ['dispensed'],
     },
-    at: nullableTime('Since when it is in its state; null while available.'),
+    at: nullableTime('Since when it is in its state; null while available, or not known.'),
     origin: originText(),
     createdAt: time('When it was ground or imported.'),
     ...whose,

@@ -1,6 +1,7 @@
 /** Where `vanitypool audit` takes its list from: the data directory, or a server elsewhere. */
 import type { AuditEntry } from '../api/audit.ts';
-import type { AuditFilter, OfflineAudit } from '../offline/audit.ts';
+import type { AuditFilter } from '../offline/audit.ts';
+import type { AuditedStore, AuditedToken } from '../store/audit-store.ts';
 
 /** Where a list comes from. */
 export interface AuditSource {
@@ -11,7 +12,7 @@ export interface AuditSource {
   /** For the columns of a table: the longest name of a pool. */
   readonly poolWidth: number;
   /** What the store says of itself once it is listed; undefined where it does not say. */
-  readonly store: OfflineAudit['store'] | undefined;
+  store(): Promise<AuditedStore | undefined>;
   /** For a whole list. */
-  readonly tokens: OfflineAudit['tokens'];
+  tokens(): Promise<AuditedToken[]>;
 }

@@ -63,8 +63,8 @@ export async function audit(args: string[], outputs: Outputs): Promise<number> {
       return 0;
     }
     await using found = await OfflineAudit.open(configAt(values));
-    if (isOne) await show(addressIn(found, address));
-    else await list(localAudit(found));
+    if (isOne) await show(await addressIn(found, address));
+    else await list(await localAudit(found));
     return 0;
   } catch (error) {
     if (signal.aborted) return INTERRUPTED;
@@ -80,8 +80,8 @@ function serverAudit(server: ServerClient): AuditSource {
   return {
     gap: `${server.url} serves the store; what leaves meanwhile may be missing`,
     poolWidth: POOL_WIDTH,
-    store: undefined,
-    tokens: [],
+    store: async () => undefined,
+    tokens: async () => [],
     pages: ({ pool, since: time }, signal) => {
       const since = time === undefined ? undefined : new Date(time);
       return server.audit({ pool, since, signal });
@@ -89,20 +89,17 @@ function serverAudit(server: ServerClient): AuditSource {
   };
 }
 
-function localAudit(found: OfflineAudit): AuditSource {
+async function localAudit(found: OfflineAudit): Promise<AuditSource> {
+  const { pools } = await found.store();
   return {
     gap: found.gap,
-    poolWidth: Math.max(0, ...found.store.pools.map(({ length }) => length)),
-    get store() {
-      return found.store;
-    },
-    get tokens() {
-      return found.tokens;
-    },
+    poolWidth: Math.max(0, ...pools.map(({ length }) => length)),
+    store: () => found.store(),
+    tokens: () => found.tokens(),
     async *pages(filter, signal) {
       const { pool } = filter;
-      if (pool !== undefined && !found.store.pools.includes(pool)) {
-        const there = found.store.pools.join(', ') || 'none';
+      if (pool !== undefined && !pools.includes(pool)) {
+        const there = pools.join(', ') || 'none';
         throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: no such pool; there are: ${there}`);
       }
       for await (const page of found.pages(filter, signal)) yield page.map(auditEntry);
@@ -110,8 +107,8 @@ function localAudit(found: OfflineAudit): AuditSource {
   };
 }
 
-function addressIn(audit: OfflineAudit, address: string): AddressView {
-  const found = audit.find(decodeBase58(address));
+async function addressIn(audit: OfflineAudit, address: string): Promise<AddressView> {
+  const found = await audit.find(decodeBase58(address));
   if (found !== undefined) return addressView(address, found);
   throw new VanityError('ADDRESS_NOT_FOUND', `${address}: the store has never had this address`);
 }
@@ -148,7 +145,7 @@ async function writeList(listing: Listing): Promise<void> {
   const { source, filter, signal, outputs } = listing;
   const { gap } = source;
   const count = await write(listing, (row) => JSON.stringify(row));
-  const { store } = source;
+  const store = await source.store();
   // A restore refuses a list without a last line.
   if (store === undefined) return;
   const { storeId, epoch, listed } = store;
@@ -161,7 +158,7 @@ async function writeList(listing: Listing): Promise<void> {
     const lost = `${count} addresses were read, and the store counts ${listed}: it is damaged`;
     warn(outputs, lost);
   }
-  const tokens = isWhole ? source.tokens.map(tokenLine) : [];
+  const tokens = isWhole ? (await source.tokens()).map(tokenLine) : [];
   await outputs.print(tokens.join(''), signal);
   const summary = { storeId, epoch, addresses: count, tokens: tokens.length, isComplete };
   await outputs.print(`${JSON.stringify(summary)}\n`, signal);

@@ -118,7 +118,11 @@ export const TOKEN_OPTIONS = {
 } as const;
 
 export const WEBHOOK_OPTIONS = { test: { config: TEXT } } as const;
-export const KEY_OPTIONS = { rotate: { to: TEXT, reseal: FLAG, ...COMMON } } as const;
+export const KEY_OPTIONS = {
+  rotate: { to: TEXT, reseal: FLAG, ...COMMON },
+  show: { ...DIRECTORY, json: FLAG },
+} as const;
+export const NODES_OPTIONS = { enrol: { key: TEXT, ...DIRECTORY, json: FLAG } } as const;
 
 /** Of each subcommand of `completions`. */
 export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;
@@ -131,6 +135,7 @@ export function optionsByCommand(table: SettingsTable): Readonly<Record<string, 
     ...family('token', TOKEN_OPTIONS),
     ...family('webhook', WEBHOOK_OPTIONS),
     ...family('key', KEY_OPTIONS),
+    ...family('nodes', NODES_OPTIONS),
     ...family('completions', SHELL_OPTIONS),
   };
 }

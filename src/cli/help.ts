@@ -6,6 +6,7 @@
 import { COUNT_MAX, POOL_SETTINGS } from '../config/pool-settings.ts';
 import { exportHelp, grindHelp, importHelp, VERIFY_HELP } from './file-help.ts';
 import { keyHelp } from './key-help.ts';
+import { NODES_HELP } from './nodes-help.ts';
 import { flagLines, poolHelp } from './pool-help.ts';
 
 export interface CommandHelp {
@@ -250,8 +251,12 @@ with a status from 200 to 299 within 10 s. Only scheme and host of each are show
 `,
   },
   key: {
-    summary: 'replace the sealing key, also while a server runs',
+    summary: 'replace the sealing key, also while a server runs, or show its public half',
     text: keyHelp(PLACE_HELP),
+  },
+  nodes: {
+    summary: 'let a grinder node add addresses to a database that many nodes share',
+    text: NODES_HELP,
   },
   bench: {
     summary: 'measure this machine: the kernel, the server, the store',

@@ -1,6 +1,7 @@
 /**
- * `vanitypool key rotate`: by the running server, or in the store when none runs. What is to be backed
- * up now is said as soon as the new key is in use; the resealing that may follow takes longer.
+ * `vanitypool key rotate | show`. Rotates by the running server, or in the store when none runs. What is to be backed
+ * up now is said as soon as the new key is in use; the resealing that may follow takes longer. Shows the public
+ * half of the key that the configuration names, without any server.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeyRotated } from '../api/keys.ts';
@@ -8,7 +9,7 @@ import { readArguments, readVerb } from './arguments.ts';
 import { KEY_OPTIONS } from './command-options.ts';
 import { CopyProgress } from './copy-progress.ts';
 import { advised, sayIfInterrupted, usage } from './options.ts';
-import { askOrLook, assertPlace } from './or-store.ts';
+import { askOrLook, assertPlace, configAt } from './or-store.ts';
 import type { Outputs } from './output.ts';
 import { mayBeDone, type ServerClient } from './server-client.ts';
 
@@ -32,8 +33,29 @@ interface Rotation {
 }
 
 export async function key(args: string[], outputs: Outputs): Promise<number> {
-  const [, rest] = readVerb('key', args, VERBS);
-  const { values } = readArguments(rest, { command: 'key rotate', options: KEY_OPTIONS.rotate });
+  const [verb, rest] = readVerb('key', args, VERBS);
+  return verb === 'rotate' ? rotate(rest, outputs) : show(rest, outputs);
+}
+
+async function show(args: string[], { print }: Outputs): Promise<number> {
+  const { values } = readArguments(args, {
+    command: 'key show',
+    options: KEY_OPTIONS.show,
+    siblings: KEY_OPTIONS,
+  });
+  const { publicHalfOf } = await import('../offline/keys.ts');
+  const { id, source, publicKey } = await publicHalfOf(configAt(values));
+  const text = `# sealing key ${id}, of ${source}\nstore.sealing_key = "${publicKey}"\n`;
+  await print(values.json ? `${JSON.stringify({ id, source, publicKey })}\n` : text);
+  return 0;
+}
+
+async function rotate(args: string[], outputs: Outputs): Promise<number> {
+  const { values } = readArguments(args, {
+    command: 'key rotate',
+    options: KEY_OPTIONS.rotate,
+    siblings: KEY_OPTIONS,
+  });
   assertPlace(values);
   const { to, reseal, json } = values;
   if (to !== undefined && !/^env:[A-Za-z_]\w*$/.test(to)) {

@@ -66,7 +66,8 @@ export async function askOrLook<T>(
     return await look(config);
   } catch (error) {
     const isMissing = error instanceof VanityError && error.code === 'STORE_NOT_FOUND';
-    throw isMissing ? notServed(config, ', and there is no store in it') : error;
+    const hasDirectory = config.store.directory !== undefined;
+    throw isMissing && hasDirectory ? notServed(config, ', and there is no store in it') : error;
   }
 }
 

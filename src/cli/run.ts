@@ -48,6 +48,7 @@ const RUN: Readonly<Record<CommandName, Command>> = {
   token: async (...to) => (await import('./token.ts')).token(...to),
   webhook: async (...to) => (await import('./webhook.ts')).webhook(...to),
   key: async (...to) => (await import('./key.ts')).key(...to),
+  nodes: async (...to) => (await import('./nodes.ts')).nodes(...to),
   bench: async (args) => (await import('./bench.ts')).bench(args),
   completions: async (...to) => (await import('./completions.ts')).completions(...to),
 };

@@ -105,7 +105,7 @@ async function withCauses(report: Report, config: Config): Promise<Report> {
   const { burnedOffline } = await import('../offline/pools.ts');
   let causes: Readonly<Record<string, BurnedBy>>;
   try {
-    causes = burnedOffline(config);
+    causes = await burnedOffline(config);
   } catch (error) {
     if (!(error instanceof VanityError)) throw error;
     return report;

@@ -1,8 +1,7 @@
 /**
  * Configuration: flags, environment, file and defaults become one frozen object. Order: flag >
  * environment > file > default. A key that does not exist and a value that is not allowed stop
- * the start, with the name of the key and what is allowed. Keys of the contract whose function
- * this version lacks are known by name and take only the value that it serves.
+ * the start, with the name of the key and what is allowed.
  */
 import { resolve } from 'node:path';
 import { VanityError } from '../errors.ts';
@@ -12,10 +11,13 @@ import type { TablesOfEnvironment, TableVariables } from './counted-tables.ts';
 import { readFile, type Settings } from './file.ts';
 import { type PoolConfig, readPools } from './pool-config.ts';
 import { POOL_SETTINGS, type SettingsTable } from './pool-settings.ts';
-import { check, flag, oneOf, only, type Rule, text, trustProxy, whole } from './rules.ts';
+import { check, flag, oneOf, type Rule, text, trustProxy, whole } from './rules.ts';
 import { readWebhooks, type WebhookConfig } from './webhooks.ts';
 
 export type Durability = 'leased' | 'committed';
+
+/** What a node does: everything, all but grinding, or nothing but grinding, for which it has no secret. */
+export type Role = 'all' | 'api' | 'grinder';
 
 /** Where dispense journals lie; 'auto': in memory where that outlives the server. */
 export type JournalSetting = 'auto' | 'memory' | 'data';
@@ -35,7 +37,7 @@ export interface StoreConfig {
   readonly database: string | undefined;
   /** Absolute path of what this machine has beside it: sealing key, journals, address of the server. */
   readonly data: string;
-  /** 'file:PATH' with an absolute path, or 'env:NAME'. */
+  /** 'file:PATH' with an absolute path, or 'env:NAME'; of a grinder 'public:DIGITS'. */
   readonly sealingKey: string;
   /** 'committed': a reply waits until the disk knows of it. */
   readonly durability: Durability;
@@ -48,6 +50,7 @@ export interface StoreConfig {
 }
 
 export interface Config {
+  readonly role: Role;
   /** Nothing says which data directory is meant: there is no file, and neither flag nor variable. */
   readonly isDefault: boolean;
   readonly logLevel: LogLevel;
@@ -88,7 +91,7 @@ export interface Config {
 const NO_HOME = 'a "~" in front is no home directory here, "./~" is a name';
 
 const RULES: Readonly<Record<string, Rule>> = {
-  role: only('all'),
+  role: oneOf('all', 'all', 'api', 'grinder'),
   log_level: oneOf('info', ...LOG_LEVELS),
   'http.host': text(
     '127.0.0.1',
@@ -123,7 +126,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
   'store.journal': oneOf('auto', 'auto', 'memory', 'data'),
   'store.sealing_key': {
-    ...text('', `"file:PATH" or "env:NAME"; ${NO_HOME}`, /^(file:(?!~).+|env:[A-Za-z_]\w*)$/),
+    ...text(
+      '',
+      `"file:PATH" or "env:NAME", or of a grinder "public:DIGITS"; ${NO_HOME}`,
+      /^(file:(?!~).+|env:[A-Za-z_]\w*|public:[0-9a-f]{64})$/,
+    ),
     isSecret: true,
   },
   'store.retention_hours': whole(24, 1, 24 * 365),
@@ -206,8 +213,10 @@ function freeze(
   cwd: string,
   isDefault: boolean,
 ): Config {
+  const role = value.role as Role;
   const places = placesOf(String(value['store.url']), String(value['store.data']), cwd);
   const sealingKey = String(value['store.sealing_key']);
+  assertFitsRole(role, places.database, sealingKey);
   const host = String(value['http.host']);
   if (host.startsWith('unix:') && value['http.threads'] !== 1) {
     const detail = 'http.threads: threads share a port, not a socket; allowed with unix:PATH: 1';
@@ -216,6 +225,7 @@ function freeze(
   const tls = tlsFiles(String(value['http.tls_cert']), String(value['http.tls_key']), host, cwd);
   const config = {
     isDefault,
+    role,
     logLevel: value.log_level,
     http: {
       host: host.startsWith('unix:') ? `unix:${resolve(cwd, host.slice(5))}` : host,
@@ -232,7 +242,7 @@ function freeze(
     },
     store: {
       ...places,
-      sealingKey: sealingKey.startsWith('env:')
+      sealingKey: /^(env|public):/.test(sealingKey)
         ? sealingKey
         : `file:${resolve(cwd, sealingKey.slice(5) || `${places.data}/sealing.key`)}`,
       durability: value['store.durability'],
@@ -243,18 +253,47 @@ function freeze(
     },
     auth: { required: value['auth.required'] },
     grinder: {
-      threads: value['grinder.threads'],
+      threads: role === 'api' ? 0 : value['grinder.threads'],
       batch: value['grinder.batch'],
       sliceMs: value['grinder.slice_ms'],
       priority: value['grinder.priority'],
     },
-    pools,
-    webhooks,
+    // Of a grinder the database says what it grinds, and the others what happens: one file serves all roles.
+    pools: role === 'grinder' ? [] : pools,
+    webhooks: role === 'grinder' ? [] : webhooks,
   } as Config;
-  for (const part of [config, config.http, config.store, config.auth, config.grinder, pools]) {
+  for (const part of [
+    config,
+    config.http,
+    config.store,
+    config.auth,
+    config.grinder,
+    config.pools,
+  ]) {
     Object.freeze(part);
   }
   return config;
+}
+
+/** Error: CONFIG_INVALID. */
+function assertFitsRole(role: Role, database: string | undefined, sealingKey: string): void {
+  const isPublic = sealingKey.startsWith('public:');
+  const refuse = (detail: string): never => {
+    throw new VanityError('CONFIG_INVALID', detail);
+  };
+  if (role !== 'grinder') {
+    if (isPublic)
+      refuse('store.sealing_key: "public:..." opens nothing; it is for role = "grinder"');
+    return;
+  }
+  if (database === undefined) {
+    refuse('role: "grinder" is for a store of many nodes; set store.url = "postgres://..."');
+  }
+  if (!isPublic) {
+    const detail =
+      'of role = "grinder" it is the public half, "public:..."; this prints it on an api node';
+    refuse(`store.sealing_key: ${detail}: vanitypool key show`);
+  }
 }
 
 function tlsFiles(cert: string, key: string, host: string, cwd: string): TlsFiles | undefined {

@@ -60,13 +60,6 @@ export const oneOf = (fallback: unknown, ...values: unknown[]): Rule => ({
   read: (value) => (values.includes(value) ? value : undefined),
 });
 
-/** A key of the contract of which this version serves one value alone. */
-export const only = (value: unknown): Rule => ({
-  ...oneOf(value, value),
-  allowed:
-    value === undefined ? 'no value in this version' : `${JSON.stringify(value)} in this version`,
-});
-
 /** The words are those of the library that looks at them. */
 const NETWORK = /^(loopback|linklocal|uniquelocal)$/;
 

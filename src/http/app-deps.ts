@@ -86,6 +86,8 @@ export interface AppDeps {
   readonly version: string;
   /** Serve the ancestor's routes. */
   readonly isCompat: boolean;
+  /** Of a node that hands nothing out: what says how it is doing, and nothing else. */
+  readonly isGrinder: boolean;
   readonly isDraining: () => boolean;
   readonly log: Log;
   readonly lastWarnings: LastWarnings;

@@ -88,8 +88,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     if (error.code === 'INTERNAL') deps.log.error({ err: error.cause }, 'a request failed');
     return sendError(reply, error);
   });
-  refuseUnknown(app, deps.isCompat);
+  refuseUnknown(app, deps);
 
+  if (deps.isGrinder) {
+    serviceRoutes(app, deps);
+    return app;
+  }
   await documentRoutes(app, deps.version);
   pageRoutes(app);
 
@@ -134,7 +138,7 @@ function isConnected(_: string, hop: number): boolean {
 }
 
 /** 404 for what is not there, 405 with `Allow` for what is there under another method. */
-function refuseUnknown(app: App, isCompat: boolean): void {
+function refuseUnknown(app: App, { isCompat, isGrinder }: AppDeps): void {
   const methodsOf = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const methods = methodsOf.get(url) ?? new Set();
@@ -146,14 +150,19 @@ function refuseUnknown(app: App, isCompat: boolean): void {
     for (const [route, methods] of methodsOf) patterns.push({ pattern: toPattern(route), methods });
     done();
   });
+  const hint = isGrinder
+    ? 'this is a grinder node, which hands nothing out; ask one with role = "api" or "all"'
+    : 'GET /openapi.json lists all';
   app.setNotFoundHandler(({ method, url }, reply) => {
     const path = url.split('?', 1)[0]!;
     const allowed = patterns.find(({ pattern }) => pattern.test(path))?.methods;
     const error =
       allowed === undefined || allowed.has(method)
-        ? new VanityError('ROUTE_NOT_FOUND', `${path}: no such route; GET /openapi.json lists all`)
+        ? new VanityError('ROUTE_NOT_FOUND', `${path}: no such route; ${hint}`)
         : notAllowed(method, path, [...allowed].join(', '));
-    return isCompat && isCompatPath(path) ? sendEnvelope(reply, error) : sendError(reply, error);
+    return isCompat && !isGrinder && isCompatPath(path)
+      ? sendEnvelope(reply, error)
+      : sendError(reply, error);
   });
 }
 

@@ -158,6 +158,8 @@ function completeOperation(
   if (body === NO_BODY) delete operation.requestBody;
   else if (body !== undefined) operation.requestBody!.required = !isOptional(body);
   const codes = new Set([...errors, ...COMMON, ...(method === 'get' ? [] : OF_BODY)]);
+  // Of a store of many nodes: each call of it may see that.
+  if (codes.has('STORE_UNAVAILABLE')) codes.add('STORE_REWOUND');
   if (scope === undefined) operation.security = [];
   else {
     for (const code of OF_SCOPE) codes.add(code);

@@ -16,9 +16,11 @@ const LOOPBACK = /^(localhost|127\.0\.0\.1|::1)$/;
  * behind a proxy, need a token. Error: BIND_REFUSED, with the command to type, for an address that
  * others reach without TLS, or without tokens.
  */
-export function requiredAuth({ http, auth }: Pick<Config, 'http' | 'auth'>): AuthRequired {
+export function requiredAuth(config: Pick<Config, 'role' | 'http' | 'auth'>): AuthRequired {
+  const { role, http, auth } = config;
   const { host, tls, insecure, trustProxy } = http;
   const isLocal = host.startsWith('unix:') || LOOPBACK.test(host);
+  if (role === 'grinder') return assertAlone(host, isLocal && trustProxy === false);
   if (isLocal && trustProxy === false) return auth.required;
   const command = `vanitypool serve --host ${host}`;
   if (auth.required === false) {
@@ -38,6 +40,13 @@ export function requiredAuth({ http, auth }: Pick<Config, 'http' | 'auth'>): Aut
     );
   }
   return true;
+}
+
+/** A grinder can check no token but its own, of which nobody else knows. Error: BIND_REFUSED. */
+function assertAlone(host: string, isLocal: boolean): true {
+  if (isLocal) return true;
+  const detail = 'a grinder node answers its own machine alone, and no proxy';
+  throw new VanityError('BIND_REFUSED', `${host}: ${detail}: vanitypool serve --host 127.0.0.1`);
 }
 
 /** An error of listening, as what an operator can do about it: PORT_IN_USE or BIND_REFUSED. */

@@ -60,7 +60,8 @@ const GAUGES = {
   grinder_threads: 'Threads that search now.',
   grinder_attempts_per_second: 'Candidates tried a second, all threads.',
   store_up: '1 while the store works.',
-  store_forged_rows: 'Rows of tokens and pools that are refused: somebody else wrote them.',
+  store_forged_rows:
+    'Rows of tokens, pools and data keys that are refused: somebody else wrote them.',
   secrets_due: 'Secrets whose retention is over, and that are yet to be destroyed.',
   journals_lost: 'Dispense journals whose files were removed: a kill burns addresses.',
   connections_max:

@@ -9,15 +9,23 @@ import { poolView } from './visible-pools.ts';
 
 /** Errors: DRAINING, STORE_UNAVAILABLE, POOL_EMPTY. */
 export function readiness(
-  { pools, storeHealth, isDraining }: AppDeps,
+  { pools, storeHealth, isDraining, isGrinder }: AppDeps,
   mayTellWhy = true,
 ): Readiness {
   if (isDraining()) throw new VanityError('DRAINING', 'the server is shutting down');
+  if (isGrinder) return readyToGrind(storeHealth);
   const { status, reasons } = stateOf(pools.values().map(poolView), storeHealth);
   if (status !== 'unavailable') return { status, reasons: mayTellWhy ? reasons : [] };
   const code = storeHealth.failure === undefined ? 'POOL_EMPTY' : 'STORE_UNAVAILABLE';
   const why = mayTellWhy ? `: ${reasons.map(inWords).join(', ')}` : '';
   throw new VanityError(code, `no pool can serve${why}`, { retryAfterSeconds: 1 });
+}
+
+/** A node that only grinds serves no pool: it has its store. Error: STORE_UNAVAILABLE. */
+function readyToGrind({ failure }: StoreHealth): Readiness {
+  if (failure === undefined) return { status: 'ready', reasons: [] };
+  const detail = `the store fails with ${failure}`;
+  throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
 }
 
 /** What `stateOf` says of a pool, without the code that the whole answer may have too. */

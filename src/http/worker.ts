@@ -54,6 +54,7 @@ export interface HttpWorkerData {
   readonly grinder: { readonly board: SharedArrayBuffer; readonly threads: SharedArrayBuffer };
   readonly version: string;
   readonly isCompat: boolean;
+  readonly isGrinder: boolean;
   readonly authRequired: AuthRequired;
   readonly certificate: CertificateAndKey | undefined;
   readonly trustProxy: TrustProxy;
@@ -130,7 +131,15 @@ async function run(data: HttpWorkerData): Promise<void> {
     const order = { pool: pool.shared.name, count, receiver, quota, until };
     return store().call('dispense', order);
   };
-  const { version, isCompat, certificate, trustProxy, requestsPerSecond, keepAliveSeconds } = data;
+  const {
+    version,
+    isCompat,
+    isGrinder,
+    certificate,
+    trustProxy,
+    requestsPerSecond,
+    keepAliveSeconds,
+  } = data;
   const files = new FileBudget(data.files);
   const limits: Limits = {
     requestsPerSecond,
@@ -166,6 +175,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     eventIds: new EventIds(data.eventIds),
     version,
     isCompat,
+    isGrinder,
     isDraining: () => isDraining,
     log,
     lastWarnings,

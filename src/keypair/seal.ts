@@ -216,11 +216,18 @@ export class Unsealer {
     wanted: readonly (Uint8Array | undefined)[],
   ): Promise<ReadonlyMap<Uint8Array | undefined, KeyObject>> {
     const keys = new Map<Uint8Array, KeyObject>();
+    // A database gives each row bytes of its own.
+    const found = new Map<string, KeyObject | undefined>();
     for (const sealed of new Set(wanted)) {
-      const key = sealed && (this.#remembered.get(nameOf(sealed)) ?? (await this.#open(sealed)));
-      if (key !== undefined) keys.set(sealed!, key);
+      if (sealed === undefined) continue;
+      const name = nameOf(sealed);
+      if (!found.has(name)) {
+        found.set(name, this.#remembered.get(name) ?? (await this.#open(sealed)));
+      }
+      const key = found.get(name);
+      if (key !== undefined) keys.set(sealed, key);
     }
-    for (const [sealed, key] of keys) this.#remember(nameOf(sealed), key);
+    for (const [name, key] of found) if (key !== undefined) this.#remember(name, key);
     return keys;
   }
 

@@ -92,6 +92,23 @@ export async function takeNextKey(source: string): Promise<void> {
   ifPossible(() => syncName(path));
 }
 
+/** The key of a store that is only read. Error: SEALING_KEY_INVALID. */
+export function keyToRead(
+  source: string,
+  key: SealingKey | undefined,
+  needed: Uint8Array | null,
+): SealingKey {
+  if (key !== undefined && (needed === null || isKey(key, needed))) return key;
+  const fault =
+    key === undefined
+      ? 'missing'
+      : `not the key that the store is sealed with (${wrongKey(source, key, needed)})`;
+  const message =
+    `${source}: ${fault}; without that key no address in the store can be read: put your copy of ` +
+    'it there (mode 0600), or name its place as store.sealing_key';
+  throw new VanityError('SEALING_KEY_INVALID', message);
+}
+
 /** Which key there is, which one is needed, and where that may be: for an error. */
 export function wrongKey(
   source: string,

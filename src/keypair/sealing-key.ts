@@ -43,6 +43,11 @@ const REMEDY = 'restore it from a backup';
 
 /** Derived keys have purposes, and no other key gives them. */
 const ROWS_LABEL = 'vanitypool rows 1';
+const NODES_LABEL = 'vanitypool nodes 1';
+/** Of what a grinder has of the key. */
+const PUBLIC = 'public:';
+const OPENS_NOTHING =
+  'its public half opens nothing: this is a grinder node; type this on a node with role = "api" or "all"';
 
 const SUITE = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM);
 
@@ -68,27 +73,34 @@ export class SealingKey {
   readonly #pair: KeyPair<CryptoKey>;
   /** Of the rows of all stores. */
   readonly #rows: KeyObject;
+  /** Of the nodes of all stores. */
+  readonly #nodes: KeyObject;
 
-  private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>, rows: KeyObject) {
+  private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>, privateKey: Uint8Array) {
     this.publicKey = publicKey;
     this.#pair = pair;
-    this.#rows = rows;
+    this.#rows = derived(privateKey, ROWS_LABEL);
+    this.#nodes = derived(privateKey, NODES_LABEL);
   }
 
   /** From the 32 private bytes, which the caller may wipe afterwards. */
   static async from(privateKey: Uint8Array): Promise<SealingKey> {
     const publicKey = publicHalf(privateKey);
-    const rows = derived(privateKey, ROWS_LABEL);
     const pair = {
       privateKey: await SUITE.DeserializePrivateKey(privateKey),
       publicKey: await SUITE.DeserializePublicKey(publicKey),
     };
-    return new SealingKey(publicKey, pair, rows);
+    return new SealingKey(publicKey, pair, privateKey);
   }
 
   /** For the MACs of the rows of one store, by its id and what it was bound with. */
   rowKey(storeId: string, binding: string): KeyObject {
     return derived(this.#rows, `${ROWS_LABEL} ${storeId} ${binding}`);
+  }
+
+  /** For the enrolments of the nodes of one store. */
+  nodeKey(storeId: string, binding: string): KeyObject {
+    return derived(this.#nodes, `${NODES_LABEL} ${storeId} ${binding}`);
   }
 
   /** The message that was sealed to this key with this `info`, or undefined for anything else. */
@@ -107,16 +119,27 @@ export class SealingKey {
 
 /**
  * The key that `source` ('file:PATH' or 'env:NAME') holds, or undefined when there is no such
- * file, or nothing in it. Errors: SEALING_KEY_INVALID for a file that others can read, and for
- * what is no key.
+ * file, or nothing in it. Errors: SEALING_KEY_INVALID for a file that others can read, for what is
+ * no key, and for half of one.
  */
 export async function loadSealingKey(source: string): Promise<SealingKey | undefined> {
+  if (source.startsWith(PUBLIC)) throw invalid(`store.sealing_key: ${OPENS_NOTHING}`);
   const digits = source.startsWith('env:') ? readVariable(source.slice(4)) : readFile(source);
   if (digits === undefined) return undefined;
   if (!DIGITS.test(digits)) {
     throw invalid(`${nameOf(source)}: a sealing key is 64 hexadecimal digits; ${REMEDY}`);
   }
   return fromBytes(Buffer.from(digits, 'hex'));
+}
+
+/** 'public:DIGITS', for who is to seal and not to open. */
+export function publicSource(publicKey: Uint8Array): string {
+  return `${PUBLIC}${Buffer.from(publicKey).toString('hex')}`;
+}
+
+/** The public half in such a source; undefined for the source of a whole key. */
+export function publicKeyIn(source: string): Uint8Array | undefined {
+  return source.startsWith(PUBLIC) ? Buffer.from(source.slice(PUBLIC.length), 'hex') : undefined;
 }
 
 /**

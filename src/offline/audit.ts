@@ -7,8 +7,15 @@ import type { Config } from '../config/config.ts';
 import { witnessDirectory } from '../disk/witness.ts';
 import { VanityError } from '../errors.ts';
 import { Journals } from '../pool/journals.ts';
-import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
-import { AuditReader, isSettled } from '../store/sqlite/audit-reader.ts';
+import type {
+  AuditedAddress,
+  AuditedStore,
+  AuditedToken,
+  FoundAddress,
+  StoreReader,
+} from '../store/audit-store.ts';
+import { openReader } from '../store/open-store.ts';
+import { isSettled } from '../store/sqlite/audit-reader.ts';
 import { holdDataDirectory } from '../store/sqlite/data-directory.ts';
 import { assertStanding } from '../store/sqlite/standing.ts';
 import { assertOwner, directoryOf, openWith } from './open.ts';
@@ -23,18 +30,18 @@ export interface AuditFilter {
 }
 
 /**
- * The store of a data directory, to be listed. While no server holds it this does until it is
- * disposed of, so that nothing leaves; what a crash left leased is settled first, as a start does.
+ * A store to be listed. A data directory that no server holds is held until this is disposed of, so
+ * that nothing leaves; what a crash left leased is settled first, as a start does. A database is only read.
  */
 export class OfflineAudit implements AsyncDisposable {
   /** Why addresses that the list lacks may have left, or leave later; undefined if none can. */
   readonly gap: string | undefined;
-  readonly #reader: AuditReader;
+  readonly #reader: StoreReader;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
     gap: string | undefined,
-    reader: AuditReader,
+    reader: StoreReader,
     resources: AsyncDisposableStack,
   ) {
     this.gap = gap;
@@ -44,25 +51,22 @@ export class OfflineAudit implements AsyncDisposable {
 
   /** Errors: those of opening a store to read, and SEALING_KEY_INVALID. */
   static async open(config: Config): Promise<OfflineAudit> {
-    const { sealingKey } = config.store;
-    const directory = directoryOf(config.store);
     await using resources = new AsyncDisposableStack();
     let gap: string | undefined;
     try {
-      resources.use(await holdSettled(config));
+      if (config.store.directory !== undefined) resources.use(await holdSettled(config));
     } catch (error) {
       // What can be read at all is listed all the same.
       if (!(error instanceof VanityError)) throw error;
       gap = error.message;
     }
-    const reader = resources.use(await AuditReader.open(directory, sealingKey));
-    const { leased } = reader.store;
-    if (leased > 0) gap ??= `${directory}: ${leased} leased addresses cannot be settled`;
+    const reader = resources.use(await openReader(config.store));
+    gap ??= await reader.gap();
     return new OfflineAudit(gap, reader, resources.move());
   }
 
-  get store(): AuditReader['store'] {
-    return this.#reader.store;
+  store(): Promise<AuditedStore> {
+    return this.#reader.store();
   }
 
   /** By id. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE; the reason of `signal`. */
@@ -79,12 +83,12 @@ export class OfflineAudit implements AsyncDisposable {
     }
   }
 
-  get tokens(): AuditReader['tokens'] {
-    return this.#reader.tokens;
+  tokens(): Promise<AuditedToken[]> {
+    return this.#reader.tokens();
   }
 
   /** By its public key, 32 bytes. */
-  find(publicKey: Uint8Array): FoundAddress | undefined {
+  find(publicKey: Uint8Array): Promise<FoundAddress | undefined> {
     return this.#reader.find(publicKey);
   }
 

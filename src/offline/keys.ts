@@ -1,12 +1,26 @@
 /** The sealing key of a data directory that no server holds. Runs in the main thread. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
+import { VanityError } from '../errors.ts';
+import { loadSealingKey, publicKeyIn, publicSource, sealingKeyId } from '../keypair/sealing-key.ts';
 import type { RotatedKey, RotationOptions } from '../store/key-rotation.ts';
 import type { Store } from '../store/store.ts';
 import { withStoreOffline } from './open.ts';
 
 /** While another program reads the log. */
 const AGAIN_MS = 100;
+
+/**
+ * Of the key that the configuration names: which it is, and as grinders have it. Error: SEALING_KEY_INVALID.
+ */
+export async function publicHalfOf({ store: { sealingKey: source } }: Config) {
+  const publicKey = publicKeyIn(source) ?? (await loadSealingKey(source))?.publicKey;
+  if (publicKey === undefined) {
+    const detail = `${source}: there is no sealing key yet; the first start makes it`;
+    throw new VanityError('SEALING_KEY_INVALID', detail);
+  }
+  return { id: sealingKeyId(publicKey), source, publicKey: publicSource(publicKey) };
+}
 
 export interface OfflineRotation extends Pick<RotationOptions, 'to' | 'reseal'> {
   /** The key was rotated before: only what is left is to be resealed. */

@@ -14,23 +14,22 @@ import type { SealingKey } from '../keypair/sealing-key.ts';
 import { findSealingKey } from '../keypair/sealing-key-files.ts';
 import { parseSignPolicy } from '../keypair/sign-policy.ts';
 import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
-import { readBurned, readPools, readSealingKey } from '../store/sqlite/look.ts';
+import { readBurned, readPools, readSealingKey } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { parts, type StoredPool } from '../store/stored-pool.ts';
-import { directoryOf, withStoreOffline } from './open.ts';
+import { withStoreOffline } from './open.ts';
 
 /**
  * The pools as the store has them; changes nothing. Without the sealing key nothing proves who wrote
  * them. Errors: those of opening a store to read, STORE_FORGED.
  */
 export async function poolsOffline({ store }: Config): Promise<StoredPool[]> {
-  return readPools(directoryOf(store), await keyOf(store).catch(() => undefined)).filter(
-    ({ isRemoved }) => !isRemoved,
-  );
+  const pools = await readPools(store, await keyOf(store).catch(() => undefined));
+  return pools.filter(({ isRemoved }) => !isRemoved);
 }
 
 async function keyOf(store: Config['store']): Promise<SealingKey | undefined> {
-  return (await findSealingKey(store.sealingKey, readSealingKey(directoryOf(store)))).key;
+  return (await findSealingKey(store.sealingKey, await readSealingKey(store))).key;
 }
 
 /**
@@ -113,5 +112,5 @@ export function poolNotFound(
 
 /** Burned addresses by pool and cause; changes nothing. Errors: those of opening a store. */
 export function burnedOffline({ store }: Config): ReturnType<typeof readBurned> {
-  return readBurned(directoryOf(store));
+  return readBurned(store);
 }

@@ -47,6 +47,7 @@ const REASONS: readonly ErrorCode[] = [
   'STORE_LOCKED',
   'STORE_CORRUPT',
   'DATA_NOT_WRITABLE',
+  'STORE_REWOUND',
 ];
 
 export class StoreHealth {
@@ -118,7 +119,7 @@ export class StoreHealth {
     return `JOURNAL_UNAVAILABLE: dispense journals were removed and ${next}, a kill would burn addresses`;
   }
 
-  /** Store thread only. Rows of tokens and pools that are refused: somebody else wrote them. */
+  /** Store thread only. Rows of tokens, pools and data keys that are refused: somebody else wrote them. */
   countForgedRow(): void {
     this.#board.write({ forgedRows: this.#board.get('forgedRows') + 1 });
   }

@@ -12,12 +12,10 @@
  * nobody but the owner of that file. The server that writes journals locks their directory for its
  * life, and who reads, overwrites or removes them locks it first.
  */
-import { execFileSync } from 'node:child_process';
 import {
   lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   rmdirSync,
   rmSync,
   statfsSync,
@@ -27,6 +25,7 @@ import { join } from 'node:path';
 import type { JournalSetting } from '../config/config.ts';
 import { type LockFile, takeLockFile } from '../disk/lock-file.ts';
 import { VanityError } from '../errors.ts';
+import { bootId } from '../system/boot-id.ts';
 import { isPartName } from './journal-parts.ts';
 
 /** The type of tmpfs, of statfs(2). */
@@ -49,17 +48,7 @@ export interface Machine {
 
 export const THIS_MACHINE: Machine = {
   memory: '/dev/shm',
-  bootId() {
-    try {
-      if (process.platform !== 'darwin') {
-        return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim() || undefined;
-      }
-      const args = ['-n', 'kern.bootsessionuuid'];
-      return execFileSync('/usr/sbin/sysctl', args, { encoding: 'latin1' }).trim() || undefined;
-    } catch {
-      return undefined;
-    }
-  },
+  bootId,
   namespace(kind) {
     try {
       return statSync(`/proc/self/ns/${kind}`).ino;

@@ -4,7 +4,7 @@
  */
 import { POOLS_MAX, type PoolConfig } from '../config/pool-config.ts';
 import { VanityError } from '../errors.ts';
-import type { StoredPool } from '../store/stored-pool.ts';
+import { completed, type StoredPool } from '../store/stored-pool.ts';
 
 /** The settings of a pool that was made at run time, and is not deleted. */
 export function configOf(stored: StoredPool): PoolConfig | undefined {
@@ -19,6 +19,12 @@ export function configOf(stored: StoredPool): PoolConfig | undefined {
     handout,
     ...settings,
   };
+}
+
+/** Also of one that stands in the configuration of others, as far as filling it goes. */
+export function configToFill(stored: StoredPool): PoolConfig | undefined {
+  const { settings = { ...completed({}), target: stored.target ?? 0 } } = stored;
+  return configOf({ ...stored, settings });
 }
 
 export function poolExists(name: string): VanityError {

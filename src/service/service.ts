@@ -264,11 +264,16 @@ export class Service implements AsyncDisposable {
   }
 
   #startStoreThread(pools: readonly SharedPool[]): CalledThread<StoreCalls> {
+    const { role } = this.#config;
+    const isGrinder = role === 'grinder';
     const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
     return CalledThread.start<StoreCalls, StoreWorkerData>({
       name: 'store',
-      entry: entry(import.meta.url, '../store-thread/worker'),
+      entry: isGrinder
+        ? entry(import.meta.url, '../store-thread/grinder-worker')
+        : entry(import.meta.url, '../store-thread/worker'),
       data: {
+        role,
         store: this.#config.store,
         httpThreads: this.#config.http.threads,
         pools,
@@ -306,6 +311,7 @@ export class Service implements AsyncDisposable {
       grinder: this.#grinder.buffers,
       version: this.#options.version,
       isCompat: compat,
+      isGrinder: this.#config.role === 'grinder',
       authRequired: this.#authRequired,
       certificate: this.#certificate?.current,
       trustProxy,

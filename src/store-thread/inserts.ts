@@ -12,7 +12,7 @@ import type { InsertReport, Store } from '../store/store.ts';
 import { type Exclusively, inTurn } from './in-turn.ts';
 
 export interface InsertsOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, 'insert' | 'counts'>;
   readonly exclusively: Exclusively;
   /** Runs an insert, and sees it hang. */
   readonly watch: <T>(work: () => Promise<T>) => Promise<T>;

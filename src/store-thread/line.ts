@@ -21,6 +21,9 @@ import type { UnrecordedHandOuts } from './unrecorded-hand-outs.ts';
 const MEASURE_MS = 100;
 /** The longest wait of a turn that is not urgent: it gathers pops, and costs a disk sync. */
 const TURN_MS = 50;
+/** The same for each of many runs, whose turns are on one disk. */
+const TURN_OF_RUN_MS = 5;
+const TURN_MAX_MS = 1000;
 /** Addresses leased by one turn: a few milliseconds of the store thread. */
 const LEASE_MAX = 2048;
 /** The longest wait of a lease into a queue that is more than half full. */
@@ -54,10 +57,17 @@ export class Line {
   #demand = 0; // addresses a second
   #measuredAt = performance.now();
   #measuredHead: number;
+  readonly #runs: () => number;
 
-  /** `position` as the store has it now. */
-  constructor(shared: SharedPool, handOuts: UnrecordedHandOuts, position: number) {
+  /** `position` as the store has it now; `runs` as of `Store`. */
+  constructor(
+    shared: SharedPool,
+    handOuts: UnrecordedHandOuts,
+    position: number,
+    runs: () => number = () => 1,
+  ) {
     this.shared = shared;
+    this.#runs = runs;
     this.handOuts = handOuts;
     this.queue = new ReadyQueue(shared.queue);
     this.#settings = settingsBoard(shared);
@@ -81,7 +91,14 @@ export class Line {
     const { readyMax } = this.shared;
     const ready = this.#settings.get('ready');
     const demand = this.#demandAt(performance.now());
-    return Math.min(Math.max(Math.ceil(demand * DEMAND_SECONDS), ready), readyMax);
+    return Math.min(Math.max(Math.ceil(demand * DEMAND_SECONDS), ready), readyMax, this.#share);
+  }
+
+  /** What lies here is out of reach of other runs: all of them together keep half of a small stock at hand. */
+  get #share(): number {
+    const runs = this.#runs();
+    if (runs <= 1) return Number.POSITIVE_INFINITY;
+    return Math.floor((this.available + this.queue.size) / (2 * runs));
   }
 
   /** Whether nothing is to be done for it until something happens to it. */
@@ -149,7 +166,8 @@ export class Line {
     const isNews = this.unrecorded > 0 || this.handOuts.isPending;
     if (!canFill && !isNews && !this.isHeldUp) return false;
     const isUrgent = canFill && !this.isHeldUp;
-    if (!isUrgent && now - this.#lastTurn < TURN_MS) return false;
+    const turnMs = Math.min(Math.max(TURN_MS, this.#runs() * TURN_OF_RUN_MS), TURN_MAX_MS);
+    if (!isUrgent && now - this.#lastTurn < turnMs) return false;
     this.#lastTurn = now;
     return true;
   }

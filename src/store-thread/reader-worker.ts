@@ -10,8 +10,14 @@ import { VanityError } from '../errors.ts';
 import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { answer } from '../port.ts';
-import type { AuditPage, AuditQuery, FoundAddress, Taken } from '../store/audit-store.ts';
-import { AuditReader } from '../store/sqlite/audit-reader.ts';
+import type {
+  AuditPage,
+  AuditQuery,
+  FoundAddress,
+  StoreReader,
+  Taken,
+} from '../store/audit-store.ts';
+import { openReader } from '../store/open-store.ts';
 import { backupStore } from '../store/sqlite/backup.ts';
 
 export interface ReaderData {
@@ -40,18 +46,18 @@ export type ReaderCalls = {
 
 if (parentPort !== null) {
   const data = workerData as ReaderData;
-  const directory = data.store.directory!;
-  let { sealingKey } = data.store;
+  let { store } = data;
   const lastWarnings = new LastWarnings(data.lastWarnings);
   const log = createLog('reader', data.logLevel, data.isPretty, lastWarnings);
-  let opening: Promise<AuditReader> | undefined;
+  let opening: Promise<StoreReader> | undefined;
   let backup = new AbortController();
-  const reader = async (): Promise<AuditReader> => {
-    opening ??= AuditReader.open(directory, sealingKey);
+  const reader = async (): Promise<StoreReader> => {
+    opening ??= openReader(store);
     try {
       const opened = await opening;
-      if (opened.isCurrent) return opened;
-      opening = AuditReader.open(directory, sealingKey);
+      if (await opened.isCurrent()) return opened;
+      void opened[Symbol.asyncDispose]();
+      opening = openReader(store);
       return await opening;
     } catch (error) {
       opening = undefined;
@@ -62,7 +68,7 @@ if (parentPort !== null) {
     async page(query) {
       const audit = await reader();
       const { pool } = query;
-      if (pool !== undefined && !audit.store.pools.includes(pool)) {
+      if (pool !== undefined && !(await audit.store()).pools.includes(pool)) {
         throw new VanityError('POOL_NOT_FOUND', `pool ${pool}: the store has no such pool`);
       }
       return audit.page(query);
@@ -71,10 +77,10 @@ if (parentPort !== null) {
     taken: async (since) => (await reader()).taken(since),
     async backup(path) {
       backup = new AbortController();
-      await backupStore(directory, path, { signal: backup.signal });
+      await backupStore(store.directory!, path, { signal: backup.signal });
     },
-    useKey(source) {
-      sealingKey = source;
+    useKey(sealingKey) {
+      store = { ...store, sealingKey };
     },
     stopBackup: () => backup.abort(new VanityError('STORE_UNAVAILABLE', 'the backup was ended')),
   };

@@ -71,7 +71,8 @@ export class Refiller {
   /** As the store has it now: nothing of the pool is leased. */
   add(shared: SharedPool, stored: Stored, handOuts = new UnrecordedHandOuts()): void {
     const { counts, position } = stored;
-    const line = new Line(shared, handOuts, position);
+    const { store } = this.#options;
+    const line = new Line(shared, handOuts, position, () => store.runs);
     line.publish(counts);
     this.#lines.set(shared.name, line);
     this.#left.delete(shared.name);

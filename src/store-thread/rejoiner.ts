@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Journals } from '../pool/journals.ts';
+import type { Recover } from '../store/recovery.ts';
 import { EpochOver, type Store } from '../store/store.ts';
 import type { Exclusively } from './in-turn.ts';
 import type { RenewedPools } from './renewed-pools.ts';
@@ -14,11 +14,13 @@ const BACK_OFF_MIN_MS = 100;
 const BACK_OFF_MAX_MS = 5000;
 
 export interface RejoinerOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, 'epoch' | 'rejoin'>;
   readonly exclusively: Exclusively;
   /** Runs work while no insert is under way. */
   readonly withoutInserts: Exclusively;
-  readonly journals: Pick<Journals, 'recover' | 'begin'>;
+  readonly recover: Recover;
+  /** The run that has begun has journals of its own. */
+  readonly onBegun: () => void;
   readonly renewed: Pick<RenewedPools, 'rejoin'>;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
@@ -63,11 +65,11 @@ export class Rejoiner {
   }
 
   async #begin(): Promise<void> {
-    const { store, exclusively, withoutInserts, journals, log } = this.#options;
-    const recovered = await withoutInserts(() => exclusively(() => store.rejoin(journals.recover)));
+    const { store, exclusively, withoutInserts, recover, onBegun, log } = this.#options;
+    const recovered = await withoutInserts(() => exclusively(() => store.rejoin(recover)));
     for (const [pool, left] of Object.entries(recovered)) {
       log.warn({ pool, ...left }, 'what this run had leased when it was ended');
     }
-    journals.begin(store);
+    onBegun();
   }
 }

@@ -35,7 +35,7 @@ import {
   sharePool,
 } from '../pool/shared-pool.ts';
 import type { Store } from '../store/store.ts';
-import { type PoolIdentity, parts } from '../store/stored-pool.ts';
+import { type ConfiguredPool, parts } from '../store/stored-pool.ts';
 import type { Exclusively } from './in-turn.ts';
 import type { ServedEntry } from './journal-owners.ts';
 import type { PoolJournals } from './pool-journals.ts';
@@ -73,7 +73,7 @@ export class ServedPools {
    */
   async open(configured: readonly SharedPool[], threads = 0): Promise<void> {
     const { store, journals, changes, deadline, log } = this.#options;
-    const stored = await store.definePools(configured.map(identityOf));
+    const stored = await store.definePools(configured.map(configuredOf));
     const pools: NewPool[] = configured.map((shared, index) => ({
       shared,
       stored: stored[index]!,
@@ -148,6 +148,7 @@ export class ServedPools {
           await this.#withdraw(entry, () => refiller.leave(pool.name, 'burn'));
         } else {
           if (config !== undefined) this.#apply(entry, config);
+          else if (pool.target !== undefined) this.#setTarget(entry.shared, pool.target);
           await this.#setPaused(entry.shared, pool.isPaused);
         }
       }
@@ -202,6 +203,17 @@ export class ServedPools {
     this.#options.changes.mark(entry.shared.place);
   }
 
+  /** Of a configured pool: the node that started last has another one. */
+  #setTarget(shared: SharedPool, target: number): void {
+    const settings = settingsBoard(shared);
+    const before = settings.get('target');
+    if (before === target) return;
+    const { log, changes } = this.#options;
+    log.info({ pool: shared.name, before, target }, 'another node has started with another target');
+    settings.write({ target });
+    changes.mark(shared.place);
+  }
+
   async #setPaused(shared: SharedPool, isPaused: boolean): Promise<void> {
     const settings = settingsBoard(shared);
     // The queue that comes in its place begins with what the store says.
@@ -236,7 +248,9 @@ function figuresOf({ shared, config }: NewPool): ReadyFigures {
   return config ?? { ready: settingsBoard(shared).get('ready'), readyMax: shared.readyMax };
 }
 
-function identityOf({ name, keys, handout, pattern }: SharedPool): PoolIdentity {
+function configuredOf(shared: SharedPool): ConfiguredPool {
+  const { name, keys, handout, pattern } = shared;
   const { prefix, suffix, ignoreCase } = pattern;
-  return { name, prefix, suffix, ignoreCase, keys, handout };
+  const target = settingsBoard(shared).get('target');
+  return { name, prefix, suffix, ignoreCase, keys, handout, target };
 }

@@ -2,7 +2,7 @@
  * The composition root of the store thread: opens the store, and wires together all that works on it,
  * the refiller of the ready queues first of all.
  */
-import { type ErrorCode, VanityError } from '../errors.ts';
+import { VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type Log } from '../log.ts';
@@ -38,10 +38,8 @@ import { ServedReservations } from './served-reservations.ts';
 import { ServedSignatures } from './served-signatures.ts';
 import { ServedTokens } from './served-tokens.ts';
 import type { MainNotices, OpenReport, StoreWorkerData } from './store-calls.ts';
+import { StoreFailures, type StoreWork } from './store-failures.ts';
 import { WorkQueue } from './work-queue.ts';
-
-/** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
-type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'reseal' | 'expire' | 'check';
 
 export interface OpenedStore {
   readonly store: Store;
@@ -68,18 +66,15 @@ export class ServedStore {
   #resources = new AsyncDisposableStack();
   readonly #exclusively: Exclusively;
   readonly #log: OpenedStore['log'];
-  readonly #health: StoreHealth;
   readonly #journalWatch: JournalWatch;
   readonly #clockWatch: ClockWatch;
   readonly #rejoiner: Rejoiner;
   readonly #events: Disposable;
   readonly #tallies: Tallies;
-  readonly #tally = { turns: 0, inserts: 0 };
   readonly #destroyer: Destroyer;
   readonly #resealer: Resealer;
   #check: ServedCheck | undefined;
-  readonly #failures = new Map<StoreWork, VanityError>();
-  #failure: ErrorCode | undefined;
+  readonly #failures: StoreFailures;
 
   static async open(data: StoreWorkerData): Promise<ServedStore> {
     const { directory, data: own, journal: setting, durability } = data.store;
@@ -96,6 +91,7 @@ export class ServedStore {
     const store = resources.use(
       await openStore(data.store, {
         recover: journals.recover,
+        role: data.role,
         onNoWitness: (reason) =>
           log.warn({ reason }, 'no second witness: a data directory rolled back is not recognised'),
         onForged: (row) => {
@@ -127,7 +123,7 @@ export class ServedStore {
     const { durability, retentionHours } = data.store;
     const retentionMs = retentionHours * 3_600_000;
     this.#log = log;
-    this.#health = health;
+    this.#failures = new StoreFailures(health, log);
     const queue = new WorkQueue();
     const watched =
       <T>(work: () => Promise<T>) =>
@@ -144,7 +140,7 @@ export class ServedStore {
       changes,
       exclusively: this.#exclusively,
       onTurn: (pool, error, burned) => {
-        this.#tally.turns++;
+        this.#failures.count('turns');
         this.dispenser.sweep(pool);
         this.#note('turn', error);
         if (burned > 0) this.#log.error({ pool, burned }, 'burned: cannot be unsealed');
@@ -184,7 +180,7 @@ export class ServedStore {
       has: (pool) => this.entries.find(pool) !== undefined,
       publish: (pool, counts) => this.refiller.publish(pool, counts),
       onEnd: (error) => {
-        if (error === undefined) this.#tally.inserts++;
+        if (error === undefined) this.#failures.count('inserts');
         this.#note('insert', error);
       },
     });
@@ -202,7 +198,9 @@ export class ServedStore {
     const deadline = new Deadline(data.deadline);
     this.pools = new ServedPools({ ...queues, entries, withoutInserts, changes, deadline, log });
     const renewed = new RenewedPools({ ...queues, entries });
-    this.#rejoiner = new Rejoiner({ ...common, withoutInserts, journals, renewed, log });
+    const { recover } = journals;
+    const onBegun = () => journals.begin(store);
+    this.#rejoiner = new Rejoiner({ ...common, withoutInserts, recover, onBegun, renewed, log });
     this.keys = new ServedKeys({
       ...{ ...common, log },
       withoutInserts,
@@ -304,23 +302,9 @@ export class ServedStore {
     }
   }
 
-  /**
-   * One line of log per change of state, however many calls fail in between: the store works again
-   * when all that failed does.
-   */
   #note(work: StoreWork, error: VanityError | undefined): void {
     this.#rejoiner.notice(error);
-    if (error === undefined) this.#failures.delete(work);
-    else this.#failures.set(work, error);
     if (isDoubtful(error)) this.#check?.doubt();
-    const [found] = this.#failures.values();
-    const damage = this.#failures.get('check');
-    const first = damage?.code === 'STORE_CORRUPT' ? damage : found;
-    if (first?.code !== this.#failure) {
-      if (first === undefined) this.#log.info('the store works again');
-      else this.#log.error({ code: first.code, reason: first.message }, 'the store fails');
-      this.#failure = first?.code;
-    }
-    this.#health.write(this.#failure, this.#tally);
+    this.#failures.note(work, error);
   }
 }

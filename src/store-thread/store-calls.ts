@@ -2,7 +2,7 @@
  * The messages between the main thread and the store thread. Only types.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { StoreConfig } from '../config/config.ts';
+import type { Role, StoreConfig } from '../config/config.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { LogLevel } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
@@ -10,6 +10,7 @@ import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Counters, InsertReport } from '../store/store.ts';
 
 export interface StoreWorkerData {
+  readonly role: Role;
   readonly store: StoreConfig;
   readonly httpThreads: number;
   /** Of the configuration. */

@@ -60,7 +60,7 @@ export interface FoundAddress {
   readonly origin: Origin;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
-  /** Since when it is in its state; undefined for an available one. */
+  /** Since when it is in its state; undefined for an available one, and for a leased one of many nodes. */
   readonly at: number | undefined;
   /** The others are as of an `AuditedAddress`. */
   readonly token: string | undefined;
@@ -90,6 +90,38 @@ export interface Taken {
   /** The name of the token; undefined for requests without one, and of the command line. */
   readonly token: string | undefined;
   readonly addresses: number;
+}
+
+/** What a store says of itself. */
+export interface AuditedStore {
+  readonly storeId: string;
+  readonly epoch: number;
+  /** Removed ones included. */
+  readonly pools: readonly string[];
+  /** Of all nodes. */
+  readonly leased: number;
+  /** Dispensed, reserved and burned: as many are in a list of all pools. */
+  readonly listed: number;
+}
+
+/**
+ * Reads a store beside those that serve it, on a connection of its own, and changes nothing. Errors of all calls:
+ * STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ */
+export interface StoreReader extends AsyncDisposable {
+  /** Why addresses that its pages lack may have left, or leave later; undefined if none can. */
+  gap(): Promise<string | undefined>;
+  /** As it is at this moment. */
+  store(): Promise<AuditedStore>;
+  page(query: AuditQuery): Promise<AuditPage>;
+  /** Every one that was ever made, but for rows that somebody else wrote. */
+  tokens(): Promise<AuditedToken[]>;
+  /** By its public key, 32 bytes. */
+  find(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
+  /** As of `ReadingCalls`; of a forged token the number stands for the name. */
+  taken(since: number): Promise<Taken[]>;
+  /** Whether the sealing key is still the one that this reader has: it does not follow a rotation. */
+  isCurrent(): Promise<boolean>;
 }
 
 export interface AskedBackup {

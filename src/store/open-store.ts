@@ -1,20 +1,32 @@
 /**
- * Opens the store that a configuration names: the one place that chooses between databases. Runs in the thread
- * that calls it.
+ * Opens the store that a configuration names, to serve it or to look at it: the one place that chooses between
+ * databases. Runs in the thread that calls it.
  */
-import type { StoreConfig } from '../config/config.ts';
+import type { Role, StoreConfig } from '../config/config.ts';
 import { witnessDirectory } from '../disk/witness.ts';
+import { VanityError } from '../errors.ts';
+import type { SealingKey } from '../keypair/sealing-key.ts';
+import type { StoreReader } from './audit-store.ts';
+import { type Enrolment, enrolNode as enrolInDatabase } from './postgres/enrol-node.ts';
+import { openGrinderStore } from './postgres/grinder-store.ts';
+import * as postgres from './postgres/look.ts';
 import { nodeIn } from './postgres/node-file.ts';
 import { openPostgresStore } from './postgres/open.ts';
+import { PostgresReader } from './postgres/reader.ts';
 import { connectionSettings } from './postgres/settings.ts';
 import type { Recover } from './recovery.ts';
+import { AuditReader } from './sqlite/audit-reader.ts';
 import { holdOwnDirectory } from './sqlite/data-directory.ts';
+import * as sqlite from './sqlite/look.ts';
 import { openSqliteStore, type SqliteStoreOptions } from './sqlite/open.ts';
-import type { Store } from './store.ts';
+import type { GrindingStore, Store } from './store.ts';
+import type { StoredPool } from './stored-pool.ts';
 
 export interface StoreOptions
   extends Pick<SqliteStoreOptions, 'create' | 'onNoWitness' | 'onForged' | 'onBound' | 'onCommit'> {
   readonly recover: Recover;
+  /** 'all' if not given. */
+  readonly role?: Role;
 }
 
 /**
@@ -24,14 +36,7 @@ export interface StoreOptions
 export function openStore(config: StoreConfig, options: StoreOptions): Promise<Store> {
   const { directory, database, data, sealingKey, durability, copies } = config;
   if (directory === undefined) {
-    // Before the node: who does not hold the directory is not it.
-    using resources = new DisposableStack();
-    resources.use(holdOwnDirectory(data));
-    const settings = connectionSettings(database!);
-    const node = nodeIn(data);
-    const ttlMs = config.leaseTtlSeconds * 1000;
-    const held = resources.move();
-    return openPostgresStore({ settings, node, sealingKey, durability, ttlMs, held, ...options });
+    return openPostgresStore({ ...asNode(database!, config), sealingKey, durability, ...options });
   }
   const held = data === directory ? undefined : holdOwnDirectory(data);
   const witness = witnessDirectory(directory);
@@ -39,4 +44,71 @@ export function openStore(config: StoreConfig, options: StoreOptions): Promise<S
     options.onNoWitness?.('no state directory outside the data directory: see XDG_STATE_HOME');
   }
   return openSqliteStore({ directory, sealingKey, durability, copies, witness, held, ...options });
+}
+
+/** Errors: those of opening a store to read, SEALING_KEY_INVALID. */
+export function openReader({ directory, database, sealingKey }: StoreConfig): Promise<StoreReader> {
+  if (directory !== undefined) return AuditReader.open(directory, sealingKey);
+  return PostgresReader.open({ settings: connectionSettings(database!), sealingKey });
+}
+
+/**
+ * Rows that are bound to `key` are checked by it, if it is that of the store. Changes nothing. Errors: those of
+ * opening a store to read, STORE_FORGED.
+ */
+export async function readPools(
+  { directory, database }: StoreConfig,
+  key?: SealingKey,
+): Promise<StoredPool[]> {
+  if (directory !== undefined) return sqlite.readPools(directory, key);
+  return postgres.readPools(connectionSettings(database!), key);
+}
+
+/** The public half of its sealing key; null where it has none yet. Errors as of `readPools`. */
+export async function readSealingKey({
+  directory,
+  database,
+}: StoreConfig): Promise<Uint8Array | null> {
+  if (directory !== undefined) return sqlite.readSealingKey(directory);
+  return postgres.readSealingKey(connectionSettings(database!));
+}
+
+/** Of each pool that has any, how many addresses are burned, by cause. Errors as of `readPools`. */
+export async function readBurned({
+  directory,
+  database,
+}: StoreConfig): Promise<Record<string, Record<string, number>>> {
+  if (directory !== undefined) return sqlite.readBurned(directory);
+  return postgres.readBurned(connectionSettings(database!));
+}
+
+/** The same for a node that only grinds. Errors: as of `openGrinderStore`. */
+export async function openStoreToGrind(config: StoreConfig): Promise<GrindingStore> {
+  const { database, sealingKey } = config;
+  return openGrinderStore({ ...asNode(database!, config), sealingKey });
+}
+
+/**
+ * Lets another node add addresses; this one may run meanwhile. Errors: CONFIG_INVALID for a store of one node, as
+ * of `enrolNode` of the database.
+ */
+export async function enrolNode(
+  { database, sealingKey }: StoreConfig,
+  node: Pick<Enrolment, 'id' | 'signKey'>,
+): Promise<{ readonly name: string }> {
+  if (database === undefined) {
+    const detail =
+      'a store of one node has no others; nodes share one with store.url = "postgres://..."';
+    throw new VanityError('CONFIG_INVALID', `store.url: ${detail}`);
+  }
+  return enrolInDatabase({ settings: connectionSettings(database), sealingKey, ...node });
+}
+
+/** Of the data directory, which it holds: who does not is not that node. */
+function asNode(database: string, { data, leaseTtlSeconds }: StoreConfig) {
+  using resources = new DisposableStack();
+  resources.use(holdOwnDirectory(data));
+  const settings = connectionSettings(database);
+  const node = nodeIn(data);
+  return { settings, node, data, ttlMs: leaseTtlSeconds * 1000, held: resources.move() };
 }

@@ -20,7 +20,7 @@
  * therefore a range, whatever its size. Positions count from 0 in each epoch and are whole numbers
  * below 2^53; where a record or a ready queue has 32 bits of one, those are its lowest.
  */
-import { VanityError } from '../errors.ts';
+import { type ErrorCode, VanityError } from '../errors.ts';
 import type { Hit } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
@@ -29,7 +29,7 @@ import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recover, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
 import type { SignatureStore } from './signature-store.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
+import type { ConfiguredPool, PoolIdentity, PoolSettings, StoredPool } from './stored-pool.ts';
 import type { TokenStore } from './token-store.ts';
 
 export interface InsertReport {
@@ -100,16 +100,43 @@ export class EpochOver extends VanityError {
   }
 }
 
+/**
+ * The same when the database has less than it had, after a failover or a restore: nothing is leased or inserted
+ * until every node has said what it did, which this one does by `rejoin`.
+ */
+export class StoreRewound extends VanityError {
+  constructor(
+    detail = 'the database went back in time; nothing is leased until every node has said what it did',
+  ) {
+    super('STORE_REWOUND', detail, { retryAfterSeconds: 5 });
+  }
+}
+
+/**
+ * Another process goes on with this run: the machine was cloned. No VanityError, for the process has to end, and
+ * to change nothing: to go on, or to join again, would hand out what the other has.
+ */
+export class NodeCloned extends Error {
+  readonly code: ErrorCode = 'NODE_CLONED';
+
+  constructor(epoch: number) {
+    super(
+      `NODE_CLONED: epoch ${epoch}: another process goes on with the same run; this machine was cloned`,
+    );
+    this.name = 'NodeCloned';
+  }
+}
+
 /** What a store reports by itself that others share. */
 export interface StoreEvents {
   /** Others changed pools or tokens. When it resolves, this run acts on what the store has of them. */
   readonly directory: () => Promise<void>;
-  /** Others changed what is available of the pool. */
+  /** Others changed the figures of the pool. */
   readonly stock: (pool: string) => void;
   /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
   readonly deadline: (untilMs: number) => void;
-  /** Another run has ended this one, as the next call would say by `EpochOver`. */
-  readonly over: (error: EpochOver) => void;
+  /** Another run has ended this one, or the database went back: as the next call would say. */
+  readonly over: (error: EpochOver | StoreRewound) => void;
 }
 
 /**
@@ -128,6 +155,8 @@ export interface Store extends AsyncDisposable {
    * known to all, and a turn may refuse what this one believes.
    */
   readonly isShared: boolean;
+  /** How many hand out of this store, this one included, as far as it knows. */
+  readonly runs: number;
   /**
    * What became of what the last run had leased, by pool name. Empty after a clean stop. What its
    * journals name is dispensed; the rest is returned if they are trusted, and burned if not.
@@ -136,7 +165,8 @@ export interface Store extends AsyncDisposable {
 
   /**
    * Ends this run and begins another, of which nothing is leased: as an opening does, `recovered`. Its journals
-   * are read to their ends; so nothing may leave any more, and nobody may write them.
+   * are read to their ends; so nothing may leave any more, and nobody may write them. Error: STORE_REWOUND as
+   * long as other nodes are missed, who have to say what they did.
    */
   rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>>;
 
@@ -167,7 +197,7 @@ export interface Store extends AsyncDisposable {
   definePool(identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool>;
 
   /** Those of the configuration, as by `definePool`, in one transaction: all of them or none. */
-  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]>;
+  definePools(pools: readonly ConfiguredPool[]): Promise<StoredPool[]>;
 
   /** What is given changes. Error: POOL_NOT_FOUND. */
   changePool(
@@ -264,3 +294,20 @@ export interface Store extends AsyncDisposable {
   /** Does not touch leases: `endQueues` first is what makes a stop a clean one. */
   close(): Promise<void>;
 }
+
+/** What a node needs of a store that others hand out, and that it only grinds for: it has no secret of it. */
+export type GrindingStore = AsyncDisposable &
+  Pick<
+    Store,
+    | 'id'
+    | 'epoch'
+    | 'clock'
+    | 'rejoin'
+    | 'watch'
+    | 'pools'
+    | 'insert'
+    | 'counts'
+    | 'counters'
+    | 'saveCounters'
+    | 'close'
+  >;

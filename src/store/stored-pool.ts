@@ -16,10 +16,18 @@ export interface PoolIdentity
 /** What a pool that was made at run time comes back with. */
 export type PoolSettings = Omit<PoolConfig, keyof PoolIdentity>;
 
+/** One that stands in the configuration. */
+export interface ConfiguredPool extends PoolIdentity {
+  /** What others that share the store are to fill it to, until one of them starts with another. */
+  readonly target?: number;
+}
+
 export interface StoredPool extends PoolIdentity {
   readonly counts: PoolCounts;
   /** Undefined for one that stands in the configuration, or did. */
   readonly settings: PoolSettings | undefined;
+  /** Of such a one, if the store is shared: as the node said that started last. */
+  readonly target?: number;
   readonly isPaused: boolean;
   /** Deleted: its name and its history are kept. */
   readonly isRemoved: boolean;

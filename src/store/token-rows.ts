@@ -1,5 +1,6 @@
-/** A row of the table of tokens as the store reports it. Pure: true of any database. */
+/** A row of the table of tokens as the store reports it, and who that is. Pure: true of any database. */
 import type { Scope } from '../token.ts';
+import type { AuditedToken, Taken } from './audit-store.ts';
 import type { Row } from './row-macs.ts';
 import type { StoredToken } from './token-store.ts';
 
@@ -30,4 +31,27 @@ export function storedToken(
     isForged: false,
     lastUsedAt: optional(row.last_used_at),
   };
+}
+
+export function auditedToken({ id, name, created_at, revoked_at, off_at }: Row): AuditedToken {
+  return {
+    id: Number(id),
+    name: String(name),
+    createdAt: Number(created_at),
+    revokedAt: revoked_at === null ? undefined : Number(revoked_at),
+    offAt: off_at === null ? undefined : Number(off_at),
+  };
+}
+
+/** Most first. `sums` by the id of a token, 0 for none; the number of one that is not among `tokens` is its name. */
+export function takenBy(
+  sums: Iterable<readonly [id: number, addresses: number]>,
+  tokens: readonly AuditedToken[],
+): Taken[] {
+  const names = new Map(tokens.map(({ id, name }) => [id, name]));
+  return [...sums]
+    .map(([id, addresses]) => {
+      return { token: id === 0 ? undefined : (names.get(id) ?? `#${id}`), addresses };
+    })
+    .sort((one, other) => other.addresses - one.addresses);
 }

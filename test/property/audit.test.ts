@@ -213,7 +213,7 @@ class Model implements AsyncDisposable {
 
   async check(limit: number): Promise<void> {
     const sealingKey = `file:${join(this.directory, 'sealing.key')}`;
-    using reader = await AuditReader.open(this.directory, sealingKey);
+    await using reader = await AuditReader.open(this.directory, sealingKey);
     const found = new Map<number, string>();
     for (let after: number | undefined = 0; after !== undefined; ) {
       const page = await reader.page({ after, limit });
@@ -228,7 +228,7 @@ class Model implements AsyncDisposable {
     }
     const ids = [...this.#told].sort(([one], [other]) => one - other);
     assert.deepEqual([...found], ids);
-    assert.equal(reader.store.listed, ids.length);
+    assert.equal((await reader.store()).listed, ids.length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -93,6 +93,7 @@ export async function testApp(
     eventIds: new EventIds(),
     version: '0.0.0-test',
     isCompat,
+    isGrinder: false,
     isDraining: () => isDraining,
     log: createLog('test', 'silent', false),
     lastWarnings: new LastWarnings(),

@@ -56,8 +56,8 @@ const LOOKS: Readonly<Record<string, () => unknown>> = {
     restoreStore({ file: beside('kept.backup'), directory: anew('restored'), sealingKey }),
   read: () => [readPools(directory), readBurned(directory), isSettled(directory)],
   async audit() {
-    using reader = await AuditReader.open(directory, sealingKey);
-    const { listed } = reader.store;
+    await using reader = await AuditReader.open(directory, sealingKey);
+    const { listed } = await reader.store();
     const { addresses } = await reader.page({ after: 0, limit: 1000 });
     if (addresses.length !== listed) throw new Error(`${addresses.length} of ${listed}`);
   },

@@ -39,6 +39,8 @@ export class PostgresProxy implements AsyncDisposable {
   judge: Judge = () => 'pass';
   /** New connections are accepted, and nothing comes of them. */
   isSilent = false;
+  /** Where new connections lead to: the port of another server, if not of its own. */
+  target: number;
   /** In the order in which they came. */
   readonly seen: Seen[] = [];
   readonly #port: number;
@@ -56,6 +58,7 @@ export class PostgresProxy implements AsyncDisposable {
 
   private constructor(port: number) {
     this.#port = port;
+    this.target = port;
   }
 
   /** As the server's own, but through here. */
@@ -94,7 +97,7 @@ export class PostgresProxy implements AsyncDisposable {
 
   #take(client: Socket): void {
     const connection = ++this.#connections;
-    const server = connect(this.#port, '127.0.0.1');
+    const server = connect(this.target, '127.0.0.1');
     const link = new Link(client, server, (text) => {
       const seen = { text, connection, number: this.seen.length + 1 };
       this.seen.push(seen);

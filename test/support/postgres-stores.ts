@@ -54,7 +54,10 @@ export class PostgresStores implements StoreMaker {
     const { url, node, directory } = place;
     const settings = connectionSettings(url, {});
     const sealingKey = `file:${join(directory, 'sealing.key')}`;
-    const store = await openPostgresStore({ settings, node, sealingKey, ...more });
+    const store = await openPostgresStore({
+      ...{ settings, node, sealingKey, data: directory },
+      ...more,
+    });
     this.#places.set(store, place);
     return store;
   }
@@ -111,8 +114,9 @@ export class PostgresStores implements StoreMaker {
 }
 
 /** What a copy of a database is not: a store of its own. */
-const NEW_STORE = `UPDATE vanitypool.cluster SET sealing_key = NULL, binding = NULL, mac = NULL,
-  store_id = replace(gen_random_uuid()::text, '-', '')`;
+const NEW_STORE = `UPDATE vanitypool.nodes SET retired_at = created_at;
+  UPDATE vanitypool.cluster SET sealing_key = NULL, binding = NULL, mac = NULL, system_id = NULL,
+    store_id = replace(gen_random_uuid()::text, '-', '')`;
 
 /** States by what each table says, not by the view of the program. */
 const CHECK = `

@@ -29,6 +29,7 @@ const ACCESS = `
 local all all trust
 hostssl all by_certificate all cert
 host all postgres all trust
+host replication postgres all trust
 host all all all scram-sha-256
 `;
 
@@ -53,8 +54,10 @@ export interface PostgresOptions {
   readonly version?: Version;
   /** Lines of postgresql.conf. */
   readonly settings?: string;
-  /** One that waits for a primary, which never comes. */
+  /** One that waits for a primary, which never comes if it is not in the settings. */
   readonly isStandby?: boolean;
+  /** The directory of the data of a server that is stopped. */
+  readonly copyOf?: string;
 }
 
 export class PostgresServer implements AsyncDisposable {
@@ -64,6 +67,7 @@ export class PostgresServer implements AsyncDisposable {
   readonly port: number;
   readonly #process: KeptProcess;
   #databases = 0;
+  #kept = 0;
 
   static async start(options: PostgresOptions = {}): Promise<PostgresServer> {
     const { version = 18 } = options;
@@ -92,10 +96,38 @@ export class PostgresServer implements AsyncDisposable {
       '--no-locale',
       '--encoding=UTF8',
     ];
-    this.#run(join(bin, 'initdb'), '--pgdata', this.data, ...flags);
-    appendFileSync(join(this.data, 'postgresql.conf'), `${SETTINGS}\n${options.settings ?? ''}\n`);
+    const { copyOf, settings = '' } = options;
+    if (copyOf !== undefined) copyData(copyOf, this.data);
+    else this.#run(join(bin, 'initdb'), '--pgdata', this.data, ...flags);
+    const own = copyOf === undefined ? SETTINGS : '';
+    appendFileSync(join(this.data, 'postgresql.conf'), `${own}\n${settings}\n`);
     writeFileSync(join(this.data, 'pg_hba.conf'), ACCESS);
     if (options.isStandby) this.write('standby.signal', '');
+  }
+
+  /** One that follows this server, which is stopped meanwhile. */
+  async standby(): Promise<PostgresServer> {
+    const settings = `primary_conninfo = 'host=127.0.0.1 port=${this.port} user=postgres sslmode=disable'`;
+    const { version } = this;
+    await this.stop();
+    try {
+      return await PostgresServer.start({ version, settings, isStandby: true, copyOf: this.data });
+    } finally {
+      await this.start();
+    }
+  }
+
+  /** As it is now that it is stopped. */
+  keep(): string {
+    const kept = join(this.directory, `kept-${this.#kept++}`);
+    copyData(this.data, kept);
+    return kept;
+  }
+
+  /** Of a server that is stopped: it has what it had when that was kept. */
+  putBack(kept: string): void {
+    rmSync(this.data, { recursive: true });
+    copyData(kept, this.data);
   }
 
   /** Also after a stop. False if another program took the port. */
@@ -225,6 +257,12 @@ function parentOf(pid: number): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** With its owners. */
+function copyData(from: string, to: string): void {
+  const { status, stderr } = spawnSync('cp', ['-a', from, to], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
 }
 
 export async function freePort(): Promise<number> {

@@ -10,9 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NODE_FILE } from '../../src/store/postgres/node-file.ts';
 import { PROGRAM, SMALL_MACHINE, stateHome } from './cli.ts';
 import { type Judge, judgeOf, type OpenApi, toldPath } from './documented.ts';
-import { journalsOf } from './journal-machine.ts';
+import { journalsOf, removeJournalsOfNode } from './journal-machine.ts';
 
 /** Whatever a test does: no server is left behind. */
 const LIFE_MAX_MS = 120_000;
@@ -111,6 +112,7 @@ export class Workspace implements AsyncDisposable {
 
   /** Those of a server that was killed lie there until its next start. */
   removeJournals(): void {
+    if (existsSync(join(this.data, NODE_FILE))) removeJournalsOfNode(this.data);
     if (!existsSync(join(this.data, 'store.db'))) return;
     rmSync(this.journals, { recursive: true, force: true });
   }

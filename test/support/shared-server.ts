@@ -82,6 +82,7 @@ export class SharedServer implements AsyncDisposable {
     this.served = await ServedStore.serve({
       ...{ store: this.faults.store, journals, health, log },
       data: {
+        role: 'all',
         store: { ...store, directory, data: directory, sealingKey, durability },
         port: channel.port1,
         ...{ httpThreads: 2, pools: [shared], logLevel: 'silent', isPretty: false },

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { addressOf } from '../../src/keypair/address.ts';
 import type { HandOut, HandOuts } from '../../src/store/hand-out.ts';
 import type { TurnReport } from '../../src/store/store.ts';
 import { DAY_MS } from '../../src/store/token-store.ts';
@@ -33,7 +34,7 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     const hits = await subject.insert(8);
     const first = await subject.store.turn({ pool, head: 0, wanted: 5 });
     assert.deepEqual(first.leased.map(hexOf), hits.slice(0, 5).map(hexOf));
-    return Object.assign(subject, { ids: idsOf(first) });
+    return Object.assign(subject, { inserted: hits, ids: idsOf(first) });
   };
 
   test('what is leased has the positions behind what was leased before', async () => {
@@ -69,7 +70,8 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     assert.deepEqual(idsOf({ leased: (await store.handOut(key, pool))!.addresses! }), [
       subject.ids[0],
     ]);
-    assert.equal((await store.reservations.get(id, token)).state, 'reserved');
+    const { state, address } = await store.reservations.get(id, token);
+    assert.deepEqual([state, address], ['reserved', addressOf(subject.inserted[3]!.publicKey)]);
   });
 
   test('a record that comes late is recorded once', async () => {

@@ -68,6 +68,11 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
   'pool resume': [await load('pool'), { words: ['pet'] }],
   'pool delete': [await load('pool'), { words: ['pet'], options: { '--burn': 'pet' } }],
   'key rotate': [await load('key'), {}],
+  'key show': [await load('key'), {}],
+  'nodes enrol': [
+    await load('nodes'),
+    { words: ['5a'.repeat(16)], options: { '--key': '5a'.repeat(32) } },
+  ],
   'token create': [await load('token'), { options: { '--name': 'a', '--scope': 'read' } }],
   'token list': [await load('token'), {}],
   'token revoke': [await load('token'), { words: ['a'] }],

@@ -11,6 +11,7 @@ test('with nothing at all there is one pool and every default', () => {
   const cwd = mkdtempSync(join(root, 'empty-'));
   assert.deepEqual(loadConfig({ cwd }), {
     isDefault: true,
+    role: 'all',
     logLevel: 'info',
     http: {
       host: '127.0.0.1',
@@ -244,7 +245,7 @@ test('what may be a secret is not repeated', () => {
 const NO_HOME = 'a "~" in front is no home directory here, "./~" is a name';
 /** For each key what is refused and what the message says is allowed. */
 const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[]])[] = [
-  ['role', '"all" in this version', 'api', 1],
+  ['role', '"all" or "api" or "grinder"', 'worker', 1],
   ['log_level', '"debug" or "info" or "warn" or "error" or "silent"', 'loud', 1, true],
   ['http.host', 'an address', '', 'a b', 'unix:', 5],
   ['http.port', 'a whole number from 0 to 65535', -1, 65_536, 1.5, '80', true],
@@ -287,7 +288,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
   ['store.journal', '"auto" or "memory" or "data"', 'disk', true],
   [
     'store.sealing_key',
-    `"file:PATH" or "env:NAME"; ${NO_HOME}`,
+    `"file:PATH" or "env:NAME", or of a grinder "public:DIGITS"; ${NO_HOME}`,
     'file:~/key',
     'secret',
     'file:',
@@ -365,4 +366,41 @@ test('an unknown key, section or key of a pool is refused by its name', () => {
     'pools.a.sufix: no such key; there are: name, suffix, prefix',
   );
   refuses(() => load('[[pools]]\nname = "a"\nhost = "x"'), 'CONFIG_UNKNOWN_KEY', 'pools.a.host');
+});
+
+const DATABASE = { 'store.url': 'postgres://db.example/pool' };
+const PUBLIC = `public:${'5a'.repeat(32)}`;
+
+test('a node for requests grinds with no thread, whatever the file says', () => {
+  const flags = { role: 'api', 'grinder.threads': 3 };
+  assert.equal(loadConfig({ cwd: '/w', flags }).grinder.threads, 0);
+  assert.equal(loadConfig({ cwd: '/w', flags: { ...flags, ...DATABASE } }).role, 'api');
+});
+
+test('a grinder has a database, half a sealing key, and no pools and webhooks of its own', () => {
+  const file = join(mkdtempSync(join(root, 'grinder-')), 'vanitypool.toml');
+  const webhook = '[[webhooks]]\nurl = "https://ops.example"\nsecret = "env:HOOK"';
+  writeFileSync(file, `[[pools]]\nname = "pet"\nsuffix = "Pet"\n${webhook}\n`);
+  const flags = { ...DATABASE, role: 'grinder', 'store.sealing_key': PUBLIC, 'grinder.threads': 2 };
+  const { pools, webhooks, store, grinder } = loadConfig({ file, flags });
+  assert.deepEqual([pools, webhooks, grinder.threads], [[], [], 2]);
+  assert.equal(store.sealingKey, PUBLIC);
+});
+
+test('what does not fit the role is refused, with what to do', () => {
+  const refused = (flags: Settings, message: RegExp) =>
+    assert.throws(() => loadConfig({ cwd: '/w', flags }), { code: 'CONFIG_INVALID', message });
+  const grinder = { role: 'grinder', 'store.sealing_key': PUBLIC };
+  refused(grinder, /^role: "grinder" is for a store of many nodes; set store.url = "postgres:/);
+  for (const key of [{}, { 'store.sealing_key': 'file:key' }, { 'store.sealing_key': 'env:KEY' }]) {
+    refused({ ...DATABASE, role: 'grinder', ...key }, /^store.sealing_key: .*vanitypool key show$/);
+  }
+  for (const role of ['all', 'api']) {
+    refused(
+      { ...grinder, ...DATABASE, role },
+      /^store.sealing_key: .* it is for role = "grinder"$/,
+    );
+  }
+  const short = { ...grinder, 'store.sealing_key': 'public:5a' };
+  refused({ ...DATABASE, ...short }, /^store.sealing_key: this value is not allowed/);
 });

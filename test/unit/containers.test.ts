@@ -11,8 +11,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Config, loadConfig } from '../../src/config/config.ts';
+import { loadSealingKey } from '../../src/keypair/sealing-key.ts';
 import { SLOT_BYTES } from '../../src/pool/journal-layout.ts';
 import { slotsFor } from '../../src/pool/journal-parts.ts';
+import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { testApp } from '../support/http-app.ts';
 import { copiesOf, dockerfileStages, isSent, textsOf, variablesOf } from '../support/image.ts';
 
@@ -20,13 +22,16 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 /** The reader of YAML that @fastify/swagger brings. */
 const yaml = createRequire(import.meta.resolve('@fastify/swagger'))('yaml') as {
-  parseAllDocuments(text: string): { toJS(): unknown; readonly errors: readonly Error[] }[];
+  parseAllDocuments(
+    text: string,
+    options?: { readonly merge: boolean },
+  ): { toJS(): unknown; readonly errors: readonly Error[] }[];
 };
 // biome-ignore lint/suspicious/noExplicitAny: each test knows what it reads.
 type Tree = any;
 
 function documentsOf(path: string): Tree[] {
-  return yaml.parseAllDocuments(read(path)).map((document) => {
+  return yaml.parseAllDocuments(read(path), { merge: true }).map((document) => {
     assert.deepEqual(document.errors, [], path);
     return document.toJS();
   });
@@ -38,6 +43,7 @@ const [COMPOSE] = documentsOf('ops/compose.yaml');
 const SERVICE = COMPOSE.services.vanitypool;
 const KUBERNETES = 'ops/kubernetes';
 const IN_MEMORY = 'ops/kubernetes-journals-in-memory';
+const IN_CLUSTER = 'ops/kubernetes-cluster';
 const MANIFESTS = readdirSync(join(ROOT, KUBERNETES), { withFileTypes: true })
   .filter((entry) => entry.isFile())
   .flatMap(({ name }) => documentsOf(`${KUBERNETES}/${name}`));
@@ -254,8 +260,77 @@ test('the sizes of /dev/shm in docs/containers.md follow from its formula', () =
   assert.equal(slotsFor(0) * SLOT_BYTES, 108 * KIB);
 });
 
+const [CLUSTER] = documentsOf('ops/compose-cluster.yaml');
+const NODES = Object.entries<Tree>(CLUSTER.services).filter(([name]) => name.startsWith('node'));
+
+test('each node of the cluster has a directory of its own, and all one database and one key', () => {
+  assert.equal(NODES.length, 3);
+  const alike = ['user', 'read_only', 'cap_drop', 'security_opt', 'healthcheck', 'ulimits'];
+  for (const [index, [name, node]] of NODES.entries()) {
+    for (const key of [...alike, 'stop_grace_period', 'mem_limit', 'memswap_limit', 'build']) {
+      assert.deepEqual(node[key], SERVICE[key], `${name}: ${key}`);
+    }
+    assert.deepEqual(node.volumes, [`${name}:/data`, 'keys:/state']);
+    assert.deepEqual(node.ports, [`127.0.0.1:${DEFAULTS.http.port + index}:${DEFAULTS.http.port}`]);
+    const { http, store } = loadConfig({
+      cwd: '/',
+      env: { ...variablesOf(IMAGE), ...node.environment },
+    });
+    assert.deepEqual([http.host, http.insecure], ['0.0.0.0', true]);
+    assert.deepEqual([store.directory, store.data], [undefined, '/data/node']);
+    assert.equal(store.sealingKey, 'file:/state/sealing.key');
+    const { host, user, database } = connectionSettings(store.database!, {});
+    const { POSTGRES_USER, POSTGRES_DB } = CLUSTER.services.postgres.environment;
+    assert.deepEqual([host, user, database], ['postgres', POSTGRES_USER, POSTGRES_DB]);
+    assert.equal(node.environment.PGPASSFILE, '/state/pgpass');
+    assert.deepEqual(Object.keys(node.depends_on), ['keys', 'postgres']);
+  }
+  assert.deepEqual(Object.keys(CLUSTER.volumes).toSorted(), [
+    ...['database', 'keys', 'node1', 'node2', 'node3'],
+  ]);
+});
+
+test('the keys of the cluster are made once, as the program reads them', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
+  try {
+    const { entrypoint, command } = CLUSTER.services.keys;
+    const script = command[0].replaceAll('/state', directory).replaceAll('$$', '$');
+    const run = () => {
+      const { status, stderr } = spawnSync(entrypoint[0], [...entrypoint.slice(1), script]);
+      assert.equal(status, 0, String(stderr));
+      return readdirSync(directory).map((name) => readFileSync(join(directory, name), 'utf8'));
+    };
+    assert.deepEqual(run(), run());
+    assert.ok(await loadSealingKey(`file:${join(directory, 'sealing.key')}`));
+    const [, node] = NODES[0]!;
+    const env = { PGPASSFILE: join(directory, 'pgpass') };
+    const { password } = connectionSettings(node.environment.VANITYPOOL_STORE__URL, env);
+    assert.equal(password(), readFileSync(join(directory, 'password'), 'utf8'));
+    assert.match(password(), /^[0-9a-f]{64}$/);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('the pods of the cluster have one database, and each its own volume', () => {
+  const [patch] = documentsOf(`${IN_CLUSTER}/kustomization.yaml`);
+  const { spec } = yaml.parseAllDocuments(patch.patches[0].patch)[0]!.toJS() as Tree;
+  assert.ok(spec.replicas > 1);
+  const { topologySpreadConstraints, containers } = spec.template.spec;
+  const { matchLabels } = STATEFUL.spec.selector;
+  assert.deepEqual(topologySpreadConstraints[0].labelSelector, { matchLabels });
+  const [container] = containers;
+  assert.equal(container.name, CONTAINER.name);
+  const env = Object.fromEntries(container.env.map(({ name, value }: Tree) => [name, value]));
+  const { store } = loadConfig({ cwd: '/', env });
+  assert.equal(store.directory, undefined);
+  assert.ok(store.data.startsWith('/data/'));
+  assert.equal(connectionSettings(store.database!, {}).tls.mode, 'require');
+  assert.ok('PGPASSWORD' in env);
+});
+
 test('kubectl reads the manifests', (t) => {
-  for (const directory of [KUBERNETES, IN_MEMORY]) {
+  for (const directory of [KUBERNETES, IN_MEMORY, IN_CLUSTER]) {
     const { error, status, stdout, stderr } = spawnSync('kubectl', ['kustomize', directory], {
       cwd: ROOT,
       encoding: 'utf8',

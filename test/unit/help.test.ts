@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   KEY_OPTIONS,
+  NODES_OPTIONS,
   OPTIONS,
   POOL_OPTIONS,
   SHELL_OPTIONS,
@@ -15,6 +16,7 @@ const TAKEN: Readonly<Record<string, readonly object[]>> = {
   ...Object.fromEntries(Object.entries(OPTIONS).map(([command, options]) => [command, [options]])),
   completions: Object.values(SHELL_OPTIONS),
   key: Object.values(KEY_OPTIONS),
+  nodes: Object.values(NODES_OPTIONS),
   pool: Object.values(POOL_OPTIONS),
   token: Object.values(TOKEN_OPTIONS),
   webhook: Object.values(WEBHOOK_OPTIONS),

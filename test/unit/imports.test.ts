@@ -31,7 +31,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   store: ['ground', 'keypair'],
   'store/sqlite': ['ground', 'keypair', 'store'],
   'store/postgres': ['ground', 'keypair', 'store'],
-  'store/open-store': ['ground', 'store', 'store/sqlite', 'store/postgres'],
+  'store/open-store': ['ground', 'keypair', 'store', 'store/sqlite', 'store/postgres'],
   pool: ['ground', 'keypair', 'store'],
   'store-thread': ['ground', 'keypair', 'pool', 'store', 'store/sqlite', 'store/open-store'],
   webhooks: ['ground'],

@@ -27,7 +27,7 @@ function leased(count: number, keyType: KeyType = 'seed'): LeasedAddress[] {
 }
 
 /** A pool that is to have 20 ready; journals have `slots`, each time that they are asked. */
-function newLine(slots?: number, readyMax = 64): { line: Line; asked: number[] } {
+function newLine(slots?: number, readyMax = 64, runs = () => 1): { line: Line; asked: number[] } {
   const [pool] = loadConfig({ cwd: '/' }).pools;
   const asked: number[] = [];
   const handOuts =
@@ -37,7 +37,7 @@ function newLine(slots?: number, readyMax = 64): { line: Line; asked: number[] }
           asked.push(records);
           return slots;
         });
-  const line = new Line(sharePool({ ...pool!, ready: READY, readyMax }), handOuts, 0);
+  const line = new Line(sharePool({ ...pool!, ready: READY, readyMax }), handOuts, 0, runs);
   return { line, asked };
 }
 
@@ -122,6 +122,34 @@ test('the goal is two seconds of demand, between `ready` and `ready_max`', () =>
   line.queue.pop(150);
   line.measure(start + 22_000);
   assert.equal(line.goal, 200);
+});
+
+test('runs that share a store leave half of a small stock to each other', () => {
+  let runs = 1;
+  const { line } = newLine(undefined, 64, () => runs);
+  line.publish(counts(30));
+  assert.equal(line.goal, READY);
+  runs = 3;
+  assert.equal(line.goal, 5);
+  push(line, leased(5));
+  line.publish(counts(25));
+  assert.equal(line.goal, 5, 'what lies here is part of it');
+  assert.ok(line.isAtRest || !line.mayLease(performance.now() + LEASE_MS));
+  line.publish(counts(1));
+  assert.equal(line.goal, 1);
+  line.publish(counts(1000));
+  assert.equal(line.goal, READY);
+});
+
+test('turns of many runs are gathered for longer', () => {
+  const { line } = newLine(undefined, 64, () => 40);
+  push(line, leased(20));
+  const start = performance.now();
+  line.queue.pop(1);
+  assert.ok(line.isDue(start));
+  line.queue.pop(1);
+  assert.ok(!line.isDue(start + 199));
+  assert.ok(line.isDue(start + 200));
 });
 
 test('a turn is due at once where it is low, and for news every 50 ms', () => {

@@ -50,3 +50,19 @@ test('who is behind a proxy needs a token, wherever it connects', () => {
     });
   }
 });
+
+test('a grinder answers its own machine alone, which needs its token', () => {
+  const grinder = {
+    role: 'grinder',
+    'store.url': 'postgres://db.example/pool',
+    'store.sealing_key': `public:${'5a'.repeat(32)}`,
+  };
+  for (const host of ['127.0.0.1', '::1', 'unix:/run/pool.sock']) {
+    assert.equal(required(host, { ...grinder, 'auth.required': false }), true, host);
+  }
+  const refused = { code: 'BIND_REFUSED', message: /grinder node answers its own machine alone/ };
+  for (const way of [TLS, { 'http.insecure': true }]) {
+    assert.throws(() => required('0.0.0.0', { ...grinder, ...way }), refused);
+  }
+  assert.throws(() => required('127.0.0.1', { ...grinder, 'http.trust_proxy': true }), refused);
+});

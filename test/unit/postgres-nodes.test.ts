@@ -482,6 +482,9 @@ test('stock that one adds is heard of by the other', LIMIT, async () => {
   await seen(1);
   await inserted(two.store, pool, 1);
   await seen(2);
+  await two.store.turn({ pool, head: 0, wanted: 1 });
+  await seen(3);
+  assert.equal(one.store.runs, 2);
 });
 
 test('a lane that nobody fills any more is not looked at when it is empty', LIMIT, async () => {

@@ -38,7 +38,7 @@ interface Cluster {
 /** Seven addresses in one lane: the first is destroyed, 1 to 6 were leased, 1 to 3 recorded, and 4 given back. */
 const ADDRESSES = `
   SET search_path = vanitypool;
-  INSERT INTO nodes VALUES (repeat('a', 32), 'one', 'here', sha256('node'), NULL, true, 0);
+  INSERT INTO nodes VALUES (repeat('a', 32), 'one', 'all', 'here', sha256('node'), NULL, true, NULL, 0);
   INSERT INTO epochs VALUES (1, repeat('a', 32), substr(sha256('run'), 1, 16), 'all', 'leased', 60000,
     'open', 0, 0, 0, 0, 0);
   INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout, target)

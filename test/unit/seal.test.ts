@@ -8,6 +8,7 @@ import {
   ROWS_PER_DATA_KEY,
   type SealedRow,
   sealedBytes,
+  Unsealer,
 } from '../../src/keypair/seal.ts';
 import { SealingKey, sealTo } from '../../src/keypair/sealing-key.ts';
 import { KEY_TYPES, type SigningKey } from '../../src/keypair/signing-key.ts';
@@ -307,6 +308,11 @@ test('opened data keys are remembered, and not more than 1024 of them', async ()
   );
   const keys = await envelope.unsealer.unseal(rows);
   assert.ok(keys.length === 1026 && keys.every(Boolean), 'one call opens as many as it needs');
+  opened = 0;
+  const copies = [0, 1, 2].map(() => ({ ...rows[0]!, dataKey: Uint8Array.from(sealed) }));
+  const anew = new Unsealer(STORE_ID, BINDING, sealingKey);
+  assert.ok((await anew.unseal(copies)).every(Boolean));
+  assert.equal(opened, 1, 'the same one in other bytes is opened once');
 });
 
 test('a row is sealed again under another data key, and no longer opens with the one before', async () => {

@@ -255,7 +255,10 @@ test(
     assert.deepEqual([counts.dispensed, counts.burned, counts.leased], [9, 16, 0]);
     const handOut = await bench.store.handOut(key, 'new');
     assert.equal(handOut!.addresses!.length, 2, 'with its addresses');
-    using reader = await AuditReader.open(bench.directory, `file:${bench.directory}/sealing.key`);
+    await using reader = await AuditReader.open(
+      bench.directory,
+      `file:${bench.directory}/sealing.key`,
+    );
     const { addresses } = await reader.page({ after: 0, limit: 100, pool: 'new' });
     const keyed = addresses.filter(({ keyHash }) => keyHash !== undefined);
     assert.deepEqual(

@@ -78,7 +78,7 @@ test('an audit reads what is resealed meanwhile, and so does who restores a back
   const sealingKey = `file:${join(directory, 'sealing.key')}`;
   const file = join(directory, 'copy');
   await backupStore(directory, file);
-  using reader = await AuditReader.open(directory, sealingKey);
+  await using reader = await AuditReader.open(directory, sealingKey);
   const page = async () => (await reader.page({ after: 0, limit: 1000 })).addresses;
   const audited = await page();
   assert.ok(audited.length > 15 && audited.every(({ address }) => address !== undefined));

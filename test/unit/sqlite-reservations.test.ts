@@ -318,7 +318,7 @@ for (const keys of KEY_TYPES) {
       await assert.rejects(signing(subject, 0), { code: 'ADDRESS_NOT_FOUND' });
       assert.equal((await signing(subject, 0, { token: id })).length, 64);
       const sealingKey = `file:${join(subject.directory, 'sealing.key')}`;
-      using reader = await AuditReader.open(subject.directory, sealingKey);
+      await using reader = await AuditReader.open(subject.directory, sealingKey);
       const { addresses } = await reader.page({ after: 0, limit: 2 });
       assert.deepEqual(
         addresses.map(({ state, token }) => `${state} ${token}`),

@@ -274,19 +274,19 @@ test('a reader from before asks for another try, and one from after reads all', 
   const [{ directory }, sealingKey] = [victim, `file:${pathOf(victim)}`];
   await turn(victim.store, 'vault', 0, 3);
   await turn(victim.store, 'vault', 3, 0);
-  using before = await AuditReader.open(directory, sealingKey);
+  await using before = await AuditReader.open(directory, sealingKey);
   await rotate(victim);
-  assert.equal(before.isCurrent, false);
+  assert.equal(await before.isCurrent(), false);
   await assert.rejects(before.page({ after: 0, limit: 100 }), { code: 'STORE_UNAVAILABLE' });
-  assert.throws(() => before.tokens, { code: 'STORE_UNAVAILABLE' });
-  using after = await AuditReader.open(directory, sealingKey);
+  await assert.rejects(before.tokens(), { code: 'STORE_UNAVAILABLE' });
+  await using after = await AuditReader.open(directory, sealingKey);
   const { addresses } = await after.page({ after: 0, limit: 100 });
   assert.deepEqual(
     addresses.map(({ address }) => typeof address),
     ['string', 'string', 'string'],
   );
   assert.deepEqual(
-    after.tokens.map(({ name }) => name),
+    (await after.tokens()).map(({ name }) => name),
     ['shop'],
   );
 });

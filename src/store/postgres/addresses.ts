@@ -1,13 +1,14 @@
 /**
- * Sealed rows of addresses, and what is in them. Runs in the store thread. A row counts only if the table of all
- * keys has it under the same id: one that somebody stored twice is taken for damaged.
+ * Sealed rows of addresses, and what is in them. Runs in the thread of its connection. A row counts only if the
+ * table of all keys has it under the same id, and if an enrolled node has sealed its data key: any other is taken for
+ * damaged.
  */
-
 import { publicKeyHash, type Sealer, type Unsealer } from '../../keypair/seal.ts';
 import type { Hit, KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';
+import type { DataKeys } from './data-keys.ts';
 import { columns } from './ids.ts';
 import type { Query } from './transaction.ts';
 
@@ -20,7 +21,8 @@ const SQL = {
     ORDER BY r.n, s.id`,
   remains: `SELECT m.id, m.origin, m.created_at, m.public_key
     FROM unnest($1::bigint[], $2::bigint[]) AS r (first, last)
-    JOIN vanitypool.remains AS m ON m.id BETWEEN r.first AND r.last`,
+    JOIN vanitypool.remains AS m ON m.id BETWEEN r.first AND r.last
+    JOIN vanitypool.keys AS k ON k.key_hash = sha256(m.public_key) AND k.id = m.id`,
   bury: `WITH gone AS (DELETE FROM vanitypool.secrets WHERE id = ANY($1::bigint[])
       RETURNING id, origin, created_at)
     INSERT INTO vanitypool.remains (id, origin, created_at, public_key)
@@ -33,6 +35,7 @@ export type PoolOfRows = Pick<PoolIdentity, 'name' | 'handout'> & { readonly key
 
 interface SealedRow {
   readonly id: number;
+  readonly data_key_id: number;
   readonly origin: 'g' | 'i';
   readonly created_at: number;
   readonly key_hash: Uint8Array;
@@ -53,13 +56,17 @@ export interface SealedAddress {
   readonly sealed: Uint8Array;
 }
 
-export class Addresses {
+/** What a node can do that has the public half of the sealing key alone. */
+export class AddressSealer {
   readonly #sealer: Sealer;
-  readonly #unsealer: Unsealer;
 
-  constructor(sealer: Sealer, unsealer: Unsealer) {
+  constructor(sealer: Sealer) {
     this.#sealer = sealer;
-    this.#unsealer = unsealer;
+  }
+
+  /** From now on under new data keys. */
+  renew(publicKey: Uint8Array): void {
+    this.#sealer.sealTo(publicKey);
   }
 
   /** In their order. RangeError for a key that is not of its pool's type. */
@@ -67,6 +74,16 @@ export class Addresses {
     const rows = hits.map((key) => ({ key, place: placeOf(pool, publicKeyHash(key.publicKey)) }));
     const sealed = await this.#sealer.seal(rows);
     return rows.map(({ place }, index) => ({ keyHash: place.keyHash, ...sealed[index]! }));
+  }
+}
+
+export class Addresses {
+  readonly #unsealer: Unsealer;
+  readonly #dataKeys: DataKeys;
+
+  constructor(unsealer: Unsealer, dataKeys: DataKeys) {
+    this.#unsealer = unsealer;
+    this.#dataKeys = dataKeys;
   }
 
   /** The addresses of the ranges in their order, and the ids of those that cannot be unsealed. */
@@ -77,9 +94,11 @@ export class Addresses {
   ): Promise<{ addresses: LeasedAddress[]; unsealable: number[] }> {
     if (ranges.length === 0) return { addresses: [], unsealable: [] };
     const { rows } = await query<SealedRow>(SQL.rows, columns(ranges));
+    const genuine = await this.#dataKeys.genuine(query, rows);
     const opened = await this.#unsealer.unseal(
-      rows.map(({ key_hash, sealed, data_key }) => ({
-        ...{ dataKey: data_key ?? undefined, sealed },
+      rows.map(({ key_hash, sealed, data_key_id, data_key }) => ({
+        dataKey: genuine.has(data_key_id) ? data_key! : undefined,
+        sealed,
         place: placeOf(pool, key_hash),
       })),
     );
@@ -109,7 +128,6 @@ export class Addresses {
     if (pool.handout === 'sign-only') {
       for (const row of (await query<Remains>(SQL.remains, columns(ranges))).rows) {
         const { id, created_at: createdAt, public_key: publicKey } = row;
-        if (publicKey.every((byte) => byte === 0)) continue;
         const told = { id, createdAt, origin: originOf(row.origin), publicKey };
         left.set(id, { ...told, keyType: pool.keys, key: new Uint8Array() });
       }
@@ -120,13 +138,19 @@ export class Addresses {
     return undefined;
   }
 
-  /** Of an address, whether its secret is destroyed or not; undefined if neither can be read. */
-  async publicKeyOf(query: Query, pool: PoolOfRows, id: number): Promise<Uint8Array | undefined> {
-    const range = { first: id, last: id };
-    const { addresses } = await this.unseal(query, pool, [range]);
-    for (const { key } of addresses) key.fill(0);
-    if (addresses[0] !== undefined) return addresses[0].publicKey;
-    return (await query<Remains>(SQL.remains, columns([range]))).rows[0]?.public_key;
+  /** By id, of each address whose public key can be read, whether its secret is destroyed or not. */
+  async publicKeysOf(
+    query: Query,
+    pool: PoolOfRows,
+    ranges: readonly Range[],
+  ): Promise<ReadonlyMap<number, Uint8Array>> {
+    const { addresses, unsealable } = await this.unseal(query, pool, ranges);
+    const found = new Map<number, Uint8Array>(addresses.map(wiped));
+    if (unsealable.length > 0) {
+      const { rows } = await query<Remains>(SQL.remains, columns(ranges));
+      for (const { id, public_key } of rows) found.set(id, public_key);
+    }
+    return found;
   }
 
   /** What is to stay of them. A public key that cannot be read any more is zeros. */
@@ -136,12 +160,8 @@ export class Addresses {
     ranges: readonly Range[],
   ): Promise<Map<number, Buffer>> {
     const { addresses, unsealable } = await this.unseal(query, pool, ranges);
-    const remains = new Map<number, Buffer>(unsealable.map((id) => [id, Buffer.alloc(32)]));
-    for (const { id, key, publicKey } of addresses) {
-      key.fill(0);
-      remains.set(id, Buffer.from(publicKey));
-    }
-    return remains;
+    const unread = unsealable.map((id): [number, Buffer] => [id, Buffer.alloc(32)]);
+    return new Map([...unread, ...addresses.map(wiped)]);
   }
 
   /** Secrets that are gone already stay gone. */
@@ -154,6 +174,13 @@ export function idsOf(range: Range): number[] {
   return Array.from({ length: sizeOf(range) }, (_, index) => range.first + index);
 }
 
+/** What is public of an address, which a seed's bytes end with. */
+function wiped({ id, key, publicKey }: LeasedAddress): [id: number, publicKey: Buffer] {
+  const copy = Buffer.from(publicKey);
+  key.fill(0);
+  return [id, copy];
+}
+
 function placeOf({ name, keys }: PoolOfRows, keyHash: Uint8Array) {
   return { pool: name, keyType: keys, keyHash: Buffer.from(keyHash) };
 }
@@ -162,6 +189,6 @@ function partsOf({ keyType, key, publicKey }: SigningKey): SigningKey {
   return { keyType, key, publicKey };
 }
 
-function originOf(origin: 'g' | 'i'): 'ground' | 'imported' {
+export function originOf(origin: 'g' | 'i'): 'ground' | 'imported' {
   return origin === 'g' ? 'ground' : 'imported';
 }

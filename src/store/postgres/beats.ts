@@ -8,8 +8,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../errors.ts';
-import { EpochOver, type StoreEvents } from '../store.ts';
+import { EpochOver, type StoreEvents, StoreRewound } from '../store.ts';
 import type { Connection } from './connection.ts';
+import { look } from './database-sight.ts';
 import { expire, type OpenRun } from './expiry.ts';
 import type { Run } from './run.ts';
 
@@ -36,8 +37,12 @@ export interface BeatsOptions {
   readonly run: Run;
   readonly connection: Connection;
   readonly ttlMs: number;
+  /** Ends runs of others that are not heard of. */
+  readonly watchesOthers: boolean;
   readonly now?: Monotonic;
 }
+
+type OtherRun = OpenRun & { readonly ttl_ms: number };
 
 interface Sight {
   readonly beats: number;
@@ -78,16 +83,20 @@ export class Beats {
     return { [Symbol.dispose]: () => stop.abort() };
   }
 
-  /** One beat, and one look at the others. Errors: EpochOver, those of `Connection`. */
+  /** One beat, and one look at the others. Errors: EpochOver, StoreRewound, those of `Connection`. */
   async beat({ deadline }: Pick<StoreEvents, 'deadline'>): Promise<void> {
-    const { run, connection } = this.#options;
+    const { run, connection, watchesOthers } = this.#options;
     const { epoch, id } = run;
     const before = this.#now();
-    const others = await connection.transaction(async ({ query }) => {
+    const since = run.sight.last;
+    const { others, seen } = await connection.transaction(async ({ query }) => {
       const { count } = await query(SQL.beat, [epoch, id, run.now]);
-      if (count === 0) throw new EpochOver();
-      return (await query<OpenRun & { ttl_ms: number }>(SQL.others, [epoch])).rows;
+      if (count === 0) throw await run.fenced(query, { epoch, id });
+      const { rows } = watchesOthers ? await query<OtherRun>(SQL.others, [epoch]) : { rows: [] };
+      return { others: rows, seen: await look(query) };
     });
+    // The beat stands: people see by it who runs.
+    run.sight.assertSound(seen, since);
     // Another run may have begun meanwhile.
     if (run.epoch === epoch) deadline(this.#until(before));
     for (const dead of this.#unchanged(others, before)) await expire(connection, run, dead);
@@ -99,7 +108,7 @@ export class Beats {
   }
 
   /** Those whose time is over. */
-  #unchanged(others: readonly (OpenRun & { readonly ttl_ms: number })[], now: number): OpenRun[] {
+  #unchanged(others: readonly OtherRun[], now: number): OpenRun[] {
     const open = new Set(others.map(({ epoch }) => epoch));
     for (const epoch of this.#sights.keys()) if (!open.has(epoch)) this.#sights.delete(epoch);
     return others.filter(({ epoch, beats, ttl_ms: ttlMs }) => {
@@ -116,12 +125,13 @@ export class Beats {
     while (!signal.aborted) {
       let waitMs = ttlMs / BEATS;
       try {
-        await this.beat(events);
+        await this.#options.run.noticing(() => this.beat(events));
       } catch (error) {
         waitMs = Math.min(waitMs, AGAIN_MS);
         // A look that failed is none: how long the others stood is not known.
         this.#sights.clear();
-        if (error instanceof EpochOver && !signal.aborted) events.over(error);
+        const isOver = error instanceof EpochOver || error instanceof StoreRewound;
+        if (isOver && !signal.aborted) events.over(error);
         else if (!(error instanceof VanityError)) throw error;
       }
       await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);

@@ -6,7 +6,7 @@
 import { ConnectionLost, type Moment, storeError } from './error.ts';
 import { Session } from './session.ts';
 import type { ConnectionSettings } from './settings.ts';
-import { inTransaction, type Transaction } from './transaction.ts';
+import { inTransaction, reading, type Transaction } from './transaction.ts';
 
 export interface Limits {
   /** For each lock. */
@@ -40,10 +40,13 @@ export class Connection implements AsyncDisposable {
    * and those of `work`.
    */
   transaction<T>(work: (transaction: Transaction) => Promise<T>, limits: Limits = {}): Promise<T> {
-    if (this.#isClosed) return Promise.reject(this.#errorOf(new ConnectionLost('closed here')));
-    const result = this.#last.then(() => this.#run(work, limits));
-    this.#last = result.catch(() => undefined);
-    return result;
+    const { lockMs = LOCK_MS, timeoutMs = TIMEOUT_MS } = limits;
+    return this.#inTurn((session) => inTransaction(session, work, lockMs), timeoutMs);
+  }
+
+  /** The same for work that changes nothing: all that it reads is of one moment. No CommitUnknown. */
+  read<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#inTurn((session) => reading(session, work), TIMEOUT_MS);
   }
 
   /** After what was asked for; what is asked for later fails. */
@@ -53,14 +56,18 @@ export class Connection implements AsyncDisposable {
     await this.#session?.close();
   }
 
-  async #run<T>(
-    work: (transaction: Transaction) => Promise<T>,
-    { lockMs = LOCK_MS, timeoutMs = TIMEOUT_MS }: Limits,
-  ): Promise<T> {
+  #inTurn<T>(work: (session: Session) => Promise<T>, timeoutMs: number): Promise<T> {
+    if (this.#isClosed) return Promise.reject(this.#errorOf(new ConnectionLost('closed here')));
+    const result = this.#last.then(() => this.#run(work, timeoutMs));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #run<T>(work: (session: Session) => Promise<T>, timeoutMs: number): Promise<T> {
     try {
       if (this.#session?.isOpen !== true) this.#session = await Session.open(this.#settings);
       using _ = this.#session.limit(timeoutMs);
-      return await inTransaction(this.#session, work, lockMs);
+      return await work(this.#session);
     } catch (cause) {
       throw this.#errorOf(cause);
     }

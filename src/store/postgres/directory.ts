@@ -4,28 +4,38 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../errors.ts';
-import type { StoreEvents } from '../store.ts';
+import { type StoreEvents, StoreRewound } from '../store.ts';
+import { LOOK, type Look } from './database-sight.ts';
 import type { Run } from './run.ts';
 
 const SQL = {
-  version: 'SELECT version FROM vanitypool.cluster',
+  look: `SELECT version, ${LOOK}, (SELECT count(*) FROM vanitypool.epochs
+      WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
     WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
-  stock: `SELECT p.name, sum(f.available)::bigint AS available
+  stock: `SELECT p.name, concat_ws(' ', sum(f.available), sum(f.leased), sum(f.reserved),
+      sum(f.dispensed), sum(f.burned)) AS figures
     FROM vanitypool.figures AS f JOIN vanitypool.pools AS p ON p.id = f.pool_id
     WHERE p.state = 'open' GROUP BY p.name`,
 } as const;
 
+interface Directories {
+  readonly version: number;
+  readonly runs: number;
+}
+
 const LOOK_MS = 1000;
 const WAIT_MS = 50;
-const OTHERS_MS = 10_000;
+const OTHERS_MS = 4000;
 
 export class Directory {
   readonly #run: Run;
+  /** That hand out, as of the last look. */
+  runs = 1;
   #acted = 0;
   /** By pool. */
-  readonly #stock = new Map<string, number>();
+  readonly #stock = new Map<string, string>();
 
   constructor(run: Run) {
     this.#run = run;
@@ -42,10 +52,10 @@ export class Directory {
     return { [Symbol.dispose]: () => stop.abort() };
   }
 
-  /** Error: STORE_UNAVAILABLE after ten seconds. */
+  /** Error: STORE_UNAVAILABLE after some seconds. */
   async everywhere(): Promise<void> {
     // Others may have changed something before that, too: this run says that it acts on it when it does.
-    const version = await this.#version();
+    const { version } = await this.#look();
     for (let waitedMs = 0; await this.#isBehind(version); waitedMs += WAIT_MS) {
       if (waitedMs >= OTHERS_MS) {
         const detail = 'the change stands, but another node does not act on it yet; ask again';
@@ -55,11 +65,12 @@ export class Directory {
     }
   }
 
-  async #watch({ directory, stock }: StoreEvents, signal: AbortSignal): Promise<void> {
+  async #watch({ directory, stock, over }: StoreEvents, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const version = await this.#version();
+        const { version, runs } = await this.#look();
+        this.runs = runs;
         if (version > this.#acted) {
           await directory();
           await this.#act(epoch, version);
@@ -68,18 +79,21 @@ export class Directory {
           if (!signal.aborted) stock(pool);
         }
       } catch (error) {
-        // The calls that others make fail with it, too.
+        // The calls that others make fail with it, too; but there may be none.
+        if (error instanceof StoreRewound && !signal.aborted) over(error);
         if (!(error instanceof VanityError)) throw error;
       }
       await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
-  async #version(): Promise<number> {
-    const { rows } = await this.#run.transaction((query) =>
-      query<{ version: number }>(SQL.version),
-    );
-    return rows[0]!.version;
+  async #look(): Promise<Directories> {
+    const since = this.#run.sight.last;
+    return this.#run.transaction(async (query) => {
+      const [seen] = (await query<Look & Directories>(SQL.look)).rows;
+      this.#run.sight.assertSound(seen!, since);
+      return seen!;
+    });
   }
 
   /** One that has ended meanwhile acts on nothing. */
@@ -98,10 +112,10 @@ export class Directory {
 
   async #changedStock(): Promise<string[]> {
     const { rows } = await this.#run.transaction((query) =>
-      query<{ name: string; available: number }>(SQL.stock),
+      query<{ name: string; figures: string }>(SQL.stock),
     );
-    const changed = rows.filter(({ name, available }) => this.#stock.get(name) !== available);
-    for (const { name, available } of changed) this.#stock.set(name, available);
+    const changed = rows.filter(({ name, figures }) => this.#stock.get(name) !== figures);
+    for (const { name, figures } of changed) this.#stock.set(name, figures);
     return changed.map(({ name }) => name);
   }
 }

@@ -3,11 +3,13 @@
  * dispense journals say. Runs in the store thread, inside the transaction of opening or of joining again.
  */
 import { randomBytes } from 'node:crypto';
-import type { Durability } from '../../config/config.ts';
+import type { Durability, Role } from '../../config/config.ts';
+import { VanityError } from '../../errors.ts';
 import type { HandOut } from '../hand-out.ts';
 import type { OwnClock } from '../own-clock.ts';
 import { endOf, uncut } from '../positions.ts';
 import type { Recover, Recovered } from '../recovery.ts';
+import { LOOK, type Look } from './database-sight.ts';
 import { unburn } from './expiry.ts';
 import { moveFigures } from './figures.ts';
 import { cutOut, leased, record } from './hand-outs.ts';
@@ -17,7 +19,11 @@ import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  unsettled: `SELECT epoch, durability, state FROM vanitypool.epochs
+  addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at, role)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
+      SET name = EXCLUDED.name, place = EXCLUDED.place, confirmed = true, retired_at = NULL,
+        role = CASE nodes.role WHEN 'grinder' THEN EXCLUDED.role ELSE nodes.role END`,
+  unsettled: `SELECT epoch, role, durability, state FROM vanitypool.epochs
     WHERE node_id = $1 AND state <> 'settled' ORDER BY epoch FOR UPDATE`,
   queues: `SELECT q.pool_id, q.position, q.pushed, q.journals, p.name
     FROM vanitypool.queues AS q JOIN vanitypool.pools AS p ON p.id = q.pool_id
@@ -30,14 +36,15 @@ const SQL = {
   settleClean: `UPDATE vanitypool.epochs SET state = 'settled'
     WHERE epoch = $1 AND run = $2 AND state = 'open' AND NOT EXISTS (
       SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
-  next: 'UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch',
+  next: `UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch, ${LOOK}`,
   begin: `INSERT INTO vanitypool.epochs
       (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
-    VALUES ($1, $2, $3, 'all', $4, $5, $6, $6)`,
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)`,
 } as const;
 
 interface EpochRow {
   readonly epoch: number;
+  readonly role: Role;
   readonly durability: Durability;
   readonly state: 'open' | 'expired';
 }
@@ -56,6 +63,12 @@ export interface Begin {
   readonly recover?: Recover | undefined;
 }
 
+export interface Settling {
+  readonly recover: Recover | undefined;
+  /** 'burn': the database went back in time, and others may have had it. */
+  readonly rest: 'return' | 'burn';
+}
+
 export interface Begun {
   readonly epoch: number;
   /** Drawn with it. */
@@ -70,23 +83,60 @@ export async function beginEpoch(
   begin: Begin,
   recovered: Record<string, Recovered>,
 ): Promise<Begun> {
+  const since = run.sight.last;
   // First: all that lock the cluster's row lock it before others.
-  const [{ epoch } = { epoch: 0 }] = (await query<{ epoch: number }>(SQL.next)).rows;
+  const [seen] = (await query<Look & { epoch: number }>(SQL.next)).rows;
+  run.sight.assertSound(seen!, since);
+  const { epoch } = seen!;
+  const { durability, ttlMs, recover } = begin;
+  await addNode(query, run);
+  await settleRuns(query, run, { recover, rest: 'return' }, recovered);
+  const id = randomBytes(16);
+  await query(SQL.begin, [epoch, run.node.id, id, run.role, durability, ttlMs, run.now]);
+  return { epoch, id, recovered };
+}
+
+/** That there is this node, also if it was retired. */
+export async function addNode(query: Query, { node, role, now }: Run): Promise<void> {
+  const { id, name, place, signKey } = node;
+  await query(SQL.addNode, [id, name, place, Buffer.from(signKey), now, role]);
+}
+
+/** What earlier runs of this node had leased, and what became of the rest of it. */
+export async function settleRuns(
+  query: Query,
+  run: Run,
+  { recover, rest }: Settling,
+  recovered: Record<string, Recovered>,
+): Promise<void> {
   const { rows } = await query<EpochRow>(SQL.unsettled, [run.node.id]);
   for (const last of rows) {
+    if (run.role === 'grinder') assertGrinder(run, last);
     const end = last.state === 'open' ? settle : correct;
-    for (const queue of (await query<QueueRow>(SQL.queues, [last.epoch])).rows) {
-      const records = unrecorded(run, last, queue, begin.recover);
-      const left = await end(query, run, last.epoch, queue, records);
+    for (const queue of await queuesOf(query, last)) {
+      const records = unrecorded(run, last, queue, recover);
+      // What lost turns had leased is not known here.
+      const known = rest === 'burn' ? records && before(queue, records) : records;
+      const left = await end(query, run, last.epoch, queue, known, rest);
       if (queue.pushed > queue.position) recovered[queue.name] = left;
     }
     await leaveLanes(query, last.epoch);
     await query(SQL.settle, [last.epoch]);
   }
-  const id = randomBytes(16);
-  const { durability, ttlMs } = begin;
-  await query(SQL.begin, [epoch, run.node.id, id, durability, ttlMs, run.now]);
-  return { epoch, id, recovered };
+}
+
+/** One that only ground has none; its node may not even read those of others. */
+async function queuesOf(query: Query, { role, epoch }: EpochRow): Promise<readonly QueueRow[]> {
+  return role === 'grinder' ? [] : (await query<QueueRow>(SQL.queues, [epoch])).rows;
+}
+
+/** What a run of another role had leased is for one of that role to settle. Error: CONFIG_INVALID. */
+function assertGrinder({ node }: Run, { role }: EpochRow): void {
+  if (role === 'grinder') return;
+  const detail = `node ${node.id} ran with role = "${role}" and did not stop cleanly`;
+  const remedy =
+    'start it once more with that, and stop it, or give the grinder a directory of its own';
+  throw new VanityError('CONFIG_INVALID', `role: ${detail}; ${remedy}`);
 }
 
 /** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */
@@ -124,6 +174,14 @@ function readFrom(records: readonly HandOut[], near: number, clock: OwnClock) {
   };
 }
 
+/** Of what left the part that the queue had leased. */
+function before({ position, pushed }: QueueRow, records: readonly HandOut[]): HandOut[] {
+  return records.flatMap((one) => {
+    const count = Math.min(one.count, pushed - uncut(one.position, position));
+    return count > 0 ? [{ ...one, count }] : [];
+  });
+}
+
 /** Of a run that another has ended: what its journals name was burned, and left. */
 async function correct(
   query: Query,
@@ -156,13 +214,14 @@ async function settle(
   epoch: number,
   { pool_id: pool, position, pushed }: QueueRow,
   records: readonly HandOut[] | undefined,
+  rest: Settling['rest'],
 ): Promise<Recovered> {
   const queue = { epoch, pool };
   const { now, clock, node } = run;
   const popped = endOf(records ?? [], position) - position;
   if (records === undefined || popped > pushed - position) {
     const lost = await cutOut(query, queue, position, pushed - position);
-    await burn(query, pool, lost, now, 'crash');
+    await burn(query, pool, lost, now, rest === 'burn' ? 'failover' : 'crash');
     await query(SQL.endQueue, [epoch, pool, position, now]);
     const burned = sum(lost);
     await moveFigures(query, pool, node.id, { leased: -burned, burned });
@@ -173,15 +232,14 @@ async function settle(
   const back = await cutOut(query, queue, position + popped, pushed - position - popped);
   back.push(...freed);
   for (const at of unseen) back.push(...(await cutOut(query, queue, at, 1)));
-  await giveBack(query, pool, back);
+  if (rest === 'burn') await burn(query, pool, back, now, 'failover');
+  else await giveBack(query, pool, back);
   await query(SQL.endQueue, [epoch, pool, position + popped, now]);
-  const dispensed = pushed - position - sum(back) - held.length;
-  const figures = {
-    leased: position - pushed,
-    reserved: held.length,
-    dispensed,
-    available: sum(back),
-  };
+  const count = sum(back);
+  const dispensed = pushed - position - count - held.length;
+  const to = rest === 'burn' ? 'burned' : 'available';
+  const figures = { leased: position - pushed, reserved: held.length, dispensed, [to]: count };
   await moveFigures(query, pool, node.id, figures);
-  return { dispensed, returned: sum(back), burned: 0 };
+  const [returned, burned] = rest === 'burn' ? [0, count] : [count, 0];
+  return { dispensed, returned, burned };
 }

@@ -3,6 +3,7 @@
  * nobody else gets it. What only leaves after a commit is returned, for no commit of that run succeeds any more.
  * Runs in the store thread.
  */
+import type { Durability } from '../../config/config.ts';
 import type { Range } from '../ranges.ts';
 import type { Connection } from './connection.ts';
 import { moveFigures } from './figures.ts';
@@ -12,14 +13,13 @@ import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  /** Once, by the first who sees it; never one that has beaten since. */
+  /** Once, by the first who sees it; never one that has beaten since, or that is waited for. */
   take: `SELECT durability FROM vanitypool.epochs
-    WHERE epoch = $1 AND beats = $2 AND state = 'open' FOR UPDATE SKIP LOCKED`,
+    WHERE epoch = $1 AND beats = $2 AND state = 'open'
+      AND EXISTS (SELECT FROM vanitypool.cluster WHERE state = 'sound') FOR UPDATE SKIP LOCKED`,
   queues: `SELECT pool_id, position, pushed FROM vanitypool.queues
     WHERE epoch = $1 AND NOT is_ended ORDER BY pool_id FOR UPDATE`,
   expired: `UPDATE vanitypool.epochs SET state = 'expired' WHERE epoch = $1`,
-  /** The next turn of the run that is ended does not pass its fence. */
-  fence: 'UPDATE vanitypool.queues SET turn = turn + 1 WHERE epoch = $1',
   push: 'UPDATE vanitypool.queues SET pushed = position WHERE epoch = $1 AND pool_id = $2',
   overlapping: `DELETE FROM vanitypool.burns
     WHERE pool_id = $1 AND first <= $3 AND last >= $2 RETURNING first, last, at, cause, is_destroyed`,
@@ -52,28 +52,39 @@ export function expire(
   { epoch, beats }: OpenRun,
 ): Promise<boolean> {
   return connection.transaction(async ({ query }) => {
-    const [found] = (await query<{ durability: string }>(SQL.take, [epoch, beats])).rows;
+    const [found] = (await query<{ durability: Durability }>(SQL.take, [epoch, beats])).rows;
     if (found === undefined) return false;
-    for (const row of (await query<QueueRow>(SQL.queues, [epoch])).rows) {
-      const { pool_id: pool, position, pushed } = row;
-      const count = pushed - position;
-      const mayLeave = found.durability === 'leased';
-      const ranges = mayLeave
-        ? await leased(query, { epoch, pool }, position, count)
-        : await cutOut(query, { epoch, pool }, position, count);
-      if (mayLeave) await burn(query, pool, ranges, run.now, 'crash');
-      else {
-        await giveBack(query, pool, ranges);
-        await query(SQL.push, [epoch, pool]);
-      }
-      const figures = { leased: -count, [mayLeave ? 'burned' : 'available']: sum(ranges) };
-      await moveFigures(query, pool, run.node.id, figures);
-    }
-    await query(SQL.fence, [epoch]);
-    await leaveLanes(query, epoch);
-    await query(SQL.expired, [epoch]);
+    await giveUp(query, run, epoch, found.durability === 'leased' ? 'crash' : undefined);
     return true;
   });
+}
+
+/**
+ * Ends a run: what it had leased is burned with this cause, or returned without one. Its epoch is locked for that,
+ * and open no more behind it: its next turn does not pass its fence, and the numbers of its turns stay what it knows.
+ */
+export async function giveUp(
+  query: Query,
+  { node, now }: { readonly node: { readonly id: string }; readonly now: number },
+  epoch: number,
+  cause: 'crash' | 'failover' | undefined,
+): Promise<void> {
+  for (const row of (await query<QueueRow>(SQL.queues, [epoch])).rows) {
+    const { pool_id: pool, position, pushed } = row;
+    const count = pushed - position;
+    const ranges =
+      cause === undefined
+        ? await cutOut(query, { epoch, pool }, position, count)
+        : await leased(query, { epoch, pool }, position, count);
+    if (cause === undefined) {
+      await giveBack(query, pool, ranges);
+      await query(SQL.push, [epoch, pool]);
+    } else await burn(query, pool, ranges, now, cause);
+    const to = cause === undefined ? 'available' : 'burned';
+    await moveFigures(query, pool, node.id, { leased: -count, [to]: sum(ranges) });
+  }
+  await leaveLanes(query, epoch);
+  await query(SQL.expired, [epoch]);
 }
 
 /** What was burned of these ranges is not any more: how many. */

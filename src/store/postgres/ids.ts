@@ -1,5 +1,8 @@
-/** Ranges of ids in statements, which take them as two arrays. Pure. */
+/** Ids of addresses, and ranges of them in statements, which take them as two arrays. Pure. */
 import type { Range } from '../ranges.ts';
+
+/** Ids of a lane: its number times this, and 1 to this less 1 behind. A range is of one lane. */
+export const LANE_IDS = 2 ** 20;
 
 /** The arguments of `unnest($n::bigint[], $m::bigint[])`. */
 export function columns(ranges: readonly Range[]): [first: number[], last: number[]] {
@@ -17,4 +20,14 @@ export function firstOf(ranges: Iterable<Range>, count: number): Range[] {
     left -= range.last - first + 1;
   }
   return taken;
+}
+
+/** By lane: the last id of these. */
+export function lanesOf(ranges: readonly Range[]): Map<number, number> {
+  const lanes = new Map<number, number>();
+  for (const { last } of ranges) {
+    const lane = Math.floor(last / LANE_IDS);
+    lanes.set(lane, Math.max(last, lanes.get(lane) ?? 0));
+  }
+  return lanes;
 }

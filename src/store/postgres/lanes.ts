@@ -5,16 +5,14 @@
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin } from '../address.ts';
 import type { Range } from '../ranges.ts';
-import type { Addresses, SealedAddress } from './addresses.ts';
+import type { AddressSealer, SealedAddress } from './addresses.ts';
+import { SIGHT, type Sight } from './database-sight.ts';
 import { CommitUnknown } from './error.ts';
 import { moveFigures } from './figures.ts';
-import { columns, firstOf } from './ids.ts';
+import { columns, firstOf, LANE_IDS } from './ids.ts';
 import { notFound, type PoolRow } from './pool-rows.ts';
 import type { Run, RunName } from './run.ts';
 import type { Query } from './transaction.ts';
-
-/** Ids of a lane: its number times this, and 1 to this less 1 behind. */
-const LANE_IDS = 2 ** 20;
 
 const SQL = {
   next: 'UPDATE vanitypool.cluster SET lane = lane + 1 RETURNING lane',
@@ -24,7 +22,9 @@ const SQL = {
   isOpen: `SELECT FROM vanitypool.pools WHERE id = $1 AND state = 'open' FOR SHARE`,
   fill: `UPDATE vanitypool.lane_ends SET filled = filled + $3
     WHERE lane = $1 AND filled = $2 AND writer = $4 AND EXISTS (
-      SELECT FROM vanitypool.epochs WHERE epoch = $4 AND run = $5 AND state = 'open')`,
+      SELECT FROM vanitypool.epochs WHERE epoch = $4 AND run = $5 AND state = 'open')
+      AND EXISTS (SELECT FROM vanitypool.cluster WHERE state = 'sound')
+    RETURNING ${SIGHT}`,
   filled: 'SELECT filled, writer FROM vanitypool.lane_ends WHERE lane = $1 FOR UPDATE',
   known: 'SELECT key_hash FROM vanitypool.keys WHERE key_hash = ANY($1::bytea[])',
   /** In the order of the hashes in all nodes: two that add the same keys do not wait for each other. */
@@ -60,6 +60,11 @@ interface Lane {
   filled: number;
 }
 
+interface End {
+  readonly filled: number;
+  readonly writer: number | null;
+}
+
 interface Head {
   readonly lane: number;
   readonly taken: number;
@@ -73,18 +78,18 @@ class KeysTaken extends Error {}
 
 export class Lanes {
   readonly #run: Run;
-  readonly #addresses: Addresses;
+  readonly #sealer: AddressSealer;
   /** By the id of the pool: the one that this run fills. */
   readonly #filling = new Map<number, Lane>();
 
-  constructor(run: Run, addresses: Addresses) {
+  constructor(run: Run, sealer: AddressSealer) {
     this.#run = run;
-    this.#addresses = addresses;
+    this.#sealer = sealer;
   }
 
   /** Those that the store has not seen before, in their order: how many. */
   async insert(pool: PoolRow, hits: readonly Hit[], origin: Origin): Promise<number> {
-    const sealed = await this.#addresses.seal(pool, hits);
+    const sealed = await this.#sealer.seal(pool, hits);
     let inserted = 0;
     for (let left = sealed; left.length > 0; ) {
       const lane = await this.#laneOf(pool.id);
@@ -133,8 +138,11 @@ export class Lanes {
     const fresh = await unknownOf(query, addresses);
     if (fresh.length === 0) return 0;
     if ((await query(SQL.isOpen, [pool.id])).rows.length === 0) throw notFound(pool.name);
-    const { count } = await query(SQL.fill, [lane, filled, fresh.length, run.epoch, run.id]);
-    if (count === 0) throw await this.#run.fenced(query, run);
+    const fill = [lane, filled, fresh.length, run.epoch, run.id];
+    const since = this.#run.sight.last;
+    const [seen] = (await query<Sight>(SQL.fill, fill)).rows;
+    if (seen === undefined) throw await this.#fenced(query, { run, lane, filled });
+    this.#run.sight.assertSame(seen, since);
     const ids = fresh.map((_, index) => filled + 1 + index);
     const hashes = fresh.map(({ keyHash }) => keyHash);
     const added = await query(SQL.addKeys, [hashes, ids]);
@@ -148,14 +156,19 @@ export class Lanes {
     return fresh.length;
   }
 
-  /** Waits until a commit without an answer is in, or is not. Error: EpochOver. */
-  #filled({ lane, run }: Lane): Promise<number> {
+  /** Waits until a commit without an answer is in, or is not. Errors: EpochOver, StoreRewound. */
+  #filled(lane: Lane): Promise<number> {
     return this.#run.aside(async (query) => {
-      const [row] = (await query<{ filled: number; writer: number | null }>(SQL.filled, [lane]))
-        .rows;
-      if (row?.writer !== run.epoch) throw await this.#run.fenced(query, run);
+      const [row] = (await query<End>(SQL.filled, [lane.lane])).rows;
+      const isOwn = row?.writer === lane.run.epoch && row.filled >= lane.filled;
+      if (!isOwn) throw await this.#fenced(query, lane);
       return row.filled;
     });
+  }
+
+  async #fenced(query: Query, { run, lane, filled }: Lane): Promise<Error> {
+    const [row] = (await query<End>(SQL.filled, [lane])).rows;
+    return this.#run.fenced(query, run, (row?.filled ?? -1) < filled);
   }
 
   async #laneOf(pool: number): Promise<Lane> {
@@ -164,6 +177,7 @@ export class Lanes {
     // One of which nobody knows whether it was made stays empty.
     const { epoch, id } = this.#run;
     const lane = await this.#run.aside(async (query) => {
+      await this.#run.assertSound(query);
       const number = (await query<{ lane: number }>(SQL.next)).rows[0]!.lane;
       const none = number * LANE_IDS;
       await query(SQL.begin, [number, pool, epoch, none]);

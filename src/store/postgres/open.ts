@@ -6,61 +6,51 @@
  * by the number of the queue's turn (queues.ts), by the end of the lane (lanes.ts), or done again where that
  * does no harm (run.ts).
  */
-import type { Durability } from '../../config/config.ts';
+import type { Durability, Role } from '../../config/config.ts';
 import { VanityError } from '../../errors.ts';
-import { Sealer, Unsealer } from '../../keypair/seal.ts';
+import { Unsealer } from '../../keypair/seal.ts';
 import { createSealingKey, keepSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
 import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
-import { OwnClock, SystemTime, type Time } from '../own-clock.ts';
 import type { Recover, Recovered } from '../recovery.ts';
 import type { Store } from '../store.ts';
-import { Addresses } from './addresses.ts';
-import { Beats, type Monotonic } from './beats.ts';
+import { Addresses, AddressSealer } from './addresses.ts';
+import type { Monotonic } from './beats.ts';
 import { bindingOf } from './bound-rows.ts';
-import { Connection } from './connection.ts';
+import { DataKeys, sealerOf } from './data-keys.ts';
+import { enrol } from './enrolment.ts';
 import { beginEpoch } from './epochs.ts';
-import { type NodeIdentity, Run } from './run.ts';
-import { migrate } from './schema.ts';
-import { checkServer } from './server-check.ts';
+import { type ClusterRow, join } from './joining.ts';
+import { RollCall } from './roll-call.ts';
+import type { NodeIdentity } from './run.ts';
 import type { ConnectionSettings } from './settings.ts';
 import { PostgresStore } from './store.ts';
 
 export interface PostgresStoreOptions {
   readonly settings: ConnectionSettings;
   readonly node: NodeIdentity;
+  /** Of this node alone: what it remembers is there. */
+  readonly data: string;
   /** 'file:PATH' (made with a new store) or 'env:NAME'. */
   readonly sealingKey: string;
   /** Without it a database that holds no store is STORE_NOT_FOUND, and stays as it is. */
   readonly create?: boolean | undefined;
   /** Reads the journals of the last run of this node; without it what that had leased is burned. */
   readonly recover?: Recover | undefined;
+  /** 'all' if not given; for one that only grinds there is openGrinderStore. */
+  readonly role?: Role | undefined;
   readonly durability?: Durability | undefined;
   /** How long this node may act alone, and after which others may give it up. */
   readonly ttlMs?: number | undefined;
   /** What is held until the store is closed, or cannot be opened. */
   readonly held?: Disposable | undefined;
+  /** That no failover loses a commit; then nobody is waited for after one that lost nothing of this node. */
+  readonly standby?: 'synchronous' | undefined;
+  /** Of the machine's start; the system's if not given. */
+  readonly bootId?: string | undefined;
   /** What its beats go by; the system's if not given. */
   readonly monotonic?: Monotonic;
-  /** Called once for each token and pool that is refused because somebody else wrote its row. */
+  /** Called once for each token, pool and data key that is refused because somebody else wrote its row. */
   readonly onForged?: (row: string) => void;
-}
-
-const SQL = {
-  cluster: `SELECT store_id, sealing_key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
-    had_tokens OR EXISTS (SELECT FROM vanitypool.data_keys) AS "isUsed" FROM vanitypool.cluster`,
-  addNode: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at)
-    VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, place = EXCLUDED.place`,
-  addDataKey: `INSERT INTO vanitypool.data_keys (epoch, sealed, signature, created_at)
-    VALUES ($1, $2, $3, $4) RETURNING id`,
-} as const;
-
-interface ClusterRow {
-  readonly store_id: string;
-  readonly sealing_key: Uint8Array | null;
-  /** Of its clock. */
-  readonly now: number;
-  readonly isUsed: boolean;
 }
 
 const TTL_MS = 300_000;
@@ -68,61 +58,49 @@ const TTL_MS = 300_000;
 /**
  * Opens the store for service: what the last run of this node had leased and did not return is settled, and a new
  * one begins. Errors: CONFIG_INVALID, CERTIFICATE_INVALID, SEALING_KEY_INVALID, STORE_NOT_FOUND, STORE_FOREIGN,
- * STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_UNAVAILABLE.
+ * STORE_NEWER, STORE_FORGED, STORE_CORRUPT, STORE_REWOUND, STORE_UNAVAILABLE, DATA_NOT_WRITABLE.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
-  const { settings, node, sealingKey } = options;
+  const { node, sealingKey, onForged } = options;
+  const { role = 'all', durability = 'leased', ttlMs = TTL_MS, recover, create = true } = options;
   await using resources = new AsyncDisposableStack();
   resources.use(options.held);
-  const turns = resources.use(new Connection(settings));
-  const inserts = resources.use(new Connection(settings));
-  await checkServer(turns);
-  await migrate(turns, options.create ?? true);
-  const { rows } = await turns.transaction(({ query }) => query<ClusterRow>(SQL.cluster));
-  const cluster = rows[0]!;
-  const storeId = cluster.store_id;
+  const joined = await join(resources, { ...options, role, create, ttlMs });
+  const { run, beats, cluster } = joined;
+  const { storeId, marks, sight } = run;
   const key = await keyOf(cluster, sealingKey);
-  const clock = new OwnClock(undefined, new DatabaseTime(cluster.now));
-  const run = new Run({ node, turns, inserts, clock, storeId });
-  const { durability = 'leased', ttlMs = TTL_MS, recover } = options;
   const begin = { durability, ttlMs, recover };
   const recovered: Record<string, Recovered> = {};
-  const beaten = resources.use(new Connection(settings));
-  const { monotonic } = options;
-  const beats = new Beats({ run, connection: beaten, ttlMs, ...(monotonic && { now: monotonic }) });
+  const binding = await run.repeated((query) => bindingOf(query, storeId, key, onForged));
+  const rollCall = new RollCall({ run, rows: binding.rows, standby: options.standby });
+  await rollCall.answer(recover, recovered);
+  // Before anybody knows of this node: one that is known and has no marks is not believed.
+  if (!marks.areKept) marks.begin(undefined, sight.last);
+  const nodeKey = key.nodeKey(storeId, binding.id);
   const begunAt = beats.now;
-  const { begun, binding } = await run.repeated(async (query) => {
-    const binding = await bindingOf(query, storeId, key, options.onForged);
-    await query(SQL.addNode, [
-      node.id,
-      node.name,
-      node.place,
-      Buffer.from(node.signKey),
-      clock.now,
-    ]);
-    return { binding, begun: await beginEpoch(query, run, begin, recovered) };
+  const begun = await run.repeated(async (query) => {
+    const begun = await beginEpoch(query, run, begin, recovered);
+    // Who has the key may say so.
+    await enrol(query, nodeKey, node);
+    return begun;
   });
+  marks.begin(begun, sight.last);
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
+  run.onRewound = () => rollCall.call();
   beats.begun(begunAt);
-  const sealer = new Sealer({
-    ...{ storeId, binding: binding.id, publicKey: key.publicKey },
-    save: (sealed) =>
-      run.aside(async (query) => {
-        const signed = node.sign(Buffer.concat([Buffer.from(`${storeId} ${node.id} `), sealed]));
-        const row = [run.epoch, Buffer.from(sealed), Buffer.from(signed), clock.now];
-        return (await query<{ id: number }>(SQL.addDataKey, row)).rows[0]!.id;
-      }),
-  });
-  const addresses = new Addresses(sealer, new Unsealer(storeId, binding.id, key));
-  for (const connection of [turns, inserts, beaten]) connection.moment = 'running';
-  const opened = { run, begin, begun, rows: binding.rows, addresses, beats, key, sealingKey };
+  const sealer = new AddressSealer(sealerOf(run, binding.id, key.publicKey));
+  const dataKeys = new DataKeys(storeId, nodeKey, onForged);
+  const addresses = new Addresses(new Unsealer(storeId, binding.id, key), dataKeys);
+  joined.started();
+  const { rows } = binding;
+  const opened = { run, begin, begun, rows, rollCall, sealer, addresses, beats, key, sealingKey };
   return new PostgresStore(opened, resources.move());
 }
 
-/** A database takes any key as long as nothing is sealed in it, and no token was made. */
-async function keyOf({ sealing_key, isUsed }: ClusterRow, source: string): Promise<SealingKey> {
+/** That of the first start: its rows have MACs by it. */
+async function keyOf({ sealing_key, binding }: ClusterRow, source: string): Promise<SealingKey> {
   const { key } = await findSealingKey(source, sealing_key);
-  if (!isUsed) {
+  if (binding === null) {
     if (key === undefined) return createSealingKey(source);
     keepSealingKey(source);
     return key;
@@ -134,27 +112,4 @@ async function keyOf({ sealing_key, isUsed }: ClusterRow, source: string): Promi
   if (isKey(key, sealing_key)) return key;
   const detail = `${source}: not the key that the store is sealed with (${wrongKey(source, key, sealing_key)})`;
   throw new VanityError('SEALING_KEY_INVALID', detail);
-}
-
-/** The clock of the database as it was at the start, going as this machine's. */
-class DatabaseTime implements Time {
-  readonly #machine = new SystemTime();
-  readonly #aheadMs: number;
-
-  /** `now` by the clock of the database. */
-  constructor(now: number) {
-    this.#aheadMs = now - this.#machine.system();
-  }
-
-  system(): number {
-    return this.#machine.system() + this.#aheadMs;
-  }
-
-  elapsed(): number {
-    return this.#machine.elapsed();
-  }
-
-  wake(): void {
-    this.#machine.wake();
-  }
 }

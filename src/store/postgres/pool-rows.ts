@@ -5,6 +5,7 @@
 import { VanityError } from '../../errors.ts';
 import type { KeyType } from '../../keypair/signing-key.ts';
 import {
+  type ConfiguredPool,
   completed,
   type PoolIdentity,
   type PoolSettings,
@@ -15,7 +16,7 @@ import { countsFrom, SUMS, type Sums } from './figures.ts';
 import type { Queues } from './queues.ts';
 import type { Query } from './transaction.ts';
 
-const COLUMNS = `p.id, p.name, p.prefix, p.suffix, p.ignore_case, p.keys, p.handout, p.settings,
+const COLUMNS = `p.id, p.name, p.prefix, p.suffix, p.ignore_case, p.keys, p.handout, p.target, p.settings,
   p.is_paused, p.removed_at, p.state, p.mac`;
 
 const SQL = {
@@ -24,8 +25,8 @@ const SQL = {
   any: `SELECT ${COLUMNS}, ${SUMS} FROM vanitypool.pools AS p WHERE name = $1`,
   add: `INSERT INTO vanitypool.pools (name, prefix, suffix, ignore_case, keys, handout, target)
     VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (name) DO NOTHING`,
-  set: `UPDATE vanitypool.pools SET settings = $2, is_paused = $3, state = $4, removed_at = $5
-    WHERE id = $1`,
+  set: `UPDATE vanitypool.pools
+    SET settings = $2, is_paused = $3, state = $4, removed_at = $5, target = $6 WHERE id = $1`,
   lock: 'SELECT FROM vanitypool.cluster FOR NO KEY UPDATE',
   change: 'UPDATE vanitypool.cluster SET version = version + 1',
 } as const;
@@ -38,6 +39,8 @@ export interface PoolRow extends Record<string, unknown> {
   readonly ignore_case: boolean;
   readonly keys: KeyType;
   readonly handout: PoolIdentity['handout'];
+  /** Of one that stands in a configuration. */
+  readonly target: number;
   readonly settings: string | null;
   readonly is_paused: boolean;
   readonly removed_at: number | null;
@@ -45,19 +48,28 @@ export interface PoolRow extends Record<string, unknown> {
   readonly mac: Uint8Array | null;
 }
 
-type Changed = Partial<Pick<PoolRow, 'settings' | 'is_paused' | 'removed_at' | 'state'>>;
+type Changed = Partial<Pick<PoolRow, 'settings' | 'is_paused' | 'removed_at' | 'state' | 'target'>>;
+
+type RowChecks = Pick<BoundRows, 'isRight' | 'assertRight' | 'bind'>;
+
+/** Without the private key no row can be checked, or changed. */
+export const UNCHECKED: RowChecks = {
+  isRight: () => true,
+  assertRight: () => undefined,
+  bind: () => Promise.reject(new Error('the row of a pool takes the private sealing key')),
+};
 
 export class PoolRows {
-  readonly #rows: BoundRows;
+  readonly #rows: RowChecks;
   readonly #queues: Queues;
 
-  constructor(rows: BoundRows, queues: Queues) {
+  constructor(rows: RowChecks, queues: Queues) {
     this.#rows = rows;
     this.#queues = queues;
   }
 
   async all(query: Query): Promise<(StoredPool & { readonly isForged: boolean })[]> {
-    const { rows } = await query<PoolRow & Sums>(SQL.all);
+    const rows = await allRows(query);
     return rows.map((row) => ({
       ...this.#stored(row),
       isForged: !this.#rows.isRight('pool', saidOf(row)),
@@ -85,7 +97,11 @@ export class PoolRows {
   }
 
   /** After `lock`. Errors: POOL_MISMATCH, STORE_FORGED. */
-  async define(query: Query, identity: PoolIdentity, settings?: PoolSettings): Promise<StoredPool> {
+  async define(
+    query: Query,
+    identity: ConfiguredPool,
+    settings?: PoolSettings,
+  ): Promise<StoredPool> {
     const { name, prefix, suffix, ignoreCase, keys, handout } = identity;
     const added = await query(SQL.add, [name, prefix, suffix, ignoreCase, keys, handout]);
     const isNew = added.count > 0;
@@ -99,9 +115,10 @@ export class PoolRows {
       throw new VanityError('POOL_MISMATCH', message);
     }
     const text = settings === undefined ? null : JSON.stringify(settings);
+    const target = settings?.target ?? identity.target ?? row!.target;
     const isSame = !isNew && row!.settings === text && row!.state === 'open';
-    if (isSame) return stored;
-    const changed = { settings: text, state: 'open', removed_at: null } as const;
+    if (isSame && row!.target === target) return stored;
+    const changed = { settings: text, state: 'open', removed_at: null, target } as const;
     await this.set(query, row!, changed);
     return this.#stored({ ...row!, ...changed });
   }
@@ -109,23 +126,34 @@ export class PoolRows {
   /** A change of which all nodes hear. After `lock`. */
   async set(query: Query, row: PoolRow, changed: Changed): Promise<void> {
     const next = { ...row, ...changed };
-    const { id, settings, is_paused, state, removed_at } = next;
-    await query(SQL.set, [id, settings, is_paused, state, removed_at]);
+    const { id, settings, is_paused, state, removed_at, target } = next;
+    await query(SQL.set, [id, settings, is_paused, state, removed_at, target]);
     await this.#rows.bind(query, 'pool', saidOf(next));
     await query(SQL.change);
   }
 
   #stored(row: PoolRow & Sums): StoredPool {
-    const { id, name, prefix, suffix, keys, handout, settings } = row;
-    return {
-      ...{ name, prefix, suffix, ignoreCase: row.ignore_case, keys, handout },
-      counts: countsFrom(row, this.#queues.leasedHere(id)),
-      settings: settings === null ? undefined : settingsIn(settings),
-      isPaused: row.is_paused,
-      isRemoved: row.state !== 'open',
-      position: this.#queues.positionOf(id),
-    };
+    return storedPool(row, this.#queues.leasedHere(row.id), this.#queues.positionOf(row.id));
   }
+}
+
+/** In the order in which they were made. */
+export async function allRows(query: Query): Promise<readonly (PoolRow & Sums)[]> {
+  return (await query<PoolRow & Sums>(SQL.all)).rows;
+}
+
+/** With what a run has of it, if one asks. */
+export function storedPool(row: PoolRow & Sums, leasedHere = 0, position = 0): StoredPool {
+  const { name, prefix, suffix, keys, handout, target, settings } = row;
+  return {
+    ...{ name, prefix, suffix, ignoreCase: row.ignore_case, keys, handout },
+    counts: countsFrom(row, leasedHere),
+    settings: settings === null ? undefined : settingsIn(settings),
+    ...(settings === null && { target }),
+    isPaused: row.is_paused,
+    isRemoved: row.state !== 'open',
+    position,
+  };
 }
 
 export function notFound(name: string): VanityError {
@@ -133,7 +161,7 @@ export function notFound(name: string): VanityError {
 }
 
 /** As the MACs of all databases have it. */
-function saidOf(row: PoolRow): Record<string, unknown> {
+export function saidOf(row: PoolRow): Record<string, unknown> {
   return { ...row, ignore_case: Number(row.ignore_case), is_paused: Number(row.is_paused) };
 }
 

@@ -15,13 +15,14 @@ import type { Turns } from './turns.ts';
 
 const SQL = {
   /** Waits for their turns that are under way. */
-  others: `SELECT q.is_ended FROM vanitypool.queues AS q JOIN vanitypool.epochs AS e ON e.epoch = q.epoch
+  others: `SELECT q.is_ended OR q.position = q.pushed AS "isEmpty" FROM vanitypool.queues AS q JOIN vanitypool.epochs AS e ON e.epoch = q.epoch
     WHERE q.pool_id = $1 AND q.epoch <> $2 AND e.state = 'open' ORDER BY q.epoch FOR SHARE OF q`,
   held: `UPDATE vanitypool.reservations SET ended_at = $2, outcome = 'released'
     WHERE pool_id = $1 AND ended_at IS NULL RETURNING address_id`,
 } as const;
 
-const OTHERS_MS = 10_000;
+/** Less than a request waits, with `everywhere`. */
+const OTHERS_MS = 4000;
 const LOOK_MS = 100;
 
 export interface RemovalOptions {
@@ -58,8 +59,8 @@ export async function removePool(
       const row = await pools.known(query, ended.pool);
       // By this call, or by another node; or it was made anew by one.
       if (row.state !== 'closing') return true;
-      const others = await query<{ is_ended: boolean }>(SQL.others, [row.id, run.epoch]);
-      if (others.rows.some(({ is_ended }) => !is_ended)) return false;
+      const others = await query<{ isEmpty: boolean }>(SQL.others, [row.id, run.epoch]);
+      if (others.rows.some(({ isEmpty }) => !isEmpty)) return false;
       rest = await burnRest(query, run, row);
       const removed = { settings: null, is_paused: false, removed_at: run.now } as const;
       await pools.set(query, row, { ...removed, state: 'removed' });

@@ -84,6 +84,7 @@ export class PostgresReservations implements ReservationStore {
     try {
       return await this.#run.repeated(async (query) => {
         opened?.key.fill(0);
+        await this.#run.assertSound(query);
         const row = await rowOf(query, SQL.lock, id, token);
         if (row.name !== pool) throw notFound(id);
         if (row.outcome !== null && row.outcome !== 'dispensed') throw over(row.outcome);
@@ -151,7 +152,8 @@ export class PostgresReservations implements ReservationStore {
 
   /** With the address, without its secret. */
   async #shown(query: Query, row: Row): Promise<Reservation> {
-    const publicKey = await this.#addresses.publicKeyOf(query, row, row.address_id);
+    const range = { first: row.address_id, last: row.address_id };
+    const publicKey = (await this.#addresses.publicKeysOf(query, row, [range])).get(range.first);
     const address = publicKey === undefined ? '' : encodeBase58(publicKey);
     const { id, name: pool, token, expires_at: expiresAt, outcome } = row;
     return { id, pool, address, token, expiresAt, state: outcome ?? 'reserved' };

@@ -2,10 +2,13 @@
  * The run of a node: its epoch, and its two ways to the server, on which transactions go one after the other
  * each, so that an insert runs beside any other call. Runs in the store thread.
  */
+import type { Role } from '../../config/config.ts';
 import type { OwnClock } from '../own-clock.ts';
-import { EpochOver } from '../store.ts';
+import { EpochOver, NodeCloned, StoreRewound } from '../store.ts';
 import type { Connection, Limits } from './connection.ts';
+import { type DatabaseSight, look } from './database-sight.ts';
 import { CommitUnknown } from './error.ts';
+import type { Marks } from './marks.ts';
 import type { Query } from './transaction.ts';
 
 /** Who runs. */
@@ -30,29 +33,41 @@ export interface RunName {
 
 export interface RunOptions {
   readonly node: NodeIdentity;
+  readonly role: Role;
   readonly turns: Connection;
   readonly inserts: Connection;
   readonly clock: OwnClock;
   readonly storeId: string;
+  readonly sight: DatabaseSight;
+  readonly marks: Marks;
 }
 
-const STATE = 'SELECT state FROM vanitypool.epochs WHERE epoch = $1 AND run = $2';
+const STATE = `SELECT c.state AS cluster, e.state FROM vanitypool.cluster AS c
+  LEFT JOIN vanitypool.epochs AS e ON e.epoch = $1 AND e.run = $2`;
 /** How often a call is made again of which nobody knows whether it is in. */
 const UNKNOWN_TRIES = 5;
 
 export class Run implements RunName {
   readonly node: NodeIdentity;
+  readonly role: Role;
   readonly storeId: string;
   readonly clock: OwnClock;
+  readonly sight: DatabaseSight;
+  readonly marks: Marks;
   epoch = 0;
   id: Uint8Array = new Uint8Array(16);
+  /** When a call has seen that the database went back: all nodes are to hear of it. */
+  onRewound: () => Promise<void> = async () => undefined;
   readonly #turns: Connection;
   readonly #inserts: Connection;
 
-  constructor({ node, turns, inserts, clock, storeId }: RunOptions) {
+  constructor({ node, role, turns, inserts, clock, storeId, sight, marks }: RunOptions) {
     this.node = node;
+    this.role = role;
     this.storeId = storeId;
     this.clock = clock;
+    this.sight = sight;
+    this.marks = marks;
     this.#turns = turns;
     this.#inserts = inserts;
   }
@@ -63,12 +78,12 @@ export class Run implements RunName {
 
   /** Errors: as of `Connection.transaction`. */
   transaction<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
-    return this.#turns.transaction(({ query }) => work(query), limits);
+    return this.noticing(() => this.#turns.transaction(({ query }) => work(query), limits));
   }
 
   /** The same beside those. */
   aside<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
-    return this.#inserts.transaction(({ query }) => work(query), limits);
+    return this.noticing(() => this.#inserts.transaction(({ query }) => work(query), limits));
   }
 
   /** The same for work that may be done twice without harm: until it is known to be in. */
@@ -87,13 +102,33 @@ export class Run implements RunName {
     }
   }
 
-  /** Why a statement found nothing that only this run can change, or the one that it was. */
-  async fenced(query: Query, { epoch, id }: RunName = this): Promise<Error> {
-    const [row] = (await query<{ state: string }>(STATE, [epoch, id])).rows;
-    if (row?.state !== 'open') return new EpochOver();
-    // No code: to go on would hand out what the other has.
-    return new Error(
-      `epoch ${epoch}: another process goes on with the same run; this machine was cloned`,
-    );
+  /** What the call gives; where it sees that the database went back, all nodes hear of it first. */
+  async noticing<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      // Where that fails, the next call sees it again.
+      if (error instanceof StoreRewound) await this.onRewound().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Of what leaves without a turn or a signature. Error: StoreRewound. */
+  async assertSound(query: Query): Promise<void> {
+    const since = this.sight.last;
+    this.sight.assertSound(await look(query), since);
+  }
+
+  /**
+   * Why a statement found nothing that only this run can change, or another than it left; `isBehind` if that was
+   * from before.
+   */
+  async fenced(query: Query, { epoch, id }: RunName = this, isBehind = false): Promise<Error> {
+    const [row] = (
+      await query<{ cluster: string; state: string | null }>(STATE, [epoch, Buffer.from(id)])
+    ).rows;
+    if (row?.cluster !== 'sound' || row.state === null) return new StoreRewound();
+    if (row.state !== 'open') return new EpochOver();
+    return isBehind ? new StoreRewound() : new NodeCloned(epoch);
   }
 }

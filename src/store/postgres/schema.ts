@@ -87,6 +87,21 @@ export async function migrate(connection: Connection, create: boolean): Promise<
   while (!(await step()));
 }
 
+/** That a store is there which this version can read. Errors: STORE_NOT_FOUND, and those of `migrate`. */
+export async function assertSchema(connection: Connection): Promise<void> {
+  const newest = readdirSync(MIGRATIONS).length;
+  await connection.read(async (transaction) => {
+    const version = await versionOf(transaction, connection.name, newest);
+    if (version === 0) throw noStore(connection.name);
+    if (version < newest) {
+      const step = 'a server of this version brings it up to date when it starts: vanitypool serve';
+      const detail = `${connection.name}: schema ${version}, and this version reads ${newest}; ${step}`;
+      throw new VanityError('STORE_UNAVAILABLE', detail);
+    }
+    await assertUnchanged(transaction, connection.name);
+  });
+}
+
 /** 0: there is none. */
 async function versionOf(transaction: Transaction, name: string, known: number): Promise<number> {
   const [found] = (await transaction.query<Found>(SQL.found)).rows;

@@ -41,10 +41,10 @@ interface Look {
   readonly mayChange: boolean | null;
 }
 
-/** Errors: CONFIG_INVALID; those of `Connection`. */
-export async function checkServer(connection: Connection): Promise<void> {
+/** Who makes no schema may lack the right to. Errors: CONFIG_INVALID; those of `Connection`. */
+export async function checkServer(connection: Connection, makesSchema = true): Promise<void> {
   const look = await looked(connection);
-  const refusal = refusalOf(look);
+  const refusal = refusalOf(look, makesSchema);
   if (refusal === undefined) return;
   throw new VanityError('CONFIG_INVALID', `${connection.name}: ${refusal}`);
 }
@@ -64,7 +64,7 @@ async function looked(connection: Connection): Promise<Look> {
 }
 
 /** The first thing that is not as it must be. */
-function refusalOf(look: Look): string | undefined {
+function refusalOf(look: Look, makesSchema: boolean): string | undefined {
   const { version, user, database } = look;
   if (version < OLDEST) return `PostgreSQL ${version}; needs ${OLDEST} or newer`;
   if (look.isStandby) return 'a standby, which cannot be written: name the primary in store.url';
@@ -85,6 +85,7 @@ function refusalOf(look: Look): string | undefined {
     const command = `CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0`;
     return `the encoding of the database is ${look.encoding}; allowed: UTF8. ${command}`;
   }
+  if (!makesSchema) return undefined;
   if (look.mayCreate === false) {
     return `${user} may not create a schema: GRANT CREATE ON DATABASE ${database} TO ${user}`;
   }

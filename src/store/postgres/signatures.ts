@@ -21,10 +21,19 @@ const SQL = {
   /** Nobody else signs with it meanwhile. */
   lock: 'SELECT 1 FROM vanitypool.keys WHERE key_hash = $1 FOR UPDATE',
   again: `SELECT signature FROM vanitypool.signatures WHERE address_id = $1 AND message_hash = $2`,
-  count: 'SELECT count(*) AS count FROM vanitypool.signatures WHERE address_id = $1',
+  /** Nobody knows what else was signed with what left before the database went back. */
+  count: `SELECT count(*) AS count, EXISTS (SELECT FROM vanitypool.cluster AS c
+      JOIN vanitypool.leases AS l ON l.epoch <= c.signed_epoch
+      WHERE l.first <= $1 AND l.last >= $1) AS "isUnknown"
+    FROM vanitypool.signatures WHERE address_id = $1`,
   add: `INSERT INTO vanitypool.signatures (address_id, number, token_id, at, message_hash, signature)
     VALUES ($1, $2, $3, $4, $5, $6)`,
 } as const;
+
+interface Count {
+  readonly count: number;
+  readonly isUnknown: boolean;
+}
 
 interface Row extends PoolOfRows {
   readonly address_id: number;
@@ -44,16 +53,17 @@ export class PostgresSignatures implements SignatureStore {
   sign(order: SignatureOrder): Promise<Uint8Array> {
     const messageHash = Buffer.from(order.messageHash);
     return this.#run.repeated(async (query) => {
+      await this.#run.assertSound(query);
       const row = await rowOf(query, order);
       await query(SQL.lock, [publicKeyHash(order.publicKey)]);
       const { address_id: id } = row;
       const [known] = (await query<{ signature: Uint8Array }>(SQL.again, [id, messageHash])).rows;
       if (known !== undefined) return known.signature;
-      const [{ count: done } = { count: 0 }] = (await query<{ count: number }>(SQL.count, [id]))
-        .rows;
+      const { count: done, isUnknown } = (await query<Count>(SQL.count, [id])).rows[0]!;
       const limit = order.limits.get(row.name)!;
-      if (done >= limit) {
-        const detail = `${encodeBase58(order.publicKey)}: ${done} signed, ${limit} allowed`;
+      if (isUnknown || done >= limit) {
+        const known = isUnknown ? 'signed before the database went back in time' : `${done} signed`;
+        const detail = `${encodeBase58(order.publicKey)}: ${known}, ${limit} allowed`;
         throw new VanityError('SIGN_LIMIT_REACHED', detail);
       }
       const range = { first: id, last: id };

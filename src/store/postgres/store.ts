@@ -23,38 +23,36 @@ import type {
   TurnOrder,
   TurnReport,
 } from '../store.ts';
-import type { PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
+import type { ConfiguredPool, PoolIdentity, PoolSettings, StoredPool } from '../stored-pool.ts';
 import type { TokenStore } from '../token-store.ts';
-import type { Addresses } from './addresses.ts';
+import type { Addresses, AddressSealer } from './addresses.ts';
 import type { Beats } from './beats.ts';
 import type { BoundRows } from './bound-rows.ts';
+import { readCounters, saveCounters } from './counters.ts';
 import { Directory } from './directory.ts';
 import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
 import { countsOf } from './figures.ts';
 import { findByKey, leased } from './hand-outs.ts';
+import { insertHits } from './inserts.ts';
 import { Lanes } from './lanes.ts';
 import { PoolRows } from './pool-rows.ts';
 import { type CountedJournals, Queues } from './queues.ts';
 import { removePool } from './removal.ts';
 import { PostgresReservations } from './reservations.ts';
 import { countDue, destroyPiece } from './retention.ts';
+import type { RollCall } from './roll-call.ts';
 import type { Run } from './run.ts';
 import { PostgresSignatures } from './signatures.ts';
 import { PostgresTokens } from './tokens.ts';
 import { Turns } from './turns.ts';
-
-const SQL = {
-  counters: 'SELECT name, value FROM vanitypool.counters WHERE node_id = $1 ORDER BY name',
-  saveCounters: `INSERT INTO vanitypool.counters (node_id, name, value)
-    SELECT $1, * FROM unnest($2::text[], $3::bigint[])
-    ON CONFLICT (node_id, name) DO UPDATE SET value = EXCLUDED.value`,
-} as const;
 
 export interface OpenedStore {
   readonly run: Run;
   readonly begin: Begin;
   readonly begun: Begun;
   readonly rows: BoundRows;
+  readonly rollCall: RollCall;
+  readonly sealer: AddressSealer;
   readonly addresses: Addresses;
   readonly beats: Beats;
   readonly key: SealingKey;
@@ -77,6 +75,8 @@ export class PostgresStore implements Store {
   readonly #turns: Turns;
   readonly #directory: Directory;
   readonly #watches = new DisposableStack();
+  /** Since the last run, while other nodes are missed. */
+  #settled: Record<string, Recovered> = {};
   readonly #resources: AsyncDisposableStack;
 
   /** Disposes of `resources` when it is closed. */
@@ -85,7 +85,7 @@ export class PostgresStore implements Store {
     this.#opened = opened;
     this.#run = run;
     this.#queues = new Queues(run);
-    this.#lanes = new Lanes(run, addresses);
+    this.#lanes = new Lanes(run, opened.sealer);
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
     this.#directory = new Directory(run);
@@ -104,6 +104,10 @@ export class PostgresStore implements Store {
     return this.#run.node.place;
   }
 
+  get runs(): number {
+    return this.#directory.runs;
+  }
+
   get epoch(): number {
     return this.#run.epoch;
   }
@@ -113,17 +117,22 @@ export class PostgresStore implements Store {
   }
 
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
+    const run = this.#run;
+    const { rollCall, sealer, beats, key } = this.#opened;
     const begin = { ...this.#opened.begin, recover };
-    const recovered: Record<string, Recovered> = {};
-    const { beats } = this.#opened;
+    await rollCall.answer(recover, this.#settled);
+    const recovered = { ...this.#settled };
     const begunAt = beats.now;
-    const begun = await this.#run.repeated((query) =>
-      beginEpoch(query, this.#run, begin, recovered),
-    );
-    Object.assign(this.#run, { epoch: begun.epoch, id: begun.id });
+    const begun = await run.repeated((query) => beginEpoch(query, run, begin, recovered));
+    run.marks.begin(begun, run.sight.last);
+    this.#settled = {};
+    Object.assign(run, { epoch: begun.epoch, id: begun.id });
     this.#queues.clear();
+    this.#turns.clear();
     this.#directory.clear();
     beats.begun(begunAt);
+    // The database may have lost the data key.
+    sealer.renew(key.publicKey);
     return begun.recovered;
   }
 
@@ -149,11 +158,11 @@ export class PostgresStore implements Store {
     });
   }
 
-  definePools(identities: readonly PoolIdentity[]): Promise<StoredPool[]> {
+  definePools(pools: readonly ConfiguredPool[]): Promise<StoredPool[]> {
     return this.#run.repeated(async (query) => {
       await this.#pools.lock(query);
       const stored: StoredPool[] = [];
-      for (const identity of identities) stored.push(await this.#pools.define(query, identity));
+      for (const pool of pools) stored.push(await this.#pools.define(query, pool));
       return stored;
     });
   }
@@ -180,18 +189,8 @@ export class PostgresStore implements Store {
     return removePool(options, { pool, head, handOuts });
   }
 
-  async insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
-    const byPool = Map.groupBy(hits, ({ pool }) => pool);
-    const rows = await this.#run.aside(async (query) => {
-      const found = [];
-      for (const name of byPool.keys()) found.push(await this.#pools.row(query, name));
-      return found;
-    });
-    let inserted = 0;
-    for (const row of rows) {
-      inserted += await this.#lanes.insert(row, byPool.get(row.name)!, origin);
-    }
-    return { inserted, duplicates: hits.length - inserted };
+  insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {
+    return insertHits(this.#run, this.#pools, this.#lanes, hits, origin);
   }
 
   turn(order: TurnOrder): Promise<TurnReport> {
@@ -283,17 +282,11 @@ export class PostgresStore implements Store {
   async checkpointLog(): Promise<void> {}
 
   counters(): Promise<Counters> {
-    return this.#run.transaction(async (query) => {
-      const { rows } = await query<{ name: string; value: number }>(SQL.counters, [
-        this.#run.node.id,
-      ]);
-      return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
-    });
+    return readCounters(this.#run);
   }
 
-  async saveCounters(counters: Counters): Promise<void> {
-    const saved = [Object.keys(counters), Object.values(counters)];
-    await this.#run.repeated((query) => query(SQL.saveCounters, [this.#run.node.id, ...saved]));
+  saveCounters(counters: Counters): Promise<void> {
+    return saveCounters(this.#run, counters);
   }
 
   async takeStep(stepMs: number): Promise<void> {

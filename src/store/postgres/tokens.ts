@@ -6,6 +6,7 @@ import { forgedToken, storedToken } from '../token-rows.ts';
 import type { NewToken, StoredToken, TokenStore } from '../token-store.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { usedOn } from './hand-outs.ts';
+import type { ValidTokens } from './marks.ts';
 import type { Run } from './run.ts';
 import type { Query } from './transaction.ts';
 
@@ -34,11 +35,12 @@ export class PostgresTokens implements TokenStore {
     this.#rows = rows;
   }
 
-  all(): Promise<StoredToken[]> {
-    return this.#run.transaction(async (query) => {
-      const { rows } = await query<Row>(SQL.all);
-      return rows.map((row) => this.#stored(row));
-    });
+  async all(): Promise<StoredToken[]> {
+    const at = this.#run.now;
+    const rows = await this.#run.transaction((query) => allTokens(query));
+    const valid = rows.filter((row) => isOn(row) && this.#rows.isRight('token', row));
+    this.#run.marks.noteTokens({ at, ids: valid.map(({ id }) => id as number) });
+    return rows.map((row) => this.#stored(row));
   }
 
   find(name: string): Promise<StoredToken | undefined> {
@@ -115,6 +117,35 @@ export class PostgresTokens implements TokenStore {
   #stored(row: Row): StoredToken {
     return this.#rows.isRight('token', row) ? tokenOf(row) : forgedToken(row);
   }
+}
+
+export async function allTokens(query: Query): Promise<readonly Row[]> {
+  return (await query<Row>(SQL.all)).rows;
+}
+
+/**
+ * The database went back in time: what was valid by then, as far as this node knows, stays so; any other token that was
+ * made before may have been revoked, and is off until somebody restores it.
+ */
+export async function switchOffTokens(
+  query: Query,
+  rows: BoundRows,
+  valid: ValidTokens,
+  now: number,
+): Promise<void> {
+  const ids = new Set(valid.ids);
+  const doubtful = (await query<Row>(SQL.all)).rows.filter(
+    (row) => isOn(row) && !ids.has(row.id as number) && (row.created_at as number) <= valid.at,
+  );
+  for (const row of doubtful.filter((one) => rows.isRight('token', one))) {
+    const next: Row = { ...row, off_at: now };
+    await query(SQL.set, [next.id, next.revoked_at, next.off_at]);
+    await rows.bind(query, 'token', next);
+  }
+}
+
+function isOn({ revoked_at, off_at }: Row): boolean {
+  return revoked_at === null && off_at === null;
 }
 
 /** The row says this, whatever triggers somebody has made. Error: STORE_FORGED. */

@@ -27,6 +27,10 @@ export type Query = <R extends object>(
   values?: readonly unknown[],
 ) => Promise<Answer<R>>;
 
+/** One moment is read, and nothing written. */
+const READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+  SELECT set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true)`;
+
 /**
  * Waits for locks at most `lockMs`. The commit is durable, and on the synchronous standbys if there are any,
  * whatever the server's own setting is; one that waits for more is left.
@@ -62,6 +66,26 @@ export async function inTransaction<T>(
   transaction.end();
   await commit(session, transaction);
   return result;
+}
+
+/**
+ * Runs `work` in a transaction that cannot change anything: it ends without a commit, of which nobody would have
+ * to know. Errors: those of statements; that of `work`.
+ */
+export async function reading<T>(
+  session: Session,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  await session.query(READING);
+  const transaction = new OpenTransaction(session);
+  try {
+    return await work(transaction);
+  } catch (error) {
+    throw transaction.reasonFor(error);
+  } finally {
+    transaction.end();
+    await rollBack(session);
+  }
 }
 
 class OpenTransaction implements Transaction {

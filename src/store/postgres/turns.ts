@@ -24,11 +24,16 @@ const LOCK_MS = 6000;
 
 export class Turns {
   readonly #options: TurnsOptions;
-  /** Of pools, by name: they never change. */
+  /** Of pools, by name: they change with the database alone. */
   readonly #ids = new Map<string, number>();
 
   constructor(options: TurnsOptions) {
     this.#options = options;
+  }
+
+  /** Another epoch has begun. */
+  clear(): void {
+    this.#ids.clear();
   }
 
   async turn({
@@ -61,7 +66,7 @@ export class Turns {
       const [, , , , counts] = await Promise.all([
         lease(query, queue, pushed, good),
         this.#burn(query, pool, unsealable),
-        fence.push(id, pushed + count),
+        fence.push(id, pushed + count, [...late, ...fresh]),
         moveFigures(query, id, this.#node, moved),
         countsOf(query, id, pushed + count - position),
       ]);

@@ -2,40 +2,33 @@
  * The audit of a store that this connection only reads, beside a server or without one: what it says of
  * its addresses, page by page, and of itself. Runs in the thread that calls it.
  */
+import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { triedAgain, triedAgainLater } from '../../disk/reads.ts';
 import { VanityError } from '../../errors.ts';
 import { publicKeyHash, Unsealer } from '../../keypair/seal.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
-import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
-import type { AuditedToken, AuditPage, AuditQuery, FoundAddress, Taken } from '../audit-store.ts';
+import { findSealingKey, isKey, keyToRead } from '../../keypair/sealing-key-files.ts';
+import type {
+  AuditedStore,
+  AuditedToken,
+  AuditPage,
+  AuditQuery,
+  FoundAddress,
+  StoreReader,
+  Taken,
+} from '../audit-store.ts';
+import { auditedToken, takenBy } from '../token-rows.ts';
 import { AuditBook, SQL } from './audit.ts';
 import { BoundRows } from './bound-rows.ts';
 import { judgedInUse } from './check-runner.ts';
 import { storeFileOf } from './data-directory.ts';
 import { isNewest, openToRead } from './database.ts';
 import { decided, type Moment, mayPass, storeError } from './error.ts';
-import {
-  type MetaRow,
-  metaOf,
-  poolRows,
-  prepareStatements,
-  type Statements,
-} from './statements.ts';
+import { metaOf, poolRows, prepareStatements, type Statements } from './statements.ts';
 import { TakenSince } from './taken.ts';
 
-/** What a store says of itself. */
-export interface AuditedStore {
-  readonly storeId: string;
-  readonly epoch: number;
-  readonly pools: readonly string[];
-  readonly leased: number;
-  /** Dispensed, reserved and burned: as many are in a list of all pools. */
-  readonly listed: number;
-}
-
-/** Reads a store over its own connection; a server may hold it meanwhile. */
-export class AuditReader implements Disposable {
+export class AuditReader implements StoreReader {
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #statements: Statements;
@@ -72,7 +65,8 @@ export class AuditReader implements Disposable {
       return read(path, 'opening', () => {
         using resources = new DisposableStack();
         const db = resources.use(openToRead(path));
-        const itsKey = keyOf(sealingKey, metaOf(prepareStatements(db)), key);
+        const { sealing_key } = metaOf(prepareStatements(db));
+        const itsKey = keyToRead(sealingKey, key, sealing_key);
         const reader = new AuditReader(db, path, itsKey);
         resources.move();
         return reader;
@@ -82,22 +76,21 @@ export class AuditReader implements Disposable {
     }
   }
 
-  /** Whether the sealing key is still the one that this reader has: it does not follow a rotation. */
-  get isCurrent(): boolean {
+  async isCurrent(): Promise<boolean> {
     return read(this.#path, 'running', () => {
       const { sealing_key } = metaOf(this.#statements);
       return sealing_key === null || isKey(this.#key, sealing_key);
     });
   }
 
-  #assertCurrent(): void {
-    if (this.isCurrent) return;
+  async #assertCurrent(): Promise<void> {
+    if (await this.isCurrent()) return;
     const detail = 'the sealing key was rotated meanwhile; ask again';
     throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
   }
 
-  /** As it is at this moment. Errors: STORE_LOCKED, STORE_CORRUPT, STORE_UNAVAILABLE, also in doubt. */
-  get store(): AuditedStore {
+  /** Errors may be in doubt. */
+  async store(): Promise<AuditedStore> {
     return read(this.#path, 'running', () => {
       const { store_id: storeId, epoch } = metaOf(this.#statements);
       const pools = poolRows(this.#statements);
@@ -113,7 +106,14 @@ export class AuditReader implements Disposable {
     });
   }
 
-  /** Errors as of `store`, none of them in doubt. */
+  async gap(): Promise<string | undefined> {
+    const { leased } = await this.store();
+    return leased > 0
+      ? `${dirname(this.#path)}: ${leased} leased addresses cannot be settled`
+      : undefined;
+  }
+
+  /** No error is in doubt. */
   async page(query: AuditQuery): Promise<AuditPage> {
     const look = () =>
       this.#book.page(query).catch((cause: unknown) => {
@@ -121,46 +121,35 @@ export class AuditReader implements Disposable {
       });
     try {
       const page = await triedAgainLater(look, mayPass);
-      this.#assertCurrent();
+      await this.#assertCurrent();
       return page;
     } catch (error) {
       throw await judgedInUse(error, this.#path);
     }
   }
 
-  /** Every token that was ever made, but for rows that somebody else wrote. Errors as of `store`. */
-  get tokens(): AuditedToken[] {
-    this.#assertCurrent();
+  async tokens(): Promise<AuditedToken[]> {
+    await this.#assertCurrent();
     return read(this.#path, 'running', () => {
       const rows = this.#db.prepare(SQL.tokens).all();
       const right = rows.filter((row) => this.#rows.isRight('token', row));
-      return right.map(({ id, name, created_at, revoked_at, off_at }) => ({
-        id: Number(id),
-        name: String(name),
-        createdAt: Number(created_at),
-        revokedAt: revoked_at === null ? undefined : Number(revoked_at),
-        offAt: off_at === null ? undefined : Number(off_at),
-      }));
+      return right.map(auditedToken);
     });
   }
 
-  /** By its public key, 32 bytes. Errors as of `store`. */
-  find(publicKey: Uint8Array): FoundAddress | undefined {
+  async find(publicKey: Uint8Array): Promise<FoundAddress | undefined> {
     return read(this.#path, 'running', () => this.#book.find(publicKeyHash(publicKey)));
   }
 
-  /** As of `ReadingCalls`; of a forged token the number stands for the name. Errors as of `store`. */
-  taken(since: number): Taken[] {
-    const names = new Map(this.tokens.map(({ id, name }) => [id, name]));
-    const sums = read(this.#path, 'running', () => this.#taken.read(since));
-    return [...sums]
-      .map(([id, addresses]) => {
-        return { token: id === 0 ? undefined : (names.get(id) ?? `#${id}`), addresses };
-      })
-      .sort((one, other) => other.addresses - one.addresses);
+  async taken(since: number): Promise<Taken[]> {
+    const tokens = await this.tokens();
+    return takenBy(
+      read(this.#path, 'running', () => this.#taken.read(since)),
+      tokens,
+    );
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#db.close();
   }
 }
@@ -190,17 +179,4 @@ export function isSettled(directory: string): boolean {
       UNION ALL SELECT 1 FROM journals UNION ALL SELECT 1 FROM meta WHERE mac IS NULL LIMIT 1`);
     return open.get() === undefined;
   });
-}
-
-function keyOf(source: string, meta: MetaRow, key: SealingKey | undefined): SealingKey {
-  const { sealing_key } = meta;
-  if (key !== undefined && (sealing_key === null || isKey(key, sealing_key))) return key;
-  const fault =
-    key === undefined
-      ? 'missing'
-      : `not the key that the store is sealed with (${wrongKey(source, key, sealing_key)})`;
-  const message =
-    `${source}: ${fault}; without that key no address in the store can be read: put your copy of ` +
-    'it there (mode 0600), or name its place as store.sealing_key';
-  throw new VanityError('SEALING_KEY_INVALID', message);
 }

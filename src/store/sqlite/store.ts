@@ -79,6 +79,7 @@ export class SqliteStore implements Store {
   readonly id: string;
   readonly place: string;
   readonly isShared = false;
+  readonly runs = 1;
   readonly recovered: Readonly<Record<string, Recovered>>;
   readonly clock: OwnClock;
   readonly tokens: TokenStore;

@@ -17,13 +17,15 @@ CREATE TABLE cluster (
   -- Of tokens, as in a store of one node: the last id, and whether there ever was one.
   token_id bigint NOT NULL DEFAULT 0,
   had_tokens boolean NOT NULL DEFAULT false,
-  -- 'suspect': the database may have gone back in time, and nothing is leased.
-  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect')),
-  -- What the database was when it was last found sound.
+  -- The database may have gone back in time ('suspect'), or has ('lost'): nothing is leased or inserted.
+  state text NOT NULL DEFAULT 'sound' CHECK (state IN ('sound', 'suspect', 'lost')),
+  -- What the database was when its nodes were asked last.
   system_id text,
   timeline text,
   database_oid bigint,
   table_oid bigint,
+  -- Of runs up to this one nobody knows what was signed.
+  signed_epoch bigint NOT NULL DEFAULT 0,
   -- Rows that say who may do what carry a MAC under a key of the sealing key. `binding` is drawn when they get it.
   binding text CHECK (length(binding) = 32),
   mac bytea
@@ -34,13 +36,17 @@ INSERT INTO cluster (store_id, schema, shape) VALUES (replace(gen_random_uuid():
 CREATE TABLE nodes (
   id text PRIMARY KEY CHECK (length(id) = 32),
   name text NOT NULL,
+  -- "grinder": it has never leased anything.
+  role text NOT NULL,
   place text NOT NULL,
   -- Ed25519.
   sign_key bytea NOT NULL CHECK (length(sign_key) = 32),
   -- That it may write sealed keys; NULL until somebody who can read them said so.
   enrolment bytea,
-  -- Has told what it remembers since the database was last suspect.
+  -- Has said what it remembers since the database was last suspect, or lost.
   confirmed boolean NOT NULL DEFAULT true,
+  -- Its run of which it said so when the database was lost: what is missing of that is known.
+  reported bytea,
   created_at bigint NOT NULL,
   retired_at bigint
 );
@@ -257,6 +263,8 @@ CREATE TABLE hand_outs (
 );
 
 CREATE UNIQUE INDEX hand_outs_key ON hand_outs (key_hash) WHERE key_hash IS NOT NULL;
+-- Rows come in nearly in this order: each page is known by its oldest and its newest, which costs nothing.
+CREATE INDEX hand_outs_at ON hand_outs USING brin (at) WITH (pages_per_range = 16, autosummarize = on);
 
 -- What a token with a quota took on a day, which counts from 1970.
 CREATE TABLE quotas (
@@ -308,25 +316,28 @@ CREATE TABLE counters (
   PRIMARY KEY (node_id, name)
 );
 
--- The state of each address, as all these say it. NULL would be a fault.
+-- The state of each address, as all these say it: NULL would be a fault. One that is or was in a queue has its
+-- position there, and since when it is recorded, or was burned.
 CREATE VIEW address_states AS
 SELECT address.id, lane_ends.pool_id, CASE
-    WHEN burned.last >= address.id THEN 'burned'
-    WHEN back.last >= address.id THEN 'available'
-    WHEN lease.last >= address.id THEN CASE
+    WHEN burned.first IS NOT NULL THEN 'burned'
+    WHEN back.first IS NOT NULL THEN 'available'
+    WHEN lease.first IS NOT NULL THEN CASE
       WHEN lease.position + address.id - lease.first >= queues.position THEN 'leased'
       WHEN EXISTS (SELECT FROM reservations
         WHERE address_id = address.id AND ended_at IS NULL) THEN 'reserved'
       ELSE 'dispensed' END
     WHEN address.id > lane_heads.taken THEN 'available'
-  END AS state
+  END AS state,
+  lease.epoch, lease.position + address.id - lease.first AS position,
+  queues.recorded_at, burned.at AS burned_at, burned.cause
 FROM (SELECT id FROM secrets UNION ALL SELECT id FROM remains) AS address
 JOIN lane_ends ON lane_ends.lane = address.id >> 20
 JOIN lane_heads ON lane_heads.lane = lane_ends.lane
-LEFT JOIN LATERAL (SELECT last FROM burns
-  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS burned ON true
-LEFT JOIN LATERAL (SELECT last FROM returned
-  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS back ON true
+LEFT JOIN LATERAL (SELECT * FROM burns
+  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS burned ON burned.last >= address.id
+LEFT JOIN LATERAL (SELECT * FROM returned
+  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS back ON back.last >= address.id
 LEFT JOIN LATERAL (SELECT * FROM leases
-  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS lease ON true
+  WHERE first <= address.id ORDER BY first DESC LIMIT 1) AS lease ON lease.last >= address.id
 LEFT JOIN queues ON queues.epoch = lease.epoch AND queues.pool_id = lease.pool_id;
