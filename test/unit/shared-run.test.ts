@@ -14,7 +14,7 @@ import { monotonicMs } from '../../src/pool/monotonic.ts';
 import { parts } from '../../src/store/stored-pool.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 import { isSettled } from '../support/pools-bench.ts';
-import { SharedServer } from '../support/shared-server.ts';
+import { POOL, SharedServer } from '../support/shared-server.ts';
 import { hitsFor } from '../support/store-subject.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -112,6 +112,21 @@ suite('what other runs were served first', () => {
       assert.equal((await asked).length, 1);
     },
   );
+});
+
+suite('a pool that signs', () => {
+  test('what it hands out is in the store before it leaves', LIMIT, async () => {
+    await using server = await SharedServer.open('leased', 20, { ...POOL, handout: 'sign-only' });
+    await server.until(() => server.status.ready === 20);
+    const letGo = server.faults.hang('turn');
+    const asked = server.ask();
+    await sleep(50);
+    const isOver = await isSettled(asked);
+    letGo();
+    assert.equal(isOver, false);
+    server.note(await asked);
+    assert.equal((await server.inner.counts('pet')).dispensed, 1);
+  });
 });
 
 suite('a run that another has ended', () => {
