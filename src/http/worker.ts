@@ -125,7 +125,7 @@ async function run(data: HttpWorkerData): Promise<void> {
   };
   const dispense: Dispense = (pool, count, { receiver, token, isGone }) => {
     const quota = token?.quota;
-    // Whoever has it may ask any node for a signature.
+    // A client that has it may ask any node for a signature.
     const isSigned = data.isShared && pool.shared.handout === 'sign-only';
     const isCommitted = data.durability === 'committed' || isSigned;
     const isPlain = !isCommitted && receiver.key === undefined && quota === undefined;

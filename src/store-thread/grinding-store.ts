@@ -69,7 +69,7 @@ export class GrindingStoreThread {
       ...{ ...common, log },
       withoutInserts: this.#inserts.without,
       recover: () => undefined,
-      onBegun: () => undefined,
+      onBegun: async () => undefined,
       renewed: { rejoin: (begin) => begin() },
     });
     this.#events = store.watch({

@@ -199,7 +199,12 @@ export class ServedStore {
     this.pools = new ServedPools({ ...queues, entries, withoutInserts, changes, deadline, log });
     const renewed = new RenewedPools({ ...queues, entries });
     const { recover } = journals;
-    const onBegun = () => journals.begin(store);
+    const onBegun = async () => {
+      // It has journals of its own.
+      journals.begin(store);
+      // Nobody waited until the one before acts on what others revoked.
+      await this.tokens.refresh();
+    };
     this.#rejoiner = new Rejoiner({ ...common, withoutInserts, recover, onBegun, renewed, log });
     this.keys = new ServedKeys({
       ...{ ...common, log },

@@ -333,39 +333,60 @@ suite('what other runs change', () => {
     },
   );
 
+  const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
+  const tokenNamed = (name: string) => {
+    return { ...any, name, hash: randomBytes(32), expiresAt: undefined };
+  };
+
+  /** What a thread is told of tokens. */
+  async function toldOf({ served }: SharedServer) {
+    const { port1, port2 } = new MessageChannel();
+    const notices = new ThreadNotices(port1);
+    const told: TokenNotice[] = [];
+    port2.on('message', ({ arg }: { arg: TokenNotice }) => {
+      told.push(arg);
+      notices.heard(arg.notice);
+    });
+    await served.tokens.connect(port1, notices);
+    const seen = () => told.map(({ token: { id }, isValid }) => [id, isValid]);
+    return { seen, [Symbol.dispose]: () => port1.close() };
+  }
+
   test(
     'a token that it revokes opens nothing here, and one that it makes does',
     LIMIT,
     async () => {
       await using server = await SharedServer.open();
-      const { inner, served } = server;
-      const { port1, port2 } = new MessageChannel();
-      const notices = new ThreadNotices(port1);
-      const told: TokenNotice[] = [];
-      port2.on('message', ({ arg }: { arg: TokenNotice }) => {
-        told.push(arg);
-        notices.heard(arg.notice);
-      });
-      const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
-      const token = (name: string) => ({
-        ...any,
-        name,
-        hash: randomBytes(32),
-        expiresAt: undefined,
-      });
-      const old = await inner.tokens.create(token('old'));
-      await served.tokens.connect(port1, notices);
-      const made = await inner.tokens.create(token('made'));
+      const { inner } = server;
+      const old = await inner.tokens.create(tokenNamed('old'));
+      using told = await toldOf(server);
+      const made = await inner.tokens.create(tokenNamed('made'));
       await inner.tokens.revoke('old');
       await server.shared.events!.directory();
-      const seen = told.map(({ token: { id }, isValid }) => [id, isValid]);
-      assert.deepEqual(seen, [
+      const right = [
         [old.id, false],
         [made.id, true],
-      ]);
+      ];
+      assert.deepEqual(told.seen(), right);
       await server.shared.events!.directory();
-      assert.equal(told.length, 2, 'nothing is said twice');
-      port1.close();
+      assert.deepEqual(told.seen(), right, 'nothing is said twice');
+    },
+  );
+
+  test(
+    'a token that was revoked while this run was over opens nothing in the next',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const { inner } = server;
+      const { id } = await inner.tokens.create(tokenNamed('old'));
+      using told = await toldOf(server);
+      await inner.tokens.revoke('old');
+      server.shared.end();
+      await server.until(
+        () => server.status.ready === 20 && server.said().includes('a new run has begun'),
+      );
+      assert.deepEqual(told.seen(), [[id, false]]);
     },
   );
 
