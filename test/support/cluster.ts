@@ -19,7 +19,7 @@ export const TTL_SECONDS = 10;
 const LIFE_MAX_MS = 900_000;
 const LOOK_MS = 50;
 /** More than clients take while one is cut off. */
-const READY = 8;
+const READY = 4;
 
 const SETTINGS = [
   '[http]',
