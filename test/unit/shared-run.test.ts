@@ -338,7 +338,7 @@ suite('what other runs change', () => {
     return { ...any, name, hash: randomBytes(32), expiresAt: undefined };
   };
 
-  /** What a thread is told of tokens. */
+  /** What a thread hears of tokens. */
   async function toldOf({ served }: SharedServer) {
     const { port1, port2 } = new MessageChannel();
     const notices = new ThreadNotices(port1);
