@@ -69,7 +69,7 @@ export class GrindingStoreThread {
       ...{ ...common, log },
       withoutInserts: this.#inserts.without,
       recover: () => undefined,
-      onBegun: () => undefined,
+      onBegun: async () => undefined,
       onEnd: (error) => this.#note('rejoin', error),
       renewed: { rejoin: (begin) => begin() },
     });

@@ -20,8 +20,8 @@ export interface RejoinerOptions {
   /** Runs work while no insert is under way. */
   readonly withoutInserts: Exclusively;
   readonly recover: Recover;
-  /** The run that has begun has journals of its own. */
-  readonly onBegun: () => void;
+  /** Before the run that has begun hands anything out. Errors: those of the store; then another begins. */
+  readonly onBegun: () => Promise<void>;
   readonly renewed: Pick<RenewedPools, 'rejoin'>;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** After each attempt: with why it failed. */
@@ -77,6 +77,6 @@ export class Rejoiner {
     for (const [pool, left] of Object.entries(recovered)) {
       log.warn({ pool, ...left }, 'what this run had leased when it was ended');
     }
-    onBegun();
+    await onBegun();
   }
 }

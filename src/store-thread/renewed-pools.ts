@@ -90,7 +90,6 @@ export class RenewedPools {
         await begin();
         journals.forget(old.map(({ handOuts }) => handOuts));
         for (const { entry, owner } of entries.owned) owner.leave(entry.shared.name);
-        for (const { shared } of old) entries.withdraw(shared.name);
         await this.#serve(old);
       } finally {
         this.#isRejoining = false;

@@ -201,7 +201,12 @@ export class ServedStore {
     const { recover } = journals;
     this.#rejoiner = new Rejoiner({
       ...{ ...common, withoutInserts, recover, renewed, log },
-      onBegun: () => journals.begin(store),
+      onBegun: async () => {
+        // It has journals of its own.
+        journals.begin(store);
+        // Nobody waited until the one before acts on what others revoked.
+        await this.tokens.refresh();
+      },
       onEnd: (error) => this.#note('rejoin', error),
     });
     this.keys = new ServedKeys({

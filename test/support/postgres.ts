@@ -8,9 +8,18 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, chownSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chownSync,
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type QueryResultRow } from 'pg';
 import { isInMemory, KeptProcess, NOT_ROOT, serverDirectory } from './kept-process.ts';
 import { postgresProgram, type Version } from './postgres-program.ts';
@@ -37,9 +46,9 @@ checkpoint_timeout = '1h'
 /** How a start ends. */
 const READY = /database system is ready to accept (?:read-only )?connections/;
 const PORT_TAKEN = /could not bind/;
-/** To a client that comes before that. */
-const TOO_EARLY = 'the database system is (?:starting up|not yet accepting connections)';
-const STARTED = new RegExp(`${READY.source}|${PORT_TAKEN.source}|FATAL: (?! *${TOO_EARLY}).*`);
+/** Not what it says to clients that come too early, or were there before. */
+const FAILED = /FATAL: {2}(?!the database system is|terminating connection).*/;
+const STARTED = new RegExp(`${READY.source}|${PORT_TAKEN.source}|${FAILED.source}`);
 
 export interface PostgresOptions {
   readonly version?: Version;
@@ -137,6 +146,16 @@ export class PostgresServer implements AsyncDisposable {
     await this.#process.until(/database system is shut down/, from);
   }
 
+  /** As the system does when it is short of memory: what its processes have begun ends by itself. */
+  async kill(): Promise<void> {
+    const { pid } = this;
+    const others = childrenOf(pid);
+    process.kill(pid, 'SIGKILL');
+    while (others.some((other) => parentOf(other) !== undefined)) await sleep(20);
+    // Nobody may have waited for the process: its number still is one.
+    rmSync(join(this.data, 'postmaster.pid'));
+  }
+
   /** Of the process that starts all others. */
   get pid(): number {
     return Number.parseInt(readFileSync(join(this.data, 'postmaster.pid'), 'utf8'), 10);
@@ -222,6 +241,23 @@ export class PostgresServer implements AsyncDisposable {
       ...NOT_ROOT,
     });
     assert.equal(status, 0, `${program}: ${error?.message ?? stderr}`);
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return all.map(Number).filter((other) => parentOf(other) === pid);
+}
+
+/** undefined if there is no such process, or it has ended. */
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // After the name, which may have any character in it: state and parent (proc(5)).
+    const [, state, parent] = /\) (\S) (\d+) [^)]*$/.exec(stat)!;
+    return state === 'Z' ? undefined : Number(parent);
+  } catch {
+    return undefined;
   }
 }
 

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { MessageChannel } from 'node:worker_threads';
 import type { Durability } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { readPool } from '../../src/config/pool-config.ts';
+import { type PoolConfig, readPool } from '../../src/config/pool-config.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Deadline } from '../../src/pool/deadline.ts';
@@ -39,6 +39,7 @@ export class SharedServer implements AsyncDisposable {
   readonly deadline = new Deadline();
   readonly health = new StoreHealth();
   readonly durability: Durability;
+  readonly pool: PoolConfig;
   readonly left = new Set<string>();
   /** What others see and change. */
   inner!: Store;
@@ -49,15 +50,20 @@ export class SharedServer implements AsyncDisposable {
   threads: Thread[] = [];
   readonly #ports: MessageChannel[] = [];
 
-  static async open(durability: Durability = 'leased', stored = 200): Promise<SharedServer> {
-    const server = new SharedServer(durability);
+  static async open(
+    durability: Durability = 'leased',
+    stored = 200,
+    pool = POOL,
+  ): Promise<SharedServer> {
+    const server = new SharedServer(durability, pool);
     await server.start();
     await server.insert(stored);
     return server;
   }
 
-  private constructor(durability: Durability) {
+  private constructor(durability: Durability, pool: PoolConfig) {
     this.durability = durability;
+    this.pool = pool;
   }
 
   async start(): Promise<void> {
@@ -79,7 +85,7 @@ export class SharedServer implements AsyncDisposable {
     const { health } = this;
     const channel = new MessageChannel();
     this.#ports.push(channel);
-    const shared = sharePool(POOL, { changes, deadline: this.deadline });
+    const shared = sharePool(this.pool, { changes, deadline: this.deadline });
     this.served = await ServedStore.serve({
       ...{ store: this.faults.store, journals, health, log },
       data: {

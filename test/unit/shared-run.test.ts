@@ -16,7 +16,7 @@ import { StoreRewound } from '../../src/store/store.ts';
 import { parts } from '../../src/store/stored-pool.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 import { isSettled } from '../support/pools-bench.ts';
-import { SharedServer } from '../support/shared-server.ts';
+import { POOL, SharedServer } from '../support/shared-server.ts';
 import { hitsFor } from '../support/store-subject.ts';
 
 const LIMIT = { timeout: 300_000 };
@@ -116,6 +116,21 @@ suite('what other runs were served first', () => {
   );
 });
 
+suite('a pool that signs', () => {
+  test('what it hands out is in the store before it leaves', LIMIT, async () => {
+    await using server = await SharedServer.open('leased', 20, { ...POOL, handout: 'sign-only' });
+    await server.until(() => server.status.ready === 20);
+    const letGo = server.faults.hang('turn');
+    const asked = server.ask();
+    await sleep(50);
+    const isOver = await isSettled(asked);
+    letGo();
+    assert.equal(isOver, false);
+    server.note(await asked);
+    assert.equal((await server.inner.counts('pet')).dispensed, 1);
+  });
+});
+
 suite('a run that another has ended', () => {
   for (const durability of ['leased', 'committed'] as const) {
     test(`${durability}: goes on in a new epoch, and hands nothing out twice`, LIMIT, async () => {
@@ -184,6 +199,21 @@ suite('a run that another has ended', () => {
       assert.equal((await server.inner.counts('pet')).dispensed, 0);
     },
   );
+
+  test('who asks while the next one begins is to come again', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const { begun } = server.faults;
+    await server.until(() => server.status.ready === 20);
+    const letGo = server.faults.hang('counts');
+    server.shared.end();
+    await assert.rejects(server.askOnce(randomBytes(32)), UNAVAILABLE);
+    await server.until(() => begun.slice(begun.indexOf('rejoin')).includes('counts', 1));
+    const { code } = await server.ask().catch((error) => error);
+    letGo();
+    assert.equal(code, 'STORE_UNAVAILABLE');
+    await server.until(() => server.said().includes('a new run has begun'));
+    assert.equal((await server.askOnce(randomBytes(32))).length, 1);
+  });
 
   test('nothing is settled before every thread has stopped handing out', LIMIT, async () => {
     await using server = await SharedServer.open();
@@ -353,40 +383,60 @@ suite('what other runs change', () => {
     await server.shared.events!.directory();
     assert.equal(settings.get('target'), 77);
   });
+  const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
+  const tokenNamed = (name: string) => {
+    return { ...any, name, hash: randomBytes(32), expiresAt: undefined };
+  };
+
+  /** What a thread hears of tokens. */
+  async function toldOf({ served }: SharedServer) {
+    const { port1, port2 } = new MessageChannel();
+    const notices = new ThreadNotices(port1);
+    const told: TokenNotice[] = [];
+    port2.on('message', ({ arg }: { arg: TokenNotice }) => {
+      told.push(arg);
+      notices.heard(arg.notice);
+    });
+    await served.tokens.connect(port1, notices);
+    const seen = () => told.map(({ token: { id }, isValid }) => [id, isValid]);
+    return { seen, [Symbol.dispose]: () => port1.close() };
+  }
 
   test(
     'a token that it revokes opens nothing here, and one that it makes does',
     LIMIT,
     async () => {
       await using server = await SharedServer.open();
-      const { inner, served } = server;
-      const { port1, port2 } = new MessageChannel();
-      const notices = new ThreadNotices(port1);
-      const told: TokenNotice[] = [];
-      port2.on('message', ({ arg }: { arg: TokenNotice }) => {
-        told.push(arg);
-        notices.heard(arg.notice);
-      });
-      const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
-      const token = (name: string) => ({
-        ...any,
-        name,
-        hash: randomBytes(32),
-        expiresAt: undefined,
-      });
-      const old = await inner.tokens.create(token('old'));
-      await served.tokens.connect(port1, notices);
-      const made = await inner.tokens.create(token('made'));
+      const { inner } = server;
+      const old = await inner.tokens.create(tokenNamed('old'));
+      using told = await toldOf(server);
+      const made = await inner.tokens.create(tokenNamed('made'));
       await inner.tokens.revoke('old');
       await server.shared.events!.directory();
-      const seen = told.map(({ token: { id }, isValid }) => [id, isValid]);
-      assert.deepEqual(seen, [
+      const right = [
         [old.id, false],
         [made.id, true],
-      ]);
+      ];
+      assert.deepEqual(told.seen(), right);
       await server.shared.events!.directory();
-      assert.equal(told.length, 2, 'nothing is said twice');
-      port1.close();
+      assert.deepEqual(told.seen(), right, 'nothing is said twice');
+    },
+  );
+
+  test(
+    'a token that was revoked while this run was over opens nothing in the next',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const { inner } = server;
+      const { id } = await inner.tokens.create(tokenNamed('old'));
+      using told = await toldOf(server);
+      await inner.tokens.revoke('old');
+      server.shared.end();
+      await server.until(
+        () => server.status.ready === 20 && server.said().includes('a new run has begun'),
+      );
+      assert.deepEqual(told.seen(), [[id, false]]);
     },
   );
 
