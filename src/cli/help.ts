@@ -283,7 +283,7 @@ with a status from 200 to 299 within 10 s. Only scheme and host of each are show
 
 Measures in a checkout, with its own stores in the directory for temporary files; your pools and
 data are not touched. Each takes about a minute, "start", "events", "memory" and "destroy"
-two, "idle" three.
+two, "idle" three, "cluster" some minutes.
 
   grind       keys tried a second, at every level of instructions (--trials, --ms, --keys, --suffix,
               --patterns, --length)

@@ -45,6 +45,8 @@ export interface StoreConfig {
   readonly copies: 'guarded' | 'unguarded';
   readonly journal: JournalSetting;
   readonly retentionHours: number;
+  /** Of a database: 'synchronous' if no failover loses a commit. */
+  readonly standby: 'none' | 'synchronous';
   /** How long a node may act without an answer of the database, and after which others give it up. */
   readonly leaseTtlSeconds: number;
 }
@@ -122,6 +124,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     // That of a database may have a password in it.
     isSecret: true,
   },
+  'store.standby': oneOf('none', 'none', 'synchronous'),
   'store.durability': oneOf('leased', 'leased', 'committed'),
   'store.copies': oneOf('guarded', 'guarded', 'unguarded'),
   'store.journal': oneOf('auto', 'auto', 'memory', 'data'),
@@ -245,6 +248,7 @@ function freeze(
       sealingKey: /^(env|public):/.test(sealingKey)
         ? sealingKey
         : `file:${resolve(cwd, sealingKey.slice(5) || `${places.data}/sealing.key`)}`,
+      standby: value['store.standby'],
       durability: value['store.durability'],
       copies: value['store.copies'],
       journal: value['store.journal'],

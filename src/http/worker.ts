@@ -66,6 +66,8 @@ export interface HttpWorkerData {
   readonly requestsPerSecond: number;
   readonly files: SharedArrayBuffer;
   readonly durability: Durability;
+  /** Other nodes have the store, too. */
+  readonly isShared: boolean;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
@@ -125,9 +127,11 @@ async function run(data: HttpWorkerData): Promise<void> {
     journals.get(pool)?.close();
     journals.delete(pool);
   };
-  const isCommitted = data.durability === 'committed';
   const dispense: Dispense = (pool, count, { receiver, token, isGone }) => {
     const quota = token?.quota;
+    // A client that has it may ask any node for a signature.
+    const isSigned = data.isShared && pool.shared.handout === 'sign-only';
+    const isCommitted = data.durability === 'committed' || isSigned;
     const isPlain = !isCommitted && receiver.key === undefined && quota === undefined;
     if (isPlain) return pool.dispense(count, receiver, isGone);
     // What is popped by then is given up, unless it has a key.

@@ -40,7 +40,10 @@ export interface MoveOptions {
 }
 
 /** Of an epoch that is over, nothing of this is known or of use. */
-const OVER = { role: 'all', durability: 'leased', ttl_ms: 300_000, state: 'settled' } as const;
+const OVER = {
+  ...{ role: 'all', durability: 'leased', ttl_ms: 300_000 },
+  ...{ state: 'settled', looked: '' },
+} as const;
 const RUN_BYTES = 16;
 const PUBLIC_KEY_BYTES = 32;
 

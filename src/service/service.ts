@@ -328,6 +328,7 @@ export class Service implements AsyncDisposable {
       requestsPerSecond: Math.ceil(rateLimit / threads),
       files: this.#files.buffer,
       durability: this.#config.store.durability,
+      isShared: this.#config.store.database !== undefined,
       logLevel: this.#config.logLevel,
       isPretty: this.#options.isPretty,
       lastWarnings: this.#options.lastWarnings.buffer,

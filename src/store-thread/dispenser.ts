@@ -87,13 +87,15 @@ export class Dispenser {
    * IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_EXPIRED.
    */
   async dispense(order: Order): Promise<ReadyAddress[]> {
-    const { refiller, durability } = this.#options;
+    const { refiller, store, durability } = this.#options;
     const { key, body } = order.receiver;
     const pop = () => this.#popTaken(order);
     const addresses = await (key === undefined
       ? pop()
       : this.#once(order.pool, key, body!, () => this.#repeat(order.pool, key, body!), pop));
-    if (durability === 'committed') await refiller.commit(order.pool);
+    // Another node signs with what it knows of.
+    const isSigned = store.isShared && this.#pools.get(order.pool)?.shared.handout === 'sign-only';
+    if (durability === 'committed' || isSigned) await refiller.commit(order.pool);
     return addresses;
   }
 

@@ -70,7 +70,8 @@ export class GrindingStoreThread {
       ...{ ...common, log },
       withoutInserts: this.#inserts.without,
       recover: () => undefined,
-      onBegun: () => undefined,
+      onBegun: async () => undefined,
+      onEnd: (error) => this.#note('rejoin', error),
       renewed: { rejoin: (begin) => begin() },
     });
     const nodes = new NodeFigures(data.nodes);

@@ -42,7 +42,7 @@ export class Inserts {
         onEnd(undefined);
         return report;
       } catch (error) {
-        if (error instanceof VanityError && error.code !== 'POOL_NOT_FOUND') onEnd(error);
+        if (error instanceof VanityError && !isOfNoPool(error)) onEnd(error);
         throw error;
       } finally {
         for (const { key } of hits) key.fill(0);
@@ -59,11 +59,34 @@ export class Inserts {
     if (origin === 'imported' && wanted.length < hits.length) {
       throw new VanityError('POOL_NOT_FOUND', 'the pool is deleted; nothing came in');
     }
-    const report = await store.insert(wanted, origin);
     const pools = new Set(wanted.map(({ pool }) => pool));
+    const report = await store.insert(wanted, origin).catch((error: unknown) => {
+      if (origin === 'imported' || !isOfNoPool(error)) throw error;
+      return this.#insertEach(wanted, pools);
+    });
     await exclusively(async () => {
       for (const pool of pools) publish(pool, await store.counts(pool));
     });
     return report;
   }
+
+  /** Another node has deleted one of `pools`, of which this one has not heard yet: that is taken out. */
+  async #insertEach(hits: readonly Hit[], pools: Set<string>): Promise<InsertReport> {
+    let [inserted, duplicates] = [0, 0];
+    for (const [pool, ofPool] of Map.groupBy(hits, (hit) => hit.pool)) {
+      try {
+        const report = await this.#options.store.insert(ofPool);
+        inserted += report.inserted;
+        duplicates += report.duplicates;
+      } catch (error) {
+        if (!isOfNoPool(error)) throw error;
+        pools.delete(pool);
+      }
+    }
+    return { inserted, duplicates };
+  }
+}
+
+function isOfNoPool(error: unknown): boolean {
+  return error instanceof VanityError && error.code === 'POOL_NOT_FOUND';
 }

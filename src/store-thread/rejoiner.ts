@@ -1,12 +1,13 @@
 /**
- * What a run does that another has ended, because it was taken for dead: it hands nothing out, settles what
- * left by its journals, and goes on in a new epoch, without a restart. Runs in the store thread.
+ * What a run does that another has ended, because it was taken for dead, or whose database went back in time: it
+ * hands nothing out, settles what left by its journals, and goes on in a new epoch, without a restart. Runs in
+ * the store thread. After a database that went back this takes until every node has said what it did.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Recover } from '../store/recovery.ts';
-import { EpochOver, type Store } from '../store/store.ts';
+import { EpochOver, type Store, StoreRewound } from '../store/store.ts';
 import type { Exclusively } from './in-turn.ts';
 import type { RenewedPools } from './renewed-pools.ts';
 
@@ -19,10 +20,12 @@ export interface RejoinerOptions {
   /** Runs work while no insert is under way. */
   readonly withoutInserts: Exclusively;
   readonly recover: Recover;
-  /** The run that has begun has journals of its own. */
-  readonly onBegun: () => void;
+  /** Before the run that has begun hands anything out. Errors: those of the store; then another begins. */
+  readonly onBegun: () => Promise<void>;
   readonly renewed: Pick<RenewedPools, 'rejoin'>;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
+  /** After each attempt: with why it failed. */
+  readonly onEnd: (error: VanityError | undefined) => void;
 }
 
 export class Rejoiner {
@@ -36,8 +39,10 @@ export class Rejoiner {
 
   /** What made a call of the store fail, whatever came of it. */
   notice(error: unknown): void {
-    if (!(error instanceof EpochOver)) return;
-    this.#running ??= this.#rejoin().finally(() => {
+    const isRewound = error instanceof StoreRewound;
+    if (!isRewound && !(error instanceof EpochOver)) return;
+    const why = isRewound ? 'the database went back in time' : 'another node has ended this run';
+    this.#running ??= this.#rejoin(why).finally(() => {
       this.#running = undefined;
     });
   }
@@ -48,16 +53,18 @@ export class Rejoiner {
     await this.#running;
   }
 
-  async #rejoin(): Promise<void> {
-    const { store, renewed, log } = this.#options;
-    log.error({ epoch: store.epoch }, 'another node has ended this run; the next begins');
+  async #rejoin(why: string): Promise<void> {
+    const { store, renewed, log, onEnd } = this.#options;
+    log.error({ epoch: store.epoch }, `${why}; the next begins`);
     for (let waitMs = BACK_OFF_MIN_MS; !this.#stop.signal.aborted; waitMs *= 2) {
       try {
         await renewed.rejoin(() => this.#begin());
+        onEnd(undefined);
         return log.info({ epoch: store.epoch }, 'a new run has begun');
       } catch (error) {
         if (!(error instanceof VanityError)) throw error;
         log.warn({ reason: error.message }, 'no new run can begin now; retrying');
+        onEnd(error);
       }
       const options = { signal: this.#stop.signal, ref: false };
       await sleep(Math.min(waitMs, BACK_OFF_MAX_MS), undefined, options).catch(() => undefined);
@@ -70,6 +77,6 @@ export class Rejoiner {
     for (const [pool, left] of Object.entries(recovered)) {
       log.warn({ pool, ...left }, 'what this run had leased when it was ended');
     }
-    onBegun();
+    await onBegun();
   }
 }

@@ -4,11 +4,13 @@
  */
 import { GATE, settingsBoard, shareAnew } from '../pool/shared-pool.ts';
 import type { Store } from '../store/store.ts';
+import type { StoredPool } from '../store/stored-pool.ts';
 import type { Exclusively } from './in-turn.ts';
 import { HttpThread, orderOf, type ServedEntry } from './journal-owners.ts';
 import type { PoolJournals } from './pool-journals.ts';
 import type { Refiller } from './refiller.ts';
 import type { NewPool, ServedEntries } from './served-entries.ts';
+import { configuredOf } from './served-pools.ts';
 
 export interface RenewedPoolsOptions {
   readonly entries: ServedEntries;
@@ -88,7 +90,6 @@ export class RenewedPools {
         await begin();
         journals.forget(old.map(({ handOuts }) => handOuts));
         for (const { entry, owner } of entries.owned) owner.leave(entry.shared.name);
-        for (const { shared } of old) entries.withdraw(shared.name);
         await this.#serve(old);
       } finally {
         this.#isRejoining = false;
@@ -105,17 +106,27 @@ export class RenewedPools {
     return old;
   }
 
+  /** What the store has of them, by name. It may have lost pools: those of the configuration are made again. */
+  async #stored(old: readonly ServedEntry[]): Promise<ReadonlyMap<string, StoredPool>> {
+    const { store, exclusively } = this.#options;
+    const read = async () =>
+      new Map((await exclusively(() => store.pools())).map((pool) => [pool.name, pool]));
+    const stored = await read();
+    const lost = old.filter(({ shared, config }) => !config && !stored.has(shared.name));
+    if (lost.length === 0) return stored;
+    await exclusively(() => store.definePools(lost.map(({ shared }) => configuredOf(shared))));
+    return read();
+  }
+
   async #serve(old: readonly ServedEntry[]): Promise<void> {
-    const { entries, store, exclusively } = this.#options;
-    const stored = new Map(
-      (await exclusively(() => store.pools())).map((pool) => [pool.name, pool]),
-    );
+    const { entries } = this.#options;
+    const stored = await this.#stored(old);
     const pools: NewPool[] = [];
     for (const entry of old) {
       const { shared, config } = entry;
-      const pool = stored.get(shared.name)!;
-      if (pool.isRemoved) {
-        // By another run, while this one was over.
+      const pool = stored.get(shared.name);
+      if (pool === undefined || pool.isRemoved) {
+        // By another run, while this one was over; or the database lost it.
         entries.delete(shared.name);
         await entries.forget(entry);
         continue;

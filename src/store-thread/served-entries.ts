@@ -167,6 +167,8 @@ export class ServedEntries {
       const { shared, handOuts } = entry;
       settingsBoard(shared).write({ gate: stored.isPaused ? GATE.paused : GATE.open });
       refiller.add(shared, { counts: counts[index]!, position: stored.position }, handOuts);
+      // Not before: those who ask meanwhile are to come again, for the pool is there.
+      if (this.#entries.has(shared.name)) this.#withdraw(shared.name);
       this.#entries.set(shared.name, entry);
       own.add(entry);
       for (const part of parts) part.add(shared);
@@ -186,7 +188,7 @@ export class ServedEntries {
   async forget(entry: ServedEntry): Promise<void> {
     const { journals, onChange } = this.#options;
     const { name } = entry.shared;
-    this.withdraw(name);
+    this.#withdraw(name);
     onChange(this.all);
     await this.tell(() => ({ removed: name }));
     const gone = [entry, ...this.#allThreads].map((owner) => owner.leave(name));
@@ -194,7 +196,7 @@ export class ServedEntries {
   }
 
   /** The parts of this thread begin anew with it when it is served again. */
-  withdraw(name: string): void {
+  #withdraw(name: string): void {
     for (const part of this.#options.parts) part.remove(name);
   }
 

@@ -248,7 +248,8 @@ function figuresOf({ shared, config }: NewPool): ReadyFigures {
   return config ?? { ready: settingsBoard(shared).get('ready'), readyMax: shared.readyMax };
 }
 
-function configuredOf(shared: SharedPool): ConfiguredPool {
+/** As the store makes it. */
+export function configuredOf(shared: SharedPool): ConfiguredPool {
   const { name, keys, handout, pattern } = shared;
   const { prefix, suffix, ignoreCase } = pattern;
   const target = settingsBoard(shared).get('target');

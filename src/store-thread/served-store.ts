@@ -200,8 +200,16 @@ export class ServedStore {
     this.pools = new ServedPools({ ...queues, entries, withoutInserts, changes, deadline, log });
     const renewed = new RenewedPools({ ...queues, entries });
     const { recover } = journals;
-    const onBegun = () => journals.begin(store);
-    this.#rejoiner = new Rejoiner({ ...common, withoutInserts, recover, onBegun, renewed, log });
+    this.#rejoiner = new Rejoiner({
+      ...{ ...common, withoutInserts, recover, renewed, log },
+      onBegun: async () => {
+        // It has journals of its own.
+        journals.begin(store);
+        // Nobody waited until the one before acts on what others revoked.
+        await this.tokens.refresh();
+      },
+      onEnd: (error) => this.#note('rejoin', error),
+    });
     this.keys = new ServedKeys({
       ...{ ...common, log },
       withoutInserts,

@@ -7,7 +7,15 @@ import type { Log } from '../log.ts';
 import type { StoreHealth } from '../pool/health.ts';
 
 /** What may fail while the rest works: a turn may still fit on a disk that has no room for hits. */
-export type StoreWork = 'turn' | 'insert' | 'counters' | 'destroy' | 'reseal' | 'expire' | 'check';
+export type StoreWork =
+  | 'turn'
+  | 'insert'
+  | 'counters'
+  | 'destroy'
+  | 'reseal'
+  | 'expire'
+  | 'check'
+  | 'rejoin';
 
 export class StoreFailures {
   readonly #health: StoreHealth;

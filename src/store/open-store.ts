@@ -36,9 +36,10 @@ export interface StoreOptions
  * `openSqliteStore` and `openPostgresStore`.
  */
 export function openStore(config: StoreConfig, options: StoreOptions): Promise<Store> {
-  const { directory, database, data, sealingKey, durability, copies } = config;
+  const { directory, database, data, sealingKey, durability, copies, standby } = config;
   if (directory === undefined) {
-    return openPostgresStore({ ...asNode(database!, config), sealingKey, durability, ...options });
+    const settings = { sealingKey, durability, ...(standby === 'synchronous' && { standby }) };
+    return openPostgresStore({ ...asNode(database!, config), ...settings, ...options });
   }
   const held = data === directory ? undefined : holdOwnDirectory(data);
   const witness = witnessDirectory(directory);

@@ -10,6 +10,17 @@ export function sizeOf({ first, last }: Range): number {
   return last - first + 1;
 }
 
+/** Of ids in their order: as few ranges as there can be. */
+export function rangesOf(ids: readonly number[]): Range[] {
+  const ranges: { first: number; last: number }[] = [];
+  for (const id of ids) {
+    const last = ranges.at(-1);
+    if (last?.last === id - 1) last.last = id;
+    else ranges.push({ first: id, last: id });
+  }
+  return ranges;
+}
+
 /** What is left of the ranges without these seqs, which are in their order. */
 export function without(ranges: readonly Range[], seqs: readonly number[]): Range[] {
   const left: Range[] = [];

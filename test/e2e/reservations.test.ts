@@ -8,7 +8,7 @@ import { ManagedServer } from '../support/managed-server.ts';
 import { legacyMessage } from '../support/messages.ts';
 import { assertIdentity, EASY_POOL, type PoolFigures, type Server } from '../support/server.ts';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 300_000 };
 
 /** Small queues, so that refills are met too. */
 const POOL = { ...EASY_POOL, target: 150, ready: 8 };
@@ -171,7 +171,8 @@ test('one server, asked for many things, and stopped', LIMIT, async (t) => {
   await t.test('what expires is burned, and one key reserves once', async () => {
     const [one, same] = await Promise.all([setup.reserve(1, 'a'), setup.reserve(1, 'a')]);
     assert.deepEqual(one, same);
-    assert.equal((await setup.status()).reserved, 2);
+    const before = await setup.status();
+    assert.equal(before.reserved + before.burned, 2, 'on a slow machine it is over by now');
     while ((await stateOf(setup, one!)) !== 'expired') await sleep(50);
     assert.deepEqual(await setup.reserve(1, 'a'), one, 'the reply is the same, though it is over');
     const { reserved, burned } = await setup.status();

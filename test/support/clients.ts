@@ -189,19 +189,22 @@ function send(url: string, asked: Asked, agent: Agent | false): Promise<Reply | 
   return post(new URL(`/v1/pools/${pool}/dispense`, url), { count }, key, agent);
 }
 
-/** Without an agent on a connection of its own. Undefined if no whole reply came. */
+/** Without an agent on a connection of its own; DELETE without a body. Undefined if no whole reply came. */
 export function post(
   url: URL,
-  body: object,
+  body: object | undefined,
   key?: string,
   agent: Agent | false = false,
+  token?: string,
 ): Promise<Reply | undefined> {
+  const method = body === undefined ? 'DELETE' : 'POST';
   const headers = {
-    'content-type': 'application/json',
+    ...(body !== undefined && { 'content-type': 'application/json' }),
     ...(key !== undefined && { 'idempotency-key': key }),
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
   };
   return new Promise((resolve) => {
-    const call = httpRequest(url, { method: 'POST', agent, headers }, (reply) => {
+    const call = httpRequest(url, { method, agent, headers }, (reply) => {
       let text = '';
       reply.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
@@ -211,6 +214,6 @@ export function post(
         resolve(reply.complete ? { status: reply.statusCode!, text } : undefined),
       );
     });
-    call.on('error', () => resolve(undefined)).end(JSON.stringify(body));
+    call.on('error', () => resolve(undefined)).end(body && JSON.stringify(body));
   });
 }

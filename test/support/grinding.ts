@@ -47,9 +47,9 @@ export function addressIn({ publicKey }: SigningKey) {
   return addressOf(publicKey);
 }
 
-const TRIES = 4000;
+const TRIES = 40_000;
 
-/** Asks again every few milliseconds, for 20 s or more: far longer than anything here takes. */
+/** Asks again every few milliseconds, for 200 s or more: far longer than anything here takes. */
 export async function until(isThere: () => boolean): Promise<void> {
   for (let tries = 0; !isThere(); tries++) {
     if (tries === TRIES) throw new Error(`did not come about: ${isThere}`);

@@ -42,7 +42,7 @@ export class Leaked implements AsyncDisposable {
     }
     const { store } = leaked;
     await turn(store, 'pet', 0, 20);
-    const reservation = { id: 'ab'.repeat(16), ttlMs: 60_000 };
+    const reservation = { id: 'ab'.repeat(16), ttlMs: 86_400_000 };
     const records = [{ position: 0, count: 1, at: Date.now(), token: 0, reservation }];
     await turn(store, 'pet', 8, 0, { records, journals: new Map() });
     return leaked;

@@ -77,6 +77,18 @@ export class PostgresProxy implements AsyncDisposable {
     for (const link of this.#links) link.stall();
   }
 
+  /** Nothing comes through any more, on connections that are open and on new ones. */
+  isolate(): void {
+    this.isSilent = true;
+    this.stall();
+  }
+
+  /** New connections come through again; what was said on others is lost. */
+  rejoin(): void {
+    this.isSilent = false;
+    this.cut();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
     this.#server.close();

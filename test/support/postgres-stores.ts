@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { join } from 'node:path';
 import { openPostgresStore, type PostgresStoreOptions } from '../../src/store/postgres/open.ts';
+import { PostgresReader } from '../../src/store/postgres/reader.ts';
 import type { NodeIdentity } from '../../src/store/postgres/run.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -22,6 +23,10 @@ export function someNode(): NodeIdentity {
 
 function bytesOf(key: KeyObject): Uint8Array {
   return Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url');
+}
+
+export function keySourceIn(directory: string): string {
+  return `file:${join(directory, 'sealing.key')}`;
 }
 
 export interface Place {
@@ -53,13 +58,21 @@ export class PostgresStores implements StoreMaker {
   async openAt(place: Place, more: Partial<PostgresStoreOptions> = {}): Promise<Store> {
     const { url, node, directory } = place;
     const settings = connectionSettings(url, {});
-    const sealingKey = `file:${join(directory, 'sealing.key')}`;
+    const sealingKey = keySourceIn(directory);
     const store = await openPostgresStore({
       ...{ settings, node, sealingKey, data: directory },
       ...more,
     });
     this.#places.set(store, place);
     return store;
+  }
+
+  /** Beside them. */
+  reader({ url, directory }: Place, sealingKey?: string): Promise<PostgresReader> {
+    return PostgresReader.open({
+      settings: connectionSettings(url, {}),
+      sealingKey: sealingKey ?? keySourceIn(directory),
+    });
   }
 
   async reopen(store: Store): Promise<Store> {

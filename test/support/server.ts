@@ -16,7 +16,7 @@ import { type Judge, judgeOf, type OpenApi, toldPath } from './documented.ts';
 import { journalsOf, removeJournalsOfNode } from './journal-machine.ts';
 
 /** Whatever a test does: no server is left behind. */
-const LIFE_MAX_MS = 120_000;
+const LIFE_MAX_MS = 600_000;
 
 /** About 58 attempts a hit, and more than is ready at once: even the slowest kernel fills it in seconds. */
 export const EASY_POOL = { name: 'pet', suffix: 't', target: 400 };
@@ -82,6 +82,8 @@ export class Workspace implements AsyncDisposable {
   environment: Readonly<Record<string, string>> = {};
   /** What starts them, as `nice` does: it gets the program and its arguments as its own. */
   launcher: readonly string[] = [];
+  /** How long a server may run at most. */
+  lifeMs = LIFE_MAX_MS;
   readonly #servers: Server[] = [];
 
   /** Writes `vanitypool.toml` with these pools and lines of other sections. */
@@ -140,7 +142,7 @@ export class Server {
   readonly listening: Promise<void>;
   readonly exited: Promise<number | null>;
 
-  constructor({ path, state, environment, launcher }: Workspace, args: readonly string[]) {
+  constructor({ path, state, environment, launcher, lifeMs }: Workspace, args: readonly string[]) {
     const file = join(path, 'vanitypool.toml');
     const saysPriority = existsSync(file) && /^priority\b/m.test(readFileSync(file, 'utf8'));
     const port = args.includes('--port') ? [] : ['--port', '0'];
@@ -161,7 +163,7 @@ export class Server {
         ...environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: LIFE_MAX_MS,
+      timeout: lifeMs,
       killSignal: 'SIGKILL',
     });
     this.exited = once(this.process, 'exit').then(([code]) => code as number | null);

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { MessageChannel } from 'node:worker_threads';
 import type { Durability } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { readPool } from '../../src/config/pool-config.ts';
+import { type PoolConfig, readPool } from '../../src/config/pool-config.ts';
 import { keypairOf, signingKeyOf } from '../../src/keypair/keypair.ts';
 import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Deadline } from '../../src/pool/deadline.ts';
@@ -38,7 +38,9 @@ export class SharedServer implements AsyncDisposable {
   readonly machine = testMachine();
   readonly log = collectedLog();
   readonly deadline = new Deadline();
+  readonly health = new StoreHealth();
   readonly durability: Durability;
+  readonly pool: PoolConfig;
   readonly left = new Set<string>();
   /** What others see and change. */
   inner!: Store;
@@ -49,15 +51,20 @@ export class SharedServer implements AsyncDisposable {
   threads: Thread[] = [];
   readonly #ports: MessageChannel[] = [];
 
-  static async open(durability: Durability = 'leased', stored = 200): Promise<SharedServer> {
-    const server = new SharedServer(durability);
+  static async open(
+    durability: Durability = 'leased',
+    stored = 200,
+    pool = POOL,
+  ): Promise<SharedServer> {
+    const server = new SharedServer(durability, pool);
     await server.start();
     await server.insert(stored);
     return server;
   }
 
-  private constructor(durability: Durability) {
+  private constructor(durability: Durability, pool: PoolConfig) {
     this.durability = durability;
+    this.pool = pool;
   }
 
   async start(): Promise<void> {
@@ -76,10 +83,10 @@ export class SharedServer implements AsyncDisposable {
     this.shared = new SharedStore(this.inner);
     this.faults = new StoreFaults(this.shared.store);
     const changes = new ChangedPools();
-    const health = new StoreHealth();
+    const { health } = this;
     const channel = new MessageChannel();
     this.#ports.push(channel);
-    const shared = sharePool(POOL, { changes, deadline: this.deadline });
+    const shared = sharePool(this.pool, { changes, deadline: this.deadline });
     this.served = await ServedStore.serve({
       ...{ store: this.faults.store, journals, health, log },
       data: {

@@ -2,7 +2,7 @@
  * A real store that passes for one of many runs: the test ends this run, changes what others would change,
  * and says how late it hears of what others did. Everything else is the store's own.
  */
-import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
+import { EpochOver, type Store, type StoreEvents, StoreRewound } from '../../src/store/store.ts';
 
 import type { StoredPool } from '../../src/store/stored-pool.ts';
 
@@ -16,8 +16,13 @@ export class SharedStore {
   areOthersSlow = false;
   events: StoreEvents | undefined;
   #isOver = false;
+  #isRewound = false;
+  /** Other nodes are missed: why this one cannot join again. */
+  missed: string | undefined;
   readonly #missed = new Set<Look>();
   readonly #removed = new Set<string>();
+  readonly #lost = new Set<string>();
+  readonly #targets = new Map<string, number>();
 
   /** `inner` is what others see and change. */
   constructor(inner: Store) {
@@ -37,9 +42,20 @@ export class SharedStore {
     this.#isOver = true;
   }
 
+  /** The database goes back, before it had any of these pools. */
+  goBack(...lost: readonly string[]): void {
+    this.#isRewound = true;
+    for (const pool of lost) this.#lost.add(pool);
+  }
+
   /** Another run deletes the pool, and waits for this one to end its queue. */
   remove(pool: string): void {
     this.#removed.add(pool);
+  }
+
+  /** Another run starts with a configuration that has this target for the pool. */
+  retarget(pool: string, target: number): void {
+    this.#targets.set(pool, target);
   }
 
   /** The next such look comes before what another run does at the same moment. */
@@ -59,14 +75,23 @@ export class SharedStore {
     const value = Reflect.get(target, name, target);
     if (typeof value !== 'function' || name === 'close') return value;
     return async (...args: unknown[]) => {
-      if (name === 'rejoin') this.#isOver = false;
+      if (name === 'rejoin' && this.missed !== undefined) throw new StoreRewound(this.missed);
+      if (name === 'rejoin') this.#isOver = this.#isRewound = false;
+      if (this.#isRewound) throw new StoreRewound();
       if (this.#isOver) throw new EpochOver();
+      if (name === 'definePools') this.#lost.clear();
       if (this.#missed.delete(name as Look)) return name === 'used' ? 0 : undefined;
       const result = await Reflect.apply(value, target, args);
       if (name !== 'pools') return result;
-      return (result as StoredPool[]).map((pool) =>
-        this.#removed.has(pool.name) ? { ...pool, isRemoved: true } : pool,
-      );
+      const kept = (result as StoredPool[]).filter((pool) => !this.#lost.has(pool.name));
+      return kept.map((pool) => {
+        const target = this.#targets.get(pool.name);
+        return {
+          ...pool,
+          ...(target !== undefined && { target }),
+          ...(this.#removed.has(pool.name) && { isRemoved: true }),
+        };
+      });
     };
   }
 

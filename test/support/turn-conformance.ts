@@ -58,7 +58,7 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     const handOuts = told(
       handOut(0, { key, body, token }),
       handOut(1, { count: 2, token }),
-      handOut(3, { token, reservation: { id, ttlMs: 60_000 } }),
+      handOut(3, { token, reservation: { id, ttlMs: DAY_MS } }),
     );
     const done = await store.turn({ pool, head: 4, wanted: 0, handOuts });
     for (const head of [4, 1]) {
@@ -161,7 +161,7 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     const { store } = subject;
     const same = keyed();
     const held = (position: number) => {
-      const reservation = { id: String(position).repeat(32), ttlMs: 60_000 };
+      const reservation = { id: String(position).repeat(32), ttlMs: DAY_MS };
       return handOut(position, { ...same, reservation });
     };
     const { refused, counts } = await store.turn({

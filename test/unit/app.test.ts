@@ -273,3 +273,19 @@ test('only programs of this machine are served', async () => {
   };
   assert.equal((await ask({ ...LOCAL, ...own })).statusCode, 200, 'nothing was lost before');
 });
+
+test('a node that only grinds answers for itself, while it has its store', async () => {
+  const { app, storeHealth } = await testApp(undefined, true, undefined, { isGrinder: true });
+  const get = async (url: string) => {
+    const { statusCode, body } = await app.inject({ url, headers: { host: 'localhost' } });
+    return [statusCode, (JSON.parse(body) as { code?: string }).code];
+  };
+  assert.deepEqual(await get('/healthz'), [200, undefined]);
+  // It serves no pool: none has to hold anything.
+  assert.deepEqual(await get('/readyz'), [200, undefined]);
+  for (const path of ['/v1/pools', '/v1/pools/pet', '/get-keypair', '/docs']) {
+    assert.deepEqual(await get(path), [404, 'ROUTE_NOT_FOUND'], path);
+  }
+  storeHealth.write('STORE_UNAVAILABLE', { turns: 0, inserts: 0 });
+  assert.deepEqual(await get('/readyz'), [503, 'STORE_UNAVAILABLE']);
+});

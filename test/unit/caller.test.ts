@@ -11,7 +11,7 @@ import { isPassing, pauseAfter } from '../../src/client/caller.ts';
 import { VanitypoolClient, VanitypoolError } from '../../src/client/client.ts';
 import { type Fate, FlakyProxy, problem } from '../support/flaky-proxy.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const ADDRESS = { id: 1, address: 'A', keyType: 'seed', origin: 'ground', createdAt: 'x' };
 const SECRET = 'vp_verysecret';
 /** What some call or other looks for. */
@@ -194,14 +194,19 @@ test(
 );
 
 test('a server that says nothing: TIMEOUT, with the error before it', LIMIT, async () => {
-  await using setup = await setupOf(problem(503, 'DRAINING', 0), 'hold', 'hold');
+  await using setup = await setupOf('hold');
   const client = setup.client({ timeoutMs: 300 });
-  const error = await errorOf(client.dispense('pet'));
-  assert.equal(error.code, 'TIMEOUT');
-  assert.equal((error.cause as VanitypoolError).code, 'DRAINING');
   const silent = await errorOf(client.pools());
   assert.equal(silent.code, 'TIMEOUT');
   assert.equal((silent.cause as VanitypoolError).code, 'UNREACHABLE');
+  // On a slow machine the first reply may take longer than the time.
+  for (let timeoutMs = 300, isAnswered = false; !isAnswered; timeoutMs *= 2) {
+    await using answering = await setupOf(problem(503, 'DRAINING', 0), 'hold');
+    const error = await errorOf(answering.client({ timeoutMs }).dispense('pet'));
+    assert.equal(error.code, 'TIMEOUT');
+    isAnswered = answering.proxy.seen.length === 2;
+    if (isAnswered) assert.equal((error.cause as VanitypoolError).code, 'DRAINING');
+  }
 });
 
 test('a stream has a time limit of its own for each piece', LIMIT, async () => {

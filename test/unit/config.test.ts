@@ -29,6 +29,7 @@ test('with nothing at all there is one pool and every default', () => {
     store: {
       directory: join(cwd, 'data'),
       database: undefined,
+      standby: 'none',
       data: join(cwd, 'data'),
       sealingKey: `file:${join(cwd, 'data', 'sealing.key')}`,
       durability: 'leased',
@@ -283,6 +284,7 @@ const BAD: readonly (readonly [key: string, allowed: string, ...values: unknown[
     ...['file:~', 'file:~/x', 'file:~ops/x'],
   ],
   ['store.data', `a directory; ${NO_HOME}`, 1, '~', '~/x'],
+  ['store.standby', '"none" or "synchronous"', 'asynchronous', true],
   ['store.durability', '"leased" or "committed"', 'none', true],
   ['store.copies', '"guarded" or "unguarded"', 'none', false],
   ['store.journal', '"auto" or "memory" or "data"', 'disk', true],

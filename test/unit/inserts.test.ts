@@ -147,6 +147,19 @@ test('one that fails says so, wipes its secrets, and the next is tried', async (
   assert.deepEqual(bench.ends, ['DISK_FULL', undefined]);
 });
 
+test('of a pool that another node has just deleted nothing comes in, and all else does', async () => {
+  await using bench = await new Bench().open();
+  bench.pools.add('gone');
+  const ofBoth = () => {
+    const [first, ...others] = bench.hits(3);
+    return [{ ...first!, pool: 'gone' }, ...others];
+  };
+  assert.deepEqual(await bench.inserts.insert(ofBoth()), { inserted: 2, duplicates: 0 });
+  assert.equal(bench.pool.status().available, 2);
+  await assert.rejects(bench.inserts.insert(ofBoth(), 'imported'), { code: 'POOL_NOT_FOUND' });
+  assert.deepEqual(bench.ends, [undefined]);
+});
+
 test('figures that were read before a turn are not published after it', async () => {
   await using bench = await new Bench().open();
   await bench.inserts.insert(bench.hits(20));

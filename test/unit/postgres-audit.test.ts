@@ -1,11 +1,9 @@
 /** The audit of a store of many nodes. */
 import { after, before } from 'node:test';
-import { PostgresReader } from '../../src/store/postgres/reader.ts';
-import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { type AuditedPlace, auditConformance } from '../support/audit-conformance.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
-import { type Place, PostgresStores } from '../support/postgres-stores.ts';
+import { keySourceIn, PostgresStores } from '../support/postgres-stores.ts';
 import { removeDirectory } from '../support/sqlite-stores.ts';
 
 const skip = await withoutPostgres(18);
@@ -18,20 +16,14 @@ after(async () => {
 });
 const stores = new PostgresStores(() => server);
 
-const keySourceOf = ({ directory }: Place) => `file:${directory}/sealing.key`;
-
-function readerAt(place: Place, sealingKey = keySourceOf(place)): Promise<PostgresReader> {
-  return PostgresReader.open({ settings: connectionSettings(place.url, {}), sealingKey });
-}
-
 async function newPlace(): Promise<AuditedPlace> {
   const place = await stores.newPlace();
   const sql = (text: string, values: unknown[] = []) =>
     server.sql(text, values, new URL(place.url).pathname.slice(1));
   return {
-    keySource: keySourceOf(place),
+    keySource: keySourceIn(place.directory),
     open: (recover) => stores.openAt(place, { recover }),
-    reader: (sealingKey) => readerAt(place, sealingKey),
+    reader: (sealingKey) => stores.reader(place, sealingKey),
     spoil: async (keyHash) => {
       await sql(
         `UPDATE vanitypool.secrets SET sealed = decode(repeat('00', 92), 'hex') WHERE key_hash = $1`,

@@ -15,9 +15,10 @@ import type { NodeIdentity } from '../../src/store/postgres/run.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { EpochOver, type GrindingStore, type Store } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { figuresOf, inserted, UNHEARD } from '../support/postgres-nodes.ts';
+import { figuresOf, inserted, UNHEARD, untilDone } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { type Place, PostgresStores, someNode } from '../support/postgres-stores.ts';
+import { rewound } from '../support/rewound-scene.ts';
 import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
@@ -294,4 +295,35 @@ test('a grinder hears of pools and of what others take out of them', LIMIT, asyn
   await store.everywhere();
   assert.ok(looks > before);
   assert.equal((await grinder.pools())[0]!.isPaused, true);
+  // Of a pool of a configuration it is that of the last start.
+  for (const target of [40, 50]) {
+    const [stored] = await store.definePools([{ ...poolNamed(pool), target }]);
+    assert.equal(stored!.target, target);
+    assert.equal((await grinder.pools())[0]!.target, target);
+  }
+  const seen = looks;
+  await untilSeen(() => looks > seen);
 });
+
+test(
+  'after a loss of what it added last a grinder seals under another data key',
+  LIMIT,
+  async () => {
+    await using scene = await Scene.open();
+    const { pool, store } = scene;
+    const { grinder } = await scene.enrolled();
+    await using _ = grinder;
+    await server.stop();
+    const kept = server.keep();
+    await server.start();
+    assert.equal((await untilDone(() => grinder.insert(hitsFor(pool, 3)))).inserted, 3);
+    await server.stop();
+    server.putBack(kept);
+    await server.start();
+    await rewound(() => grinder.insert(hitsFor(pool, 3)));
+    await untilDone(() => grinder.rejoin(() => undefined));
+    assert.equal((await grinder.insert(hitsFor(pool, 4))).inserted, 4);
+    const { leased, burned } = await untilDone(() => store.turn({ pool, head: 0, wanted: 9 }));
+    assert.deepEqual([leased.length, burned], [4, 0]);
+  },
+);

@@ -14,7 +14,7 @@ import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const TTL_MS = 600;
 const pool = 'pet';
 
@@ -162,11 +162,21 @@ test('a journal corrects what was burned', LIMIT, async () => {
   using observer = new Observer(TTL_MS * 0.3);
   const other = await cluster.join(observer);
   await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+  await using reader = await cluster.stores.reader(cluster.stores.placeOf(other));
+  const listed = async () => {
+    const { addresses } = await reader.page({ after: 0, limit: 100 });
+    return addresses.map(({ state, cause, at }) => `${state} ${cause ?? at}`);
+  };
+  const crashed = 'burned crash';
+  assert.deepEqual((await listed()).slice(2), [crashed, crashed, crashed]);
+  assert.equal((await reader.unsettled()).length, 2, 'the journals of one are awaited');
   const left: HandOut = { position: 2, count: 2, at: Date.now(), token: 0 };
   const { epoch } = first;
   const recovered = await first.rejoin((journal) => (journal.epoch === epoch ? [left] : undefined));
   assert.deepEqual(recovered, { pet: { dispensed: 2, returned: 0, burned: 1 } });
   assert.equal(await cluster.figures(other), '3 0 4 1');
+  const corrected = `dispensed ${left.at}`;
+  assert.deepEqual((await listed()).slice(2), [corrected, corrected, crashed]);
   assert.ok(first.epoch > epoch);
   const again = await first.turn({ pool, head: 0, wanted: 9 });
   assert.deepEqual([again.position, again.leased.length], [0, 3]);

@@ -81,7 +81,7 @@ async function newScene(): Promise<Scene> {
   const [held, expired] = [0, 1].map(() => randomBytes(16).toString('hex')) as [string, string];
   const handOuts = told(
     handOut(0, { reservation: { id: held, ttlMs: 86_400_000 } }),
-    handOut(1, { reservation: { id: expired, ttlMs: -1 } }),
+    handOut(1, { reservation: { id: expired, ttlMs: -60_000 } }),
   );
   await store.turn({ pool, head: 2, wanted: 0, handOuts });
   return {

@@ -214,7 +214,7 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
   },
   'reservations expire': async (scene) => {
     const { store, pool } = scene;
-    await reservedIn(scene, -1);
+    await reservedIn(scene, -60_000);
     return {
       call: async () => {
         // What the server still holds of a try that was cut comes with the next call.

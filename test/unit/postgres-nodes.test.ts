@@ -26,7 +26,7 @@ import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 let server: PostgresServer;
 let nodes: PostgresNodes;
 let one: PostgresNode;
@@ -210,7 +210,9 @@ test('a reservation is ended by another node than made it', LIMIT, async () => {
   const ids = Array.from({ length: 4 }, newId);
   const handOuts = told(
     ...ids.map((id, position) => {
-      return handOut(position, { reservation: { id, ttlMs: position === 3 ? -1 : 86_400_000 } });
+      return handOut(position, {
+        reservation: { id, ttlMs: position === 3 ? -60_000 : 86_400_000 },
+      });
     }),
   );
   await one.store.turn({ pool, head: 4, wanted: 0, handOuts });

@@ -4,27 +4,26 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Connection } from '../../src/store/postgres/connection.ts';
 import { listNodes, retireNode } from '../../src/store/postgres/nodes.ts';
-import { connectionSettings } from '../../src/store/postgres/settings.ts';
-import type { Recover } from '../../src/store/recovery.ts';
-import { EpochOver, type Store, StoreRewound } from '../../src/store/store.ts';
+import { EpochOver, StoreRewound } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import {
-  figuresOf,
-  handOut,
-  inserted,
-  type PostgresNode,
-  PostgresNodes,
-  untilDone,
-} from '../support/postgres-nodes.ts';
+import { inserted } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { PostgresStores } from '../support/postgres-stores.ts';
+import {
+  awake,
+  connectionTo,
+  left,
+  look,
+  pool,
+  RewoundScene,
+  rewound,
+} from '../support/rewound-scene.ts';
 import { hitsFor } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 const LIMIT = { timeout: 60_000, skip };
-const pool = 'pet';
+const open = (count?: number) => RewoundScene.open(stores, server, count);
 
 let server: PostgresServer;
 const stores = new PostgresStores(() => server);
@@ -35,103 +34,8 @@ after(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-/** Nodes of which the first has leased 20 of 100 addresses and recorded 10, each with a journal. */
-class Scene implements AsyncDisposable {
-  readonly nodes: PostgresNodes;
-  readonly #given = new Map<number, number>();
-
-  static async open(count = 1): Promise<Scene> {
-    const scene = new Scene(await PostgresNodes.open(stores, server, count));
-    await scene.nodes.pool(pool);
-    await inserted(scene.first.store, pool, 100);
-    await scene.lease(scene.first, 0, 20);
-    await scene.lease(scene.first, 10, 0);
-    for (const { store } of scene.nodes.nodes) await store.addJournals([{ pool, number: 1 }]);
-    return scene;
-  }
-
-  private constructor(nodes: PostgresNodes) {
-    this.nodes = nodes;
-  }
-
-  get first(): PostgresNode {
-    return this.nodes.nodes[0]!;
-  }
-
-  get second(): PostgresNode {
-    return this.nodes.nodes[1]!;
-  }
-
-  /** No address is given twice. */
-  async lease({ store }: PostgresNode, head: number, wanted: number): Promise<number> {
-    const { leased } = await store.turn({ pool, head, wanted });
-    for (const { id } of leased) {
-      assert.equal(this.#given.get(id), undefined, `${id} is given twice`);
-      this.#given.set(id, store.epoch);
-    }
-    return leased.length;
-  }
-
-  /** What was leased and surely came back is none that was given. */
-  forget(from: number): void {
-    const ids = [...this.#given.keys()].sort((a, b) => a - b);
-    for (const id of ids.slice(from)) this.#given.delete(id);
-  }
-
-  async figures(node = this.first): Promise<string> {
-    return figuresOf(node.store, pool);
-  }
-
-  /** The database has what it had before `work`. */
-  async goesBack(work: () => Promise<unknown>): Promise<void> {
-    await server.stop();
-    const kept = server.keep();
-    await server.start();
-    await work();
-    await server.stop();
-    server.putBack(kept);
-    await server.start();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.nodes[Symbol.asyncDispose]();
-  }
-}
-
-/** The journal of the queue says that these positions left. */
-const left =
-  (position: number, count: number): Recover =>
-  () => [handOut(position, { count })];
-
-/** The connections of before are gone: a first call may find that. */
-async function rewound(call: () => Promise<unknown>): Promise<void> {
-  for (;;) {
-    try {
-      await call();
-      assert.fail('done');
-    } catch (error) {
-      if (error instanceof StoreRewound) return;
-      if ((error as { code?: string }).code !== 'STORE_UNAVAILABLE') throw error;
-      assert.ok(!(error instanceof EpochOver), 'the run is over');
-    }
-  }
-}
-
-/** The same. */
-async function awake(store: Store): Promise<void> {
-  await untilDone(() => store.counts(pool));
-}
-
-/** Nothing leaves by it, and it knows how far the log had come. */
-async function look({ store }: PostgresNode): Promise<void> {
-  await awake(store);
-  await untilDone(() => store.insert(hitsFor(pool, 1)));
-  await server.sql('SELECT pg_switch_wal()');
-  await store.insert(hitsFor(pool, 1));
-}
-
 test('a snapshot: what may have left is burned, and nothing else', LIMIT, async () => {
-  await using scene = await Scene.open();
+  await using scene = await open();
   const { first } = scene;
   await scene.goesBack(async () => {
     await awake(first.store);
@@ -149,7 +53,7 @@ test('a snapshot: what may have left is burned, and nothing else', LIMIT, async 
 });
 
 test('what no journal names is burned, too', LIMIT, async () => {
-  await using scene = await Scene.open();
+  await using scene = await open();
   const { first } = scene;
   await scene.goesBack(async () => {
     await awake(first.store);
@@ -161,10 +65,10 @@ test('what no journal names is burned, too', LIMIT, async () => {
 });
 
 test('a snapshot without anything lost burns nothing', LIMIT, async () => {
-  await using scene = await Scene.open();
+  await using scene = await open();
   const { first } = scene;
   await scene.goesBack(async () => {
-    await look(first);
+    await look(first, server);
   });
   await rewound(() => first.store.insert(hitsFor(pool, 1)));
   await rewound(() => first.store.turn({ pool, head: 10, wanted: 1 }));
@@ -176,7 +80,7 @@ test('a snapshot without anything lost burns nothing', LIMIT, async () => {
 });
 
 test('a node that was killed finds it when it starts', LIMIT, async () => {
-  await using scene = await Scene.open();
+  await using scene = await open();
   const { first } = scene;
   await scene.goesBack(async () => {
     await awake(first.store);
@@ -189,7 +93,7 @@ test('a node that was killed finds it when it starts', LIMIT, async () => {
 });
 
 test('and one that stopped cleanly, also on a machine that was started anew', LIMIT, async () => {
-  await using scene = await Scene.open();
+  await using scene = await open();
   const { first } = scene;
   await first.store.endQueues([{ pool, head: 20 }], 'return');
   await scene.goesBack(async () => {
@@ -206,7 +110,7 @@ test(
   'after a loss of power of its machine a node burns as far as it wrote ahead',
   LIMIT,
   async () => {
-    await using scene = await Scene.open();
+    await using scene = await open();
     const { first } = scene;
     await scene.goesBack(async () => {
       await awake(first.store);
@@ -218,13 +122,13 @@ test(
 );
 
 test('a loss of power of its machine alone is no reason to burn', LIMIT, async () => {
-  await using scene = await Scene.open();
+  await using scene = await open();
   await scene.first.open({ bootId: 'another', recover: left(10, 4) });
   assert.equal(await scene.figures(), '86 0 0 14 0');
 });
 
 test('one node sees it, and no other leases until all have said what they did', LIMIT, async () => {
-  await using scene = await Scene.open(2);
+  await using scene = await open(2);
   const { first, second } = scene;
   await scene.lease(second, 0, 10);
   await scene.goesBack(async () => {
@@ -254,12 +158,12 @@ test(
   'a node that says nothing is missing burns nothing, and one behind it does',
   LIMIT,
   async () => {
-    await using scene = await Scene.open(2);
+    await using scene = await open(2);
     const { first, second } = scene;
     await scene.goesBack(async () => {
       await awake(second.store);
       await scene.lease(second, 0, 15);
-      await look(first);
+      await look(first, server);
     });
     await awake(second.store);
     await rewound(() => first.store.insert(hitsFor(pool, 1)));
@@ -276,14 +180,11 @@ test(
   },
 );
 
-const connectionTo = ({ place: { url } }: PostgresNode) =>
-  new Connection(connectionSettings(url, {}));
-
 test(
   'one that does not come back is waited for, until somebody says that it lost nothing',
   LIMIT,
   async () => {
-    await using scene = await Scene.open(2);
+    await using scene = await open(2);
     const { first, second } = scene;
     await scene.lease(second, 0, 10);
     await scene.goesBack(async () => {
@@ -325,12 +226,12 @@ test(
 );
 
 test('or that nobody knows what it had', LIMIT, async () => {
-  await using scene = await Scene.open(2);
+  await using scene = await open(2);
   const { first, second } = scene;
   await scene.goesBack(async () => {
     await awake(second.store);
     await scene.lease(second, 0, 15);
-    await look(first);
+    await look(first, server);
   });
   await awake(second.store);
   await rewound(() => first.store.insert(hitsFor(pool, 1)));
@@ -345,12 +246,12 @@ test('or that nobody knows what it had', LIMIT, async () => {
 });
 
 test('who was retired with a lie contradicts it', LIMIT, async () => {
-  await using scene = await Scene.open(2);
+  await using scene = await open(2);
   const { first, second } = scene;
   await scene.goesBack(async () => {
     await awake(second.store);
     await scene.lease(second, 0, 15);
-    await look(first);
+    await look(first, server);
   });
   await awake(second.store);
   await rewound(() => first.store.insert(hitsFor(pool, 1)));

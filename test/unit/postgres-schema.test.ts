@@ -40,7 +40,7 @@ const ADDRESSES = `
   SET search_path = vanitypool;
   INSERT INTO nodes VALUES (repeat('a', 32), 'one', 'all', 'here', sha256('node'), NULL, true, NULL, 0);
   INSERT INTO epochs VALUES (1, repeat('a', 32), substr(sha256('run'), 1, 16), 'all', 'leased', 60000,
-    'open', 0, 0, 0, 0, 0);
+    'open', 0, 0, 0, 0, '', 0);
   INSERT INTO pools (name, prefix, suffix, ignore_case, keys, handout, target)
     VALUES ('pet', '', 't', false, 'seed', 'secret', 10);
   INSERT INTO lane_ends VALUES (1, 1, 1, (1 << 20) + 7);

@@ -19,7 +19,7 @@ import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { Bench, config, hash, isSettled } from '../support/pools-bench.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 test('a pool is made when every thread has it, with a journal of its own', LIMIT, async () => {
   await using bench = await new Bench().open();
@@ -281,7 +281,7 @@ test('a reservation that no turn has recorded was shown to nobody: a crash gives
   });
   const key = randomBytes(32);
   const reserve = (id: string) => {
-    const reservation = { id: id.repeat(32), ttlMs: 60_000 };
+    const reservation = { id: id.repeat(32), ttlMs: 86_400_000 };
     store.pop(1, { token: 0, key: hash(id), body: key, reservation });
   };
   reserve('a');

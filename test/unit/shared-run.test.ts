@@ -11,13 +11,15 @@ import { readPool } from '../../src/config/pool-config.ts';
 import { VanityError } from '../../src/errors.ts';
 import type { TokenNotice } from '../../src/pool/calls.ts';
 import { monotonicMs } from '../../src/pool/monotonic.ts';
+import { settingsBoard } from '../../src/pool/shared-pool.ts';
+import { StoreRewound } from '../../src/store/store.ts';
 import { parts } from '../../src/store/stored-pool.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 import { isSettled } from '../support/pools-bench.ts';
-import { SharedServer } from '../support/shared-server.ts';
+import { POOL, SharedServer } from '../support/shared-server.ts';
 import { hitsFor } from '../support/store-subject.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const STORED = 200;
 const UNAVAILABLE = { code: 'STORE_UNAVAILABLE' };
 
@@ -70,7 +72,7 @@ suite('what other runs were served first', () => {
     await using server = await SharedServer.open();
     const [key, body] = [randomBytes(32), Buffer.alloc(32)];
     const receiver = { token: 0, key, body };
-    const order = { pool: 'pet', ttlMs: 60_000, receiver, quota: undefined, until: Infinity };
+    const order = { pool: 'pet', ttlMs: 86_400_000, receiver, quota: undefined, until: Infinity };
     const first = await server.served.dispenser.reserve(order);
     server.shared.miss('madeWith');
     assert.deepEqual(await server.served.dispenser.reserve(order), first);
@@ -112,6 +114,21 @@ suite('what other runs were served first', () => {
       assert.equal((await asked).length, 1);
     },
   );
+});
+
+suite('a pool that signs', () => {
+  test('what it hands out is in the store before it leaves', LIMIT, async () => {
+    await using server = await SharedServer.open('leased', 20, { ...POOL, handout: 'sign-only' });
+    await server.until(() => server.status.ready === 20);
+    const letGo = server.faults.hang('turn');
+    const asked = server.ask();
+    await sleep(50);
+    const isOver = await isSettled(asked);
+    letGo();
+    assert.equal(isOver, false);
+    server.note(await asked);
+    assert.equal((await server.inner.counts('pet')).dispensed, 1);
+  });
 });
 
 suite('a run that another has ended', () => {
@@ -183,6 +200,21 @@ suite('a run that another has ended', () => {
     },
   );
 
+  test('who asks while the next one begins is to come again', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const { begun } = server.faults;
+    await server.until(() => server.status.ready === 20);
+    const letGo = server.faults.hang('counts');
+    server.shared.end();
+    await assert.rejects(server.askOnce(randomBytes(32)), UNAVAILABLE);
+    await server.until(() => begun.slice(begun.indexOf('rejoin')).includes('counts', 1));
+    const { code } = await server.ask().catch((error) => error);
+    letGo();
+    assert.equal(code, 'STORE_UNAVAILABLE');
+    await server.until(() => server.said().includes('a new run has begun'));
+    assert.equal((await server.askOnce(randomBytes(32))).length, 1);
+  });
+
   test('nothing is settled before every thread has stopped handing out', LIMIT, async () => {
     await using server = await SharedServer.open();
     const { inner, threads } = server;
@@ -205,6 +237,45 @@ suite('a run that another has ended', () => {
     await server.until(() => server.said().includes('a new run has begun'));
     assert.ok(server.said().includes('no new run can begin now; retrying'));
     await server.until(() => server.status.ready > 0);
+    assert.equal(server.pop(0), 1);
+  });
+});
+
+suite('a database that went back in time', () => {
+  test('nothing is handed out until every node has said what it did', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.until(() => server.status.ready === 20);
+    const { epoch } = server.inner;
+    const missed = 'node two has not said what it did';
+    server.shared.missed = missed;
+    server.shared.goBack();
+    await assert.rejects(server.askOnce(randomBytes(32)), { code: /STORE_(REWOUND|UNAVAILABLE)/ });
+    await server.until(() => server.log.lines.some(({ fields }) => fields.reason === missed));
+    for (const thread of [0, 1]) assert.throws(() => server.pop(thread), UNAVAILABLE);
+    assert.equal(server.health.failure, 'STORE_REWOUND');
+    server.shared.missed = undefined;
+    await server.until(() => server.said().includes('a new run has begun'));
+    assert.ok(server.inner.epoch > epoch);
+    await server.until(() => server.health.failure === undefined && server.status.ready === 20);
+    assert.equal(server.pop(0), 1);
+    await server.exhaust(200);
+  });
+
+  test('a beat or a look that sees it is enough', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.until(() => server.status.ready === 20);
+    server.shared.goBack();
+    server.shared.events!.over(new StoreRewound());
+    await server.until(() => server.said().includes('a new run has begun'));
+  });
+
+  test('a pool of the configuration that it lost is made again', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.until(() => server.status.ready === 20);
+    server.shared.goBack('pet');
+    server.shared.events!.over(new StoreRewound());
+    await server.until(() => server.said().includes('a new run has begun'));
+    await server.until(() => server.status.ready === 20);
     assert.equal(server.pop(0), 1);
   });
 });
@@ -303,39 +374,69 @@ suite('what other runs change', () => {
     },
   );
 
+  test('a configured pool is filled to the target of the run that began last', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const [pet] = server.served.entries.all;
+    const settings = settingsBoard(pet!);
+    assert.notEqual(settings.get('target'), 77);
+    server.shared.retarget('pet', 77);
+    await server.shared.events!.directory();
+    assert.equal(settings.get('target'), 77);
+  });
+  const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
+  const tokenNamed = (name: string) => {
+    return { ...any, name, hash: randomBytes(32), expiresAt: undefined };
+  };
+
+  /** What a thread hears of tokens. */
+  async function toldOf({ served }: SharedServer) {
+    const { port1, port2 } = new MessageChannel();
+    const notices = new ThreadNotices(port1);
+    const told: TokenNotice[] = [];
+    port2.on('message', ({ arg }: { arg: TokenNotice }) => {
+      told.push(arg);
+      notices.heard(arg.notice);
+    });
+    await served.tokens.connect(port1, notices);
+    const seen = () => told.map(({ token: { id }, isValid }) => [id, isValid]);
+    return { seen, [Symbol.dispose]: () => port1.close() };
+  }
+
   test(
     'a token that it revokes opens nothing here, and one that it makes does',
     LIMIT,
     async () => {
       await using server = await SharedServer.open();
-      const { inner, served } = server;
-      const { port1, port2 } = new MessageChannel();
-      const notices = new ThreadNotices(port1);
-      const told: TokenNotice[] = [];
-      port2.on('message', ({ arg }: { arg: TokenNotice }) => {
-        told.push(arg);
-        notices.heard(arg.notice);
-      });
-      const any = { scopes: ['read' as const], pools: undefined, quota: undefined };
-      const token = (name: string) => ({
-        ...any,
-        name,
-        hash: randomBytes(32),
-        expiresAt: undefined,
-      });
-      const old = await inner.tokens.create(token('old'));
-      await served.tokens.connect(port1, notices);
-      const made = await inner.tokens.create(token('made'));
+      const { inner } = server;
+      const old = await inner.tokens.create(tokenNamed('old'));
+      using told = await toldOf(server);
+      const made = await inner.tokens.create(tokenNamed('made'));
       await inner.tokens.revoke('old');
       await server.shared.events!.directory();
-      const seen = told.map(({ token: { id }, isValid }) => [id, isValid]);
-      assert.deepEqual(seen, [
+      const right = [
         [old.id, false],
         [made.id, true],
-      ]);
+      ];
+      assert.deepEqual(told.seen(), right);
       await server.shared.events!.directory();
-      assert.equal(told.length, 2, 'nothing is said twice');
-      port1.close();
+      assert.deepEqual(told.seen(), right, 'nothing is said twice');
+    },
+  );
+
+  test(
+    'a token that was revoked while this run was over opens nothing in the next',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const { inner } = server;
+      const { id } = await inner.tokens.create(tokenNamed('old'));
+      using told = await toldOf(server);
+      await inner.tokens.revoke('old');
+      server.shared.end();
+      await server.until(
+        () => server.status.ready === 20 && server.said().includes('a new run has begun'),
+      );
+      assert.deepEqual(told.seen(), [[id, false]]);
     },
   );
 

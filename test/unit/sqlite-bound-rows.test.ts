@@ -160,7 +160,7 @@ suite('a row that names an address of a sign-only pool', () => {
   test('that of a reservation of another pool', async () => {
     await using victim = await Victim.make();
     const { store, directory } = victim;
-    const reservation = { id: 'a'.repeat(32), ttlMs: 60_000 };
+    const reservation = { id: 'a'.repeat(32), ttlMs: 86_400_000 };
     const { key: _, body: __, ...held } = handOut;
     await turn(store, 'pet', 0, 1);
     await turn(store, 'pet', 1, 0, { records: [{ ...held, reservation }], journals: new Map() });

@@ -27,8 +27,8 @@ const SQL = {
     ORDER BY r.n, s.id`,
   remains: `SELECT m.id, m.origin, m.created_at, m.public_key
     FROM unnest($1::bigint[], $2::bigint[]) AS r (first, last)
-    JOIN vanitypool.remains AS m ON m.id BETWEEN r.first AND r.last
-    JOIN vanitypool.keys AS k ON k.key_hash = sha256(m.public_key) AND k.id = m.id`,
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.remains WHERE id BETWEEN r.first AND r.last OFFSET 0) AS m
+    WHERE m.id = (SELECT id FROM vanitypool.keys WHERE key_hash = sha256(m.public_key))`,
   bury: `WITH gone AS (DELETE FROM vanitypool.secrets WHERE id = ANY($1::bigint[])
       RETURNING id, origin, created_at)
     INSERT INTO vanitypool.remains (id, origin, created_at, public_key)

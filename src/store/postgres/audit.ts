@@ -16,6 +16,7 @@ import type {
   FoundAddress,
   Signed,
 } from '../audit-store.ts';
+import { rangesOf } from '../ranges.ts';
 import { type Addresses, originOf, type PoolOfRows } from './addresses.ts';
 import type { Query } from './transaction.ts';
 
@@ -24,7 +25,8 @@ const AT = `coalesce(h.at, s.burned_at,
 const STATE = `s.id, p.name, s.state, s.cause, ${AT} AS at, t.name AS token, h.key_hash`;
 const IS_EXHAUSTED = `EXISTS (SELECT FROM vanitypool.lost_signatures
     WHERE address_id = s.id AND count IS NULL) AS is_exhausted`;
-const TABLES = `vanitypool.address_states AS s
+/** Of `s`, who has it. */
+const AND_WHOSE = `
     JOIN vanitypool.pools AS p ON p.id = s.pool_id
     LEFT JOIN LATERAL (SELECT * FROM vanitypool.hand_outs
       WHERE epoch = s.epoch AND pool_id = s.pool_id AND position <= s.position
@@ -39,15 +41,17 @@ const SQL = {
       (SELECT count(*) FROM vanitypool.signatures WHERE address_id = s.id) + coalesce(
         (SELECT count FROM vanitypool.lost_signatures WHERE address_id = s.id), 0) ELSE 0 END AS signatures,
       ${IS_EXHAUSTED}
-    FROM ${TABLES}
+    FROM vanitypool.address_states AS s ${AND_WHOSE}
     WHERE s.id > $1 AND s.id <= $2 AND s.state IN ('dispensed', 'reserved', 'burned')
       AND ($3::text IS NULL OR p.name = $3) AND ($4::bigint IS NULL OR ${AT} >= $4)
     ORDER BY s.id`,
+  /** Looked up one after the other: a join would read all addresses. */
   find: `SELECT ${STATE}, a.*, ${IS_EXHAUSTED} FROM vanitypool.keys AS k
-    JOIN LATERAL (
+    CROSS JOIN LATERAL (SELECT * FROM vanitypool.address_states WHERE id = k.id OFFSET 0) AS s
+    CROSS JOIN LATERAL (
       SELECT origin, created_at, false AS is_destroyed FROM vanitypool.secrets WHERE id = k.id
-      UNION ALL SELECT origin, created_at, true FROM vanitypool.remains WHERE id = k.id) AS a ON true
-    JOIN (${TABLES}) ON s.id = k.id
+      UNION ALL SELECT origin, created_at, true FROM vanitypool.remains WHERE id = k.id) AS a
+    ${AND_WHOSE}
     WHERE k.key_hash = $1 AND s.state IS NOT NULL`,
   signatures: `SELECT g.at, t.name AS token, g.message_hash AS "messageHash", g.signature
     FROM vanitypool.signatures AS g LEFT JOIN vanitypool.tokens AS t ON t.id = g.token_id
@@ -90,7 +94,7 @@ export async function pageOf(
   const { rows } = await query<PageRow>(SQL.page, [after, end, pool, since]);
   const shown = new Map<number, string>();
   for (const ofPool of Map.groupBy(rows, ({ name }) => name).values()) {
-    const ranges = ofPool.map(({ id }) => ({ first: id, last: id }));
+    const ranges = rangesOf(ofPool.map(({ id }) => id));
     const keys = await addresses.publicKeysOf(query, ofPool[0]!, ranges);
     for (const [id, publicKey] of keys) shown.set(id, addressOf(publicKey));
   }

@@ -3,6 +3,7 @@
  * lane from its start, by what the nodes remember, and all that was given back or held when a lost turn may have
  * leased it again. Runs in the store thread, inside a transaction of the caller, while nothing is leased.
  */
+import type { Limits } from './connection.ts';
 import { giveUp } from './expiry.ts';
 import { type Moved, moveFigures } from './figures.ts';
 import { burn, sum, takeAll } from './lanes.ts';
@@ -42,6 +43,9 @@ interface LaneRow {
   readonly filled: number;
   readonly isLeft: boolean;
 }
+
+/** There may be many lanes, and nothing is handed out meanwhile. */
+export const BURNING: Limits = { timeoutMs: 120_000 };
 
 /** Who burns, and when. */
 export interface Burner {

@@ -14,7 +14,8 @@ export const SIGHT = `substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS tim
 
 const CURRENT = `(SELECT system_identifier::text FROM pg_control_system()) AS "systemId",
   (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database,
-  'vanitypool.cluster'::regclass::oid::bigint AS table, ${SIGHT}`;
+  'vanitypool.cluster'::regclass::oid::bigint AS table,
+  extract(epoch FROM pg_postmaster_start_time())::text AS "serverStart", ${SIGHT}`;
 
 /** Columns of the row of the cluster and of the database that it lies in. */
 export const LOOK = `state, ${CURRENT}, coalesce(system_id, '') AS "knownSystemId",
@@ -41,6 +42,7 @@ interface Identity {
 
 export interface Look extends Identity, Sight {
   readonly state: 'sound' | 'suspect' | 'lost';
+  readonly serverStart: string;
   /** As it was when all nodes were asked last, or when the store was made; empty before. */
   readonly knownSystemId: string;
   readonly knownTimeline: string | null;

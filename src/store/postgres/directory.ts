@@ -14,6 +14,7 @@ const SQL = {
   look: `SELECT version, ${LOOK}, ${NODE_COUNTS} AS nodes, (SELECT count(*) FROM vanitypool.epochs
       WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster AS c`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
+  looked: `UPDATE vanitypool.epochs SET looked = $3 WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
     WHERE state = 'open' AND epoch <> $1 AND acted < $2 LIMIT 1`,
   stock: `SELECT p.name, concat_ws(' ', sum(f.available), sum(f.leased), sum(f.reserved),
@@ -38,6 +39,8 @@ export class Directory {
   /** That hand out, as of the last look. */
   runs = 1;
   #acted = 0;
+  /** The start of the server since which this run has compared the database with what it remembers. */
+  #looked = '';
   /** By pool. */
   readonly #stock = new Map<string, string>();
 
@@ -48,6 +51,7 @@ export class Directory {
   /** Another epoch has begun, which acts on nothing yet. */
   clear(): void {
     this.#acted = 0;
+    this.#looked = '';
   }
 
   watch(events: StoreEvents): Disposable {
@@ -73,8 +77,9 @@ export class Directory {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const { version, runs } = await this.#look(nodes);
+        const { version, runs, serverStart } = await this.#look(nodes);
         this.runs = runs;
+        if (serverStart !== this.#looked) await this.#compare(epoch, serverStart);
         if (version > this.#acted) {
           await directory();
           await this.#act(epoch, version);
@@ -92,7 +97,7 @@ export class Directory {
   }
 
   /** `onNodes` hears of them also where the database went back. */
-  async #look(onNodes?: StoreEvents['nodes']): Promise<Directories> {
+  async #look(onNodes?: StoreEvents['nodes']): Promise<Look & Directories> {
     const since = this.#run.sight.last;
     return this.#run.transaction(async (query) => {
       const [seen] = (await query<Look & Directories>(SQL.look)).rows;
@@ -100,6 +105,18 @@ export class Directory {
       this.#run.sight.assertSound(seen!, since);
       return seen!;
     });
+  }
+
+  /** A server that was started may have less than before, and end further ahead: nodes that are new wait for this. */
+  async #compare(epoch: number, serverStart: string): Promise<void> {
+    const run = this.#run;
+    const { id } = run;
+    await run.judge();
+    await run.transaction(async (query) => {
+      await run.assertSound(query);
+      await query(SQL.looked, [epoch, id, serverStart]);
+    });
+    this.#looked = serverStart;
   }
 
   /** One that has ended meanwhile acts on nothing. */

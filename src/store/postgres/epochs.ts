@@ -23,6 +23,10 @@ const SQL = {
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
       SET name = EXCLUDED.name, place = EXCLUDED.place, confirmed = true, retired_at = NULL,
         role = CASE nodes.role WHEN 'grinder' THEN EXCLUDED.role ELSE nodes.role END`,
+  /** May not say of a node that once leased what only that can know. */
+  addGrinder: `INSERT INTO vanitypool.nodes (id, name, place, sign_key, created_at, role)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
+      SET name = EXCLUDED.name, place = EXCLUDED.place`,
   unsettled: `SELECT epoch, role, durability, state FROM vanitypool.epochs
     WHERE node_id = $1 AND state <> 'settled' ORDER BY epoch FOR UPDATE`,
   queues: `SELECT q.pool_id, q.position, q.pushed, q.journals, p.name
@@ -38,8 +42,8 @@ const SQL = {
       SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
   next: `UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch, ${LOOK}`,
   begin: `INSERT INTO vanitypool.epochs
-      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)`,
+      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at, looked)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
 } as const;
 
 interface EpochRow {
@@ -87,19 +91,27 @@ export async function beginEpoch(
   // First: all that lock the cluster's row lock it before others.
   const [seen] = (await query<Look & { epoch: number }>(SQL.next)).rows;
   run.sight.assertSound(seen!, since);
-  const { epoch } = seen!;
+  const { epoch, serverStart } = seen!;
   const { durability, ttlMs, recover } = begin;
   await addNode(query, run);
   await settleRuns(query, run, { recover, rest: 'return' }, recovered);
   const id = randomBytes(16);
-  await query(SQL.begin, [epoch, run.node.id, id, run.role, durability, ttlMs, run.now]);
+  const row = [epoch, run.node.id, id, run.role, durability, ttlMs, run.now, serverStart];
+  await query(SQL.begin, row);
   return { epoch, id, recovered };
 }
 
 /** That there is this node, also if it was retired. */
 export async function addNode(query: Query, { node, role, now }: Run): Promise<void> {
   const { id, name, place, signKey } = node;
-  await query(SQL.addNode, [id, name, place, Buffer.from(signKey), now, role]);
+  await query(role === 'grinder' ? SQL.addGrinder : SQL.addNode, [
+    id,
+    name,
+    place,
+    Buffer.from(signKey),
+    now,
+    role,
+  ]);
 }
 
 /** What earlier runs of this node had leased, and what became of the rest of it. */

@@ -55,7 +55,7 @@ export async function openGrinderStore(options: GrinderStoreOptions): Promise<Gr
   await run.repeated((query) => addNode(query, run));
   await run.transaction((query) => assertEnrolled(query, node));
   const sealer = new AddressSealer(sealerOf(run, binding, publicKey));
-  const store = new GrinderStore({ run, beats, sealer, ttlMs }, resources.move());
+  const store = new GrinderStore({ run, beats, sealer, publicKey, ttlMs }, resources.move());
   try {
     await store.rejoin();
   } catch (error) {
@@ -85,6 +85,8 @@ interface Parts {
   readonly run: Run;
   readonly beats: Beats;
   readonly sealer: AddressSealer;
+  /** Of the sealing key. */
+  readonly publicKey: Uint8Array;
   readonly ttlMs: number;
 }
 
@@ -94,12 +96,15 @@ class GrinderStore implements GrindingStore {
   readonly #begin: Begin;
   readonly #pools: PoolRows;
   readonly #lanes: Lanes;
+  readonly #parts: Pick<Parts, 'sealer' | 'publicKey'>;
   readonly #directory: Directory;
   readonly #counters: NodeCounters;
   readonly #watches = new DisposableStack();
   readonly #resources: AsyncDisposableStack;
 
-  constructor({ run, beats, sealer, ttlMs }: Parts, resources: AsyncDisposableStack) {
+  constructor(parts: Parts, resources: AsyncDisposableStack) {
+    const { run, beats, sealer, ttlMs } = parts;
+    this.#parts = parts;
     this.#run = run;
     this.#beats = beats;
     this.#begin = { durability: 'committed', ttlMs };
@@ -130,6 +135,8 @@ class GrinderStore implements GrindingStore {
     );
     Object.assign(this.#run, { epoch, id });
     this.#directory.clear();
+    // The database may have lost the data key.
+    this.#parts.sealer.renew(this.#parts.publicKey);
     this.#beats.begun(begunAt);
     return {};
   }

@@ -47,6 +47,7 @@ const SQL = {
     JOIN vanitypool.lane_ends AS e ON e.lane = h.lane
     WHERE h.pool_id = $1 AND NOT h.is_empty AND h.taken < e.filled
     ORDER BY h.lane LIMIT 1 FOR UPDATE OF h`,
+  taken: 'SELECT lane, taken FROM vanitypool.lane_heads WHERE lane = ANY($1::bigint[])',
   takeHead: 'UPDATE vanitypool.lane_heads SET taken = $2, is_empty = $3 WHERE lane = $1',
   /** What is empty by then stays that: nobody looks at it any more. */
   leave: `WITH gone AS (UPDATE vanitypool.lane_ends SET writer = NULL WHERE writer = $1
@@ -212,6 +213,15 @@ async function unknownOf(
     seen.add(hash);
     return isNew;
   });
+}
+
+/** By lane: the last id that was leased. */
+export async function takenOf(
+  query: Query,
+  lanes: Iterable<number>,
+): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await query<{ lane: number; taken: number }>(SQL.taken, [[...lanes]]);
+  return new Map(rows.map(({ lane, taken }) => [lane, taken]));
 }
 
 /** The run is over: nobody fills its lanes any more. */

@@ -148,6 +148,13 @@ export class Marks {
     this.#guarded(() => this.#writeAnew());
   }
 
+  /** Of a database that has all that this node did: by lane the last id that anybody leased. */
+  limit(taken: ReadonlyMap<number, number>): void {
+    for (const [lane, known] of this.#lanes) {
+      known.limit = Math.min(known.limit, taken.get(lane) ?? known.limit);
+    }
+  }
+
   /** Before a turn that leases these is committed. Error: DATA_NOT_WRITABLE. */
   allow(ranges: readonly Range[]): void {
     const lanes: Record<string, [number, number]> = {};

@@ -4,7 +4,7 @@
  */
 import { VanityError } from '../../errors.ts';
 import type { Loss, StoreNode, StoreNodes } from '../node-store.ts';
-import { type Burner, burnAvailable } from './burning.ts';
+import { BURNING, type Burner, burnAvailable } from './burning.ts';
 import type { Connection } from './connection.ts';
 import { look } from './database-sight.ts';
 import { giveUp } from './expiry.ts';
@@ -66,5 +66,5 @@ export function retireNode(connection: Connection, id: string, loss: Loss): Prom
       await burnAvailable(query, burner);
     }
     if (state !== 'sound') await finish(query, burner, state);
-  });
+  }, BURNING);
 }

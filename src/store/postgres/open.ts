@@ -92,7 +92,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   });
   marks.begin(begun, sight.last);
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
-  run.onRewound = () => rollCall.call();
+  run.judge = () => rollCall.call();
   beats.begun(begunAt);
   const sealer = new AddressSealer(sealerOf(run, binding.id, key.publicKey));
   const dataKeys = new DataKeys(storeId, nodeKey, onForged);

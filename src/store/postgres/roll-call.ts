@@ -15,22 +15,23 @@
 import type { Recover, Recovered } from '../recovery.ts';
 import { type StoreEvents, StoreRewound } from '../store.ts';
 import type { BoundRows } from './bound-rows.ts';
-import { type Burner, burnCommon, burnLanes } from './burning.ts';
+import { BURNING, type Burner, burnCommon, burnLanes } from './burning.ts';
 import { isKnown, type Look, look } from './database-sight.ts';
 import { addNode, settleRuns } from './epochs.ts';
+import { takenOf } from './lanes.ts';
 import type { Run } from './run.ts';
 import { switchOffTokens } from './tokens.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
-  node: 'SELECT confirmed, reported, retired_at FROM vanitypool.nodes WHERE id = $1',
+  node: 'SELECT confirmed, answered, retired_at FROM vanitypool.nodes WHERE id = $1',
   epoch: 'SELECT FROM vanitypool.epochs WHERE epoch = $1 AND run = $2',
   turns: 'SELECT pool_id, turn FROM vanitypool.queues WHERE epoch = $1 AND run = $2',
   ask: `UPDATE vanitypool.cluster
     SET state = $1, system_id = $2, timeline = $3, database_oid = $4, table_oid = $5
     WHERE state <> 'migrating'`,
   unconfirm: 'UPDATE vanitypool.nodes SET confirmed = false WHERE retired_at IS NULL',
-  confirm: `UPDATE vanitypool.nodes SET confirmed = true, reported = coalesce($2, reported) WHERE id = $1`,
+  confirm: `UPDATE vanitypool.nodes SET confirmed = true, answered = coalesce($2, answered) WHERE id = $1`,
   /** Behind all that this node knows of. */
   number: 'UPDATE vanitypool.cluster SET epoch = greatest(epoch, $1), lane = greatest(lane, $2)',
   /** Behind all that was lost with nodes that never come back. */
@@ -38,6 +39,9 @@ const SQL = {
     epoch = greatest(epoch + 1048576, $1::bigint / 1000), lane = greatest(lane + 1048576, $1::bigint / 1000)`,
   missed: `SELECT id, name FROM vanitypool.nodes
     WHERE NOT confirmed AND retired_at IS NULL AND role <> 'grinder' ORDER BY created_at, id`,
+  /** Who was open when the server was started, and has not found the database as it left it since. */
+  unlooked: `SELECT n.id, n.name FROM vanitypool.epochs AS e JOIN vanitypool.nodes AS n ON n.id = e.node_id
+    WHERE e.state = 'open' AND e.role <> 'grinder' AND e.looked <> $1 ORDER BY e.epoch`,
   sound: `UPDATE vanitypool.cluster SET state = 'sound' WHERE state <> 'migrating'`,
 } as const;
 
@@ -56,7 +60,7 @@ export interface RollCallOptions {
 
 interface NodeRow {
   readonly confirmed: boolean;
-  readonly reported: Uint8Array | null;
+  readonly answered: Uint8Array | null;
   readonly retired_at: number | null;
 }
 
@@ -80,7 +84,7 @@ export class RollCall {
     };
   }
 
-  /** This node has seen something: from now on nothing is leased, if that is so. */
+  /** If the database is another, or has less than this node did: from now on nothing is leased. */
   async call(): Promise<void> {
     const { run } = this.#options;
     await run.repeated(async (query) => void (await this.#judge(query, await this.#node(query))));
@@ -102,15 +106,23 @@ export class RollCall {
       const isForgetful = node?.retired_at === null && !run.marks.areKept;
       if (seen.state === 'sound') {
         const own = { id: run.node.id, name: run.node.name };
-        return { seen, missed: isForgetful ? [own] : [] };
+        if (isForgetful) return { seen, missed: [own] };
+        // A new node cannot see by itself whether something is missing: others have to have looked.
+        if (run.marks.areKept) return { seen, missed: [] };
+        return { seen, missed: (await query<MissedNode>(SQL.unlooked, [seen.serverStart])).rows };
       }
       if (!isNew && !isForgetful) await this.#tell(query, seen, node, recover, recovered);
       const missed = await finish(query, run, seen.state, this.#options.standby);
       return { seen, missed };
-    });
+    }, BURNING);
     this.#report();
     if (missed.length > 0) throw this.#missing(missed);
     run.sight.adopt(seen);
+    // Behind a loss of power nobody knew it exactly.
+    if (!run.marks.isExact) {
+      const lanes = run.marks.lanes.keys();
+      run.marks.limit(await run.transaction((query) => takenOf(query, lanes)));
+    }
   }
 
   #report(): void {
@@ -151,7 +163,7 @@ export class RollCall {
     const { marks } = this.#options.run;
     if (marks.run === undefined) return false;
     const run = Buffer.from(marks.run.id, 'hex');
-    if (node?.reported && run.equals(node.reported)) return false;
+    if (node?.answered && run.equals(node.answered)) return false;
     const which = [marks.run.epoch, run];
     if ((await query(SQL.epoch, which)).rows.length === 0) return true;
     const { rows } = await query<{ pool_id: number; turn: number }>(SQL.turns, which);
@@ -170,16 +182,16 @@ export class RollCall {
     if (node?.confirmed === true && node.retired_at === null) return;
     await addNode(query, run);
     const { marks } = run;
-    let reported: Buffer | null = null;
+    let answered: Buffer | null = null;
     if (state === 'lost') {
       await settleRuns(query, run, { recover, rest: 'burn' }, recovered);
       await burnLanes(query, run, marks.lanes);
       if (marks.tokens !== undefined) await switchOffTokens(query, rows, marks.tokens, run.now);
       const last = Math.max(0, ...marks.lanes.keys());
       await query(SQL.number, [marks.run?.epoch ?? 0, last]);
-      reported = marks.run === undefined ? null : Buffer.from(marks.run.id, 'hex');
+      answered = marks.run === undefined ? null : Buffer.from(marks.run.id, 'hex');
     }
-    await query(SQL.confirm, [run.node.id, reported]);
+    await query(SQL.confirm, [run.node.id, answered]);
   }
 
   #missing(missed: readonly MissedNode[]): StoreRewound {

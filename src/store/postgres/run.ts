@@ -56,8 +56,8 @@ export class Run implements RunName {
   readonly marks: Marks;
   epoch = 0;
   id: Uint8Array = new Uint8Array(16);
-  /** When a call has seen that the database went back: all nodes are to hear of it. */
-  onRewound: () => Promise<void> = async () => undefined;
+  /** Compares the database with all that this node remembers: if it went back, all nodes hear of it. */
+  judge: () => Promise<void> = async () => undefined;
   readonly #turns: Connection;
   readonly #inserts: Connection;
 
@@ -87,8 +87,8 @@ export class Run implements RunName {
   }
 
   /** The same for work that may be done twice without harm: until it is known to be in. */
-  repeated<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    return this.untilKnown(() => this.transaction(work));
+  repeated<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
+    return this.untilKnown(() => this.transaction(work, limits));
   }
 
   /** The same for a call. */
@@ -108,7 +108,7 @@ export class Run implements RunName {
       return await call();
     } catch (error) {
       // Where that fails, the next call sees it again.
-      if (error instanceof StoreRewound) await this.onRewound().catch(() => undefined);
+      if (error instanceof StoreRewound) await this.judge().catch(() => undefined);
       throw error;
     }
   }

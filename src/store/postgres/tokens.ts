@@ -98,8 +98,8 @@ export class PostgresTokens implements TokenStore {
     return this.#run.transaction((query) => usedOn(query, id, day));
   }
 
-  #change(name: string, work: (row: Row) => Row): Promise<StoredToken> {
-    return this.#run.repeated(async (query) => {
+  async #change(name: string, work: (row: Row) => Row): Promise<StoredToken> {
+    const changed = await this.#run.repeated(async (query) => {
       await query(SQL.change);
       const [row] = (await query<Row>(SQL.byName, [name])).rows;
       if (row === undefined) {
@@ -112,6 +112,9 @@ export class PostgresTokens implements TokenStore {
       await this.#rows.bind(query, 'token', next);
       return tokenOf(next);
     });
+    // A revocation is remembered before it is answered.
+    await this.all();
+    return changed;
   }
 
   #stored(row: Row): StoredToken {

@@ -27,18 +27,20 @@ export type Query = <R extends object>(
   values?: readonly unknown[],
 ) => Promise<Answer<R>>;
 
+/** Nothing here is worth compiling, but an estimate that is far too high has a server do it for each statement. */
+const ALWAYS = `set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true),
+    set_config('jit', 'off', true)`;
+
 /** One moment is read, and nothing written. */
-const READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-  SELECT set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true)`;
+const READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT ${ALWAYS}`;
 
 /**
  * Waits for locks at most `lockMs`. The commit is durable, and on the synchronous standbys if there are any,
  * whatever the server's own setting is; one that waits for more is left.
  */
 function beginning(lockMs: number): string {
-  return `BEGIN ISOLATION LEVEL READ COMMITTED; SELECT
+  return `BEGIN ISOLATION LEVEL READ COMMITTED; SELECT ${ALWAYS},
     set_config('lock_timeout', '${lockMs}', true),
-    set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true),
     set_config('synchronous_commit', CASE current_setting('synchronous_commit')
       WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`;
 }

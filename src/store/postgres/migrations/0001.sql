@@ -46,8 +46,8 @@ CREATE TABLE nodes (
   enrolment bytea,
   -- Has said what it remembers since the database was last suspect, or lost.
   confirmed boolean NOT NULL DEFAULT true,
-  -- Its run of which it said so when the database was lost: what is missing of that is known.
-  reported bytea,
+  -- Its run when the database was last lost: what is missing of that is known.
+  answered bytea,
   created_at bigint NOT NULL,
   retired_at bigint
 );
@@ -67,6 +67,8 @@ CREATE TABLE epochs (
   -- The version of pools and tokens that it acts on.
   acted bigint NOT NULL DEFAULT 0,
   attempts_per_second bigint NOT NULL DEFAULT 0,
+  -- The start of the server, as seconds since 1970, at which it last found the database as it left it.
+  looked text NOT NULL,
   started_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
