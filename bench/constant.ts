@@ -30,6 +30,7 @@ if (import.meta.main) {
   const storeHealth = new StoreHealth();
   const tallies = new Tallies();
   const grinder = { board: grinderBoard(), threads: GrinderThreads.of(0) };
+  const nodes = new NodeFigures();
   const deps: AppDeps = {
     pools,
     access: new Access('auto'),
@@ -45,9 +46,10 @@ if (import.meta.main) {
       grinder,
       storeHealth,
       deadline: new Deadline(),
-      nodes: new NodeFigures(),
+      nodes,
       tallies,
     }),
+    nodes,
     tallies,
     eventIds: new EventIds(),
     version: 'none',

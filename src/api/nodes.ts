@@ -42,6 +42,22 @@ export const NodeView = {
 } as const;
 export type NodeView = FromSchema<typeof NodeView>;
 
+export const NodeCountsView = {
+  type: 'object',
+  additionalProperties: false,
+  description:
+    'How many of the nodes that share the store are in which state, without retired ones; absent for a store in ' +
+    'a file, and for a token of some pools alone.',
+  required: ['running', 'lost', 'missed', 'stopped'],
+  properties: {
+    running: figure('They are heard of.', 3),
+    lost: figure('They were not heard of for the time of their lease, and did not stop.', 0),
+    missed: figure('Nothing is leased until they have said what they did.', 0),
+    stopped: figure('They ended cleanly, or have never run.', 0),
+  },
+} as const;
+export type NodeCountsView = FromSchema<typeof NodeCountsView>;
+
 export const NodesView = {
   type: 'object',
   additionalProperties: false,

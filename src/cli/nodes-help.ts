@@ -9,8 +9,8 @@ configuration: servers may run meanwhile, and it works where none can start.
 
 "list", or "vanitypool nodes" alone, shows each node: when it was last seen, the addresses that it
 has leased, how fast it grinds, and its state: running; stopped; lost (not heard of for the time of
-its lease, and did not stop); missed (the database may have gone back in time, and this node has yet
-to say what it did); retired.
+its lease, and did not stop); missed (the database may have gone back in time, and this node has not
+said yet what it did); retired.
 
 "enrol" lets the node ID, which has role = "grinder", add addresses. Its first start is refused and
 says its id and its key: take both from there, as anybody who can write to the database can put

@@ -171,6 +171,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     threads: new GrinderThreads(data.grinder.threads),
   };
   const tallies = new Tallies(data.tallies);
+  const nodes = new NodeFigures(data.nodes);
   const app = await buildApp({
     pools,
     access,
@@ -180,9 +181,9 @@ async function run(data: HttpWorkerData): Promise<void> {
     grinder,
     metrics: createMetrics({
       ...{ pools, grinder, storeHealth, tallies, files },
-      deadline: new Deadline(data.deadline),
-      nodes: new NodeFigures(data.nodes),
+      ...{ deadline: new Deadline(data.deadline), nodes },
     }),
+    nodes,
     tallies,
     eventIds: new EventIds(data.eventIds),
     version,

@@ -50,6 +50,8 @@ export interface TestApp {
   readonly app: App;
   readonly shared: SharedPool;
   readonly storeHealth: StoreHealth;
+  readonly deadline: Deadline;
+  readonly nodes: NodeFigures;
   readonly tallies: Tallies;
   readonly access: Access;
   readonly drain: () => void;
@@ -67,6 +69,7 @@ export async function testApp(
     [shared.name, new Pool(shared, { refill, prepare: () => undefined, record })],
   ]);
   const storeHealth = new StoreHealth();
+  const [deadline, nodes] = [new Deadline(), new NodeFigures()];
   const tallies = new Tallies();
   const grinder = { board: grinderBoard(), threads: GrinderThreads.of(2) };
   grinder.threads.write([
@@ -89,10 +92,11 @@ export async function testApp(
       pools,
       grinder,
       storeHealth,
-      deadline: new Deadline(),
-      nodes: new NodeFigures(),
+      deadline,
+      nodes,
       tallies,
     }),
+    nodes,
     tallies,
     eventIds: new EventIds(),
     version: '0.0.0-test',
@@ -112,5 +116,5 @@ export async function testApp(
   const drain = () => {
     isDraining = true;
   };
-  return { app, shared, storeHealth, tallies, access, drain };
+  return { app, shared, storeHealth, deadline, nodes, tallies, access, drain };
 }
