@@ -110,7 +110,20 @@ async function reportOfStore(config: Config): Promise<Report> {
     return storedPoolView(stored, configured);
   });
   const { directory, data } = config.store;
-  return { directory: directory ?? data, version: VERSION, status: 'stopped', reasons: [], pools };
+  const report = { version: VERSION, status: 'stopped', reasons: [], pools };
+  if (directory !== undefined) return { ...report, directory };
+  const { nodesOffline } = await import('../offline/nodes.ts');
+  const { nodes } = await nodesOffline(config);
+  const count = (state: string) => nodes.filter((node) => node.state === state).length;
+  return {
+    ...{ ...report, directory: data },
+    nodes: {
+      running: count('running'),
+      lost: count('lost'),
+      missed: count('missed'),
+      stopped: count('stopped'),
+    },
+  };
 }
 
 /** The store that is configured here has nothing to say of the pools of another server. */

@@ -43,7 +43,7 @@ const STATES: Readonly<Record<string, string>> = {
 
 function inWords(reason: string): string {
   const [, code = '', rest] = /^(\w+)(?:: (.*))?$/.exec(reason) ?? [];
-  if (rest === undefined) return `the store fails with ${code}`;
+  if (rest === undefined || code === 'STORE_REWOUND') return `the store fails with ${reason}`;
   return code in STATES ? `pool ${rest} ${STATES[code]}` : rest;
 }
 
