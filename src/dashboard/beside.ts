@@ -42,6 +42,8 @@ export class Oversight {
   #areNodes = false;
 
   constructor() {
+    // Where the page is narrow it is scrolled, also by keys.
+    Object.assign(byId('nodes-scroll'), { tabIndex: 0, role: 'group', ariaLabel: 'Nodes' });
     setInterval(() => void this.#look(), LOOK_MS);
     document.addEventListener('visibilitychange', () => void this.#look());
   }
@@ -102,7 +104,7 @@ function showNodes({ state, nodes }: NodesView): void {
       node.name,
       node.role ?? 'none yet',
       node.state,
-      node.lastSeenAt === null ? 'never' : new Date(node.lastSeenAt).toLocaleString(),
+      node.lastSeenAt === null ? 'never' : seen(new Date(node.lastSeenAt)),
       exact(node.leased),
       exact(node.attemptsPerSecond),
     ]);
@@ -111,6 +113,12 @@ function showNodes({ state, nodes }: NodesView): void {
     'The database may have gone back in time: nothing is leased until the nodes that are missed have said what ' +
     'they did. Start them, or type "vanitypool nodes" for those that do not come back.';
   setText(byId('nodes-note'), state === 'sound' ? '' : missed);
+}
+
+/** The time of today, or the day. */
+function seen(at: Date): string {
+  const isToday = at.toDateString() === new Date().toDateString();
+  return isToday ? at.toLocaleTimeString() : at.toLocaleDateString();
 }
 
 function warningRow(): HTMLElement {

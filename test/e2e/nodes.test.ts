@@ -4,10 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodesView } from '../../src/api/nodes.ts';
 import { readOwnToken } from '../../src/service/own-token.ts';
+import { assertAccessible, complaintsOf, openBrowser, withoutBrowser } from '../support/browser.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
@@ -16,6 +18,7 @@ import { EASY_POOL, Workspace } from '../support/server.ts';
 
 const skip = await withoutPostgres(18);
 const LIMIT = { timeout: 300_000, skip };
+const PATIENCE = { timeout: 300_000 };
 /** A server looks more often than three times in this. */
 const TTL_MS = 6000;
 
@@ -94,6 +97,43 @@ test('a server says who is lost and who is missed, and sends each alert once', L
     await shown('vanitypool_nodes{state="lost"}', 1);
     assert.equal((await nodes()).nodes[1]?.state, 'lost');
     assert.match(await status(), /^2 nodes, 1 lost: see vanitypool nodes$/m);
+  });
+
+  await t.test('on the page for an admin', { skip: withoutBrowser() }, async () => {
+    await using browser = await openBrowser();
+    const page = await browser.newPage();
+    const complaints = complaintsOf(page);
+    await page.goto(`${server.url}/`);
+    // Open to programs of this machine, to which it shows no nodes.
+    await page.locator('article').first().waitFor(PATIENCE);
+    assert.ok(await page.locator('#nodes-section').isHidden());
+    await page.locator('#sign-in').click();
+    await page.locator('#token').fill(token);
+    await page.locator('#token').press('Enter');
+    await page.locator('#nodes tr').nth(1).waitFor(PATIENCE);
+    const cells = await page
+      .locator('#nodes tr')
+      .evaluateAll((rows) =>
+        rows.map(({ children }) => [...children].map((cell) => cell.textContent)),
+      );
+    assert.deepEqual(
+      cells.map(([, role, state]) => [role, state]),
+      [
+        ['all', 'running'],
+        ['api', 'lost'],
+      ],
+    );
+    assert.equal(cells[1]?.[0], 'gone');
+    for (const width of [1280, 360]) {
+      await page.setViewportSize({ width, height: 800 });
+      const wide = Number(await page.evaluate('document.documentElement.scrollWidth'));
+      assert.ok(wide <= width, `${wide} pixels of ${width}`);
+      const { SCREENSHOTS } = process.env;
+      if (SCREENSHOTS)
+        await page.screenshot({ fullPage: true, path: join(SCREENSHOTS, `nodes-${width}.png`) });
+    }
+    await assertAccessible(page, 'with nodes');
+    assert.deepEqual(complaints, []);
   });
 
   await t.test('when the database is another one', async () => {
