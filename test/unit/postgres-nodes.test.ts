@@ -559,7 +559,7 @@ test(
   LIMIT,
   async () => {
     const pool = await leasedByBoth(3);
-    const stale = two.store;
+    await using stale = two.store;
     await two.open();
     const records = [handOut(0), handOut(1, { ...keyed(), quota: 1, token: await newToken() })];
     const texts = await two.statementsOf(() =>
@@ -572,7 +572,6 @@ test(
     assert.notEqual(fence, -1);
     const rest = texts.toSpliced(fence, 1).filter((text) => /INSERT|UPDATE|DELETE/.test(text));
     assert.deepEqual(rest, []);
-    await stale.close();
   },
 );
 
