@@ -137,12 +137,18 @@ async function confirm({ nodes: all }: NodesView, loss: Loss, stderr: Screen): P
       : 'every commit of them is in the database, you say';
   stderr.write(`These nodes are gone:\n${all.filter(isGone).map(lineOf).join('')}`);
   stderr.write(`Retire them (${what})? Type yes: `);
-  const lines = createInterface({ input: process.stdin, terminal: false });
-  for await (const line of lines) {
-    if (line.trim() === 'yes') return;
-    break;
-  }
+  if ((await typedLine()) === 'yes') return;
   throw usage('nodes retire --gone: not confirmed; nothing was done');
+}
+
+/** Empty where the input ends. */
+async function typedLine(): Promise<string> {
+  const lines = createInterface({ input: process.stdin, terminal: false });
+  const line = await new Promise<string>((resolve) => {
+    lines.once('line', resolve).once('close', () => resolve(''));
+  });
+  lines.close();
+  return line.trim();
 }
 
 function readLoss(isNothing: boolean | undefined, isBurned: boolean | undefined): Loss {

@@ -46,6 +46,7 @@ export const BURNED: Readonly<Record<string, string>> = {
   released: 'a client that had reserved them gave them back, and has seen them',
   expired: 'a client that had reserved them did not take them in time, and has seen them',
   deleted: 'of a pool that was deleted',
+  failover: 'may have left in what the database lost when it went back in time',
 };
 
 const WORDS = {

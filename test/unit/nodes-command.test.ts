@@ -17,6 +17,7 @@ import { type Place, PostgresStores, someNode } from '../support/postgres-stores
 import { EASY_POOL, Workspace } from '../support/server.ts';
 import { removeDirectory } from '../support/sqlite-stores.ts';
 import { poolNamed } from '../support/store-subject.ts';
+import { Terminal } from '../support/terminal.ts';
 
 const skip = await withoutPostgres(18);
 const LIMIT = { timeout: 120_000, skip };
@@ -116,6 +117,16 @@ test('nodes are listed, and those that do not come back are retired', LIMIT, asy
     const refused = await type(workspace, 'retire', '--gone', '--lost-nothing');
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /no terminal to ask on; add --yes/);
+    assert.equal((await states())[2], 'lost false 5');
+    await using terminal = new Terminal(
+      ['nodes', 'retire', '--gone', '--lost-nothing'],
+      { columns: 120, rows: 20 },
+      { cwd: workspace.path },
+    );
+    await terminal.until(new RegExp(`${second} on test\\r\\n.*Type yes: `));
+    terminal.type('no\r');
+    await terminal.until(/not confirmed; nothing was done/);
+    assert.equal(await terminal.ended(), 2);
     assert.equal((await states())[2], 'lost false 5');
     const { retired, nodes } = await listed(
       workspace,
