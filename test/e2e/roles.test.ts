@@ -274,6 +274,7 @@ test('several grinders end little above the target', LIMIT, async () => {
   await sleep(1000);
   await assertStill(() => server.pool());
   const { ground } = await server.pool();
-  const bound = target + Math.max(2 * 2 * batch, perSecond);
+  // A second of each, or some where the machine is slow to look.
+  const bound = target + Math.max(2 * 2 * batch, 5 * perSecond);
   assert.ok(ground <= bound, `${ground}, at most ${bound}`);
 });
