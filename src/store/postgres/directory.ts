@@ -4,13 +4,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../errors.ts';
+import type { NodeCounts } from '../node-store.ts';
 import { type StoreEvents, StoreRewound } from '../store.ts';
 import { LOOK, type Look } from './database-sight.ts';
+import { NODE_COUNTS } from './node-states.ts';
 import type { Run } from './run.ts';
 
 const SQL = {
-  look: `SELECT version, ${LOOK}, (SELECT count(*) FROM vanitypool.epochs
-      WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster`,
+  look: `SELECT version, ${LOOK}, ${NODE_COUNTS} AS nodes, (SELECT count(*) FROM vanitypool.epochs
+      WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster AS c`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   looked: `UPDATE vanitypool.epochs SET looked = $3 WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
@@ -24,8 +26,10 @@ const SQL = {
 interface Directories {
   readonly version: number;
   readonly runs: number;
+  readonly nodes: Partial<NodeCounts> | null;
 }
 
+const NO_NODES: NodeCounts = { running: 0, lost: 0, missed: 0, stopped: 0 };
 const LOOK_MS = 1000;
 const WAIT_MS = 50;
 const OTHERS_MS = 4000;
@@ -69,11 +73,11 @@ export class Directory {
     }
   }
 
-  async #watch({ directory, stock, over }: StoreEvents, signal: AbortSignal): Promise<void> {
+  async #watch({ directory, stock, over, nodes }: StoreEvents, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const { version, runs, serverStart } = await this.#look();
+        const { version, runs, serverStart } = await this.#look(nodes);
         this.runs = runs;
         if (serverStart !== this.#looked) await this.#compare(epoch, serverStart);
         if (version > this.#acted) {
@@ -92,10 +96,12 @@ export class Directory {
     }
   }
 
-  async #look(): Promise<Look & Directories> {
+  /** `onNodes` hears of them also where the database went back. */
+  async #look(onNodes?: StoreEvents['nodes']): Promise<Look & Directories> {
     const since = this.#run.sight.last;
     return this.#run.transaction(async (query) => {
       const [seen] = (await query<Look & Directories>(SQL.look)).rows;
+      onNodes?.({ ...NO_NODES, ...seen!.nodes });
       this.#run.sight.assertSound(seen!, since);
       return seen!;
     });

@@ -12,7 +12,7 @@ import type { Recovered } from '../recovery.ts';
 import type { Counters, GrindingStore, InsertReport, Store, StoreEvents } from '../store.ts';
 import { AddressSealer } from './addresses.ts';
 import type { Beats, Monotonic } from './beats.ts';
-import { readCounters, saveCounters } from './counters.ts';
+import { NodeCounters } from './counters.ts';
 import { sealerOf } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { assertEnrolled } from './enrolment.ts';
@@ -98,6 +98,7 @@ class GrinderStore implements GrindingStore {
   readonly #lanes: Lanes;
   readonly #parts: Pick<Parts, 'sealer' | 'publicKey'>;
   readonly #directory: Directory;
+  readonly #counters: NodeCounters;
   readonly #watches = new DisposableStack();
   readonly #resources: AsyncDisposableStack;
 
@@ -110,6 +111,7 @@ class GrinderStore implements GrindingStore {
     this.#pools = new PoolRows(UNCHECKED, new Queues(run));
     this.#lanes = new Lanes(run, sealer);
     this.#directory = new Directory(run);
+    this.#counters = new NodeCounters(run);
     this.#resources = resources;
   }
 
@@ -162,11 +164,11 @@ class GrinderStore implements GrindingStore {
   }
 
   counters(): Promise<Counters> {
-    return readCounters(this.#run);
+    return this.#counters.read();
   }
 
   saveCounters(counters: Counters): Promise<void> {
-    return saveCounters(this.#run, counters);
+    return this.#counters.save(counters);
   }
 
   async close(): Promise<void> {

@@ -28,7 +28,7 @@ import type { TokenStore } from '../token-store.ts';
 import type { Addresses, AddressSealer } from './addresses.ts';
 import type { Beats } from './beats.ts';
 import type { BoundRows } from './bound-rows.ts';
-import { readCounters, saveCounters } from './counters.ts';
+import { NodeCounters } from './counters.ts';
 import { Directory } from './directory.ts';
 import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
 import { countsOf } from './figures.ts';
@@ -74,6 +74,7 @@ export class PostgresStore implements Store {
   readonly #pools: PoolRows;
   readonly #turns: Turns;
   readonly #directory: Directory;
+  readonly #counters: NodeCounters;
   readonly #watches = new DisposableStack();
   /** Since the last run, while other nodes are missed. */
   #settled: Record<string, Recovered> = {};
@@ -89,6 +90,7 @@ export class PostgresStore implements Store {
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
     this.#directory = new Directory(run);
+    this.#counters = new NodeCounters(run);
     this.recovered = begun.recovered;
     this.tokens = new PostgresTokens(run, rows);
     this.reservations = new PostgresReservations(run, addresses);
@@ -139,6 +141,7 @@ export class PostgresStore implements Store {
   watch(events: StoreEvents): Disposable {
     const watches = this.#watches.use(new DisposableStack());
     watches.use(this.#opened.beats.start(events));
+    watches.use(this.#opened.rollCall.watch(events));
     watches.use(this.#directory.watch(events));
     return watches;
   }
@@ -282,11 +285,11 @@ export class PostgresStore implements Store {
   async checkpointLog(): Promise<void> {}
 
   counters(): Promise<Counters> {
-    return readCounters(this.#run);
+    return this.#counters.read();
   }
 
   saveCounters(counters: Counters): Promise<void> {
-    return saveCounters(this.#run, counters);
+    return this.#counters.save(counters);
   }
 
   async takeStep(stepMs: number): Promise<void> {
