@@ -167,7 +167,7 @@ export class FreshClone implements AsyncDisposable {
     rmSync(stamp, { force: true });
     writeFileSync(stamp, hash.digest('hex'));
     const build = join(this.path, 'build');
-    for (const name of ['client', 'vanitypool.node', 'vanitypool.node.hash']) {
+    for (const name of ['client', 'dashboard', 'vanitypool.node', 'vanitypool.node.hash']) {
       const source = join(ROOT, 'build', name);
       if (!existsSync(source)) continue;
       mkdirSync(dirname(join(build, name)), { recursive: true });
