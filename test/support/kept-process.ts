@@ -9,11 +9,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, mkdtempSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const NOBODY = 65534;
 export const NOT_ROOT = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
 
+const MEMORY = '/dev/shm';
 /** What a database fills soon. */
 const ROOM_BYTES = 2 ** 30;
 
@@ -70,10 +71,15 @@ export function serverDirectory(): string {
   return directory;
 }
 
+/** One of `serverDirectory`. */
+export function isInMemory(directory: string): boolean {
+  return dirname(directory) === MEMORY;
+}
+
 function placeInMemory(): string | undefined {
   try {
-    const { bavail, bsize } = statfsSync('/dev/shm');
-    return bavail * bsize > ROOM_BYTES ? '/dev/shm' : undefined;
+    const { bavail, bsize } = statfsSync(MEMORY);
+    return bavail * bsize > ROOM_BYTES ? MEMORY : undefined;
   } catch {
     return undefined;
   }
