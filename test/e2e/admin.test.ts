@@ -17,7 +17,7 @@ import { ManagedServer } from '../support/managed-server.ts';
 import { type Asking, EASY_POOL, type Handed, type Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 100_000 };
+const LIMIT = { timeout: 300_000 };
 const OTHER = { ...EASY_POOL, name: 'other', suffix: 'u', target: 50 };
 
 class Setup extends ManagedServer {

@@ -6,7 +6,7 @@ import { vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 async function refusal(workspace: Workspace, ...args: string[]): Promise<string> {
   const all = ['serve', '--port', '0', ...args];

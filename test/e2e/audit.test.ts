@@ -13,7 +13,7 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 interface Line {
   readonly id: number;

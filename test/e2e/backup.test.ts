@@ -21,7 +21,7 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 import { checkStore, openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 /** The store in `backup`, checked from outside: its pool, and the highest id. */
 async function lookInto(workspace: Workspace, backup: string) {

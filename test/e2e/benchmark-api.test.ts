@@ -20,7 +20,7 @@ import { readOwnToken } from '../../src/service/own-token.ts';
 import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../benchmark_api.sh', import.meta.url));
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 interface Handed {
   readonly address: string;

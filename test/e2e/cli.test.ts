@@ -17,7 +17,7 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 import { fillPool, readyAddress, testApp } from '../support/http-app.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 function directory(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'vanitypool-'));

@@ -16,7 +16,7 @@ import { FlakyProxy } from '../support/flaky-proxy.ts';
 import { readyAddress } from '../support/http-app.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 300_000 };
 const POOL = { name: 'pump', suffix: EASY_POOL.suffix, acceptsImports: true };
 
 interface Managed {

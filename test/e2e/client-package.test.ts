@@ -35,7 +35,9 @@ export const noneOf = (mint: DispensedAddress): string => mint.privateKey;
 export const secretOfSigner = signer.secretKey;
 `;
 
-test('the packed client runs and is typed without anything else', { timeout: 90_000 }, async () => {
+test('the packed client runs and is typed without anything else', {
+  timeout: 300_000,
+}, async () => {
   const place = mkdtempSync(join(tmpdir(), 'vanitypool-test-'));
   try {
     assert.ok(await buildClient());

@@ -12,7 +12,7 @@ import { FlakyProxy } from '../support/flaky-proxy.ts';
 import { legacyMessage, unsignedLegacy } from '../support/messages.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 300_000 };
 const EVENTS = { 'content-type': 'text/event-stream' };
 
 async function served(workspace: Workspace): Promise<Server> {

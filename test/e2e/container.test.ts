@@ -18,7 +18,7 @@ import {
 } from '../support/server.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 /** Made anew for each process, which is killed with it. */
 const containerWith = (memory: string) => [
   ...['unshare', '--pid', '--ipc', '--mount', '--fork', '--kill-child', 'sh', '-c'],

@@ -16,8 +16,8 @@ import { ManagedServer } from '../support/managed-server.ts';
 import { PathProxy } from '../support/path-proxy.ts';
 import { EASY_POOL, type Server } from '../support/server.ts';
 
-const LIMIT = { timeout: 240_000, skip: withoutBrowser() };
-const PATIENCE = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000, skip: withoutBrowser() };
+const PATIENCE = { timeout: 300_000 };
 /** How often the page is compared with the server while addresses are taken. */
 const LOOKS = 5;
 /** What the browser itself says when the connection is cut, or a request is refused. */

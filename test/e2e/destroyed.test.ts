@@ -13,7 +13,7 @@ const TWO_DAYS_MS = 48 * 3_600_000;
 const DUE = 1000;
 
 test('what falls due in a night off is destroyed while the server answers, and is in no file then', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using workspace = new Workspace();
   const { data } = workspace;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { EventReader } from '../support/event-reader.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 test(
   'the status comes as it changes, and a stop does not wait for who reads it',

@@ -17,7 +17,7 @@ import { ManagedServer } from '../support/managed-server.ts';
 import { legacyMessage } from '../support/messages.ts';
 import { assertIdentity } from '../support/server.ts';
 
-const LIMIT = { timeout: 150_000 };
+const LIMIT = { timeout: 300_000 };
 const TARGET = 60;
 /** Named as the ancestor's. */
 const OPEN = {

@@ -16,7 +16,7 @@ const PRELOADED = `
 `;
 
 test('a server without its store thread ends with 1 and says why', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);

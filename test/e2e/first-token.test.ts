@@ -10,7 +10,7 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const FIRST = /^vanitypool: this is the first token: from now on every request needs one/m;
 /** Nobody listens there: 5057 may be somebody's server. */
 const NOBODY = '9';

@@ -10,7 +10,7 @@ import { EXPANDED_KEY_BYTES } from '../../src/keypair/expanded.ts';
 import { vanitypool } from '../support/cli.ts';
 import { signExpanded } from '../support/expanded-oracle.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const GRIND = ['grind', '--suffix', '[a-z]t', '--keys', 'expanded', '--json'];
 
 function directory(t: TestContext): string {

@@ -20,7 +20,7 @@ import { noNamespaces } from '../support/namespaces.ts';
 import { asTold, diskIn, shellWithDisk } from '../support/outputs.ts';
 import { EASY_POOL, type Handed } from '../support/server.ts';
 
-const LIMIT = { timeout: 200_000 };
+const LIMIT = { timeout: 300_000 };
 const MOUNTED = { skip: noNamespaces() ?? false };
 const VAULT = { ...EASY_POOL, name: 'vault', handout: 'sign-only', target: 10 };
 

@@ -8,7 +8,7 @@ import { keepHangUpIgnored } from '../../src/cli/hang-up.ts';
 import { PROGRAM, SMALL_MACHINE } from '../support/cli.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const IGNORING = {
   nohup: ['nohup'],
   "trap '' HUP": ['sh', '-c', `trap '' HUP; exec "$@"`, 'sh'],
@@ -55,7 +55,7 @@ suite('what ends with its terminal, and what does not', { concurrency: true }, (
       const child = spawn(command!, rest, {
         env: { ...process.env, NODE_OPTIONS: SMALL_MACHINE },
         stdio: ['ignore', 'pipe', 'pipe'],
-        timeout: 50_000,
+        timeout: 300_000,
       });
       let said = '';
       child.stderr.on('data', (text: Buffer) => {

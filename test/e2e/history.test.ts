@@ -5,7 +5,7 @@ import { VanitypoolClient } from '../../src/client/client.ts';
 import { ManagedServer } from '../support/managed-server.ts';
 import { EASY_POOL } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 test(
   'every thread answers the history of all pools, and the hours of their stock',

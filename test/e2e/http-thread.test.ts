@@ -50,7 +50,7 @@ async function again<T>(call: () => Promise<T>): Promise<T> {
 }
 
 test('a dead HTTP thread is replaced while another serves, and nothing comes twice', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using workspace = new Workspace();
   const file = workspace.configure([{ name: 'pet', suffix: 't', target: 3000, ready_max: 1000 }]);

@@ -25,7 +25,7 @@ import { imageLauncher, makeImage } from '../support/image.ts';
 import { forkedBy, killWhole, noNamespaces } from '../support/namespaces.ts';
 import { assertIdentity, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const USER = 10001;
 const CHECK = fileURLToPath(new URL('../../ops/healthcheck.mjs', import.meta.url));
 const MISSING = noNamespaces();

@@ -16,7 +16,7 @@ import { ManagedServer } from '../support/managed-server.ts';
 import { EASY_POOL, type Server } from '../support/server.ts';
 import { checkStore } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 100_000 };
+const LIMIT = { timeout: 300_000 };
 const POOL = { ...EASY_POOL, target: 1, accepts_imports: true };
 const CLOSED = { ...EASY_POOL, name: 'closed', target: 1 };
 /** Every address ends in one of these. */

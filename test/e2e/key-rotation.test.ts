@@ -11,7 +11,7 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 import { countLeft, sealedIn } from '../support/sealed-bytes.ts';
 import { assertIdentity, EASY_POOL, type Handed, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 110_000 };
+const LIMIT = { timeout: 300_000 };
 const PROCESS = fileURLToPath(new URL('../support/rotating-process.ts', import.meta.url));
 const KEYS = {
   OLD_KEY: '11'.repeat(32),

@@ -15,7 +15,7 @@ import { buildClient } from '../../tools/build-client.mjs';
 import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 import { payerFile, SolanaRpc } from '../support/solana-rpc.ts';
 
-const LIMIT = { timeout: 100_000 };
+const LIMIT = { timeout: 300_000 };
 const README = new URL('../../examples/README.md', import.meta.url);
 const EXAMPLE = fileURLToPath(new URL('../../examples/launch.ts', import.meta.url));
 
@@ -72,7 +72,7 @@ class Scene implements AsyncDisposable {
       ...environment,
     };
     return new Promise((resolve) => {
-      execFile(process.execPath, [EXAMPLE], { env, timeout: 60_000 }, (error, stdout, stderr) => {
+      execFile(process.execPath, [EXAMPLE], { env, timeout: 300_000 }, (error, stdout, stderr) => {
         const lines = stdout.split('\n').slice(0, -1);
         const said = lines.map((line) => line.split(/ +/) as [string, string]);
         resolve({ code: error === null ? 0 : Number(error.code), stderr, said });

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultyDisk } from '../support/faulty-disk.ts';
 import { DILIGENT, EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 110_000 };
+const LIMIT = { timeout: 300_000 };
 const POST = 'POST /v1/pools/pet/dispense HTTP/1.1\r\nhost: localhost\r\n';
 /** Of one connection, below what may wait there. */
 const ROW = 50;

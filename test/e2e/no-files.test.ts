@@ -12,7 +12,7 @@ import { vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 280_000 };
+const LIMIT = { timeout: 300_000 };
 
 /** How each is made, and what it is called. */
 const KINDS: Readonly<Record<string, readonly [make: (path: string) => void, name: RegExp]>> = {

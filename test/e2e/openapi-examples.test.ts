@@ -14,7 +14,7 @@ const FIRST = 'createPool';
 /** Only a pool that was made at run time can be changed. */
 const MADE: readonly string[] = ['changePool'];
 
-test('a server takes every example of its document', { timeout: 120_000 }, async () => {
+test('a server takes every example of its document', { timeout: 300_000 }, async () => {
   await using workspace = new Workspace();
   workspace.configure([{ ...EASY_POOL, suffix: 'Z', accepts_imports: true }]);
   const server = await workspace.serve();

@@ -22,7 +22,7 @@ import { noNamespaces } from '../support/namespaces.ts';
 import { asTold, BROKEN, diskIn, shell, shellWithDisk } from '../support/outputs.ts';
 import { EASY_POOL, type Handed } from '../support/server.ts';
 
-const LIMIT = { timeout: 200_000 };
+const LIMIT = { timeout: 300_000 };
 const MOUNTS = { ...LIMIT, skip: noNamespaces() ?? false };
 /** Files of one page: the first line of 3,000 characters fits, or nothing at all. */
 const ONE_PAGE = 'size=4k';

@@ -27,7 +27,7 @@ import { makeTarballs } from '../../tools/tarballs.mjs';
 import { SMALL_MACHINE } from '../support/cli.ts';
 import { DILIGENT, EASY_POOL, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 /** Three compilations, where nothing was built before. */
 const BUILD_LIMIT = { timeout: 300_000 };
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -16,7 +16,7 @@ import {
 } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 300_000 };
 /** Connections are spread over the threads by chance: all of them are met by so many. */
 const ASKED = 12;
 const POOL = { ...EASY_POOL, target: 150 };

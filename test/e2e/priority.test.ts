@@ -51,7 +51,7 @@ async function stock({ data }: Workspace, ...names: string[]): Promise<void> {
 }
 
 test('with stock no thread is above 15, and one gets nice 0 when a pool is about to run dry', {
-  timeout: 100_000,
+  timeout: 300_000,
 }, async () => {
   await using workspace = new Workspace();
   await stock(workspace, 'pet');
@@ -83,7 +83,7 @@ test('with stock no thread is above 15, and one gets nice 0 when a pool is about
   assert.equal(await server.kill('SIGTERM'), 0);
 });
 
-test('low_hours of a pool takes effect when it is changed', { timeout: 100_000 }, async () => {
+test('low_hours of a pool takes effect when it is changed', { timeout: 300_000 }, async () => {
   await using workspace = new Workspace();
   await stock(workspace, 'pet', 'more');
   workspace.configure([{ ...POOL, target: STOCK }], ...AUTO);
@@ -103,7 +103,7 @@ test('low_hours of a pool takes effect when it is changed', { timeout: 100_000 }
   assert.equal(await server.kill('SIGTERM'), 0);
 });
 
-test('a server that was started lower stays there and says so', { timeout: 60_000 }, async () => {
+test('a server that was started lower stays there and says so', { timeout: 300_000 }, async () => {
   await using workspace = new Workspace();
   // Soon full: its threads get their orders at their start.
   workspace.configure([{ ...POOL, target: 5 }], ...AUTO);

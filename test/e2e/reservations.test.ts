@@ -8,7 +8,7 @@ import { ManagedServer } from '../support/managed-server.ts';
 import { legacyMessage } from '../support/messages.ts';
 import { assertIdentity, EASY_POOL, type PoolFigures, type Server } from '../support/server.ts';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 300_000 };
 
 /** Small queues, so that refills are met too. */
 const POOL = { ...EASY_POOL, target: 150, ready: 8 };

@@ -15,7 +15,7 @@ import { legacyMessage } from '../support/messages.ts';
 import { type Server, Workspace } from '../support/server.ts';
 import { checkStore, withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const VAULT = { name: 'vault', suffix: 't', target: 50, handout: 'sign-only', sign_limit: 2 };
 
 /** A server with a token `shop`, and what it says to those who ask. */

@@ -12,7 +12,7 @@ import { vanitypoolHere } from '../support/cli-here.ts';
 import { assertIdentity, EASY_POOL, type Handed, Server, Workspace } from '../support/server.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 function assertDistinct(handed: readonly Handed[]): void {
   assert.equal(new Set(handed.map(({ id }) => id)).size, handed.length, 'an id came twice');

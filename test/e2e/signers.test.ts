@@ -44,7 +44,7 @@ import { NO_VERSION_1 } from '../support/runtime-version.ts';
 import { DILIGENT, EASY_POOL } from '../support/server.ts';
 import { WEB3_VERSIONS, web3Mint } from '../support/web3-mint.ts';
 
-const LIMIT = { timeout: 100_000 };
+const LIMIT = { timeout: 300_000 };
 const PROGRAMS = [TOKEN_PROGRAM_ADDRESS, TOKEN_2022];
 const PAYER = Keypair.generate();
 const OPEN = { ...EASY_POOL, target: 60 };

@@ -14,7 +14,7 @@ import { slowReaders } from '../support/slow-reader.ts';
 import { openStoreIn } from '../support/sqlite-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
-const LIMIT = { timeout: 110_000 };
+const LIMIT = { timeout: 300_000 };
 /** The same reply again and again, of 330 kB: more than is kept for a connection that takes little. */
 const BODY = JSON.stringify({ count: 1000 });
 const HEADERS = { 'idempotency-key': 'slow', 'content-type': 'application/json' };

@@ -6,7 +6,7 @@ import { vanitypool } from '../support/cli.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
 test('a socket serves its owner alone, and one left by a killed server is taken over', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using workspace = new Workspace();
   workspace.configure([EASY_POOL]);

@@ -8,7 +8,7 @@ import type { Outcome } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 /** A port on which nobody listens: 5057 may be somebody's server. */
 const ALONE = { VANITYPOOL_HTTP__PORT: '9' };
 

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { vanitypool } from '../support/cli.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 test(
   'store.data apart from store.url: a kill burns nothing, and commands find both',

@@ -11,7 +11,7 @@ import { PROGRAM, vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 /** Runs the rest of its arguments where its first one was. */
 const REMOVED = 'mkdir "$1" && cd "$1" && rmdir "$1" && shift && exec "$@"';
 

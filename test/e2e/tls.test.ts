@@ -16,7 +16,7 @@ import { vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 110_000 };
+const LIMIT = { timeout: 300_000 };
 const HOST = '127.0.0.2';
 const DISPENSE = '/v1/pools/pet/dispense';
 

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { ManagedServer } from '../support/managed-server.ts';
 import { type Answer, EASY_POOL } from '../support/server.ts';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 300_000 };
 
 /** Asked with the token that is given, or with none. */
 class Setup extends ManagedServer {

@@ -8,7 +8,7 @@ import { testApp } from '../support/http-app.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 import { Terminal } from '../support/terminal.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 test(
   'one status a line, over a restart of the server, and Ctrl-C is a good end',

@@ -30,7 +30,7 @@ import {
 import { NO_VERSION_1 } from '../support/runtime-version.ts';
 import { EASY_POOL } from '../support/server.ts';
 
-const LIMIT = { timeout: 240_000 };
+const LIMIT = { timeout: 300_000 };
 const VAULT = { ...EASY_POOL, name: 'vault', handout: 'sign-only', target: 100 };
 const PAYER = party(randomBytes(32));
 const SVM = clusterWith(PAYER);

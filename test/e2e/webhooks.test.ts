@@ -20,7 +20,7 @@ async function metric(server: Server, name: string): Promise<number> {
 }
 
 test('low, empty, recovered, and the same of the store: each arrives, signed; a new pool raises nothing', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using receiver = await Receiver.start((index) => [index === 0 ? 500 : 204]);
   await using ofStore = await Receiver.start();
@@ -103,7 +103,7 @@ test('low, empty, recovered, and the same of the store: each arrives, signed; a 
   );
 });
 
-test('a secret that the environment lacks refuses the start', { timeout: 60_000 }, async () => {
+test('a secret that the environment lacks refuses the start', { timeout: 300_000 }, async () => {
   await using workspace = new Workspace();
   workspace.configure(
     [POOL],

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { vanitypoolHere } from '../support/cli-here.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const POOL = { ...EASY_POOL, target: 200 };
 
 async function run({ path }: Workspace, ...args: string[]): Promise<string> {

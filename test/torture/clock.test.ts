@@ -19,7 +19,7 @@ import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sql
 import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
 import { turn } from '../support/turns.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 /** Hard enough that grinding does not run far ahead of its target. */
 const POOL = { name: 'pet', suffix: '[a-h]t', target: 60, ready: 20 };
 const ENOUGH = 30;

@@ -10,7 +10,7 @@ import { FaultyDisk } from '../support/faulty-disk.ts';
 import { Looker } from '../support/looker.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 test('a sealing key whose directory fails stays, and the start is refused', LIMIT, async (t) => {
   const root = temporaryDirectory();

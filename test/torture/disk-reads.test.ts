@@ -24,7 +24,7 @@ import {
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { turn } from '../support/turns.ts';
 
-const LIMIT = { timeout: 240_000 };
+const LIMIT = { timeout: 300_000 };
 const AVAILABLE = 350;
 const DISPENSED = 50;
 /**

@@ -11,7 +11,7 @@ import { PROGRAM } from '../support/cli.ts';
 import { EASY_POOL, type Server, Workspace } from '../support/server.ts';
 
 const missing = process.platform === 'linux' ? undefined : '/proc is of Linux';
-const LIMIT = { timeout: 240_000, ...(missing !== undefined && { skip: missing }) };
+const LIMIT = { timeout: 300_000, ...(missing !== undefined && { skip: missing }) };
 const ASKED = 'GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n';
 
 /** What starts a program that may have so many descriptors. */

@@ -19,7 +19,7 @@ import { assertIdentity, type Handed, type Server, Workspace } from '../support/
 import { checkStore } from '../support/sqlite-stores.ts';
 import { turn } from '../support/turns.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const SLOT = 96;
 /** Cells of the smallest queue; the smallest journal has room for 127 more. */
 const RECORDS = 1024;

@@ -16,7 +16,7 @@ import { IDLE, settledBy, Tampering } from '../support/tampering.ts';
 
 const SECONDS = Number(process.env.TORTURE_SECONDS ?? 2);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 2 ** 31);
-const LIMIT = { timeout: 280_000 + SECONDS * 4000 };
+const LIMIT = { timeout: 300_000 + SECONDS * 4000 };
 const THREADS = ['[http]', 'threads = 2', ...DILIGENT];
 const CLIENTS = 4;
 /** Of the one pool: of each HTTP thread, and of the store's. */

@@ -11,7 +11,7 @@ import { PROGRAM } from '../support/cli.ts';
 import { EASY_POOL, Workspace } from '../support/server.ts';
 
 const missing = process.platform === 'linux' ? undefined : 'only Linux holds these limits';
-const LIMIT = { timeout: 120_000, ...(missing !== undefined && { skip: missing }) };
+const LIMIT = { timeout: 300_000, ...(missing !== undefined && { skip: missing }) };
 /** Of the shell, for a limit in MiB. */
 const LIMITS = { RLIMIT_AS: '-v', RLIMIT_DATA: '-d' } as const;
 

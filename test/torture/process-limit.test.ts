@@ -19,7 +19,7 @@ import { noProcessLimit, ProcessLimit } from '../support/process-limit.ts';
 import { EASY_POOL, type PoolFigures, type Server, Workspace } from '../support/server.ts';
 
 const missing = noProcessLimit();
-const LIMIT = { timeout: 240_000, ...(missing !== undefined && { skip: missing }) };
+const LIMIT = { timeout: 300_000, ...(missing !== undefined && { skip: missing }) };
 /** Of a process of Node.js, and of libuv's pool. */
 const NODE = 6;
 const POOL = 4;

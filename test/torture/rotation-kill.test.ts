@@ -16,7 +16,7 @@ import { countLeft, sealedIn } from '../support/sealed-bytes.ts';
 import { returnLease, turn } from '../support/turns.ts';
 import { Victim } from '../support/victim.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const PROCESS = fileURLToPath(new URL('../support/rotating-process.ts', import.meta.url));
 
 const STEPS: Readonly<Record<RotationStep | 'prepared', boolean>> = {

@@ -21,7 +21,7 @@ import { journalsOf } from '../support/journal-machine.ts';
 import { needlesOf, privateFiles, SecretSearch, unsealStore } from '../support/secrets.ts';
 import { type Server, Workspace } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 /** Few enough addresses to look for each of them in some sixty forms. */
 const POOLS = [
   { name: 'pet', suffix: '[a-h]t', target: 200, ready: 64, ready_max: 1024 },

@@ -16,7 +16,7 @@ import type { FaultyDisk } from '../support/faulty-disk.ts';
 import { Server } from '../support/server.ts';
 import { openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const PAGE_BYTES = 4096;
 const STEPS = /store\.db: damaged: .*vanitypool restore FILE/;
 

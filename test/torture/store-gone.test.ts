@@ -10,7 +10,7 @@ import { suite, test } from 'node:test';
 import { Trial } from '../support/degradation.ts';
 import { Server } from '../support/server.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 /** A pool that is soon full: only the first test grinds all the time. */
 const FEW = 300;
 const BATCH = 256;

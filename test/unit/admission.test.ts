@@ -10,7 +10,7 @@ import { type KnownToken, newToken, tokenHash } from '../../src/token.ts';
 import { keptLog } from '../support/grinding.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 300_000 };
 const GET = 'GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n';
 const PATH = '/v1/pools/pet';
 

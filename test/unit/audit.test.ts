@@ -9,7 +9,7 @@ import { LostStore } from '../support/lost-store.ts';
 import { openStoreIn, withDatabase } from '../support/sqlite-stores.ts';
 import { turn } from '../support/turns.ts';
 
-const LIMIT = { timeout: 100_000 };
+const LIMIT = { timeout: 300_000 };
 
 /** Ids 1 to 3 are dispensed, 4 to 8 available. */
 async function stopped(): Promise<LostStore> {

@@ -35,7 +35,7 @@ const PROGRAM = `
 `;
 
 test('a thread that gets no descriptors is an error with a code, and the next one works', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, () => {
   const node = [process.execPath, '--input-type=module', '--eval', PROGRAM];
   const args = ['-c', 'ulimit -n "$0" && exec "$@"', '80', ...node];

@@ -11,7 +11,7 @@ import { isPassing, pauseAfter } from '../../src/client/caller.ts';
 import { VanitypoolClient, VanitypoolError } from '../../src/client/client.ts';
 import { type Fate, FlakyProxy, problem } from '../support/flaky-proxy.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const ADDRESS = { id: 1, address: 'A', keyType: 'seed', origin: 'ground', createdAt: 'x' };
 const SECRET = 'vp_verysecret';
 /** What some call or other looks for. */

@@ -24,7 +24,7 @@ import { temporaryDirectory } from '../support/sqlite-stores.ts';
 import { hitsFor } from '../support/store-subject.ts';
 import { TestTime } from '../support/test-time.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const POOL = loadConfig({ cwd: '/' }).pools[0]!;
 const PLAIN = {
   pool: 'pet',

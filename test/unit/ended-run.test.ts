@@ -10,7 +10,7 @@ import { VanityError } from '../../src/errors.ts';
 import { SharedServer } from '../support/shared-server.ts';
 import { hitsFor } from '../support/store-subject.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const NEW = readPool({ name: 'new', suffix: 'y', ready: 5 }, String);
 const isAgain = (server: SharedServer) => server.said().includes('a new run has begun');
 const isRetrying = (server: SharedServer) =>

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { EventIds } from '../../src/http/event-ids.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const COUNT = 2000;
 
 /** Takes ids in a thread of its own. */

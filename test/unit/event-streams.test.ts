@@ -10,7 +10,7 @@ import { EventIds } from '../../src/http/event-ids.ts';
 import { EventStreams, type Sight, STREAMS_MAX } from '../../src/http/event-streams.ts';
 import { EventReader } from '../support/event-reader.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 300_000 };
 const BEAT_MS = 10;
 
 /**

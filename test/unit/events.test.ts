@@ -17,7 +17,7 @@ import { newToken, type Scope, tokenHash } from '../../src/token.ts';
 import { EventReader } from '../support/event-reader.ts';
 import { fillPool, readyAddress, testApp } from '../support/http-app.ts';
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 300_000 };
 
 class CountedPool extends Pool {
   looks = 0;

@@ -18,7 +18,7 @@ import { keypairOf } from '../../src/keypair/keypair.ts';
 import { PROGRAM } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const keypair = keypairOf(randomBytes(32));
 const address = addressOf(keypair.subarray(32));
 const SEED = { keyType: 'seed', secretKey: encodeBase58(keypair) };

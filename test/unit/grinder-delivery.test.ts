@@ -6,7 +6,7 @@ import type { Hit } from '../../src/keypair/signing-key.ts';
 import { keptLog, until } from '../support/grinding.ts';
 import { someKey } from '../support/keys.ts';
 
-const LIMIT = { timeout: 180_000 };
+const LIMIT = { timeout: 300_000 };
 
 let made = 0;
 function hits(count: number): Hit[] {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KEY_TYPES } from '../../src/keypair/signing-key.ts';
 import { Grinding, job, until } from '../support/grinding.ts';
 
-const LIMIT = { timeout: 180_000 };
+const LIMIT = { timeout: 300_000 };
 const THREADS = 2;
 
 for (const keyType of KEY_TYPES) {

@@ -6,7 +6,7 @@ import { kernelLevels } from '../../src/grinder/load-kernel.ts';
 import { NICE, PRIORITIES } from '../../src/system/priority.ts';
 import { Grinding, job, loweredThreads, until } from '../support/grinding.ts';
 
-const LIMIT = { timeout: 180_000 };
+const LIMIT = { timeout: 300_000 };
 const A = job('a', 'a');
 const canSeePriorities = process.platform === 'linux' && kernelLevels().length > 1;
 

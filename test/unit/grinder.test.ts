@@ -12,7 +12,7 @@ import { matches } from '../../src/keypair/pattern.ts';
 import type { Hit } from '../../src/keypair/signing-key.ts';
 import { addressIn, Grinding, job, until } from '../support/grinding.ts';
 
-const LIMIT = { timeout: 180_000 };
+const LIMIT = { timeout: 300_000 };
 const A = job('a', 'a');
 const B = job('b', 'b', '[2-9A-H]');
 

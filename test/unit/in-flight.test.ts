@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { InFlight } from '../../src/http/in-flight.ts';
 import { bytesTaken } from '../../src/http/unsent.ts';
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 300_000 };
 const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
 /** A server that answers when the test says so; its replies, and connections to it. */

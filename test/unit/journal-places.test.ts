@@ -17,7 +17,7 @@ import {
 import { testMachine, WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 suite('where there is memory', { skip: WITHOUT_MEMORY }, () => {
   test('"auto" takes memory beside the host’s processes alone', () => {

@@ -23,7 +23,7 @@ import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { WatchedStore } from '../support/watched-store.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const REMOVED = 'dispense journals were removed: until they are recreated a kill burns addresses';
 const WHOLE = 'dispense journals are complete again';
 const STUCK = 'dispense journals cannot be recreated; retrying';

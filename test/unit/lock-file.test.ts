@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import { takeLockFile } from '../../src/disk/lock-file.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const MODULE = new URL('../../src/disk/lock-file.ts', import.meta.url).href;
 const MEMORY = '/dev/shm';
 const TMPFS = 0x01021994;

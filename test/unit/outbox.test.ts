@@ -9,7 +9,7 @@ import { collectedLog } from '../support/collected-log.ts';
 import { Receiver, SECRET, verified } from '../support/receiver.ts';
 
 const PATH = '/hooks/PATHSECRET?token=QUERYSECRET';
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 function endpointOf({ url }: { readonly url: string }, timeoutMs?: number): Endpoint {
   const webhook = { label: 'webhooks.1', url: `${url}${PATH}`, secret: SECRET };

@@ -7,7 +7,7 @@ import { OPEN_MAX } from '../../src/http/admission.ts';
 import { fillPool, testApp } from '../support/http-app.ts';
 import { repliesIn } from '../support/raw-connection.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const LOCAL = { host: 'localhost' };
 const SCRIPT = '/docs/static/swagger-ui-bundle.js';
 

@@ -12,7 +12,7 @@ import { testMachine, WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { Bench, config, FIRST_PART } from '../support/journaled-pools.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 suite('journals that grow', { skip: WITHOUT_MEMORY }, () => {
   test(
     'put back from before a lease they are not believed, though they lack no record',

@@ -12,7 +12,7 @@ import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const TTL_MS = 600;
 const pool = 'pet';
 

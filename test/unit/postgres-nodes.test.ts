@@ -25,7 +25,7 @@ import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 let server: PostgresServer;
 let nodes: PostgresNodes;
 let one: PostgresNode;

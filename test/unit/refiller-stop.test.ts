@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Bench, config } from '../support/pools-bench.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const FILLED = 5;
 
 /** Of 40 pools the first five have addresses, of which two of each have left. */
@@ -40,7 +40,7 @@ test('all pools are given back in one commit, with what had left', LIMIT, async 
   assert.deepEqual({ ...handOuts }, { count: FILLED }, 'with whom they went');
 });
 
-test('a pool that fails does not keep the others', { timeout: 60_000 }, async () => {
+test('a pool that fails does not keep the others', { timeout: 300_000 }, async () => {
   await using bench = await benchWithPools();
   const settingsOf = (is: 0 | 1) =>
     withDatabase(bench.directory, (db) =>

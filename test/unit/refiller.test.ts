@@ -19,7 +19,7 @@ import type { Store } from '../../src/store/store.ts';
 import { Refiller } from '../../src/store-thread/refiller.ts';
 import { temporaryDirectory } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 /** A store with `stored` addresses, its refiller, and one pool as an HTTP thread sees it. */
 class Bench implements AsyncDisposable {

@@ -9,7 +9,7 @@ import { ServedCheck } from '../../src/store-thread/served-check.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 test('a store that is removed under its check is no failure that it found', LIMIT, async (t) => {
   const directory = temporaryDirectory();

@@ -19,7 +19,7 @@ import { AuditReader } from '../../src/store/sqlite/audit-reader.ts';
 import { Bench, config, hash, isSettled } from '../support/pools-bench.ts';
 import { withDatabase } from '../support/sqlite-stores.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 test('a pool is made when every thread has it, with a journal of its own', LIMIT, async () => {
   await using bench = await new Bench().open();

@@ -18,7 +18,7 @@ import { openStoreIn, removeDirectory, temporaryDirectory } from '../support/sql
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 import { turn } from '../support/turns.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 /** Asked for by that token. */
 const by = (token: number, id: string) => ({ id, token });
 const newId = () => randomBytes(16).toString('hex');

@@ -17,7 +17,7 @@ import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { noNamespaces } from '../support/namespaces.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const MODULE = new URL('../../tools/setup-lock.mjs', import.meta.url).href;
 /** Says `in`, stays until it is sent away, and says `out`. */
 const PROGRAM = `

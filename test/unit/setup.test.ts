@@ -237,7 +237,7 @@ test('the command line says what is missing in a checkout that is not set up', (
   assert.equal(saidWith(right), `vanitypool: not set up yet; run 'npm run setup' in ${root}\n`);
 });
 
-test('a step that takes long is announced again', { timeout: 60_000 }, async () => {
+test('a step that takes long is announced again', { timeout: 300_000 }, async () => {
   const steps = new URL('../../tools/steps.mjs', import.meta.url).href;
   const program = `
     import { once } from 'node:events';

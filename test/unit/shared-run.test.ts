@@ -17,7 +17,7 @@ import { isSettled } from '../support/pools-bench.ts';
 import { SharedServer } from '../support/shared-server.ts';
 import { hitsFor } from '../support/store-subject.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const STORED = 200;
 const UNAVAILABLE = { code: 'STORE_UNAVAILABLE' };
 
