@@ -219,6 +219,10 @@ export class ServedStore {
     this.#clockWatch = new ClockWatch({ ...common, health, log });
     this.#events = store.watch({
       deadline: (untilMs) => deadline.set(untilMs),
+      moved: (source) => {
+        this.reader.useKey(source);
+        log.info({ source }, 'the store goes by another sealing key');
+      },
       over: (error) => this.#rejoiner.notice(error),
       directory: () => Promise.all([this.pools.refresh(), this.tokens.refresh()]).then(() => {}),
       stock: (pool) => void this.#exclusively(() => this.#publish(pool)).catch(() => undefined),

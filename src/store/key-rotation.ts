@@ -1,4 +1,6 @@
-/** The rotation of the sealing key of a store, in the words of the product. Types alone. */
+/** The rotation of the sealing key of a store, in the words of the product. */
+import { VanityError } from '../errors.ts';
+import type { Store } from './store.ts';
 
 /** What a rotation has on disk, in this order: cut off after any of them, a start finds its key. */
 export type RotationStep = 'old key kept' | 'new key' | 'store sealed' | 'named';
@@ -19,6 +21,12 @@ export interface KeyRotation {
   readonly done: number;
   /** Seals some more data keys to the new key; nothing in the store is changed by it. */
   prepare(): Promise<void>;
+  /**
+   * Resolves when every other run that opens addresses has the new key beside the old one. Others may call the
+   * store meanwhile. Errors: KEY_ROTATION_REFUSED if one cannot have it, or another run rotates; STORE_UNAVAILABLE
+   * after a while. Nothing is changed then.
+   */
+  handOver(): Promise<void>;
   /**
    * Seals the rest, and then, in one transaction, the store goes by the new key. While no insert is
    * under way. Errors: STORE_FORGED, those of the store; then it goes by the old one.
@@ -48,4 +56,11 @@ export interface SealingKeyState {
   readonly source: string;
   /** As of `RotatedKey`. */
   readonly toReseal: number;
+}
+
+/** All other runs seal to the new key by then; one that does not answer does so when it hears of anything again. */
+export async function goneOver(store: Pick<Store, 'everywhere'>): Promise<void> {
+  await store.everywhere().catch((error: unknown) => {
+    if (!(error instanceof VanityError)) throw error;
+  });
 }
