@@ -222,6 +222,9 @@ export class ServedStore {
       moved: (source) => {
         this.reader.useKey(source);
         log.info({ source }, 'the store goes by another sealing key');
+        if (source.startsWith('env:')) {
+          log.warn({ source }, 'put the new sealing key into the variable before the next start');
+        }
       },
       over: (error) => this.#rejoiner.notice(error),
       directory: () => Promise.all([this.pools.refresh(), this.tokens.refresh()]).then(() => {}),

@@ -47,6 +47,8 @@ export interface RotatedKey {
   readonly dataKeys: number;
   /** Rows that are still to be resealed, at most; 0 if nothing is left to do of that. */
   readonly toReseal: number;
+  /** Of a store of many nodes: how many others have the new key. One whose key is in a variable has it in memory. */
+  readonly handedTo?: number;
 }
 
 export interface SealingKeyState {

@@ -58,6 +58,8 @@ export class Handing {
   readonly #run: Run;
   readonly #held: HeldKey;
   readonly #next: SealingKey;
+  /** How many have it. */
+  count = 0;
 
   constructor(run: Run, held: HeldKey, next: SealingKey) {
     this.#run = run;
@@ -82,7 +84,10 @@ export class Handing {
 
   /** Behind the lock of the cluster's row nobody begins: runs that do not have the key. */
   async missing(query: Query): Promise<readonly OtherRun[]> {
-    return (await this.#others(query)).filter(({ isKept }) => !isKept);
+    const others = await this.#others(query);
+    const missing = others.filter(({ isKept }) => !isKept);
+    this.count = others.length - missing.length;
+    return missing;
   }
 
   /** As far as it can: another run may hand one from then on. */

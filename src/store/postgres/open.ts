@@ -101,7 +101,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const sealer = new AddressSealer(sealerOf(run, binding.id, held.publicKey));
   const dataKeys = new DataKeys(storeId, held, onForged);
   const addresses = new Addresses(new Unsealer(storeId, binding.id, held.key), dataKeys, held);
-  held.users.push((key) => {
+  held.users.add((key) => {
     sealer.renew(key.publicKey);
     addresses.openWith(key);
   });

@@ -156,6 +156,7 @@ class Rotation implements KeyRotation {
       oldSource,
       dataKeys: this.done,
       toReseal: 0,
+      handedTo: this.#handing.count,
     };
   }
 

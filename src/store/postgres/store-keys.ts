@@ -58,7 +58,7 @@ export class HeldKey implements StoreKeys, FollowedKey {
   readonly exchange: SealingKey;
   readonly assertKey: StoreKeys['assertKey'];
   /** Hear of each key that takes the place of the one before. Must not throw. */
-  readonly users: ((key: SealingKey, source: string) => void)[] = [];
+  readonly users = new Set<(key: SealingKey, source: string) => void>();
   #now: PlacedKey;
   /** That may take its place: made or handed here. */
   #next: PlacedKey | undefined;

@@ -3,7 +3,7 @@
  * one transaction, but where its file says otherwise. Runs in the thread that opened it.
  */
 import { VanityError } from '../../errors.ts';
-import { sealingKeyId } from '../../keypair/sealing-key.ts';
+import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
@@ -143,7 +143,9 @@ export class PostgresStore implements Store {
     watches.use(this.#opened.beats.start(events));
     watches.use(this.#directory.watch(events));
     const { users } = this.#opened.held;
-    users.push((_key, source) => events.moved?.(source));
+    const moved = (_key: SealingKey, source: string) => events.moved?.(source);
+    users.add(moved);
+    watches.defer(() => users.delete(moved));
     return watches;
   }
 
