@@ -15,9 +15,11 @@ import { EventIds } from '../src/http/event-ids.ts';
 import { createMetrics } from '../src/http/metrics.ts';
 import { LastWarnings } from '../src/last-warnings.ts';
 import { createLog } from '../src/log.ts';
+import { Deadline } from '../src/pool/deadline.ts';
 import { FileBudget } from '../src/pool/file-budget.ts';
 import { GrinderThreads } from '../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../src/pool/health.ts';
+import { NodeFigures } from '../src/pool/node-figures.ts';
 import { Tallies } from '../src/pool/tallies.ts';
 
 const ROUTE = '/v1/constant/:pool';
@@ -28,6 +30,7 @@ if (import.meta.main) {
   const storeHealth = new StoreHealth();
   const tallies = new Tallies();
   const grinder = { board: grinderBoard(), threads: GrinderThreads.of(0) };
+  const nodes = new NodeFigures();
   const deps: AppDeps = {
     pools,
     access: new Access('auto'),
@@ -42,8 +45,11 @@ if (import.meta.main) {
       pools,
       grinder,
       storeHealth,
+      deadline: new Deadline(),
+      nodes,
       tallies,
     }),
+    nodes,
     tallies,
     eventIds: new EventIds(),
     version: 'none',

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 1000, HEAD_MAX = 2048, SILENCE_MAX_S = 10, DIGITS = 10 };
+enum { CONNECTIONS_MAX = 1000, HEAD_MAX = 2048, SILENCE_MAX_S = 60, DIGITS = 10 };
 
 struct connection {
   long long start; /* nanoseconds */
@@ -141,7 +141,7 @@ int main(int argc, char **argv) {
     int is_timed = sent < requests && idles > 0;
     if (is_timed) wait = (struct timespec){(due - now) / 1000000000, (due - now) % 1000000000};
     int found = ppoll(sockets, (nfds_t)count, &wait, NULL);
-    if (found < 0 || (found == 0 && !is_timed)) fail("no reply in 10 s");
+    if (found < 0 || (found == 0 && !is_timed)) fail("no reply in 60 s");
     for (int i = 0; found > 0 && i < count; i++) {
       if (sockets[i].revents == 0) continue;
       found--;

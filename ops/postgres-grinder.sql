@@ -18,7 +18,8 @@ GRANT SELECT (epoch, position, pushed) ON vanitypool.queues TO vanitypool_grinde
 GRANT INSERT (id, name, place, sign_key, created_at, role), UPDATE (name, place)
   ON vanitypool.nodes TO vanitypool_grinder;
 GRANT UPDATE (epoch, lane) ON vanitypool.cluster TO vanitypool_grinder;
-GRANT INSERT, UPDATE (state, beats, beaten_at, acted, looked) ON vanitypool.epochs TO vanitypool_grinder;
+GRANT INSERT, UPDATE (state, beats, beaten_at, acted, looked, attempts_per_second)
+  ON vanitypool.epochs TO vanitypool_grinder;
 GRANT INSERT, UPDATE (writer, filled) ON vanitypool.lane_ends TO vanitypool_grinder;
 GRANT INSERT (lane, pool_id, taken), UPDATE (is_empty) ON vanitypool.lane_heads TO vanitypool_grinder;
 GRANT INSERT ON vanitypool.keys, vanitypool.data_keys, vanitypool.secrets TO vanitypool_grinder;

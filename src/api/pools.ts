@@ -3,6 +3,7 @@ import type { FromSchema } from 'json-schema-to-ts';
 import { POOL_SETTINGS, type SettingsTable } from '../config/pool-settings.ts';
 import { figure, flag, ownText, text } from './fields.ts';
 import { GrinderView } from './grinder.ts';
+import { NodeCountsView } from './nodes.ts';
 import { changeFields, newFields, shownField } from './setting-fields.ts';
 
 export const PoolParams = {
@@ -101,6 +102,7 @@ export const PoolList = {
   properties: {
     pools: { type: 'array', items: PoolView, description: 'Those that exist for the token.' },
     grinder: GrinderView,
+    nodes: NodeCountsView,
   },
 } as const;
 export type PoolList = FromSchema<typeof PoolList>;

@@ -7,9 +7,11 @@ import { encodeBase58 } from '../keypair/address.ts';
 import { shownDifficulty } from '../keypair/difficulty.ts';
 import { parsePattern } from '../keypair/pattern.ts';
 import type { AuditedAddress, FoundAddress } from '../store/audit-store.ts';
+import type { StoreNodes } from '../store/node-store.ts';
 import type { StoredPool } from '../store/stored-pool.ts';
 import type { StoredToken } from '../store/token-store.ts';
 import type { AddressView, AuditEntry } from './audit.ts';
+import type { NodesView } from './nodes.ts';
 import type { PoolView } from './pools.ts';
 import { FIRST_TOKEN_WARNING, type TokenMade, type TokenView } from './tokens.ts';
 
@@ -103,6 +105,23 @@ export function addressView(address: string, found: FoundAddress): AddressView {
       token,
       messageHash: Buffer.from(messageHash).toString('hex'),
       signature: encodeBase58(signature),
+    })),
+  };
+}
+
+export function nodesView({ state, nodes }: StoreNodes): NodesView {
+  return {
+    state,
+    nodes: nodes.map((node) => ({
+      id: node.id,
+      name: node.name,
+      role: node.role,
+      state: node.state,
+      isHeard: node.isHeard,
+      lastSeenAt: timeOrNull(node.lastSeenAt ?? undefined),
+      leased: node.leased,
+      attemptsPerSecond: node.attemptsPerSecond,
+      retiredAt: timeOrNull(node.retiredAt ?? undefined),
     })),
   };
 }

@@ -126,7 +126,18 @@ export const KEY_OPTIONS = {
   rotate: { to: TEXT, reseal: FLAG, ...COMMON },
   show: { ...DIRECTORY, json: FLAG },
 } as const;
-export const NODES_OPTIONS = { enrol: { key: TEXT, ...DIRECTORY, json: FLAG } } as const;
+export const NODES_OPTIONS = {
+  list: { ...DIRECTORY, json: FLAG },
+  enrol: { key: TEXT, ...DIRECTORY, json: FLAG },
+  retire: {
+    gone: FLAG,
+    'lost-nothing': FLAG,
+    burn: FLAG,
+    yes: FLAG,
+    ...DIRECTORY,
+    json: FLAG,
+  },
+} as const;
 
 /** Of each subcommand of `completions`. */
 export const SHELL_OPTIONS = { bash: {}, zsh: {}, fish: {} } as const;

@@ -274,7 +274,7 @@ with a status from 200 to 299 within 10 s. Only scheme and host of each are show
     text: keyHelp(PLACE_HELP),
   },
   nodes: {
-    summary: 'let a grinder node add addresses to a database that many nodes share',
+    summary: 'list the nodes of a database that many share, enrol and retire them',
     text: NODES_HELP,
   },
   bench: {

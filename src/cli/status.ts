@@ -5,6 +5,7 @@
  */
 
 import type { GrinderView } from '../api/grinder.ts';
+import type { NodeCountsView } from '../api/nodes.ts';
 import type { PoolView } from '../api/pools.ts';
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
@@ -26,6 +27,8 @@ interface Report {
   readonly reasons: readonly string[];
   /** Of a server, for those who may see all pools. */
   readonly grinder?: GrinderView;
+  /** For the same, and of a database. */
+  readonly nodes?: NodeCountsView;
   readonly pools: readonly (PoolView & {
     /** Only where it is known here. */
     readonly burnedBy?: BurnedBy;
@@ -43,6 +46,7 @@ export const BURNED: Readonly<Record<string, string>> = {
   released: 'a client that had reserved them gave them back, and has seen them',
   expired: 'a client that had reserved them did not take them in time, and has seen them',
   deleted: 'of a pool that was deleted',
+  failover: 'may have left in what the database lost when it went back in time',
 };
 
 const WORDS = {
@@ -66,13 +70,24 @@ export async function status(args: string[], outputs: Outputs): Promise<number> 
     await print(`${JSON.stringify(report)}\n`);
     return 0;
   }
-  const { version, url, directory, uptimeSeconds, status: state, reasons, pools, grinder } = report;
+  const {
+    version,
+    url,
+    directory,
+    uptimeSeconds,
+    status: state,
+    reasons,
+    pools,
+    grinder,
+    nodes,
+  } = report;
   const why = reasons.length === 0 ? '' : ` (${reasons.join('; ')})`;
   const where = url === undefined ? `no server, store in ${directory}` : `at ${url}`;
   const up = uptimeSeconds === undefined ? '' : `, up ${formatSeconds(uptimeSeconds)}`;
   await print(`vanitypool ${version} ${where}${up}: ${state}${why}\n\n`);
   await print(formatTable([HEADINGS, ...pools.map(row)], 2));
   if (grinder !== undefined) await print(`\n${grinderLine(grinder)}\n`);
+  if (nodes !== undefined) await print(`${grinder === undefined ? '\n' : ''}${nodesLine(nodes)}\n`);
   const killed = url === undefined ? pools.flatMap(leftByKill) : [];
   const notes = [...killed, ...pools.flatMap(burnedLines)];
   if (notes.length > 0) await print(`\n${notes.join('')}`);
@@ -81,10 +96,10 @@ export async function status(args: string[], outputs: Outputs): Promise<number> 
 
 async function reportOfServer(server: ServerClient): Promise<Report> {
   const { version, uptimeSeconds } = await server.ask((client) => client.health());
-  const { pools, grinder } = await server.ask((client) => client.status());
+  const { pools, grinder, nodes } = await server.ask((client) => client.status());
   const readiness = await server.ask((client) => client.ready()).catch(whyNot);
   const running = { url: server.url, version, uptimeSeconds, ...readiness, pools };
-  return grinder === undefined ? running : { ...running, grinder };
+  return { ...running, ...(grinder && { grinder }), ...(nodes && { nodes }) };
 }
 
 /** As a server would show them before it serves. */
@@ -96,7 +111,20 @@ async function reportOfStore(config: Config): Promise<Report> {
     return storedPoolView(stored, configured);
   });
   const { directory, data } = config.store;
-  return { directory: directory ?? data, version: VERSION, status: 'stopped', reasons: [], pools };
+  const report = { version: VERSION, status: 'stopped', reasons: [], pools };
+  if (directory !== undefined) return { ...report, directory };
+  const { nodesOffline } = await import('../offline/nodes.ts');
+  const { nodes } = await nodesOffline(config);
+  const count = (state: string) => nodes.filter((node) => node.state === state).length;
+  return {
+    ...{ ...report, directory: data },
+    nodes: {
+      running: count('running'),
+      lost: count('lost'),
+      missed: count('missed'),
+      stopped: count('stopped'),
+    },
+  };
 }
 
 /** The store that is configured here has nothing to say of the pools of another server. */
@@ -151,6 +179,16 @@ export function grinderLine({ threads }: GrinderView): string {
   const count = `${threads.length} ${threads.length === 1 ? 'thread' : 'threads'}`;
   const got = shares.length === 0 ? 'asleep' : `got ${shares.join(', ')} of a core`;
   return `grinder: ${count} at ${nices}, ${got}`;
+}
+
+/** `3 nodes, 1 lost`; while one is missed, what that means. */
+export function nodesLine({ running, lost, missed, stopped }: NodeCountsView): string {
+  const count = running + lost + missed + stopped;
+  const notes = Object.entries({ stopped, lost, missed }).flatMap(([state, number]) =>
+    number === 0 ? [] : [`${number} ${state}`],
+  );
+  const more = missed + lost === 0 ? '' : ': see vanitypool nodes';
+  return `${[`${count} ${count === 1 ? 'node' : 'nodes'}`, ...notes].join(', ')}${more}`;
 }
 
 /** What the grinder does for a pool, for people. */

@@ -6,7 +6,7 @@
  */
 import type { StatusEvent } from '../api/service.ts';
 import { formatCount, formatRate, formatSeconds, formatTable } from './format.ts';
-import { grinderLine } from './status.ts';
+import { grinderLine, nodesLine } from './status.ts';
 
 export interface Shown {
   readonly url: string;
@@ -60,13 +60,16 @@ const COLUMNS: readonly Column[] = [
 /** At most `rows` lines of at most `columns` characters: what it is, what is wrong, the pools. */
 export function linesOf(shown: Shown, columns: number, rows: number): Line[] {
   const { latest, lost } = shown;
-  const { grinder, readiness } = latest;
-  const grinding = grinder === undefined ? [] : [grinderLine(grinder)];
+  const { grinder, nodes, readiness } = latest;
+  const beside = [
+    ...(grinder === undefined ? [] : [grinderLine(grinder)]),
+    ...(nodes === undefined ? [] : [nodesLine(nodes)]),
+  ];
   const wrong = lost === undefined ? readiness.reasons.join('; ') : `${lost}; trying again`;
   const lines: Line[] = [
     { text: title(shown, columns), style: 'title' },
     ...wrapped(harmless(wrong), columns).map((text) => ({ text, style: 'wrong' }) as const),
-    ...grinding.map((text) => ({ text: shortened(text, columns), style: 'plain' }) as const),
+    ...beside.map((text) => ({ text: shortened(text, columns), style: 'plain' }) as const),
     ...table(shown, columns).map((text) => ({ text, style: 'plain' }) as const),
   ];
   if (lines.length <= rows) return lines;

@@ -16,6 +16,7 @@ import type {
   KeyRotated,
   NewPoolBody,
   NewTokenBody,
+  NodesView,
   PoolChangeBody,
   PoolRemoved,
   PoolView,
@@ -192,6 +193,11 @@ export class VanitypoolAdmin {
   /** Who took how many addresses since the begin of the UTC day, most first. Takes a token for all pools. */
   async takers(options: CallOptions = {}): Promise<TakerList> {
     return whole(await this.#ask('GET', '/v1/takers', options), 'takers');
+  }
+
+  /** The nodes that share the store, and how they are doing. Takes a token for all pools. */
+  async nodes(options: CallOptions = {}): Promise<NodesView> {
+    return whole(await this.#ask('GET', '/v1/nodes', options), 'nodes');
   }
 
   /** The last warnings and errors of the server's log, the newest first. Takes a token for all pools. */

@@ -181,7 +181,7 @@ export class VanitypoolClient {
     return (await this.status(options)).pools;
   }
 
-  /** The same, with that of the grinder for a token of all pools. */
+  /** The same, with that of the grinder and of the nodes of a database for a token of all pools. */
   async status(options: CallOptions = {}): Promise<PoolList> {
     return whole(await this.#get('/v1/pools', options), 'pools');
   }

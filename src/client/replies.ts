@@ -9,6 +9,7 @@ export type { DispensedAddress } from '../api/dispense.ts';
 export type { HistoryView } from '../api/history.ts';
 export type { ExpandedKeyToImport, ImportReport } from '../api/imports.ts';
 export type { KeyRotated, SealingKeyView } from '../api/keys.ts';
+export type { NodesView, NodeView } from '../api/nodes.ts';
 export type { AccessView, TakerList, WarningList } from '../api/oversight.ts';
 export type { NewPoolBody, PoolChangeBody, PoolList, PoolRemoved, PoolView } from '../api/pools.ts';
 export type { ReservationMade, ReservationView } from '../api/reservations.ts';

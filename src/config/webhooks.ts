@@ -14,6 +14,8 @@ export const WEBHOOK_EVENTS = [
   'pool.recovered',
   'store.unavailable',
   'store.recovered',
+  'store.suspect',
+  'node.lost',
 ] as const;
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
 

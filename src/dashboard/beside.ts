@@ -1,5 +1,5 @@
-/** What is shown beside the pools: the grinder, and for an admin of all pools the warnings and who took how many. */
-import type { StatusEvent } from '../client/replies.ts';
+/** What is shown beside the pools: the grinder, and for an admin of all pools the nodes, the warnings and who took how many. */
+import type { NodesView, StatusEvent } from '../client/replies.ts';
 import type { Actor } from './actor.ts';
 import { byId, element, setRows, setText, tableRow } from './element.ts';
 import { exact } from './figures.ts';
@@ -39,10 +39,21 @@ function rateOf(keys: string, attemptsPerSecond: number | null): string {
 export class Oversight {
   readonly #section = byId('oversight');
   #actor: Actor | undefined;
+  #areNodes = false;
 
   constructor() {
+    // Where the page is narrow it is scrolled, also by keys.
+    Object.assign(byId('nodes-scroll'), { tabIndex: 0, role: 'group', ariaLabel: 'Nodes' });
     setInterval(() => void this.#look(), LOOK_MS);
     document.addEventListener('visibilitychange', () => void this.#look());
+  }
+
+  /** Whether others share the store. */
+  setNodes(areNodes: boolean): void {
+    if (areNodes === this.#areNodes) return;
+    this.#areNodes = areNodes;
+    byId('nodes-section').hidden = !areNodes;
+    void this.#look();
   }
 
   setActor(actor: Actor | undefined): void {
@@ -51,6 +62,7 @@ export class Oversight {
     if (actor !== undefined) return void this.#look();
     byId('takers').replaceChildren();
     byId('warnings').replaceChildren();
+    byId('nodes').replaceChildren();
   }
 
   async #look(): Promise<void> {
@@ -58,7 +70,11 @@ export class Oversight {
     if (actor === undefined || document.hidden) return;
     const { admin } = actor.client;
     // The stream of the status says what is wrong with the connection.
-    const [taken, warned] = await Promise.allSettled([admin.takers(), admin.warnings()]);
+    const [taken, warned, nodes] = await Promise.allSettled([
+      admin.takers(),
+      admin.warnings(),
+      this.#areNodes ? admin.nodes() : undefined,
+    ]);
     if (this.#actor?.client !== actor.client) return;
     if (taken.status === 'fulfilled') {
       const { takers } = taken.value;
@@ -70,6 +86,7 @@ export class Oversight {
       setText(byId('takers-note'), rows.length === 0 ? 'Nobody took any.' : '');
       byId('takers-table').hidden = rows.length === 0;
     }
+    if (nodes.status === 'fulfilled' && nodes.value !== undefined) showNodes(nodes.value);
     if (warned.status === 'fulfilled') {
       const rows = warned.value.slice(0, WARNINGS_SHOWN).map(({ at, level, message, details }) => {
         return [new Date(at).toLocaleString(), level, message, details];
@@ -78,6 +95,30 @@ export class Oversight {
       setText(byId('warnings-note'), rows.length === 0 ? 'None since the start.' : '');
     }
   }
+}
+
+function showNodes({ state, nodes }: NodesView): void {
+  const rows = nodes
+    .filter(({ retiredAt }) => retiredAt === null)
+    .map((node) => [
+      node.name,
+      node.role ?? 'none yet',
+      node.state,
+      node.lastSeenAt === null ? 'never' : seen(new Date(node.lastSeenAt)),
+      exact(node.leased),
+      exact(node.attemptsPerSecond),
+    ]);
+  setRows(byId('nodes'), rows, tableRow);
+  const missed =
+    'The database may have gone back in time: nothing is leased until the nodes that are missed have said what ' +
+    'they did. Start them, or type "vanitypool nodes" for those that do not come back.';
+  setText(byId('nodes-note'), state === 'sound' ? '' : missed);
+}
+
+/** The time of today, or the day. */
+function seen(at: Date): string {
+  const isToday = at.toDateString() === new Date().toDateString();
+  return isToday ? at.toLocaleTimeString() : at.toLocaleDateString();
 }
 
 function warningRow(): HTMLElement {

@@ -166,7 +166,7 @@ async function keepHistory(from: VanitypoolClient, signal: AbortSignal): Promise
   }
 }
 
-function show({ pools, grinder, readiness, uptimeMs }: StatusEvent): void {
+function show({ pools, grinder, nodes, readiness, uptimeMs }: StatusEvent): void {
   // What the token may is another question after a break: the server may have been another meanwhile.
   if (document.body.classList.contains('is-stale')) void learn();
   seenAt = new Date();
@@ -191,6 +191,7 @@ function show({ pools, grinder, readiness, uptimeMs }: StatusEvent): void {
   }
   for (const pool of pools) showPool(pool);
   showGrinder(grinder);
+  oversight.setNodes(nodes !== undefined);
   const { text, isGood } = answer(outlooks);
   setText(byId('answer'), text);
   byId('answer').classList.toggle('bad', !isGood);

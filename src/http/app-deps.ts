@@ -16,6 +16,7 @@ import type { LastWarnings } from '../last-warnings.ts';
 import type { Log } from '../log.ts';
 import type { StoreThreadCalls } from '../pool/calls.ts';
 import type { StoreHealth } from '../pool/health.ts';
+import type { NodeFigures } from '../pool/node-figures.ts';
 import type { Pool, Receiver } from '../pool/pool.ts';
 import type { ReadyAddress } from '../pool/ready-address.ts';
 import type { Tallies } from '../pool/tallies.ts';
@@ -80,6 +81,7 @@ export interface AppDeps {
   readonly dispense: Dispense;
   readonly storeHealth: StoreHealth;
   readonly grinder: GrinderFigures;
+  readonly nodes: NodeFigures;
   readonly metrics: Metrics;
   readonly tallies: Tallies;
   readonly eventIds: EventIds;

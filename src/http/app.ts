@@ -28,6 +28,7 @@ import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
 import { importRoutes } from './routes/imports.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { nodeRoutes } from './routes/nodes.ts';
 import { oversightRoutes } from './routes/oversight.ts';
 import { poolChangeRoutes } from './routes/pool-changes.ts';
 import { poolRoutes } from './routes/pools.ts';
@@ -107,6 +108,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   keyRoutes(app, deps);
   eventRoutes(app, deps);
   historyRoutes(app, deps);
+  nodeRoutes(app, deps);
   oversightRoutes(app, deps);
   importRoutes(app, deps);
   auditRoutes(app, deps);

@@ -7,8 +7,10 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { ERRORS } from '../errors.ts';
+import type { Deadline } from '../pool/deadline.ts';
 import type { FileBudget } from '../pool/file-budget.ts';
 import type { StoreHealth } from '../pool/health.ts';
+import type { NodeFigures } from '../pool/node-figures.ts';
 import type { Pool } from '../pool/pool.ts';
 import { STARTED, type Tallies, type Times, WEBHOOK_OUTCOMES } from '../pool/tallies.ts';
 import { NICE, ownNice } from '../system/priority.ts';
@@ -18,31 +20,33 @@ interface Sources {
   readonly pools: ReadonlyMap<string, Pool>;
   readonly grinder: GrinderFigures;
   readonly storeHealth: StoreHealth;
+  readonly deadline: Deadline;
+  readonly nodes: NodeFigures;
   readonly tallies: Tallies;
   readonly files: FileBudget;
 }
 
 const POOL_TOTALS = {
-  dispensed: 'Addresses that may have left the server.',
-  burned: 'Addresses given up for ever.',
-  ground: 'Addresses found by grinding.',
+  dispensed: 'Addresses that may have left, from all nodes.',
+  burned: 'Addresses given up for ever, by all nodes.',
+  ground: 'Addresses found by grinding, by all nodes.',
 } as const;
 
 const POOL_GAUGES = {
-  stock: 'Addresses that can be taken now: available + ready.',
-  available: 'Addresses in the store that are free.',
-  ready: 'Addresses in memory, to be handed out at once.',
-  leased: 'Addresses claimed for hand-out; ready is part of them.',
-  reserved: 'Addresses held for clients by reservations that have not ended.',
-  target: 'Grinding runs while available + leased is below it.',
-  paused: '1 while it is paused.',
+  stock: 'Addresses that can be taken from this node now: available + ready.',
+  available: 'Addresses in the store that are free, for all nodes.',
+  ready: 'Addresses in the memory of this node, to be handed out at once.',
+  leased: 'Addresses claimed for hand-out by all nodes; ready is part of them.',
+  reserved: 'Addresses held for clients by reservations that have not ended, of all nodes.',
+  target: 'All nodes grind while available + leased is below it.',
+  paused: '1 while it is paused, on all nodes.',
 } as const;
 
 const POOL_INFOS = { pool: '1; its labels say what its keys are and how they leave.' } as const;
 
 const TOTALS = {
-  attempts: 'Candidates tried.',
-  hits: 'Candidates that matched and were proved.',
+  attempts: 'Candidates tried by this node.',
+  hits: 'Candidates of this node that matched and were proved.',
   grinder_faults: 'Hits that failed the proof.',
   grinder_restarts: 'Grinder threads that died and were replaced.',
   grinder_priority_changes: 'Times that grinder threads got another priority.',
@@ -66,6 +70,8 @@ const GAUGES = {
   journals_lost: 'Dispense journals whose files were removed: a kill burns addresses.',
   connections_max:
     'Connections that are served at once: http.max_connections, or what the limit of open files leaves.',
+  node_lease_seconds:
+    'For so long this node may hand out without a word from the store; absent where that is in a file.',
 } as const;
 
 const THREAD_GAUGES = {
@@ -88,6 +94,11 @@ const HISTOGRAMS = {
 /** What a request can be answered with: the others stop a start or a command. */
 const ANSWERED = keys(ERRORS).filter((code) => ERRORS[code].status !== 500 || code === 'INTERNAL');
 
+const NODE_GAUGES = {
+  nodes:
+    'Of all nodes that share the store, how many are in a state; absent where it is in a file.',
+} as const;
+
 const FAILURES = { store_failure: '1 for what the store fails with now, by its code.' } as const;
 
 export interface Metrics {
@@ -96,7 +107,8 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-export function createMetrics({ pools, grinder, storeHealth, tallies, files }: Sources): Metrics {
+export function createMetrics(sources: Sources): Metrics {
+  const { pools, grinder, storeHealth, deadline, nodes, tallies, files } = sources;
   const registry = new Registry();
   const totalsOfPools = make(Counter, '_total', POOL_TOTALS, registry, ['pool']);
   const gaugesOfPools = make(Gauge, '', POOL_GAUGES, registry, ['pool']);
@@ -106,6 +118,7 @@ export function createMetrics({ pools, grinder, storeHealth, tallies, files }: S
   const { unstarted } = make(Counter, '_total', UNSTARTED_TOTALS, registry, ['what']);
   const gauges = make(Gauge, '', GAUGES, registry);
   const gaugesOfThreads = make(Gauge, '', THREAD_GAUGES, registry, ['thread']);
+  const gaugesOfNodes = make(Gauge, '', NODE_GAUGES, registry, ['state']);
   const { store_failure } = make(Gauge, '', FAILURES, registry, ['code']);
 
   const least = ownNice();
@@ -145,6 +158,12 @@ export function createMetrics({ pools, grinder, storeHealth, tallies, files }: S
     gauges.secrets_due.set(dueSecrets);
     gauges.store_forged_rows.set(forgedRows);
     gauges.connections_max.set(files.connections);
+    const { leftMs } = deadline;
+    if (leftMs === undefined) gauges.node_lease_seconds.remove();
+    else gauges.node_lease_seconds.set(leftMs / 1000);
+    for (const [state, count] of Object.entries(nodes.read() ?? {})) {
+      gaugesOfNodes.nodes.set({ state }, count);
+    }
     for (const [index, { priority, share }] of grinder.threads.read().entries()) {
       const labels = { thread: String(index) };
       gaugesOfThreads.grinder_thread_nice.set(labels, Math.max(NICE[priority], least));

@@ -2,7 +2,7 @@
 
 import type { PoolView } from '../api/pools.ts';
 import type { Readiness, StatusEvent } from '../api/service.ts';
-import { VanityError } from '../errors.ts';
+import { type ErrorCode, VanityError } from '../errors.ts';
 import type { StoreHealth } from '../pool/health.ts';
 import type { AppDeps } from './app-deps.ts';
 import { poolView } from './visible-pools.ts';
@@ -24,8 +24,14 @@ export function readiness(
 /** A node that only grinds serves no pool: it has its store. Error: STORE_UNAVAILABLE. */
 function readyToGrind({ failure }: StoreHealth): Readiness {
   if (failure === undefined) return { status: 'ready', reasons: [] };
-  const detail = `the store fails with ${failure}`;
+  const detail = inWords(reasonOf(failure));
   throw new VanityError('STORE_UNAVAILABLE', detail, { retryAfterSeconds: 1 });
+}
+
+/** What the store fails with, and what to type where a command says who can end it. */
+function reasonOf(failure: ErrorCode): string {
+  if (failure !== 'STORE_REWOUND') return failure;
+  return `${failure}: the database may have gone back in time, "vanitypool nodes" says who is missed and what to type`;
 }
 
 /** What `stateOf` says of a pool, without the code that the whole answer may have too. */
@@ -37,7 +43,7 @@ const STATES: Readonly<Record<string, string>> = {
 
 function inWords(reason: string): string {
   const [, code = '', rest] = /^(\w+)(?:: (.*))?$/.exec(reason) ?? [];
-  if (rest === undefined) return `the store fails with ${code}`;
+  if (rest === undefined || code === 'STORE_REWOUND') return `the store fails with ${reason}`;
   return code in STATES ? `pool ${rest} ${STATES[code]}` : rest;
 }
 
@@ -47,7 +53,7 @@ export function stateOf(
   health: StoreHealth,
 ): StatusEvent['readiness'] {
   const { failure, journalFault } = health;
-  const reasons = [failure, journalFault].filter(
+  const reasons = [failure && reasonOf(failure), journalFault].filter(
     (reason): reason is string => reason !== undefined,
   );
   let canServe = false;

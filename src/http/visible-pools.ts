@@ -11,11 +11,20 @@ import type { Sight } from './event-streams.ts';
 import { grinderView } from './grinder-view.ts';
 
 /** What those see who may see these pools; undefined: all of them. */
-export function poolList({ pools, grinder }: AppDeps, sight: Sight): PoolList {
+export function poolList(deps: AppDeps, sight: Sight): PoolList {
   return {
-    pools: visiblePools(pools, sight).map(poolView),
-    ...(sight === undefined && { grinder: grinderView(grinder) }),
+    pools: visiblePools(deps.pools, sight).map(poolView),
+    ...(sight === undefined && wholeServer(deps)),
   };
+}
+
+/** What is said beside the pools, to those who may see all of them. */
+export function wholeServer({
+  grinder,
+  nodes,
+}: Pick<AppDeps, 'grinder' | 'nodes'>): Pick<PoolList, 'grinder' | 'nodes'> {
+  const counts = nodes.read();
+  return { grinder: grinderView(grinder), ...(counts && { nodes: counts }) };
 }
 
 /** In the order of the pools, not of the names. */

@@ -19,10 +19,12 @@ import {
   type StoreNotices,
   type StoreThreadCalls,
 } from '../pool/calls.ts';
+import { Deadline } from '../pool/deadline.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { GrinderThreads } from '../pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../pool/health.ts';
 import { JournalWriter } from '../pool/journal-parts.ts';
+import { NodeFigures } from '../pool/node-figures.ts';
 import { type Hands, Pool } from '../pool/pool.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { answer, Caller } from '../port.ts';
@@ -49,6 +51,8 @@ const UNREAD_SUM_MS = 250;
 
 export interface HttpWorkerData {
   readonly storeHealth: SharedArrayBuffer;
+  readonly deadline: SharedArrayBuffer;
+  readonly nodes: SharedArrayBuffer;
   readonly tallies: SharedArrayBuffer;
   readonly eventIds: SharedArrayBuffer;
   readonly grinder: { readonly board: SharedArrayBuffer; readonly threads: SharedArrayBuffer };
@@ -167,6 +171,7 @@ async function run(data: HttpWorkerData): Promise<void> {
     threads: new GrinderThreads(data.grinder.threads),
   };
   const tallies = new Tallies(data.tallies);
+  const nodes = new NodeFigures(data.nodes);
   const app = await buildApp({
     pools,
     access,
@@ -174,7 +179,11 @@ async function run(data: HttpWorkerData): Promise<void> {
     dispense,
     storeHealth,
     grinder,
-    metrics: createMetrics({ pools, grinder, storeHealth, tallies, files }),
+    metrics: createMetrics({
+      ...{ pools, grinder, storeHealth, tallies, files },
+      ...{ deadline: new Deadline(data.deadline), nodes },
+    }),
+    nodes,
     tallies,
     eventIds: new EventIds(data.eventIds),
     version,

@@ -72,6 +72,9 @@ const UNSEEN: StoreEvents = {
   stock: () => undefined,
   deadline: () => undefined,
   over: () => undefined,
+  nodes: () => undefined,
+  lost: () => undefined,
+  rewound: () => undefined,
 };
 
 /** What a server would log. */

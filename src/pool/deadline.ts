@@ -26,6 +26,13 @@ export class Deadline {
     this.#board.write({ monotonic, wall: Date.now() + monotonic - monotonicMs() });
   }
 
+  /** Until then, by whichever clock ends it first; undefined if none was ever set. */
+  get leftMs(): number | undefined {
+    const { monotonic, wall } = this.#board.read();
+    if (monotonic === 0) return undefined;
+    return Math.max(0, Math.min(monotonic - monotonicMs(), wall - Date.now()));
+  }
+
   get isOver(): boolean {
     const monotonic = this.#board.get('monotonic');
     // None was ever set.

@@ -28,6 +28,7 @@ import { ChangedPools } from '../pool/changed-pools.ts';
 import { Deadline } from '../pool/deadline.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
+import { NodeFigures } from '../pool/node-figures.ts';
 import { queueBytes, type SharedPool, sharePool } from '../pool/shared-pool.ts';
 import { Tallies, type WebhookOutcome } from '../pool/tallies.ts';
 import type { MainNotices, StoreCalls, StoreWorkerData } from '../store-thread/store-calls.ts';
@@ -68,6 +69,7 @@ export class Service implements AsyncDisposable {
   readonly #tallies = new Tallies();
   readonly #changes = new ChangedPools();
   readonly #deadline = new Deadline();
+  readonly #nodes = new NodeFigures();
   readonly #eventIds = new EventIds();
   readonly #files: FileBudget;
   readonly #webhooks: Webhooks | undefined;
@@ -266,7 +268,11 @@ export class Service implements AsyncDisposable {
   #startStoreThread(pools: readonly SharedPool[]): CalledThread<StoreCalls> {
     const { role } = this.#config;
     const isGrinder = role === 'grinder';
-    const notices: MainNotices = { pools: (all) => this.#grinder.setPools(all) };
+    const notices: MainNotices = {
+      pools: (all) => this.#grinder.setPools(all),
+      lost: ({ id, name }) => this.#webhooks?.raise('node.lost', { id, name }),
+      rewound: (state) => this.#webhooks?.raise('store.suspect', { state }),
+    };
     return CalledThread.start<StoreCalls, StoreWorkerData>({
       name: 'store',
       entry: isGrinder
@@ -282,6 +288,7 @@ export class Service implements AsyncDisposable {
         files: this.#files.buffer,
         changes: this.#changes.buffer,
         deadline: this.#deadline.buffer,
+        nodes: this.#nodes.buffer,
         logLevel: this.#config.logLevel,
         isPretty: this.#options.isPretty,
         lastWarnings: this.#options.lastWarnings.buffer,
@@ -306,6 +313,8 @@ export class Service implements AsyncDisposable {
     const { threads, compat, trustProxy, rateLimit, keepAliveSeconds } = this.#config.http;
     return {
       storeHealth: this.#storeHealth.buffer,
+      deadline: this.#deadline.buffer,
+      nodes: this.#nodes.buffer,
       tallies: this.#tallies.buffer,
       eventIds: this.#eventIds.buffer,
       grinder: this.#grinder.buffers,

@@ -8,6 +8,7 @@ import { LastWarnings } from '../last-warnings.ts';
 import { createLog, type Log } from '../log.ts';
 import { ChangedPools } from '../pool/changed-pools.ts';
 import { StoreHealth } from '../pool/health.ts';
+import { NodeFigures } from '../pool/node-figures.ts';
 import { notify } from '../port.ts';
 import { openStoreToGrind } from '../store/open-store.ts';
 import type { Counters, GrindingStore, InsertReport } from '../store/store.ts';
@@ -73,11 +74,15 @@ export class GrindingStoreThread {
       onEnd: (error) => this.#note('rejoin', error),
       renewed: { rejoin: (begin) => begin() },
     });
+    const nodes = new NodeFigures(data.nodes);
     this.#events = store.watch({
       deadline: () => undefined,
       over: (error) => this.#rejoiner.notice(error),
       directory: () => this.#exclusively(() => pools.refresh()),
       stock: (pool) => void this.#look(pool).catch(() => undefined),
+      nodes: (counts) => nodes.write(counts),
+      lost: () => undefined,
+      rewound: () => undefined,
     });
   }
 

@@ -17,6 +17,7 @@ import type {
   StoreReader,
   Taken,
 } from '../store/audit-store.ts';
+import type { StoreNodes } from '../store/node-store.ts';
 import { openReader } from '../store/open-store.ts';
 import { backupStore } from '../store/sqlite/backup.ts';
 
@@ -36,6 +37,7 @@ export type ReaderCalls = {
   find(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
   /** As of `ReadingCalls`. */
   taken(since: number): Promise<Taken[]>;
+  nodes(): Promise<StoreNodes>;
   /** Makes a backup under this name; one at a time. Errors: those of `backupStore`. */
   backup(path: string): Promise<void>;
   /** The sealing key is there from now on. */
@@ -75,6 +77,7 @@ if (parentPort !== null) {
     },
     find: async (publicKey) => (await reader()).find(publicKey),
     taken: async (since) => (await reader()).taken(since),
+    nodes: async () => (await reader()).nodes(),
     async backup(path) {
       backup = new AbortController();
       await backupStore(store.directory!, path, { signal: backup.signal });

@@ -76,6 +76,7 @@ export class ServedReader {
       auditPage: (query) => this.#ask('page', query, 'no audit'),
       findAddress: (publicKey) => this.#ask('find', publicKey, 'no look at an address'),
       taken: (since) => this.#ask('taken', since, 'no look at the hand-outs'),
+      nodes: () => this.#ask('nodes', undefined, 'no look at the nodes'),
       makeBackup: async (asked) => {
         own.add(asked.id);
         try {

@@ -12,6 +12,7 @@ import { Deadline } from '../pool/deadline.ts';
 import { FileBudget } from '../pool/file-budget.ts';
 import { StoreHealth } from '../pool/health.ts';
 import { Journals } from '../pool/journals.ts';
+import { NodeFigures } from '../pool/node-figures.ts';
 import { Tallies } from '../pool/tallies.ts';
 import { notify } from '../port.ts';
 import { openStore } from '../store/open-store.ts';
@@ -217,6 +218,7 @@ export class ServedStore {
     });
     this.#journalWatch = new JournalWatch({ journals, pools: renewed, health, log });
     this.#clockWatch = new ClockWatch({ ...common, health, log });
+    const nodes = new NodeFigures(data.nodes);
     this.#events = store.watch({
       deadline: (untilMs) => deadline.set(untilMs),
       moved: (source) => {
@@ -229,6 +231,18 @@ export class ServedStore {
       over: (error) => this.#rejoiner.notice(error),
       directory: () => Promise.all([this.pools.refresh(), this.tokens.refresh()]).then(() => {}),
       stock: (pool) => void this.#exclusively(() => this.#publish(pool)).catch(() => undefined),
+      nodes: (counts) => nodes.write(counts),
+      lost: (node) => {
+        log.warn(
+          { ...node },
+          'a node was not heard of for its lease: what it had ready is given up',
+        );
+        notify<MainNotices, 'lost'>(data.port, 'lost', node);
+      },
+      rewound: (state) => {
+        log.error({ state }, 'the database may have gone back in time: all nodes are asked');
+        notify<MainNotices, 'rewound'>(data.port, 'rewound', state);
+      },
     });
     const behind: Exclusively = (work) => queue.behind(watched(work));
     this.#destroyer = new Destroyer({

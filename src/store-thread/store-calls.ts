@@ -7,6 +7,7 @@ import type { Hit } from '../keypair/signing-key.ts';
 import type { LogLevel } from '../log.ts';
 import type { Connection } from '../pool/calls.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
+import type { NodeName, StoreState } from '../store/node-store.ts';
 import type { Counters, InsertReport } from '../store/store.ts';
 
 export interface StoreWorkerData {
@@ -22,6 +23,7 @@ export interface StoreWorkerData {
   readonly changes: SharedArrayBuffer;
   /** As of `SharedPool`. */
   readonly deadline: SharedArrayBuffer;
+  readonly nodes: SharedArrayBuffer;
   readonly port: MessagePort;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
@@ -47,5 +49,12 @@ export type StoreCalls = {
   stop(counters: Counters): Promise<void>;
 };
 
-/** Sent to the main thread: all pools, after one was created or deleted. */
-export type MainNotices = { pools(pools: readonly SharedPool[]): void };
+/** Sent to the main thread. */
+export type MainNotices = {
+  /** All of them, after one was created or deleted. */
+  pools(pools: readonly SharedPool[]): void;
+  /** As of `StoreEvents`. */
+  lost(node: NodeName): void;
+  /** As of `StoreEvents`. */
+  rewound(state: Exclude<StoreState, 'sound'>): void;
+};

@@ -3,6 +3,7 @@
  * command beside a server, and by the reader of a running one (store-thread/served-reader.ts).
  */
 import type { Origin } from './address.ts';
+import type { StoreNodes } from './node-store.ts';
 
 export interface AuditedAddress {
   readonly id: number;
@@ -120,6 +121,7 @@ export interface StoreReader extends AsyncDisposable {
   find(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
   /** As of `ReadingCalls`; of a forged token the number stands for the name. */
   taken(since: number): Promise<Taken[]>;
+  nodes(): Promise<StoreNodes>;
   /** Whether the sealing key is still the one that this reader has: it does not follow a rotation. */
   isCurrent(): Promise<boolean>;
 }
@@ -138,6 +140,7 @@ export type ReadingCalls = {
   findAddress(publicKey: Uint8Array): Promise<FoundAddress | undefined>;
   /** Who took how many since then (ms since 1970), most first, as far as turns recorded it. */
   taken(since: number): Promise<Taken[]>;
+  nodes(): Promise<StoreNodes>;
   /** The path of a new backup; one of the same token is ended. Errors: BACKUP_RUNNING, BACKUP_REPLACED. */
   makeBackup(asked: AskedBackup): Promise<string>;
   /** Resolves when that backup is ended, by whomever: its file is gone, and no more of it is to be sent. */

@@ -7,13 +7,15 @@ import { witnessDirectory } from '../disk/witness.ts';
 import { VanityError } from '../errors.ts';
 import type { SealingKey } from '../keypair/sealing-key.ts';
 import type { StoreReader } from './audit-store.ts';
+import type { Loss, StoreNodes } from './node-store.ts';
 import { type Enrolment, enrolNode as enrolInDatabase } from './postgres/enrol-node.ts';
 import { openGrinderStore } from './postgres/grinder-store.ts';
 import * as postgres from './postgres/look.ts';
 import { nodeIn } from './postgres/node-file.ts';
+import * as nodes from './postgres/nodes.ts';
 import { openPostgresStore } from './postgres/open.ts';
 import { PostgresReader } from './postgres/reader.ts';
-import { connectionSettings } from './postgres/settings.ts';
+import { type ConnectionSettings, connectionSettings } from './postgres/settings.ts';
 import type { Recover } from './recovery.ts';
 import { AuditReader } from './sqlite/audit-reader.ts';
 import { holdOwnDirectory } from './sqlite/data-directory.ts';
@@ -97,12 +99,26 @@ export async function enrolNode(
   { database, sealingKey }: StoreConfig,
   node: Pick<Enrolment, 'id' | 'signKey'>,
 ): Promise<{ readonly name: string }> {
-  if (database === undefined) {
-    const detail =
-      'a store of one node has no others; nodes share one with store.url = "postgres://..."';
-    throw new VanityError('CONFIG_INVALID', `store.url: ${detail}`);
-  }
-  return enrolInDatabase({ settings: connectionSettings(database), sealingKey, ...node });
+  return enrolInDatabase({ settings: sharedDatabase(database), sealingKey, ...node });
+}
+
+/** Changes nothing, and no run begins. Errors: CONFIG_INVALID for a store of one node, those of opening a store to read. */
+export async function listNodes({ database }: StoreConfig): Promise<StoreNodes> {
+  await using connection = await postgres.connectToRead(sharedDatabase(database));
+  return await nodes.listNodes(connection);
+}
+
+/** No run begins. Errors: USAGE_INVALID for an unknown node; as of `listNodes`. */
+export async function retireNode({ database }: StoreConfig, id: string, loss: Loss): Promise<void> {
+  await using connection = await postgres.connectToRead(sharedDatabase(database));
+  await nodes.retireNode(connection, id, loss);
+}
+
+function sharedDatabase(database: string | undefined): ConnectionSettings {
+  if (database !== undefined) return connectionSettings(database);
+  const detail =
+    'a store of one node has no others; nodes share one with store.url = "postgres://..."';
+  throw new VanityError('CONFIG_INVALID', `store.url: ${detail}`);
 }
 
 /** Of the data directory, which it holds: who does not is not that node. */

@@ -25,6 +25,7 @@ import type { Hit } from '../keypair/signing-key.ts';
 import type { LeasedAddress, Origin, PoolCounts } from './address.ts';
 import type { EarlierHandOut, HandOuts } from './hand-out.ts';
 import type { KeyRotation, RotationOptions, SealingKeyState } from './key-rotation.ts';
+import type { NodeCounts, NodeName, StoreState } from './node-store.ts';
 import type { OwnClock } from './own-clock.ts';
 import type { NewJournal, Recover, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
@@ -152,6 +153,12 @@ export interface StoreEvents {
   readonly moved?: (source: string) => void;
   /** Another run has ended this one, or the database went back: as the next call would say. */
   readonly over: (error: EpochOver | StoreRewound) => void;
+  /** How its nodes are doing, also while nothing may leave; each second. */
+  readonly nodes: (counts: NodeCounts) => void;
+  /** This run has given another one up, which was not heard of. */
+  readonly lost: (node: NodeName) => void;
+  /** This run was the first to see that the database may have gone back, or has. */
+  readonly rewound: (state: Exclude<StoreState, 'sound'>) => void;
 }
 
 /**

@@ -268,6 +268,8 @@ test('the dashboard', LIMIT, async (t: TestContext) => {
   });
 
   await t.test('an admin sees warnings, and who took how many', async () => {
+    // Of a store in a file there are none.
+    assert.ok(await page.locator('#nodes-section').isHidden());
     await until(/started at a low priority.*nice=1/, page.locator('#warnings li'));
     for (;;) {
       const { takers } = (await managed.ask('GET', '/v1/takers')).body as TakerList;

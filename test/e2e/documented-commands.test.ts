@@ -43,6 +43,8 @@ const NOT_RUN: readonly [document: string, command: string, reason: string][] = 
   ['docs/containers.md', 'docker ', 'image.test.ts runs what the image has, without Docker'],
   ['docs/containers.md', 'openssl rand', 'a key that only the next commands use'],
   ['docs/containers.md', 'kubectl ', 'it takes a cluster; containers.test.ts reads the manifests'],
+  ['docs/scaling.md', 'docker ', 'containers.test.ts reads the file, and runs its script'],
+  ['docs/scaling.md', 'kubectl ', 'it takes a cluster; containers.test.ts reads the manifests'],
   ['examples/README.md', 'solana-test-validator', 'a program of others; a network is made here'],
   ['examples/README.md', 'solana-keygen new', 'a program of others; the file is made here'],
   ['examples/README.md', 'solana airdrop', 'a program of others; the payer is funded here'],

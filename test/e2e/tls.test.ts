@@ -4,13 +4,14 @@
  * that are served without tokens: the server takes it for one that others reach.
  */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { request as requestHttp } from 'node:http';
 import { Agent, globalAgent, type RequestOptions, request } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { type Made, makeCertificate } from '../support/certificates.ts';
 import { vanitypool } from '../support/cli.ts';
 import { vanitypoolHere } from '../support/cli-here.ts';
@@ -86,11 +87,19 @@ class Setup implements AsyncDisposable {
 
   /** The name in the certificate that a new connection is served with. */
   async served(options: ConnectionOptions = {}): Promise<string> {
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    return String((await this.#certificate(options)).subject.CN);
+  }
+
+  /** Waits until new connections are served with it: the log says so before its thread has it. */
+  async untilServed({ cert }: Made): Promise<void> {
+    const { fingerprint256 } = new X509Certificate(cert);
+    while ((await this.#certificate()).fingerprint256 !== fingerprint256) await sleep(50);
+  }
+
+  async #certificate(options: ConnectionOptions = {}): Promise<PeerCertificate> {
+    const { promise, resolve, reject } = Promise.withResolvers<PeerCertificate>();
     const target = { host: HOST, port: this.port, rejectUnauthorized: false, ...options };
-    const socket: TLSSocket = connect(target, () =>
-      resolve(String(socket.getPeerCertificate().subject.CN)),
-    );
+    const socket: TLSSocket = connect(target, () => resolve(socket.getPeerCertificate()));
     socket.on('error', reject);
     return promise.finally(() => socket.destroy());
   }
@@ -182,6 +191,7 @@ test('one server with TLS', LIMIT, async (t) => {
         const before = setup.logged('a new certificate is served');
         setup.put(made);
         while (setup.logged('a new certificate is served') === before) await sleep(50);
+        await setup.untilServed(made);
         for (const args of [['status'], ['dispense', 'pet'], ['token', 'list'], ['pool', 'list']]) {
           const { code, stdout, stderr } = await setup.cli(args);
           assert.equal(code, 0, `${args}: ${stderr}`);
@@ -190,8 +200,10 @@ test('one server with TLS', LIMIT, async (t) => {
           assert.equal(stderr.match(/tls_cert/g)!.length, 1, 'it is said once');
         }
       }
-      setup.put(makeCertificate('three'));
+      const last = makeCertificate('three');
+      setup.put(last);
       while (setup.logged('a new certificate is served') < 3) await sleep(50);
+      await setup.untilServed(last);
       assert.equal((await setup.cli(['status'])).stderr, '');
     },
   );

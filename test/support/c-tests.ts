@@ -60,7 +60,9 @@ export function runCTest(command: readonly string[]): string {
     encoding: 'utf8',
     input: PUBLISHED_KEYS,
   });
-  assert.equal(error, undefined);
+  // One that reads no keys may have ended before they were written.
+  if ((error as NodeJS.ErrnoException | undefined)?.code !== 'EPIPE')
+    assert.equal(error, undefined);
   assert.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: '' });
   return stdout;
 }

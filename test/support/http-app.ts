@@ -14,8 +14,10 @@ import { addressOf, encodeBase58 } from '../../src/keypair/address.ts';
 import { keypairOf } from '../../src/keypair/keypair.ts';
 import { LastWarnings } from '../../src/last-warnings.ts';
 import { createLog } from '../../src/log.ts';
+import { Deadline } from '../../src/pool/deadline.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
+import { NodeFigures } from '../../src/pool/node-figures.ts';
 import { type Hands, Pool } from '../../src/pool/pool.ts';
 import type { ReadyAddress } from '../../src/pool/ready-address.ts';
 import { ReadyQueue } from '../../src/pool/ready-queue.ts';
@@ -48,6 +50,8 @@ export interface TestApp {
   readonly app: App;
   readonly shared: SharedPool;
   readonly storeHealth: StoreHealth;
+  readonly deadline: Deadline;
+  readonly nodes: NodeFigures;
   readonly tallies: Tallies;
   readonly access: Access;
   readonly drain: () => void;
@@ -65,6 +69,7 @@ export async function testApp(
     [shared.name, new Pool(shared, { refill, prepare: () => undefined, record })],
   ]);
   const storeHealth = new StoreHealth();
+  const [deadline, nodes] = [new Deadline(), new NodeFigures()];
   const tallies = new Tallies();
   const grinder = { board: grinderBoard(), threads: GrinderThreads.of(2) };
   grinder.threads.write([
@@ -87,8 +92,11 @@ export async function testApp(
       pools,
       grinder,
       storeHealth,
+      deadline,
+      nodes,
       tallies,
     }),
+    nodes,
     tallies,
     eventIds: new EventIds(),
     version: '0.0.0-test',
@@ -108,5 +116,5 @@ export async function testApp(
   const drain = () => {
     isDraining = true;
   };
-  return { app, shared, storeHealth, tallies, access, drain };
+  return { app, shared, storeHealth, deadline, nodes, tallies, access, drain };
 }

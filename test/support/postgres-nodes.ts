@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Hit } from '../../src/keypair/signing-key.ts';
 import type { HandOut, HandOuts } from '../../src/store/hand-out.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { Store, StoreEvents } from '../../src/store/store.ts';
 import type { PoolIdentity } from '../../src/store/stored-pool.ts';
 import type { PostgresServer } from './postgres.ts';
 import { type Fate, PostgresProxy } from './postgres-proxy.ts';
@@ -123,6 +123,17 @@ export class PostgresNodes implements AsyncDisposable {
     await this.check();
   }
 }
+
+/** Of a test that is not about what it leaves out. */
+export const UNHEARD: StoreEvents = {
+  directory: async () => undefined,
+  stock: () => undefined,
+  deadline: () => undefined,
+  over: () => undefined,
+  nodes: () => undefined,
+  lost: () => undefined,
+  rewound: () => undefined,
+};
 
 export const told = (...records: HandOut[]): HandOuts => ({ records, journals: new Map() });
 

@@ -14,6 +14,7 @@ import { ChangedPools } from '../../src/pool/changed-pools.ts';
 import { Deadline } from '../../src/pool/deadline.ts';
 import { StoreHealth } from '../../src/pool/health.ts';
 import { Journals } from '../../src/pool/journals.ts';
+import { NodeFigures } from '../../src/pool/node-figures.ts';
 import { NOBODY, type Receiver } from '../../src/pool/pool.ts';
 import type { ReadyAddress } from '../../src/pool/ready-address.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';
@@ -96,6 +97,7 @@ export class SharedServer implements AsyncDisposable {
         ...{ health: health.buffer, tallies: new Tallies().buffer, changes: changes.buffer },
         files: unlimitedFiles().buffer,
         deadline: this.deadline.buffer,
+        nodes: new NodeFigures().buffer,
         lastWarnings: new SharedArrayBuffer(0),
       },
     });

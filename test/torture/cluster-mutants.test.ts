@@ -25,15 +25,15 @@ interface Mutant {
 const MUTANTS: Readonly<Record<string, Mutant>> = {
   'a commit without an answer is not looked for by the number of its turn': {
     file: '/src/store/postgres/queues.ts',
-    from: 'if (own.unanswered === 0) return own;',
-    to: 'return own;',
+    from: 'if (own.unanswered === 0) return;',
+    to: 'return;',
     test: 'postgres-lost-answers.test.ts',
     named: 'one after the other',
   },
   'refusals are ignored': {
     file: '/src/store/postgres/turns.ts',
-    from: 'refused: recorded.refused',
-    to: 'refused: []',
+    from: 'position: queue.reported, refused, burned',
+    to: 'position: queue.reported, refused: [], burned',
     test: 'postgres-nodes.test.ts',
     named: 'a key and a quota are asked for in one order',
   },

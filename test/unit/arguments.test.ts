@@ -70,6 +70,8 @@ const COMMANDS: Readonly<Record<string, readonly [run: Run, needs: Needs]>> = {
   'pool delete': [await load('pool'), { words: ['pet'], options: { '--burn': 'pet' } }],
   'key rotate': [await load('key'), {}],
   'key show': [await load('key'), {}],
+  'nodes list': [await load('nodes'), {}],
+  'nodes retire': [await load('nodes'), { words: ['5a'.repeat(16), '--lost-nothing'] }],
   'nodes enrol': [
     await load('nodes'),
     { words: ['5a'.repeat(16)], options: { '--key': '5a'.repeat(32) } },

@@ -12,8 +12,10 @@ import { HELP } from '../../src/cli/help.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { POOL_SETTINGS, spelled } from '../../src/config/pool-settings.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
+import { Deadline } from '../../src/pool/deadline.ts';
 import { GrinderThreads } from '../../src/pool/grinder-threads.ts';
 import { grinderBoard, StoreHealth } from '../../src/pool/health.ts';
+import { NodeFigures } from '../../src/pool/node-figures.ts';
 import { Tallies } from '../../src/pool/tallies.ts';
 import { unlimitedFiles } from '../support/unlimited-files.ts';
 
@@ -167,11 +169,15 @@ test('the variables of the environment work as told', () => {
 });
 
 test('every metric is documented', async () => {
+  const [deadline, nodes] = [new Deadline(), new NodeFigures()];
+  deadline.set(1);
   const metrics = createMetrics({
     files: unlimitedFiles(),
     pools: new Map(),
     grinder: { board: grinderBoard(), threads: GrinderThreads.of(1) },
     storeHealth: new StoreHealth(),
+    deadline,
+    nodes,
     tallies: new Tallies(),
   });
   const names = [...(await metrics.render()).matchAll(/^# HELP (\w+) /gm)].map(([, name]) => name!);

@@ -70,3 +70,23 @@ test('the text is one that Prometheus takes: each name once, with help and type,
   }
   assert.equal(new Set(lines.map((line) => line.split(' ')[0])).size, lines.length);
 });
+
+test('nodes and a lease are there where nodes share a store', async () => {
+  const { app, nodes, deadline } = await testApp();
+  const ofNodes = async () => {
+    const { lines } = await scrape(app);
+    return lines.filter((line) => /^vanitypool_node/.test(line));
+  };
+  assert.deepEqual(await ofNodes(), []);
+  nodes.write({ running: 2, lost: 1, missed: 0, stopped: 3 });
+  deadline.set(1);
+  const labels = ['running', 'lost', 'missed', 'stopped'].map((state) => `{state="${state}"}`);
+  const counts = [2, 1, 0, 3].map((count, index) => `vanitypool_nodes${labels[index]} ${count}`);
+  assert.deepEqual(
+    (await ofNodes()).toSorted(),
+    [...counts, 'vanitypool_node_lease_seconds 0'].toSorted(),
+  );
+  deadline.set(Number(process.hrtime.bigint() / 1_000_000n) + 3_600_000);
+  const lease = (await scrape(app)).values.get('vanitypool_node_lease_seconds')!;
+  assert.ok(lease > 3000 && lease <= 3600, `${lease}`);
+});

@@ -49,9 +49,11 @@ const VARIABLES = DASHBOARD.templating.list.map(({ query }) =>
 );
 const EXPRESSIONS = [...RULES.map(({ expr }) => expr), ...QUERIES, ...VARIABLES];
 
-/** Names of series, with the labels that each has, of a server whose store fails. */
+/** Names of series, with the labels that each has, of a server whose store fails and is that of many nodes. */
 async function seriesOf(): Promise<Map<string, Set<string>>> {
-  const { app, shared, storeHealth } = await testApp();
+  const { app, shared, storeHealth, deadline, nodes } = await testApp();
+  deadline.set(1);
+  nodes.write({ running: 1, lost: 1, missed: 0, stopped: 0 });
   fillPool(shared, 1);
   storeHealth.write('DISK_FULL', { turns: 0, inserts: 0 });
   const { body } = await app.inject({ url: '/metrics', headers: { host: 'localhost' } });

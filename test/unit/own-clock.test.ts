@@ -214,6 +214,7 @@ test('nothing else in the store and the pools asks the system for the time', () 
   });
   assert.deepEqual(asking.sort(), [
     // Of a moment ahead, against a machine that was suspended: no record has it.
+    'deadline.ts: return Math.max(0, Math.min(monotonic - monotonicMs(), wall - Date.now()));',
     "deadline.ts: return monotonicMs() > monotonic || Date.now() > this.#board.get('wall');",
     'deadline.ts: this.#board.write({ monotonic, wall: Date.now() + monotonic - monotonicMs() });',
     'own-clock.ts: return Date.now();',

@@ -15,7 +15,7 @@ import type { NodeIdentity } from '../../src/store/postgres/run.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { EpochOver, type GrindingStore, type Store } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { figuresOf, inserted, untilDone } from '../support/postgres-nodes.ts';
+import { figuresOf, inserted, UNHEARD, untilDone } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { type Place, PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { rewound } from '../support/rewound-scene.ts';
@@ -272,9 +272,9 @@ test('a grinder hears of pools and of what others take out of them', LIMIT, asyn
   let looks = 0;
   const stock: string[] = [];
   using _watched = grinder.watch({
+    ...UNHEARD,
     directory: async () => void looks++,
     stock: (name) => stock.push(name),
-    deadline: () => undefined,
     over: () => assert.fail('nobody has ended it'),
   });
   const untilSeen = async (isSeen: () => boolean) => {

@@ -4,9 +4,11 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../../src/config/config.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
+import type { NodeName } from '../../src/store/node-store.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
 import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
+import { UNHEARD } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
@@ -27,6 +29,7 @@ after(async () => {
 /** What its store reported, and a clock that each look finds a step further. */
 class Observer implements Disposable {
   readonly deadlines: number[] = [];
+  readonly lost: NodeName[] = [];
   isOver = false;
   looks = 0;
   #now = 1_000_000;
@@ -49,12 +52,12 @@ class Observer implements Disposable {
 
   watch(store: Store): void {
     const events: StoreEvents = {
-      directory: async () => undefined,
-      stock: () => undefined,
+      ...UNHEARD,
       deadline: (untilMs) => void this.deadlines.push(untilMs),
       over: () => {
         this.isOver = true;
       },
+      lost: (node) => void this.lost.push(node),
     };
     this.#watch = store.watch(events);
   }
@@ -200,6 +203,11 @@ test('of several observers one ends the run', LIMIT, async () => {
   await until(async () => (await cluster.figures(stores[0])) === '3 0 2 3');
   await Promise.all([one, two, three].map((observer) => observer.seen(5)));
   assert.equal(await cluster.figures(stores[0]), '3 0 2 3');
+  const { id, name } = cluster.stores.placeOf(cluster.first).node;
+  assert.deepEqual(
+    [one, two, three].flatMap(({ lost }) => lost),
+    [{ id, name }],
+  );
 });
 
 test('a run that beats is never ended, and one that is ended hears of it', LIMIT, async () => {

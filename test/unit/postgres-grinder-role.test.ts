@@ -10,6 +10,7 @@ import { openGrinderStore } from '../../src/store/postgres/grinder-store.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import type { GrindingStore, Store } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
+import { UNHEARD } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { type Place, PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
@@ -65,17 +66,17 @@ test('it does all that a grinder does', LIMIT, async () => {
   await using store = await grinder();
   const seen = Promise.withResolvers<void>();
   using _ = store.watch({
+    ...UNHEARD,
     directory: async () => seen.resolve(),
-    stock: () => undefined,
-    deadline: () => undefined,
     over: (error) => seen.reject(error),
   });
   await seen.promise;
   await store.insert(hitsFor('pet', 3));
   await store.insert(hitsFor('pet', 2));
   await store.saveCounters({ hits: 5 });
-  await store.saveCounters({ hits: 6 });
-  assert.deepEqual(await store.counters(), { hits: 6 });
+  await store.saveCounters({ hits: 6, attempts: 1 });
+  await store.saveCounters({ attempts: 2 });
+  assert.deepEqual(await store.counters(), { attempts: 2, hits: 6 });
   await store.rejoin(() => undefined);
   await store.insert(hitsFor('pet', 1));
   assert.equal((await store.pools())[0]!.counts.available, 6);

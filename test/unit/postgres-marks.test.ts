@@ -8,7 +8,7 @@ import { Marks } from '../../src/store/postgres/marks.ts';
 import { retireNode } from '../../src/store/postgres/nodes.ts';
 import { type Store, StoreRewound } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import type { PostgresNode } from '../support/postgres-nodes.ts';
+import { type PostgresNode, UNHEARD } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { awake, connectionTo, left, pool, RewoundScene } from '../support/rewound-scene.ts';
@@ -221,8 +221,7 @@ test('a new node waits until the others have compared what they remember', LIMIT
   await server.start();
   const refused = { code: 'STORE_REWOUND', message: new RegExp(first.place.node.id) };
   await assert.rejects(stores.openAt(place), refused);
-  const events = { directory: async () => undefined, stock: () => undefined };
-  using _ = first.store.watch({ ...events, deadline: () => undefined, over: () => undefined });
+  using _ = first.store.watch(UNHEARD);
   for (let store: Store | undefined; store === undefined; ) {
     store = await stores.openAt(place).catch(() => undefined);
     await store?.close();
@@ -242,8 +241,7 @@ test(
     // More than was lost.
     await server.sql('SELECT pg_switch_wal()');
     const { promise, resolve } = Promise.withResolvers<Error>();
-    const events = { directory: async () => undefined, stock: () => undefined, over: resolve };
-    using _ = first.store.watch({ ...events, deadline: () => undefined });
+    using _ = first.store.watch({ ...UNHEARD, over: resolve });
     assert.ok((await promise) instanceof StoreRewound);
   },
 );

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { SigningKey } from '../../src/keypair/signing-key.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
-import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
+import { EpochOver, type Store } from '../../src/store/store.ts';
 import { DAY_MS } from '../../src/store/token-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import {
@@ -17,6 +17,7 @@ import {
   type PostgresNode,
   PostgresNodes,
   told,
+  UNHEARD,
   untilDone,
 } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
@@ -431,25 +432,17 @@ test('a node acts on what another changed, and only then it is so everywhere', L
   const mayAct = Promise.withResolvers<void>();
   let isRevoked = false;
   const look = async (store: Store) => (await store.tokens.find(name))!.revokedAt !== undefined;
-  const events = (more: Partial<StoreEvents>): StoreEvents => ({
-    directory: async () => undefined,
-    stock: () => undefined,
-    deadline: () => undefined,
-    over: () => undefined,
-    ...more,
-  });
-  using _one = one.store.watch(events({}));
+  using _one = one.store.watch(UNHEARD);
   await two.store.everywhere();
-  using _two = two.store.watch(
-    events({
-      directory: async () => {
-        if (!(await look(two.store))) return;
-        acting.resolve();
-        await mayAct.promise;
-        isRevoked = true;
-      },
-    }),
-  );
+  using _two = two.store.watch({
+    ...UNHEARD,
+    directory: async () => {
+      if (!(await look(two.store))) return;
+      acting.resolve();
+      await mayAct.promise;
+      isRevoked = true;
+    },
+  });
   await one.store.everywhere();
   await one.store.tokens.revoke(name);
   // Of another change, of which the other says nothing about this one.
@@ -476,10 +469,8 @@ test('stock that one adds is heard of by the other', LIMIT, async () => {
       look();
     });
   using _ = one.store.watch({
-    directory: async () => undefined,
+    ...UNHEARD,
     stock: (name) => heard.push(name),
-    deadline: () => undefined,
-    over: () => undefined,
   });
   await seen(1);
   await inserted(two.store, pool, 1);
@@ -517,13 +508,13 @@ test(
     const pool = await nodes.pool(newName());
     const asked = Promise.withResolvers<void>();
     using _ = two.store.watch({
+      ...UNHEARD,
       // In the middle of a look.
       directory: async () => {
         asked.resolve();
         await sleep(50);
       },
       stock: () => assert.fail('the store is closed'),
-      deadline: () => undefined,
       over: () => assert.fail('nobody else has ended it'),
     });
     await asked.promise;

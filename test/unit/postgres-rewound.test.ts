@@ -206,8 +206,8 @@ test(
         state,
       ]),
       [
-        [first.place.node.id, true, 0, 'all', 'settled'],
-        [second.place.node.id, false, 10, 'all', 'open'],
+        [first.place.node.id, true, 0, 'all', 'stopped'],
+        [second.place.node.id, false, 10, 'all', 'missed'],
       ],
     );
     await assert.rejects(retireNode(connection, 'nobody', 'burn'), { code: 'USAGE_INVALID' });

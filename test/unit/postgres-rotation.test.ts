@@ -21,7 +21,7 @@ import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import { SealingKeyReplaced, type Store } from '../../src/store/store.ts';
 import type { NewToken } from '../../src/store/token-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { figuresOf, inserted, untilDone } from '../support/postgres-nodes.ts';
+import { figuresOf, inserted, UNHEARD, untilDone } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { type Fate, PostgresProxy } from '../support/postgres-proxy.ts';
 import { type Place, PostgresStores, someNode } from '../support/postgres-stores.ts';
@@ -40,13 +40,6 @@ after(async () => {
 });
 
 const POOL = 'pet';
-const UNSEEN = {
-  directory: async () => undefined,
-  stock: () => undefined,
-  deadline: () => undefined,
-  over: () => undefined,
-};
-
 /** One of several, with a directory and a way to the server of its own. */
 class Node {
   readonly place: Place;
@@ -71,7 +64,7 @@ class Node {
   async open(sealingKey = `file:${this.path}`): Promise<Store> {
     const onForged = (row: string) => void this.forged.push(row);
     this.store = await stores.openAt(this.place, { onForged, sealingKey });
-    this.store.watch(UNSEEN);
+    this.store.watch(UNHEARD);
     return this.store;
   }
 

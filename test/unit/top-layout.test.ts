@@ -99,6 +99,12 @@ test('what each grinder thread gets has a line of its own', () => {
   assert.equal(line(), 'grinder: off');
 });
 
+test('nodes of a database are said after the grinder', () => {
+  const nodes = { running: 2, lost: 1, missed: 0, stopped: 0 };
+  const lines = linesOf(shown({ ...snapshot(0, [pool()]), nodes }), 100, 50);
+  assert.ok(lines.includes('3 nodes, 1 lost: see vanitypool nodes'));
+});
+
 test('what cannot be known is not said', () => {
   const idle = {
     active: false,

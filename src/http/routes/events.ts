@@ -8,9 +8,8 @@ import { EventsText, type StatusEvent } from '../../api/service.ts';
 import type { Pool } from '../../pool/pool.ts';
 import type { App, AppDeps } from '../app-deps.ts';
 import { EventStreams, type Sight } from '../event-streams.ts';
-import { grinderView } from '../grinder-view.ts';
 import { stateOf } from '../readiness.ts';
-import { poolView, visiblePools } from '../visible-pools.ts';
+import { poolView, visiblePools, wholeServer } from '../visible-pools.ts';
 
 export function eventRoutes(app: App, deps: AppDeps): void {
   const { access, eventIds } = deps;
@@ -60,7 +59,8 @@ interface Seen {
  * The status for each sight, as JSON. A pool is read and serialised again only after it has changed: 256 take
  * 0.4 ms of the processor, and 0.01 ms to ask.
  */
-function statusText({ pools, grinder, storeHealth }: AppDeps): (sight: Sight) => string {
+function statusText(deps: AppDeps): (sight: Sight) => string {
+  const { pools, storeHealth } = deps;
   const lastSeen = new WeakMap<Pool, Seen>();
   const look = (pool: Pool): Seen => {
     const last = lastSeen.get(pool);
@@ -79,8 +79,8 @@ function statusText({ pools, grinder, storeHealth }: AppDeps): (sight: Sight) =>
       uptimeMs: Math.round(process.uptime() * 1000),
     };
     const views = visible.map(({ view }) => view);
-    const rest: Pick<StatusEvent, 'grinder' | 'readiness'> = {
-      ...(sight === undefined && { grinder: grinderView(grinder) }),
+    const rest: Pick<StatusEvent, 'grinder' | 'nodes' | 'readiness'> = {
+      ...(sight === undefined && wholeServer(deps)),
       readiness: stateOf(views, storeHealth),
     };
     const list = visible.map(({ text }) => text).join();

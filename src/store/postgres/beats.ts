@@ -56,7 +56,7 @@ export class Beats {
   /** By epoch: since when a beat was seen as it is. */
   readonly #sights = new Map<number, Sight>();
   #begunAt = 0;
-  #events: Pick<StoreEvents, 'deadline' | 'over'> | undefined;
+  #events: Pick<StoreEvents, 'deadline' | 'over' | 'lost'> | undefined;
 
   constructor(options: BeatsOptions) {
     this.#options = options;
@@ -75,7 +75,7 @@ export class Beats {
   }
 
   /** Until it is disposed of. One at a time. */
-  start(events: Pick<StoreEvents, 'deadline' | 'over'>): Disposable {
+  start(events: Pick<StoreEvents, 'deadline' | 'over' | 'lost'>): Disposable {
     const stop = new AbortController();
     this.#events = events;
     events.deadline(this.#until(this.#begunAt));
@@ -84,7 +84,7 @@ export class Beats {
   }
 
   /** One beat, and one look at the others. Errors: EpochOver, StoreRewound, those of `Connection`. */
-  async beat({ deadline }: Pick<StoreEvents, 'deadline'>): Promise<void> {
+  async beat({ deadline, lost }: Pick<StoreEvents, 'deadline' | 'lost'>): Promise<void> {
     const { run, connection, watchesOthers } = this.#options;
     const { epoch, id } = run;
     const before = this.#now();
@@ -99,7 +99,10 @@ export class Beats {
     run.sight.assertSound(seen, since);
     // Another run may have begun meanwhile.
     if (run.epoch === epoch) deadline(this.#until(before));
-    for (const dead of this.#unchanged(others, before)) await expire(connection, run, dead);
+    for (const dead of this.#unchanged(others, before)) {
+      const node = await expire(connection, run, dead);
+      if (node !== undefined) lost(node);
+    }
   }
 
   /** How long a run may act alone whose beat was sent at this moment, and answered. */
@@ -120,7 +123,10 @@ export class Beats {
     });
   }
 
-  async #run(events: Pick<StoreEvents, 'deadline' | 'over'>, signal: AbortSignal): Promise<void> {
+  async #run(
+    events: Pick<StoreEvents, 'deadline' | 'over' | 'lost'>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { ttlMs } = this.#options;
     while (!signal.aborted) {
       let waitMs = ttlMs / BEATS;

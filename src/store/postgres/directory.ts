@@ -4,17 +4,19 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../errors.ts';
+import type { NodeCounts } from '../node-store.ts';
 import { type StoreEvents, StoreRewound } from '../store.ts';
 import { LOOK, type Look } from './database-sight.ts';
 import type { HandedKey } from './exchange.ts';
 import { takeHanded } from './handing.ts';
+import { NODE_COUNTS } from './node-states.ts';
 import type { Run } from './run.ts';
 import type { HeldKey } from './store-keys.ts';
 
 const SQL = {
-  look: `SELECT version, ${LOOK}, (SELECT count(*) FROM vanitypool.epochs
-      WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster`,
-  handed: `SELECT public_key, sealed, mac FROM vanitypool.handed_keys 
+  look: `SELECT version, ${LOOK}, ${NODE_COUNTS} AS nodes, (SELECT count(*) FROM vanitypool.epochs
+      WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster AS c`,
+  handed: `SELECT public_key, sealed, mac FROM vanitypool.handed_keys
     WHERE epoch = $1 AND NOT is_kept AND refusal IS NULL`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   looked: `UPDATE vanitypool.epochs SET looked = $3 WHERE epoch = $1 AND run = $2`,
@@ -29,8 +31,10 @@ const SQL = {
 interface Directories {
   readonly version: number;
   readonly runs: number;
+  readonly nodes: Partial<NodeCounts> | null;
 }
 
+const NO_NODES: NodeCounts = { running: 0, lost: 0, missed: 0, stopped: 0 };
 const LOOK_MS = 1000;
 const WAIT_MS = 50;
 const OTHERS_MS = 4000;
@@ -77,11 +81,11 @@ export class Directory {
     }
   }
 
-  async #watch({ directory, stock, over }: StoreEvents, signal: AbortSignal): Promise<void> {
+  async #watch({ directory, stock, over, nodes }: StoreEvents, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const { version, runs, serverStart, handed } = await this.#look();
+        const { version, runs, serverStart, handed } = await this.#look(nodes);
         this.runs = runs;
         if (serverStart !== this.#looked) await this.#compare(epoch, serverStart);
         if (handed !== undefined) await takeHanded(this.#run, this.#held!, handed);
@@ -101,10 +105,14 @@ export class Directory {
     }
   }
 
-  async #look(): Promise<Look & Directories & { readonly handed?: HandedKey | undefined }> {
+  /** `onNodes` hears of them also where the database went back. */
+  async #look(
+    onNodes?: StoreEvents['nodes'],
+  ): Promise<Look & Directories & { readonly handed?: HandedKey | undefined }> {
     const since = this.#run.sight.last;
     return this.#run.transaction(async (query) => {
       const [seen] = (await query<Look & Directories>(SQL.look)).rows;
+      onNodes?.({ ...NO_NODES, ...seen!.nodes });
       this.#run.sight.assertSound(seen!, since);
       await this.#run.assertKey(query);
       if (this.#held === undefined) return seen!;

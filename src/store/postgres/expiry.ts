@@ -4,6 +4,7 @@
  * Runs in the store thread.
  */
 import type { Durability } from '../../config/config.ts';
+import type { NodeName } from '../node-store.ts';
 import type { Range } from '../ranges.ts';
 import type { Connection } from './connection.ts';
 import { moveFigures } from './figures.ts';
@@ -14,9 +15,10 @@ import type { Query } from './transaction.ts';
 
 const SQL = {
   /** Once, by the first who sees it; never one that has beaten since, or that is waited for. */
-  take: `SELECT durability FROM vanitypool.epochs
-    WHERE epoch = $1 AND beats = $2 AND state = 'open'
-      AND EXISTS (SELECT FROM vanitypool.cluster WHERE state = 'sound') FOR UPDATE SKIP LOCKED`,
+  take: `SELECT e.durability, n.id, n.name
+    FROM vanitypool.epochs AS e JOIN vanitypool.nodes AS n ON n.id = e.node_id
+    WHERE e.epoch = $1 AND e.beats = $2 AND e.state = 'open'
+      AND EXISTS (SELECT FROM vanitypool.cluster WHERE state = 'sound') FOR UPDATE OF e SKIP LOCKED`,
   queues: `SELECT pool_id, position, pushed FROM vanitypool.queues
     WHERE epoch = $1 AND NOT is_ended ORDER BY pool_id FOR UPDATE`,
   expired: `UPDATE vanitypool.epochs SET state = 'expired' WHERE epoch = $1`,
@@ -33,6 +35,8 @@ export interface OpenRun {
   readonly beats: number;
 }
 
+type Taken = NodeName & { readonly durability: Durability };
+
 interface QueueRow {
   readonly pool_id: number;
   readonly position: number;
@@ -45,17 +49,18 @@ interface BurnRow extends Range {
   readonly is_destroyed: boolean;
 }
 
-/** Whether this run was the one to end it. Errors: those of `Connection`. */
+/** Whose run it was, if this one was the one to end it. Errors: those of `Connection`. */
 export function expire(
   connection: Connection,
   run: Run,
   { epoch, beats }: OpenRun,
-): Promise<boolean> {
+): Promise<NodeName | undefined> {
   return connection.transaction(async ({ query }) => {
-    const [found] = (await query<{ durability: Durability }>(SQL.take, [epoch, beats])).rows;
-    if (found === undefined) return false;
-    await giveUp(query, run, epoch, found.durability === 'leased' ? 'crash' : undefined);
-    return true;
+    const [found] = (await query<Taken>(SQL.take, [epoch, beats])).rows;
+    if (found === undefined) return undefined;
+    const { durability, id, name } = found;
+    await giveUp(query, run, epoch, durability === 'leased' ? 'crash' : undefined);
+    return { id, name };
   });
 }
 

@@ -19,7 +19,7 @@ import {
 } from '../store.ts';
 import { AddressSealer } from './addresses.ts';
 import type { Beats, Monotonic } from './beats.ts';
-import { readCounters, saveCounters } from './counters.ts';
+import { NodeCounters } from './counters.ts';
 import { sealerOf } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { assertEnrolled } from './enrolment.ts';
@@ -112,6 +112,7 @@ class GrinderStore implements GrindingStore {
   readonly #lanes: Lanes;
   readonly #parts: Pick<Parts, 'sealer' | 'publicKey'>;
   readonly #directory: Directory;
+  readonly #counters: NodeCounters;
   readonly #watches = new DisposableStack();
   readonly #resources: AsyncDisposableStack;
 
@@ -124,6 +125,7 @@ class GrinderStore implements GrindingStore {
     this.#pools = new PoolRows(UNCHECKED, new Queues(run));
     this.#lanes = new Lanes(run, sealer);
     this.#directory = new Directory(run);
+    this.#counters = new NodeCounters(run);
     this.#resources = resources;
   }
 
@@ -176,11 +178,11 @@ class GrinderStore implements GrindingStore {
   }
 
   counters(): Promise<Counters> {
-    return readCounters(this.#run);
+    return this.#counters.read();
   }
 
   saveCounters(counters: Counters): Promise<void> {
-    return saveCounters(this.#run, counters);
+    return this.#counters.save(counters);
   }
 
   async close(): Promise<void> {

@@ -3,19 +3,22 @@
  * of its own: an operator asks when none can begin, too. Any thread.
  */
 import { VanityError } from '../../errors.ts';
+import type { Loss, StoreNode, StoreNodes } from '../node-store.ts';
 import { BURNING, type Burner, burnAvailable } from './burning.ts';
 import type { Connection } from './connection.ts';
-import { type Look, look } from './database-sight.ts';
+import { look } from './database-sight.ts';
 import { giveUp } from './expiry.ts';
-import { ask, finish, type MissedNode } from './roll-call.ts';
+import { IS_HEARD, NODE_STATE } from './node-states.ts';
+import { ask, finish } from './roll-call.ts';
 
 const SQL = {
   all: `SELECT n.id, n.name, n.place, n.confirmed AS "isConfirmed", n.retired_at AS "retiredAt",
-      e.role, e.state, e.beaten_at AS "lastSeenAt", coalesce(e.attempts_per_second, 0) AS "attemptsPerSecond",
+      e.role, ${NODE_STATE} AS state, ${IS_HEARD} AS "isHeard", e.beaten_at AS "lastSeenAt",
+      CASE WHEN ${IS_HEARD} THEN e.attempts_per_second ELSE 0 END AS "attemptsPerSecond",
       coalesce((SELECT sum(q.pushed - q.position) FROM vanitypool.queues AS q
           JOIN vanitypool.epochs AS own ON own.epoch = q.epoch
         WHERE own.node_id = n.id AND own.state = 'open' AND NOT q.is_ended), 0)::bigint AS leased
-    FROM vanitypool.nodes AS n LEFT JOIN LATERAL (
+    FROM vanitypool.cluster AS c CROSS JOIN vanitypool.nodes AS n LEFT JOIN LATERAL (
       SELECT * FROM vanitypool.epochs WHERE node_id = n.id ORDER BY epoch DESC LIMIT 1) AS e ON true
     ORDER BY n.created_at, n.id`,
   one: 'SELECT id FROM vanitypool.nodes WHERE id = $1',
@@ -25,41 +28,13 @@ const SQL = {
   retire: 'UPDATE vanitypool.nodes SET retired_at = coalesce(retired_at, $2) WHERE id = $1',
 } as const;
 
-/** Times are those of the database's clock. */
-export interface StoreNode extends MissedNode {
-  readonly place: string;
-  /** Of its last run, as the next ones; null if it has had none. */
-  readonly role: string | null;
-  readonly state: 'open' | 'expired' | 'settled' | null;
-  readonly lastSeenAt: number | null;
-  readonly attemptsPerSecond: number;
-  /** Addresses that its open run has leased, and no turn recorded. */
-  readonly leased: number;
-  /** Whether it has said what it did, since all were asked last. */
-  readonly isConfirmed: boolean;
-  readonly retiredAt: number | null;
-}
-
-export interface StoreNodes {
-  /** As of the roll call (roll-call.ts). */
-  readonly state: Look['state'];
-  readonly nodes: readonly StoreNode[];
-}
-
-/** In the order in which they came. Errors: those of `Connection`. */
+/** Errors: those of `Connection`. */
 export function listNodes(connection: Connection): Promise<StoreNodes> {
-  return connection.transaction(async ({ query }) => {
+  return connection.read(async ({ query }) => {
     const { state } = await look(query);
     return { state, nodes: (await query<StoreNode>(SQL.all)).rows };
   });
 }
-
-/** What an operator says of a node that does not come back. */
-export type Loss =
-  /** The database has every commit of it. */
-  | 'lost-nothing'
-  /** Nobody knows: all that can still be leased is burned. */
-  | 'burn';
 
 /**
  * Nobody waits for this node any more: its run is over, as that of one that died. If it was the last one that was

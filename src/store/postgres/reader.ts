@@ -12,6 +12,7 @@ import type {
   StoreReader,
   Taken,
 } from '../audit-store.ts';
+import type { StoreNodes } from '../node-store.ts';
 import { auditedToken, takenBy } from '../token-rows.ts';
 import { Addresses } from './addresses.ts';
 import { find, pageOf, takenSince } from './audit.ts';
@@ -19,6 +20,7 @@ import { BoundRows } from './bound-rows.ts';
 import type { Connection } from './connection.ts';
 import { DataKeys } from './data-keys.ts';
 import { type ClusterRow, clusterOf, connectToRead } from './look.ts';
+import { listNodes } from './nodes.ts';
 import { allRows } from './pool-rows.ts';
 import type { ConnectionSettings } from './settings.ts';
 import { fixedKeys } from './store-keys.ts';
@@ -115,6 +117,10 @@ export class PostgresReader implements StoreReader {
     return this.#readSealed(async (query) =>
       takenBy(await takenSince(query, since), await this.#tokens(query)),
     );
+  }
+
+  nodes(): Promise<StoreNodes> {
+    return listNodes(this.#connection);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -13,7 +13,7 @@
  * that moves here (move-target.ts) is none of these, and nothing of this changes that.
  */
 import type { Recover, Recovered } from '../recovery.ts';
-import { StoreRewound } from '../store.ts';
+import { type StoreEvents, StoreRewound } from '../store.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { BURNING, type Burner, burnCommon, burnLanes } from './burning.ts';
 import { isKnown, type Look, look } from './database-sight.ts';
@@ -66,15 +66,29 @@ interface NodeRow {
 
 export class RollCall {
   readonly #options: RollCallOptions;
+  #events: Pick<StoreEvents, 'rewound'> | undefined;
+  /** Asked by this node, and not reported yet. */
+  #asked: 'suspect' | 'lost' | undefined;
 
   constructor(options: RollCallOptions) {
     this.#options = options;
+  }
+
+  /** Until it is disposed of. One at a time. */
+  watch(events: Pick<StoreEvents, 'rewound'>): Disposable {
+    this.#events = events;
+    return {
+      [Symbol.dispose]: () => {
+        this.#events = undefined;
+      },
+    };
   }
 
   /** If the database is another, or has less than this node did: from now on nothing is leased. */
   async call(): Promise<void> {
     const { run } = this.#options;
     await run.repeated(async (query) => void (await this.#judge(query, await this.#node(query))));
+    this.#report();
   }
 
   /**
@@ -101,6 +115,7 @@ export class RollCall {
       const missed = await finish(query, run, seen.state, this.#options.standby);
       return { seen, missed };
     }, BURNING);
+    this.#report();
     if (missed.length > 0) throw this.#missing(missed);
     run.sight.adopt(seen);
     // Behind a loss of power nobody knew it exactly.
@@ -108,6 +123,12 @@ export class RollCall {
       const lanes = run.marks.lanes.keys();
       run.marks.limit(await run.transaction((query) => takenOf(query, lanes)));
     }
+  }
+
+  #report(): void {
+    const state = this.#asked;
+    this.#asked = undefined;
+    if (state !== undefined) this.#events?.rewound(state);
   }
 
   async #node(query: Query): Promise<NodeRow | undefined> {
@@ -130,7 +151,10 @@ export class RollCall {
     const mayBeLost = !marks.isExact && standby !== 'synchronous';
     const found = isLost || mayBeLost ? 'lost' : 'suspect';
     const state = isFirst ? 'sound' : seen.state === 'lost' ? 'lost' : found;
-    if (state !== seen.state || !isKnown(seen)) await ask(query, seen, state);
+    if (state !== seen.state || !isKnown(seen)) {
+      await ask(query, seen, state);
+      if (state !== 'sound') this.#asked = state;
+    }
     return { ...seen, state };
   }
 

@@ -28,7 +28,7 @@ import type { TokenStore } from '../token-store.ts';
 import type { Addresses, AddressSealer } from './addresses.ts';
 import type { Beats } from './beats.ts';
 import type { BoundRows } from './bound-rows.ts';
-import { readCounters, saveCounters } from './counters.ts';
+import { NodeCounters } from './counters.ts';
 import type { DataKeys } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
@@ -76,6 +76,7 @@ export class PostgresStore implements Store {
   readonly #pools: PoolRows;
   readonly #turns: Turns;
   readonly #directory: Directory;
+  readonly #counters: NodeCounters;
   readonly #watches = new DisposableStack();
   /** Since the last run, while other nodes are missed. */
   #settled: Record<string, Recovered> = {};
@@ -91,6 +92,7 @@ export class PostgresStore implements Store {
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
     this.#directory = new Directory(run, opened.held);
+    this.#counters = new NodeCounters(run);
     this.recovered = begun.recovered;
     this.tokens = new PostgresTokens(run, rows);
     this.reservations = new PostgresReservations(run, addresses);
@@ -141,6 +143,7 @@ export class PostgresStore implements Store {
   watch(events: StoreEvents): Disposable {
     const watches = this.#watches.use(new DisposableStack());
     watches.use(this.#opened.beats.start(events));
+    watches.use(this.#opened.rollCall.watch(events));
     watches.use(this.#directory.watch(events));
     const { users } = this.#opened.held;
     const moved = (_key: SealingKey, source: string) => events.moved?.(source);
@@ -286,11 +289,11 @@ export class PostgresStore implements Store {
   async checkpointLog(): Promise<void> {}
 
   counters(): Promise<Counters> {
-    return readCounters(this.#run);
+    return this.#counters.read();
   }
 
   saveCounters(counters: Counters): Promise<void> {
-    return saveCounters(this.#run, counters);
+    return this.#counters.save(counters);
   }
 
   async takeStep(stepMs: number): Promise<void> {

@@ -18,6 +18,7 @@ import type {
   StoreReader,
   Taken,
 } from '../audit-store.ts';
+import type { StoreNodes } from '../node-store.ts';
 import { auditedToken, takenBy } from '../token-rows.ts';
 import { AuditBook, SQL } from './audit.ts';
 import { BoundRows } from './bound-rows.ts';
@@ -135,6 +136,10 @@ export class AuditReader implements StoreReader {
       const right = rows.filter((row) => this.#rows.isRight('token', row));
       return right.map(auditedToken);
     });
+  }
+
+  async nodes(): Promise<StoreNodes> {
+    return { state: 'sound', nodes: [] };
   }
 
   async find(publicKey: Uint8Array): Promise<FoundAddress | undefined> {
