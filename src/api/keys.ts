@@ -66,6 +66,11 @@ export const KeyRotated = {
     ),
     dataKeys: figure('How many data keys were sealed to the new key.', 12),
     toReseal,
+    handedTo: figure(
+      'Of a database of many nodes: how many others that run have the new key, too. One whose key is in a variable ' +
+        'needs it there before its next start. Not there for a store of one node.',
+      2,
+    ),
   },
 } as const;
 export type KeyRotated = FromSchema<typeof KeyRotated>;

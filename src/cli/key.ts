@@ -116,7 +116,7 @@ async function byServer(server: ServerClient, rotation: Rotation): Promise<void>
   }
 }
 
-function text({ from, to, source, oldSource, dataKeys }: KeyRotated): string {
+function text({ from, to, source, oldSource, dataKeys, handedTo }: KeyRotated): string {
   const place = (of: string) => of.replace(/^file:/, '');
   const isInFile = source.startsWith('file:');
   const next = isInFile
@@ -127,6 +127,15 @@ function text({ from, to, source, oldSource, dataKeys }: KeyRotated): string {
     next +
     `Back up the new key now, apart from the data: ${place(source)}\n` +
     `Keep the old key for as long as you keep backups that were made before: ${place(oldSource)}\n` +
-    'Make a new backup then: vanitypool backup FILE\n'
+    (handedTo === undefined ? 'Make a new backup then: vanitypool backup FILE\n' : others(handedTo))
+  );
+}
+
+/** Of a database of many nodes. */
+function others(handedTo: number): string {
+  return (
+    'Make a new backup of the database then.\n' +
+    `Other nodes that have the new key: ${handedTo}. One whose key is in a variable needs the new one there before\n` +
+    'its next start; one that did not run needs a copy of it, and a grinder what "vanitypool key show" prints.\n'
   );
 }

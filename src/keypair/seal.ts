@@ -101,8 +101,11 @@ interface DataKey {
 }
 
 export interface SealerOptions extends DataKeysOf {
-  /** Stores a sealed data key durably and returns its id. */
-  readonly save: (sealedDataKey: Uint8Array) => number | Promise<number>;
+  /**
+   * Stores a data key durably that is sealed to this public half, and returns its id. One that called `sealTo`
+   * meanwhile is asked again.
+   */
+  readonly save: (sealedDataKey: Uint8Array, publicKey: Uint8Array) => number | Promise<number>;
   /** Milliseconds that never go back. */
   readonly now?: () => number;
 }
@@ -156,7 +159,7 @@ export class Sealer {
       const sealed = await sealTo(publicKey, bytes, info);
       // The sealing key was rotated meanwhile.
       if (publicKey !== this.#publicKey) continue;
-      const saved = save(sealed);
+      const saved = save(sealed, publicKey);
       id = typeof saved === 'number' ? saved : await saved;
     } while (publicKey !== this.#publicKey);
     const key = createSecretKey(bytes);

@@ -10,7 +10,13 @@
 import { readFileSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { ifPossible, syncName, writeNewFile } from '../disk/synced-writes.ts';
 import { VanityError } from '../errors.ts';
-import { createSealingKey, loadSealingKey, type SealingKey, sealingKeyId } from './sealing-key.ts';
+import {
+  createSealingKey,
+  loadSealingKey,
+  type SealingKey,
+  sealingKeyId,
+  writeSealingKey,
+} from './sealing-key.ts';
 
 export interface FoundKey {
   /** The one that was asked for, or else what `source` holds. */
@@ -49,6 +55,12 @@ export function isKey({ publicKey: its }: SealingKey, publicKey: Uint8Array | nu
 export function createNextKey(source: string): Promise<SealingKey> {
   dropNextKey(source);
   return createSealingKey(nextOf(source));
+}
+
+/** The same with a key that another node has made. Errors: those of `createSealingKey`. */
+export function writeNextKey(source: string, key: SealingKey): void {
+  dropNextKey(source);
+  writeSealingKey(nextOf(source), key);
 }
 
 export function dropNextKey(source: string): void {

@@ -44,6 +44,7 @@ const REMEDY = 'restore it from a backup';
 /** Derived keys have purposes, and no other key gives them. */
 const ROWS_LABEL = 'vanitypool rows 1';
 const NODES_LABEL = 'vanitypool nodes 1';
+const HANDING_LABEL = 'vanitypool handing 1';
 /** Of what a grinder has of the key. */
 const PUBLIC = 'public:';
 const OPENS_NOTHING =
@@ -75,12 +76,22 @@ export class SealingKey {
   readonly #rows: KeyObject;
   /** Of the nodes of all stores. */
   readonly #nodes: KeyObject;
+  /** Of the keys that replace this one in all stores. */
+  readonly #handing: KeyObject;
+  readonly #private: KeyObject;
 
   private constructor(publicKey: Uint8Array, pair: KeyPair<CryptoKey>, privateKey: Uint8Array) {
     this.publicKey = publicKey;
     this.#pair = pair;
     this.#rows = derived(privateKey, ROWS_LABEL);
     this.#nodes = derived(privateKey, NODES_LABEL);
+    this.#handing = derived(privateKey, HANDING_LABEL);
+    this.#private = createSecretKey(privateKey);
+  }
+
+  /** A new one, which is in memory alone. */
+  static random(): Promise<SealingKey> {
+    return fromBytes(randomBytes(SEALING_KEY_BYTES));
   }
 
   /** From the 32 private bytes, which the caller may wipe afterwards. */
@@ -101,6 +112,37 @@ export class SealingKey {
   /** For the enrolments of the nodes of one store. */
   nodeKey(storeId: string, binding: string): KeyObject {
     return derived(this.#nodes, `${NODES_LABEL} ${storeId} ${binding}`);
+  }
+
+  /** By which the nodes of one store know who hands them another key, and to whom it is handed. */
+  handingKey(storeId: string, binding: string): KeyObject {
+    return derived(this.#handing, `${HANDING_LABEL} ${storeId} ${binding}`);
+  }
+
+  /** This key itself, sealed to the public half of another one. */
+  async sealedTo(publicKey: Uint8Array, info: Uint8Array): Promise<Uint8Array> {
+    const bytes = this.#private.export();
+    try {
+      return await sealTo(publicKey, bytes, info);
+    } finally {
+      bytes.fill(0);
+    }
+  }
+
+  /** The key that was sealed to this one so, or undefined for anything else. */
+  async openKey(sealed: Uint8Array, info: Uint8Array): Promise<SealingKey | undefined> {
+    const bytes = await this.open(sealed, info);
+    return bytes?.length === SEALING_KEY_BYTES ? fromBytes(bytes) : undefined;
+  }
+
+  /** As a file has it. */
+  get digits(): string {
+    const bytes = this.#private.export();
+    try {
+      return bytes.toString('hex');
+    } finally {
+      bytes.fill(0);
+    }
   }
 
   /** The message that was sealed to this key with this `info`, or undefined for anything else. */
@@ -147,11 +189,17 @@ export function publicKeyIn(source: string): Uint8Array | undefined {
  * Errors: SEALING_KEY_INVALID, also when a file with text exists; DISK_FULL; of `keepSealingKey`.
  */
 export async function createSealingKey(source: string): Promise<SealingKey> {
+  const key = await SealingKey.random();
+  writeSealingKey(source, key);
+  return key;
+}
+
+/** The same with a key that there is. Errors as of `createSealingKey`. */
+export function writeSealingKey(source: string, key: SealingKey): void {
   const path = nameOf(source);
-  const privateKey = randomBytes(SEALING_KEY_BYTES);
   try {
     if (statSync(path, { throwIfNoEntry: false })?.size === 0) rmSync(path);
-    writeNewFile(path, `${privateKey.toString('hex')}\n`);
+    writeNewFile(path, `${key.digits}\n`);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const kind = code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'SEALING_KEY_INVALID';
@@ -160,7 +208,6 @@ export async function createSealingKey(source: string): Promise<SealingKey> {
     });
   }
   keepSealingKey(source);
-  return fromBytes(privateKey);
 }
 
 /**
@@ -179,7 +226,7 @@ export function keepSealingKey(source: string): void {
   }
 }
 
-async function fromBytes(privateKey: Buffer): Promise<SealingKey> {
+async function fromBytes(privateKey: Uint8Array): Promise<SealingKey> {
   try {
     return await SealingKey.from(privateKey);
   } finally {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { VanityError } from '../errors.ts';
 import { loadSealingKey, publicKeyIn, publicSource, sealingKeyId } from '../keypair/sealing-key.ts';
-import type { RotatedKey, RotationOptions } from '../store/key-rotation.ts';
+import { goneOver, type RotatedKey, type RotationOptions } from '../store/key-rotation.ts';
 import type { Store } from '../store/store.ts';
 import { withStoreOffline } from './open.ts';
 
@@ -58,9 +58,12 @@ async function rotated(store: Store, { to, reseal, onProgress }: OfflineRotation
       await rotation.prepare();
       onProgress(rotation.done, rotation.total);
     }
+    await rotation.handOver();
   } catch (error) {
     rotation.cancel();
     throw error;
   }
-  return rotation.finish();
+  const rotated = await rotation.finish();
+  await goneOver(store);
+  return rotated;
 }

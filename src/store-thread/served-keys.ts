@@ -6,7 +6,7 @@
 import { VanityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { KeyOrder } from '../pool/calls.ts';
-import type { RotatedKey, SealingKeyState } from '../store/key-rotation.ts';
+import { goneOver, type RotatedKey, type SealingKeyState } from '../store/key-rotation.ts';
 import type { Store } from '../store/store.ts';
 import type { Exclusively } from './in-turn.ts';
 
@@ -53,6 +53,7 @@ export class ServedKeys {
     log.info({ dataKeys: rotation.total }, 'rotating the sealing key');
     try {
       while (rotation.done < rotation.total) await exclusively(() => rotation.prepare());
+      await rotation.handOver();
     } catch (error) {
       rotation.cancel();
       throw error;
@@ -61,6 +62,7 @@ export class ServedKeys {
     onMoved(rotated.source);
     log.info({ ...rotated }, 'the sealing key was rotated: back up the new one now');
     if (order.reseal) onReseal();
+    await goneOver(store);
     return rotated;
   }
 }

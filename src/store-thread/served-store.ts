@@ -221,6 +221,13 @@ export class ServedStore {
     const nodes = new NodeFigures(data.nodes);
     this.#events = store.watch({
       deadline: (untilMs) => deadline.set(untilMs),
+      moved: (source) => {
+        this.reader.useKey(source);
+        log.info({ source }, 'the store goes by another sealing key');
+        if (source.startsWith('env:')) {
+          log.warn({ source }, 'put the new sealing key into the variable before the next start');
+        }
+      },
       over: (error) => this.#rejoiner.notice(error),
       directory: () => Promise.all([this.pools.refresh(), this.tokens.refresh()]).then(() => {}),
       stock: (pool) => void this.#exclusively(() => this.#publish(pool)).catch(() => undefined),

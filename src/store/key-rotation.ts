@@ -1,4 +1,6 @@
-/** The rotation of the sealing key of a store, in the words of the product. Types alone. */
+/** The rotation of the sealing key of a store, in the words of the product. */
+import { VanityError } from '../errors.ts';
+import type { Store } from './store.ts';
 
 /** What a rotation has on disk, in this order: cut off after any of them, a start finds its key. */
 export type RotationStep = 'old key kept' | 'new key' | 'store sealed' | 'named';
@@ -20,6 +22,12 @@ export interface KeyRotation {
   /** Seals some more data keys to the new key; nothing in the store is changed by it. */
   prepare(): Promise<void>;
   /**
+   * Resolves when every other run that opens addresses has the new key beside the old one. Others may call the
+   * store meanwhile. Errors: KEY_ROTATION_REFUSED if one cannot have it, or another run rotates; STORE_UNAVAILABLE
+   * after a while. Nothing is changed then.
+   */
+  handOver(): Promise<void>;
+  /**
    * Seals the rest, and then, in one transaction, the store goes by the new key. While no insert is
    * under way. Errors: STORE_FORGED, those of the store; then it goes by the old one.
    */
@@ -39,6 +47,8 @@ export interface RotatedKey {
   readonly dataKeys: number;
   /** Rows that are still to be resealed, at most; 0 if nothing is left to do of that. */
   readonly toReseal: number;
+  /** Of a store of many nodes: how many others have the new key. One whose key is in a variable has it in memory. */
+  readonly handedTo?: number;
 }
 
 export interface SealingKeyState {
@@ -48,4 +58,11 @@ export interface SealingKeyState {
   readonly source: string;
   /** As of `RotatedKey`. */
   readonly toReseal: number;
+}
+
+/** All other runs seal to the new key by then; one that does not answer does so when it hears of anything again. */
+export async function goneOver(store: Pick<Store, 'everywhere'>): Promise<void> {
+  await store.everywhere().catch((error: unknown) => {
+    if (!(error instanceof VanityError)) throw error;
+  });
 }

@@ -128,6 +128,19 @@ export class NodeCloned extends Error {
   }
 }
 
+/**
+ * The sealing key was rotated, and this node has the public half of the old one alone: what it seals, nobody would
+ * open. No VanityError, for the process has to end: an operator gives it the new one.
+ */
+export class SealingKeyReplaced extends Error {
+  readonly code: ErrorCode = 'SEALING_KEY_INVALID';
+
+  constructor(detail: string) {
+    super(`SEALING_KEY_INVALID: ${detail}`);
+    this.name = 'SealingKeyReplaced';
+  }
+}
+
 /** What a store reports by itself that others share. */
 export interface StoreEvents {
   /** Others changed pools or tokens. When it resolves, this run acts on what the store has of them. */
@@ -136,6 +149,8 @@ export interface StoreEvents {
   readonly stock: (pool: string) => void;
   /** Nothing may leave after this moment of `process.hrtime`, in ms, unless a later one is reported before. */
   readonly deadline: (untilMs: number) => void;
+  /** The sealing key gave way to another one, which is there by now: as of `SealingKeyState`. */
+  readonly moved?: (source: string) => void;
   /** Another run has ended this one, or the database went back: as the next call would say. */
   readonly over: (error: EpochOver | StoreRewound) => void;
   /** How its nodes are doing, also while nothing may leave; each second. */

@@ -4,12 +4,14 @@
  * damaged.
  */
 import { publicKeyHash, type Sealer, type Unsealer } from '../../keypair/seal.ts';
+import type { SealingKey } from '../../keypair/sealing-key.ts';
 import type { Hit, KeyType, SigningKey } from '../../keypair/signing-key.ts';
 import type { LeasedAddress } from '../address.ts';
 import { type Range, sizeOf } from '../ranges.ts';
 import type { PoolIdentity } from '../stored-pool.ts';
 import type { DataKeys } from './data-keys.ts';
 import { columns } from './ids.ts';
+import type { StoreKeys } from './store-keys.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
@@ -87,10 +89,17 @@ export class AddressSealer {
 export class Addresses {
   readonly #unsealer: Unsealer;
   readonly #dataKeys: DataKeys;
+  readonly #keys: Pick<StoreKeys, 'assertKey'>;
 
-  constructor(unsealer: Unsealer, dataKeys: DataKeys) {
+  constructor(unsealer: Unsealer, dataKeys: DataKeys, keys: Pick<StoreKeys, 'assertKey'>) {
     this.#unsealer = unsealer;
     this.#dataKeys = dataKeys;
+    this.#keys = keys;
+  }
+
+  /** Data keys are sealed to this one from now on. */
+  openWith(key: SealingKey): void {
+    this.#unsealer.openWith(key);
   }
 
   /** The addresses of the ranges in their order, and the ids of those that cannot be unsealed. */
@@ -119,7 +128,18 @@ export class Addresses {
       unsealable.delete(id);
       addresses.push({ id, createdAt, origin: originOf(origin), ...partsOf(key) });
     }
+    if (unsealable.size > 0) await this.#assertKey(query, addresses);
     return { addresses, unsealable: [...unsealable].sort((a, b) => a - b) };
+  }
+
+  /** Under another one than that of the store they would all be taken for damaged. */
+  async #assertKey(query: Query, opened: readonly LeasedAddress[]): Promise<void> {
+    try {
+      await this.#keys.assertKey(query);
+    } catch (error) {
+      for (const { key } of opened) key.fill(0);
+      throw error;
+    }
   }
 
   /**

@@ -2,9 +2,11 @@
  * Rows that are bound to the sealing key (row-macs.ts): those of tokens and pools, and what the cluster row says
  * of tokens. Runs in the store thread, inside a transaction of the caller.
  */
-import { type KeyObject, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
+import { isKey } from '../../keypair/sealing-key-files.ts';
 import { forged, hasMac, type Kind, macOf, type Row } from '../row-macs.ts';
+import { SealingKeyMoved, type StoreKeys } from './store-keys.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
@@ -38,18 +40,22 @@ export interface TokenHistory {
 }
 
 export class BoundRows {
-  readonly #key: KeyObject;
+  readonly #keys: Pick<StoreKeys, 'rowKey' | 'assertKey'>;
   readonly #onForged: (row: string) => void;
   readonly #forged = new Set<string>();
 
-  constructor(key: KeyObject, onForged: (row: string) => void = () => undefined) {
-    this.#key = key;
+  constructor(
+    keys: Pick<StoreKeys, 'rowKey' | 'assertKey'>,
+    onForged: (row: string) => void = () => undefined,
+  ) {
+    this.#keys = keys;
     this.#onForged = onForged;
   }
 
   /** Whether the row is as it was written by this program. */
-  isRight(kind: 'token' | 'pool', row: Row): boolean {
-    if (hasMac(kind, row, this.#key)) return true;
+  async isRight(query: Query, kind: 'token' | 'pool', row: Row): Promise<boolean> {
+    if (hasMac(kind, row, this.#keys.rowKey)) return true;
+    await this.#keys.assertKey(query);
     const name = `${kind} ${row.name}`;
     if (!this.#forged.has(name)) this.#onForged(name);
     this.#forged.add(name);
@@ -57,20 +63,34 @@ export class BoundRows {
   }
 
   /** Error: STORE_FORGED. */
-  assertRight(kind: 'token' | 'pool', row: Row): void {
-    if (!this.isRight(kind, row)) throw forged(`${kind} ${row.name}`);
+  async assertRight(query: Query, kind: 'token' | 'pool', row: Row): Promise<void> {
+    if (!(await this.isRight(query, kind, row))) throw forged(`${kind} ${row.name}`);
   }
 
-  /** After a change, by which the row says this. */
+  /** Those that are right, in their order. */
+  async rightOnes(
+    query: Query,
+    kind: 'token' | 'pool',
+    rows: readonly Row[],
+  ): Promise<readonly Row[]> {
+    const right: Row[] = [];
+    for (const row of rows) if (await this.isRight(query, kind, row)) right.push(row);
+    return right;
+  }
+
+  /** After a change, by which the row says this; with the row of the cluster locked: nobody rotates the key. */
   async bind(query: Query, kind: 'token' | 'pool', row: Row): Promise<void> {
+    await this.#keys.assertKey(query);
     await query(kind === 'token' ? SQL.setToken : SQL.setPool, [this.#macOf(kind, row), row.id]);
   }
 
   /** Error: STORE_FORGED. */
   async history(query: Query): Promise<TokenHistory> {
     const [row] = (await query<ClusterRow>(SQL.look)).rows;
-    if (!hasMac('meta', saidOf(row!), this.#key))
+    if (!hasMac('meta', saidOf(row!), this.#keys.rowKey)) {
+      await this.#keys.assertKey(query);
       throw forged('the note of whether tokens were made');
+    }
     return { lastId: row!.token_id, hadTokens: row!.had_tokens };
   }
 
@@ -80,36 +100,36 @@ export class BoundRows {
   }
 
   #macOf(kind: Kind, row: Row): Buffer {
-    return macOf(kind, row, this.#key);
+    return macOf(kind, row, this.#keys.rowKey);
   }
 }
 
 /**
- * The rows of a database under its sealing key, and what data keys are sealed with. One that nobody has used is
- * bound to this key. Error: STORE_FORGED.
+ * What the rows of a database and its data keys are bound with under its sealing key. One that nobody has used is
+ * bound to this key. Errors: SealingKeyMoved, STORE_FORGED.
  */
 export async function bindingOf(
   query: Query,
   storeId: string,
   key: SealingKey,
-  onForged?: (row: string) => void,
-): Promise<{ readonly rows: BoundRows; readonly id: string; readonly state: ClusterState }> {
+): Promise<{ readonly id: string; readonly state: ClusterState }> {
   const [row] = (await query<ClusterRow>(SQL.cluster)).rows;
   const { state, sealing_key, binding, mac, token_id, had_tokens } = row!;
   if (binding !== null && sealing_key !== null && mac !== null) {
+    if (!isKey(key, sealing_key)) throw new SealingKeyMoved(sealing_key);
     const rowKey = key.rowKey(storeId, binding);
     if (!hasMac('meta', saidOf(row!), rowKey)) throw forged('the note of whether tokens were made');
-    return { rows: new BoundRows(rowKey, onForged), id: binding, state };
+    return { id: binding, state };
   }
   const next = randomBytes(BINDING_BYTES).toString('hex');
   const rowKey = key.rowKey(storeId, next);
   const said = saidOf({ token_id, had_tokens, mac: null });
   await query(SQL.bind, [Buffer.from(key.publicKey), next, macOf('meta', said, rowKey)]);
-  return { rows: new BoundRows(rowKey, onForged), id: next, state };
+  return { id: next, state };
 }
 
 /** As the MACs of all databases have it. */
-function saidOf({
+export function saidOf({
   token_id,
   had_tokens,
   mac,

@@ -3,15 +3,18 @@
  * for the store and the epoch in which it did, and counts if that node is enrolled (enrolment.ts). Runs in the
  * store thread.
  */
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createPublicKey, verify } from 'node:crypto';
 import { Sealer } from '../../keypair/seal.ts';
 import { isEnrolled } from './enrolment.ts';
 import type { NodeIdentity, Run } from './run.ts';
+import type { StoreKeys } from './store-keys.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
+  /** Nothing if the store goes by another sealing key; who rotates it waits for this one. */
   add: `INSERT INTO vanitypool.data_keys (epoch, sealed, signature, created_at)
-    VALUES ($1, $2, $3, $4) RETURNING id`,
+    SELECT $1::bigint, $2::bytea, $3::bytea, $4::bigint FROM vanitypool.cluster
+    WHERE sealing_key = $5 FOR SHARE RETURNING id`,
   signed: `SELECT d.id, d.epoch, d.sealed, d.signature, n.id AS node, n.sign_key, n.enrolment
     FROM vanitypool.data_keys AS d
     JOIN vanitypool.epochs AS e ON e.epoch = d.epoch JOIN vanitypool.nodes AS n ON n.id = e.node_id
@@ -41,27 +44,38 @@ export function sealerOf(run: Run, binding: string, publicKey: Uint8Array): Seal
   const { storeId, node } = run;
   return new Sealer({
     ...{ storeId, binding, publicKey },
-    save: (sealed) =>
-      run.aside(async (query) => {
-        const { epoch, now } = run;
-        const signature = signDataKey(node, storeId, epoch, sealed);
-        const row = [epoch, Buffer.from(sealed), signature, now];
-        return (await query<{ id: number }>(SQL.add, row)).rows[0]!.id;
-      }),
+    save: async (sealed, publicKey) => {
+      for (;;) {
+        const id = await run.aside(async (query) => {
+          const { epoch, now } = run;
+          const signature = signDataKey(node, storeId, epoch, sealed);
+          const row = [epoch, Buffer.from(sealed), signature, now, Buffer.from(publicKey)];
+          return (await query<{ id: number }>(SQL.add, row)).rows[0]?.id;
+        });
+        if (id !== undefined) return id;
+        await run.aside((query) => run.assertKey(query));
+        // Then it is sealed again, to the other one, and nobody asks for this id.
+        if (Buffer.compare(run.key!.publicKey, publicKey) !== 0) return 0;
+      }
+    },
   });
 }
 
 /** Inside a transaction of the caller. */
 export class DataKeys {
   readonly #storeId: string;
-  readonly #key: KeyObject;
+  readonly #keys: Pick<StoreKeys, 'nodeKey' | 'assertKey'>;
   readonly #onForged: (row: string) => void;
   /** By `nameOf`. */
   readonly #known = new Map<string, boolean>();
 
-  constructor(storeId: string, key: KeyObject, onForged: (row: string) => void = () => undefined) {
+  constructor(
+    storeId: string,
+    keys: Pick<StoreKeys, 'nodeKey' | 'assertKey'>,
+    onForged: (row: string) => void = () => undefined,
+  ) {
     this.#storeId = storeId;
-    this.#key = key;
+    this.#keys = keys;
     this.#onForged = onForged;
   }
 
@@ -73,21 +87,26 @@ export class DataKeys {
     }
     const unknown = [...names].filter(([, name]) => !this.#known.has(name)).map(([id]) => id);
     if (unknown.length > 0) {
-      for (const row of (await query<SignedRow>(SQL.signed, [unknown])).rows) this.#judge(row);
+      for (const row of (await query<SignedRow>(SQL.signed, [unknown])).rows) {
+        await this.#judge(query, row);
+      }
     }
     const genuine = [...names].filter(([, name]) => this.#known.get(name) === true);
     return new Set(genuine.map(([id]) => id));
   }
 
-  #judge(row: SignedRow): void {
+  async #judge(query: Query, row: SignedRow): Promise<void> {
     const isGenuine = this.#isGenuine(row);
-    if (!isGenuine) this.#onForged(`data key ${row.id}`);
+    if (!isGenuine) {
+      await this.#keys.assertKey(query);
+      this.#onForged(`data key ${row.id}`);
+    }
     this.#known.set(nameOf(row.id, row.sealed), isGenuine);
     if (this.#known.size > REMEMBERED_MAX) this.#known.delete(this.#known.keys().next().value!);
   }
 
   #isGenuine({ node: id, epoch, sealed, signature, sign_key, enrolment }: SignedRow): boolean {
-    if (!isEnrolled(this.#key, { id, sign_key, enrolment })) return false;
+    if (!isEnrolled(this.#keys.nodeKey, { id, sign_key, enrolment })) return false;
     return isSigned(signedOf(this.#storeId, id, epoch, sealed), sign_key, signature);
   }
 }

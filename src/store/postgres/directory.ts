@@ -1,18 +1,23 @@
 /**
  * What the nodes do to pools and tokens, by a version that each change raises: this run acts on what others
- * changed, and waits until others act on what it changed. Runs in the store thread; looks each second.
+ * changed, and waits until others act on what it changed. Keys that are handed to it are looked for, too. Runs in the store thread; looks each second.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../errors.ts';
 import type { NodeCounts } from '../node-store.ts';
 import { type StoreEvents, StoreRewound } from '../store.ts';
 import { LOOK, type Look } from './database-sight.ts';
+import type { HandedKey } from './exchange.ts';
+import { takeHanded } from './handing.ts';
 import { NODE_COUNTS } from './node-states.ts';
 import type { Run } from './run.ts';
+import type { HeldKey } from './store-keys.ts';
 
 const SQL = {
   look: `SELECT version, ${LOOK}, ${NODE_COUNTS} AS nodes, (SELECT count(*) FROM vanitypool.epochs
       WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster AS c`,
+  handed: `SELECT public_key, sealed, mac FROM vanitypool.handed_keys
+    WHERE epoch = $1 AND NOT is_kept AND refusal IS NULL`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   looked: `UPDATE vanitypool.epochs SET looked = $3 WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
@@ -36,6 +41,8 @@ const OTHERS_MS = 4000;
 
 export class Directory {
   readonly #run: Run;
+  /** None if it only grinds. */
+  readonly #held: HeldKey | undefined;
   /** That hand out, as of the last look. */
   runs = 1;
   #acted = 0;
@@ -44,8 +51,9 @@ export class Directory {
   /** By pool. */
   readonly #stock = new Map<string, string>();
 
-  constructor(run: Run) {
+  constructor(run: Run, held?: HeldKey) {
     this.#run = run;
+    this.#held = held;
   }
 
   /** Another epoch has begun, which acts on nothing yet. */
@@ -77,9 +85,10 @@ export class Directory {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const { version, runs, serverStart } = await this.#look(nodes);
+        const { version, runs, serverStart, handed } = await this.#look(nodes);
         this.runs = runs;
         if (serverStart !== this.#looked) await this.#compare(epoch, serverStart);
+        if (handed !== undefined) await takeHanded(this.#run, this.#held!, handed);
         if (version > this.#acted) {
           await directory();
           await this.#act(epoch, version);
@@ -97,13 +106,18 @@ export class Directory {
   }
 
   /** `onNodes` hears of them also where the database went back. */
-  async #look(onNodes?: StoreEvents['nodes']): Promise<Look & Directories> {
+  async #look(
+    onNodes?: StoreEvents['nodes'],
+  ): Promise<Look & Directories & { readonly handed?: HandedKey | undefined }> {
     const since = this.#run.sight.last;
     return this.#run.transaction(async (query) => {
       const [seen] = (await query<Look & Directories>(SQL.look)).rows;
       onNodes?.({ ...NO_NODES, ...seen!.nodes });
       this.#run.sight.assertSound(seen!, since);
-      return seen!;
+      await this.#run.assertKey(query);
+      if (this.#held === undefined) return seen!;
+      const { rows } = await query<HandedKey>(SQL.handed, [this.#run.epoch]);
+      return { ...seen!, handed: rows[0] };
     });
   }
 

@@ -11,7 +11,7 @@ import { migrate } from './schema.ts';
 import { checkServer } from './server-check.ts';
 import type { ConnectionSettings } from './settings.ts';
 
-const CLUSTER = 'SELECT store_id, sealing_key FROM vanitypool.cluster';
+const CLUSTER = 'SELECT store_id, sealing_key FROM vanitypool.cluster FOR UPDATE';
 
 export interface Enrolment {
   readonly settings: ConnectionSettings;

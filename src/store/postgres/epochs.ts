@@ -10,12 +10,14 @@ import type { OwnClock } from '../own-clock.ts';
 import { endOf, uncut } from '../positions.ts';
 import type { Recover, Recovered } from '../recovery.ts';
 import { LOOK, type Look } from './database-sight.ts';
+import { exchangeMac } from './exchange.ts';
 import { unburn } from './expiry.ts';
 import { moveFigures } from './figures.ts';
 import { cutOut, leased, record } from './hand-outs.ts';
 import { burn, giveBack, leaveLanes, sum } from './lanes.ts';
 import type { CountedJournals } from './queues.ts';
 import type { Run } from './run.ts';
+import type { HeldKey } from './store-keys.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
@@ -42,8 +44,8 @@ const SQL = {
       SELECT FROM vanitypool.queues WHERE epoch = $1 AND position < pushed)`,
   next: `UPDATE vanitypool.cluster SET epoch = epoch + 1 RETURNING epoch, ${LOOK}`,
   begin: `INSERT INTO vanitypool.epochs
-      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at, looked)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
+      (epoch, node_id, run, role, durability, ttl_ms, beaten_at, started_at, looked, exchange_key, exchange_mac)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)`,
 } as const;
 
 interface EpochRow {
@@ -65,6 +67,8 @@ export interface Begin {
   readonly durability: Durability;
   readonly ttlMs: number;
   readonly recover?: Recover | undefined;
+  /** Of one that does not only grind. */
+  readonly held?: HeldKey | undefined;
 }
 
 export interface Settling {
@@ -91,13 +95,17 @@ export async function beginEpoch(
   // First: all that lock the cluster's row lock it before others.
   const [seen] = (await query<Look & { epoch: number }>(SQL.next)).rows;
   run.sight.assertSound(seen!, since);
+  // Who rotates it waits for this one, and knows of it then.
+  await run.assertKey(query);
   const { epoch, serverStart } = seen!;
-  const { durability, ttlMs, recover } = begin;
+  const { durability, ttlMs, recover, held } = begin;
   await addNode(query, run);
   await settleRuns(query, run, { recover, rest: 'return' }, recovered);
   const id = randomBytes(16);
   const row = [epoch, run.node.id, id, run.role, durability, ttlMs, run.now, serverStart];
-  await query(SQL.begin, row);
+  const exchange = held && Buffer.from(held.exchange.publicKey);
+  const mac = held && exchangeMac(held, { epoch, run: id, node: run.node.id }, exchange!);
+  await query(SQL.begin, [...row, exchange, mac]);
   return { epoch, id, recovered };
 }
 

@@ -9,7 +9,14 @@ import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
 import type { OwnClock } from '../own-clock.ts';
 import type { Recovered } from '../recovery.ts';
-import type { Counters, GrindingStore, InsertReport, Store, StoreEvents } from '../store.ts';
+import {
+  type Counters,
+  type GrindingStore,
+  type InsertReport,
+  SealingKeyReplaced,
+  type Store,
+  type StoreEvents,
+} from '../store.ts';
 import { AddressSealer } from './addresses.ts';
 import type { Beats, Monotonic } from './beats.ts';
 import { NodeCounters } from './counters.ts';
@@ -54,6 +61,10 @@ export async function openGrinderStore(options: GrinderStoreOptions): Promise<Gr
   // Another one than the next: an operator enrols what is there.
   await run.repeated((query) => addNode(query, run));
   await run.transaction((query) => assertEnrolled(query, node));
+  run.key = {
+    publicKey,
+    follow: (found) => Promise.reject(new SealingKeyReplaced(replaced(publicKey, found))),
+  };
   const sealer = new AddressSealer(sealerOf(run, binding, publicKey));
   const store = new GrinderStore({ run, beats, sealer, publicKey, ttlMs }, resources.move());
   try {
@@ -74,11 +85,14 @@ function bindingOf({ sealing_key, binding }: ClusterRow, publicKey: Uint8Array):
     throw new VanityError('STORE_NOT_FOUND', detail);
   }
   if (Buffer.from(sealing_key).equals(publicKey)) return binding;
-  const [given, found] = [publicKey, sealing_key].map(sealingKeyId);
-  const detail = `store.sealing_key: its id is ${given}, and the database says ${found}`;
+  throw new VanityError('SEALING_KEY_INVALID', replaced(publicKey, sealing_key));
+}
+
+function replaced(given: Uint8Array, found: Uint8Array): string {
+  const detail = `store.sealing_key: its id is ${sealingKeyId(given)}, and the database says ${sealingKeyId(found)}`;
   const remedy =
     'if the key was rotated, take what this prints on an api node: vanitypool key show';
-  throw new VanityError('SEALING_KEY_INVALID', `${detail}; ${remedy}`);
+  return `${detail}; ${remedy}`;
 }
 
 interface Parts {

@@ -12,6 +12,7 @@ import { allRows, saidOf, storedPool } from './pool-rows.ts';
 import { assertSchema } from './schema.ts';
 import { checkServer } from './server-check.ts';
 import type { ConnectionSettings } from './settings.ts';
+import { fixedKeys } from './store-keys.ts';
 import type { Query } from './transaction.ts';
 
 const SQL = {
@@ -48,11 +49,10 @@ export function readPools(settings: ConnectionSettings, key?: SealingKey): Promi
   return look(settings, async (query) => {
     const { store_id, sealing_key, binding } = await clusterOf(query);
     const isIts = key !== undefined && isKey(key, sealing_key) && binding !== null;
-    const rows = isIts ? new BoundRows(key.rowKey(store_id, binding)) : undefined;
-    return (await allRows(query)).map((row) => {
-      rows?.assertRight('pool', saidOf(row));
-      return storedPool(row);
-    });
+    const rows = isIts ? new BoundRows(fixedKeys(key, store_id, binding)) : undefined;
+    const found = await allRows(query);
+    for (const row of found) await rows?.assertRight(query, 'pool', saidOf(row));
+    return found.map((row) => storedPool(row));
   });
 }
 

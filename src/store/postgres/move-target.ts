@@ -17,7 +17,7 @@ import type { ConnectionSettings } from './settings.ts';
 import type { Query } from './transaction.ts';
 
 /** All that rows are in, but the one row of the cluster. */
-const TABLES = `nodes, epochs, pools, figures, lane_ends, lane_heads, keys, data_keys, secrets, remains, queues,
+const TABLES = `nodes, epochs, handed_keys, pools, figures, lane_ends, lane_heads, keys, data_keys, secrets, remains, queues,
   leases, returned, burns, tokens, hand_outs, quotas, reservations, signatures, lost_signatures, counters`;
 
 const SQL = {

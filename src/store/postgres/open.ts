@@ -9,13 +9,13 @@
 import type { Durability, Role } from '../../config/config.ts';
 import { VanityError } from '../../errors.ts';
 import { Unsealer } from '../../keypair/seal.ts';
-import { createSealingKey, keepSealingKey, type SealingKey } from '../../keypair/sealing-key.ts';
-import { findSealingKey, isKey, wrongKey } from '../../keypair/sealing-key-files.ts';
+import { createSealingKey, keepSealingKey, SealingKey } from '../../keypair/sealing-key.ts';
+import { findSealingKey, isKey, takeNextKey, wrongKey } from '../../keypair/sealing-key-files.ts';
 import type { Recover, Recovered } from '../recovery.ts';
 import type { Store } from '../store.ts';
 import { Addresses, AddressSealer } from './addresses.ts';
 import type { Monotonic } from './beats.ts';
-import { bindingOf } from './bound-rows.ts';
+import { BoundRows, bindingOf } from './bound-rows.ts';
 import { DataKeys, sealerOf } from './data-keys.ts';
 import { enrol } from './enrolment.ts';
 import { beginEpoch } from './epochs.ts';
@@ -24,6 +24,7 @@ import { RollCall } from './roll-call.ts';
 import type { NodeIdentity } from './run.ts';
 import type { ConnectionSettings } from './settings.ts';
 import { PostgresStore } from './store.ts';
+import { HeldKey } from './store-keys.ts';
 
 export interface PostgresStoreOptions {
   readonly settings: ConnectionSettings;
@@ -69,43 +70,51 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const joined = await join(resources, { ...options, role, create, ttlMs });
   const { run, beats, cluster } = joined;
   const { storeId, marks, sight } = run;
-  const key = await keyOf(cluster, sealingKey);
-  const begin = { durability, ttlMs, recover };
+  const now = { key: await keyOf(cluster, sealingKey), source: sealingKey };
+  const held = new HeldKey(storeId, now, await SealingKey.random(), run.assertKey);
+  run.key = held;
+  const begin = { durability, ttlMs, recover, held };
   const recovered: Record<string, Recovered> = {};
   const binding = await run.repeated(async (query) => {
-    const binding = await bindingOf(query, storeId, key, onForged);
+    const binding = await bindingOf(query, storeId, held.key);
     // A store that began to move here meanwhile. None does from now on: this one is no longer empty.
     assertServable(binding, options.settings.name);
     return binding;
   });
-  const rollCall = new RollCall({ run, rows: binding.rows, standby: options.standby });
+  held.binding = binding.id;
+  const rows = new BoundRows(held, onForged);
+  const rollCall = new RollCall({ run, rows, standby: options.standby });
   await rollCall.answer(recover, recovered);
   // Before anybody knows of this node: one that is known and has no marks is not believed.
   if (!marks.areKept) marks.begin(undefined, sight.last);
-  const nodeKey = key.nodeKey(storeId, binding.id);
   const begunAt = beats.now;
   const begun = await run.repeated(async (query) => {
     const begun = await beginEpoch(query, run, begin, recovered);
     // Who has the key may say so.
-    await enrol(query, nodeKey, node);
+    await enrol(query, held.nodeKey, node);
     return begun;
   });
   marks.begin(begun, sight.last);
   Object.assign(run, { epoch: begun.epoch, id: begun.id });
   run.judge = () => rollCall.call();
   beats.begun(begunAt);
-  const sealer = new AddressSealer(sealerOf(run, binding.id, key.publicKey));
-  const dataKeys = new DataKeys(storeId, nodeKey, onForged);
-  const addresses = new Addresses(new Unsealer(storeId, binding.id, key), dataKeys);
+  const sealer = new AddressSealer(sealerOf(run, binding.id, held.publicKey));
+  const dataKeys = new DataKeys(storeId, held, onForged);
+  const addresses = new Addresses(new Unsealer(storeId, binding.id, held.key), dataKeys, held);
+  held.users.add((key) => {
+    sealer.renew(key.publicKey);
+    addresses.openWith(key);
+  });
   joined.started();
-  const { rows } = binding;
-  const opened = { run, begin, begun, rows, rollCall, sealer, addresses, beats, key, sealingKey };
+  const opened = { run, begin, begun, rows, rollCall, sealer, addresses, dataKeys, beats, held };
   return new PostgresStore(opened, resources.move());
 }
 
 /** That of the first start: its rows have MACs by it. */
 async function keyOf({ sealing_key, binding }: ClusterRow, source: string): Promise<SealingKey> {
-  const { key } = await findSealingKey(source, sealing_key);
+  const { key, isNext } = await findSealingKey(source, sealing_key);
+  // One that cannot be renamed is found by the next start, too.
+  if (isNext) await takeNextKey(source).catch(() => undefined);
   if (binding === null) {
     if (key === undefined) return createSealingKey(source);
     keepSealingKey(source);
@@ -117,5 +126,6 @@ async function keyOf({ sealing_key, binding }: ClusterRow, source: string): Prom
   }
   if (isKey(key, sealing_key)) return key;
   const detail = `${source}: not the key that the store is sealed with (${wrongKey(source, key, sealing_key)})`;
-  throw new VanityError('SEALING_KEY_INVALID', detail);
+  const remedy = 'if it was rotated, copy the new one from another node';
+  throw new VanityError('SEALING_KEY_INVALID', `${detail}; ${remedy}`);
 }

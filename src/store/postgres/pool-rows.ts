@@ -54,8 +54,8 @@ type RowChecks = Pick<BoundRows, 'isRight' | 'assertRight' | 'bind'>;
 
 /** Without the private key no row can be checked, or changed. */
 export const UNCHECKED: RowChecks = {
-  isRight: () => true,
-  assertRight: () => undefined,
+  isRight: async () => true,
+  assertRight: async () => undefined,
   bind: () => Promise.reject(new Error('the row of a pool takes the private sealing key')),
 };
 
@@ -70,10 +70,12 @@ export class PoolRows {
 
   async all(query: Query): Promise<(StoredPool & { readonly isForged: boolean })[]> {
     const rows = await allRows(query);
-    return rows.map((row) => ({
-      ...this.#stored(row),
-      isForged: !this.#rows.isRight('pool', saidOf(row)),
-    }));
+    const pools: (StoredPool & { readonly isForged: boolean })[] = [];
+    for (const row of rows) {
+      const isForged = !(await this.#rows.isRight(query, 'pool', saidOf(row)));
+      pools.push({ ...this.#stored(row), isForged });
+    }
+    return pools;
   }
 
   /** Errors: POOL_NOT_FOUND, STORE_FORGED. */
@@ -87,7 +89,7 @@ export class PoolRows {
   async known(query: Query, name: string): Promise<PoolRow> {
     const [row] = (await query<PoolRow>(SQL.row, [name])).rows;
     if (row === undefined) throw notFound(name);
-    this.#rows.assertRight('pool', saidOf(row));
+    await this.#rows.assertRight(query, 'pool', saidOf(row));
     return row;
   }
 
@@ -106,7 +108,7 @@ export class PoolRows {
     const added = await query(SQL.add, [name, prefix, suffix, ignoreCase, keys, handout]);
     const isNew = added.count > 0;
     const [row] = (await query<PoolRow & Sums>(SQL.any, [name])).rows;
-    if (!isNew) this.#rows.assertRight('pool', saidOf(row!));
+    if (!isNew) await this.#rows.assertRight(query, 'pool', saidOf(row!));
     const stored = this.#stored(row!);
     for (const field of ['prefix', 'suffix', 'ignoreCase', 'keys', 'handout'] as const) {
       if (stored[field] === identity[field]) continue;

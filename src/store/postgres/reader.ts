@@ -23,6 +23,7 @@ import { type ClusterRow, clusterOf, connectToRead } from './look.ts';
 import { listNodes } from './nodes.ts';
 import { allRows } from './pool-rows.ts';
 import type { ConnectionSettings } from './settings.ts';
+import { fixedKeys } from './store-keys.ts';
 import { allTokens } from './tokens.ts';
 import type { Query } from './transaction.ts';
 
@@ -60,9 +61,10 @@ export class PostgresReader implements StoreReader {
     this.#key = key;
     // Without one nothing in it is right.
     const { store_id, binding } = { ...cluster, binding: cluster.binding ?? '' };
-    const dataKeys = new DataKeys(store_id, key.nodeKey(store_id, binding));
-    this.#addresses = new Addresses(new Unsealer(store_id, binding, key), dataKeys);
-    this.#rows = new BoundRows(key.rowKey(store_id, binding));
+    const keys = fixedKeys(key, store_id, binding);
+    const dataKeys = new DataKeys(store_id, keys);
+    this.#addresses = new Addresses(new Unsealer(store_id, binding, key), dataKeys, keys);
+    this.#rows = new BoundRows(keys);
   }
 
   isCurrent(): Promise<boolean> {
@@ -126,7 +128,7 @@ export class PostgresReader implements StoreReader {
   }
 
   async #tokens(query: Query): Promise<AuditedToken[]> {
-    const right = (await allTokens(query)).filter((row) => this.#rows.isRight('token', row));
+    const right = await this.#rows.rightOnes(query, 'token', await allTokens(query));
     return right.map(auditedToken);
   }
 

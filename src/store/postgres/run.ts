@@ -9,6 +9,7 @@ import type { Connection, Limits } from './connection.ts';
 import { type DatabaseSight, look } from './database-sight.ts';
 import { CommitUnknown } from './error.ts';
 import type { Marks } from './marks.ts';
+import { type FollowedKey, keyInUse, SealingKeyMoved } from './store-keys.ts';
 import type { Query } from './transaction.ts';
 
 /** Who runs. */
@@ -58,6 +59,10 @@ export class Run implements RunName {
   id: Uint8Array = new Uint8Array(16);
   /** Compares the database with all that this node remembers: if it went back, all nodes hear of it. */
   judge: () => Promise<void> = async () => undefined;
+  /** When it is known. */
+  key: FollowedKey | undefined;
+  /** The public half of the key with which a transaction began. */
+  readonly #begunWith = new WeakMap<Query, Uint8Array | undefined>();
   readonly #turns: Connection;
   readonly #inserts: Connection;
 
@@ -76,14 +81,14 @@ export class Run implements RunName {
     return this.clock.now;
   }
 
-  /** Errors: as of `Connection.transaction`. */
+  /** Errors: as of `Connection.transaction`; SEALING_KEY_INVALID under a key that this node does not have. */
   transaction<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
-    return this.noticing(() => this.#turns.transaction(({ query }) => work(query), limits));
+    return this.#goingBy(this.#turns, work, limits);
   }
 
   /** The same beside those. */
   aside<T>(work: (query: Query) => Promise<T>, limits?: Limits): Promise<T> {
-    return this.noticing(() => this.#inserts.transaction(({ query }) => work(query), limits));
+    return this.#goingBy(this.#inserts, work, limits);
   }
 
   /** The same for work that may be done twice without harm: until it is known to be in. */
@@ -113,6 +118,14 @@ export class Run implements RunName {
     }
   }
 
+  /** As `StoreKeys.assertKey`. */
+  readonly assertKey = async (query: Query): Promise<void> => {
+    const publicKey = await keyInUse(query);
+    const begun = this.#begunWith.get(query);
+    const isSame = begun !== undefined && begun === this.key?.publicKey;
+    if (!isSame || Buffer.compare(publicKey, begun) !== 0) throw new SealingKeyMoved(publicKey);
+  };
+
   /** Of what leaves without a turn or a signature. Error: StoreRewound. */
   async assertSound(query: Query): Promise<void> {
     const since = this.sight.last;
@@ -130,5 +143,26 @@ export class Run implements RunName {
     if (row?.cluster !== 'sound' || row.state === null) return new StoreRewound();
     if (row.state !== 'open') return new EpochOver();
     return isBehind ? new StoreRewound() : new NodeCloned(epoch);
+  }
+
+  /** Work that finds another key than it began with is done again with that one. */
+  async #goingBy<T>(
+    connection: Connection,
+    work: (query: Query) => Promise<T>,
+    limits: Limits | undefined,
+  ): Promise<T> {
+    const call = () =>
+      connection.transaction(({ query }) => {
+        this.#begunWith.set(query, this.key?.publicKey);
+        return work(query);
+      }, limits);
+    for (;;) {
+      try {
+        return await this.noticing(call);
+      } catch (error) {
+        if (!(error instanceof SealingKeyMoved) || this.key === undefined) throw error;
+        await this.key.follow(error.publicKey);
+      }
+    }
   }
 }

@@ -7,7 +7,7 @@ import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
-import type { KeyRotation, SealingKeyState } from '../key-rotation.ts';
+import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recover, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
@@ -29,6 +29,7 @@ import type { Addresses, AddressSealer } from './addresses.ts';
 import type { Beats } from './beats.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { NodeCounters } from './counters.ts';
+import type { DataKeys } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
 import { countsOf } from './figures.ts';
@@ -41,8 +42,10 @@ import { removePool } from './removal.ts';
 import { PostgresReservations } from './reservations.ts';
 import { countDue, destroyPiece } from './retention.ts';
 import type { RollCall } from './roll-call.ts';
+import { beginRotation } from './rotation.ts';
 import type { Run } from './run.ts';
 import { PostgresSignatures } from './signatures.ts';
+import type { HeldKey } from './store-keys.ts';
 import { PostgresTokens } from './tokens.ts';
 import { Turns } from './turns.ts';
 
@@ -54,10 +57,9 @@ export interface OpenedStore {
   readonly rollCall: RollCall;
   readonly sealer: AddressSealer;
   readonly addresses: Addresses;
+  readonly dataKeys: DataKeys;
   readonly beats: Beats;
-  readonly key: SealingKey;
-  /** Where that comes from. */
-  readonly sealingKey: string;
+  readonly held: HeldKey;
 }
 
 export class PostgresStore implements Store {
@@ -89,7 +91,7 @@ export class PostgresStore implements Store {
     this.#lanes = new Lanes(run, opened.sealer);
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
-    this.#directory = new Directory(run);
+    this.#directory = new Directory(run, opened.held);
     this.#counters = new NodeCounters(run);
     this.recovered = begun.recovered;
     this.tokens = new PostgresTokens(run, rows);
@@ -120,7 +122,7 @@ export class PostgresStore implements Store {
 
   async rejoin(recover: Recover): Promise<Readonly<Record<string, Recovered>>> {
     const run = this.#run;
-    const { rollCall, sealer, beats, key } = this.#opened;
+    const { rollCall, sealer, beats, held } = this.#opened;
     const begin = { ...this.#opened.begin, recover };
     await rollCall.answer(recover, this.#settled);
     const recovered = { ...this.#settled };
@@ -134,7 +136,7 @@ export class PostgresStore implements Store {
     this.#directory.clear();
     beats.begun(begunAt);
     // The database may have lost the data key.
-    sealer.renew(key.publicKey);
+    sealer.renew(held.publicKey);
     return begun.recovered;
   }
 
@@ -143,6 +145,10 @@ export class PostgresStore implements Store {
     watches.use(this.#opened.beats.start(events));
     watches.use(this.#opened.rollCall.watch(events));
     watches.use(this.#directory.watch(events));
+    const { users } = this.#opened.held;
+    const moved = (_key: SealingKey, source: string) => events.moved?.(source);
+    users.add(moved);
+    watches.defer(() => users.delete(moved));
     return watches;
   }
 
@@ -257,16 +263,14 @@ export class PostgresStore implements Store {
     });
   }
 
-  async beginRotation(): Promise<KeyRotation> {
-    throw new VanityError(
-      'KEY_ROTATION_REFUSED',
-      'a store of many nodes cannot change its key yet',
-    );
+  beginRotation(options: RotationOptions = {}): Promise<KeyRotation> {
+    const { held, dataKeys, rows } = this.#opened;
+    return beginRotation({ run: this.#run, held, dataKeys, rows }, options);
   }
 
   async sealingKey(): Promise<SealingKeyState> {
-    const { key, sealingKey: source } = this.#opened;
-    return { id: sealingKeyId(key.publicKey), source, toReseal: 0 };
+    const { publicKey, source } = this.#opened.held;
+    return { id: sealingKeyId(publicKey), source, toReseal: 0 };
   }
 
   async reseal(): Promise<number> {

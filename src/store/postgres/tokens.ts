@@ -37,16 +37,20 @@ export class PostgresTokens implements TokenStore {
 
   async all(): Promise<StoredToken[]> {
     const at = this.#run.now;
-    const rows = await this.#run.transaction((query) => allTokens(query));
-    const valid = rows.filter((row) => isOn(row) && this.#rows.isRight('token', row));
+    const { stored, valid } = await this.#run.transaction(async (query) => {
+      const rows = await allTokens(query);
+      const stored: StoredToken[] = [];
+      for (const row of rows) stored.push(await this.#stored(query, row));
+      return { stored, valid: await this.#rows.rightOnes(query, 'token', rows.filter(isOn)) };
+    });
     this.#run.marks.noteTokens({ at, ids: valid.map(({ id }) => id as number) });
-    return rows.map((row) => this.#stored(row));
+    return stored;
   }
 
   find(name: string): Promise<StoredToken | undefined> {
     return this.#run.transaction(async (query) => {
       const [row] = (await query<Row>(SQL.byName, [name])).rows;
-      return row && this.#stored(row);
+      return row && (await this.#stored(query, row));
     });
   }
 
@@ -61,7 +65,7 @@ export class PostgresTokens implements TokenStore {
       const [known] = (await query<Row>(SQL.byName, [name])).rows;
       // Of a try of which nobody knew whether it was in.
       if (known !== undefined && Buffer.from(hash).equals(known.hash as Uint8Array)) {
-        return this.#stored(known);
+        return await this.#stored(query, known);
       }
       if (known !== undefined) {
         const detail = `token ${name}: there is one of this name, revoked or not; take another`;
@@ -105,7 +109,7 @@ export class PostgresTokens implements TokenStore {
       if (row === undefined) {
         throw new VanityError('TOKEN_NOT_FOUND', `token ${name}: there is none of this name`);
       }
-      this.#rows.assertRight('token', row);
+      await this.#rows.assertRight(query, 'token', row);
       const next: Row = { ...row, ...work(row) };
       await query(SQL.set, [next.id, next.revoked_at, next.off_at]);
       await assertSaid(query, next);
@@ -117,8 +121,8 @@ export class PostgresTokens implements TokenStore {
     return changed;
   }
 
-  #stored(row: Row): StoredToken {
-    return this.#rows.isRight('token', row) ? tokenOf(row) : forgedToken(row);
+  async #stored(query: Query, row: Row): Promise<StoredToken> {
+    return (await this.#rows.isRight(query, 'token', row)) ? tokenOf(row) : forgedToken(row);
   }
 }
 
@@ -140,7 +144,7 @@ export async function switchOffTokens(
   const doubtful = (await query<Row>(SQL.all)).rows.filter(
     (row) => isOn(row) && !ids.has(row.id as number) && (row.created_at as number) <= valid.at,
   );
-  for (const row of doubtful.filter((one) => rows.isRight('token', one))) {
+  for (const row of await rows.rightOnes(query, 'token', doubtful)) {
     const next: Row = { ...row, off_at: now };
     await query(SQL.set, [next.id, next.revoked_at, next.off_at]);
     await rows.bind(query, 'token', next);

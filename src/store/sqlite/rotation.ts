@@ -11,19 +11,11 @@
  * new one, wherever each of them is by then. With a key from a variable 3 is all that there is.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { VanityError } from '../../errors.ts';
 import { moveDataKey, newDataKey } from '../../keypair/data-keys.ts';
-import { loadSealingKey, type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
-import {
-  createNextKey,
-  dropNextKey,
-  findSealingKey,
-  isKey,
-  keepKey,
-  nextOf,
-  takeNextKey,
-} from '../../keypair/sealing-key-files.ts';
+import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
+import { dropNextKey, isKey, nextOf, takeNextKey } from '../../keypair/sealing-key-files.ts';
 import type { KeyRotation, RotatedKey, RotationOptions } from '../key-rotation.ts';
+import { nextKey, refused } from '../next-key.ts';
 import type { BoundRows } from './bound-rows.ts';
 import { prepareAll } from './database.ts';
 import type { Resealing } from './resealing.ts';
@@ -62,41 +54,14 @@ export async function beginRotation(
   store: RotatedStore,
   options: RotationOptions,
 ): Promise<KeyRotation> {
-  const { source, key, run, resealing } = store;
-  const { to, onStep = () => undefined } = options;
-  try {
-    if (resealing.left > 0) {
-      const remedy = 'wait until that is done: vanitypool key rotate --reseal goes on with it';
-      throw refused(`the addresses are still being resealed since the last rotation; ${remedy}`);
-    }
-    if (to !== undefined) return new Rotation(store, options, await keyIn(to, store));
-    if (source.startsWith('env:')) {
-      const remedy = 'put a new key into another variable of this process, and name that: env:NAME';
-      throw refused(`the sealing key is in ${source}, where nothing can write it; ${remedy}`);
-    }
-    // A commit of one before that failed on the disk is settled by one that did not: its key is no longer needed.
-    await run.write(() => undefined);
-    // It could not take its name before.
-    if ((await findSealingKey(source, key.publicKey)).isNext) await takeNextKey(source);
-    const kept = await keepKey(source, key.publicKey);
-    onStep('old key kept');
-    const next = await createNextKey(source);
-    onStep('new key');
-    return new Rotation(store, options, next, `file:${kept}`);
-  } catch (cause) {
-    const { code, message, syscall } = cause as NodeJS.ErrnoException;
-    if (code !== 'SEALING_KEY_INVALID' && syscall === undefined) throw cause;
-    throw refused(message, cause);
+  const { run, resealing } = store;
+  if (resealing.left > 0) {
+    const remedy = 'wait until that is done: vanitypool key rotate --reseal goes on with it';
+    throw refused(`the addresses are still being resealed since the last rotation; ${remedy}`);
   }
-}
-
-/** The key in a variable of this process, which has to be another one. */
-async function keyIn(to: string, { source, key }: RotatedStore): Promise<SealingKey> {
-  if (!/^env:[A-Za-z_]\w*$/.test(to)) throw refused(`${JSON.stringify(to)}: allowed: env:NAME`);
-  if (to === source) throw refused(`${to}: holds the key that is to be replaced; name another`);
-  const next = await loadSealingKey(to);
-  if (next !== undefined && !isKey(next, key.publicKey)) return next;
-  throw refused(`${to}: the same key as now; put a new one there: openssl rand -hex 32`);
+  // A commit of one before that failed on the disk is settled by one that did not: its key is no longer needed.
+  const { next, oldSource } = await nextKey(store, options, () => run.write(() => undefined));
+  return new Rotation(store, options, next, oldSource);
 }
 
 class Rotation implements KeyRotation {
@@ -113,12 +78,7 @@ class Rotation implements KeyRotation {
   #last = 0;
   #done = 0;
 
-  constructor(
-    store: RotatedStore,
-    options: RotationOptions,
-    next: SealingKey,
-    oldSource = store.source,
-  ) {
+  constructor(store: RotatedStore, options: RotationOptions, next: SealingKey, oldSource: string) {
     this.#statements = prepareAll(store.db, SQL);
     this.#store = store;
     this.#options = options;
@@ -145,6 +105,8 @@ class Rotation implements KeyRotation {
       this.#done++;
     }
   }
+
+  async handOver(): Promise<void> {}
 
   async finish(): Promise<RotatedKey> {
     const { key, onMoved, source, resealing } = this.#store;
@@ -210,8 +172,4 @@ class Rotation implements KeyRotation {
     this.#options.onStep?.('named');
     return source;
   }
-}
-
-function refused(message: string, cause?: unknown): VanityError {
-  return new VanityError('KEY_ROTATION_REFUSED', message, { cause });
 }

@@ -69,11 +69,29 @@ CREATE TABLE epochs (
   attempts_per_second bigint NOT NULL DEFAULT 0,
   -- The start of the server, as seconds since 1970, at which it last found the database as it left it.
   looked text NOT NULL,
-  started_at bigint NOT NULL
+  started_at bigint NOT NULL,
+  -- What another sealing key is sealed to for this run (X25519), with a MAC under the key that it has; NULL: it
+  -- only grinds.
+  exchange_key bytea CHECK (length(exchange_key) = 32),
+  exchange_mac bytea
 ) WITH (fillfactor = 50);
 
 CREATE INDEX epochs_unsettled ON epochs (node_id) WHERE state <> 'settled';
 CREATE UNIQUE INDEX epochs_open ON epochs (node_id) WHERE state = 'open';
+
+-- The sealing key that is to replace the one in use, for each run that has to have it by then: sealed to the
+-- exchange key of the run, with a MAC under the key in use.
+CREATE TABLE handed_keys (
+  epoch bigint PRIMARY KEY REFERENCES epochs,
+  public_key bytea NOT NULL CHECK (length(public_key) = 32),
+  sealed bytea NOT NULL,
+  mac bytea NOT NULL,
+  -- Who hands it: one run at a time.
+  by_epoch bigint NOT NULL REFERENCES epochs,
+  -- The run has it, also behind a crash if its key is in a file; or why it cannot have it.
+  is_kept boolean NOT NULL DEFAULT false,
+  refusal text
+);
 
 CREATE TABLE pools (
   id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
