@@ -45,6 +45,7 @@ export class NodeCounters {
     const atMs = performance.now();
     this.#last = { attempts, atMs };
     if (last === undefined || atMs <= last.atMs) return undefined;
-    return Math.max(0, Math.round(((attempts - last.attempts) / (atMs - last.atMs)) * 1000));
+    const rate = Math.round(((attempts - last.attempts) / (atMs - last.atMs)) * 1000);
+    return Math.min(Math.max(0, rate), Number.MAX_SAFE_INTEGER);
   }
 }
