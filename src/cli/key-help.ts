@@ -19,7 +19,8 @@ new key when it is done, and make a new backup.
                      continues, or the next one, or the same command, which makes no other key then
 ${place}
   --json             print one JSON object: from, to, source, oldSource, dataKeys,
-                     toReseal, handedTo (of a database); nothing if --reseal continued an earlier one
+                     toReseal, handedTo (of a database); nothing if --reseal
+                     continued an earlier one
 
 A key that has leaked still opens copies of the database and backups from before, also after
 --reseal. See "Replace the sealing key" in docs/operations.md.

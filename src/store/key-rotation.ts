@@ -1,6 +1,5 @@
 /** The rotation of the sealing key of a store, in the words of the product. */
 import { VanityError } from '../errors.ts';
-import type { Store } from './store.ts';
 
 /** What a rotation has on disk, in this order: cut off after any of them, a start finds its key. */
 export type RotationStep = 'old key kept' | 'new key' | 'store sealed' | 'named';
@@ -61,7 +60,7 @@ export interface SealingKeyState {
 }
 
 /** All other runs seal to the new key by then; one that does not answer does so when it hears of anything again. */
-export async function goneOver(store: Pick<Store, 'everywhere'>): Promise<void> {
+export async function goneOver(store: { everywhere(): Promise<void> }): Promise<void> {
   await store.everywhere().catch((error: unknown) => {
     if (!(error instanceof VanityError)) throw error;
   });

@@ -117,7 +117,7 @@ export class Handing {
     await this.#run.assertKey(query);
     const { epoch } = this.#run;
     const [other] = (await query<{ name: string }>(SQL.other, [epoch])).rows;
-    if (other !== undefined) throw refused(`node ${other.name} rotates the sealing key just now`);
+    if (other !== undefined) throw refused(`node ${shown(other.name)} rotates the key just now`);
     const missing = await this.missing(query);
     for (const run of missing) {
       if (run.refusal !== null) throw refused(`${nameOf(run)}: ${shown(run.refusal)}`);

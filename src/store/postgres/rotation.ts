@@ -95,7 +95,7 @@ export async function beginRotation(
 }
 
 class Rotation implements KeyRotation {
-  readonly total: number;
+  total: number;
   readonly #store: RotatedStore;
   readonly #options: RotationOptions;
   readonly #made: NextKey;
@@ -129,6 +129,8 @@ class Rotation implements KeyRotation {
       await this.#move(query, found.rows);
       return found.rows;
     });
+    // Fewer than there were, if the database went back: then the commit is refused.
+    if (rows.length === 0) this.total = this.done;
     this.#last = rows.at(-1)?.id ?? this.#last;
   }
 
