@@ -42,6 +42,8 @@ export class PgBouncer implements AsyncDisposable {
       'auth_type = any',
       `pool_mode = ${mode}`,
       'default_pool_size = 2',
+      // A test may have a hundred databases, and the server has fewer connections.
+      'server_idle_timeout = 1',
     ];
     writeFileSync(file, lines.join('\n'));
     this.#process = new KeptProcess(directory, [PGBOUNCER, file], 'KILL');

@@ -40,9 +40,12 @@ export class PostgresStores implements StoreMaker {
   readonly #places = new Map<Store, Place>();
   #template: string | undefined;
 
-  /** Started by the time a store is opened. */
-  constructor(server: () => PostgresServer) {
+  readonly #through: (url: string) => string;
+
+  /** Started by the time a store is opened. `through`: by which way its stores come to it. */
+  constructor(server: () => PostgresServer, through: (url: string) => string = (url) => url) {
     this.#server = server;
+    this.#through = through;
   }
 
   async open(): Promise<Store> {
@@ -51,7 +54,8 @@ export class PostgresStores implements StoreMaker {
 
   /** For one node; another one of the same database has the same directory, for its sealing key. */
   async newPlace(): Promise<Place> {
-    return { url: await this.#database(), node: someNode(), directory: temporaryDirectory() };
+    const url = this.#through(await this.#database());
+    return { url, node: someNode(), directory: temporaryDirectory() };
   }
 
   /** As another node does, or again as the same one. */

@@ -21,8 +21,12 @@ import {
 import { turnConformance } from './turn-conformance.ts';
 import { returnLease, turn } from './turns.ts';
 
-export function storeConformance(name: string, maker: StoreMaker): void {
-  for (const keyType of KEY_TYPES) {
+export function storeConformance(
+  name: string,
+  maker: StoreMaker,
+  keyTypes: readonly KeyType[] = KEY_TYPES,
+): void {
+  for (const keyType of keyTypes) {
     suite(`${name}, keys of type ${keyType}`, () => {
       conformance(() => Subject.open(maker, keyType), keyType);
     });
