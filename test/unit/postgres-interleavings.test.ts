@@ -41,8 +41,9 @@ before(async () => {
   [one, two] = nodes.nodes as [PostgresNode, PostgresNode];
 });
 after(async () => {
+  // Ended also where the check of the nodes fails.
+  await using _ = server;
   await nodes?.[Symbol.asyncDispose]();
-  await server?.[Symbol.asyncDispose]();
 });
 
 /** What both of them may want at once. */

@@ -40,8 +40,9 @@ before(async () => {
   shared = await PostgresNodes.open(stores, server, 1);
 });
 after(async () => {
+  // Ended also where the check of the nodes fails.
+  await using _ = server;
   await shared?.[Symbol.asyncDispose]();
-  await server?.[Symbol.asyncDispose]();
 });
 
 interface Scene {

@@ -39,8 +39,9 @@ before(async () => {
   [one, two] = nodes.nodes as [PostgresNode, PostgresNode];
 });
 after(async () => {
+  // Ended also where the check of the nodes fails.
+  await using _ = server;
   await nodes?.[Symbol.asyncDispose]();
-  await server?.[Symbol.asyncDispose]();
 });
 
 const keyed = () => ({ key: randomBytes(32), body: randomBytes(32) });
