@@ -2,7 +2,7 @@
  * What may be asked of a store about what left it, in the words of the product and not of SQL: by a
  * command beside a server, and by the reader of a running one (store-thread/served-reader.ts).
  */
-import type { Origin } from './address.ts';
+import type { Origin, PoolCounts } from './address.ts';
 import type { StoreNodes } from './node-store.ts';
 
 export interface AuditedAddress {
@@ -103,6 +103,21 @@ export interface AuditedStore {
   readonly leased: number;
   /** Dispensed, reserved and burned: as many are in a list of all pools. */
   readonly listed: number;
+}
+
+/** Of all its pools, removed ones included. */
+export function auditedStore(
+  of: Pick<AuditedStore, 'storeId' | 'epoch'>,
+  pools: readonly (Omit<PoolCounts, 'leasedHere'> & { readonly name: string })[],
+): AuditedStore {
+  const sum = (...states: readonly ('leased' | 'dispensed' | 'reserved' | 'burned')[]) =>
+    pools.reduce((total, pool) => states.reduce((inPool, state) => inPool + pool[state], total), 0);
+  return {
+    ...of,
+    pools: pools.map(({ name }) => name),
+    leased: sum('leased'),
+    listed: sum('dispensed', 'reserved', 'burned'),
+  };
 }
 
 /**

@@ -159,8 +159,29 @@ function assertGrinder({ node }: Run, { role }: EpochRow): void {
   throw new VanityError('CONFIG_INVALID', `role: ${detail}; ${remedy}`);
 }
 
+/** What a store has that is open, of whatever role. */
+export interface OpenRun {
+  readonly run: Run;
+  readonly watches: Disposable;
+  readonly resources: AsyncDisposableStack;
+}
+
+/** Ends the run and what it has, once. What cannot be ended now is for the next start. */
+export async function endRun({ run, watches, resources }: OpenRun): Promise<void> {
+  if (resources.disposed) return;
+  // A beat behind the end of the epoch would report that another run has ended this one.
+  watches[Symbol.dispose]();
+  try {
+    await run.repeated((query) => endEpoch(query, run));
+  } catch (error) {
+    if (!(error instanceof VanityError)) throw error;
+  } finally {
+    await resources.disposeAsync();
+  }
+}
+
 /** A run that has nothing leased is over: no other waits for it. One that has is for the next start. */
-export async function endEpoch(query: Query, { epoch, id }: Run): Promise<void> {
+async function endEpoch(query: Query, { epoch, id }: Run): Promise<void> {
   const { count } = await query(SQL.settleClean, [epoch, id]);
   if (count > 0) await leaveLanes(query, epoch);
 }

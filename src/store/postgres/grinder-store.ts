@@ -23,7 +23,7 @@ import { NodeCounters } from './counters.ts';
 import { sealerOf } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { assertEnrolled } from './enrolment.ts';
-import { addNode, type Begin, beginEpoch, endEpoch } from './epochs.ts';
+import { addNode, type Begin, beginEpoch, endRun } from './epochs.ts';
 import { countsOf } from './figures.ts';
 import { insertHits } from './inserts.ts';
 import { adoptSound, type ClusterRow, join } from './joining.ts';
@@ -185,18 +185,8 @@ class GrinderStore implements GrindingStore {
     return this.#counters.save(counters);
   }
 
-  async close(): Promise<void> {
-    if (this.#resources.disposed) return;
-    // A beat behind the end of the epoch would report that another run has ended this one.
-    this.#watches.dispose();
-    try {
-      await this.#run.repeated((query) => endEpoch(query, this.#run));
-    } catch (error) {
-      // Then it is for the next start.
-      if (!(error instanceof VanityError)) throw error;
-    } finally {
-      await this.#resources.disposeAsync();
-    }
+  close(): Promise<void> {
+    return endRun({ run: this.#run, watches: this.#watches, resources: this.#resources });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -3,14 +3,15 @@ import { VanityError } from '../../errors.ts';
 import { Unsealer } from '../../keypair/seal.ts';
 import type { SealingKey } from '../../keypair/sealing-key.ts';
 import { findSealingKey, isKey, keyToRead } from '../../keypair/sealing-key-files.ts';
-import type {
-  AuditedStore,
-  AuditedToken,
-  AuditPage,
-  AuditQuery,
-  FoundAddress,
-  StoreReader,
-  Taken,
+import {
+  type AuditedStore,
+  type AuditedToken,
+  type AuditPage,
+  type AuditQuery,
+  auditedStore,
+  type FoundAddress,
+  type StoreReader,
+  type Taken,
 } from '../audit-store.ts';
 import type { StoreNodes } from '../node-store.ts';
 import { auditedToken, takenBy } from '../token-rows.ts';
@@ -74,16 +75,7 @@ export class PostgresReader implements StoreReader {
   store(): Promise<AuditedStore> {
     return this.#read(async (query) => {
       const { store_id: storeId, epoch } = await clusterOf(query);
-      const pools = await allRows(query);
-      const sum = (figure: (pool: (typeof pools)[number]) => number) =>
-        pools.reduce((total, pool) => total + figure(pool), 0);
-      return {
-        storeId,
-        epoch,
-        pools: pools.map(({ name }) => name),
-        leased: sum(({ leased }) => leased),
-        listed: sum(({ dispensed, reserved, burned }) => dispensed + reserved + burned),
-      };
+      return auditedStore({ storeId, epoch }, await allRows(query));
     });
   }
 

@@ -2,7 +2,6 @@
  * An open store of many nodes on one database, as open.ts opens it: this is one run of one of them. Each call is
  * one transaction, but where its file says otherwise. Runs in the thread that opened it.
  */
-import { VanityError } from '../../errors.ts';
 import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
@@ -31,7 +30,7 @@ import type { BoundRows } from './bound-rows.ts';
 import { NodeCounters } from './counters.ts';
 import type { DataKeys } from './data-keys.ts';
 import { Directory } from './directory.ts';
-import { type Begin, type Begun, beginEpoch, endEpoch } from './epochs.ts';
+import { type Begin, type Begun, beginEpoch, endRun } from './epochs.ts';
 import { countsOf } from './figures.ts';
 import { findByKey, leased } from './hand-outs.ts';
 import { insertHits } from './inserts.ts';
@@ -300,18 +299,8 @@ export class PostgresStore implements Store {
     this.clock.take(stepMs);
   }
 
-  async close(): Promise<void> {
-    if (this.#resources.disposed) return;
-    // A beat behind the end of the epoch would report that another run has ended this one.
-    this.#watches.dispose();
-    try {
-      await this.#run.repeated((query) => endEpoch(query, this.#run));
-    } catch (error) {
-      // Then it is for the next start.
-      if (!(error instanceof VanityError)) throw error;
-    } finally {
-      await this.#resources.disposeAsync();
-    }
+  close(): Promise<void> {
+    return endRun({ run: this.#run, watches: this.#watches, resources: this.#resources });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
