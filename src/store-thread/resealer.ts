@@ -50,7 +50,7 @@ export class Resealer {
     const { store, behind, log, onEnd } = this.#options;
     try {
       const { toReseal } = await behind(() => store.sealingKey());
-      if (toReseal === 0) return;
+      if (toReseal === 0) return onEnd(undefined);
       if (!this.#isTold) log.info({ toReseal }, 'resealing addresses');
       this.#isTold = true;
       const left = await this.#pieces(toReseal);

@@ -48,17 +48,32 @@ function resealerOf({ store }: Leaked) {
 const BEGUN = 'resealing addresses';
 const DONE = 'addresses are resealed: nothing in the store opens with the old key';
 
+test('a store that failed when it was asked works again, also where nothing is to be done', async () => {
+  await using leaked = await Leaked.make();
+  const { resealer, ended, asked } = resealerOf(leaked);
+  const { sealingKey } = asked;
+  const fails = async () => {
+    throw new VanityError('STORE_UNAVAILABLE', 'not now');
+  };
+  Object.assign(asked, { sealingKey: fails });
+  await resealer.reseal();
+  Object.assign(asked, { sealingKey });
+  await resealer.reseal();
+  await resealer.stop();
+  assert.deepEqual(ended, ['STORE_UNAVAILABLE', undefined]);
+});
+
 test('where nothing is to be done nothing is said, and what is to be done is, to its end', async () => {
   await using leaked = await Leaked.make();
   const { resealer, said, ran, ended } = resealerOf(leaked);
   await resealer.reseal();
-  assert.deepEqual([said, ran, ended], [[], [], []]);
+  assert.deepEqual([said, ran, ended], [[], [], [undefined]]);
   await leaked.rotate();
   const all = resealer.reseal();
   assert.equal(resealer.reseal(), all, 'never two at once');
   await all;
   assert.deepEqual([...new Set(ran)], ['piece']);
-  assert.deepEqual([said, ended], [[BEGUN, DONE], [undefined]]);
+  assert.deepEqual([said, ended], [[BEGUN, DONE], [undefined, undefined]]);
   assert.equal((await leaked.store.sealingKey()).toReseal, 0);
 });
 
