@@ -22,6 +22,7 @@ import type { SharedPool } from '../pool/shared-pool.ts';
 import type { Reservation } from '../store/reservation-store.ts';
 import type { Refusal, Store } from '../store/store.ts';
 import type { Exclusively } from './in-turn.ts';
+import { KeyLooks } from './key-looks.ts';
 import { Quotas } from './quotas.ts';
 import type { Refiller } from './refiller.ts';
 
@@ -52,6 +53,7 @@ interface Served {
 export class Dispenser {
   readonly #options: DispenserOptions;
   readonly #quotas: Quotas;
+  readonly #looks: KeyLooks;
   readonly #pools = new Map<string, Pool>();
   /** By idempotency key: what is in flight or not recorded yet. */
   readonly #served = new Map<string, Served>();
@@ -59,6 +61,7 @@ export class Dispenser {
   constructor(options: DispenserOptions) {
     this.#options = options;
     const { store, exclusively, refiller } = options;
+    this.#looks = new KeyLooks(store, exclusively);
     this.#quotas = new Quotas({
       store,
       exclusively,
@@ -149,7 +152,7 @@ export class Dispenser {
       return earlier;
     };
     const repeatOrMake = async (): Promise<T> => {
-      const earlier = await repeated();
+      const earlier = (await this.#looks.isServed(key)) ? await repeated() : undefined;
       if (earlier !== undefined) return earlier;
       try {
         const made = await make();

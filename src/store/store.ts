@@ -250,6 +250,9 @@ export interface Store extends AsyncDisposable {
    */
   turn(order: TurnOrder): Promise<TurnReport>;
 
+  /** For which of these idempotency keys turns recorded something, reservations too: in their order. */
+  areServed(keys: readonly Uint8Array[]): Promise<readonly boolean[]>;
+
   /** What left for an idempotency key, by its `HandOut.key`, as far as turns recorded it. */
   handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined>;
 

@@ -122,6 +122,9 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     const next = await store.turn({ pool, head: 5, wanted: 3 });
     assert.equal(next.position, 5);
     assert.deepEqual(idsOf(next).slice(0, 2), [ids[2], ids[3]], 'the oldest first');
+    const asked = [mine.key, randomBytes(32), other.key];
+    assert.deepEqual(await store.areServed(asked), [true, false, true]);
+    assert.deepEqual(await store.areServed([]), []);
     await store.turn({ pool, head: 6, wanted: 0, handOuts: told(handOut(5, keyed())) });
     assert.equal(await subject.figures(), '2 2 4 0');
   });

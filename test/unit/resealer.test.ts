@@ -73,7 +73,13 @@ test('where nothing is to be done nothing is said, and what is to be done is, to
   assert.equal(resealer.reseal(), all, 'never two at once');
   await all;
   assert.deepEqual([...new Set(ran)], ['piece']);
-  assert.deepEqual([said, ended], [[BEGUN, DONE], [undefined, undefined]]);
+  assert.deepEqual(
+    [said, ended],
+    [
+      [BEGUN, DONE],
+      [undefined, undefined],
+    ],
+  );
   assert.equal((await leaked.store.sealingKey()).toReseal, 0);
 });
 

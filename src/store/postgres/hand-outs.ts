@@ -13,6 +13,7 @@ import type { Answer } from './session.ts';
 import { answers, type Query } from './transaction.ts';
 
 const SQL = {
+  served: 'SELECT key_hash FROM vanitypool.hand_outs WHERE key_hash = ANY($1::bytea[])',
   /** From the one that covers $3, in order. */
   leases: `SELECT position, first, last FROM vanitypool.leases
     WHERE epoch = $1 AND pool_id = $2 AND position < $4 AND position >= coalesce((
@@ -289,6 +290,18 @@ export async function tokenOf(query: Query, id: number): Promise<number | undefi
 
 export async function usedOn(query: Query, token: number, day: number): Promise<number> {
   return (await query<{ used: number }>(SQL.used, [token, day])).rows[0]?.used ?? 0;
+}
+
+/** Which of these keys have a hand-out, in their order. */
+export async function areServed(
+  query: Query,
+  keys: readonly Uint8Array[],
+): Promise<readonly boolean[]> {
+  const { rows } = await query<{ key_hash: Buffer }>(SQL.served, [
+    keys.map((key) => Buffer.from(key)),
+  ]);
+  const served = new Set(rows.map(({ key_hash }) => key_hash.toString('base64')));
+  return keys.map((key) => served.has(Buffer.from(key).toString('base64')));
 }
 
 export async function findByKey(query: Query, key: Uint8Array): Promise<HandOutRow | undefined> {

@@ -32,7 +32,7 @@ import type { DataKeys } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { type Begin, type Begun, beginEpoch, endRun } from './epochs.ts';
 import { countsOf } from './figures.ts';
-import { findByKey, leased } from './hand-outs.ts';
+import { areServed, findByKey, leased } from './hand-outs.ts';
 import { insertHits } from './inserts.ts';
 import { Lanes } from './lanes.ts';
 import { PoolRows } from './pool-rows.ts';
@@ -207,6 +207,10 @@ export class PostgresStore implements Store {
 
   endQueues(queues: readonly EndedQueue[], rest: 'return' | 'burn'): Promise<EndReport> {
     return this.#turns.end(queues, rest);
+  }
+
+  areServed(keys: readonly Uint8Array[]): Promise<readonly boolean[]> {
+    return this.#run.transaction((query) => areServed(query, keys));
   }
 
   handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined> {

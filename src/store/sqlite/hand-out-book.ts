@@ -8,6 +8,7 @@ import { VanityError } from '../../errors.ts';
 import type { HandOut, HandOuts } from '../hand-out.ts';
 import { joined, uncut } from '../positions.ts';
 import { type Range, sizeOf } from '../ranges.ts';
+import { forged } from '../row-macs.ts';
 import type { Refusal } from '../store.ts';
 import { DAY_MS } from '../token-store.ts';
 import { prepareAll } from './database.ts';
@@ -204,6 +205,13 @@ export class HandOutBook {
 
   find(key: Uint8Array): HandOutRow | undefined {
     return this.#statements.find.get(key) as unknown as HandOutRow | undefined;
+  }
+
+  /** Of a key of this pool; how another one hands out says nothing of it. Error: STORE_FORGED. */
+  findIn(pool: string, key: Uint8Array): HandOutRow | undefined {
+    const found = this.find(key);
+    if (found === undefined || found.name === pool) return found;
+    throw forged(`the hand-out of an idempotency key of pool ${pool}`);
   }
 
   /** The addresses of a hand-out, in the order in which they left. */

@@ -14,7 +14,6 @@ import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotat
 import type { OwnClock } from '../own-clock.ts';
 import type { NewJournal, Recover, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
-import { forged } from '../row-macs.ts';
 import type { SignatureStore } from '../signature-store.ts';
 import type {
   Counters,
@@ -270,12 +269,15 @@ export class SqliteStore implements Store {
     return isReserved || (head > position && !this.#journals.areOf(id));
   }
 
+  areServed(keys: readonly Uint8Array[]): Promise<readonly boolean[]> {
+    const isServed = (key: Uint8Array) => this.#handOuts.find(key) !== undefined;
+    return this.#run.afterEffects(() => keys.map(isServed));
+  }
+
   handOut(key: Uint8Array, pool: string): Promise<EarlierHandOut | undefined> {
     return this.#run.afterEffects(async () => {
-      const found = this.#handOuts.find(key);
+      const found = this.#handOuts.findIn(pool, key);
       if (found === undefined) return undefined;
-      // A key is one of its pool's. How that one hands out says nothing of another.
-      if (found.name !== pool) throw forged(`the hand-out of an idempotency key of pool ${pool}`);
       const { at, body_hash: body } = found;
       const ranges = this.#handOuts.rangesOf(found);
       const addresses = await this.#addresses.again(this.#poolRow(found.name), ranges);
