@@ -1,9 +1,10 @@
 /** Nodes of one database, each behind a proxy of its own; checked when they end. */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hit } from '../../src/keypair/signing-key.ts';
 import type { HandOut, HandOuts } from '../../src/store/hand-out.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
-import type { Store, StoreEvents } from '../../src/store/store.ts';
+import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
 import type { PoolIdentity } from '../../src/store/stored-pool.ts';
 import type { PostgresServer } from './postgres.ts';
 import { type Fate, PostgresProxy } from './postgres-proxy.ts';
@@ -152,6 +153,28 @@ export async function inserted(store: Store, pool: string, count: number): Promi
 export async function figuresOf(store: Store, pool: string): Promise<string> {
   const { available, leased, reserved, dispensed, burned } = await store.counts(pool);
   return [available, leased, reserved, dispensed, burned].join(' ');
+}
+
+/** Until it is so, or the call is over without that. */
+export async function whileUnderWay(
+  call: Promise<unknown>,
+  isSo: () => boolean | Promise<boolean>,
+): Promise<void> {
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+  };
+  call.then(end, end);
+  while (!isOver && !(await isSo())) await sleep(10);
+}
+
+/** Whether the run of the call is over. One that waits for a lock waits for a time, and is made again. */
+export async function isOfEndedRun(call: () => Promise<unknown>): Promise<boolean> {
+  for (;;) {
+    const result = await call().catch((error: unknown) => error);
+    if (result instanceof EpochOver) return true;
+    if ((result as { code?: string } | undefined)?.code !== 'STORE_UNAVAILABLE') return false;
+  }
 }
 
 /** What the call gives in the end, made again as long as the store cannot say what became of it. */

@@ -79,6 +79,17 @@ export class RewoundScene implements AsyncDisposable {
     await this.#server.start();
   }
 
+  sql(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+    const { pathname } = new URL(this.first.place.url);
+    return this.#server.sql(text, values, pathname.slice(1));
+  }
+
+  /** As if no node had seen anything. */
+  async asSound(): Promise<void> {
+    await this.sql(`UPDATE vanitypool.cluster SET state = 'sound'`);
+    await this.sql('UPDATE vanitypool.nodes SET confirmed = true WHERE retired_at IS NULL');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.nodes[Symbol.asyncDispose]();
   }

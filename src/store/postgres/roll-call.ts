@@ -140,9 +140,12 @@ export class RollCall {
     const { run, standby } = this.#options;
     const { sight, marks } = run;
     const since = sight.last;
-    const isLost = await this.#isLost(query, node);
+    // What it did and saw before it was asked is known by then.
+    const hasAnswered = this.#hasAnswered(node);
+    const isLost = !hasAnswered && (await this.#isLost(query));
+    const isBehind = (seen: Look) => !hasAnswered && sight.isBehind(seen, since);
     const isSound = (seen: Look) =>
-      seen.state === 'sound' && isKnown(seen) && !sight.isBehind(seen, since) && !isLost;
+      seen.state === 'sound' && isKnown(seen) && !isBehind(seen) && !isLost;
     const first = await look(query);
     if (isSound(first)) return first;
     const seen = await look(query, true);
@@ -158,13 +161,23 @@ export class RollCall {
     return { ...seen, state };
   }
 
-  /** Whether the database has less than this node did, and does not know that. */
-  async #isLost(query: Query, node: NodeRow | undefined): Promise<boolean> {
+  /** Whether this node was asked since its last run began, and has begun no other. */
+  #hasAnswered(node: NodeRow | undefined): boolean {
+    const own = this.#lastRun;
+    return own !== null && node?.answered != null && own.equals(node.answered);
+  }
+
+  /** The id of the last one that this node remembers. */
+  get #lastRun(): Buffer | null {
+    const { run } = this.#options.run.marks;
+    return run === undefined ? null : Buffer.from(run.id, 'hex');
+  }
+
+  /** Whether the database has less than this node did. */
+  async #isLost(query: Query): Promise<boolean> {
     const { marks } = this.#options.run;
     if (marks.run === undefined) return false;
-    const run = Buffer.from(marks.run.id, 'hex');
-    if (node?.answered && run.equals(node.answered)) return false;
-    const which = [marks.run.epoch, run];
+    const which = [marks.run.epoch, this.#lastRun];
     if ((await query(SQL.epoch, which)).rows.length === 0) return true;
     const { rows } = await query<{ pool_id: number; turn: number }>(SQL.turns, which);
     const turns = new Map(rows.map(({ pool_id, turn }) => [pool_id, turn]));
@@ -182,16 +195,14 @@ export class RollCall {
     if (node?.confirmed === true && node.retired_at === null) return;
     await addNode(query, run);
     const { marks } = run;
-    let answered: Buffer | null = null;
     if (state === 'lost') {
       await settleRuns(query, run, { recover, rest: 'burn' }, recovered);
       await burnLanes(query, run, marks.lanes);
       if (marks.tokens !== undefined) await switchOffTokens(query, rows, marks.tokens, run.now);
       const last = Math.max(0, ...marks.lanes.keys());
       await query(SQL.number, [marks.run?.epoch ?? 0, last]);
-      answered = marks.run === undefined ? null : Buffer.from(marks.run.id, 'hex');
     }
-    await query(SQL.confirm, [run.node.id, answered]);
+    await query(SQL.confirm, [run.node.id, this.#lastRun]);
   }
 
   #missing(missed: readonly MissedNode[]): StoreRewound {

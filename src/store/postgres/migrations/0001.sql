@@ -46,7 +46,7 @@ CREATE TABLE nodes (
   enrolment bytea,
   -- Has said what it remembers since the database was last suspect, or lost.
   confirmed boolean NOT NULL DEFAULT true,
-  -- Its run when the database was last lost: what is missing of that is known.
+  -- Its run when it was last asked: what is missing of that is known.
   answered bytea,
   created_at bigint NOT NULL,
   retired_at bigint
