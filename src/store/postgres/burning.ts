@@ -4,7 +4,6 @@
  * leased it again. Runs in the store thread, inside a transaction of the caller, while nothing is leased.
  */
 import type { Limits } from './connection.ts';
-import { giveUp } from './expiry.ts';
 import { type Moved, moveFigures } from './figures.ts';
 import { burn, sum, takeAll } from './lanes.ts';
 import type { Query } from './transaction.ts';
@@ -30,8 +29,6 @@ const SQL = {
     burned AS (INSERT INTO vanitypool.burns (first, last, pool_id, at, cause)
       SELECT address_id, address_id, pool_id, $1, 'failover' FROM ended)
     SELECT pool_id, count(*) AS count FROM ended GROUP BY pool_id ORDER BY pool_id`,
-  retired: `SELECT e.epoch FROM vanitypool.epochs AS e JOIN vanitypool.nodes AS n ON n.id = e.node_id
-    WHERE n.retired_at IS NOT NULL AND e.state = 'open' ORDER BY e.epoch FOR UPDATE OF e`,
   pools: 'SELECT id FROM vanitypool.pools ORDER BY id',
 } as const;
 
@@ -67,11 +64,8 @@ export async function burnLanes(
   }
 }
 
-/** What no node can say of its own: what was given back or held, and what nodes had that do not come back. */
+/** What no node can say of its own: what was given back or held. */
 export async function burnCommon(query: Query, { node, now }: Burner): Promise<void> {
-  for (const { epoch } of (await query<{ epoch: number }>(SQL.retired)).rows) {
-    await giveUp(query, { node, now }, epoch, 'failover');
-  }
   const move = async (text: string, from: keyof Moved) => {
     for (const { pool_id, count } of (await query<{ pool_id: number; count: number }>(text, [now]))
       .rows) {

@@ -72,7 +72,7 @@ export async function giveUp(
   query: Query,
   { node, now }: { readonly node: { readonly id: string }; readonly now: number },
   epoch: number,
-  cause: 'crash' | 'failover' | undefined,
+  cause: 'crash' | undefined,
 ): Promise<void> {
   for (const row of (await query<QueueRow>(SQL.queues, [epoch])).rows) {
     const { pool_id: pool, position, pushed } = row;
