@@ -165,11 +165,14 @@ export class SharedServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.served.stop({});
-    for (const thread of this.threads) thread.die();
-    for (const { port1 } of this.#ports.splice(0)) port1.close();
-    await this.inner.close();
-    this.journals[Symbol.dispose]();
+    try {
+      await this.served.stop({});
+    } finally {
+      for (const thread of this.threads) thread.die();
+      for (const { port1 } of this.#ports.splice(0)) port1.close();
+      await this.inner.close();
+      this.journals[Symbol.dispose]();
+    }
     checkStore(this.directory);
     this.machine[Symbol.dispose]();
     removeDirectory(this.directory);

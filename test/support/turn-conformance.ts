@@ -200,6 +200,8 @@ export function turnConformance(openEmpty: () => Promise<Subject>): void {
     }
     const next = await store.turn({ pool, head: 3, wanted: 9 });
     assert.deepEqual([next.position, next.leased.length, idsOf(next)[0]], [3, 6, ids[1]]);
+    await subject.reopen();
+    assert.equal(await subject.figures(), '0 0 2 6', 'it had not ended');
   });
 
   test('a queue that ends may burn what it had, and no more', async () => {

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { memoryBase } from '../../src/pool/journal-places.ts';
 import { Journals } from '../../src/pool/journals.ts';
+import type { Recover } from '../../src/store/recovery.ts';
 import { openSqliteStore } from '../../src/store/sqlite/open.ts';
 import { Crashed } from '../support/crashed-store.ts';
 import { WITHOUT_MEMORY } from '../support/journal-machine.ts';
@@ -35,6 +36,25 @@ test('what the journals name is dispensed, the rest returned, nothing burned', a
     burned: 0,
     counts: [12, 8, 0],
   });
+});
+
+test('a start that fails leaves them to the next one', async () => {
+  await using crashed = new Crashed();
+  await crashed.lease(20, 5);
+  await crashed.journal([5, 2]);
+  await crashed.close();
+  const { directory, machine } = crashed;
+  {
+    using journals = new Journals({ dataDirectory: directory, machine });
+    const sealingKey = `file:${directory}/sealing.key`;
+    const recover: Recover = (journal) => {
+      assert.equal(journals.recover(journal)?.length, 1);
+      throw new Error('cut off');
+    };
+    await assert.rejects(openSqliteStore({ directory, sealingKey, recover }), /cut off/);
+  }
+  await crashed.open();
+  assert.deepEqual(crashed.store.recovered.pet, { dispensed: 2, returned: 13, burned: 0 });
 });
 
 test('records that the store has recorded already say nothing new', async () => {

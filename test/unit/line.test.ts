@@ -216,6 +216,16 @@ for (const keyType of KEY_TYPES) {
   });
 }
 
+test('what has another position than the next one of the queue is an error', () => {
+  const { line } = newLine();
+  push(line, leased(2));
+  const more = leased(1);
+  assert.throws(() => line.push({ leased: more, position: 1 }), /position 1 is not the end/);
+  assert.ok(more[0]!.key.every((byte) => byte === 0));
+  line.push({ leased: [], position: 1 });
+  assert.equal(line.queue.size, 2);
+});
+
 test('a queue that overruns is an error, and one that is emptied has no secret', () => {
   const { line } = newLine();
   const { capacity } = line.queue;

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FileBudget } from '../../src/pool/file-budget.ts';
 import type { Machine } from '../../src/pool/journal-places.ts';
 import { sharePool } from '../../src/pool/shared-pool.ts';
+import { UnrecordedHandOuts } from '../../src/store-thread/unrecorded-hand-outs.ts';
 import { testMachine, WITHOUT_MEMORY } from '../support/journal-machine.ts';
 import { Bench, config, FIRST_PART } from '../support/journaled-pools.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
@@ -212,6 +213,26 @@ function smallMachine(t: TestContext, size: string): Machine | undefined {
   t.after(() => machine[Symbol.dispose]());
   return { ...machine, memory: join(memory, 'shm') };
 }
+
+test('a turn hears of no record of a pop that it does not cover', LIMIT, async () => {
+  await using bench = await new Bench().open();
+  const pool = await bench.serve('pet', 50, 1);
+  await pool.fill(20);
+  pool.pop(0, 1);
+  const { take } = UnrecordedHandOuts.prototype;
+  UnrecordedHandOuts.prototype.take = function () {
+    // A thread may pop at any moment.
+    pool.pop(0, 1);
+    return take.call(this);
+  };
+  try {
+    await bench.refiller.record('pet');
+  } finally {
+    UnrecordedHandOuts.prototype.take = take;
+  }
+  await bench.restart();
+  assert.deepEqual(await pool.counts(), [2, 48, 0]);
+});
 
 test(
   'a memory of 1 MB: what does not fit goes to the disk, whole, with one warning',

@@ -154,19 +154,51 @@ test('what another run had leased that was given up meanwhile is burned', LIMIT,
   });
 });
 
-test('numbers begin far above all that nodes may have had', LIMIT, async () => {
-  await using scene = await open();
-  const { store } = scene.first;
-  const before = store.epoch;
+for (const before of [0, 3_000_000_000]) {
+  test(
+    `numbers begin far above all that nodes may have had, which were above ${before}`,
+    LIMIT,
+    async () => {
+      await using scene = await open();
+      const { store } = scene.first;
+      await scene.sql(`UPDATE vanitypool.cluster SET epoch = epoch + $1, lane = lane + $1`, [
+        before,
+      ]);
+      await scene.goesBack(async () => {
+        await awake(store);
+        await scene.lease(scene.first, 20, 1);
+      });
+      await rewound(() => store.turn({ pool, head: 20, wanted: 1 }));
+      const seconds = Math.floor(Date.now() / 1000) - 60;
+      await store.rejoin(() => []);
+      const least = Math.max(before + 2 ** 20, seconds);
+      assert.ok(store.epoch > least);
+      await scene.lease(scene.first, 0, 100);
+      await inserted(store, pool, 1);
+      const [address] = (await store.turn({ pool, head: 0, wanted: 1 })).leased;
+      assert.ok(address!.id > least * 2 ** 20);
+    },
+  );
+}
+
+test('what a node adds afterwards is sealed under another data key', LIMIT, async () => {
+  await using scene = await open(2);
+  const { first, second } = scene;
   await scene.goesBack(async () => {
-    await awake(store);
-    await scene.lease(scene.first, 20, 1);
+    await awake(second.store);
+    // Its first, which makes one.
+    await inserted(second.store, pool, 1);
+    await look(second, server);
   });
-  await rewound(() => store.turn({ pool, head: 20, wanted: 1 }));
-  await store.rejoin(() => []);
-  assert.ok(store.epoch > before + 2 ** 20);
-  await scene.lease(scene.first, 0, 100);
-  await inserted(store, pool, 1);
-  const [address] = (await store.turn({ pool, head: 0, wanted: 1 })).leased;
-  assert.ok(address!.id > 2 ** 40);
+  await awake(first.store);
+  await rewound(() => second.store.insert(hitsFor(pool, 1)));
+  await assert.rejects(
+    second.store.rejoin(() => []),
+    { code: 'STORE_REWOUND' },
+  );
+  await first.store.rejoin(left(10, 10));
+  await second.store.rejoin(() => []);
+  await inserted(second.store, pool, 3);
+  const { leased, burned } = await second.store.turn({ pool, head: 0, wanted: 100 });
+  assert.deepEqual([leased.length, burned], [83, 0]);
 });

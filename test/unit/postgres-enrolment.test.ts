@@ -202,6 +202,22 @@ test('who can only write to the database plants no key', LIMIT, async () => {
   await stores.check(place.url);
 });
 
+test('a row that somebody stored under a second id is leased once', LIMIT, async () => {
+  await using scene = await Scene.open();
+  const { pool, store } = scene;
+  const { grinder } = await scene.enrolled();
+  await grinder.insert(hitsFor(pool, 2));
+  await grinder.close();
+  // As one that may insert can do by itself.
+  await scene.sql(`INSERT INTO vanitypool.secrets SELECT id + 1, data_key_id, origin, created_at, key_hash, sealed
+    FROM vanitypool.secrets ORDER BY id DESC LIMIT 1`);
+  await scene.sql('UPDATE vanitypool.lane_ends SET filled = filled + 1');
+  await scene.sql(`UPDATE vanitypool.figures SET available = available + 1, ground = ground + 1`);
+  const { leased, burned } = await store.turn({ pool, head: 0, wanted: 3 });
+  assert.deepEqual([leased.length, burned], [2, 1]);
+  assert.equal(await figuresOf(store, pool), '0 2 0 0 1');
+});
+
 test('a data key is asked about once, however many turns lease of it', LIMIT, async () => {
   await using scene = await Scene.open();
   const { pool, store } = scene;
@@ -224,6 +240,17 @@ test('a grinder seals to the key that its operator gave it, and to no other', LI
   await scene.sql('UPDATE vanitypool.cluster SET sealing_key = $1', [publicKey]);
   await assert.rejects(scene.grinder(node), { code: 'SEALING_KEY_INVALID' });
   await scene.sql('UPDATE vanitypool.cluster SET sealing_key = $1', [row!.sealing_key]);
+});
+
+test('nobody waits for a grinder that cannot say what was leased', LIMIT, async () => {
+  await using scene = await Scene.open();
+  const { store } = scene;
+  const { grinder } = await scene.enrolled();
+  await grinder.close();
+  await scene.sql(`UPDATE vanitypool.cluster SET timeline = '000000FF'`);
+  await rewound(() => store.insert(hitsFor(scene.pool, 1)));
+  await store.rejoin(() => []);
+  await inserted(store, scene.pool, 1);
 });
 
 test('a database that no other node has served is nothing for a grinder', LIMIT, async () => {

@@ -1,6 +1,6 @@
 /** A run that is not heard of is ended by another, once; what it may have handed out is nobody else's. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Durability } from '../../src/config/config.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
@@ -8,14 +8,17 @@ import type { NodeName } from '../../src/store/node-store.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
 import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { UNHEARD } from '../support/postgres-nodes.ts';
+import { isOfEndedRun, UNHEARD, whileUnderWay } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
+import { type Fate, type Judge, PostgresProxy } from '../support/postgres-proxy.ts';
 import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 const LIMIT = { timeout: 300_000, skip };
 const TTL_MS = 600;
+/** More than any observer here needs to give a run up. */
+const LOOKS_MAX = 60;
 const pool = 'pet';
 
 let server: PostgresServer;
@@ -76,15 +79,16 @@ class Cluster implements AsyncDisposable {
   readonly stores = new PostgresStores(() => server);
   first!: Store;
   others: Store[] = [];
+  readonly #proxies: PostgresProxy[] = [];
 
   /** The first has eight addresses, of which five are leased and the first two recorded. */
-  static async open(durability: Durability = 'leased'): Promise<Cluster> {
+  static async open(durability: Durability = 'leased', ttlMs = TTL_MS): Promise<Cluster> {
     const cluster = new Cluster();
     const { stores } = cluster;
     const first = await stores.open();
     const place = stores.placeOf(first);
     await first.close();
-    cluster.first = await stores.openAt(place, { durability, ttlMs: TTL_MS });
+    cluster.first = await stores.openAt(place, { durability, ttlMs });
     await cluster.first.definePool(poolNamed(pool));
     await cluster.first.insert(hitsFor(pool, 8));
     await cluster.first.turn({ pool, head: 0, wanted: 5 });
@@ -92,14 +96,43 @@ class Cluster implements AsyncDisposable {
     return cluster;
   }
 
-  async join(observer: Observer, more: Partial<PostgresStoreOptions> = {}): Promise<Store> {
+  /** `judge` says what becomes of its statements from now on. */
+  async join(
+    observer: Observer,
+    more: Partial<PostgresStoreOptions> = {},
+    judge?: Judge,
+  ): Promise<Store> {
     const { url, directory } = this.stores.placeOf(this.first);
     const { monotonic } = observer;
-    const place = { url, directory, node: someNode() };
+    const proxy = await PostgresProxy.before(server.port);
+    this.#proxies.push(proxy);
+    const place = { url: proxy.through(url), directory, node: someNode() };
     const store = await this.stores.openAt(place, { monotonic, ttlMs: TTL_MS, ...more });
     this.others.push(store);
+    if (judge !== undefined) proxy.judge = judge;
     observer.watch(store);
     return store;
+  }
+
+  /** What there is when the first run is given up. */
+  async givenUp(observer: Observer, store: Store): Promise<string> {
+    const most = observer.looks + LOOKS_MAX;
+    while ((await store.counts(pool)).leased > 0) {
+      assert.ok(observer.looks < most, 'it is not given up');
+      await sleep(20);
+    }
+    return this.figures(store);
+  }
+
+  /** As the first run does. */
+  async beat(): Promise<void> {
+    await this.sql(
+      `UPDATE vanitypool.epochs SET beats = beats + 1 WHERE epoch = ${this.first.epoch}`,
+    );
+  }
+
+  sql(text: string): Promise<Record<string, unknown>[]> {
+    return server.sql(text, [], new URL(this.stores.placeOf(this.first).url).pathname.slice(1));
   }
 
   async figures(store = this.first): Promise<string> {
@@ -108,14 +141,15 @@ class Cluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const proxy of this.#proxies) proxy.judge = () => 'pass';
     for (const store of this.others) await store.close();
+    for (const proxy of this.#proxies) await proxy[Symbol.asyncDispose]();
     await this.stores.destroy(this.first);
   }
 }
 
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await sleep(20);
-}
+/** At the beats of others. */
+const isLook = (text: string) => text.startsWith('SELECT epoch, beats');
 
 test(
   'a beat that is answered sets the deadline before any observer gives the run up',
@@ -124,9 +158,13 @@ test(
     await using cluster = await Cluster.open();
     using observer = new Observer(TTL_MS / 10);
     await cluster.join(observer, { ttlMs: 60_000 });
-    while (observer.deadlines.length === 0) await sleep(10);
-    const [deadline] = observer.deadlines;
-    assert.equal(deadline, 1_000_000 + TTL_MS / 10 + 60_000 * 0.98 - 1000);
+    while (observer.deadlines.length < 2) await sleep(10);
+    // The clock was asked before each of the two, the beginning and the first beat.
+    const at = [1, 2].map((times) => 1_000_000 + (times * TTL_MS) / 10);
+    assert.deepEqual(
+      observer.deadlines.slice(0, 2),
+      at.map((sentAt) => sentAt + 60_000 * 0.98 - 1000),
+    );
   },
 );
 
@@ -137,9 +175,11 @@ test(
     await using cluster = await Cluster.open();
     using observer = new Observer(TTL_MS * 0.3);
     const other = await cluster.join(observer);
-    await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+    assert.equal(await cluster.givenUp(observer, other), '3 0 2 3');
     const lease = await other.turn({ pool, head: 0, wanted: 9 });
     assert.equal(lease.leased.length, 3, 'nothing of what the other had');
+    const writers = await cluster.sql('SELECT writer FROM vanitypool.lane_ends');
+    assert.deepEqual(writers, [{ writer: null }], 'nobody waits for more in its lane');
     const { first } = cluster;
     await assert.rejects(first.turn({ pool, head: 3, wanted: 1 }), EpochOver);
     await assert.rejects(first.insert(hitsFor(pool, 1)), EpochOver);
@@ -161,7 +201,7 @@ test('a journal corrects what was burned', LIMIT, async () => {
   await first.addJournals([{ pool, number: 1 }]);
   using observer = new Observer(TTL_MS * 0.3);
   const other = await cluster.join(observer);
-  await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+  assert.equal(await cluster.givenUp(observer, other), '3 0 2 3');
   await using reader = await cluster.stores.reader(cluster.stores.placeOf(other));
   const listed = async () => {
     const { addresses } = await reader.page({ after: 0, limit: 100 });
@@ -182,11 +222,23 @@ test('a journal corrects what was burned', LIMIT, async () => {
   assert.deepEqual([again.position, again.leased.length], [0, 3]);
 });
 
+test('where one journal of two is missing nothing is corrected', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  const { first } = cluster;
+  await first.addJournals([1, 2].map((number) => ({ pool, number })));
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer);
+  assert.equal(await cluster.givenUp(observer, other), '3 0 2 3');
+  const left: HandOut = { position: 2, count: 2, at: Date.now(), token: 0 };
+  const recovered = await first.rejoin(({ number }) => (number === 1 ? [left] : undefined));
+  assert.deepEqual(recovered, { pet: { dispensed: 0, returned: 0, burned: 3 } });
+});
+
 test('what only leaves after a commit is returned', LIMIT, async () => {
   await using cluster = await Cluster.open('committed');
   using observer = new Observer(TTL_MS * 0.3);
   const other = await cluster.join(observer);
-  await until(async () => (await cluster.figures(other)) === '6 0 2 0');
+  assert.equal(await cluster.givenUp(observer, other), '6 0 2 0');
   assert.equal((await other.turn({ pool, head: 0, wanted: 9 })).leased.length, 6);
   await assert.rejects(cluster.first.turn({ pool, head: 3, wanted: 0 }), EpochOver);
   await cluster.first.rejoin(() => undefined);
@@ -200,7 +252,7 @@ test('of several observers one ends the run', LIMIT, async () => {
   using three = new Observer(TTL_MS * 0.3);
   const stores: Store[] = [];
   for (const observer of [one, two, three]) stores.push(await cluster.join(observer));
-  await until(async () => (await cluster.figures(stores[0])) === '3 0 2 3');
+  assert.equal(await cluster.givenUp(one, stores[0]!), '3 0 2 3');
   await Promise.all([one, two, three].map((observer) => observer.seen(5)));
   assert.equal(await cluster.figures(stores[0]), '3 0 2 3');
   const { id, name } = cluster.stores.placeOf(cluster.first).node;
@@ -208,21 +260,137 @@ test('of several observers one ends the run', LIMIT, async () => {
     [one, two, three].flatMap(({ lost }) => lost),
     [{ id, name }],
   );
+  assert.equal(await stores[0]!.removePool(pool), 3, 'nobody waits for its queue');
 });
 
-test('a run that beats is never ended, and one that is ended hears of it', LIMIT, async () => {
+test('a run that beats before each look is never ended', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer, {}, async ({ text }): Promise<Fate> => {
+    if (isLook(text)) await cluster.beat();
+    return 'pass';
+  });
+  await observer.seen(12);
+  assert.equal(await cluster.figures(other), '3 3 2 0');
+});
+
+test('a run beats, and hears of it when it is ended', LIMIT, async () => {
   await using cluster = await Cluster.open();
   using own = new Observer(1);
   own.watch(cluster.first);
+  // The first is that of its beginning.
+  while (own.deadlines.length < 3) await sleep(10);
+  own[Symbol.dispose]();
+  const [{ beats } = {}] = await cluster.sql(
+    `SELECT beats::int FROM vanitypool.epochs WHERE epoch = ${cluster.first.epoch}`,
+  );
+  assert.ok(Number(beats) >= 2);
   using observer = new Observer(TTL_MS * 0.3);
   const other = await cluster.join(observer);
-  await observer.seen(12);
-  // At a busy moment it may have been late; then it knows.
-  if (!own.isOver) assert.equal(await cluster.figures(other), '3 3 2 0');
-  own[Symbol.dispose]();
-  await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+  assert.equal(await cluster.givenUp(observer, other), '3 0 2 3');
   own.watch(cluster.first);
-  await until(async () => own.isOver);
+  const { length } = own.deadlines;
+  while (!own.isOver) {
+    assert.equal(own.deadlines.length, length, 'a beat of a run that is over was answered');
+    await sleep(20);
+  }
+});
+
+test('a run is given up after the time that it was promised itself', LIMIT, async () => {
+  await using cluster = await Cluster.open('leased', 100 * TTL_MS);
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer);
+  await observer.seen(8);
+  assert.equal(await cluster.figures(other), '3 3 2 0');
+});
+
+test('a look that failed is none', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using observer = new Observer(TTL_MS * 0.1);
+  let looks = 0;
+  // One that fails is not so long that it would be taken for a gap.
+  const other = await cluster.join(observer, { ttlMs: TTL_MS / 10 }, ({ text }) =>
+    isLook(text) && ++looks % 2 === 0 ? 'lose' : 'pass',
+  );
+  await observer.seen(24);
+  assert.equal(await cluster.figures(other), '3 3 2 0');
+});
+
+/** An observer that stands still before the first statement that begins with `part`. */
+async function standingStill(
+  cluster: Cluster,
+  observer: Observer,
+  part: string,
+  onLook: () => Promise<void> = async () => undefined,
+): Promise<{ readonly store: Store; readonly letGo: () => void }> {
+  const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const store = await cluster.join(observer, {}, async ({ text }): Promise<Fate> => {
+    if (isLook(text)) await onLook();
+    if (text.startsWith(part)) {
+      reached.resolve();
+      await released.promise;
+    }
+    return 'pass';
+  });
+  await reached.promise;
+  return { store, letGo: released.resolve };
+}
+
+suite('who decides to end a run and comes late', LIMIT, () => {
+  const ending = 'SELECT e.durability';
+
+  test('leaves one that has beaten since', async () => {
+    await using cluster = await Cluster.open();
+    using observer = new Observer(TTL_MS * 0.3);
+    let isAlive = false;
+    const { letGo } = await standingStill(cluster, observer, ending, async () => {
+      if (isAlive) await cluster.beat();
+    });
+    isAlive = true;
+    await cluster.beat();
+    letGo();
+    await observer.seen(6);
+    assert.equal(await cluster.figures(), '3 3 2 0');
+  });
+
+  test('leaves one that another has ended', async () => {
+    await using cluster = await Cluster.open('committed');
+    using late = new Observer(TTL_MS * 0.3);
+    using other = new Observer(TTL_MS * 0.3);
+    const { letGo } = await standingStill(cluster, late, ending);
+    assert.equal(await cluster.givenUp(other, await cluster.join(other)), '6 0 2 0');
+    letGo();
+    await late.seen(2);
+    const { id } = cluster.stores.placeOf(cluster.first).node;
+    const lost = [late, other].flatMap(({ lost }) => lost).filter((node) => node.id === id);
+    assert.equal(lost.length, 1);
+  });
+
+  test('leaves one that is waited for', async () => {
+    await using cluster = await Cluster.open();
+    using observer = new Observer(TTL_MS * 0.3);
+    const { letGo } = await standingStill(cluster, observer, ending);
+    await cluster.sql(`UPDATE vanitypool.cluster SET state = 'suspect'`);
+    letGo();
+    await observer.seen(2);
+    assert.equal(await cluster.figures(), '3 3 2 0');
+    await cluster.sql(`UPDATE vanitypool.cluster SET state = 'sound'`);
+  });
+});
+
+test('a turn that comes while its run is ended does nothing', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  const { first } = cluster;
+  using observer = new Observer(TTL_MS * 0.3);
+  const ending = 'UPDATE vanitypool.epochs SET state';
+  const { store, letGo } = await standingStill(cluster, observer, ending);
+  const refused = isOfEndedRun(() => first.turn({ pool, head: 3, wanted: 1 }));
+  const waiting = `SELECT FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+  await whileUnderWay(refused, async () => (await cluster.sql(waiting)).length > 0);
+  letGo();
+  assert.ok(await refused);
+  assert.equal(await cluster.givenUp(observer, store), '3 0 2 3');
 });
 
 test('an observer that looks too rarely forgets what it saw', LIMIT, async () => {

@@ -19,6 +19,7 @@ import {
   PostgresNodes,
   told,
   untilDone,
+  whileUnderWay,
 } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import type { Fate } from '../support/postgres-proxy.ts';
@@ -345,6 +346,13 @@ async function tried(
 /** What they do is done to all pools. */
 const ALONE = new Set(['removeJournals', 'destroySecrets', 'rejoin', 'open']);
 
+/** What became of their commits they find out by themselves. */
+const KNOWN = new Set([
+  ...['addJournals', 'removeJournals', 'removePool', 'definePool', 'changePool', 'saveCounters'],
+  ...['a reservation is dispensed', 'a reservation is released', 'a reservation is burned'],
+  ...['a token is made', 'sign', 'rejoin', 'open'],
+]);
+
 const CHANGES = /^(?:WITH\b[^;]*?\b)?(INSERT|UPDATE|DELETE)\b/;
 
 suite('a connection that is cut', LIMIT, () => {
@@ -380,6 +388,7 @@ suite('a connection that is cut', LIMIT, () => {
             return fate;
           });
           assert.equal(hitText, text, what);
+          if (text === 'COMMIT' && KNOWN.has(name)) assert.equal(one.failures, 0, what);
           assert.equal(one.figures, whole.figures, what);
           assert.deepEqual(one.state, whole.state, what);
           const isOther = one.failures > 0 && one.asked.again?.(one.result, whole.result);
@@ -389,6 +398,9 @@ suite('a connection that is cut', LIMIT, () => {
     });
   }
 });
+
+const WAITING = `SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
+const LOCKED = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
 
 /** Of the commits of one call after the other; 'cut-answer' is one that is in. */
 const PATTERNS: readonly (readonly Fate[])[] = [
@@ -481,11 +493,35 @@ suite('commits without an answer', LIMIT, () => {
     await store.turn({ pool, head: 0, wanted: 8 });
     const record = (position: number) => handOut(position, { at: AT, token });
     node.commits('cut-answer');
-    const first = { pool, head: 2, wanted: 0, handOuts: told(record(0), record(1)) };
+    const first = { pool, head: 3, wanted: 0, handOuts: told(record(0), record(2)) };
     await assert.rejects(store.turn(first), { code: 'STORE_UNAVAILABLE' });
     const handOuts = told(record(0), record(1), record(2), record(3));
     await store.turn({ pool, head: 4, wanted: 0, handOuts });
     assert.equal(await store.tokens.used(token, TODAY), 4);
+  });
+
+  test('are waited for, as long as the server has not decided', async () => {
+    const { node, store, pool } = await sceneIn(shared, 'secret');
+    const hits = (await inserted(store, pool, 4)).map(hexOf);
+    await store.turn({ pool, head: 0, wanted: 1 });
+    const more = hitsFor(pool, 2);
+    const calls: (() => Promise<unknown>)[] = [
+      async () => (await store.turn({ pool, head: 1, wanted: 2 })).leased.map(hexOf),
+      () => store.insert(more),
+    ];
+    const results: unknown[] = [];
+    for (const call of calls) {
+      // A commit that is durable here waits for a standby that never comes; its client is gone.
+      await server.set('synchronous_standby_names', 'ghost');
+      const done = untilDone(call);
+      await whileUnderWay(done, async () => (await server.sql(WAITING)).length > 0);
+      node.proxy.cut();
+      await whileUnderWay(done, async () => (await server.sql(LOCKED)).length > 0);
+      await server.reset('synchronous_standby_names');
+      results.push(await done);
+    }
+    assert.deepEqual(results, [hits.slice(1, 3), { inserted: 2, duplicates: 0 }]);
+    assert.equal(await figuresOf(store, pool), '3 2 0 1 0');
   });
 
   test('of an insert may stay unknown: the next one is right', async () => {

@@ -1,14 +1,15 @@
 /** What a node remembers of what it did, in its directory; and what becomes of a node that does not. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Marks } from '../../src/store/postgres/marks.ts';
 import { retireNode } from '../../src/store/postgres/nodes.ts';
 import { type Store, StoreRewound } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { type PostgresNode, UNHEARD } from '../support/postgres-nodes.ts';
+import { inserted, type PostgresNode, UNHEARD } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { awake, connectionTo, left, pool, RewoundScene } from '../support/rewound-scene.ts';
@@ -110,6 +111,23 @@ test('not each turn is written ahead', () => {
   assert.equal(lines(), before + 1);
 });
 
+test('what is written ahead is on the disk before anything leaves', (t) => {
+  using kept = new Kept();
+  const marks = kept.read();
+  marks.begin(run(5), undefined);
+  const { mock } = t.mock.method(fs, 'fsyncSync');
+  syncBuiltinESMExports();
+  t.after(() => {
+    mock.restore();
+    syncBuiltinESMExports();
+  });
+  marks.allow(idsOf(3, 1, 10));
+  assert.equal(mock.callCount(), 1);
+  marks.note(new Map([[1, 1]]), idsOf(3, 1, 10), SIGHT);
+  marks.allow(idsOf(3, 11, 20));
+  assert.equal(mock.callCount(), 1, 'not each turn');
+});
+
 test('the file is written anew when it has grown, and says the same', () => {
   using kept = new Kept();
   const marks = kept.read();
@@ -133,12 +151,12 @@ test('a line that was cut off is none; one that is damaged is believed by nobody
   leased(marks, 1, 3, 1, 10);
   appendFileSync(kept.path, '{"turns":{"1":');
   assert.deepEqual([...kept.read().turns], [[1, 1]]);
+  const node = { id: 'c'.repeat(32), place: 'a'.repeat(16) };
+  assert.throws(() => kept.read('boot', node), { code: 'STORE_REWOUND' });
   appendFileSync(kept.path, '\n');
   assert.throws(() => kept.read(), { code: 'STORE_REWOUND', message: /damaged/ });
   // What was not synced may be anything after a loss of power.
   assert.deepEqual([...kept.read('another').turns], [[1, 1]]);
-  const node = { id: 'c'.repeat(32), place: 'a'.repeat(16) };
-  assert.throws(() => kept.read('boot', node), { code: 'STORE_REWOUND' });
   writeFileSync(kept.path, '');
   assert.throws(() => kept.read(), { code: 'STORE_REWOUND' });
 });
@@ -201,13 +219,21 @@ test(
     ).keys();
     appendFileSync(path, 'damaged\n{}\n');
     await assert.rejects(first.open(), { code: 'STORE_REWOUND', message: /damaged/ });
+    const far = 3_000_000_000;
     const claimed = {
       turns: { 1: 99 },
-      lanes: { [lane!]: [lane! * LANE + 30, lane! * LANE + 30] },
+      lanes: {
+        [lane!]: [lane! * LANE + 30, lane! * LANE + 30],
+        // One that the database has not.
+        [far]: [far * LANE + 1, far * LANE + 1],
+      },
     };
     writeFileSync(path, `${whole}${JSON.stringify(claimed)}\n`);
-    await first.open({ recover: left(10, 2) });
+    const store = await first.open({ recover: left(10, 2) });
     assert.equal(await scene.figures(), '70 0 0 12 18');
+    await inserted(store, pool, 1);
+    const { leased } = await store.turn({ pool, head: 0, wanted: 71 });
+    assert.ok(leased.at(-1)!.id > (far + 1) * LANE, 'and it gets no id that was given');
   },
 );
 
@@ -240,8 +266,11 @@ test(
     });
     // More than was lost.
     await server.sql('SELECT pg_switch_wal()');
-    const { promise, resolve } = Promise.withResolvers<Error>();
-    using _ = first.store.watch({ ...UNHEARD, over: resolve });
+    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+    let looks = 0;
+    // More looks than it needs.
+    const nodes = () => void (++looks > 5 && resolve(undefined));
+    using _ = first.store.watch({ ...UNHEARD, over: resolve, nodes });
     assert.ok((await promise) instanceof StoreRewound);
   },
 );

@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
-import type { SigningKey } from '../../src/keypair/signing-key.ts';
+import { publicKeyHash } from '../../src/keypair/seal.ts';
+import type { Hit, SigningKey } from '../../src/keypair/signing-key.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import { EpochOver, type Store } from '../../src/store/store.ts';
 import { DAY_MS } from '../../src/store/token-store.ts';
@@ -14,15 +15,17 @@ import {
   Hold,
   handOut,
   inserted,
+  isOfEndedRun,
   type PostgresNode,
   PostgresNodes,
   told,
   UNHEARD,
   untilDone,
+  whileUnderWay,
 } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { PostgresStores } from '../support/postgres-stores.ts';
-import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
@@ -93,18 +96,46 @@ test('the oldest lane is leased first, of whichever node it is', LIMIT, async ()
   assert.deepEqual(leased.map(hexOf), [...first, second[0]!].map(hexOf));
 });
 
-test('keys that both insert are stored once, in whatever order they come', LIMIT, async () => {
-  const pool = await nodes.pool(newName());
-  for (let round = 0; round < 3; round++) {
-    const hits = hitsFor(pool, 2000);
-    const reports = await both((store, index) =>
-      store.insert(index === 0 ? hits : hits.toReversed(), 'imported'),
-    );
-    const inserted = reports.reduce((sum, report) => sum + report.inserted, 0);
-    assert.equal(inserted, 2000);
-  }
-  assert.equal((await one.store.counts(pool)).available, 6000);
-});
+test(
+  'what another leases of is passed over, and waited for if there is nothing else',
+  LIMIT,
+  async () => {
+    const pool = await nodes.pool(newName());
+    const first = await inserted(two.store, pool, 3);
+    const second = await inserted(one.store, pool, 2);
+    // It has the oldest lane.
+    const hold = new Hold(two, textOf('INTO vanitypool.leases'));
+    const held = two.store.turn({ pool, head: 0, wanted: 1 });
+    await hold.reached;
+    const { leased } = await one.store.turn({ pool, head: 0, wanted: 2 });
+    assert.deepEqual(leased.map(hexOf), second.map(hexOf));
+    const waiting = one.store.turn({ pool, head: 0, wanted: 2 });
+    await untilWaiting(1, waiting);
+    hold.release();
+    assert.deepEqual((await held).leased.map(hexOf), first.slice(0, 1).map(hexOf));
+    two.pass();
+    assert.deepEqual((await waiting).leased.map(hexOf), first.slice(1).map(hexOf));
+  },
+);
+
+const databaseOf = ({ place }: PostgresNode) => new URL(place.url).pathname.slice(1);
+
+const WAITING = `SELECT FROM pg_stat_activity
+  WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+
+/** So many wait for a lock, or the call is over without that. */
+function untilWaiting(count: number, call: Promise<unknown>): Promise<void> {
+  return whileUnderWay(
+    call,
+    async () => (await server.sql(WAITING, [], databaseOf(one))).length >= count,
+  );
+}
+
+/** A lock that a call waits for may take longer than it waits; two that wait for each other are another matter. */
+function inCircle(error: unknown): void {
+  const { code } = ((error as Error).cause ?? {}) as { code?: string };
+  assert.notEqual(code, '40P01', 'two calls waited for each other');
+}
 
 /**
  * What both do while somebody else holds a row that both need: they go on at the same moment when it is free.
@@ -115,22 +146,32 @@ async function whileHeld<T>(
   values: unknown[],
   work: (store: Store, index: number) => Promise<T>,
 ): Promise<T[]> {
-  const database = new URL(one.place.url).pathname.slice(1);
-  const client = new Client({ connectionString: server.url(database), ssl: false });
+  const client = new Client({ connectionString: server.url(databaseOf(one)), ssl: false });
   await client.connect();
   try {
     await client.query('BEGIN');
     await client.query(statement, values);
     const done = both(work);
-    const waiting = `SELECT FROM pg_stat_activity
-      WHERE wait_event_type = 'Lock' AND datname = current_database()`;
-    while ((await server.sql(waiting, [], database)).length < 2) await sleep(10);
+    await untilWaiting(2, done);
     await client.query('ROLLBACK');
     return await done;
   } finally {
     await client.end();
   }
 }
+
+test('keys that both insert are stored once, in whatever order they come', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  const inOrder = (hits: readonly Hit[]) =>
+    hits.toSorted((a, b) => Buffer.compare(publicKeyHash(a.publicKey), publicKeyHash(b.publicKey)));
+  const hits = inOrder(hitsFor(pool, 200));
+  const held = 'INSERT INTO vanitypool.keys (key_hash, id) VALUES ($1, 0)';
+  const reports = await whileHeld(held, [publicKeyHash(hits[100]!.publicKey)], (store, index) =>
+    untilDone(() => store.insert(index === 0 ? hits : hits.toReversed(), 'imported'), inCircle),
+  );
+  assert.equal(reports[0]!.inserted + reports[1]!.inserted, 200);
+  assert.equal((await one.store.counts(pool)).available, 200);
+});
 
 /** Pools with addresses that both have leased. */
 async function leasedByBoth(count: number): Promise<string> {
@@ -217,6 +258,7 @@ test('a reservation is ended by another node than made it', LIMIT, async () => {
     }),
   );
   await one.store.turn({ pool, head: 4, wanted: 0, handOuts });
+  while ((await two.store.destroySecrets(ANY_AGE)) > 0);
   const { reservations } = two.store;
   const [dispensed, again] = await both((store) => store.reservations.dispense(ids[0]!, 0, pool));
   assert.equal(hexOf(dispensed!), hexOf(again!));
@@ -248,6 +290,48 @@ test('a reservation is given back while its queue moves', LIMIT, async () => {
   ]);
   assert.equal(await figuresOf(one.store, pool), '14 20 0 6 0');
   await nodes.check();
+});
+
+for (const how of ['released', 'expired'] as const) {
+  test(
+    `the queue of a reservation that is ${how} moves before that, or after it`,
+    LIMIT,
+    async () => {
+      const pool = await leasedByBoth(20);
+      const reservation = { id: newId(), ttlMs: how === 'expired' ? -60_000 : 86_400_000 };
+      const handOuts = told(handOut(3, { reservation }));
+      await one.store.turn({ pool, head: 10, wanted: 0, handOuts });
+      const { reservations } = two.store;
+      // It has read which lease the address is in.
+      const hold = new Hold(two, textOf('DELETE FROM vanitypool.leases'));
+      const given =
+        how === 'expired'
+          ? reservations.expire(() => true)
+          : reservations.release(reservation.id, 0, true);
+      await hold.reached;
+      const ended = untilDone(() => one.store.endQueues([{ pool, head: 16 }], 'return'));
+      await untilWaiting(1, ended);
+      hold.release();
+      await Promise.all([given, ended]);
+      two.pass();
+      assert.equal(await figuresOf(one.store, pool), '5 20 0 15 0');
+      await nodes.check();
+    },
+  );
+}
+
+test('who destroys secrets waits for no turn', LIMIT, async () => {
+  const pool = await leasedByBoth(2);
+  await two.store.turn({ pool, head: 1, wanted: 0 });
+  const hold = new Hold(two, textOf('INTO vanitypool.figures'));
+  const turn = two.store.turn({ pool, head: 2, wanted: 0 });
+  await hold.reached;
+  while ((await one.store.destroySecrets(ANY_AGE)) > 0);
+  hold.release();
+  await turn;
+  two.pass();
+  while ((await one.store.destroySecrets(ANY_AGE)) > 0);
+  assert.equal(await one.store.dueSecrets(ANY_AGE), 0);
 });
 
 /** A dispensed address whose secret stays, and who may sign with it. */
@@ -305,21 +389,26 @@ test('a pool that one deletes is gone when the other has ended its queue', LIMIT
   const pool = await leasedByBoth(4);
   const more = await inserted(two.store, pool, 3);
   await two.store.turn({ pool, head: 1, wanted: 0 });
-  const removed = one.store.removePool(pool, 2, told());
+  const held = handOut(1, { reservation: { id: newId(), ttlMs: 86_400_000 } });
+  const removed = one.store.removePool(pool, 2, told(held));
   let isRemoved = false;
   void removed.then(() => {
     isRemoved = true;
   });
   const stored = async () => (await two.store.pools()).find(({ name }) => name === pool)!;
   while (!(await stored()).isRemoved);
+  const looks = () => one.proxy.seen.filter(({ text }) => text.includes('FOR SHARE OF q')).length;
+  const before = looks();
+  // One of them at least was answered.
+  await whileUnderWay(removed, () => looks() >= before + 2);
   // It is being deleted: the other goes on with what it has, and gets no more.
   const { leased } = await two.store.turn({ pool, head: 2, wanted: 3 });
   assert.deepEqual(leased, []);
   assert.equal(isRemoved, false);
   await assert.rejects(two.store.insert(hitsFor(pool, 1)), { code: 'POOL_NOT_FOUND' });
   assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
-  assert.equal(await removed, 2 + more.length);
-  assert.equal(await figuresOf(two.store, pool), `0 0 0 4 ${2 + 2 + more.length}`);
+  assert.equal(await removed, 3 + more.length);
+  assert.equal(await figuresOf(two.store, pool), `0 0 0 3 ${3 + 2 + more.length}`);
   await assert.rejects(two.store.turn({ pool, head: 2, wanted: 1 }), { code: 'POOL_NOT_FOUND' });
 });
 
@@ -358,6 +447,22 @@ test('both delete a pool, and one makes it anew', LIMIT, async () => {
   await inserted(two.store, pool, 2);
   const { leased, position } = await one.store.turn({ pool, head: 1, wanted: 2 });
   assert.deepEqual([leased.length, position], [2, 1]);
+});
+
+test('who deletes a pool burns nothing of the one that another makes anew', LIMIT, async () => {
+  const pool = await leasedByBoth(1);
+  // The third time it looks what has become of the pool.
+  let times = 0;
+  const hold = new Hold(two, (_number, text) => text.includes('cluster FOR NO KEY') && ++times > 1);
+  const removed = two.store.removePool(pool, 1);
+  await hold.reached;
+  assert.equal(await one.store.removePool(pool, 1), 0);
+  await one.store.definePool(poolNamed(pool));
+  await inserted(one.store, pool, 2);
+  hold.release();
+  assert.equal(await removed, 0);
+  two.pass();
+  assert.equal(await figuresOf(one.store, pool), '2 0 0 2 0');
 });
 
 test('what is deleted while another works on it leaves nothing behind', LIMIT, async () => {
@@ -459,6 +564,47 @@ test('a node acts on what another changed, and only then it is so everywhere', L
   await two.store.everywhere();
 });
 
+test('each change of a pool or a token is one that all others hear of', LIMIT, async () => {
+  const token = newName();
+  const pool = await nodes.pool(newName());
+  let heard = 0;
+  using _one = one.store.watch(UNHEARD);
+  using _two = two.store.watch({ ...UNHEARD, directory: async () => void heard++ });
+  await one.store.everywhere();
+  const { store } = one;
+  const changes: (() => Promise<unknown>)[] = [
+    () => store.tokens.create(tokenNamed(token)),
+    () => store.tokens.revoke(token),
+    () => store.changePool(pool, { isPaused: true }),
+  ];
+  for (const change of changes) {
+    const before = heard;
+    await change();
+    await store.everywhere();
+    assert.ok(heard > before, String(change));
+  }
+});
+
+test('who waits for others says so after a time, and what it changed stands', LIMIT, async () => {
+  const pool = await leasedByBoth(2);
+  const looks = (part: string) => one.proxy.seen.filter(({ text }) => text.includes(part)).length;
+  const isRefused = async (call: Promise<unknown>, part: string) => {
+    const before = looks(part);
+    // More than it has time for.
+    await whileUnderWay(call, () => looks(part) > before + 200);
+    assert.ok(looks(part) <= before + 200);
+    await assert.rejects(call, { code: 'STORE_UNAVAILABLE' });
+  };
+  // The other one acts on nothing, and has its queue.
+  await Promise.all([
+    isRefused(one.store.removePool(pool, 2), 'FOR SHARE OF q'),
+    isRefused(one.store.everywhere(), 'AND acted <'),
+  ]);
+  assert.equal((await one.store.pools()).find(({ name }) => name === pool)!.isRemoved, true);
+  await two.store.endQueues([{ pool, head: 2 }], 'burn');
+  assert.equal(await one.store.removePool(pool, 2), 0);
+});
+
 test('stock that one adds is heard of by the other', LIMIT, async () => {
   const pool = await nodes.pool(newName());
   await inserted(two.store, pool, 1);
@@ -486,7 +632,7 @@ test('a lane that nobody fills any more is not looked at when it is empty', LIMI
   const empty = async () => {
     const text = `SELECT array_agg(h.is_empty ORDER BY h.lane) AS empty FROM vanitypool.lane_heads AS h
       JOIN vanitypool.pools AS p ON p.id = h.pool_id WHERE p.name = $1`;
-    return (await server.sql(text, [pool], new URL(one.place.url).pathname.slice(1)))[0]!.empty;
+    return (await server.sql(text, [pool], databaseOf(one)))[0]!.empty;
   };
   const { store } = one;
   await inserted(two.store, pool, 2);
@@ -500,6 +646,39 @@ test('a lane that nobody fills any more is not looked at when it is empty', LIMI
   assert.deepEqual(await empty(), [true, false]);
   assert.equal((await store.turn({ pool, head: 0, wanted: 9 })).leased.length, 2);
   assert.deepEqual(await empty(), [true, true]);
+});
+
+test('a lane that is full is followed by another', LIMIT, async () => {
+  const pool = await nodes.pool(newName());
+  await inserted(one.store, pool, 1);
+  await one.store.turn({ pool, head: 0, wanted: 1 });
+  // As if a commit without an answer had filled it but for two.
+  const fill = (table: string, column: string) =>
+    server.sql(
+      `UPDATE vanitypool.${table} AS l SET ${column} = ((l.lane + 1) << 20) - 3
+        FROM vanitypool.pools AS p WHERE p.id = l.pool_id AND p.name = $1`,
+      [pool],
+      databaseOf(one),
+    );
+  let isFilling = false;
+  one.fate(async (_number, text) => {
+    isFilling ||= text.startsWith('UPDATE vanitypool.lane_ends');
+    if (isFilling && text.startsWith('SELECT filled')) {
+      isFilling = false;
+      await fill('lane_ends', 'filled');
+      await fill('lane_heads', 'taken');
+    }
+    return isFilling && text === 'COMMIT' ? 'lose' : 'pass';
+  });
+  await one.store.insert(hitsFor(pool, 1));
+  one.pass();
+  await inserted(one.store, pool, 5);
+  const lanes = `SELECT (e.filled & 1048575)::int AS filled FROM vanitypool.lane_ends AS e
+    JOIN vanitypool.pools AS p ON p.id = e.pool_id WHERE p.name = $1 ORDER BY lane`;
+  assert.deepEqual(await server.sql(lanes, [pool], databaseOf(one)), [
+    { filled: 2 ** 20 - 1 },
+    { filled: 3 },
+  ]);
 });
 
 test(
@@ -528,6 +707,26 @@ test(
     await two.open();
   },
 );
+
+test('a run that ends beats no more', LIMIT, async () => {
+  await two.store.close();
+  const store = await two.open({ ttlMs: 60 });
+  using _ = store.watch(UNHEARD);
+  const isBeat = textOf('SET beats');
+  const beats = (from: number) =>
+    two.proxy.seen.slice(from).filter(({ number, text }) => isBeat(number, text)).length;
+  while (beats(0) < 2) await sleep(5);
+  const hold = new Hold(two, textOf(`SET state = 'settled'`));
+  const closed = store.close();
+  await hold.reached;
+  const from = two.proxy.seen.length;
+  await sleep(300);
+  hold.release();
+  await closed;
+  assert.ok(beats(from) <= 1, 'one may have been under way');
+  two.pass();
+  await two.open();
+});
 
 test('a run that its own node has ended does nothing more', LIMIT, async () => {
   const pool = await leasedByBoth(3);
@@ -581,18 +780,25 @@ test(
   LIMIT,
   async () => {
     const pool = await nodes.pool(newName());
-    const { store, place } = one;
+    const { store } = one;
     await inserted(store, pool, 4);
     await store.turn({ pool, head: 0, wanted: 2 });
     const figures = await figuresOf(store, pool);
     const asClone = async (change: string, back: string, call: () => Promise<unknown>) => {
       const of = `WHERE pool_id = (SELECT id FROM vanitypool.pools WHERE name = '${pool}')`;
-      const database = new URL(place.url).pathname.slice(1);
-      await server.sql(`UPDATE vanitypool.${change} ${of}`, [], database);
+      await server.sql(`UPDATE vanitypool.${change} ${of}`, [], databaseOf(one));
       await assert.rejects(call(), /cloned/);
       assert.equal(await figuresOf(store, pool), figures);
-      await server.sql(`UPDATE vanitypool.${back} ${of}`, [], database);
+      await server.sql(`UPDATE vanitypool.${back} ${of}`, [], databaseOf(one));
     };
+    await asClone('queues SET turn = turn + 1', 'queues SET turn = turn - 1', () =>
+      store.turn({ pool, head: 1, wanted: 1 }),
+    );
+    // Further than the one that had no answer.
+    one.commits('cut-answer');
+    const unanswered = store.turn({ pool, head: 0, wanted: 0 });
+    await assert.rejects(unanswered, { code: 'STORE_UNAVAILABLE' });
+    one.pass();
     await asClone('queues SET turn = turn + 1', 'queues SET turn = turn - 1', () =>
       store.turn({ pool, head: 1, wanted: 1 }),
     );
@@ -603,6 +809,28 @@ test(
     await inserted(store, pool, 1);
   },
 );
+
+test('what a run asks for while another one ends it does not happen', LIMIT, async () => {
+  const pool = await leasedByBoth(3);
+  await inserted(two.store, pool, 1);
+  const stale = two.store;
+  // Its queue is ended and its lanes are left, and nobody else knows yet.
+  const hold = new Hold(two, textOf(`SET state = 'settled'`));
+  const opened = two.open();
+  await hold.reached;
+  const refused = Promise.all([
+    isOfEndedRun(() => stale.turn({ pool, head: 1, wanted: 1 })),
+    isOfEndedRun(() => stale.insert(hitsFor(pool, 1))),
+  ]);
+  await untilWaiting(2, refused);
+  hold.release();
+  assert.deepEqual(await refused, [true, true]);
+  const store = await opened;
+  two.pass();
+  await stale.close();
+  assert.equal((await store.counts(pool)).leasedHere, 0);
+  await nodes.check();
+});
 
 test('a run that ends while its turn is under way ends after it', LIMIT, async () => {
   const pool = await leasedByBoth(3);

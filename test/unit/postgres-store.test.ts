@@ -1,12 +1,15 @@
 /** The store of many nodes does what every store does. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { loadConfig } from '../../src/config/config.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { inserted } from '../support/postgres-nodes.ts';
+import { handOut, inserted, told } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
-import { PostgresStores } from '../support/postgres-stores.ts';
+import { keySourceIn, PostgresStores } from '../support/postgres-stores.ts';
+import { removeDirectory } from '../support/sqlite-stores.ts';
 import { storeConformance } from '../support/store-conformance.ts';
-import { poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 let server: PostgresServer;
@@ -44,4 +47,37 @@ test('a turn reads what it leases, not what is stored', { skip }, async () => {
     { relname: 'secrets', seq_tup_read: '0' },
   ]);
   await stores.destroy(store);
+});
+
+test('what left is destroyed by when it left, not by when that was recorded', {
+  skip,
+}, async () => {
+  const store = await stores.open();
+  await store.definePool(poolNamed('pet'));
+  await inserted(store, 'pet', 3);
+  await store.turn({ pool: 'pet', head: 0, wanted: 3 });
+  // Ages that a store believes.
+  const records = [40_000, 40_000, 0].map((age, position) =>
+    handOut(position, { at: Date.now() - age }),
+  );
+  await store.turn({ pool: 'pet', head: 3, wanted: 0, handOuts: told(...records) });
+  assert.equal(await store.dueSecrets(20_000), 2);
+  assert.equal(await store.destroySecrets(20_000), 2);
+  assert.equal(await store.destroySecrets(20_000), 0);
+  assert.equal(await store.destroySecrets(ANY_AGE), 1);
+  await stores.destroy(store);
+});
+
+test('a directory is that of one run at a time', { skip }, async () => {
+  const { url: database, directory: data } = await stores.newPlace();
+  const { store: defaults } = loadConfig({ cwd: data, file: '/dev/null' });
+  const sealingKey = keySourceIn(data);
+  const config = { ...defaults, directory: undefined, database, data, sealingKey };
+  const options = { recover: () => undefined };
+  {
+    await using _ = await openStore(config, options);
+    await assert.rejects(async () => openStore(config, options), { code: 'DATA_IN_USE' });
+  }
+  await (await openStore(config, options)).close();
+  removeDirectory(data);
 });

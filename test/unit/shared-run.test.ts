@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
@@ -12,7 +13,7 @@ import { VanityError } from '../../src/errors.ts';
 import type { TokenNotice } from '../../src/pool/calls.ts';
 import { monotonicMs } from '../../src/pool/monotonic.ts';
 import { settingsBoard } from '../../src/pool/shared-pool.ts';
-import { StoreRewound } from '../../src/store/store.ts';
+import { NodeCloned, StoreRewound } from '../../src/store/store.ts';
 import { parts } from '../../src/store/stored-pool.ts';
 import { ThreadNotices } from '../../src/store-thread/thread-notices.ts';
 import { isSettled } from '../support/pools-bench.ts';
@@ -108,9 +109,9 @@ suite('what other runs were served first', () => {
       const letGo = server.faults.hang('turn');
       const asked = server.askOnce(randomBytes(32));
       assert.equal((await server.ask()).length, 1);
-      await sleep(50);
-      assert.equal(await isSettled(asked), false);
+      const isOver = await isSettled(asked);
       letGo();
+      assert.equal(isOver, false);
       assert.equal((await asked).length, 1);
     },
   );
@@ -122,7 +123,6 @@ suite('a pool that signs', () => {
     await server.until(() => server.status.ready === 20);
     const letGo = server.faults.hang('turn');
     const asked = server.ask();
-    await sleep(50);
     const isOver = await isSettled(asked);
     letGo();
     assert.equal(isOver, false);
@@ -218,16 +218,39 @@ suite('a run that another has ended', () => {
   test('nothing is settled before every thread has stopped handing out', LIMIT, async () => {
     await using server = await SharedServer.open();
     const { inner, threads } = server;
+    await server.until(() => server.status.ready === 20);
     const { epoch } = inner;
     threads[1]!.isPrompt = false;
     server.shared.end();
     await threads[1]!.told();
     await sleep(50);
-    assert.equal(inner.epoch, epoch);
+    const { epoch: before } = inner;
+    let popped = 0;
+    try {
+      popped = server.pop(0);
+    } catch (error) {
+      assert.equal((error as VanityError).code, 'STORE_UNAVAILABLE');
+    }
     threads[1]!.isPrompt = true;
     threads[1]!.act();
+    assert.deepEqual([before, popped], [epoch, 0]);
     await server.until(() => server.said().includes('a new run has begun'));
     assert.equal(inner.epoch, epoch + 1);
+  });
+
+  test('a store that fails ends none, and neither does a clone of the machine', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    await server.until(() => server.status.ready === 20);
+    const { epoch } = server.inner;
+    for (const error of [new VanityError('STORE_UNAVAILABLE', 'down'), new NodeCloned(epoch)]) {
+      server.faults.fail('insert', error);
+      await assert.rejects(server.served.insert(hitsFor('pet', 1)), { code: error.code });
+      server.faults.fail('counts', error);
+      server.shared.events!.stock('pet');
+    }
+    await sleep(50);
+    assert.ok(!server.faults.begun.includes('rejoin'));
+    assert.equal(server.pop(0), 1);
   });
 
   test('it tries again while no run can begin', LIMIT, async () => {
@@ -239,6 +262,16 @@ suite('a run that another has ended', () => {
     await server.until(() => server.status.ready > 0);
     assert.equal(server.pop(0), 1);
   });
+});
+
+test('a stop that cannot end its queues leaves the journals to the next start', LIMIT, async () => {
+  await using server = await SharedServer.open();
+  await server.until(() => server.status.ready === 20);
+  server.pop(0, 3);
+  server.faults.fail('endQueues', new Error('cut off'));
+  await assert.rejects(server.served.stop({}), /cut off/);
+  const [memory] = server.journals.directories;
+  assert.ok(readdirSync(memory).length > 1);
 });
 
 suite('a database that went back in time', () => {
@@ -266,6 +299,7 @@ suite('a database that went back in time', () => {
     await server.until(() => server.status.ready === 20);
     server.shared.goBack();
     server.shared.events!.over(new StoreRewound());
+    assert.ok(server.said().includes('the database went back in time; the next begins'));
     await server.until(() => server.said().includes('a new run has begun'));
   });
 
@@ -293,10 +327,13 @@ suite('the deadline of a run', () => {
       for (const thread of [0, 1]) assert.throws(() => server.pop(thread), UNAVAILABLE);
       await assert.rejects(server.ask(), UNAVAILABLE);
       await assert.rejects(server.askOnce(randomBytes(32)), UNAVAILABLE);
+      const now = Date.now();
+      t.mock.method(Date, 'now', () => now - 61_000);
+      assert.throws(() => server.pop(0), UNAVAILABLE, 'the time of day was set back');
+      t.mock.restoreAll();
       deadline(monotonicMs() + 60_000);
       for (const thread of [0, 1]) assert.equal(server.pop(thread), 1);
       // A machine that was suspended: the monotonic clock stood.
-      const now = Date.now();
       t.mock.method(Date, 'now', () => now + 61_000);
       assert.throws(() => server.pop(0), UNAVAILABLE);
       t.mock.restoreAll();
@@ -456,8 +493,9 @@ suite('what other runs change', () => {
     shared.areOthersSlow = true;
     for (const change of changes) {
       const changed = change();
-      await server.until(() => shared.waiting.length === 1);
-      assert.equal(await isSettled(changed), false, String(change));
+      const isOver = () => isSettled(changed);
+      await server.until(async () => shared.waiting.length === 1 || (await isOver()));
+      assert.equal(await isOver(), false, String(change));
       shared.waiting.pop()!();
       await changed;
     }
