@@ -1,62 +1,65 @@
 /**
- * What the store of many nodes rests on, one rule at a time: a program without it fails a test. Each mutant runs one
- * test file in a process of its own, of which test/support/mutant.ts changes one line.
+ * What the store of many nodes rests on, one rule at a time: a program without it fails a test. Each mutant runs that
+ * test in a process of its own, of which test/support/mutant.ts changes one place. Without CLUSTER_SECONDS three of
+ * them run; of all others only this is looked at: the place and the test are there, once.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { MUTANTS, type Mutant } from '../support/mutants.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MUTANT = fileURLToPath(new URL('../support/mutant.ts', import.meta.url));
-const LIMIT = { timeout: 300_000, skip: await withoutPostgres(18) };
+const ROOT = new URL('../..', import.meta.url);
+const PRELOADED = fileURLToPath(new URL('../support/mutant.ts', import.meta.url));
+/** Of a test that waits for what does not happen any more; all others take seconds. */
+const HANGS_MS = 120_000;
+const IS_LONG = Number(process.env.CLUSTER_SECONDS ?? 0) > 0;
+const FEW = [
+  'a turn has no number that tells whether an unanswered commit is in',
+  'a turn ignores refusals',
+  'a run that is not heard of gives back what may have left',
+];
+/** It runs, and does something else than it should. */
+const IS_NO_PROGRAM =
+  /ReferenceError|SyntaxError|bind message supplies|could not determine data type/;
 
-interface Mutant {
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-  /** Below test/unit, and which of its tests. */
-  readonly test: string;
-  readonly named: string;
+const pathOf = ({ test }: Mutant) => `test/unit/${test}.test.ts`;
+const partsOf = ({ named }: Mutant) => [named].flat();
+
+/** Of a file of tests, with those that it takes from a suite of several stores. */
+function textOf(url: URL): string {
+  const text = readFileSync(url, 'utf8');
+  const suites = text.matchAll(/from '([./a-z-]+-conformance\.ts)'/g);
+  return [text, ...suites.map(([, path]) => textOf(new URL(path!, url)))].join('\n');
 }
 
-const MUTANTS: Readonly<Record<string, Mutant>> = {
-  'a commit without an answer is not looked for by the number of its turn': {
-    file: '/src/store/postgres/queues.ts',
-    from: 'if (own.unanswered === 0) return;',
-    to: 'return;',
-    test: 'postgres-lost-answers.test.ts',
-    named: 'one after the other',
-  },
-  'refusals are ignored': {
-    file: '/src/store/postgres/turns.ts',
-    from: 'position: queue.reported, refused, burned',
-    to: 'position: queue.reported, refused: [], burned',
-    test: 'postgres-nodes.test.ts',
-    named: 'a key and a quota are asked for in one order',
-  },
-  'the deadline is ignored': {
-    file: '/src/pool/deadline.ts',
-    from: "return monotonicMs() > monotonic || Date.now() > this.#board.get('wall');",
-    to: 'return false;',
-    test: 'shared-run.test.ts',
-    named: 'past it no thread hands anything out',
-  },
-};
+test('each rule stands in one place, and the test of it is there', () => {
+  for (const [name, mutant] of Object.entries(MUTANTS)) {
+    const source = readFileSync(new URL(`src/${mutant.file}`, ROOT), 'utf8');
+    assert.equal(source.split(mutant.from).length - 1, 1, name);
+    const text = textOf(new URL(pathOf(mutant), ROOT));
+    for (const part of partsOf(mutant)) assert.ok(text.includes(part), `${name}: ${part}`);
+  }
+  for (const name of FEW) assert.ok(name in MUTANTS, name);
+});
 
 /** Its exit code, and what it wrote. */
-async function run({ file, from, to, test, named }: Mutant): Promise<[number | null, string]> {
+async function run(mutant: Mutant): Promise<[number | null, string]> {
   // A run of tests of its own.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const args = ['--import', MUTANT, '--test-name-pattern', named, `test/unit/${test}`];
-  const child = spawn(process.execPath, args, {
+  const { file, from, to } = mutant;
+  const named = partsOf(mutant)
+    .join('')
+    .replaceAll(/[^\w ]/g, '\\$&');
+  // Only a run of files fails with what fails after their tests.
+  const args = ['--test', `--test-timeout=${HANGS_MS}`, '--test-name-pattern', named];
+  const child = spawn(process.execPath, ['--import', PRELOADED, ...args, pathOf(mutant)], {
     cwd: ROOT,
-    env: { ...env, MUTANT_FILE: file, MUTANT_FROM: from, MUTANT_TO: to },
+    env: { ...env, MUTANT_FILE: `/src/${file}`, MUTANT_FROM: from, MUTANT_TO: to },
     stdio: ['ignore', 'pipe', 'ignore'],
-    timeout: 200_000,
-    killSignal: 'SIGKILL',
   });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -66,12 +69,15 @@ async function run({ file, from, to, test, named }: Mutant): Promise<[number | n
   return [code, output];
 }
 
-suite('without one of its rules the store of many nodes fails', LIMIT, () => {
-  for (const [name, mutant] of Object.entries(MUTANTS)) {
-    test(name, async () => {
-      const [code, output] = await run(mutant);
+const OPTIONS = { concurrency: IS_LONG ? 2 : 1, skip: await withoutPostgres(18) };
+
+suite('without one of its rules the store of many nodes fails', OPTIONS, () => {
+  for (const name of IS_LONG ? Object.keys(MUTANTS) : FEW) {
+    test(name, { timeout: 2 * HANGS_MS }, async () => {
+      const [code, output] = await run(MUTANTS[name]!);
       assert.match(output, /^mutated$/m);
       assert.equal(code, 1, output);
+      assert.doesNotMatch(output, IS_NO_PROGRAM);
     });
   }
 });
