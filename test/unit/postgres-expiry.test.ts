@@ -26,12 +26,14 @@ after(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-/** What its store reported, and a clock that each look finds a step further. */
+/** What its store reported, and a clock that goes a step with each look, which reads it twice. */
 class Observer implements Disposable {
   readonly deadlines: number[] = [];
   readonly lost: NodeName[] = [];
   isOver = false;
   looks = 0;
+  /** How many it had made by then. */
+  lostAfter: number | undefined;
   #now = 1_000_000;
   #watch: Disposable | undefined;
   readonly #step: number;
@@ -41,8 +43,8 @@ class Observer implements Disposable {
   }
 
   readonly monotonic = (): number => {
-    this.looks++;
-    this.#now += this.#step;
+    this.looks += 1 / 2;
+    this.#now += this.#step / 2;
     return this.#now;
   };
 
@@ -57,7 +59,10 @@ class Observer implements Disposable {
       over: () => {
         this.isOver = true;
       },
-      lost: (node) => void this.lost.push(node),
+      lost: (node) => {
+        this.lost.push(node);
+        this.lostAfter = this.looks;
+      },
     };
     this.#watch = store.watch(events);
   }
@@ -122,7 +127,7 @@ test(
   LIMIT,
   async () => {
     await using cluster = await Cluster.open();
-    using observer = new Observer(TTL_MS / 10);
+    using observer = new Observer(TTL_MS / 5);
     await cluster.join(observer, { ttlMs: 60_000 });
     while (observer.deadlines.length === 0) await sleep(10);
     const [deadline] = observer.deadlines;
@@ -231,4 +236,20 @@ test('an observer that looks too rarely forgets what it saw', LIMIT, async () =>
   const other = await cluster.join(observer);
   await observer.seen(8);
   assert.equal(await cluster.figures(other), '3 3 2 0');
+});
+
+test('an observer with a long time to live looks often enough for a short one', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer, { ttlMs: 86_400_000 });
+  await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+});
+
+test('what a look sees counts from its answer on', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  // By five looks when the first was asked for, and not yet when it was answered.
+  using observer = new Observer(TTL_MS * 0.26);
+  await cluster.join(observer);
+  await until(async () => observer.lostAfter !== undefined);
+  assert.ok(observer.lostAfter! > 6, `given up after ${observer.lostAfter} looks`);
 });
