@@ -58,6 +58,8 @@ export interface PostgresOptions {
   readonly isStandby?: boolean;
   /** The directory of the data of a server that is stopped. */
   readonly copyOf?: string;
+  /** Directories that anybody can write to, for its data and for its log of writes, in place of its own. */
+  readonly places?: { readonly data: string; readonly log: string };
 }
 
 export class PostgresServer implements AsyncDisposable {
@@ -85,7 +87,8 @@ export class PostgresServer implements AsyncDisposable {
     this.version = version;
     this.port = port;
     this.directory = serverDirectory();
-    this.data = join(this.directory, 'data');
+    const { copyOf, settings = '', places } = options;
+    this.data = join(places?.data ?? this.directory, 'data');
     const bin = join(this.#reachable(prefix), 'bin');
     const command = [join(bin, 'postgres'), '-D', this.data, '-p', String(port)];
     this.#process = new KeptProcess(this.directory, command, 'QUIT');
@@ -96,7 +99,8 @@ export class PostgresServer implements AsyncDisposable {
       '--no-locale',
       '--encoding=UTF8',
     ];
-    const { copyOf, settings = '' } = options;
+    // Small segments: what is full is noticed soon.
+    if (places) flags.push(`--waldir=${join(places.log, 'log')}`, '--wal-segsize=1');
     if (copyOf !== undefined) copyData(copyOf, this.data);
     else this.#run(join(bin, 'initdb'), '--pgdata', this.data, ...flags);
     const own = copyOf === undefined ? SETTINGS : '';
@@ -159,6 +163,11 @@ export class PostgresServer implements AsyncDisposable {
   /** Of the process that starts all others. */
   get pid(): number {
     return Number.parseInt(readFileSync(join(this.data, 'postmaster.pid'), 'utf8'), 10);
+  }
+
+  /** Waits until it has logged that. */
+  logged(wanted: RegExp): Promise<string> {
+    return this.#process.until(wanted);
   }
 
   /** All that it wrote. */
