@@ -28,7 +28,7 @@ const REFUSED = 40;
 const TTL_SECONDS = 600;
 /** What there is, and room for what comes. */
 const DATA_MIB = 64;
-const LOG_MIB = 64;
+const LOG_MIB = 128;
 const SHOWN = 20;
 
 const FAILS = 'the store fails';
