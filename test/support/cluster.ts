@@ -13,7 +13,7 @@ import { type PostgresOptions, PostgresServer } from './postgres.ts';
 import type { Version } from './postgres-program.ts';
 import { type Fate, PostgresProxy, type Seen } from './postgres-proxy.ts';
 import { Relay } from './relay.ts';
-import { type Server, Workspace } from './server.ts';
+import { DILIGENT, type Server, Workspace } from './server.ts';
 
 /** The shortest that there is. */
 export const TTL_SECONDS = 10;
@@ -30,7 +30,7 @@ const SETTINGS = [
   'drain_seconds = 5',
   '[auth]',
   'required = false',
-  '[grinder]',
+  ...DILIGENT,
   'batch = 16',
 ];
 
@@ -86,7 +86,7 @@ export interface NodeOptions {
 }
 
 interface Ready {
-  readonly pools: readonly { readonly ready: number }[];
+  readonly pools: readonly { readonly name: string; readonly ready: number }[];
 }
 
 export class ClusterNode implements AsyncDisposable {
@@ -150,11 +150,12 @@ export class ClusterNode implements AsyncDisposable {
     assert.equal(await this.server.kill('SIGTERM'), 0, this.server.output);
   }
 
-  /** Some addresses leave without a look at the database. */
-  async untilReady(): Promise<void> {
+  /** Some addresses leave without a look at the database: of one pool, or of each. */
+  async untilReady(pool?: string): Promise<void> {
     for (;;) {
       const { pools } = (await (await fetch(`${this.server.url}/v1/pools`)).json()) as Ready;
-      if (pools.every(({ ready }) => ready >= READY)) return;
+      const wanted = pools.filter(({ name }) => pool === undefined || name === pool);
+      if (wanted.every(({ ready }) => ready >= READY)) return;
       await sleep(LOOK_MS);
     }
   }

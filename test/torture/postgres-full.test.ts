@@ -54,7 +54,7 @@ class Scene {
     const { server, nodes } = this.cluster;
     const isSaid = (node: ClusterNode) =>
       node.said(FAILS).some(({ reason }) => /The disk of the server is full/.test(String(reason)));
-    await this.leased.untilReady();
+    await this.leased.untilReady(KEPT);
     disk.fill();
     while (!nodes.every(isSaid)) await sleep(LOOK_MS);
     assert.match(server.log, /ERROR: .*No space left on device/);
@@ -67,7 +67,7 @@ class Scene {
   /** The server ends in the middle of what it does, and so does each start of it. */
   async logIsFull(disk: FileSystem): Promise<void> {
     const { server } = this.cluster;
-    await this.leased.untilReady();
+    await this.leased.untilReady(KEPT);
     disk.fill();
     let isDown = false;
     const down = server.logged(/database system is shut down/).then(() => {

@@ -105,7 +105,7 @@ class Scene {
 
   /** Those that are cut off have some ready; the last beat is not older than what is returned. */
   async cut(): Promise<number> {
-    await Promise.all([this.brief, this.patient].map((node) => node.untilReady()));
+    await Promise.all([this.brief, this.patient].map((node) => node.untilReady(KEPT)));
     const since = await this.untilBeats(this.brief);
     this.cable.cut();
     return since;
