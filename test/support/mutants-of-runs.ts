@@ -200,17 +200,31 @@ export const OF_RUNS: Rules = {
   'a run that is not heard of': {
     'is given up after the time of who looks': {
       file: 'store/postgres/beats.ts',
-      from: 'return isSame && now - known.since > ttlMs;',
-      to: 'return isSame && now - known.since > this.#options.ttlMs;',
+      from: 'return isSame && askedAt - known.since > ttlMs;',
+      to: 'return isSame && askedAt - known.since > this.#options.ttlMs;',
       test: 'postgres-expiry',
       named: 'a run is given up after the time that it was promised itself',
     },
     'is given up by one who did not look': {
       file: 'store/postgres/beats.ts',
-      from: ' && now - known.seenAt <= ttlMs * GAP_SHARE;',
+      from: ' && askedAt - known.seenAt <= ttlMs * GAP_SHARE;',
       to: ';',
       test: 'postgres-expiry',
       named: 'an observer that looks too rarely forgets what it saw',
+    },
+    'is given up by a look that was answered late': {
+      file: 'store/postgres/beats.ts',
+      from: '{ beats, since: answeredAt, seenAt: askedAt }',
+      to: '{ beats, since: askedAt, seenAt: askedAt }',
+      test: 'postgres-expiry',
+      named: 'what a look sees counts from its answer on',
+    },
+    'is looked at too rarely by one with more time': {
+      file: 'store/postgres/beats.ts',
+      from: 'Math.min(ttlMs, ...others.map(({ ttl_ms: theirs }) => theirs)) / BEATS;',
+      to: 'ttlMs / BEATS;',
+      test: 'postgres-expiry',
+      named: 'an observer with a long time to live looks often enough for a short one',
     },
     'is given up by one whose looks failed': {
       file: 'store/postgres/beats.ts',

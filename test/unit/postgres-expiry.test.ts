@@ -29,12 +29,14 @@ after(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-/** What its store reported, and a clock that each look finds a step further. */
+/** What its store reported, and a clock that goes a step with each look, which reads it twice. */
 class Observer implements Disposable {
   readonly deadlines: number[] = [];
   readonly lost: NodeName[] = [];
   isOver = false;
   looks = 0;
+  /** How many it had made by then. */
+  lostAfter: number | undefined;
   #now = 1_000_000;
   #watch: Disposable | undefined;
   readonly #step: number;
@@ -44,8 +46,8 @@ class Observer implements Disposable {
   }
 
   readonly monotonic = (): number => {
-    this.looks++;
-    this.#now += this.#step;
+    this.looks += 1 / 2;
+    this.#now += this.#step / 2;
     return this.#now;
   };
 
@@ -60,7 +62,10 @@ class Observer implements Disposable {
       over: () => {
         this.isOver = true;
       },
-      lost: (node) => void this.lost.push(node),
+      lost: (node) => {
+        this.lost.push(node);
+        this.lostAfter = this.looks;
+      },
     };
     this.#watch = store.watch(events);
   }
@@ -156,7 +161,7 @@ test(
   LIMIT,
   async () => {
     await using cluster = await Cluster.open();
-    using observer = new Observer(TTL_MS / 10);
+    using observer = new Observer(TTL_MS / 5);
     await cluster.join(observer, { ttlMs: 60_000 });
     while (observer.deadlines.length < 2) await sleep(10);
     // The clock was asked before each of the two, the beginning and the first beat.
@@ -399,4 +404,24 @@ test('an observer that looks too rarely forgets what it saw', LIMIT, async () =>
   const other = await cluster.join(observer);
   await observer.seen(8);
   assert.equal(await cluster.figures(other), '3 3 2 0');
+});
+
+test('an observer with a long time to live looks often enough for a short one', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer, { ttlMs: 86_400_000 });
+  // Its looks may be none: those of one whose clock stands are counted.
+  using pace = new Observer(0);
+  await cluster.join(pace);
+  assert.equal(await cluster.givenUp(pace, other), '3 0 2 3');
+});
+
+test('what a look sees counts from its answer on', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  // By five looks when the first was asked for, and not yet when it was answered.
+  using observer = new Observer(TTL_MS * 0.26);
+  const other = await cluster.join(observer);
+  await cluster.givenUp(observer, other);
+  while (observer.lostAfter === undefined) await sleep(10);
+  assert.ok(observer.lostAfter > 6, `given up after ${observer.lostAfter} looks`);
 });
