@@ -224,6 +224,21 @@ export class PostgresServer implements AsyncDisposable {
     await this.#reload();
   }
 
+  /** Commits wait for a standby that never comes, until `synchronous_standby_names` is reset. */
+  async holdCommits(): Promise<void> {
+    await this.set('synchronous_standby_names', 'ghost');
+    const waiting = `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
+    // One of its processes may not have heard of it yet.
+    for (let isHeld = false; !isHeld; ) {
+      let isOver = false;
+      const asked = this.sql(`SELECT pg_logical_emit_message(true, 'asked', '')`).then(() => {
+        isOver = true;
+      });
+      while (!isHeld && !isOver) isHeld = (await this.sql(waiting)).length > 0;
+      await asked;
+    }
+  }
+
   async #reload(): Promise<void> {
     const from = this.log.length;
     await this.sql('SELECT pg_reload_conf()');

@@ -512,9 +512,9 @@ suite('commits without an answer', LIMIT, () => {
     const results: unknown[] = [];
     for (const call of calls) {
       // A commit that is durable here waits for a standby that never comes; its client is gone.
-      await server.set('synchronous_standby_names', 'ghost');
+      await server.holdCommits();
       const done = untilDone(call);
-      await whileUnderWay(done, async () => (await server.sql(WAITING)).length > 0);
+      while ((await server.sql(WAITING)).length === 0);
       node.proxy.cut();
       await whileUnderWay(done, async () => (await server.sql(LOCKED)).length > 0);
       await server.reset('synchronous_standby_names');

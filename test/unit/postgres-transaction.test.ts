@@ -270,7 +270,7 @@ test('a server that takes nothing is left after the time of a connection', LIMIT
 });
 
 test('a wait for a standby that somebody ended is no commit', LIMIT, async (t) => {
-  await server.set('synchronous_standby_names', 'ghost');
+  await server.holdCommits();
   t.after(() => server.reset('synchronous_standby_names'));
   const waiting = `SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
   const ended = async (by: string, id: number): Promise<unknown> => {
