@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Hit } from '../../src/keypair/signing-key.ts';
 import type { HandOut, HandOuts } from '../../src/store/hand-out.ts';
+import { untilRemoved } from '../../src/store/pool-removal.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
 import type { Store, StoreEvents } from '../../src/store/store.ts';
 import type { PoolIdentity } from '../../src/store/stored-pool.ts';
@@ -152,6 +153,18 @@ export async function inserted(store: Store, pool: string, count: number): Promi
 export async function figuresOf(store: Store, pool: string): Promise<string> {
   const { available, leased, reserved, dispensed, burned } = await store.counts(pool);
   return [available, leased, reserved, dispensed, burned].join(' ');
+}
+
+/** Deletes the pool, as a server does. */
+export async function removed(
+  store: Store,
+  pool: string,
+  head?: number,
+  handOuts?: HandOuts,
+): Promise<number> {
+  await store.closePool(pool);
+  const begun = await store.removePool(pool, head, handOuts);
+  return untilRemoved(pool, begun, () => store.removePool(pool));
 }
 
 /** What the call gives in the end, made again as long as the store cannot say what became of it. */

@@ -17,6 +17,7 @@ import {
   inserted,
   type PostgresNode,
   PostgresNodes,
+  removed,
   told,
   untilDone,
 } from '../support/postgres-nodes.ts';
@@ -163,7 +164,7 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
     await reservedIn(scene);
     const handOuts = told(handOut(2, { token }));
     return {
-      call: () => store.removePool(pool, 3, handOuts),
+      call: () => removed(store, pool, 3, handOuts),
       state: async () => (await store.pools()).find(({ name }) => name === pool)!.isRemoved,
       // Of the steps that were left.
       again: (result, whole) => Number(result) <= Number(whole),

@@ -16,6 +16,7 @@ import {
   inserted,
   type PostgresNode,
   PostgresNodes,
+  removed,
   told,
   UNHEARD,
   untilDone,
@@ -305,9 +306,9 @@ test('a pool that one deletes is gone when the other has ended its queue', LIMIT
   const pool = await leasedByBoth(4);
   const more = await inserted(two.store, pool, 3);
   await two.store.turn({ pool, head: 1, wanted: 0 });
-  const removed = one.store.removePool(pool, 2, told());
+  const deleted = removed(one.store, pool, 2, told());
   let isRemoved = false;
-  void removed.then(() => {
+  void deleted.then(() => {
     isRemoved = true;
   });
   const stored = async () => (await two.store.pools()).find(({ name }) => name === pool)!;
@@ -318,7 +319,7 @@ test('a pool that one deletes is gone when the other has ended its queue', LIMIT
   assert.equal(isRemoved, false);
   await assert.rejects(two.store.insert(hitsFor(pool, 1)), { code: 'POOL_NOT_FOUND' });
   assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
-  assert.equal(await removed, 2 + more.length);
+  assert.equal(await deleted, 2 + more.length);
   assert.equal(await figuresOf(two.store, pool), `0 0 0 4 ${2 + 2 + more.length}`);
   await assert.rejects(two.store.turn({ pool, head: 2, wanted: 1 }), { code: 'POOL_NOT_FOUND' });
 });
@@ -331,7 +332,7 @@ test('a turn that is under way when a pool is deleted counts as a queue', LIMIT,
   const turn = two.store.turn({ pool, head: 2, wanted: 2 });
   await hold.reached;
   let isRemoved = false;
-  const removed = one.store.removePool(pool, 2).then((burned) => {
+  const deleted = removed(one.store, pool, 2).then((burned) => {
     isRemoved = true;
     return burned;
   });
@@ -342,18 +343,18 @@ test('a turn that is under way when a pool is deleted counts as a queue', LIMIT,
   await sleep(300);
   assert.equal(isRemoved, false);
   assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
-  assert.equal(await removed, 0);
+  assert.equal(await deleted, 0);
 });
 
 test('both delete a pool, and one makes it anew', LIMIT, async () => {
   const pool = await leasedByBoth(4);
-  const removed = await both((store) => store.removePool(pool, 1));
+  const burned = await both((store) => removed(store, pool, 1));
   assert.equal(
-    removed.reduce((sum, burned) => sum + burned, 0),
+    burned.reduce((sum, count) => sum + count, 0),
     6,
   );
   assert.equal(await figuresOf(one.store, pool), '0 0 0 2 6');
-  await assert.rejects(one.store.removePool(pool, 1), { code: 'POOL_NOT_FOUND' });
+  await assert.rejects(removed(one.store, pool, 1), { code: 'POOL_NOT_FOUND' });
   await both((store) => store.definePool(poolNamed(pool)));
   await inserted(two.store, pool, 2);
   const { leased, position } = await one.store.turn({ pool, head: 1, wanted: 2 });
@@ -367,11 +368,11 @@ test('what is deleted while another works on it leaves nothing behind', LIMIT, a
   const hold = new Hold(two, textOf('UPDATE vanitypool.lane_ends'));
   const insert = two.store.insert(hitsFor(pool, 2));
   await hold.reached;
-  const removed = one.store.removePool(pool);
+  const deleted = removed(one.store, pool);
   await sleep(100);
   hold.release();
   assert.deepEqual(await insert, { inserted: 2, duplicates: 0 });
-  assert.equal(await removed, 6);
+  assert.equal(await deleted, 6);
   assert.equal(await figuresOf(one.store, pool), '0 0 0 0 6');
   two.pass();
 });

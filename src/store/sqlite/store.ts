@@ -12,6 +12,7 @@ import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
 import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
+import type { Removal } from '../pool-removal.ts';
 import type { NewJournal, Recover, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
 import type { SignatureStore } from '../signature-store.ts';
@@ -206,17 +207,21 @@ export class SqliteStore implements Store {
     });
   }
 
-  removePool(name: string, head = 0, handOuts = NO_HAND_OUTS): Promise<number> {
+  closePool(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  removePool(name: string, head = 0, handOuts = NO_HAND_OUTS): Promise<Removal> {
     return this.#run.call(() => {
       const pool = this.#poolRow(name);
-      const count = this.#run.transaction(
+      const burned = this.#run.transaction(
         () => this.#changes.removePool(pool, head, handOuts),
         this.#lets(pool, head, handOuts),
       );
       this.#waiting.drop(name);
       // What left waits for it by itself; the pool is gone in any case.
       this.#run.notTaken();
-      return count;
+      return { burned, isOver: true };
     });
   }
 
