@@ -6,12 +6,7 @@ import type { Durability } from '../../src/config/config.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { NodeName } from '../../src/store/node-store.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
-import {
-  EpochOver,
-  type Store,
-  type StoreEvents,
-  type TurnReport,
-} from '../../src/store/store.ts';
+import { EpochOver, type Store, type StoreEvents, type TurnReport } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import {
   figuresOf,

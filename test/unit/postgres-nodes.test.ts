@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { SigningKey } from '../../src/keypair/signing-key.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
-import { EpochOver, type Store } from '../../src/store/store.ts';
+import { EpochOver, type Store, type TurnReport } from '../../src/store/store.ts';
 import { DAY_MS } from '../../src/store/token-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import {
@@ -205,6 +205,40 @@ test('a key and a quota are asked for in one order', LIMIT, async () => {
     return store.turn({ pool, head: index + 1, wanted: 0, handOuts });
   });
   assert.equal(reports.flatMap(({ refused }) => refused).length, 1);
+});
+
+test('a node that stands still in a transaction holds up others for seconds', LIMIT, async () => {
+  const pool = await leasedByBoth(2);
+  await inserted(one.store, pool, 4);
+  const same = keyed();
+  const order = { pool, head: 1, wanted: 2, handOuts: told(handOut(0, same)) };
+  // It has the key and the lane by then.
+  const reached = Promise.withResolvers<void>();
+  one.fate((_number, text) => {
+    if (!text.includes('INTO vanitypool.leases')) return 'pass';
+    reached.resolve();
+    return 'stall';
+  });
+  const stalled = one.store.turn(order).catch((error) => error);
+  await reached.promise;
+  let failures = 0;
+  const goOn = (call: () => Promise<unknown>) =>
+    untilDone(call, () => assert.ok(++failures < 20, 'for ever'));
+  const { refused, leased } = (await goOn(() => two.store.turn(order))) as TurnReport;
+  assert.deepEqual([refused.length, leased.length], [0, 2]);
+  await goOn(() => two.store.insert(hitsFor(pool, 1)));
+  await goOn(() => two.store.changePool(pool, { isPaused: true }));
+  one.pass();
+  one.proxy.cut();
+  assert.equal((await stalled).code, 'STORE_UNAVAILABLE');
+  const late = await untilDone(() => one.store.turn(order));
+  assert.deepEqual(
+    late.refused.map(({ position, why }) => [position, why]),
+    [[0, 'key']],
+  );
+  const given = [...leased, ...late.leased].map(({ id }) => id);
+  assert.equal(new Set(given).size, 4);
+  await nodes.check();
 });
 
 test('a reservation is ended by another node than made it', LIMIT, async () => {
