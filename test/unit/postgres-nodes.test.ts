@@ -23,7 +23,7 @@ import {
 } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { PostgresStores } from '../support/postgres-stores.ts';
-import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
+import { ANY_AGE, hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
@@ -394,6 +394,46 @@ test('both delete a pool, and one makes it anew', LIMIT, async () => {
   const { leased, position } = await one.store.turn({ pool, head: 1, wanted: 2 });
   assert.deepEqual([leased.length, position], [2, 1]);
 });
+
+test(
+  'a deletion that one node began another ends, but not of a pool that was made anew',
+  LIMIT,
+  async () => {
+    const pool = await leasedByBoth(2);
+    await two.store.closePool(pool);
+    await two.store.close();
+    await two.open();
+    assert.equal(await removed(one.store, pool, 0), 2);
+    assert.equal(await figuresOf(one.store, pool), '0 0 0 0 4', 'two of what the other had leased');
+    await nodes.pool(pool);
+    await inserted(one.store, pool, 1);
+    await one.store.closePool(pool);
+    await assert.rejects(two.store.insert(hitsFor(pool, 1)), { code: 'POOL_NOT_FOUND' });
+    await two.store.definePool(poolNamed(pool));
+    assert.deepEqual(await one.store.removePool(pool), { burned: 0, isOver: true });
+    assert.equal((await two.store.turn({ pool, head: 0, wanted: 2 })).leased.length, 1);
+  },
+);
+
+test(
+  'what one handed out another destroys in time, whether or not that one runs',
+  LIMIT,
+  async () => {
+    const pool = await leasedByBoth(4);
+    const destroyed = async () => {
+      while ((await one.store.destroySecrets(ANY_AGE)) > 0);
+      return two.store.dueSecrets(ANY_AGE);
+    };
+    await two.store.turn({ pool, head: 2, wanted: 0 });
+    assert.ok((await two.store.dueSecrets(ANY_AGE)) >= 2);
+    assert.equal(await destroyed(), 0);
+    await two.store.turn({ pool, head: 3, wanted: 0 });
+    await two.store.close();
+    await two.open();
+    assert.ok((await two.store.dueSecrets(ANY_AGE)) >= 2, 'what it left is burned');
+    assert.equal(await destroyed(), 0);
+  },
+);
 
 test('what is deleted while another works on it leaves nothing behind', LIMIT, async () => {
   const pool = await nodes.pool(newName());

@@ -18,7 +18,7 @@ import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
 import { returnLease, turn } from '../support/turns.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const pool = 'pet';
 const AT = Date.now() - 10_000;
 

@@ -22,7 +22,7 @@ import {
 import { hitsFor } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 60_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const open = (count?: number) => RewoundScene.open(stores, server, count);
 
 let server: PostgresServer;
