@@ -216,9 +216,8 @@ async function changesMeetAll(nodes: Nodes): Promise<void> {
 async function together(t: TestContext): Promise<void> {
   using ahead = new WallClock();
   ahead.jump(1);
-  const durabilities = ['leased', 'leased', 'leased'] as const;
   const { environment } = ahead;
-  await using cluster = await Cluster.start({ pools: POOLS, durabilities, environment });
+  await using cluster = await Cluster.start({ pools: POOLS, nodes: [{}, {}, { environment }] });
   const nodes = new Nodes(cluster);
   await t.test('grinders stop when the stock is there', () => stopsGrinding(nodes));
   await t.test('one idempotency key', () => oneKey(nodes));

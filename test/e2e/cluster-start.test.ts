@@ -36,7 +36,7 @@ async function refused(cluster: Cluster, url: string, ...files: string[]): Promi
 }
 
 async function starts(t: TestContext): Promise<void> {
-  await using cluster = await Cluster.start({ pools: POOLS, durabilities: ['leased'] });
+  await using cluster = await Cluster.start({ pools: POOLS, nodes: [{}] });
   const { url, server } = cluster;
   await t.test('no server', async () => {
     const elsewhere = url.replace(`:${server.port}/`, `:${await freePort()}/`);

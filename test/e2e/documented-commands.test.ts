@@ -26,6 +26,7 @@ const OF_ANOTHER_TEST = ['docs/http-api.md'];
 const NOT_RUN: readonly [document: string, command: string, reason: string][] = [
   ['CONTRIBUTING.md', 'npm test', 'it is this test, with all others'],
   ['CONTRIBUTING.md', 'npm run check', '.ci/run runs it before the tests'],
+  ['CONTRIBUTING.md', 'npm run format', 'as `npm run check` does, and writes'],
   ['docs/benchmarks.md', 'bin/vanitypool bench', 'a minute each; bench.test.ts runs them, shorter'],
   [
     'docs/benchmarks.md',

@@ -17,6 +17,7 @@ const REST_MS = 60;
 /** How long one request keeps a client from the next. */
 const PATIENCE_MS = 500;
 const ASKED_AGAIN_BY = 4;
+const AGAIN_MS = 100;
 const RESERVED_SECONDS = 3600;
 
 /** What a node may answer while things happen to it. Nothing left with any of these without a key or a quota. */
@@ -47,6 +48,7 @@ export interface Reserved {
 interface Answer {
   /** 0 if no whole reply came. */
   readonly status: number;
+  /** undefined if it is what was asked for. */
   readonly code: string | undefined;
   readonly text: string;
 }
@@ -66,14 +68,21 @@ export class ClusterClients implements Disposable {
   readonly #agent = new Agent({ keepAlive: true });
   readonly #pending = new Set<Promise<unknown>>();
   readonly #token: string;
+  readonly #restMs: number;
   #clients: Promise<unknown>[] = [];
   #isStopped = false;
 
-  /** `token`: with a quota. */
-  constructor(nodes: readonly ClusterNode[], random: ReturnType<typeof randomOf>, token: string) {
+  /** `token`: with a quota. `restMs`: how long each client rests at most after a request. */
+  constructor(
+    nodes: readonly ClusterNode[],
+    random: ReturnType<typeof randomOf>,
+    token: string,
+    restMs = REST_MS,
+  ) {
     this.#nodes = nodes;
     this.#random = random;
     this.#token = token;
+    this.#restMs = restMs;
   }
 
   start(): void {
@@ -100,7 +109,7 @@ export class ClusterClients implements Disposable {
     const left = this.keyed.values();
     const client = async (): Promise<void> => {
       for (const one of left)
-        while (!(await this.#askKeyed(this.#node(), one))) await sleep(REST_MS);
+        while ((await this.#askKeyed(this.#node(), one)) !== undefined) await sleep(REST_MS);
     };
     await Promise.all(Array.from({ length: ASKED_AGAIN_BY }, client));
     while (this.seen.beyondQuota === 0) await this.#askWithQuota();
@@ -108,7 +117,7 @@ export class ClusterClients implements Disposable {
   }
 
   /** One address without a key: the code of the error, or undefined. */
-  async take(node: ClusterNode, pool: Pool = POOLS[0], count = 1): Promise<string | undefined> {
+  async take(node: ClusterNode, pool: string = POOLS[0], count = 1): Promise<string | undefined> {
     const { status, code, text } = await this.#ask(node, `pools/${pool}/dispense`, { count });
     if (status === 200) this.#receive(text, `request ${this.seen.requests}`);
     // Popped, and not committed in time.
@@ -116,9 +125,21 @@ export class ClusterClients implements Disposable {
     return code;
   }
 
+  /** One address for a key that nobody has used: as `take`. */
+  takeForKey(node: ClusterNode): Promise<string | undefined> {
+    return this.#askKeyed(node, this.#newKey(1));
+  }
+
+  /** Until it has handed out, and recorded what it hands out for a key. */
+  async untilServes(node: ClusterNode): Promise<void> {
+    while ((await this.take(node)) !== undefined) await sleep(AGAIN_MS);
+    const one = this.#newKey(1);
+    while ((await this.#askKeyed(node, one)) !== undefined) await sleep(AGAIN_MS);
+  }
+
   async #again(client: () => Promise<unknown>): Promise<void> {
     while (!this.#isStopped) {
-      await sleep(this.#random(1, REST_MS));
+      await sleep(this.#random(1, this.#restMs));
       if (this.#up.length > 0) await client.call(this);
     }
   }
@@ -139,26 +160,31 @@ export class ClusterClients implements Disposable {
   }
 
   async #askForKeys(): Promise<void> {
-    const key = `key ${this.keyed.length}`;
-    const one = { key, pool: this.#pool(), count: this.#random(1, COUNT_MAX), reply: undefined };
-    this.keyed.push(one);
+    const one = this.#newKey(this.#random(1, COUNT_MAX));
     const asked = this.#up.map((node) => this.#askKeyed(node, one));
     const old = this.keyed[this.#random(0, this.keyed.length - 1)]!;
     await this.#patiently([...asked, this.#askKeyed(this.#node(), old)]);
   }
 
-  /** Whether it was answered with addresses. */
-  async #askKeyed(node: ClusterNode, one: Keyed): Promise<boolean> {
+  #newKey(count: number): Keyed {
+    const key = `key ${this.keyed.length}`;
+    const one = { key, pool: this.#pool(), count, reply: undefined };
+    this.keyed.push(one);
+    return one;
+  }
+
+  /** The code of the error, or undefined. */
+  async #askKeyed(node: ClusterNode, one: Keyed): Promise<string | undefined> {
     const { key, pool, count } = one;
     const path = `pools/${pool}/dispense`;
-    const { status, text } = await this.#ask(node, path, { count }, { key });
-    if (status !== 200) return false;
+    const { code, text } = await this.#ask(node, path, { count }, { key });
+    if (code !== undefined) return code;
     if (one.reply === undefined) {
       one.reply = text;
       this.#receive(text, key);
     } else if (one.reply === text) this.seen.repeated++;
     else this.wrong.push(`${key} has two replies`);
-    return true;
+    return undefined;
   }
 
   async #reserve(): Promise<void> {
@@ -242,7 +268,7 @@ export class ClusterClients implements Disposable {
     return POOLS[this.#random(0, POOLS.length - 1)]!;
   }
 
-  #lose(pool: Pool, count: number): void {
+  #lose(pool: string, count: number): void {
     this.mayHaveLeft.set(pool, (this.mayHaveLeft.get(pool) ?? 0) + count);
   }
 
@@ -269,7 +295,7 @@ export class ClusterClients implements Disposable {
     const reply = await post(url, body, key, this.#agent, token);
     if (reply === undefined) {
       this.seen.cut++;
-      return { status: 0, code: undefined, text: '' };
+      return { status: 0, code: 'cut off', text: '' };
     }
     const { status, text } = reply;
     if (status < 300) return { status, code: undefined, text };

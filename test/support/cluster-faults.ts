@@ -77,11 +77,7 @@ export class ClusterFaults {
   }
 
   async untilAllServe(): Promise<void> {
-    await Promise.all(this.#cluster.nodes.map((node) => this.#untilServes(node)));
-  }
-
-  async #untilServes(node: ClusterNode): Promise<void> {
-    while ((await this.#clients.take(node)) !== undefined) await sleep(LOOK_MS);
+    await Promise.all(this.#cluster.nodes.map((node) => this.#clients.untilServes(node)));
   }
 
   /** On two nodes at once, and sessions are ended in the middle of what they do. */
@@ -125,7 +121,7 @@ export class ClusterFaults {
     await this.#cluster.untilExpired(epochs);
     const answer = await this.#clients.take(alone);
     assert.notEqual(answer, undefined, 'handed out past its deadline');
-    await this.#untilServes(last);
+    await this.#clients.untilServes(last);
     frozen.thaw();
     alone.proxy.rejoin();
     gone.proxy.rejoin();

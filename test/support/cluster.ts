@@ -1,23 +1,27 @@
 /**
  * Nodes on one PostgreSQL database for tests, each a process of its own with a data directory of its own, and
- * behind a proxy of its own. What befalls them is done here; the database itself is `server`.
+ * behind a proxy of its own, or at the end of a cable. What befalls them is done here; the database itself is `server`.
  */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
+import type { Cable } from './cable.ts';
 import { PgBouncer } from './pgbouncer.ts';
-import { PostgresServer } from './postgres.ts';
+import { type PostgresOptions, PostgresServer } from './postgres.ts';
 import type { Version } from './postgres-program.ts';
 import { type Fate, PostgresProxy, type Seen } from './postgres-proxy.ts';
-import { type Server, Workspace } from './server.ts';
+import { Relay } from './relay.ts';
+import { DILIGENT, type Server, Workspace } from './server.ts';
 
 /** The shortest that there is. */
 export const TTL_SECONDS = 10;
 /** A long campaign, or a short one on a machine that has no core left. */
 const LIFE_MAX_MS = 900_000;
 const LOOK_MS = 50;
+/** However the test ends. */
+const KILLED_WITH_TEST = ['setpriv', '--pdeathsig', 'KILL'];
 /** More than clients take while one is cut off. */
 const READY = 4;
 
@@ -26,7 +30,7 @@ const SETTINGS = [
   'drain_seconds = 5',
   '[auth]',
   'required = false',
-  '[grinder]',
+  ...DILIGENT,
   'batch = 16',
 ];
 
@@ -70,8 +74,19 @@ class Turns {
   };
 }
 
+export interface NodeOptions {
+  /** `leased` if not given. */
+  readonly durability?: 'leased' | 'committed';
+  /** `TTL_SECONDS` if not given. */
+  readonly ttlSeconds?: number;
+  /** It runs at the other end: it reaches the database through this alone, and is asked through a socket. */
+  readonly cable?: Cable;
+  /** Beside the test's own. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 interface Ready {
-  readonly pools: readonly { readonly ready: number }[];
+  readonly pools: readonly { readonly name: string; readonly ready: number }[];
 }
 
 export class ClusterNode implements AsyncDisposable {
@@ -83,10 +98,15 @@ export class ClusterNode implements AsyncDisposable {
   isUp = false;
   /** All servers that it was. */
   readonly servers: Server[] = [];
+  readonly #cable: Cable | undefined;
+  #relay: Relay | undefined;
 
-  constructor(proxy: PostgresProxy) {
+  constructor(proxy: PostgresProxy, { cable, environment = {} }: NodeOptions) {
     this.proxy = proxy;
+    this.#cable = cable;
     this.workspace.lifeMs = LIFE_MAX_MS;
+    this.workspace.launcher = [...(cable?.launcher ?? []), ...KILLED_WITH_TEST];
+    this.workspace.environment = environment;
     proxy.judge = (seen) => {
       proxy.seen.length = 0;
       return this.turns.judge(seen);
@@ -94,10 +114,21 @@ export class ClusterNode implements AsyncDisposable {
   }
 
   async start(...args: string[]): Promise<Server> {
-    this.server = await this.workspace.serve(...args);
+    const socket = join(this.workspace.path, 'socket');
+    const place = this.#cable === undefined ? [] : ['--host', `unix:${socket}`];
+    this.server = await this.workspace.serve(...place, ...args);
     this.servers.push(this.server);
+    if (this.#cable !== undefined) {
+      this.#relay ??= await Relay.to(socket);
+      this.server.url = this.#relay.url;
+    }
     this.isUp = true;
     return this.server;
+  }
+
+  /** Of this node for its store. */
+  through(url: string): string {
+    return (this.#cable ?? this.proxy).through(url);
   }
 
   /** Its sockets are closed by the system, as those of a machine that is lost are not. */
@@ -119,11 +150,12 @@ export class ClusterNode implements AsyncDisposable {
     assert.equal(await this.server.kill('SIGTERM'), 0, this.server.output);
   }
 
-  /** Some addresses leave without a look at the database. */
-  async untilReady(): Promise<void> {
+  /** Some addresses leave without a look at the database: of one pool, or of each. */
+  async untilReady(pool?: string): Promise<void> {
     for (;;) {
       const { pools } = (await (await fetch(`${this.server.url}/v1/pools`)).json()) as Ready;
-      if (pools.every(({ ready }) => ready >= READY)) return;
+      const wanted = pools.filter(({ name }) => pool === undefined || name === pool);
+      if (wanted.every(({ ready }) => ready >= READY)) return;
       await sleep(LOOK_MS);
     }
   }
@@ -146,6 +178,7 @@ export class ClusterNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#relay?.[Symbol.asyncDispose]();
     await this.workspace[Symbol.asyncDispose]();
     await this.proxy[Symbol.asyncDispose]();
   }
@@ -153,13 +186,12 @@ export class ClusterNode implements AsyncDisposable {
 
 export interface ClusterOptions {
   readonly pools: readonly Record<string, unknown>[];
-  /** Of each node. */
-  readonly durabilities: readonly ('leased' | 'committed')[];
+  readonly nodes: readonly NodeOptions[];
   readonly version?: Version;
   /** In transaction mode. */
   readonly isPooled?: boolean;
-  /** Of the last node, beside the test's own. */
-  readonly environment?: Readonly<Record<string, string>>;
+  /** Of the server. */
+  readonly places?: PostgresOptions['places'];
 }
 
 export class Cluster implements AsyncDisposable {
@@ -169,22 +201,25 @@ export class Cluster implements AsyncDisposable {
   readonly url: string;
 
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const { version = 18, isPooled = false, durabilities, pools, environment = {} } = options;
+    const { version = 18, isPooled = false, pools, places } = options;
     await using held = new AsyncDisposableStack();
-    const server = held.use(await PostgresServer.start({ version }));
+    const settings = listening(options.nodes.flatMap(({ cable }) => cable ?? []));
+    const started = PostgresServer.start({ version, settings, ...(places && { places }) });
+    const server = held.use(await started);
     const url = await server.database();
     const pooler = isPooled && held.use(await PgBouncer.before(server, 'transaction'));
     const way = pooler ? pooler.through(url) : url;
     const nodes: ClusterNode[] = [];
-    for (const durability of durabilities) {
-      const node = held.use(new ClusterNode(await PostgresProxy.before(Number(new URL(way).port))));
-      const place = [`url = "${node.proxy.through(way)}"`, `data = "${node.workspace.data}"`];
+    for (const wanted of options.nodes) {
+      const { durability = 'leased', ttlSeconds = TTL_SECONDS } = wanted;
+      const proxy = await PostgresProxy.before(Number(new URL(way).port));
+      const node = held.use(new ClusterNode(proxy, wanted));
+      const place = [`url = "${node.through(way)}"`, `data = "${node.workspace.data}"`];
       const store = ['[store]', ...place, `durability = "${durability}"`];
-      const ttl = `lease_ttl_seconds = ${TTL_SECONDS}`;
+      const ttl = `lease_ttl_seconds = ${ttlSeconds}`;
       node.workspace.configure(pools, ...store, ttl, ...SETTINGS);
       nodes.push(node);
     }
-    nodes.at(-1)!.workspace.environment = environment;
     const [first, ...others] = nodes as [ClusterNode, ...ClusterNode[]];
     await first.start();
     for (const { workspace } of others) shareKey(first.workspace, workspace);
@@ -210,6 +245,15 @@ export class Cluster implements AsyncDisposable {
 
   sql<R extends QueryResultRow>(text: string, values: unknown[] = []): Promise<R[]> {
     return this.server.sql<R>(text, values, new URL(this.url).pathname.slice(1));
+  }
+
+  /** One that may take so many a day. */
+  async token(quota: number): Promise<string> {
+    const { server, token } = this.nodes[0]!;
+    const order = { name: 'limited', scopes: ['dispense'], quota };
+    const { status, body, text } = await server.ask('POST', '/v1/tokens', { token, body: order });
+    assert.equal(status, 201, text);
+    return body.token;
   }
 
   /** That a node has now. */
@@ -243,6 +287,12 @@ export class Cluster implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#held.disposeAsync();
   }
+}
+
+/** Of a server that these lead to. */
+function listening(cables: readonly Cable[]): string {
+  const ends = new Set(['127.0.0.1', ...cables.map(({ here }) => here)]);
+  return `listen_addresses = '${[...ends].join(',')}'`;
 }
 
 /** Before the first start of `to`. */

@@ -9,7 +9,17 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -26,6 +36,10 @@ const FORMATS = {
   xfs: { command: ['mkfs.xfs', '-q', '-f'], mib: 320 },
   btrfs: { command: ['mkfs.btrfs', '-q', '-f'], mib: 128 },
 } as const;
+
+const FILLER = 'filler';
+/** What does not fit as a whole goes in in part. */
+const ZEROS = Buffer.alloc(2 ** 20);
 
 /** Programs of the administrator are not on everybody's path. */
 const PATH = `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin`;
@@ -65,6 +79,16 @@ export class FileSystem {
     }
   }
 
+  /** A small one in memory, mounted by root for anybody. */
+  static inMemory(t: TestContext, mib: number): FileSystem {
+    const made = new FileSystem();
+    t.after(() => made.#remove());
+    chmodSync(made.#root, 0o755);
+    mkdirSync(made.#path);
+    made.#mount('-t', 'tmpfs', '-o', `size=${mib}m,mode=1777`, 'tmpfs', made.#path);
+    return made;
+  }
+
   private constructor() {
     this.#keeper = spawn('/bin/sh', ['-c', KEEPER, this.#root], {
       env: { PATH },
@@ -89,6 +113,23 @@ export class FileSystem {
   remount(): void {
     for (const mount of this.#mounts.toReversed()) run('umount', mount.at(-1)!);
     for (const mount of this.#mounts) run('mount', ...mount);
+  }
+
+  /** Until nothing more goes in. */
+  fill(): void {
+    const file = openSync(join(this.#path, FILLER), 'a');
+    try {
+      for (;;) writeSync(file, ZEROS);
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  /** As before it was filled. */
+  makeRoom(): void {
+    rmSync(join(this.#path, FILLER));
   }
 
   #make(kind: Kind): void {

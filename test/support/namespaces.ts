@@ -16,6 +16,11 @@ export function noNamespaces(): string | undefined {
   return status === 0 ? undefined : '`unshare --mount --pid`, or a mount in it, is refused here';
 }
 
+/** The same for the options of a test that `.ci/run` does not skip. */
+export function withoutNamespaces(): string | false {
+  return process.env.VANITYPOOL_EMULATE !== '1' && (noNamespaces() ?? false);
+}
+
 /** Starts a program with so much memory at /dev/shm, which nobody else sees, and as process 1. */
 export function ownMemory(size: string, ...program: string[]): string[] {
   const flags = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];

@@ -314,10 +314,10 @@ test('who is given the key is killed', LIMIT, async (t) => {
   }
   await t.test('before it is given, and comes back after its lease', async () => {
     const { first, second } = nodes;
-    // Ninety seconds at each look.
+    // A minute and a half with each look, which reads it twice.
     let now = 0;
     await first.store.close();
-    await nodes.start(first, { ttlMs: 600, monotonic: () => (now += 90_000) });
+    await nodes.start(first, { ttlMs: 600, monotonic: () => (now += 45_000) });
     using doomed = await Doomed.start(second, '', 'follow');
     doomed.at(TAKING);
     await doomed.begun;

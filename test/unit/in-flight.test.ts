@@ -234,8 +234,9 @@ for (const perLook of [0, 200]) {
       await sleep(1);
       inFlight.cutUnread(4);
     }
-    // The system of the client goes on taking some for it, until it holds enough: a few looks more than 40.
-    assert.ok(looks >= 4 && looks < 80, `${looks} looks`);
+    // The system of the client goes on taking some for it, until it holds enough: a few looks more than 40, and more
+    // where each takes longer. What it took before would be enough for 200.
+    assert.ok(looks >= 4 && looks < 150, `${looks} looks`);
     await until(0);
   });
 }

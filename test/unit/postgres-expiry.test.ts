@@ -38,12 +38,14 @@ after(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-/** What its store reported, and a clock that each look finds a step further. */
+/** What its store reported, and a clock that goes a step with each look, which reads it twice. */
 class Observer implements Disposable {
   readonly deadlines: number[] = [];
   readonly lost: NodeName[] = [];
   isOver = false;
   looks = 0;
+  /** How many it had made by then. */
+  lostAfter: number | undefined;
   #now = 1_000_000;
   #watch: Disposable | undefined;
   readonly #step: number;
@@ -53,8 +55,8 @@ class Observer implements Disposable {
   }
 
   readonly monotonic = (): number => {
-    this.looks++;
-    this.#now += this.#step;
+    this.looks += 1 / 2;
+    this.#now += this.#step / 2;
     return this.#now;
   };
 
@@ -69,7 +71,10 @@ class Observer implements Disposable {
       over: () => {
         this.isOver = true;
       },
-      lost: (node) => void this.lost.push(node),
+      lost: (node) => {
+        this.lost.push(node);
+        this.lostAfter = this.looks;
+      },
     };
     this.#watch = store.watch(events);
   }
@@ -134,7 +139,7 @@ test(
   LIMIT,
   async () => {
     await using cluster = await Cluster.open();
-    using observer = new Observer(TTL_MS / 10);
+    using observer = new Observer(TTL_MS / 5);
     await cluster.join(observer, { ttlMs: 60_000 });
     while (observer.deadlines.length === 0) await sleep(10);
     const [deadline] = observer.deadlines;
@@ -245,6 +250,22 @@ test('an observer that looks too rarely forgets what it saw', LIMIT, async () =>
   assert.equal(await cluster.figures(other), '3 3 2 0');
 });
 
+test('an observer with a long time to live looks often enough for a short one', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  using observer = new Observer(TTL_MS * 0.3);
+  const other = await cluster.join(observer, { ttlMs: 86_400_000 });
+  await until(async () => (await cluster.figures(other)) === '3 0 2 3');
+});
+
+test('what a look sees counts from its answer on', LIMIT, async () => {
+  await using cluster = await Cluster.open();
+  // By five looks when the first was asked for, and not yet when it was answered.
+  using observer = new Observer(TTL_MS * 0.26);
+  await cluster.join(observer);
+  await until(async () => observer.lostAfter !== undefined);
+  assert.ok(observer.lostAfter! > 6, `given up after ${observer.lostAfter} looks`);
+});
+
 /** A node that does not beat, and others whose clocks stand until the test lets them go. */
 class Watched implements AsyncDisposable {
   readonly nodes: PostgresNodes;
@@ -305,13 +326,13 @@ class Watched implements AsyncDisposable {
 
 let scenes = 0;
 
-/** It stands, or each look at it finds it a step further. */
+/** It stands, or goes a step with each look. */
 class SteppedClock {
   isStanding = true;
   #now = 1_000_000;
 
   readonly now = (): number => {
-    if (!this.isStanding) this.#now += TTL_MS * 0.3;
+    if (!this.isStanding) this.#now += (TTL_MS * 0.3) / 2;
     return this.#now;
   };
 }

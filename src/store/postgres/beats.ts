@@ -20,7 +20,7 @@ const SQL = {
   others: `SELECT epoch, beats, ttl_ms FROM vanitypool.epochs WHERE state = 'open' AND epoch <> $1`,
 } as const;
 
-/** In a time to live. */
+/** In the shortest time to live of all: who looks less often gives up nobody that has that. */
 const BEATS = 6;
 /** After one that failed. */
 const AGAIN_MS = 1000;
@@ -46,7 +46,9 @@ type OtherRun = OpenRun & { readonly ttl_ms: number };
 
 interface Sight {
   readonly beats: number;
+  /** When the first look was answered that saw it: what was asked for before may have waited. */
   readonly since: number;
+  /** Of the last look, when it was asked for. */
   seenAt: number;
 }
 
@@ -56,10 +58,12 @@ export class Beats {
   /** By epoch: since when a beat was seen as it is. */
   readonly #sights = new Map<number, Sight>();
   #begunAt = 0;
+  #intervalMs: number;
   #events: Pick<StoreEvents, 'deadline' | 'over' | 'lost'> | undefined;
 
   constructor(options: BeatsOptions) {
     this.#options = options;
+    this.#intervalMs = options.ttlMs / BEATS;
     this.#now = options.now ?? (() => Number(process.hrtime.bigint() / 1_000_000n));
   }
 
@@ -85,7 +89,7 @@ export class Beats {
 
   /** One beat, and one look at the others. Errors: EpochOver, StoreRewound, those of `Connection`. */
   async beat({ deadline, lost }: Pick<StoreEvents, 'deadline' | 'lost'>): Promise<void> {
-    const { run, connection, watchesOthers } = this.#options;
+    const { run, connection, watchesOthers, ttlMs } = this.#options;
     const { epoch, id } = run;
     const before = this.#now();
     const since = run.sight.last;
@@ -99,7 +103,8 @@ export class Beats {
     run.sight.assertSound(seen, since);
     // Another run may have begun meanwhile.
     if (run.epoch === epoch) deadline(this.#until(before));
-    for (const dead of this.#unchanged(others, before)) {
+    this.#intervalMs = Math.min(ttlMs, ...others.map(({ ttl_ms: theirs }) => theirs)) / BEATS;
+    for (const dead of this.#unchanged(others, before, this.#now())) {
       const node = await expire(connection, run, dead);
       if (node !== undefined) lost(node);
     }
@@ -110,16 +115,16 @@ export class Beats {
     return atMs + this.#options.ttlMs * (1 - MARGIN_SHARE) - MARGIN_MS;
   }
 
-  /** Those whose time is over. */
-  #unchanged(others: readonly OtherRun[], now: number): OpenRun[] {
+  /** Those whose time is over, by a look that was asked for and answered at these moments. */
+  #unchanged(others: readonly OtherRun[], askedAt: number, answeredAt: number): OpenRun[] {
     const open = new Set(others.map(({ epoch }) => epoch));
     for (const epoch of this.#sights.keys()) if (!open.has(epoch)) this.#sights.delete(epoch);
     return others.filter(({ epoch, beats, ttl_ms: ttlMs }) => {
       const known = this.#sights.get(epoch);
-      const isSame = known?.beats === beats && now - known.seenAt <= ttlMs * GAP_SHARE;
-      if (isSame) known.seenAt = now;
-      else this.#sights.set(epoch, { beats, since: now, seenAt: now });
-      return isSame && now - known.since > ttlMs;
+      const isSame = known?.beats === beats && askedAt - known.seenAt <= ttlMs * GAP_SHARE;
+      if (isSame) known.seenAt = askedAt;
+      else this.#sights.set(epoch, { beats, since: answeredAt, seenAt: askedAt });
+      return isSame && askedAt - known.since > ttlMs;
     });
   }
 
@@ -127,19 +132,20 @@ export class Beats {
     events: Pick<StoreEvents, 'deadline' | 'over' | 'lost'>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { ttlMs } = this.#options;
+    const { run } = this.#options;
     while (!signal.aborted) {
-      let waitMs = ttlMs / BEATS;
+      let againMs = Infinity;
       try {
-        await this.#options.run.noticing(() => this.beat(events));
+        await run.noticing(() => this.beat(events));
       } catch (error) {
-        waitMs = Math.min(waitMs, AGAIN_MS);
+        againMs = AGAIN_MS;
         // A look that failed is none: how long the others stood is not known.
         this.#sights.clear();
         const isOver = error instanceof EpochOver || error instanceof StoreRewound;
         if (isOver && !signal.aborted) events.over(error);
         else if (!(error instanceof VanityError)) throw error;
       }
+      const waitMs = Math.min(this.#intervalMs, againMs);
       await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
