@@ -42,6 +42,7 @@ import { Run } from './run.ts';
 import type { Segments } from './segments.ts';
 import { SqliteSignatures } from './signatures.ts';
 import {
+  changePool,
   countersOf,
   countsOf,
   definePool,
@@ -197,19 +198,12 @@ export class SqliteStore implements Store {
   }
 
   changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
-    return this.#run.write(() => {
-      const pool = this.#poolRow(name);
-      const settings =
-        change.settings === undefined ? pool.settings : JSON.stringify(change.settings);
-      const is_paused = Number(change.isPaused ?? pool.is_paused);
-      this.#statements.setPool.run(pool.id, settings, is_paused);
-      this.#rows.bind('pool', { ...pool, settings, is_paused });
-    });
+    return this.#run.write(() =>
+      changePool(this.#statements, this.#rows, this.#poolRow(name), change),
+    );
   }
 
-  closePool(): Promise<void> {
-    return Promise.resolve();
-  }
+  async closePool(): Promise<void> {}
 
   removePool(name: string, head = 0, handOuts = NO_HAND_OUTS): Promise<Removal> {
     return this.#run.call(() => {
