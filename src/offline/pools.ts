@@ -15,6 +15,7 @@ import { findSealingKey } from '../keypair/sealing-key-files.ts';
 import { parseSignPolicy } from '../keypair/sign-policy.ts';
 import { configOf, poolConfigured, poolExists, poolLimit } from '../pool/pool-definition.ts';
 import { readBurned, readPools, readSealingKey } from '../store/open-store.ts';
+import { untilRemoved } from '../store/pool-removal.ts';
 import type { Store } from '../store/store.ts';
 import { parts, type StoredPool } from '../store/stored-pool.ts';
 import { withStoreOffline } from './open.ts';
@@ -89,7 +90,9 @@ export function removePoolOffline(config: Config, name: string): Promise<number>
   if (config.pools.some((pool) => pool.name === name)) throw poolConfigured(name);
   return withStoreOffline(config, async (store) => {
     await storedPool(store, name);
-    return store.removePool(name);
+    await store.closePool(name);
+    const remove = () => store.removePool(name);
+    return untilRemoved(name, await remove(), remove);
   });
 }
 

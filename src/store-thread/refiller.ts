@@ -23,6 +23,7 @@ import { VanityError } from '../errors.ts';
 import type { ChangedPools } from '../pool/changed-pools.ts';
 import type { SharedPool } from '../pool/shared-pool.ts';
 import type { PoolCounts } from '../store/address.ts';
+import type { Removal } from '../store/pool-removal.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredPool } from '../store/stored-pool.ts';
 import type { Exclusively } from './in-turn.ts';
@@ -157,20 +158,20 @@ export class Refiller {
 
   /**
    * Deletes a pool that nobody pops from any more: what was popped is recorded, what could still
-   * leave is burned and wiped. Returns how many were burned. Errors: those of the store; then the
-   * pool is as it was.
+   * leave is burned and wiped. As `Store.removePool`; after an error the pool is as it was, and
+   * nobody pops of one that others share.
    */
-  remove(pool: string): Promise<number> {
+  remove(pool: string): Promise<Removal> {
     const line = this.#lineOf(pool);
     return this.#options.exclusively(async () => {
       const handOuts = line.handOuts.take();
       const { head } = line;
-      const burned = await this.#options.store.removePool(pool, head, handOuts);
+      const removal = await this.#options.store.removePool(pool, head, handOuts);
       line.position = head;
       line.handOuts.confirm();
       this.#forget(line);
       line.empty();
-      return burned;
+      return removal;
     });
   }
 

@@ -14,6 +14,9 @@
  * A crash before step 3 of a deletion leaves the pool, one after it does not; a pool is there from
  * its step 2 on. When step 3 fails, the gate is opened again. A pool that cannot have journals is
  * not made: it could not be served, neither now nor after a start.
+ *
+ * Of a store that others share a pool is closed before all that: it is removed for all of them. So what fails
+ * then is done by the next look at the store, behind a gate that stays closed: the queue may have ended.
  */
 import {
   assertReadyFits,
@@ -34,6 +37,7 @@ import {
   settingsBoard,
   sharePool,
 } from '../pool/shared-pool.ts';
+import { untilRemoved } from '../store/pool-removal.ts';
 import type { Store } from '../store/store.ts';
 import { type ConfiguredPool, parts } from '../store/stored-pool.ts';
 import type { Exclusively } from './in-turn.ts';
@@ -124,28 +128,40 @@ export class ServedPools {
   }
 
   /** How many addresses were burned. */
-  remove(name: string): Promise<number> {
-    return this.#change(async () => {
-      const { store, exclusively, refiller } = this.#options;
+  async remove(name: string): Promise<number> {
+    const { store, exclusively, refiller } = this.#options;
+    const remove = () => exclusively(() => store.removePool(name));
+    const begun = await this.#entries.oneAtATime(async () => {
       const entry = this.#entries.find(name);
+      if (entry !== undefined && entry.config === undefined) throw poolConfigured(name);
+      await exclusively(() => store.closePool(name));
       // One that stood in the configuration once, or that could not be served.
-      if (entry === undefined) return exclusively(() => store.removePool(name));
-      if (entry.config === undefined) throw poolConfigured(name);
+      if (entry === undefined) return remove();
       return this.#withdraw(entry, () => refiller.remove(name));
     });
+    // Not in its turn: the others may wait until this run acts on a change of theirs.
+    const burned = await untilRemoved(name, begun, remove);
+    await store.everywhere();
+    return burned;
   }
 
   /** After others changed pools of the store: serves what it has now. Errors: those of the store, and of `create`. */
   refresh(): Promise<void> {
     return this.#entries.oneAtATime(async () => {
       const { store, exclusively, refiller } = this.#options;
+      const leave = (entry: ServedEntry) =>
+        this.#withdraw(entry, () => refiller.leave(entry.shared.name, 'burn'));
+      // What one before this could not end, whatever became of the pool since.
+      for (const entry of this.#entries.entries) {
+        if (settingsBoard(entry.shared).get('gate') === GATE.closed) await leave(entry);
+      }
       for (const pool of await exclusively(() => store.pools())) {
         const entry = this.#entries.find(pool.name);
         const config = pool.isForged ? undefined : configOf(pool);
         if (entry === undefined) {
           if (config !== undefined) await this.#serve(config, async () => pool);
         } else if (pool.isRemoved) {
-          await this.#withdraw(entry, () => refiller.leave(pool.name, 'burn'));
+          await leave(entry);
         } else {
           if (config !== undefined) this.#apply(entry, config);
           else if (pool.target !== undefined) this.#setTarget(entry.shared, pool.target);
@@ -223,7 +239,7 @@ export class ServedPools {
     await this.#entries.tell(() => ({}));
   }
 
-  /** `end` ends its queue, when no pop is under way; where it fails, the pool goes on. */
+  /** `end` ends its queue, when no pop is under way; where it fails, a pool that nobody else has goes on. */
   async #withdraw<T>(entry: ServedEntry, end: () => Promise<T>): Promise<T> {
     const settings = settingsBoard(entry.shared);
     const gate = settings.get('gate');
@@ -235,7 +251,7 @@ export class ServedPools {
         this.#entries.delete(entry.shared.name);
         return ended;
       } catch (error) {
-        settings.write({ gate });
+        if (!this.#options.store.isShared) settings.write({ gate });
         throw error;
       }
     });

@@ -23,13 +23,12 @@ export interface NextKey {
 }
 
 /**
- * In a file the old key is kept under its id, and the new one is beside it; both synced. `settle` is done before that
- * and decides what became of a rotation before. Errors: KEY_ROTATION_REFUSED; those of `settle`.
+ * In a file the old key is kept under its id, and the new one is beside it; both synced. What became of a rotation
+ * before is known by then: its key may go. Error: KEY_ROTATION_REFUSED.
  */
 export async function nextKey(
   now: PlacedKey,
   { to, onStep = () => undefined }: RotationOptions,
-  settle: () => Promise<void>,
 ): Promise<NextKey> {
   const { source, key } = now;
   try {
@@ -38,7 +37,6 @@ export async function nextKey(
       const remedy = 'put a new key into another variable of this process, and name that: env:NAME';
       throw refused(`the sealing key is in ${source}, where nothing can write it; ${remedy}`);
     }
-    await settle();
     // It could not take its name before.
     if ((await findSealingKey(source, key.publicKey)).isNext) await takeNextKey(source);
     const kept = await keepKey(source, key.publicKey);

@@ -27,6 +27,7 @@ import type { EarlierHandOut, HandOuts } from './hand-out.ts';
 import type { KeyRotation, RotationOptions, SealingKeyState } from './key-rotation.ts';
 import type { NodeCounts, NodeName, StoreState } from './node-store.ts';
 import type { OwnClock } from './own-clock.ts';
+import type { Removal } from './pool-removal.ts';
 import type { NewJournal, Recover, Recovered } from './recovery.ts';
 import type { ReservationStore } from './reservation-store.ts';
 import type { SignatureStore } from './signature-store.ts';
@@ -228,11 +229,20 @@ export interface Store extends AsyncDisposable {
   ): Promise<void>;
 
   /**
-   * Deletes the pool, in one transaction: its queue is ended at `head` with `handOuts`, then all that could
-   * still leave is burned, what is held for clients too. `head` is 0 if nothing was popped in this run.
-   * Returns how many were burned. Errors: POOL_NOT_FOUND, RangeError as of `turn`.
+   * Where others hand out of the store, too, a deletion begins with this: for all of them the pool is removed,
+   * nobody leases of it any more, and each ends its queue when it acts on that. A store of one run does nothing.
+   * Error: POOL_NOT_FOUND.
    */
-  removePool(name: string, head?: number, handOuts?: HandOuts): Promise<number>;
+  closePool(name: string): Promise<void>;
+
+  /**
+   * Deletes the pool, in one transaction: its queue is ended at `head` with `handOuts`, then all that could
+   * still leave is burned, what is held for clients too. Without `head` nothing was popped in this run, or its
+   * queue is ended. It is not over while another run has something leased: then the queue of this one is ended,
+   * and the rest is done when it is asked for again. One that was made anew meanwhile stays. Errors:
+   * POOL_NOT_FOUND, RangeError as of `turn`.
+   */
+  removePool(name: string, head?: number, handOuts?: HandOuts): Promise<Removal>;
 
   /**
    * Seals and inserts all hits, at most 65,536, in one transaction. POOL_NOT_FOUND if one names

@@ -150,12 +150,22 @@ async function oneSignature(nodes: Nodes): Promise<void> {
   assert.equal(statusOf(answers, 409).length, AT_ONCE - 1);
 }
 
-/** Records are of the time of the database, whatever clock a node has. */
-async function oneClock({ cluster }: Nodes): Promise<void> {
+/** Records are of the time of the database, whatever clock a node has, and however it is set. */
+async function oneClock({ cluster, all }: Nodes, ahead: WallClock): Promise<void> {
+  for (const hours of [-2, 3]) {
+    ahead.jump(hours);
+    // One that seems past its deadline has the next within seconds.
+    while ((await takeAt(all.at(-1)!, 'one')) !== 200) await sleep(LOOK_MS);
+  }
   assert.deepEqual(await cluster.expired(), []);
   const [row] = await cluster.sql<{ late: string }>(`SELECT max(abs(
     at - extract(epoch FROM now()) * 1000))::bigint AS late FROM vanitypool.hand_outs`);
   assert.ok(Number(row!.late) < HOUR_MS / 2, `${row!.late} ms`);
+}
+
+async function takeAt({ server }: ClusterNode, pool: string, asking: Asking = {}): Promise<number> {
+  const path = `/v1/pools/${pool}/dispense`;
+  return (await server.ask('POST', path, { body: { count: 1 }, ...asking })).status;
 }
 
 /** A node that is cut off hands out what it has: a change is answered when it does not any more. */
@@ -163,19 +173,19 @@ async function changesMeetAll(nodes: Nodes): Promise<void> {
   const token = await nodes.token('shop');
   const made = { name: 'gone', suffix: 't', target: 200, ready: 24 };
   assert.equal((await nodes.change('POST', 'pools', made)).status, 201);
-  const alone = nodes.all[1]!;
-  await alone.untilReady();
-  const take = async (pool: string, asking: Asking = {}) =>
-    (
-      await alone.server.ask('POST', `/v1/pools/${pool}/dispense`, {
-        body: { count: 1 },
-        ...asking,
-      })
-    ).status;
+  const [, alone, frozen] = nodes.all as [ClusterNode, ClusterNode, ClusterNode];
+  for (const node of [alone, frozen]) await node.untilReady();
+  const take = (pool: string, asking?: Asking) => takeAt(alone, pool, asking);
   alone.proxy.isolate();
   for (const pool of ['gone', 'still', 'one']) assert.equal(await take(pool), 200, pool);
   assert.equal(await take('one', { token }), 200, 'a token without a quota waits for nothing');
-  const epoch = await nodes.cluster.epochOf(alone);
+  const epochs = [await nodes.cluster.epochOf(alone), await nodes.cluster.epochOf(frozen)];
+  frozen.freeze();
+  // Answered when it wakes.
+  const late = [
+    takeAt(frozen, 'one', { token }),
+    ...['still', 'gone'].map((pool) => takeAt(frozen, pool)),
+  ];
   await Promise.all([
     nodes.change('DELETE', 'tokens/shop').then(async ({ status, text }) => {
       assert.equal(status, 200, text);
@@ -190,13 +200,17 @@ async function changesMeetAll(nodes: Nodes): Promise<void> {
       assert.notEqual(await take('gone'), 200, 'deleted');
     }),
   ]);
-  await nodes.cluster.untilExpired([epoch]);
+  await nodes.cluster.untilExpired(epochs);
   alone.proxy.rejoin();
-  await alone.untilSaid('a new run has begun', 1);
-  while ((await take('one')) !== 200) await sleep(LOOK_MS);
-  assert.equal(await take('one', { token }), 401);
-  assert.equal(await take('still'), 503);
-  assert.equal(await take('gone'), 404);
+  frozen.thaw();
+  for (const status of await Promise.all(late)) assert.notEqual(status, 200);
+  for (const node of [alone, frozen]) {
+    await node.untilSaid('a new run has begun', 1);
+    while ((await takeAt(node, 'one')) !== 200) await sleep(LOOK_MS);
+    assert.equal(await takeAt(node, 'one', { token }), 401);
+    assert.equal(await takeAt(node, 'still'), 503);
+    assert.equal(await takeAt(node, 'gone'), 404);
+  }
 }
 
 async function together(t: TestContext): Promise<void> {
@@ -210,8 +224,10 @@ async function together(t: TestContext): Promise<void> {
   await t.test('one quota', () => oneQuota(nodes));
   await t.test('one reservation', () => oneReservation(nodes));
   await t.test('one signature that is left', () => oneSignature(nodes));
-  await t.test('clocks that are an hour apart', () => oneClock(nodes));
-  await t.test('changes while a node is cut off', () => changesMeetAll(nodes));
+  await t.test('clocks that are apart, and are set', () => oneClock(nodes, ahead));
+  await t.test('changes while one node is cut off, and one stands still', () =>
+    changesMeetAll(nodes),
+  );
   await Promise.all(cluster.nodes.map((node) => node.stop()));
 }
 

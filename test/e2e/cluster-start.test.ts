@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { vanitypool } from '../support/cli.ts';
+import { vanitypoolHere } from '../support/cli-here.ts';
 import { Cluster } from '../support/cluster.ts';
 import { PgBouncer } from '../support/pgbouncer.ts';
 import { freePort } from '../support/postgres.ts';
@@ -13,6 +13,10 @@ import { EASY_POOL, Workspace } from '../support/server.ts';
 const LIMIT = { timeout: 300_000, skip: await withoutPostgres(18) };
 const SEALING_KEY = 'sealing.key';
 const POOLS = [{ ...EASY_POOL, target: 40, ready: 10 }];
+/** A function of the server, and what puts it before the server's own. */
+const OLD = `CREATE SCHEMA old; CREATE FUNCTION old.current_setting(name text) RETURNS text LANGUAGE sql AS $$
+  SELECT CASE name WHEN 'server_version_num' THEN '140012' ELSE pg_catalog.current_setting(name) END $$`;
+const OLD_FIRST = encodeURIComponent('-c search_path=old,pg_catalog');
 const PASSWORD = 'not-the-right-one';
 
 /** What is said of a start with these files of the first node. */
@@ -22,9 +26,11 @@ async function refused(cluster: Cluster, url: string, ...files: string[]): Promi
   const { data } = cluster.nodes[0]!.workspace;
   for (const file of files) copyFileSync(join(data, file), join(workspace.data, file));
   workspace.configure(POOLS, '[store]', `url = "${url}"`, `data = "${workspace.data}"`);
-  const { code, stdout, stderr } = await vanitypool(['serve', '--port', '0'], {
-    cwd: workspace.path,
-  });
+  const { code, stdout, stderr } = await vanitypoolHere(
+    ['serve', '--port', '0'],
+    {},
+    workspace.path,
+  );
   assert.ok(code === 1 || code === 2, `${code}: ${stdout}${stderr}`);
   return stdout + stderr;
 }
@@ -35,7 +41,7 @@ async function starts(t: TestContext): Promise<void> {
   await t.test('no server', async () => {
     const elsewhere = url.replace(`:${server.port}/`, `:${await freePort()}/`);
     const said = await refused(cluster, elsewhere, SEALING_KEY);
-    assert.match(said, /ECONNREFUSED.*\(STORE_UNAVAILABLE\)/);
+    assert.match(said, /ECONNREFUSED.* correct store\.url \(STORE_UNAVAILABLE\)/);
   });
   await t.test('another password', async () => {
     await cluster.sql("CREATE ROLE somebody LOGIN PASSWORD 'right'");
@@ -46,6 +52,27 @@ async function starts(t: TestContext): Promise<void> {
     );
     assert.match(said, /password authentication failed.*\(CONFIG_INVALID\)/);
     assert.ok(!said.includes(PASSWORD), said);
+  });
+  await t.test('a user without the rights', async () => {
+    const said = await refused(cluster, url.replace('postgres@', 'somebody:right@'), SEALING_KEY);
+    assert.match(said, /GRANT postgres TO somebody \(CONFIG_INVALID\)/);
+  });
+  await t.test('a server that loses commits', async () => {
+    await server.set('fsync', 'off');
+    const said = await refused(cluster, url, SEALING_KEY);
+    await server.reset('fsync');
+    assert.match(said, /fsync is off.* SET fsync = on.*\(CONFIG_INVALID\)/);
+  });
+  await t.test('a server that is too old', async () => {
+    await cluster.sql(OLD);
+    const said = await refused(cluster, `${url}?options=${OLD_FIRST}`, SEALING_KEY);
+    assert.match(said, /PostgreSQL 14; needs 15 or newer \(CONFIG_INVALID\)/);
+  });
+  await t.test('a schema that somebody changed', async () => {
+    await cluster.sql('ALTER TABLE vanitypool.burns RENAME cause TO why');
+    const said = await refused(cluster, url, SEALING_KEY);
+    await cluster.sql('ALTER TABLE vanitypool.burns RENAME why TO cause');
+    assert.match(said, /column burns\.cause text not null\. Change it back.*\(STORE_CORRUPT\)/);
   });
   await t.test('a copy of the directory of another node', async () => {
     const said = await refused(cluster, url, SEALING_KEY, 'node.json');
@@ -59,9 +86,9 @@ async function starts(t: TestContext): Promise<void> {
     const said = await refused(cluster, pooler.through(url), SEALING_KEY);
     assert.match(said, /\(CONFIG_INVALID\)/);
   });
-  assert.deepEqual(await cluster.sql('SELECT count(*)::int AS epochs FROM vanitypool.epochs'), [
-    { epochs: 1 },
-  ]);
+  const left = `SELECT (SELECT count(*)::int FROM vanitypool.epochs) AS epochs,
+    (SELECT count(*)::int FROM vanitypool.nodes) AS nodes`;
+  assert.deepEqual(await cluster.sql(left), [{ epochs: 1, nodes: 1 }]);
   await cluster.nodes[0]!.stop();
 }
 

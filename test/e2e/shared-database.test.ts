@@ -10,7 +10,7 @@ import { withoutPostgres } from '../support/postgres-program.ts';
 import { EASY_POOL, type Handed, type Server, Workspace } from '../support/server.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const POOL = { ...EASY_POOL, target: 120, ready: 8, accepts_imports: true };
 
 let postgres: PostgresServer;

@@ -17,6 +17,7 @@ export async function vanitypoolHere(
   const outputs = new CollectedOutputs();
   const before = { ...process.env };
   const here = process.cwd();
+  const umask = process.umask();
   const listeners = SIGNALS.map((signal) => process.listeners(signal));
   Object.assign(process.env, { XDG_STATE_HOME: stateHome(cwd) }, env);
   process.chdir(cwd);
@@ -26,6 +27,7 @@ export async function vanitypoolHere(
     return { code, stdout, stderr: said.join(''), lines: stdout.split('\n').slice(0, -1) };
   } finally {
     process.chdir(here);
+    process.umask(umask);
     // A server listens to them until its process ends.
     for (const [index, signal] of SIGNALS.entries()) {
       const added = process.listeners(signal).filter((one) => !listeners[index]!.includes(one));

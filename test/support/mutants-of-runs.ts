@@ -463,7 +463,7 @@ export const OF_RUNS: Rules = {
   'a deletion': {
     'does not wait for the queues of others': {
       file: 'store/postgres/removal.ts',
-      from: 'if (others.rows.some(({ isEmpty }) => !isEmpty)) return false;',
+      from: 'if (rows.some(({ isEmpty }) => !isEmpty)) return false;',
       to: '',
       test: 'postgres-nodes',
       named: 'a pool that one deletes is gone when the other has ended its queue',
@@ -477,15 +477,15 @@ export const OF_RUNS: Rules = {
     },
     'waits for queues of runs that were given up': {
       file: 'store/postgres/removal.ts',
-      from: "AND q.epoch <> $2 AND e.state = 'open'",
-      to: 'AND q.epoch <> $2',
+      from: "WHERE q.pool_id = $1 AND e.state = 'open'",
+      to: 'WHERE q.pool_id = $1',
       test: 'postgres-expiry',
       named: 'of several observers one ends the run',
     },
     'waits for ever': {
-      file: 'store/postgres/removal.ts',
-      from: 'waitedMs <= OTHERS_MS;',
-      to: 'waitedMs >= 0;',
+      file: 'store/pool-removal.ts',
+      from: 'if (waitedMs >= OTHERS_MS) {',
+      to: 'if (waitedMs < 0) {',
       test: 'postgres-nodes',
       named: 'who waits for others says so after a time, and what it changed stands',
     },
@@ -495,6 +495,20 @@ export const OF_RUNS: Rules = {
       to: 'wanted - sum(late)',
       test: 'postgres-nodes',
       named: 'a pool that one deletes is gone when the other has ended its queue',
+    },
+    'opens the pool again where it fails': {
+      file: 'store-thread/served-pools.ts',
+      from: 'if (!this.#options.store.isShared) settings.write({ gate });',
+      to: 'settings.write({ gate });',
+      test: 'shared-run',
+      named: 'of a pool whose deletion fails nothing leaves, and the next look ends it',
+    },
+    'is not gone on with where it failed': {
+      file: 'store-thread/served-pools.ts',
+      from: "if (settingsBoard(entry.shared).get('gate') === GATE.closed) await leave(entry);",
+      to: '',
+      test: 'shared-run',
+      named: 'of a pool whose deletion fails nothing leaves, and the next look ends it',
     },
     'leaves what clients hold': {
       file: 'store/postgres/removal.ts',
@@ -508,7 +522,7 @@ export const OF_RUNS: Rules = {
       from: "if (row.state !== 'closing') return true;",
       to: '',
       test: 'postgres-nodes',
-      named: 'who deletes a pool burns nothing of the one that another makes anew',
+      named: 'a deletion that one node began another ends, but not of a pool that was made anew',
     },
   },
   'a retention': {

@@ -519,8 +519,8 @@ export const OF_TURNS: Rules = {
     },
     'forgets a step of a deletion': {
       file: 'store/postgres/removal.ts',
-      from: 'await run.untilKnown(() =>\n    queues.change(',
-      to: 'await ((call) => call())(() =>\n    queues.change(',
+      from: 'await run.untilKnown(() =>\n      queues.change(',
+      to: 'await ((call) => call())(() =>\n      queues.change(',
       test: 'postgres-lost-answers',
       named: ['at each statement of: ', 'removePool'],
     },

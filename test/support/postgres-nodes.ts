@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hit } from '../../src/keypair/signing-key.ts';
 import type { HandOut, HandOuts } from '../../src/store/hand-out.ts';
+import { untilRemoved } from '../../src/store/pool-removal.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
 import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
 import type { PoolIdentity } from '../../src/store/stored-pool.ts';
@@ -175,6 +176,18 @@ export async function isOfEndedRun(call: () => Promise<unknown>): Promise<boolea
     if (result instanceof EpochOver) return true;
     if ((result as { code?: string } | undefined)?.code !== 'STORE_UNAVAILABLE') return false;
   }
+}
+
+/** Deletes the pool, as a server does. */
+export async function removed(
+  store: Store,
+  pool: string,
+  head?: number,
+  handOuts?: HandOuts,
+): Promise<number> {
+  await store.closePool(pool);
+  const begun = await store.removePool(pool, head, handOuts);
+  return untilRemoved(pool, begun, () => store.removePool(pool));
 }
 
 /** What the call gives in the end, made again as long as the store cannot say what became of it. */

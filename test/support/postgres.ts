@@ -142,6 +142,18 @@ export class PostgresServer implements AsyncDisposable {
     copyData(kept, this.data);
   }
 
+  /** The same with what it has logged since, as far as the point of this name (`pg_create_restore_point`). */
+  recover(kept: string, point: string): void {
+    const log = join(this.directory, 'log-since');
+    copyData(join(this.data, 'pg_wal'), log);
+    this.putBack(kept);
+    const settings = { restore_command: `cp "${log}/%f" "%p"`, recovery_target_name: point };
+    const lines = Object.entries({ ...settings, recovery_target_action: 'promote' });
+    const text = lines.map(([name, value]) => `${name} = '${value}'\n`).join('');
+    appendFileSync(join(this.data, 'postgresql.conf'), text);
+    this.write('recovery.signal', '');
+  }
+
   /** Also after a stop. False if another program took the port. */
   async start(): Promise<boolean> {
     const from = this.#process.log.length;

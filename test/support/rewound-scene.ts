@@ -2,6 +2,7 @@
  * Nodes whose database goes back in time, for tests: what is leased is leased once, whatever the database says.
  */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '../../src/store/postgres/connection.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import type { Recover } from '../../src/store/recovery.ts';
@@ -88,6 +89,38 @@ export class RewoundScene implements AsyncDisposable {
   async asSound(): Promise<void> {
     await this.sql(`UPDATE vanitypool.cluster SET state = 'sound'`);
     await this.sql('UPDATE vanitypool.nodes SET confirmed = true WHERE retired_at IS NULL');
+  }
+
+  /** The same after what is done before `work`, which the log of the server has. */
+  async goesBackToPoint(
+    before: () => Promise<unknown>,
+    work: () => Promise<unknown>,
+  ): Promise<void> {
+    const server = this.#server;
+    await server.stop();
+    const kept = server.keep();
+    await server.start();
+    await before();
+    await server.sql(`SELECT pg_create_restore_point('point')`);
+    await work();
+    await server.stop();
+    server.recover(kept, 'point');
+    await server.start();
+    const isThere = 'SELECT pg_is_in_recovery() AS "isStandby"';
+    while ((await server.sql<{ isStandby: boolean }>(isThere))[0]!.isStandby) await sleep(20);
+  }
+
+  /** The same by a copy of the database, which comes in its place: the server is the one that it was. */
+  async isReplaced(work: () => Promise<unknown>): Promise<void> {
+    const server = this.#server;
+    const name = new URL(this.first.place.url).pathname.slice(1);
+    await server.sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
+      name,
+    ]);
+    const kept = new URL(await server.database(name)).pathname.slice(1);
+    await work();
+    await server.sql(`DROP DATABASE ${name} WITH (FORCE)`);
+    await server.sql(`ALTER DATABASE ${kept} RENAME TO ${name}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

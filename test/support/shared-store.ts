@@ -2,6 +2,8 @@
  * A real store that passes for one of many runs: the test ends this run, changes what others would change,
  * and says how late it hears of what others did. Everything else is the store's own.
  */
+import type { HandOuts } from '../../src/store/hand-out.ts';
+import type { Removal } from '../../src/store/pool-removal.ts';
 import { EpochOver, type Store, type StoreEvents, StoreRewound } from '../../src/store/store.ts';
 
 import type { StoredPool } from '../../src/store/stored-pool.ts';
@@ -14,6 +16,8 @@ export class SharedStore {
   readonly waiting: (() => void)[] = [];
   /** Whether `everywhere` waits. */
   areOthersSlow = false;
+  /** Whether others have something leased of pools that this run deletes. */
+  haveOthersLeased = false;
   events: StoreEvents | undefined;
   #isOver = false;
   #isRewound = false;
@@ -80,6 +84,8 @@ export class SharedStore {
       if (this.#isRewound) throw new StoreRewound();
       if (this.#isOver) throw new EpochOver();
       if (name === 'definePools') this.#lost.clear();
+      if (name === 'removePool' && this.haveOthersLeased)
+        return this.#endOwn(target as Store, args as [string]);
       if (this.#missed.delete(name as Look)) return name === 'used' ? 0 : undefined;
       const result = await Reflect.apply(value, target, args);
       if (name !== 'pools') return result;
@@ -93,6 +99,15 @@ export class SharedStore {
         };
       });
     };
+  }
+
+  async #endOwn(
+    store: Store,
+    [pool, head, handOuts]: [string, number?, HandOuts?],
+  ): Promise<Removal> {
+    if (head === undefined) return { burned: 0, isOver: false };
+    const queue = { pool, head, ...(handOuts && { handOuts }) };
+    return { burned: (await store.endQueues([queue], 'burn')).rest, isOver: false };
   }
 
   async #everywhere(): Promise<void> {

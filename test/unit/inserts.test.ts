@@ -123,7 +123,7 @@ test('a pool is deleted when no insert is under way, and requests go on meanwhil
   const stuck = bench.inserts.insert(bench.hits(3));
   let burned: number | undefined;
   const removed = bench.inserts.without(async () => {
-    burned = await bench.refiller.remove('pet');
+    ({ burned } = await bench.refiller.remove('pet'));
     bench.pools.delete('pet');
   });
   const late = bench.inserts.insert(bench.hits(2));

@@ -10,7 +10,7 @@ import { awake, left, look, pool, RewoundScene, rewound } from '../support/rewou
 import { hitsFor } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 60_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const DAY_MS = 86_400_000;
 const open = (count?: number) => RewoundScene.open(stores, server, count);
 

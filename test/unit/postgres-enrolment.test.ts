@@ -22,7 +22,7 @@ import { rewound } from '../support/rewound-scene.ts';
 import { hexOf, hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 let server: PostgresServer;
 const stores = new PostgresStores(() => server);
 before(async () => {

@@ -6,9 +6,19 @@ import type { Durability } from '../../src/config/config.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
 import type { NodeName } from '../../src/store/node-store.ts';
 import type { PostgresStoreOptions } from '../../src/store/postgres/open.ts';
-import { EpochOver, type Store, type StoreEvents } from '../../src/store/store.ts';
+import { EpochOver, type Store, type StoreEvents, type TurnReport } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { isOfEndedRun, UNHEARD, whileUnderWay } from '../support/postgres-nodes.ts';
+import {
+  figuresOf,
+  Hold,
+  inserted,
+  isOfEndedRun,
+  type PostgresNode,
+  PostgresNodes,
+  removed,
+  UNHEARD,
+  whileUnderWay,
+} from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { type Fate, type Judge, PostgresProxy } from '../support/postgres-proxy.ts';
 import { PostgresStores, someNode } from '../support/postgres-stores.ts';
@@ -19,6 +29,10 @@ const LIMIT = { timeout: 300_000, skip };
 const TTL_MS = 600;
 /** More than any observer here needs to give a run up. */
 const LOOKS_MAX = 60;
+/** One of each so many statements is held or lost; all of them if it is 1. */
+const STEP = Number(process.env.STATEMENT_STEP ?? 4);
+/** What an observer begins with. */
+const GIVE_UP = 'SELECT e.durability';
 const pool = 'pet';
 
 let server: PostgresServer;
@@ -153,6 +167,10 @@ class Cluster implements AsyncDisposable {
   }
 }
 
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await sleep(20);
+}
+
 /** At the beats of others. */
 const isLook = (text: string) => text.startsWith('SELECT epoch, beats');
 
@@ -265,7 +283,7 @@ test('of several observers one ends the run', LIMIT, async () => {
     [one, two, three].flatMap(({ lost }) => lost),
     [{ id, name }],
   );
-  assert.equal(await stores[0]!.removePool(pool), 3, 'nobody waits for its queue');
+  assert.equal(await removed(stores[0]!, pool), 3, 'nobody waits for its queue');
 });
 
 test('a run that beats before each look is never ended', LIMIT, async () => {
@@ -342,13 +360,11 @@ async function standingStill(
 }
 
 suite('who decides to end a run and comes late', LIMIT, () => {
-  const ending = 'SELECT e.durability';
-
   test('leaves one that has beaten since', async () => {
     await using cluster = await Cluster.open();
     using observer = new Observer(TTL_MS * 0.3);
     let isAlive = false;
-    const { letGo } = await standingStill(cluster, observer, ending, async () => {
+    const { letGo } = await standingStill(cluster, observer, GIVE_UP, async () => {
       if (isAlive) await cluster.beat();
     });
     isAlive = true;
@@ -362,7 +378,7 @@ suite('who decides to end a run and comes late', LIMIT, () => {
     await using cluster = await Cluster.open('committed');
     using late = new Observer(TTL_MS * 0.3);
     using other = new Observer(TTL_MS * 0.3);
-    const { letGo } = await standingStill(cluster, late, ending);
+    const { letGo } = await standingStill(cluster, late, GIVE_UP);
     assert.equal(await cluster.givenUp(other, await cluster.join(other)), '6 0 2 0');
     letGo();
     await late.seen(2);
@@ -374,7 +390,7 @@ suite('who decides to end a run and comes late', LIMIT, () => {
   test('leaves one that is waited for', async () => {
     await using cluster = await Cluster.open();
     using observer = new Observer(TTL_MS * 0.3);
-    const { letGo } = await standingStill(cluster, observer, ending);
+    const { letGo } = await standingStill(cluster, observer, GIVE_UP);
     await cluster.sql(`UPDATE vanitypool.cluster SET state = 'suspect'`);
     letGo();
     await observer.seen(2);
@@ -424,4 +440,158 @@ test('what a look sees counts from its answer on', LIMIT, async () => {
   await cluster.givenUp(observer, other);
   while (observer.lostAfter === undefined) await sleep(10);
   assert.ok(observer.lostAfter > 6, `given up after ${observer.lostAfter} looks`);
+});
+
+/** A node that does not beat, and others whose clocks stand until the test lets them go. */
+class Watched implements AsyncDisposable {
+  readonly nodes: PostgresNodes;
+  readonly clocks: SteppedClock[] = [];
+
+  static async open(observers: number): Promise<Watched> {
+    const nodes = await PostgresNodes.open(new PostgresStores(() => server), server, 1 + observers);
+    const watched = new Watched(nodes);
+    await watched.holder.store.close();
+    await watched.holder.open({ ttlMs: TTL_MS });
+    for (const node of watched.observers) await watched.start(node);
+    return watched;
+  }
+
+  private constructor(nodes: PostgresNodes) {
+    this.nodes = nodes;
+  }
+
+  get holder(): PostgresNode {
+    return this.nodes.nodes[0]!;
+  }
+
+  get observers(): readonly PostgresNode[] {
+    return this.nodes.nodes.slice(1);
+  }
+
+  /** Also again. */
+  async start(node: PostgresNode): Promise<void> {
+    await node.store.close();
+    const clock = new SteppedClock();
+    this.clocks[this.observers.indexOf(node)] = clock;
+    const store = await node.open({ ttlMs: TTL_MS, monotonic: clock.now });
+    store.watch(UNHEARD);
+  }
+
+  /** Six addresses, of which the holder has leased three; what its next run has, too. */
+  async scene(): Promise<{ readonly pool: string; readonly leased: readonly number[] }> {
+    const { holder } = this;
+    if (await this.isExpired()) await holder.store.rejoin(() => undefined);
+    const pool = await this.nodes.pool(`pool${scenes++}`);
+    await inserted(holder.store, pool, 6);
+    const { leased } = await holder.store.turn({ pool, head: 0, wanted: 3 });
+    return { pool, leased: leased.map(({ id }) => id) };
+  }
+
+  async isExpired(): Promise<boolean> {
+    const { place, store } = this.holder;
+    const database = new URL(place.url).pathname.slice(1);
+    const text = 'SELECT state FROM vanitypool.epochs WHERE epoch = $1';
+    const [row] = await server.sql<{ state: string }>(text, [store.epoch], database);
+    return row!.state === 'expired';
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.nodes[Symbol.asyncDispose]();
+  }
+}
+
+let scenes = 0;
+
+/** It stands, or goes a step with each look. */
+class SteppedClock {
+  isStanding = true;
+  #now = 1_000_000;
+
+  readonly now = (): number => {
+    if (!this.isStanding) this.#now += (TTL_MS * 0.3) / 2;
+    return this.#now;
+  };
+}
+
+/** What a run may be in the middle of. */
+const CALLS: Record<string, (store: Store, pool: string) => Promise<unknown>> = {
+  turn: (store, pool) => store.turn({ pool, head: 1, wanted: 1 }),
+  endQueues: (store, pool) => store.endQueues([{ pool, head: 1 }], 'return'),
+  insert: (store, pool) => store.insert(hitsFor(pool, 2)),
+};
+
+for (const [name, call] of Object.entries(CALLS)) {
+  test(`in the middle of ${name}, a run is given up before it or after it`, LIMIT, async () => {
+    await using watched = await Watched.open(1);
+    const { holder, nodes, observers } = watched;
+    const [clock] = watched.clocks as [SteppedClock];
+    const first = await watched.scene();
+    const { length } = await holder.statementsOf(() => call(holder.store, first.pool));
+    for (let number = 1; number <= length; number += STEP) {
+      const { pool, leased } = await watched.scene();
+      const hold = new Hold(holder, (at) => at === number);
+      const called = call(holder.store, pool).catch((error) => error);
+      await hold.reached;
+      clock.isStanding = false;
+      const expired = until(() => watched.isExpired());
+      // It waits for what the holder has locked.
+      await Promise.race([expired, sleep(TTL_MS)]);
+      hold.release();
+      const result = await called;
+      if (result instanceof Error) {
+        assert.equal((result as { code?: string }).code, 'STORE_UNAVAILABLE', String(result));
+      }
+      await expired;
+      clock.isStanding = true;
+      holder.pass();
+      await nodes.check();
+      const { store } = observers[0]!;
+      const others = await store.turn({ pool, head: 0, wanted: 9 });
+      const more = (result as Partial<TurnReport>).leased?.map(({ id }) => id) ?? [];
+      const isGiven = new Set([...leased, ...more]);
+      // What went back before it was given up is anybody's.
+      const isBack = name === 'endQueues' && !(result instanceof Error);
+      if (!isBack) assert.ok(others.leased.every(({ id }) => !isGiven.has(id)));
+      await assert.rejects(holder.store.turn({ pool, head: 1, wanted: 1 }), EpochOver);
+    }
+  });
+}
+
+test('of observers that are killed in the middle each leaves it to the next', LIMIT, async () => {
+  await using watched = await Watched.open(2);
+  const { holder, nodes } = watched;
+  const [one, two] = watched.observers as [PostgresNode, PostgresNode];
+  /** Of what the first one sends to give up the holder. */
+  const killed = async (hit: (number: number, text: string) => Fate): Promise<string[]> => {
+    const { pool } = await watched.scene();
+    await holder.store.turn({ pool, head: 1, wanted: 0 });
+    const texts: string[] = [];
+    let isGone = false;
+    one.fate((_number, text) => {
+      if (isGone) return 'lose';
+      if (texts.length === 0 && !text.startsWith(GIVE_UP)) return 'pass';
+      texts.push(text);
+      const fate = hit(texts.length, text);
+      isGone = fate !== 'pass' || text === 'COMMIT';
+      return fate;
+    });
+    watched.clocks[0]!.isStanding = false;
+    await until(async () => isGone);
+    watched.clocks[1]!.isStanding = false;
+    await until(() => watched.isExpired());
+    watched.clocks[1]!.isStanding = true;
+    one.pass();
+    await watched.start(one);
+    assert.equal(await figuresOf(two.store, pool), '3 0 0 1 2');
+    await nodes.check();
+    return texts;
+  };
+  const { length } = await killed(() => 'pass');
+  assert.ok(length > 5);
+  for (let number = 1; number < length; number += STEP) {
+    await killed((at) => (at === number ? 'lose' : 'pass'));
+  }
+  for (const fate of ['lose', 'cut-answer'] as const) {
+    await killed((_number, text) => (text === 'COMMIT' ? fate : 'pass'));
+  }
 });

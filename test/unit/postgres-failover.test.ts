@@ -67,7 +67,7 @@ class Pair implements AsyncDisposable {
 }
 
 for (const version of VERSIONS) {
-  const limit = { timeout: 120_000, skip: await withoutPostgres(version) };
+  const limit = { timeout: 300_000, skip: await withoutPostgres(version) };
 
   test(`PostgreSQL ${version}: a failover that lost nothing burns nothing`, limit, async () => {
     await using pair = await Pair.start(version);
@@ -119,7 +119,7 @@ const skip = await withoutPostgres(18);
 
 test('who says that no failover loses a commit waits for nobody', {
   skip,
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using pair = await Pair.start(18);
   const { scene } = pair;

@@ -17,7 +17,7 @@ import { hitsFor, poolNamed } from '../support/store-subject.ts';
 
 const GRANTS = readFileSync(new URL('../../ops/postgres-grinder.sql', import.meta.url), 'utf8');
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 let server: PostgresServer;
 let place: Place;
 let api: Store;

@@ -14,6 +14,7 @@ import {
   inserted,
   type PostgresNode,
   PostgresNodes,
+  removed,
   told,
   untilDone,
 } from '../support/postgres-nodes.ts';
@@ -113,7 +114,7 @@ const CALLS: Record<string, Call> = {
   endQueues: (scene, node) => endQueue(scene, node, 'return'),
   removePool: async ({ pool, queues }, node) => {
     const { head } = queues.get(node)!;
-    await node.store.removePool(pool, head);
+    await removed(node.store, pool, head);
     queues.set(node, { head, tail: head });
   },
   definePools: ({ name, pool }, { store }) =>

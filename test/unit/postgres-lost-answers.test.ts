@@ -17,6 +17,7 @@ import {
   inserted,
   type PostgresNode,
   PostgresNodes,
+  removed,
   told,
   untilDone,
   whileUnderWay,
@@ -164,7 +165,7 @@ const CALLS: Record<string, (scene: Scene) => Promise<Asked>> = {
     await reservedIn(scene);
     const handOuts = told(handOut(2, { token }));
     return {
-      call: () => store.removePool(pool, 3, handOuts),
+      call: () => removed(store, pool, 3, handOuts),
       state: async () => (await store.pools()).find(({ name }) => name === pool)!.isRemoved,
       // Of the steps that were left.
       again: (result, whole) => Number(result) <= Number(whole),
@@ -487,6 +488,28 @@ suite('commits without an answer', LIMIT, () => {
     assert.equal(await figuresOf(store, pool), '4 0 0 4 0');
   });
 
+  test('that waited for a standby when their session was ended are in', async (t) => {
+    t.after(() => server.reset('synchronous_standby_names'));
+    const { store, pool } = await sceneIn(shared, 'secret');
+    const hits = (await inserted(store, pool, 4)).map(hexOf);
+    await store.turn({ pool, head: 0, wanted: 0 });
+    const waiting = `SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
+    for (const [index, end] of ['pg_cancel_backend', 'pg_terminate_backend'].entries()) {
+      await server.holdCommits();
+      const order = { pool, head: 2 * index, wanted: 2 };
+      const asked = assert.rejects(store.turn(order), { code: 'STORE_UNAVAILABLE' });
+      let found: { pid: number }[] = [];
+      while (found.length === 0) found = await server.sql(waiting);
+      await server.sql(`SET synchronous_commit = local; SELECT ${end}(${found[0]!.pid})`);
+      await asked;
+      await server.reset('synchronous_standby_names');
+      const { leased, position } = await store.turn(order);
+      const all = [position, leased.map((one) => hits.indexOf(hexOf(one)))];
+      assert.deepEqual(all, [2 * index, [2 * index, 2 * index + 1]], end);
+    }
+    assert.equal(await figuresOf(store, pool), '0 2 0 2 0');
+  });
+
   test('do not hide records that come with the next order, whatever they are beside', async () => {
     const { node, store, pool, token } = await sceneIn(shared, 'secret');
     await inserted(store, pool, 8);
@@ -629,4 +652,40 @@ suite('a node that is killed', LIMIT, () => {
       });
     }
   }
+
+  test('in insert', async () => {
+    await using nodes = await PostgresNodes.open(stores, server, 1);
+    const [node] = nodes.nodes as [PostgresNode];
+    const insert = async (hit: (number: number, text: string) => Fate): Promise<string> => {
+      let again = async (): Promise<unknown> => undefined;
+      const ask = ({ store, pool }: Scene) => {
+        const hits = hitsFor(pool, 3);
+        again = () => node.store.insert(hits);
+        return store.insert(hits);
+      };
+      // It would find out what became of it.
+      let isGone = false;
+      const last = (number: number, text: string): Fate => {
+        const fate = isGone ? 'lose' : hit(number, text);
+        isGone = fate !== 'pass';
+        return fate;
+      };
+      const [figures] = (await killed(nodes, 'trusted', ask, last)).split(',');
+      return `${figures}, ${Object.values((await again()) as object).join(' ')}`;
+    };
+    const statements: string[] = [];
+    const done = await insert((_number, text) => {
+      statements.push(text);
+      return 'pass';
+    });
+    const [before, after] = ['6 0 0 2 0, 3 0', '9 0 0 2 0, 0 3'];
+    assert.equal(done, after);
+    const commit = statements.lastIndexOf('COMMIT') + 1;
+    for (let number = 1; number < commit; number += STEP) {
+      const text = statements[number - 1]!;
+      assert.equal(await insert((at) => (at === number ? 'lose' : 'pass')), before, text);
+    }
+    assert.equal(await insert((at) => (at === commit ? 'lose' : 'pass')), before);
+    assert.equal(await insert((at) => (at === commit ? 'cut-answer' : 'pass')), after);
+  });
 });

@@ -16,7 +16,7 @@ import { awake, connectionTo, left, pool, RewoundScene } from '../support/rewoun
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 60_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const open = (count?: number) => RewoundScene.open(stores, server, count);
 const LANE = 2 ** 20;
 

@@ -7,7 +7,7 @@ import { Client } from 'pg';
 import { publicKeyHash } from '../../src/keypair/seal.ts';
 import type { Hit, SigningKey } from '../../src/keypair/signing-key.ts';
 import type { HandOut } from '../../src/store/hand-out.ts';
-import { EpochOver, type Store } from '../../src/store/store.ts';
+import { EpochOver, type Store, type TurnReport } from '../../src/store/store.ts';
 import { DAY_MS } from '../../src/store/token-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import {
@@ -18,6 +18,7 @@ import {
   isOfEndedRun,
   type PostgresNode,
   PostgresNodes,
+  removed,
   told,
   UNHEARD,
   untilDone,
@@ -247,6 +248,40 @@ test('a key and a quota are asked for in one order', LIMIT, async () => {
   assert.equal(reports.flatMap(({ refused }) => refused).length, 1);
 });
 
+test('a node that stands still in a transaction holds up others for seconds', LIMIT, async () => {
+  const pool = await leasedByBoth(2);
+  await inserted(one.store, pool, 4);
+  const same = keyed();
+  const order = { pool, head: 1, wanted: 2, handOuts: told(handOut(0, same)) };
+  // It has the key and the lane by then.
+  const reached = Promise.withResolvers<void>();
+  one.fate((_number, text) => {
+    if (!text.includes('INTO vanitypool.leases')) return 'pass';
+    reached.resolve();
+    return 'stall';
+  });
+  const stalled = one.store.turn(order).catch((error) => error);
+  await reached.promise;
+  let failures = 0;
+  const goOn = (call: () => Promise<unknown>) =>
+    untilDone(call, () => assert.ok(++failures < 20, 'for ever'));
+  const { refused, leased } = (await goOn(() => two.store.turn(order))) as TurnReport;
+  assert.deepEqual([refused.length, leased.length], [0, 2]);
+  await goOn(() => two.store.insert(hitsFor(pool, 1)));
+  await goOn(() => two.store.changePool(pool, { isPaused: true }));
+  one.pass();
+  one.proxy.cut();
+  assert.equal((await stalled).code, 'STORE_UNAVAILABLE');
+  const late = await untilDone(() => one.store.turn(order));
+  assert.deepEqual(
+    late.refused.map(({ position, why }) => [position, why]),
+    [[0, 'key']],
+  );
+  const given = [...leased, ...late.leased].map(({ id }) => id);
+  assert.equal(new Set(given).size, 4);
+  await nodes.check();
+});
+
 test('a reservation is ended by another node than made it', LIMIT, async () => {
   const pool = await leasedByBoth(4);
   const ids = Array.from({ length: 4 }, newId);
@@ -390,9 +425,9 @@ test('a pool that one deletes is gone when the other has ended its queue', LIMIT
   const more = await inserted(two.store, pool, 3);
   await two.store.turn({ pool, head: 1, wanted: 0 });
   const held = handOut(1, { reservation: { id: newId(), ttlMs: 86_400_000 } });
-  const removed = one.store.removePool(pool, 2, told(held));
+  const deleted = removed(one.store, pool, 2, told(held));
   let isRemoved = false;
-  void removed.then(() => {
+  void deleted.then(() => {
     isRemoved = true;
   });
   const stored = async () => (await two.store.pools()).find(({ name }) => name === pool)!;
@@ -400,14 +435,14 @@ test('a pool that one deletes is gone when the other has ended its queue', LIMIT
   const looks = () => one.proxy.seen.filter(({ text }) => text.includes('FOR SHARE OF q')).length;
   const before = looks();
   // One of them at least was answered.
-  await whileUnderWay(removed, () => looks() >= before + 2);
+  await whileUnderWay(deleted, () => looks() >= before + 2);
   // It is being deleted: the other goes on with what it has, and gets no more.
   const { leased } = await two.store.turn({ pool, head: 2, wanted: 3 });
   assert.deepEqual(leased, []);
   assert.equal(isRemoved, false);
   await assert.rejects(two.store.insert(hitsFor(pool, 1)), { code: 'POOL_NOT_FOUND' });
   assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
-  assert.equal(await removed, 3 + more.length);
+  assert.equal(await deleted, 3 + more.length);
   assert.equal(await figuresOf(two.store, pool), `0 0 0 3 ${3 + 2 + more.length}`);
   await assert.rejects(two.store.turn({ pool, head: 2, wanted: 1 }), { code: 'POOL_NOT_FOUND' });
 });
@@ -420,7 +455,7 @@ test('a turn that is under way when a pool is deleted counts as a queue', LIMIT,
   const turn = two.store.turn({ pool, head: 2, wanted: 2 });
   await hold.reached;
   let isRemoved = false;
-  const removed = one.store.removePool(pool, 2).then((burned) => {
+  const deleted = removed(one.store, pool, 2).then((burned) => {
     isRemoved = true;
     return burned;
   });
@@ -431,39 +466,63 @@ test('a turn that is under way when a pool is deleted counts as a queue', LIMIT,
   await sleep(300);
   assert.equal(isRemoved, false);
   assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
-  assert.equal(await removed, 0);
+  assert.equal(await deleted, 0);
 });
 
 test('both delete a pool, and one makes it anew', LIMIT, async () => {
   const pool = await leasedByBoth(4);
-  const removed = await both((store) => store.removePool(pool, 1));
+  const burned = await both((store) => removed(store, pool, 1));
   assert.equal(
-    removed.reduce((sum, burned) => sum + burned, 0),
+    burned.reduce((sum, count) => sum + count, 0),
     6,
   );
   assert.equal(await figuresOf(one.store, pool), '0 0 0 2 6');
-  await assert.rejects(one.store.removePool(pool, 1), { code: 'POOL_NOT_FOUND' });
+  await assert.rejects(removed(one.store, pool, 1), { code: 'POOL_NOT_FOUND' });
   await both((store) => store.definePool(poolNamed(pool)));
   await inserted(two.store, pool, 2);
   const { leased, position } = await one.store.turn({ pool, head: 1, wanted: 2 });
   assert.deepEqual([leased.length, position], [2, 1]);
 });
 
-test('who deletes a pool burns nothing of the one that another makes anew', LIMIT, async () => {
-  const pool = await leasedByBoth(1);
-  // The third time it looks what has become of the pool.
-  let times = 0;
-  const hold = new Hold(two, (_number, text) => text.includes('cluster FOR NO KEY') && ++times > 1);
-  const removed = two.store.removePool(pool, 1);
-  await hold.reached;
-  assert.equal(await one.store.removePool(pool, 1), 0);
-  await one.store.definePool(poolNamed(pool));
-  await inserted(one.store, pool, 2);
-  hold.release();
-  assert.equal(await removed, 0);
-  two.pass();
-  assert.equal(await figuresOf(one.store, pool), '2 0 0 2 0');
-});
+test(
+  'a deletion that one node began another ends, but not of a pool that was made anew',
+  LIMIT,
+  async () => {
+    const pool = await leasedByBoth(2);
+    await two.store.closePool(pool);
+    await two.store.close();
+    await two.open();
+    assert.equal(await removed(one.store, pool, 0), 2);
+    assert.equal(await figuresOf(one.store, pool), '0 0 0 0 4', 'two of what the other had leased');
+    await nodes.pool(pool);
+    await inserted(one.store, pool, 1);
+    await one.store.closePool(pool);
+    await assert.rejects(two.store.insert(hitsFor(pool, 1)), { code: 'POOL_NOT_FOUND' });
+    await two.store.definePool(poolNamed(pool));
+    assert.deepEqual(await one.store.removePool(pool), { burned: 0, isOver: true });
+    assert.equal((await two.store.turn({ pool, head: 0, wanted: 2 })).leased.length, 1);
+  },
+);
+
+test(
+  'what one handed out another destroys in time, whether or not that one runs',
+  LIMIT,
+  async () => {
+    const pool = await leasedByBoth(4);
+    const destroyed = async () => {
+      while ((await one.store.destroySecrets(ANY_AGE)) > 0);
+      return two.store.dueSecrets(ANY_AGE);
+    };
+    await two.store.turn({ pool, head: 2, wanted: 0 });
+    assert.ok((await two.store.dueSecrets(ANY_AGE)) >= 2);
+    assert.equal(await destroyed(), 0);
+    await two.store.turn({ pool, head: 3, wanted: 0 });
+    await two.store.close();
+    await two.open();
+    assert.ok((await two.store.dueSecrets(ANY_AGE)) >= 2, 'what it left is burned');
+    assert.equal(await destroyed(), 0);
+  },
+);
 
 test('what is deleted while another works on it leaves nothing behind', LIMIT, async () => {
   const pool = await nodes.pool(newName());
@@ -472,11 +531,11 @@ test('what is deleted while another works on it leaves nothing behind', LIMIT, a
   const hold = new Hold(two, textOf('UPDATE vanitypool.lane_ends'));
   const insert = two.store.insert(hitsFor(pool, 2));
   await hold.reached;
-  const removed = one.store.removePool(pool);
+  const deleted = removed(one.store, pool);
   await sleep(100);
   hold.release();
   assert.deepEqual(await insert, { inserted: 2, duplicates: 0 });
-  assert.equal(await removed, 6);
+  assert.equal(await deleted, 6);
   assert.equal(await figuresOf(one.store, pool), '0 0 0 0 6');
   two.pass();
 });
@@ -597,12 +656,12 @@ test('who waits for others says so after a time, and what it changed stands', LI
   };
   // The other one acts on nothing, and has its queue.
   await Promise.all([
-    isRefused(one.store.removePool(pool, 2), 'FOR SHARE OF q'),
+    isRefused(removed(one.store, pool, 2), 'FOR SHARE OF q'),
     isRefused(one.store.everywhere(), 'AND acted <'),
   ]);
   assert.equal((await one.store.pools()).find(({ name }) => name === pool)!.isRemoved, true);
   await two.store.endQueues([{ pool, head: 2 }], 'burn');
-  assert.equal(await one.store.removePool(pool, 2), 0);
+  assert.equal(await removed(one.store, pool), 0);
 });
 
 test('stock that one adds is heard of by the other', LIMIT, async () => {

@@ -9,7 +9,7 @@ import type { PostgresReader } from '../../src/store/postgres/reader.ts';
 import { connectionSettings } from '../../src/store/postgres/settings.ts';
 import type { Store } from '../../src/store/store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { handOut, inserted, PostgresNodes, told } from '../support/postgres-nodes.ts';
+import { handOut, inserted, PostgresNodes, removed, told } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import type { Fate } from '../support/postgres-proxy.ts';
 import { keySourceIn, type Place, PostgresStores } from '../support/postgres-stores.ts';
@@ -18,7 +18,7 @@ import { ANY_AGE, hitsFor, poolNamed } from '../support/store-subject.ts';
 import { returnLease, turn } from '../support/turns.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 120_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const pool = 'pet';
 const AT = Date.now() - 10_000;
 
@@ -189,7 +189,7 @@ test('burned addresses are counted by pool and cause', LIMIT, async () => {
     await store.definePool(poolNamed('whole'));
     await store.definePool(poolNamed('gone'));
     await inserted(store, 'gone', 2);
-    await store.removePool('gone');
+    await removed(store, 'gone');
     const burned = { pet: { unsealable: 1 }, gone: { deleted: 2 } };
     assert.deepEqual(await readBurned(settingsOf(place)), burned);
   });

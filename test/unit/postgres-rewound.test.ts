@@ -30,7 +30,7 @@ import {
 import { hitsFor } from '../support/store-subject.ts';
 
 const skip = await withoutPostgres(18);
-const LIMIT = { timeout: 60_000, skip };
+const LIMIT = { timeout: 300_000, skip };
 const open = (count?: number) => RewoundScene.open(stores, server, count);
 
 let server: PostgresServer;
@@ -57,6 +57,53 @@ test('a snapshot: what may have left is burned, and nothing else', LIMIT, async 
   assert.equal(await scene.lease(first, 0, 100), 65, 'all that never left');
   await inserted(first.store, pool, 5);
   assert.equal(await scene.lease(first, 65, 100), 5);
+  await scene.nodes.check();
+});
+
+test('a point in time: the same of what came after it', LIMIT, async () => {
+  await using scene = await open(2);
+  const { first, second } = scene;
+  await scene.goesBackToPoint(
+    async () => {
+      for (const { store } of [first, second]) await awake(store);
+      await scene.lease(first, 20, 15);
+      await scene.lease(second, 0, 10);
+    },
+    async () => {
+      await scene.lease(first, 20, 5);
+      await inserted(second.store, pool, 7);
+    },
+  );
+  await rewound(() => first.store.turn({ pool, head: 20, wanted: 1 }));
+  await rewound(() => second.store.insert(hitsFor(pool, 1)));
+  await assert.rejects(first.store.rejoin(left(20, 18)), StoreRewound);
+  const other = await second.store.rejoin(left(0, 3));
+  assert.deepEqual(other, { pet: { dispensed: 3, returned: 0, burned: 7 } });
+  const own = await first.store.rejoin(left(20, 18));
+  assert.deepEqual(own, { pet: { dispensed: 15, returned: 0, burned: 0 } });
+  assert.equal(await scene.figures(), '50 0 0 38 12');
+  assert.equal((await scene.lease(first, 0, 30)) + (await scene.lease(second, 0, 30)), 50);
+  await scene.nodes.check();
+});
+
+test('dropped and restored: the same, on a server that is the one it was', LIMIT, async () => {
+  await using scene = await open();
+  const { first } = scene;
+  await scene.isReplaced(async () => {
+    await awake(first.store);
+    await scene.lease(first, 20, 15);
+  });
+  await rewound(() => first.store.turn({ pool, head: 20, wanted: 1 }));
+  await rewound(() => first.store.insert(hitsFor(pool, 1)));
+  assert.deepEqual(await first.store.rejoin(left(10, 15)), {
+    pet: { dispensed: 10, returned: 0, burned: 0 },
+  });
+  assert.equal(await scene.figures(), '65 0 0 20 15');
+  await scene.isReplaced(async () => undefined);
+  await rewound(() => first.store.insert(hitsFor(pool, 1)));
+  await first.store.rejoin(() => []);
+  assert.equal(await scene.figures(), '65 0 0 20 15', 'nothing was lost');
+  assert.equal(await scene.lease(first, 0, 100), 65);
   await scene.nodes.check();
 });
 

@@ -1,7 +1,7 @@
 /** The sealing key of a store of many nodes gives way to another, while they hand out, insert and change things. */
 import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -402,6 +402,49 @@ test('one node rotates at a time, and one that was away is given the key', LIMIT
   copyFileSync(first.path, away.path);
   await rejoin();
   await inserted(away.store, POOL, 1);
+});
+
+test('a key that a node was handed is not given up for one of its own', LIMIT, async () => {
+  await using nodes = await Nodes.open(2);
+  const { first, second } = nodes;
+  await inserted(second.store, POOL, 1);
+  const rotation = await first.store.beginRotation();
+  await rotation.handOver();
+  const justNow = { code: 'KEY_ROTATION_REFUSED', message: /rotates the key just now; .* lease/ };
+  await assert.rejects(second.store.beginRotation(), justNow);
+  const { to } = await rotation.finish();
+  await first.store.everywhere();
+  assert.equal(await second.id(), to);
+  assert.equal((await second.lease(1)).length, 1);
+});
+
+test('the store goes by no key that is not on the disk of who made it', LIMIT, async () => {
+  await using nodes = await Nodes.open(2);
+  const { first, second } = nodes;
+  const from = await first.id();
+  await inserted(first.store, POOL, 1);
+  const rotation = await first.store.beginRotation();
+  // Which the other one takes back then.
+  const other = await second.store.beginRotation();
+  await other.handOver();
+  second.proxy.judge = ({ text }) =>
+    text.startsWith('UPDATE vanitypool.cluster SET sealing_key') ? 'lose' : 'pass';
+  await assert.rejects(other.finish(), { code: 'STORE_UNAVAILABLE' });
+  await rotation.handOver();
+  const replaced = {
+    code: 'KEY_ROTATION_REFUSED',
+    message: /sealing\.key\.new was removed; try again/,
+  };
+  await assert.rejects(rotation.finish(), replaced);
+  // Nor one that somebody has removed.
+  const last = await first.store.beginRotation();
+  await last.handOver();
+  rmSync(`${first.path}.new`);
+  await assert.rejects(last.finish(), replaced);
+  assert.equal(await first.id(), from);
+  for (const node of nodes.all) await restarted(node);
+  assert.equal((await first.lease(1)).length, 1);
+  await nodes.rotate();
 });
 
 test('a node whose key is in a variable has the new one in memory', LIMIT, async () => {

@@ -110,14 +110,14 @@ for (const version of VERSIONS) {
   test(`${version}: a newer schema, and another's, are left alone`, { skip }, async () => {
     const url = await migrated();
     await sql(url, `UPDATE vanitypool.cluster SET schema = ${NEWEST + 1}`);
-    const known = `schema ${NEWEST + 1}; this version of vanitypool knows schemas up to ${NEWEST}$`;
+    const known = `schema ${NEWEST + 1}; this version of vanitypool knows schemas up to ${NEWEST}; install a newer one$`;
     await refused(url, 'STORE_NEWER', new RegExp(known));
     const other = await server.database();
     await sql(other, 'CREATE SCHEMA vanitypool; CREATE TABLE vanitypool.things (id int)');
     await refused(
       other,
       'STORE_FOREIGN',
-      /has a schema vanitypool that is not of a vanitypool store/,
+      /has a schema vanitypool that is not of a vanitypool store; name another database$/,
     );
     const beside = await server.database();
     await sql(beside, 'CREATE TABLE cluster (id int); CREATE SCHEMA vanitypool');
@@ -140,13 +140,14 @@ for (const version of VERSIONS) {
       'ALTER TABLE queues DROP CONSTRAINT queues_check': 'constraint queues_check of queues; .*',
       'DROP INDEX leases_first': 'index leases_first; .*',
       'ALTER TABLE keys DISABLE TRIGGER keys_kept': 'trigger keys_kept of keys; ',
-      'DROP TRIGGER remains_kept ON remains': 'trigger remains_kept of remains$',
+      'DROP TRIGGER remains_kept ON remains':
+        'trigger remains_kept of remains\\. Change it back, or restore',
     };
     await sql(url, `SET search_path = vanitypool; ${Object.keys(changes).join('; ')}`);
     const missing = new RegExp(`somebody changed the schema.* ${Object.values(changes).join('')}`);
     await refused(url, 'STORE_CORRUPT', missing);
     await sql(url, 'DELETE FROM vanitypool.cluster');
-    await refused(url, 'STORE_CORRUPT', /no longer so: the row of cluster$/);
+    await refused(url, 'STORE_CORRUPT', /no longer so: the row of cluster\. Change it back/);
   });
 
   test(`${version}: keys and remains are kept for ever as they are`, { skip }, async () => {

@@ -37,7 +37,7 @@ test('one that is not durable is refused, and says how it would be', { skip }, a
   await server.set('fsync', 'off');
   await refused(
     server.url(),
-    /^postgres:.*\/postgres: fsync is off.* ALTER SYSTEM SET fsync = on$/,
+    /^postgres:.*\/postgres: fsync is off.* ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf\(\)$/,
   );
   await server.reset('fsync');
   await server.set('full_page_writes', 'off');
@@ -89,7 +89,21 @@ test('a user without the rights is refused, and they are named', { skip }, async
   await refused(url, /may not change the schema/);
   await server.sql(change, [], database);
   await check(url);
-  await server.sql(`DROP SCHEMA vanitypool; ${create}`, [], database);
+  // Made by somebody else.
+  await server.sql('CREATE TABLE vanitypool.cluster ()', [], database);
+  await refused(
+    url,
+    /: "a user" may not write the tables of postgres: GRANT postgres TO "a user"$/,
+  );
+  await server.sql(
+    'CREATE ROLE "the owner"; ALTER TABLE vanitypool.cluster OWNER TO "the owner"',
+    [],
+    database,
+  );
+  await refused(url, /: GRANT "the owner" TO "a user"$/);
+  await server.sql('GRANT "the owner" TO "a user"', [], database);
+  await check(url);
+  await server.sql(`DROP SCHEMA vanitypool CASCADE; ${create}`, [], database);
   await check(url);
 });
 

@@ -90,7 +90,7 @@ test('who is not there, or not for us, is named', { skip }, async () => {
   const nobody = `postgres://u:${PASSWORD}@127.0.0.1:1/d`;
   await refused(
     'STORE_UNAVAILABLE',
-    /^postgres:\/\/127\.0\.0\.1:1\/d: connect ECONNREFUSED/,
+    /^postgres:\/\/127\.0\.0\.1:1\/d: connect ECONNREFUSED 127\.0\.0\.1:1\. Start the server there, or correct store\.url$/,
     nobody,
   );
   await refused('STORE_UNAVAILABLE', /ECONNREFUSED/, `postgres://u:${PASSWORD}@localhost:1/d`);

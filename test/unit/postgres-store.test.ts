@@ -1,13 +1,15 @@
-/** The store of many nodes does what every store does. */
+/** The store of many nodes does what every store does, and a start of it is done or not. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { loadConfig } from '../../src/config/config.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
-import { handOut, inserted, told } from '../support/postgres-nodes.ts';
+import { handOut, inserted, told, untilDone } from '../support/postgres-nodes.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
-import { keySourceIn, PostgresStores } from '../support/postgres-stores.ts';
-import { removeDirectory } from '../support/sqlite-stores.ts';
+import { type Fate, PostgresProxy } from '../support/postgres-proxy.ts';
+import { keySourceIn, PostgresStores, someNode } from '../support/postgres-stores.ts';
+import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
 import { storeConformance } from '../support/store-conformance.ts';
 import { ANY_AGE, poolNamed } from '../support/store-subject.ts';
 
@@ -22,6 +24,42 @@ after(async () => {
 
 const stores = new PostgresStores(() => server);
 if (skip === false) storeConformance('PostgreSQL 18', stores);
+
+/** One of each so many statements is lost; all of them if it is 1. */
+const STEP = 3 * Number(process.env.STATEMENT_STEP ?? 3) - 2;
+
+test('a first start that is cut off is done by the next one', { skip }, async () => {
+  await using proxy = await PostgresProxy.before(server.port);
+  const begun = async (fate: (number: number, text: string) => Fate): Promise<string[]> => {
+    const url = await server.database();
+    const directory = temporaryDirectory();
+    const place = { url: proxy.through(url), node: someNode(), directory };
+    const texts: string[] = [];
+    proxy.judge = ({ text }) => {
+      texts.push(text);
+      return fate(texts.length, text);
+    };
+    const store = await untilDone(async () => stores.openAt(place));
+    proxy.judge = () => 'pass';
+    await store.definePool(poolNamed('pet'));
+    await inserted(store, 'pet', 1);
+    assert.equal((await store.turn({ pool: 'pet', head: 0, wanted: 1 })).leased.length, 1);
+    assert.deepEqual(
+      readdirSync(directory).filter((name) => name.startsWith('sealing')),
+      ['sealing.key'],
+    );
+    const open = `SELECT FROM vanitypool.epochs WHERE state = 'open'`;
+    assert.equal((await server.sql(open, [], new URL(url).pathname.slice(1))).length, 1);
+    await stores.destroy(store);
+    return texts;
+  };
+  const statements = await begun(() => 'pass');
+  for (const [index, text] of statements.entries()) {
+    const fate = text === 'COMMIT' ? 'cut-answer' : 'lose';
+    if (fate === 'lose' && index % STEP !== 0) continue;
+    await begun((number) => (number === index + 1 ? fate : 'pass'));
+  }
+});
 
 test('a turn reads what it leases, not what is stored', { skip }, async () => {
   const store = await stores.open();

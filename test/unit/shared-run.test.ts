@@ -411,6 +411,54 @@ suite('what other runs change', () => {
     },
   );
 
+  /** Of the pool `new`, of which two of nine addresses left, and others are ready. */
+  async function popped(server: SharedServer) {
+    await server.served.pools.create(NEW);
+    await server.inner.insert(hitsFor('new', 9));
+    server.shared.events!.stock('new');
+    const pool = server.threads[0]!.pools.get('new')!;
+    await server.until(() => pool.status().ready === 5);
+    assert.equal(pool.pop(2)!.length, 2);
+    return pool;
+  }
+
+  test('a deletion waits for other runs, and this one goes on meanwhile', LIMIT, async () => {
+    await using server = await SharedServer.open();
+    const { shared, served } = server;
+    const pool = await popped(server);
+    shared.haveOthersLeased = true;
+    shared.remove('new');
+    const removed = served.pools.remove('new');
+    await server.until(async () => (await server.inner.counts('new')).burned > 0);
+    // They may wait for this one in turn.
+    await shared.events!.directory();
+    await server.askOnce(randomBytes(32));
+    assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' });
+    assert.equal(await isSettled(removed), false);
+    shared.haveOthersLeased = false;
+    assert.equal(await removed, 7);
+  });
+
+  test(
+    'of a pool whose deletion fails nothing leaves, and the next look ends it',
+    LIMIT,
+    async () => {
+      await using server = await SharedServer.open();
+      const { shared, served, faults } = server;
+      const pool = await popped(server);
+      faults.fail('removePool', new VanityError('STORE_UNAVAILABLE', 'not now'));
+      await assert.rejects(served.pools.remove('new'), UNAVAILABLE);
+      shared.remove('new');
+      assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' });
+      await shared.events!.directory();
+      assert.throws(() => pool.pop(1), { code: 'POOL_NOT_FOUND' });
+      const { available, leased, dispensed, burned } = await server.inner.counts('new');
+      assert.deepEqual([leased, dispensed, available + burned], [0, 2, 7]);
+      assert.ok(burned > 0);
+      assert.equal(served.entries.all.length, 1);
+    },
+  );
+
   test('a configured pool is filled to the target of the run that began last', LIMIT, async () => {
     await using server = await SharedServer.open();
     const [pet] = server.served.entries.all;

@@ -7,8 +7,7 @@ import { VanityError } from '../../errors.ts';
 import type { NodeCounts } from '../node-store.ts';
 import { type StoreEvents, StoreRewound } from '../store.ts';
 import { LOOK, type Look } from './database-sight.ts';
-import type { HandedKey } from './exchange.ts';
-import { takeHanded } from './handing.ts';
+import { isHanded, takeHanded } from './handing.ts';
 import { NODE_COUNTS } from './node-states.ts';
 import type { Run } from './run.ts';
 import type { HeldKey } from './store-keys.ts';
@@ -16,8 +15,6 @@ import type { HeldKey } from './store-keys.ts';
 const SQL = {
   look: `SELECT version, ${LOOK}, ${NODE_COUNTS} AS nodes, (SELECT count(*) FROM vanitypool.epochs
       WHERE state = 'open' AND role <> 'grinder') AS runs FROM vanitypool.cluster AS c`,
-  handed: `SELECT public_key, sealed, mac FROM vanitypool.handed_keys
-    WHERE epoch = $1 AND NOT is_kept AND refusal IS NULL`,
   acted: `UPDATE vanitypool.epochs SET acted = greatest(acted, $3) WHERE epoch = $1 AND run = $2`,
   looked: `UPDATE vanitypool.epochs SET looked = $3 WHERE epoch = $1 AND run = $2`,
   behind: `SELECT 1 FROM vanitypool.epochs
@@ -85,10 +82,10 @@ export class Directory {
     while (!signal.aborted) {
       try {
         const { epoch } = this.#run;
-        const { version, runs, serverStart, handed } = await this.#look(nodes);
+        const { version, runs, serverStart, isKeyHanded } = await this.#look(nodes);
         this.runs = runs;
         if (serverStart !== this.#looked) await this.#compare(epoch, serverStart);
-        if (handed !== undefined) await takeHanded(this.#run, this.#held!, handed);
+        if (isKeyHanded) await takeHanded(this.#run, this.#held!);
         if (version > this.#acted) {
           await directory();
           await this.#act(epoch, version);
@@ -108,16 +105,15 @@ export class Directory {
   /** `onNodes` hears of them also where the database went back. */
   async #look(
     onNodes?: StoreEvents['nodes'],
-  ): Promise<Look & Directories & { readonly handed?: HandedKey | undefined }> {
+  ): Promise<Look & Directories & { readonly isKeyHanded: boolean }> {
     const since = this.#run.sight.last;
     return this.#run.transaction(async (query) => {
       const [seen] = (await query<Look & Directories>(SQL.look)).rows;
       onNodes?.({ ...NO_NODES, ...seen!.nodes });
       this.#run.sight.assertSound(seen!, since);
       await this.#run.assertKey(query);
-      if (this.#held === undefined) return seen!;
-      const { rows } = await query<HandedKey>(SQL.handed, [this.#run.epoch]);
-      return { ...seen!, handed: rows[0] };
+      const isKeyHanded = this.#held !== undefined && (await isHanded(query, this.#run));
+      return { ...seen!, isKeyHanded };
     });
   }
 

@@ -8,6 +8,9 @@ import { type ErrorCode, VanityError } from '../../errors.ts';
 /** What an operator has to put right is refused while opening; later, it may be put right meanwhile. */
 export type Moment = 'opening' | 'running';
 
+/** What the system says of an address where nobody answers. */
+const UNREACHED = /^(?:connect|getaddrinfo) /;
+
 /** What a statement was answered with. */
 export class ServerError extends Error {
   /** A SQLSTATE: five characters, of which the first two are its class. */
@@ -58,7 +61,9 @@ function reasonOf(cause: unknown): string {
 /** The VanityError for an error of the server called `name`; any other error is returned as it is. */
 export function storeError(cause: unknown, name: string, moment: Moment): unknown {
   if (cause instanceof ConnectionLost) {
-    return new VanityError('STORE_UNAVAILABLE', `${name}: ${cause.message}`, { cause });
+    const isUnreached = moment === 'opening' && UNREACHED.test(cause.message);
+    const step = isUnreached ? '. Start the server there, or correct store.url' : '';
+    return new VanityError('STORE_UNAVAILABLE', `${name}: ${cause.message}${step}`, { cause });
   }
   if (!(cause instanceof ServerError)) return cause;
   const { code, message } = cause;

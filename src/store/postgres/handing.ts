@@ -1,6 +1,9 @@
 /**
  * The key that is to take the place of the sealing key: handed to every run that opens addresses, before the store
  * goes by it (rotation.ts). Runs in the store thread of who hands, and of who takes.
+ *
+ * A node has one such key at a time. It is made or taken, and the store goes by it, in transactions that have the
+ * row of the cluster locked: a run that says that it has one does not give it up while who handed it may go on.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VanityError } from '../../errors.ts';
@@ -23,6 +26,10 @@ const SQL = {
   other: `SELECT n.name FROM vanitypool.handed_keys AS h JOIN vanitypool.epochs AS e ON e.epoch = h.by_epoch
     JOIN vanitypool.nodes AS n ON n.id = e.node_id
     WHERE e.state = 'open' AND h.by_epoch <> $1 LIMIT 1`,
+  /** What a run left that is over is nothing any more. */
+  handed: `SELECT h.public_key, h.sealed, h.mac FROM vanitypool.handed_keys AS h
+    JOIN vanitypool.epochs AS e ON e.epoch = h.by_epoch
+    WHERE h.epoch = $1 AND NOT h.is_kept AND h.refusal IS NULL AND e.state = 'open'`,
   runs: `SELECT e.epoch, e.run, e.node_id AS node, n.name, e.exchange_key AS "exchangeKey", e.exchange_mac AS mac,
       h.epoch IS NOT NULL AS "isHanded", coalesce(h.is_kept, false) AS "isKept", h.refusal
     FROM vanitypool.epochs AS e JOIN vanitypool.nodes AS n ON n.id = e.node_id
@@ -113,11 +120,8 @@ export class Handing {
 
   /** Hands it to those that were not handed it: who is missing then. */
   async #hand(query: Query): Promise<readonly OtherRun[]> {
-    await query(SQL.lock);
-    await this.#run.assertKey(query);
     const { epoch } = this.#run;
-    const [other] = (await query<{ name: string }>(SQL.other, [epoch])).rows;
-    if (other !== undefined) throw refused(`node ${shown(other.name)} rotates the key just now`);
+    await assertAlone(query, this.#run);
     const missing = await this.missing(query);
     for (const run of missing) {
       if (run.refusal !== null) throw refused(`${nameOf(run)}: ${shown(run.refusal)}`);
@@ -142,19 +146,37 @@ export class Handing {
   }
 }
 
+/** With the row of the cluster locked: no other run hands a key. Errors: SealingKeyMoved, KEY_ROTATION_REFUSED. */
+export async function assertAlone(query: Query, run: Run): Promise<void> {
+  await query(SQL.lock);
+  await run.assertKey(query);
+  const [other] = (await query<{ name: string }>(SQL.other, [run.epoch])).rows;
+  if (other === undefined) return;
+  const remedy = 'if it was killed, start it again, or wait until its lease is over';
+  throw refused(`node ${shown(other.name)} rotates the key just now; ${remedy}`);
+}
+
+export async function isHanded(query: Query, { epoch }: Run): Promise<boolean> {
+  return (await query(SQL.handed, [epoch])).rows.length > 0;
+}
+
 /** What this run was handed, which says then that it has it. Errors: those of `Connection`. */
-export async function takeHanded(run: Run, held: HeldKey, handed: HandedKey): Promise<void> {
+export async function takeHanded(run: Run, held: HeldKey): Promise<void> {
   const { epoch, id, node } = run;
-  const mac = Buffer.from(handed.mac);
-  const key = await take(held, { epoch, run: id, node: node.id }, handed);
-  // Somebody else wrote it.
-  const isGenuine = key !== undefined && isKey(key, handed.public_key);
-  const refusal = isGenuine ? await keep(held, key) : 'what it was handed is not of a node';
-  await run.transaction((query) =>
-    refusal === undefined
-      ? query(SQL.kept, [epoch, mac])
-      : query(SQL.refuse, [epoch, mac, refusal]),
-  );
+  await run.transaction(async (query) => {
+    await query(SQL.lock);
+    await run.assertKey(query);
+    const [handed] = (await query<HandedKey>(SQL.handed, [epoch])).rows;
+    // It was taken back meanwhile.
+    if (handed === undefined) return;
+    const mac = Buffer.from(handed.mac);
+    const key = await take(held, { epoch, run: id, node: node.id }, handed);
+    // Somebody else wrote it.
+    const isGenuine = key !== undefined && isKey(key, handed.public_key);
+    const refusal = isGenuine ? await keep(held, key) : 'what it was handed is not of a node';
+    if (refusal === undefined) await query(SQL.kept, [epoch, mac]);
+    else await query(SQL.refuse, [epoch, mac, refusal]);
+  });
 }
 
 /** Beside the key in use, if that is in a file; else in memory alone. Why it cannot be kept, if so. */

@@ -19,7 +19,7 @@ import { type NextKey, nextKey, refused } from '../next-key.ts';
 import { BoundRows } from './bound-rows.ts';
 import { type DataKeys, signDataKey } from './data-keys.ts';
 import { enrol, isEnrolled, type NodeRow } from './enrolment.ts';
-import { Handing } from './handing.ts';
+import { assertAlone, Handing } from './handing.ts';
 import { allRows, saidOf } from './pool-rows.ts';
 import type { Run } from './run.ts';
 import { fixedKeys, type HeldKey } from './store-keys.ts';
@@ -80,15 +80,13 @@ export async function beginRotation(
     const advice = 'rotate without it; docs/scaling.md says what to do when a key has leaked';
     throw refused(`a store of many nodes does not seal addresses again; ${advice}`);
   }
-  // A commit without an answer is in by then, or never will be.
-  const settle = () =>
-    run.repeated(async (query) => {
-      await query(SQL.lock);
-      await run.assertKey(query);
-    });
-  await settle();
-  const made = await nextKey(held, options, settle);
-  held.expect({ key: made.next, source: options.to ?? held.source });
+  const made = await run.repeated(async (query) => {
+    // A commit without an answer is in by then, or never will be.
+    await assertAlone(query, run);
+    const made = await nextKey(held, options);
+    held.expect({ key: made.next, source: options.to ?? held.source });
+    return made;
+  });
   const { count } = (await run.transaction((query) => query<{ count: number }>(SQL.count)))
     .rows[0]!;
   return new Rotation(store, options, made, count);
@@ -197,6 +195,7 @@ class Rotation implements KeyRotation {
       throw await run.fenced(query);
     }
     if ((await this.#handing.missing(query)).length > 0) return false;
+    await this.#assertKept();
     const known = [...this.#moved.keys()];
     await this.#move(query, (await query<DataKeyRow>(SQL.others, [known])).rows);
     await this.#setDataKeys(query);
@@ -205,6 +204,19 @@ class Rotation implements KeyRotation {
     await query(SQL.setKey, [Buffer.from(next.publicKey)]);
     await query(SQL.forget);
     return true;
+  }
+
+  /** That this node finds the new key, also after a crash. Error: KEY_ROTATION_REFUSED. */
+  async #assertKept(): Promise<void> {
+    const { held } = this.#store;
+    const { next } = this.#made;
+    const isThere =
+      this.#options.to !== undefined || (await findSealingKey(held.source, next.publicKey)).isNext;
+    if (isThere && held.isExpected(next)) return;
+    const file = nextOf(held.source);
+    throw refused(
+      `another node has handed its own key meanwhile, or ${file} was removed; try again`,
+    );
   }
 
   async #move(query: Query, rows: readonly DataKeyRow[]): Promise<void> {

@@ -107,15 +107,15 @@ async function versionOf(transaction: Transaction, name: string, known: number):
   const [found] = (await transaction.query<Found>(SQL.found)).rows;
   const { isStore, hasTables } = found!;
   if (!isStore && hasTables) {
-    const message = `${name}: has a schema ${SCHEMA} that is not of a vanitypool store`;
-    throw new VanityError('STORE_FOREIGN', message);
+    const detail = `has a schema ${SCHEMA} that is not of a vanitypool store; name another database`;
+    throw new VanityError('STORE_FOREIGN', `${name}: ${detail}`);
   }
   if (!isStore) return 0;
   const [row] = (await transaction.query<{ schema: number }>(SQL.version)).rows;
   if (row === undefined) throw changed(name, 'the row of cluster');
   const version = row.schema;
   if (version <= known) return version;
-  const knows = `this version of vanitypool knows schemas up to ${known}`;
+  const knows = `this version of vanitypool knows schemas up to ${known}; install a newer one`;
   throw new VanityError('STORE_NEWER', `${name}: schema ${version}; ${knows}`);
 }
 
@@ -141,6 +141,7 @@ async function assertUnchanged(transaction: Transaction, name: string): Promise<
 }
 
 function changed(name: string, missing: string): VanityError {
-  const message = `${name}: somebody changed the schema ${SCHEMA}. Missing, or no longer so: ${missing}`;
-  return new VanityError('STORE_CORRUPT', message);
+  const detail = `somebody changed the schema ${SCHEMA}. Missing, or no longer so: ${missing}`;
+  const remedy = 'Change it back, or restore the database from a backup';
+  return new VanityError('STORE_CORRUPT', `${name}: ${detail}. ${remedy}`);
 }

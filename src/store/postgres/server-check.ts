@@ -21,7 +21,9 @@ const LOOK = `SELECT current_setting('server_version_num')::int / 10000 AS versi
     THEN has_database_privilege(current_database(), 'CREATE') END AS "mayCreate",
   CASE WHEN to_regnamespace('${SCHEMA}') IS NOT NULL
     THEN has_schema_privilege('${SCHEMA}', 'CREATE') AND has_schema_privilege('${SCHEMA}', 'USAGE')
-    END AS "mayChange"`;
+    END AS "mayChange",
+  (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = '${SCHEMA}' AND c.relname = 'cluster' AND NOT has_table_privilege(c.oid, 'UPDATE')) AS owner`;
 
 /** Of one transaction on one server. */
 const SAME = `SELECT pg_backend_pid() AS pid, transaction_timestamp()::text AS began`;
@@ -39,6 +41,8 @@ interface Look {
   /** Null where nothing depends on it, as the next one. */
   readonly mayCreate: boolean | null;
   readonly mayChange: boolean | null;
+  /** Of the tables, where the user may not write them. */
+  readonly owner: string | null;
 }
 
 /** Who makes no schema may lack the right to. Errors: CONFIG_INVALID; those of `Connection`. */
@@ -69,16 +73,16 @@ function refusalOf(look: Look, makesSchema: boolean): string | undefined {
   if (version < OLDEST) return `PostgreSQL ${version}; needs ${OLDEST} or newer`;
   if (look.isStandby) return 'a standby, which cannot be written: name the primary in store.url';
   if (look.fsync !== 'on') {
-    return 'fsync is off: what is committed would be lost with the power. ALTER SYSTEM SET fsync = on';
+    return `fsync is off: what is committed would be lost with the power. ${turningOn('fsync')}`;
   }
   if (look.fullPageWrites !== 'on') {
-    const command = 'ALTER SYSTEM SET full_page_writes = on';
+    const command = turningOn('full_page_writes');
     return `full_page_writes is off: a loss of power would damage the database. ${command}`;
   }
   if (look.readOnly !== 'off') {
     return (
-      'transactions are read-only: ALTER SYSTEM, ALTER DATABASE or ALTER ROLE has set ' +
-      'default_transaction_read_only'
+      'transactions are read-only: default_transaction_read_only was set by ALTER SYSTEM, ALTER DATABASE or ' +
+      'ALTER ROLE; RESET it with the same command'
     );
   }
   if (look.encoding !== 'UTF8') {
@@ -89,10 +93,17 @@ function refusalOf(look: Look, makesSchema: boolean): string | undefined {
   if (look.mayCreate === false) {
     return `${user} may not create a schema: GRANT CREATE ON DATABASE ${database} TO ${user}`;
   }
+  if (look.owner !== null) {
+    return `${user} may not write the tables of ${look.owner}: GRANT ${look.owner} TO ${user}`;
+  }
   if (look.mayChange === false) {
     return `${user} may not change the schema ${SCHEMA}: GRANT ALL ON SCHEMA ${SCHEMA} TO ${user}`;
   }
   return undefined;
+}
+
+function turningOn(setting: string): string {
+  return `ALTER SYSTEM SET ${setting} = on; SELECT pg_reload_conf()`;
 }
 
 /** PgBouncer says so in answer to BEGIN. */

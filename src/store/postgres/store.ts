@@ -5,9 +5,10 @@
 import { type SealingKey, sealingKeyId } from '../../keypair/sealing-key.ts';
 import type { Hit } from '../../keypair/signing-key.ts';
 import type { Origin, PoolCounts } from '../address.ts';
-import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
+import type { EarlierHandOut, HandOuts } from '../hand-out.ts';
 import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
+import type { Removal } from '../pool-removal.ts';
 import type { NewJournal, Recover, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
 import { forged } from '../row-macs.ts';
@@ -37,7 +38,7 @@ import { insertHits } from './inserts.ts';
 import { Lanes } from './lanes.ts';
 import { PoolRows } from './pool-rows.ts';
 import { type CountedJournals, Queues } from './queues.ts';
-import { removePool } from './removal.ts';
+import { closePool, type RemovalOptions, removePool } from './removal.ts';
 import { PostgresReservations } from './reservations.ts';
 import { countDue, destroyPiece } from './retention.ts';
 import type { RollCall } from './roll-call.ts';
@@ -74,6 +75,7 @@ export class PostgresStore implements Store {
   readonly #lanes: Lanes;
   readonly #pools: PoolRows;
   readonly #turns: Turns;
+  readonly #removal: RemovalOptions;
   readonly #directory: Directory;
   readonly #counters: NodeCounters;
   readonly #watches = new DisposableStack();
@@ -90,6 +92,7 @@ export class PostgresStore implements Store {
     this.#lanes = new Lanes(run, opened.sealer);
     this.#pools = new PoolRows(rows, this.#queues);
     this.#turns = new Turns({ run, queues: this.#queues, addresses, pools: this.#pools });
+    this.#removal = { run, queues: this.#queues, pools: this.#pools, turns: this.#turns };
     this.#directory = new Directory(run, opened.held);
     this.#counters = new NodeCounters(run);
     this.recovered = begun.recovered;
@@ -187,14 +190,13 @@ export class PostgresStore implements Store {
     });
   }
 
-  removePool(pool: string, head = 0, handOuts: HandOuts = NO_HAND_OUTS): Promise<number> {
-    const options = {
-      run: this.#run,
-      queues: this.#queues,
-      pools: this.#pools,
-      turns: this.#turns,
-    };
-    return removePool(options, { pool, head, handOuts });
+  closePool(name: string): Promise<void> {
+    return closePool(this.#removal, name);
+  }
+
+  removePool(pool: string, head?: number, handOuts?: HandOuts): Promise<Removal> {
+    const own = head === undefined ? undefined : { head, ...(handOuts && { handOuts }) };
+    return removePool(this.#removal, pool, own);
   }
 
   insert(hits: readonly Hit[], origin: Origin = 'ground'): Promise<InsertReport> {

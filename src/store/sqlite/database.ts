@@ -145,7 +145,7 @@ function exclusiveFile(path: string): URL {
 }
 
 function newer(path: string, version: number, known: number): VanityError {
-  const message = `${path}: schema ${version}; this version of vanitypool knows schemas up to ${known}`;
+  const message = `${path}: schema ${version}; this version of vanitypool knows schemas up to ${known}; install a newer one`;
   return new VanityError('STORE_NEWER', message);
 }
 

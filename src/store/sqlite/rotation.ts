@@ -60,7 +60,8 @@ export async function beginRotation(
     throw refused(`the addresses are still being resealed since the last rotation; ${remedy}`);
   }
   // A commit of one before that failed on the disk is settled by one that did not: its key is no longer needed.
-  const { next, oldSource } = await nextKey(store, options, () => run.write(() => undefined));
+  await run.write(() => undefined);
+  const { next, oldSource } = await nextKey(store, options);
   return new Rotation(store, options, next, oldSource);
 }
 

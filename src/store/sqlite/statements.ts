@@ -195,6 +195,19 @@ export function definePool(
   return storedPool(anyPool.get(name) as unknown as PoolRow);
 }
 
+/** Inside a transaction of the caller. */
+export function changePool(
+  { setPool }: Statements,
+  rows: BoundRows,
+  pool: PoolRow,
+  change: { readonly settings?: PoolSettings; readonly isPaused?: boolean },
+): void {
+  const settings = change.settings === undefined ? pool.settings : JSON.stringify(change.settings);
+  const is_paused = Number(change.isPaused ?? pool.is_paused);
+  setPool.run(pool.id, settings, is_paused);
+  rows.bind('pool', { ...pool, settings, is_paused });
+}
+
 function identityRow({ ignoreCase, ...identity }: PoolIdentity) {
   return { ...identity, ignore_case: Number(ignoreCase) };
 }

@@ -12,6 +12,7 @@ import type { Origin, PoolCounts } from '../address.ts';
 import { type EarlierHandOut, type HandOuts, NO_HAND_OUTS } from '../hand-out.ts';
 import type { KeyRotation, RotationOptions, SealingKeyState } from '../key-rotation.ts';
 import type { OwnClock } from '../own-clock.ts';
+import type { Removal } from '../pool-removal.ts';
 import type { NewJournal, Recover, Recovered } from '../recovery.ts';
 import type { ReservationStore } from '../reservation-store.ts';
 import type { SignatureStore } from '../signature-store.ts';
@@ -41,6 +42,7 @@ import { Run } from './run.ts';
 import type { Segments } from './segments.ts';
 import { SqliteSignatures } from './signatures.ts';
 import {
+  changePool,
   countersOf,
   countsOf,
   definePool,
@@ -196,27 +198,24 @@ export class SqliteStore implements Store {
   }
 
   changePool(name: string, change: Parameters<Store['changePool']>[1]): Promise<void> {
-    return this.#run.write(() => {
-      const pool = this.#poolRow(name);
-      const settings =
-        change.settings === undefined ? pool.settings : JSON.stringify(change.settings);
-      const is_paused = Number(change.isPaused ?? pool.is_paused);
-      this.#statements.setPool.run(pool.id, settings, is_paused);
-      this.#rows.bind('pool', { ...pool, settings, is_paused });
-    });
+    return this.#run.write(() =>
+      changePool(this.#statements, this.#rows, this.#poolRow(name), change),
+    );
   }
 
-  removePool(name: string, head = 0, handOuts = NO_HAND_OUTS): Promise<number> {
+  async closePool(): Promise<void> {}
+
+  removePool(name: string, head = 0, handOuts = NO_HAND_OUTS): Promise<Removal> {
     return this.#run.call(() => {
       const pool = this.#poolRow(name);
-      const count = this.#run.transaction(
+      const burned = this.#run.transaction(
         () => this.#changes.removePool(pool, head, handOuts),
         this.#lets(pool, head, handOuts),
       );
       this.#waiting.drop(name);
       // What left waits for it by itself; the pool is gone in any case.
       this.#run.notTaken();
-      return count;
+      return { burned, isOver: true };
     });
   }
 
