@@ -356,7 +356,7 @@ export const OF_LOSS: Rules = {
     },
     'takes no token that a node has not heard of': {
       file: 'store/postgres/tokens.ts',
-      from: ' && (row.created_at as number) <= valid.at,',
+      from: ' && (row.id as number) <= valid.last,',
       to: ',',
       test: 'postgres-burning',
       named: 'a token that may have been revoked is off until it is restored',

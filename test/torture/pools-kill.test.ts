@@ -52,6 +52,12 @@ class Lives {
     this.workspace.environment = { VANITYPOOL_ISA: 'js' };
   }
 
+  /** A change may be answered before a kill after all. */
+  get hasMetAll(): boolean {
+    const { made, deleted, cut } = this.changes;
+    return made > 0 && deleted > 0 && cut > 0 && this.addresses.size > 0;
+  }
+
   configure(durability: string): void {
     const lines = ['[http]', `threads = ${THREADS}`, '[store]', `durability = "${durability}"`];
     this.workspace.configure([{ name: 'pet', suffix: 't', target: 1 }], ...lines);
@@ -227,7 +233,7 @@ async function killAgainAndAgain(t: TestContext): Promise<void> {
   t.diagnostic(`TORTURE_SEED=${SEED}`);
   const lives = new Lives();
   await using workspace = lives.workspace;
-  for (let cycle = 0; cycle < CYCLES; cycle++) {
+  for (let cycle = 0; cycle < CYCLES || !lives.hasMetAll; cycle++) {
     lives.configure(lives.random(1, 4) === 1 ? 'committed' : 'leased');
     await lives.live();
     checkStore(workspace.data);
@@ -239,11 +245,10 @@ async function killAgainAndAgain(t: TestContext): Promise<void> {
   t.diagnostic(
     `${made} made, ${deleted} deleted, ${cut} cut off, ${unknown} unknown; ${lives.addresses.size} received`,
   );
-  assert.ok(made > 0 && deleted > 0 && cut > 0 && lives.addresses.size > 0);
 }
 
 test(
   `killed ${CYCLES} times while pools come and go`,
-  { timeout: (60 + CYCLES * 10) * 1000 },
+  { timeout: (300 + CYCLES * 10) * 1000 },
   killAgainAndAgain,
 );

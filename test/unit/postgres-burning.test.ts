@@ -80,9 +80,12 @@ test('a token that may have been revoked is off until it is restored', LIMIT, as
   await one.tokens.revoke('old');
   for (const store of [one, two]) await store.tokens.all();
   await made('late');
+  let lost: number | undefined;
   await scene.goesBack(async () => {
     await awake(one);
     await one.tokens.revoke('revoked');
+    lost = (await made('lost')).id;
+    await one.tokens.all();
     await scene.lease(scene.first, 20, 1);
   });
   await awake(two);
@@ -105,6 +108,8 @@ test('a token that may have been revoked is off until it is restored', LIMIT, as
   assert.deepEqual(await states(), [kept, ['revoked', false, true, false], ...others]);
   await two.tokens.restore('revoked');
   assert.deepEqual(await states(), [kept, ['revoked', false, false, false], ...others]);
+  // Somebody may still have the other one.
+  assert.ok((await made('next')).id > lost!);
 });
 
 test('an address that signs may have signed as often as it may', LIMIT, async () => {

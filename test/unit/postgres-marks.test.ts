@@ -66,11 +66,11 @@ test('what was written is read again: exact on the same start of the machine', (
   leased(marks, 1, 3, 1, 10);
   leased(marks, 2, 3, 11, 12);
   leased(marks, 3, 4, 1, 1);
-  marks.noteTokens({ at: 9, ids: [1, 3] });
+  marks.noteTokens({ last: 9, ids: [1, 3] });
   const again = kept.read();
   assert.deepEqual(
     [again.areKept, again.isExact, again.run, again.sight, again.tokens],
-    [true, true, { epoch: 5, id: begun.id.toString('hex') }, SIGHT, { at: 9, ids: [1, 3] }],
+    [true, true, { epoch: 5, id: begun.id.toString('hex') }, SIGHT, { last: 9, ids: [1, 3] }],
   );
   assert.deepEqual([...again.turns], [[1, 3]]);
   assert.deepEqual(

@@ -45,9 +45,10 @@ export interface MarksOf {
   readonly bootId: string | undefined;
 }
 
-/** Ids of tokens that were valid, as of a moment of the database's clock. */
+/** Of all tokens that there were. */
 export interface ValidTokens {
-  readonly at: number;
+  /** The id of the last one that was made: clocks of nodes differ, and ids are given in one order. */
+  readonly last: number;
   readonly ids: readonly number[];
 }
 

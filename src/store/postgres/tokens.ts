@@ -36,14 +36,16 @@ export class PostgresTokens implements TokenStore {
   }
 
   async all(): Promise<StoredToken[]> {
-    const at = this.#run.now;
-    const { stored, valid } = await this.#run.transaction(async (query) => {
+    const { stored, valid, last } = await this.#run.transaction(async (query) => {
+      // Before the rows: one that is made and revoked meanwhile is none of those that are known.
+      const { lastId: last } = await this.#rows.history(query);
       const rows = await allTokens(query);
       const stored: StoredToken[] = [];
       for (const row of rows) stored.push(await this.#stored(query, row));
-      return { stored, valid: await this.#rows.rightOnes(query, 'token', rows.filter(isOn)) };
+      const valid = await this.#rows.rightOnes(query, 'token', rows.filter(isOn));
+      return { stored, valid, last };
     });
-    this.#run.marks.noteTokens({ at, ids: valid.map(({ id }) => id as number) });
+    this.#run.marks.noteTokens({ last, ids: valid.map(({ id }) => id as number) });
     return stored;
   }
 
@@ -132,7 +134,7 @@ export async function allTokens(query: Query): Promise<readonly Row[]> {
 
 /**
  * The database went back in time: what was valid by then, as far as this node knows, stays so; any other token that was
- * made before may have been revoked, and is off until somebody restores it.
+ * made before may have been revoked, and is off until somebody restores it. No id comes again.
  */
 export async function switchOffTokens(
   query: Query,
@@ -142,13 +144,15 @@ export async function switchOffTokens(
 ): Promise<void> {
   const ids = new Set(valid.ids);
   const doubtful = (await query<Row>(SQL.all)).rows.filter(
-    (row) => isOn(row) && !ids.has(row.id as number) && (row.created_at as number) <= valid.at,
+    (row) => isOn(row) && !ids.has(row.id as number) && (row.id as number) <= valid.last,
   );
   for (const row of await rows.rightOnes(query, 'token', doubtful)) {
     const next: Row = { ...row, off_at: now };
     await query(SQL.set, [next.id, next.revoked_at, next.off_at]);
     await rows.bind(query, 'token', next);
   }
+  const { lastId, hadTokens } = await rows.history(query);
+  if (valid.last > lastId) await rows.setHistory(query, { lastId: valid.last, hadTokens });
 }
 
 function isOn({ revoked_at, off_at }: Row): boolean {
