@@ -332,8 +332,8 @@ export const OF_RUNS: Rules = {
     },
     'is settled before all threads have seen that': {
       file: 'store-thread/renewed-pools.ts',
-      from: '    await entries.tell(() => ({}));\n',
-      to: '',
+      from: 'gate: GATE.replaced });\n    await',
+      to: 'gate: GATE.replaced });\n    void',
       test: 'shared-run',
       named: 'nothing is settled before every thread has stopped handing out',
     },
@@ -508,7 +508,7 @@ export const OF_RUNS: Rules = {
       from: "if (settingsBoard(entry.shared).get('gate') === GATE.closed) await leave(entry);",
       to: '',
       test: 'shared-run',
-      named: 'of a pool whose deletion fails nothing leaves, and the next look ends it',
+      named: 'a pool that is there after a deletion that failed gets another queue',
     },
     'leaves what clients hold': {
       file: 'store/postgres/removal.ts',
