@@ -356,9 +356,9 @@ const KNOWN = new Set([
 
 const CHANGES = /^(?:WITH\b[^;]*?\b)?(INSERT|UPDATE|DELETE)\b/;
 
-suite('a connection that is cut', LIMIT, () => {
+suite('a connection that is cut', { skip }, () => {
   for (const [name, prepare] of Object.entries(CALLS)) {
-    test(`at each statement of: ${name}`, async () => {
+    test(`at each statement of: ${name}`, LIMIT, async () => {
       await using own = ALONE.has(name) ? await PostgresNodes.open(stores, server, 1) : undefined;
       const nodes = own ?? shared;
       const handout = name === 'sign' ? 'sign-only' : 'secret';
@@ -414,9 +414,9 @@ const PATTERNS: readonly (readonly Fate[])[] = [
   ['cut-answer', 'lose', 'cut-answer', 'cut-answer', 'lose'],
 ];
 
-suite('commits without an answer', LIMIT, () => {
+suite('commits without an answer', { skip }, () => {
   for (const fates of PATTERNS) {
-    test(`one after the other: ${fates.join(', ')}`, async () => {
+    test(`one after the other: ${fates.join(', ')}`, LIMIT, async () => {
       const scene = await sceneIn(shared, 'secret');
       const { node, store, pool, token } = scene;
       const hits = (await inserted(store, pool, 12)).map(hexOf);
@@ -462,7 +462,7 @@ suite('commits without an answer', LIMIT, () => {
     });
   }
 
-  test('that are in are found by whatever comes next', async () => {
+  test('that are in are found by whatever comes next', LIMIT, async () => {
     const { node, store, pool } = await sceneIn(shared, 'secret');
     const hits = (await inserted(store, pool, 8)).map(hexOf);
     await store.turn({ pool, head: 0, wanted: 0 });
@@ -488,7 +488,7 @@ suite('commits without an answer', LIMIT, () => {
     assert.equal(await figuresOf(store, pool), '4 0 0 4 0');
   });
 
-  test('that waited for a standby when their session was ended are in', async (t) => {
+  test('that waited for a standby when their session was ended are in', LIMIT, async (t) => {
     t.after(() => server.reset('synchronous_standby_names'));
     const { store, pool } = await sceneIn(shared, 'secret');
     const hits = (await inserted(store, pool, 4)).map(hexOf);
@@ -510,20 +510,24 @@ suite('commits without an answer', LIMIT, () => {
     assert.equal(await figuresOf(store, pool), '0 2 0 2 0');
   });
 
-  test('do not hide records that come with the next order, whatever they are beside', async () => {
-    const { node, store, pool, token } = await sceneIn(shared, 'secret');
-    await inserted(store, pool, 8);
-    await store.turn({ pool, head: 0, wanted: 8 });
-    const record = (position: number) => handOut(position, { at: AT, token });
-    node.commits('cut-answer');
-    const first = { pool, head: 3, wanted: 0, handOuts: told(record(0), record(2)) };
-    await assert.rejects(store.turn(first), { code: 'STORE_UNAVAILABLE' });
-    const handOuts = told(record(0), record(1), record(2), record(3));
-    await store.turn({ pool, head: 4, wanted: 0, handOuts });
-    assert.equal(await store.tokens.used(token, TODAY), 4);
-  });
+  test(
+    'do not hide records that come with the next order, whatever they are beside',
+    LIMIT,
+    async () => {
+      const { node, store, pool, token } = await sceneIn(shared, 'secret');
+      await inserted(store, pool, 8);
+      await store.turn({ pool, head: 0, wanted: 8 });
+      const record = (position: number) => handOut(position, { at: AT, token });
+      node.commits('cut-answer');
+      const first = { pool, head: 3, wanted: 0, handOuts: told(record(0), record(2)) };
+      await assert.rejects(store.turn(first), { code: 'STORE_UNAVAILABLE' });
+      const handOuts = told(record(0), record(1), record(2), record(3));
+      await store.turn({ pool, head: 4, wanted: 0, handOuts });
+      assert.equal(await store.tokens.used(token, TODAY), 4);
+    },
+  );
 
-  test('are waited for, as long as the server has not decided', async () => {
+  test('are waited for, as long as the server has not decided', LIMIT, async () => {
     const { node, store, pool } = await sceneIn(shared, 'secret');
     const hits = (await inserted(store, pool, 4)).map(hexOf);
     await store.turn({ pool, head: 0, wanted: 1 });
@@ -547,7 +551,7 @@ suite('commits without an answer', LIMIT, () => {
     assert.equal(await figuresOf(store, pool), '3 2 0 1 0');
   });
 
-  test('of an insert may stay unknown: the next one is right', async () => {
+  test('of an insert may stay unknown: the next one is right', LIMIT, async () => {
     const { node, store, pool } = await sceneIn(shared, 'secret');
     await inserted(store, pool, 1);
     const hits = hitsFor(pool, 4);
@@ -570,7 +574,7 @@ suite('commits without an answer', LIMIT, () => {
 /** How the next start goes by what the last run has left: whether it trusts journals, and needs them. */
 const ENDS = ['trusted', 'not trusted', 'committed'] as const;
 
-suite('a node that is killed', LIMIT, () => {
+suite('a node that is killed', { skip }, () => {
   const killed = async (
     nodes: PostgresNodes,
     end: (typeof ENDS)[number],
@@ -621,7 +625,7 @@ suite('a node that is killed', LIMIT, () => {
   } as const;
   for (const end of ENDS) {
     for (const name of ['turn', 'endQueues'] as const) {
-      test(`in ${name}, and whose journals are ${end}`, async () => {
+      test(`in ${name}, and whose journals are ${end}`, LIMIT, async () => {
         await using nodes = await PostgresNodes.open(stores, server, 1);
         const [node] = nodes.nodes as [PostgresNode];
         await node.store.close();
@@ -653,7 +657,7 @@ suite('a node that is killed', LIMIT, () => {
     }
   }
 
-  test('in insert', async () => {
+  test('in insert', LIMIT, async () => {
     await using nodes = await PostgresNodes.open(stores, server, 1);
     const [node] = nodes.nodes as [PostgresNode];
     const insert = async (hit: (number: number, text: string) => Fate): Promise<string> => {
