@@ -96,7 +96,7 @@ export const OF_TURNS: Rules = {
     },
   },
   'a turn': {
-    'has no number that tells whether an unanswered commit is in': {
+    'has no number by which an unanswered commit is found': {
       file: 'store/postgres/queues.ts',
       from: 'if (own.unanswered === 0) return;',
       to: 'return;',

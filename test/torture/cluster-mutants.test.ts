@@ -18,7 +18,7 @@ const PRELOADED = fileURLToPath(new URL('../support/mutant.ts', import.meta.url)
 const HANGS_MS = 120_000;
 const IS_LONG = Number(process.env.CLUSTER_SECONDS ?? 0) > 0;
 const FEW = [
-  'a turn has no number that tells whether an unanswered commit is in',
+  'a turn has no number by which an unanswered commit is found',
   'a turn ignores refusals',
   'a run that is not heard of gives back what may have left',
 ];
