@@ -99,7 +99,7 @@ test('bench durability --json measures three ways to dispense on real servers', 
     '--seconds',
     '1',
     '--requests',
-    '500',
+    '100',
   ];
   const { code, stdout, stderr } = await vanitypool(args);
   assert.equal(code, 0, stderr);

@@ -13,7 +13,7 @@ import { type PostgresOptions, PostgresServer } from './postgres.ts';
 import type { Version } from './postgres-program.ts';
 import { type Fate, PostgresProxy, type Seen } from './postgres-proxy.ts';
 import { Relay } from './relay.ts';
-import { DILIGENT, type Server, Workspace } from './server.ts';
+import { type Server, Workspace } from './server.ts';
 
 /** The shortest that there is. */
 export const TTL_SECONDS = 10;
@@ -30,7 +30,7 @@ const SETTINGS = [
   'drain_seconds = 5',
   '[auth]',
   'required = false',
-  ...DILIGENT,
+  '[grinder]',
   'batch = 16',
 ];
 

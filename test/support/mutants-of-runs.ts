@@ -332,8 +332,8 @@ export const OF_RUNS: Rules = {
     },
     'is settled before all threads have seen that': {
       file: 'store-thread/renewed-pools.ts',
-      from: 'gate: GATE.replaced });\n    await',
-      to: 'gate: GATE.replaced });\n    void',
+      from: 'await entries.t',
+      to: 'void entries.t',
       test: 'shared-run',
       named: 'nothing is settled before every thread has stopped handing out',
     },

@@ -22,6 +22,8 @@ const LIFE_MAX_MS = 600_000;
 export const EASY_POOL = { name: 'pet', suffix: 't', target: 400 };
 /** For tests that wait for many addresses: a low grinder finds few while others take all processors. */
 export const DILIGENT = ['[grinder]', 'priority = "normal"'] as const;
+/** The same for one that has no such lines. */
+export const DILIGENTLY = { VANITYPOOL_GRINDER__PRIORITY: 'normal' } as const;
 
 export interface LogEntry {
   readonly level: string;

@@ -13,6 +13,7 @@ import { FileSystem } from '../support/file-systems.ts';
 import { withoutNamespaces } from '../support/namespaces.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { randomOf } from '../support/sequence.ts';
+import { DILIGENTLY } from '../support/server.ts';
 
 const LIMIT = { timeout: 580_000, skip: (await withoutPostgres(18)) || withoutNamespaces() };
 const SEED = Number(process.env.CLUSTER_SEED ?? Date.now() % 2 ** 31);
@@ -117,6 +118,7 @@ async function full(t: TestContext): Promise<void> {
   const nodes = (['leased', 'committed'] as const).map((durability) => ({
     durability,
     ttlSeconds: TTL_SECONDS,
+    environment: DILIGENTLY,
   }));
   await using cluster = await Cluster.start({ pools, nodes, places });
   const random = randomOf(SEED);

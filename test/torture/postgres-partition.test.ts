@@ -13,6 +13,7 @@ import { ClusterClients, POOLS } from '../support/cluster-clients.ts';
 import { judged } from '../support/cluster-judge.ts';
 import { withoutPostgres } from '../support/postgres-program.ts';
 import { randomOf } from '../support/sequence.ts';
+import { DILIGENTLY } from '../support/server.ts';
 
 const LIMIT = { timeout: 580_000, skip: (await withoutPostgres(18)) || withoutCable() };
 const SEED = Number(process.env.CLUSTER_SEED ?? Date.now() % 2 ** 31);
@@ -142,7 +143,10 @@ class Scene {
 async function partition(t: TestContext): Promise<void> {
   await using cable = await Cable.laid();
   const pools = [...POOLS, KEPT].map((name) => ({ name, suffix: 't', ...QUEUE }));
-  const nodes = [{}, { cable, ttlSeconds: LONG_TTL_SECONDS }, { cable }];
+  const nodes = [{}, { cable, ttlSeconds: LONG_TTL_SECONDS }, { cable }].map((node) => ({
+    ...node,
+    environment: DILIGENTLY,
+  }));
   await using cluster = await Cluster.start({ pools, nodes });
   const random = randomOf(SEED);
   using clients = new ClusterClients(cluster.nodes, random, await cluster.token(QUOTA), REST_MS);

@@ -30,7 +30,7 @@ const TTL_MS = 600;
 /** More than any observer here needs to give a run up. */
 const LOOKS_MAX = 60;
 /** One of each so many statements is held or lost; all of them if it is 1. */
-const STEP = Number(process.env.STATEMENT_STEP ?? 4);
+const STEP = Number(process.env.STATEMENT_STEP ?? 7);
 /** What an observer begins with. */
 const GIVE_UP = 'SELECT e.durability';
 const pool = 'pet';

@@ -26,7 +26,7 @@ const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
 const LIMIT = { timeout: 300_000, skip };
 /** One of each so many statements is held; all of them if it is 1. */
-const STEP = Number(process.env.STATEMENT_STEP ?? 4);
+const STEP = Number(process.env.STATEMENT_STEP ?? 7);
 /** Who is not done by then is taken to wait. */
 const WAIT_MS = 60;
 

@@ -31,7 +31,7 @@ const skip = await withoutPostgres(18);
 /** Longer than anything here takes that is to succeed. */
 const LIMIT = { timeout: 300_000, skip };
 /** Beside commits one of each so many statements is cut; all of them if it is 1. */
-const STEP = Number(process.env.STATEMENT_STEP ?? 3);
+const STEP = Number(process.env.STATEMENT_STEP ?? 6);
 let server: PostgresServer;
 const stores = new PostgresStores(() => server);
 /** For all that leaves the pools of other tests alone. */
