@@ -508,7 +508,7 @@ export const OF_RUNS: Rules = {
       from: "if (settingsBoard(entry.shared).get('gate') === GATE.closed) await leave(entry);",
       to: '',
       test: 'shared-run',
-      named: 'of a pool whose deletion fails nothing leaves, and the next look ends it',
+      named: 'a pool whose deletion fails is served anew if it was made anew meanwhile',
     },
     'leaves what clients hold': {
       file: 'store/postgres/removal.ts',
