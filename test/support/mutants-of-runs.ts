@@ -508,7 +508,7 @@ export const OF_RUNS: Rules = {
       from: "if (settingsBoard(entry.shared).get('gate') === GATE.closed) await leave(entry);",
       to: '',
       test: 'shared-run',
-      named: 'a pool that is there after a deletion that failed gets another queue',
+      named: 'a pool whose deletion fails is served anew if it was made anew meanwhile',
     },
     'leaves what clients hold': {
       file: 'store/postgres/removal.ts',

@@ -459,12 +459,14 @@ test('a turn that is under way when a pool is deleted counts as a queue', LIMIT,
     isRemoved = true;
     return burned;
   });
-  await sleep(100);
+  await untilWaiting(1, deleted);
   hold.release();
   assert.equal((await turn).leased.length, 2);
   two.pass();
-  await sleep(300);
-  assert.equal(isRemoved, false);
+  for (let look = 0; look < 10; look++) {
+    await sleep(50);
+    assert.equal(isRemoved, false);
+  }
   assert.equal((await two.store.endQueues([{ pool, head: 2 }], 'burn')).rest, 2);
   assert.equal(await deleted, 0);
 });
