@@ -32,6 +32,8 @@ export class Access {
   #areAny = false;
   readonly #byHash = new Map<string, KnownToken>();
   readonly #used = new Set<number>();
+  /** Grows with each change of tokens. */
+  version = 0;
 
   /**
    * `isEncrypted`: whether this server speaks TLS, for what its own pages are called. `storeTime` is that
@@ -53,6 +55,7 @@ export class Access {
 
   /** These and no others, but for the command line's own. */
   setTokens({ tokens, areAny }: TokenList): void {
+    this.version++;
     this.#areAny = areAny;
     this.#byHash.clear();
     if (this.#own !== undefined) this.#add(this.#own);
@@ -61,6 +64,7 @@ export class Access {
 
   /** One that was made or changed; the others stay as they are. */
   setToken({ token, isValid }: Pick<TokenNotice, 'token' | 'isValid'>): void {
+    this.version++;
     if (!isValid) return void this.#byHash.delete(keyOf(token.hash));
     this.#areAny = true;
     this.#add(token);

@@ -108,7 +108,7 @@ export class Admission {
         `${BEHIND_MAX} requests wait for replies that are not read`,
       );
     }
-    const token = this.#check(request);
+    const token = this.check(request);
     this.#countOpen(request);
     const { requestsPerSecond } = this.#options.limits;
     if (requestsPerSecond > 0) {
@@ -121,7 +121,8 @@ export class Admission {
     return token;
   }
 
-  #check(request: FastifyRequest): Token | undefined {
+  /** Errors: those of `Access.check`; RATE_LIMITED. */
+  check(request: FastifyRequest): Token | undefined {
     const { headers, routeOptions } = request;
     try {
       const { scope, isTransit } = routeOptions.config;

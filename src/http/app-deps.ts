@@ -56,6 +56,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Undefined where none is needed. */
     token: Token | undefined;
+    /** `Access.version` when the token was looked at. */
+    accessVersion: number;
   }
 }
 

@@ -79,9 +79,16 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   const admission = new Admission({ access, limits, inFlight, tallies, log });
   admission.watch(app.server, isEncrypted ? 'secureConnection' : 'connection');
   app.decorateRequest('token', undefined);
+  app.decorateRequest('accessVersion', 0);
   app.addHook('onRequest', (request, reply, done) => {
     if (deps.isDraining()) reply.header('connection', 'close');
     request.token = admission.admit(request, reply);
+    request.accessVersion = access.version;
+    done();
+  });
+  // The body may have come long after: a token that was revoked meanwhile is refused.
+  app.addHook('preHandler', (request, _, done) => {
+    if (request.accessVersion !== access.version) request.token = admission.check(request);
     done();
   });
   app.setErrorHandler((thrown, _, reply) => {

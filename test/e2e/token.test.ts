@@ -1,6 +1,8 @@
 /** Tokens as an operator and a client meet them: the command line, a real server, two HTTP threads. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ManagedServer } from '../support/managed-server.ts';
@@ -84,6 +86,26 @@ test('tokens of one store, by its server and without one', LIMIT, async (t) => {
       assert.ok(!setup.server.output.includes('vp_'), 'no log has one');
     },
   );
+
+  await t.test('a token that is revoked while the body comes is refused', async () => {
+    const slow = await setup.make('slow', 'dispense');
+    const body = '{"count":1}';
+    const { hostname, port } = new URL(setup.server.url);
+    const socket = connect(Number(port), hostname).setEncoding('latin1');
+    socket.write(
+      `POST /v1/pools/pet/dispense HTTP/1.1\r\nhost: ${hostname}\r\nauthorization: Bearer ${slow}
+content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`.replace(
+        /\r?\n/g,
+        '\r\n',
+      ),
+    );
+    // Its head was taken.
+    const [first] = await once(socket, 'data');
+    assert.match(first, /^HTTP\/1.1 100 /);
+    assert.equal((await setup.run('token', 'revoke', 'slow')).code, 0);
+    socket.write(body);
+    assert.match((await socket.toArray()).join(''), /^HTTP\/1.1 401 /);
+  });
 
   await t.test(
     'a quota holds over both threads and a kill, and so does an idempotency key',
