@@ -263,7 +263,7 @@ const GRINDERS = 4;
 test('several grinders end little above the target', LIMIT, async () => {
   const batch = 8;
   const url = await postgres.database();
-  await using api = new Node('api', url).configure([{ ...EASY_POOL, suffix: 'st', target: 80 }]);
+  await using api = new Node('api', url).configure([{ ...EASY_POOL, suffix: 'st', target: 200 }]);
   const server = await api.serve();
   const lines = [`grinder.batch = ${batch}`, 'grinder.priority = "normal"'];
   await using grinders = new AsyncDisposableStack();

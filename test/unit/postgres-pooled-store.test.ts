@@ -1,7 +1,4 @@
-/**
- * The store of many nodes does what every store does on the oldest server, behind a pooler that gives a session for a
- * transaction: with expanded keys, as postgres-store.test.ts has seeds.
- */
+/** The store of many nodes does what every store does on the oldest server, behind a pooler that gives a session for a transaction. */
 import { after, before } from 'node:test';
 import { PgBouncer } from '../support/pgbouncer.ts';
 import { PostgresServer } from '../support/postgres.ts';
@@ -26,4 +23,4 @@ const stores = new PostgresStores(
   () => server,
   (url) => pooler.through(url),
 );
-if (skip === false) storeConformance('PostgreSQL 15 behind PgBouncer', stores, ['expanded']);
+if (skip === false) storeConformance('PostgreSQL 15 behind PgBouncer', stores, ['seed']);

@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { handOut, inserted, told, untilDone } from '../support/postgres-nodes.ts';
-import { withoutPgBouncer, withoutPostgres } from '../support/postgres-program.ts';
+import { withoutPostgres } from '../support/postgres-program.ts';
 import { type Fate, PostgresProxy } from '../support/postgres-proxy.ts';
 import { keySourceIn, PostgresStores, someNode } from '../support/postgres-stores.ts';
 import { removeDirectory, temporaryDirectory } from '../support/sqlite-stores.ts';
@@ -23,10 +23,7 @@ after(async () => {
 });
 
 const stores = new PostgresStores(() => server);
-const withoutOldest = (await withoutPostgres(15)) || withoutPgBouncer();
-// On that postgres-pooled-store.test.ts has the others.
-const keyTypes = withoutOldest === false ? (['seed'] as const) : undefined;
-if (skip === false) storeConformance('PostgreSQL 18', stores, keyTypes);
+if (skip === false) storeConformance('PostgreSQL 18', stores);
 
 /** One of each so many statements is lost; all of them if it is 1. */
 const STEP = 3 * Number(process.env.STATEMENT_STEP ?? 3) - 2;

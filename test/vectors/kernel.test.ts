@@ -57,5 +57,5 @@ suite('public keys', () => {
 });
 
 for (const isa of kernelLevels()) {
-  kernelConformance(loadKernel(isa).kernel, isa === 'js' ? 2_500 : 30_000);
+  kernelConformance(loadKernel(isa).kernel, isa === 'js' ? 5_000 : 60_000);
 }
